@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Messages between members.
+
+use super::code::{Command, Reason, ResultCode};
+use crate::model::{Holder, Term, TicketName};
+use crate::time::Span;
+
+/// Number of one send of one ticket to one member, in `1..=2^31-1` with wrap-around.
+///
+/// Header field `options`, bits 0-30; 0 there means a reference peer and is `None` here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Round(u32);
+
+impl Round {
+    /// The largest round; 1 follows.
+    pub const MAX: u32 = 0x7FFF_FFFF;
+
+    /// The round with this number; `None` for 0 and beyond [`Round::MAX`].
+    pub const fn new(number: u32) -> Option<Round> {
+        match number {
+            1..=Round::MAX => Some(Round(number)),
+            _ => None,
+        }
+    }
+
+    /// A round from any random number.
+    pub const fn from_random(number: u64) -> Round {
+        Round((number % Round::MAX as u64) as u32 + 1)
+    }
+
+    /// The number, in `1..=2^31-1`.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+
+    /// The round that follows, with wrap-around.
+    pub const fn next(self) -> Round {
+        match self.0 {
+            Round::MAX => Round(1),
+            number => Round(number + 1),
+        }
+    }
+
+    /// How many rounds after `earlier` this one is, modulo the 2^31-1 rounds there are:
+    /// negative if it is nearer before than after.
+    pub const fn distance_from(self, earlier: Round) -> i64 {
+        let circle = Round::MAX as i64;
+        let ahead = (self.0 as i64 - earlier.0 as i64).rem_euclid(circle);
+        if ahead > circle / 2 {
+            ahead - circle
+        } else {
+            ahead
+        }
+    }
+}
+
+/// What ours adds to HEARTBEAT, UPDATE, REVOKE and step-down (`protocol.md` 3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamp {
+    /// The number of this send; `None`: a reference peer sent it.
+    pub round: Option<Round>,
+    /// The sender has a live lease, or is a restarted holder (`lease.md` L9).
+    pub established: bool,
+}
+
+/// One message between members: 124 bytes, 152 with authentication.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerMessage {
+    /// Which ticket it is about.
+    pub ticket: TicketName,
+    /// The leader field. `Holder::Unknown` (0) is never sent between members: encoding writes
+    /// it as nobody, decoding refuses it.
+    pub leader: Holder,
+    /// The sender's term.
+    pub term: Term,
+    /// Remaining validity; on the wire in whole seconds or milliseconds, rounded down.
+    pub valid_for: Span,
+    /// What it says.
+    pub body: PeerBody,
+}
+
+/// What a message between members says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerBody {
+    /// STATUS: what do you know of this ticket?
+    Status {
+        /// Returned by the answer; 0 = a reference peer asks.
+        nonce: u32,
+    },
+    /// MY_INDEX: the sender's last committed leader, term and remaining validity.
+    MyIndex {
+        /// The nonce of the STATUS that it answers; 0 = a reference peer, or a reference query.
+        nonce: u32,
+    },
+    /// REQ_VOTE: the sender stands.
+    ReqVote {
+        /// Why.
+        reason: Reason,
+        /// The sender has a live lease, or is a restarted holder.
+        established: bool,
+        /// `-F` of an administrative grant.
+        force: bool,
+    },
+    /// VOTE_FOR somebody, the answer to REQ_VOTE: the leader field has the vote.
+    Vote {
+        /// The voter keeps the rules of `lease.md` and is out of grace.
+        vouched: bool,
+    },
+    /// VOTE_FOR nobody: the sender, who led, gives up the ticket.
+    StepDown {
+        /// Why; the reference's resends lose it (0).
+        reason: Reason,
+        /// Round and mark of this send.
+        stamp: Stamp,
+    },
+    /// HEARTBEAT: the sender leads.
+    Heartbeat {
+        /// Round and mark of this send.
+        stamp: Stamp,
+    },
+    /// UPDATE: the renewal has its majority.
+    Update {
+        /// Round and mark of this send.
+        stamp: Stamp,
+    },
+    /// REVOKE: the ticket is free.
+    Revoke {
+        /// `Admn` for an administrator's command; the reference's resends may lose it.
+        reason: Reason,
+        /// Round and mark of this send.
+        stamp: Stamp,
+    },
+    /// ACK.
+    Ack {
+        /// What it acknowledges: `Heartbeat`, `Update`, `RevokeTicket` or `VoteFor`.
+        of: Command,
+        /// The round of what it acknowledges; `None`: a reference peer.
+        round: Option<Round>,
+    },
+    /// REJECTED, with the rejecter's own leader, term and validity.
+    Rejected {
+        /// What it rejects (`request` field), as sent; the reference sends `ReqVote`,
+        /// `Heartbeat` or `Update`.
+        of: Command,
+        /// Why: `TermOutdated`, `TermStillValid` or `YouOutdated`.
+        result: ResultCode,
+    },
+}
