@@ -7,6 +7,7 @@
 
 mod effect;
 mod event;
+pub mod mutant;
 mod report;
 
 pub use effect::{AttrChange, CibExpiry, CibState, Effect, Note, NoteLevel};

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Deliberately wrong engines, one per clause of `lease.md`, to prove that the simulator bites.
+//!
+//! Only the cargo feature `mutants` can switch a clause off; no release build has it, and without
+//! it [`is_on`] is a constant `false` that costs nothing. The simulator chooses the clause for
+//! its own thread with `switch_off`.
+
+/// A clause of `lease.md` that a mutant ignores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Clause {
+    /// L1: an attempt uses this member's own term again instead of a strictly higher one.
+    L1FreshTerm,
+    /// L2: a member votes for a second candidate in one term.
+    L2OneVote,
+    /// L3: a vote is given despite a live promise, lease or grant.
+    L3LivePromise,
+    /// L4: a promise ends after half of `E`.
+    L4PromiseLength,
+    /// L4(1): a heartbeat is accepted despite a live promise to another.
+    L4LivePromise,
+    /// L4(4): under a live promise, a heartbeat of any round is accepted.
+    L4Round,
+    /// L5: the lease counts from the arrival of acknowledgements.
+    L5SendTime,
+    /// L5: an acknowledgement counts for the latest send whatever round it echoes.
+    L5Round,
+    /// L5: a late acknowledgement revives a lease that has ended.
+    L5Revive,
+    /// L6: no guard time: held, and granted, right up to the end of the lease.
+    L6Guard,
+    /// L6: votes and acknowledges others although the revoke has not succeeded.
+    L6RevokeFirst,
+    /// L7: the grant is written at the win, without a lease.
+    L7Lease,
+    /// L8: an administrative grant never waits.
+    L8Wait,
+    /// L9: a store that has not been read counts as free.
+    L9Unread,
+    /// L9: no grace: a starting member votes at once for anybody.
+    L9GraceVote,
+    /// L9: no grace: a starting member accepts any heartbeat at once.
+    L9GraceAck,
+    /// L9: no grace: a starting site stands at once.
+    L9GraceStand,
+    /// L9: any answer to any STATUS counts, whatever its nonce.
+    L9Nonce,
+    /// L9: a candidate, a winner without a lease and a restarted holder answer STATUS.
+    L9Silent,
+    /// L9: the stored `expires` is believed, however far off.
+    L9Cap,
+    /// L10: the end of the holding is announced before the store says revoked.
+    L10RevokeFirst,
+    /// L10: a promise is dropped on an announcement of any term.
+    L10Term,
+    /// L10: a promise is dropped on an announcement of any round.
+    L10Round,
+    /// L12: votes count however late they come.
+    L12Attempt,
+}
+
+impl Clause {
+    /// Every clause there is.
+    pub const ALL: [Clause; 24] = [
+        Clause::L1FreshTerm,
+        Clause::L2OneVote,
+        Clause::L3LivePromise,
+        Clause::L4PromiseLength,
+        Clause::L4LivePromise,
+        Clause::L4Round,
+        Clause::L5SendTime,
+        Clause::L5Round,
+        Clause::L5Revive,
+        Clause::L6Guard,
+        Clause::L6RevokeFirst,
+        Clause::L7Lease,
+        Clause::L8Wait,
+        Clause::L9Unread,
+        Clause::L9GraceVote,
+        Clause::L9GraceAck,
+        Clause::L9GraceStand,
+        Clause::L9Nonce,
+        Clause::L9Silent,
+        Clause::L9Cap,
+        Clause::L10RevokeFirst,
+        Clause::L10Term,
+        Clause::L10Round,
+        Clause::L12Attempt,
+    ];
+}
+
+#[cfg(feature = "mutants")]
+mod switch {
+    use super::Clause;
+    use std::cell::Cell;
+
+    thread_local! {
+        static OFF: Cell<Option<Clause>> = const { Cell::new(None) };
+    }
+
+    /// Whether the engines of this thread ignore the clause.
+    pub fn is_on(clause: Clause) -> bool {
+        OFF.with(|off| off.get() == Some(clause))
+    }
+
+    /// Makes the engines of this thread ignore the clause from now on; `None`: keep them all.
+    pub fn switch_off(clause: Option<Clause>) {
+        OFF.with(|off| off.set(clause));
+    }
+}
+
+#[cfg(feature = "mutants")]
+pub use switch::{is_on, switch_off};
+
+/// Whether the engines of this thread ignore the clause: never in a release build.
+#[cfg(not(feature = "mutants"))]
+pub const fn is_on(_clause: Clause) -> bool {
+    false
+}
