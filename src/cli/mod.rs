@@ -1,7 +1,91 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The command line.
+//! The command line: `boothd`, `booth` and `geostore` are names of one program.
+//!
+//! `args` says what is meant, `options` holds the tables, `usage` the texts. Data goes to
+//! standard output, messages to standard error.
+
+pub mod args;
+pub mod options;
+mod output;
+mod scan;
+pub mod usage;
+
+use args::{Invocation, UsageError};
+use options::Exit;
+use output::Output;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// A program that is not for people: its `argv[0]` and what it runs.
+struct Internal {
+    /// The last part of `argv[0]`.
+    name: &'static str,
+    /// Gets the arguments behind `argv[0]`.
+    run: fn(&[OsString]) -> ExitCode,
+}
+
+/// Helpers that the daemon starts from its own binary under other names.
+const INTERNAL: &[Internal] = &[];
 
 /// Runs the program that the arguments ask for and returns its exit code.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::FAILURE
+pub fn main() -> ExitCode {
+    let mut argv = std::env::args_os();
+    let argv0 = argv.next().unwrap_or_default();
+    let argv0 = argv0.to_string_lossy();
+    let rest: Vec<OsString> = argv.collect();
+    let name = argv0.rsplit('/').next().unwrap_or_default();
+    if let Some(internal) = INTERNAL.iter().find(|internal| internal.name == name) {
+        return (internal.run)(&rest);
+    }
+    let program = args::program_of(name);
+    let output = Output::new(program);
+    match args::parse(program, &rest) {
+        Ok(invocation) => run(invocation, &output),
+        Err(error) => refuse(&error, &output).into(),
+    }
+}
+
+/// Does what is meant.
+fn run(invocation: Invocation, output: &Output) -> ExitCode {
+    match invocation {
+        Invocation::Help(program) => output.data(&usage::usage(program)).into(),
+        Invocation::Version(program) => output.data(&usage::version(program)).into(),
+        Invocation::Check(args) => check(&args, output).into(),
+        Invocation::Daemon(_)
+        | Invocation::Status(_)
+        | Invocation::List(_)
+        | Invocation::Peers(_)
+        | Invocation::Grant(_)
+        | Invocation::Revoke(_)
+        | Invocation::Attr(_) => {
+            output.error("this operation is not there yet");
+            Exit::Failure.into()
+        }
+    }
+}
+
+/// Says why the arguments mean nothing.
+fn refuse(error: &UsageError, output: &Output) -> Exit {
+    output.error(&error.to_string());
+    let program = output.program().name();
+    output.message(&format!("Please use '{program} -h' for usage."));
+    Exit::Failure
+}
+
+/// `booth check`: reads the configuration and says what is wrong with it.
+fn check(args: &args::CheckArgs, output: &Output) -> Exit {
+    match crate::config::load(&args.config) {
+        Ok(config) => {
+            for warning in &config.warnings {
+                output.warning(warning);
+            }
+            output.data(&format!("{}: no errors\n", config.path.display()))
+        }
+        Err(errors) => {
+            for error in &errors {
+                output.error(&error.to_string());
+            }
+            Exit::Failure
+        }
+    }
 }

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `argv` to [`Invocation`]: what was typed becomes what is meant. No side effects: nothing is
+//! opened, resolved or printed here, so every rule is a plain table test.
+//!
+//! Two steps: `LowArgs` (in `super::scan`) holds the words and options as typed, checked only
+//! against the tables of `super::options`; [`Invocation`] holds one complete struct per
+//! operation, which no option can enter that does not belong there.
+
+use super::options::{find_operation, Operation, Program, OPTIONS};
+pub use super::scan::UsageError;
+use super::scan::{limited, scan, LowArgs};
+use crate::model::{TicketName, TICKET_NAME_MAX};
+use std::ffi::OsString;
+
+/// The configuration that is used without `-c`: `/etc/booth/booth.conf`.
+pub const DEFAULT_CONFIG: &str = "booth";
+/// The longest attribute name: 64 bytes on the wire with its NUL.
+pub const ATTR_NAME_ARG_MAX: usize = 63;
+/// The longest attribute value: 128 bytes on the wire with its NUL.
+pub const ATTR_VALUE_ARG_MAX: usize = 127;
+
+/// Everything that the program can be asked to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Invocation {
+    /// Print how to use the program.
+    Help(Program),
+    /// Print name and version.
+    Version(Program),
+    /// Run the daemon.
+    Daemon(DaemonArgs),
+    /// Say whether the daemon runs.
+    Status(StatusArgs),
+    /// Read the configuration and say what is wrong with it.
+    Check(CheckArgs),
+    /// Show the tickets.
+    List(ListArgs),
+    /// Show the other members.
+    Peers(ListArgs),
+    /// Grant a ticket.
+    Grant(GrantArgs),
+    /// Revoke a ticket.
+    Revoke(RevokeArgs),
+    /// Read or change attributes of a ticket.
+    Attr(AttrArgs),
+}
+
+/// `boothd daemon`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DaemonArgs {
+    /// `-c` as typed: it has to appear in the process title.
+    pub config: String,
+    /// `-l`: another lock file.
+    pub lockfile: Option<String>,
+    /// `-s`: which member to be, instead of the one whose address is local.
+    pub site: Option<String>,
+    /// `-S`: stay in the foreground.
+    pub foreground: bool,
+    /// How often `-D` was given.
+    pub debug: u8,
+}
+
+/// `booth status`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusArgs {
+    /// `-c` as typed.
+    pub config: String,
+    /// `-l`: another lock file.
+    pub lockfile: Option<String>,
+    /// How often `-D` was given.
+    pub debug: u8,
+}
+
+/// `booth check`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckArgs {
+    /// `-c` as typed.
+    pub config: String,
+}
+
+/// Whom a client asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// `-c` as typed.
+    pub config: String,
+    /// `-s`.
+    pub site: SiteArg,
+    /// How often `-D` was given.
+    pub debug: u8,
+}
+
+/// What `-s` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SiteArg {
+    /// Not given: the member that this host belongs to.
+    Local,
+    /// `-s other`: the first site that is not the local one.
+    Other,
+    /// An address or a host name.
+    Named(String),
+}
+
+/// `booth list` and `booth peers`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListArgs {
+    /// Whom to ask.
+    pub target: Target,
+    /// Arguments that have no meaning.
+    ///
+    /// Reference: both commands accept and ignore any; Hawk gives a literal `2>/dev/null`.
+    pub ignored: Vec<String>,
+}
+
+/// `booth grant`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantArgs {
+    /// Whom to ask.
+    pub target: Target,
+    /// The ticket; `None`: the only one that is configured.
+    pub ticket: Option<TicketName>,
+    /// `-F`: do not wait for sites that cannot be reached.
+    pub force: bool,
+    /// `-w`: wait for the outcome without limit.
+    pub wait: bool,
+    /// `-C`: wait until the grant is in the CIB.
+    pub wait_commit: bool,
+}
+
+/// `booth revoke`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevokeArgs {
+    /// Whom to ask.
+    pub target: Target,
+    /// The ticket; `None`: the only one that is configured.
+    pub ticket: Option<TicketName>,
+    /// `-w`: wait for the outcome without limit.
+    pub wait: bool,
+}
+
+/// `geostore`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttrArgs {
+    /// Whom to ask.
+    pub target: Target,
+    /// `-t`; `None`: the only ticket that is configured.
+    pub ticket: Option<TicketName>,
+    /// What to do.
+    pub action: AttrAction,
+}
+
+/// What `geostore` does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AttrAction {
+    /// Print all attributes.
+    List,
+    /// Print the value of one.
+    Get(String),
+    /// Set one to a value.
+    Set(String, String),
+    /// Delete one.
+    Delete(String),
+}
+
+/// What the program was called as, from `argv[0]`; anything but `geostore` is `booth`.
+pub fn program_of(argv0: &str) -> Program {
+    match argv0.rsplit('/').next() {
+        Some("geostore") => Program::Geostore,
+        _ => Program::Booth,
+    }
+}
+
+/// The meaning of the arguments that follow `argv[0]`.
+///
+/// # Errors
+/// The arguments mean nothing; the error says which and why.
+pub fn parse(program: Program, argv: &[OsString]) -> Result<Invocation, UsageError> {
+    if argv.is_empty() {
+        return Ok(Invocation::Help(program));
+    }
+    let low = scan(program, argv)?;
+    if low.help {
+        return Ok(Invocation::Help(program));
+    }
+    if low.version {
+        return Ok(Invocation::Version(program));
+    }
+    let (operation, words) = split_operation(program, &low.words)?;
+    check_options(operation, &low)?;
+    build(program, operation, &low, words)
+}
+
+/// Takes the operation off the front of the words: `list`, or `client list`.
+fn split_operation(
+    program: Program,
+    words: &[String],
+) -> Result<(Operation, &[String]), UsageError> {
+    let (mut first, mut rest) = words.split_first().ok_or(UsageError::NoOperation)?;
+    let through_client = program == Program::Booth && first == "client";
+    if through_client {
+        (first, rest) = rest.split_first().ok_or(UsageError::NoOperation)?;
+    }
+    match find_operation(program, first) {
+        Some(operation) if !through_client || operation.of_client() => Ok((operation, rest)),
+        Some(_) | None => Err(UsageError::UnknownOperation(program, first.clone())),
+    }
+}
+
+/// Refuses options that the operation does not know.
+fn check_options(operation: Operation, low: &LowArgs) -> Result<(), UsageError> {
+    if low.site.is_some() && (operation == Operation::Status || operation == Operation::Check) {
+        return Err(UsageError::SiteOfDaemon);
+    }
+    if low.site.is_some() && operation == Operation::Daemon && low.debug == 0 {
+        return Err(UsageError::SiteOfDaemon);
+    }
+    match OPTIONS.iter().find(|o| low.has(o.letter) && !o.allowed.contains(&operation)) {
+        Some(option) => Err(UsageError::Misplaced(option)),
+        None => Ok(()),
+    }
+}
+
+/// Makes the complete struct of an operation.
+fn build(
+    program: Program,
+    operation: Operation,
+    low: &LowArgs,
+    words: &[String],
+) -> Result<Invocation, UsageError> {
+    let config = low.config.clone().unwrap_or_else(|| DEFAULT_CONFIG.to_owned());
+    let target = || Target { config: config.clone(), site: site_arg(low), debug: low.debug };
+    match operation {
+        Operation::Help => Ok(Invocation::Help(program)),
+        Operation::Version => Ok(Invocation::Version(program)),
+        Operation::Daemon => {
+            no_more(words)?;
+            Ok(Invocation::Daemon(DaemonArgs {
+                lockfile: low.lockfile.clone(),
+                site: low.site.clone().filter(|site| !site.is_empty()),
+                foreground: low.foreground,
+                debug: low.debug,
+                config,
+            }))
+        }
+        Operation::Status => {
+            no_more(words)?;
+            Ok(Invocation::Status(StatusArgs {
+                lockfile: low.lockfile.clone(),
+                debug: low.debug,
+                config,
+            }))
+        }
+        Operation::Check => {
+            no_more(words)?;
+            Ok(Invocation::Check(CheckArgs { config }))
+        }
+        Operation::List => {
+            Ok(Invocation::List(ListArgs { target: target(), ignored: words.to_vec() }))
+        }
+        Operation::Peers => {
+            Ok(Invocation::Peers(ListArgs { target: target(), ignored: words.to_vec() }))
+        }
+        Operation::Grant => Ok(Invocation::Grant(GrantArgs {
+            ticket: ticket_arg(low, words)?,
+            force: low.force,
+            wait: low.wait,
+            wait_commit: low.wait_commit,
+            target: target(),
+        })),
+        Operation::Revoke => Ok(Invocation::Revoke(RevokeArgs {
+            ticket: ticket_arg(low, words)?,
+            wait: low.wait,
+            target: target(),
+        })),
+        Operation::AttrList | Operation::AttrGet | Operation::AttrSet | Operation::AttrDelete => {
+            Ok(Invocation::Attr(AttrArgs {
+                ticket: ticket_arg(low, &[])?,
+                action: attr_action(operation, words)?,
+                target: target(),
+            }))
+        }
+    }
+}
+
+/// What `-s` says; an empty one counts as not given, as in the reference.
+fn site_arg(low: &LowArgs) -> SiteArg {
+    match low.site.as_deref() {
+        None | Some("") => SiteArg::Local,
+        Some("other") => SiteArg::Other,
+        Some(name) => SiteArg::Named(name.to_owned()),
+    }
+}
+
+/// Refuses any further word.
+fn no_more(words: &[String]) -> Result<(), UsageError> {
+    match words {
+        [] => Ok(()),
+        _ => Err(UsageError::Superfluous(words.to_vec())),
+    }
+}
+
+/// The ticket from `-t` or from the one word that may follow; an empty one counts as not given.
+fn ticket_arg(low: &LowArgs, words: &[String]) -> Result<Option<TicketName>, UsageError> {
+    let text = match (low.ticket.as_deref(), words) {
+        (given, []) => given,
+        (None, [word]) => Some(word.as_str()),
+        (None, [_, rest @ ..]) => return Err(UsageError::Superfluous(rest.to_vec())),
+        (Some(_), rest) => return Err(UsageError::Superfluous(rest.to_vec())),
+    };
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    match TicketName::new(&limited(text, "ticket name", TICKET_NAME_MAX)?) {
+        Ok(name) => Ok(Some(name)),
+        Err(why) => Err(UsageError::NoTicketName(text.to_owned(), why)),
+    }
+}
+
+/// The arguments of `geostore`; `operation` is one of its four.
+fn attr_action(operation: Operation, words: &[String]) -> Result<AttrAction, UsageError> {
+    let mut words = words.iter();
+    let mut next = |missing: &'static str, what: &'static str, max: usize| {
+        let word = words.next().ok_or(UsageError::NotEnough(missing))?;
+        limited(word, what, max)
+    };
+    let mut name = || next("the name of the attribute", "attribute name", ATTR_NAME_ARG_MAX);
+    let action = match operation {
+        Operation::AttrGet => AttrAction::Get(name()?),
+        Operation::AttrDelete => AttrAction::Delete(name()?),
+        Operation::AttrSet => {
+            let name = name()?;
+            let value = next("the value", "attribute value", ATTR_VALUE_ARG_MAX)?;
+            AttrAction::Set(name, value)
+        }
+        Operation::AttrList
+        | Operation::Help
+        | Operation::Version
+        | Operation::Daemon
+        | Operation::Status
+        | Operation::Check
+        | Operation::List
+        | Operation::Peers
+        | Operation::Grant
+        | Operation::Revoke => AttrAction::List,
+    };
+    no_more(words.as_slice())?;
+    Ok(action)
+}

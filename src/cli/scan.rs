@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! First step of the arguments: words, option letters and lengths, as typed.
+
+use super::options::{OptionDef, Program, OPTIONS};
+use crate::model::{TicketNameError, TICKET_NAME_MAX};
+use std::ffi::OsString;
+use std::fmt;
+
+/// The longest `-c`: `PATH_MAX` without room for `/etc/booth/` and `.conf`, as in the reference.
+const CONFIG_ARG_MAX: usize = 4079;
+/// The longest `-l`: `PATH_MAX` without its NUL, as in the reference.
+const LOCKFILE_ARG_MAX: usize = 4095;
+/// The longest `-s`, as in the reference.
+const SITE_ARG_MAX: usize = 63;
+/// The `-D` beyond which more make no difference.
+const DEBUG_MAX: u8 = 9;
+
+/// Why an `argv` means nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UsageError {
+    /// There is no operation at all (`booth client`).
+    NoOperation,
+    /// The word is no operation of this program.
+    UnknownOperation(Program, String),
+    /// There is no such option, or this program does not have it.
+    InvalidOption(String),
+    /// The option needs a value and is the last word.
+    MissingValue(char),
+    /// The option does not belong to this operation.
+    Misplaced(&'static OptionDef),
+    /// `-s` for the daemon without `-D`, or for `status`.
+    SiteOfDaemon,
+    /// More arguments than the operation takes.
+    Superfluous(Vec<String>),
+    /// Fewer arguments than the operation needs; says which comes next.
+    NotEnough(&'static str),
+    /// An argument is too long to be sent or opened.
+    TooLong {
+        /// What it is.
+        what: &'static str,
+        /// What was typed.
+        text: String,
+        /// How many bytes it may have.
+        max: usize,
+    },
+    /// The text is no ticket name, so no such ticket can exist.
+    NoTicketName(String, TicketNameError),
+    /// An argument is no UTF-8 text.
+    NotUtf8(OsString),
+}
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            UsageError::NoOperation => write!(f, "not enough arguments: no operation given"),
+            UsageError::UnknownOperation(program, word) => {
+                let kind = match program {
+                    Program::Booth => "client",
+                    Program::Geostore => "attribute",
+                };
+                write!(f, "{kind} operation \"{word}\" is unknown")
+            }
+            UsageError::InvalidOption(text) => write!(f, "invalid option -- '{text}'"),
+            UsageError::MissingValue(letter) => {
+                write!(f, "option requires an argument -- '{letter}'")
+            }
+            UsageError::Misplaced(option) => {
+                write!(f, "use \"-{}\" only for {}", option.letter, option.only_for)
+            }
+            UsageError::SiteOfDaemon => {
+                write!(f, "\"-s\" not allowed in daemon mode (\"daemon -D -s\" is, for tests)")
+            }
+            UsageError::Superfluous(words) if words.len() == 1 => {
+                write!(f, "Superfluous argument: {}", words[0])
+            }
+            UsageError::Superfluous(words) => {
+                write!(f, "Superfluous arguments: {}", words.join(" "))
+            }
+            UsageError::NotEnough(missing) => {
+                write!(f, "not enough arguments: {missing} is missing")
+            }
+            UsageError::TooLong { what, text, max } => {
+                write!(f, "'{text}' exceeds maximum {what} length of {max}")
+            }
+            UsageError::NoTicketName(text, why) => {
+                write!(f, "ticket \"{text}\" does not exist: {why}")
+            }
+            UsageError::NotUtf8(word) => {
+                write!(f, "argument {word:?} is no UTF-8 text")
+            }
+        }
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// What was typed: the words in their order, the last value of each option, the count of flags.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct LowArgs {
+    pub(super) words: Vec<String>,
+    pub(super) config: Option<String>,
+    pub(super) site: Option<String>,
+    pub(super) lockfile: Option<String>,
+    pub(super) ticket: Option<String>,
+    pub(super) debug: u8,
+    pub(super) foreground: bool,
+    pub(super) force: bool,
+    pub(super) wait: bool,
+    pub(super) wait_commit: bool,
+    pub(super) help: bool,
+    pub(super) version: bool,
+}
+
+/// Separates options from words; both may come in any order, `--` ends the options.
+pub(super) fn scan(program: Program, argv: &[OsString]) -> Result<LowArgs, UsageError> {
+    let mut low = LowArgs::default();
+    let mut rest = argv.iter();
+    let mut options_end = false;
+    while let Some(word) = rest.next() {
+        let text = utf8(word)?;
+        match text.strip_prefix('-') {
+            _ if options_end => low.words.push(text.to_owned()),
+            None | Some("") => low.words.push(text.to_owned()),
+            Some("-") => options_end = true,
+            Some("-help") => low.help = true,
+            Some("-version") => low.version = true,
+            Some(long) if long.starts_with('-') => {
+                return Err(UsageError::InvalidOption(text.to_owned()));
+            }
+            Some("V") => low.version = true,
+            Some(letters) => scan_letters(program, &mut low, letters, &mut rest)?,
+        }
+    }
+    Ok(low)
+}
+
+/// Takes one word of option letters: `-D`, `-wC`, `-cNAME`, `-c NAME`, `-Dc NAME`.
+fn scan_letters<'a>(
+    program: Program,
+    low: &mut LowArgs,
+    letters: &'a str,
+    rest: &mut std::slice::Iter<'a, OsString>,
+) -> Result<(), UsageError> {
+    for (at, letter) in letters.char_indices() {
+        let known = OPTIONS.iter().find(|o| o.letter == letter && o.programs.contains(&program));
+        let Some(option) = known else {
+            return Err(UsageError::InvalidOption(letter.to_string()));
+        };
+        if option.value.is_none() {
+            low.set_flag(letter);
+            continue;
+        }
+        let attached = &letters[at + letter.len_utf8()..];
+        let value = match attached {
+            "" => utf8(rest.next().ok_or(UsageError::MissingValue(letter))?)?,
+            text => text,
+        };
+        return low.set_value(letter, value);
+    }
+    Ok(())
+}
+
+impl LowArgs {
+    /// Notes a flag; its letter comes from [`OPTIONS`].
+    fn set_flag(&mut self, letter: char) {
+        match letter {
+            'D' => self.debug = self.debug.saturating_add(1).min(DEBUG_MAX),
+            'S' => self.foreground = true,
+            'F' => self.force = true,
+            'w' => self.wait = true,
+            'C' => self.wait_commit = true,
+            'h' => self.help = true,
+            other => unreachable!("-{other} is in the table of options, so it is known here"),
+        }
+    }
+
+    /// Notes the value of an option; the last one counts.
+    fn set_value(&mut self, letter: char, value: &str) -> Result<(), UsageError> {
+        let (slot, what, max) = match letter {
+            'c' => (&mut self.config, "config name", CONFIG_ARG_MAX),
+            's' => (&mut self.site, "site name", SITE_ARG_MAX),
+            'l' => (&mut self.lockfile, "lock file", LOCKFILE_ARG_MAX),
+            't' => (&mut self.ticket, "ticket name", TICKET_NAME_MAX),
+            other => unreachable!("-{other} is in the table of options, so it is known here"),
+        };
+        *slot = Some(limited(value, what, max)?);
+        Ok(())
+    }
+
+    /// Whether an option was given.
+    pub(super) fn has(&self, letter: char) -> bool {
+        match letter {
+            'c' => self.config.is_some(),
+            's' => self.site.is_some(),
+            'l' => self.lockfile.is_some(),
+            't' => self.ticket.is_some(),
+            'D' => self.debug > 0,
+            'S' => self.foreground,
+            'F' => self.force,
+            'w' => self.wait,
+            'C' => self.wait_commit,
+            'h' => self.help,
+            other => unreachable!("-{other} is in the table of options, so it is known here"),
+        }
+    }
+}
+
+/// The word as text.
+fn utf8(word: &OsString) -> Result<&str, UsageError> {
+    word.to_str().ok_or_else(|| UsageError::NotUtf8(word.clone()))
+}
+
+/// The text, unless it is longer than `max` bytes.
+pub(super) fn limited(text: &str, what: &'static str, max: usize) -> Result<String, UsageError> {
+    if text.len() > max {
+        return Err(UsageError::TooLong { what, text: text.to_owned(), max });
+    }
+    Ok(text.to_owned())
+}

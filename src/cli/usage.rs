@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Usage and version texts, made from the tables of `super::options`.
+
+use super::options::{OperationDef, OptionDef, Program, OPERATIONS, OPTIONS};
+use std::fmt::Write as _;
+
+/// How to use the program.
+pub fn usage(program: Program) -> String {
+    let mut text = String::from("Usage:\n");
+    let name = program.name();
+    for def in operations(program) {
+        let word = def.words[0];
+        let space = if def.arguments.is_empty() { "" } else { " " };
+        line(&mut text, &format!("{name} {word} [options]{space}{}", def.arguments), def.help);
+    }
+    text.push_str("\nOptions:\n");
+    for option in OPTIONS.iter().filter(|option| option.programs.contains(&program)) {
+        line(&mut text, &option_form(option), option.help);
+    }
+    let examples = match program {
+        Program::Booth => BOOTH_EXAMPLES,
+        Program::Geostore => GEOSTORE_EXAMPLES,
+    };
+    let _ = write!(text, "\nExamples:\n{examples}\nMore in the manual: man 8 {name}\n");
+    text
+}
+
+/// Name and version.
+pub fn version(program: Program) -> String {
+    format!("{} {}\n", program.name(), env!("CARGO_PKG_VERSION"))
+}
+
+/// `-c FILE`, `-D`.
+pub fn option_form(option: &OptionDef) -> String {
+    match option.value {
+        Some(value) => format!("-{} {value}", option.letter),
+        None => format!("-{}", option.letter),
+    }
+}
+
+/// The operations of this program.
+pub fn operations(program: Program) -> impl Iterator<Item = &'static OperationDef> {
+    OPERATIONS.iter().filter(move |def| def.program == program)
+}
+
+/// One line: what is typed, then what it does, broken where the screen ends.
+fn line(text: &mut String, typed: &str, meaning: &str) {
+    /// Where the second column starts.
+    const COLUMN: usize = 36;
+    /// How long a line may be.
+    const WIDTH: usize = 80;
+    let mut current = format!("  {typed:<width$}", width = COLUMN - 2);
+    for word in meaning.split(' ') {
+        if current.len() + 1 + word.len() > WIDTH {
+            text.push_str(current.trim_end());
+            text.push('\n');
+            current = " ".repeat(COLUMN);
+        }
+        if !current.ends_with(' ') {
+            current.push(' ');
+        }
+        current.push_str(word);
+    }
+    text.push_str(current.trim_end());
+    text.push('\n');
+}
+
+const BOOTH_EXAMPLES: &str = "  booth list
+  booth grant -C ticket-A
+  booth grant -s 192.0.2.20 ticket-A
+  booth revoke ticket-A
+  boothd daemon -c booth
+";
+
+const GEOSTORE_EXAMPLES: &str = "  geostore list -t ticket-A
+  geostore set -s 192.0.2.20 -t ticket-A sr_status ACTIVE
+  geostore get sr_status
+  geostore delete sr_status
+";
