@@ -14,7 +14,7 @@ prefix ?= $(PREFIX)
 
 LAYERS ?=
 
-.PHONY: all help check check-long lint clean toolchain
+.PHONY: all help demo check check-long lint clean toolchain
 .DELETE_ON_ERROR:
 
 all:
@@ -25,6 +25,7 @@ help:
 	@sed -n 's/^#: //p' Makefile
 
 #: make             build the program (needs cargo and rustc 1.85 or newer, and cc)
+#: make demo        install a toolchain if there is none, build, and show a failover
 #: make check       the tests that need neither root nor much time
 #: make check-long  the others, as root; LAYERS="NAME ..." for some of them (test/layers)
 #: make lint        format, compiler and shell lints, manual pages
@@ -32,6 +33,11 @@ help:
 
 toolchain:
 	scripts/toolchain install
+
+demo:
+	@scripts/toolchain install
+	$(CARGO) build --release $(CARGOFLAGS)
+	@scripts/demo
 
 check:
 	@scripts/toolchain check
