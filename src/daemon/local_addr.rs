@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Which configured member this host is.
+//!
+//! A daemon is the member whose address one of the host's interfaces has, exactly. A client
+//! belongs to that member or, failing that, to the one in a local subnet (longest prefix).
+//! Resolving names is left to the command line.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// An address of one of the host's interfaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalAddress {
+    /// The address.
+    pub address: IpAddr,
+    /// The length of its subnet's prefix in bits.
+    pub prefix: u32,
+}
+
+/// Why no member is this host.
+#[derive(Debug)]
+pub enum FindError {
+    /// The interfaces cannot be listed.
+    Interfaces(io::Error),
+    /// No member has a local address.
+    Nobody,
+    /// The address that was asked for is no member's.
+    NoSuchMember(IpAddr),
+}
+
+impl fmt::Display for FindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FindError::Interfaces(error) => {
+                write!(f, "the addresses of this host cannot be listed: {error}")
+            }
+            // Reference: this sentence, which its test-suite looks for.
+            FindError::Nobody => write!(f, "Cannot find myself in the configuration."),
+            FindError::NoSuchMember(address) => {
+                write!(f, "{address} is no site or arbitrator of the configuration")
+            }
+        }
+    }
+}
+
+impl std::error::Error for FindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            FindError::Interfaces(error) => Some(error),
+            FindError::Nobody | FindError::NoSuchMember(_) => None,
+        }
+    }
+}
+
+/// The index of the member that a daemon on this host is: the one with address `wanted` if one
+/// is given (`-s`), else the first whose address is local.
+///
+/// # Errors
+/// There is no such member, or the interfaces cannot be listed.
+pub fn find_daemon(members: &[IpAddr], wanted: Option<IpAddr>) -> Result<usize, FindError> {
+    if let Some(address) = wanted {
+        let index = members.iter().position(|member| *member == address);
+        return index.ok_or(FindError::NoSuchMember(address));
+    }
+    let local = local_addresses().map_err(FindError::Interfaces)?;
+    exact(members, &local).ok_or(FindError::Nobody)
+}
+
+/// The index of the member that clients on this host belong to, if there is one.
+///
+/// # Errors
+/// The interfaces cannot be listed.
+pub fn find_client(members: &[IpAddr]) -> Result<Option<usize>, FindError> {
+    let local = local_addresses().map_err(FindError::Interfaces)?;
+    Ok(exact(members, &local).or_else(|| nearest(members, &local)))
+}
+
+/// The first member whose address is one of these.
+pub fn exact(members: &[IpAddr], local: &[LocalAddress]) -> Option<usize> {
+    members.iter().position(|member| local.iter().any(|here| here.address == *member))
+}
+
+/// The member in the subnet with the longest prefix; the first of several.
+pub fn nearest(members: &[IpAddr], local: &[LocalAddress]) -> Option<usize> {
+    let mut best: Option<(u32, usize)> = None;
+    for (index, member) in members.iter().enumerate() {
+        for here in local {
+            // A prefix of 0 bits has everything in it and says nothing.
+            let bits = here.prefix;
+            let better = best.is_none_or(|(longest, _)| bits > longest);
+            if bits > 0 && better && common_bits(*member, here.address) >= bits {
+                best = Some((bits, index));
+            }
+        }
+    }
+    best.map(|(_, index)| index)
+}
+
+/// How many leading bits two addresses have in common; none across families.
+fn common_bits(a: IpAddr, b: IpAddr) -> u32 {
+    match (a, b) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
+        (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => 0,
+    }
+}
+
+/// Every address of every interface.
+///
+/// # Errors
+/// The kernel does not tell.
+pub fn local_addresses() -> io::Result<Vec<LocalAddress>> {
+    let mut list: *mut libc::ifaddrs = std::ptr::null_mut();
+    // SAFETY: `list` is a valid place for the pointer; on success it is freed below.
+    if unsafe { libc::getifaddrs(&mut list) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let mut found = Vec::new();
+    let mut entry = list;
+    while !entry.is_null() {
+        // SAFETY: `entry` is not null and points into the list, which lives until it is freed.
+        let interface = unsafe { &*entry };
+        // SAFETY: both pointers are null or point to addresses of the family that they name.
+        let pair = unsafe { (read_address(interface.ifa_addr), read_mask(interface)) };
+        if let (Some(address), mask) = pair {
+            let full = if address.is_ipv4() { 32 } else { 128 };
+            let prefix = mask.map_or(full, mask_bits);
+            found.push(LocalAddress { address, prefix });
+        }
+        entry = interface.ifa_next;
+    }
+    // SAFETY: `list` came from `getifaddrs` and nothing borrowed from it is left.
+    unsafe { libc::freeifaddrs(list) };
+    Ok(found)
+}
+
+/// How many one-bits a subnet mask begins with.
+fn mask_bits(mask: IpAddr) -> u32 {
+    match mask {
+        IpAddr::V4(mask) => mask.to_bits().leading_ones(),
+        IpAddr::V6(mask) => mask.to_bits().leading_ones(),
+    }
+}
+
+/// The subnet mask of an interface's address, whose family the kernel leaves out at times.
+///
+/// # Safety
+/// The interface's pointers are null or point to whole socket addresses.
+unsafe fn read_mask(interface: &libc::ifaddrs) -> Option<IpAddr> {
+    if interface.ifa_addr.is_null() || interface.ifa_netmask.is_null() {
+        return None;
+    }
+    // SAFETY: not null; every socket address begins with its family.
+    let family = unsafe { (*interface.ifa_addr).sa_family };
+    // SAFETY: the mask is as large as the address that it belongs to.
+    unsafe { read_as(interface.ifa_netmask, libc::c_int::from(family)) }
+}
+
+/// The address in a socket address, if it is of a family that members can have.
+///
+/// # Safety
+/// The pointer is null or points to a whole socket address of the family that it names.
+unsafe fn read_address(address: *const libc::sockaddr) -> Option<IpAddr> {
+    if address.is_null() {
+        return None;
+    }
+    // SAFETY: not null; every socket address begins with its family.
+    let family = unsafe { (*address).sa_family };
+    // SAFETY: as promised by the caller.
+    unsafe { read_as(address, libc::c_int::from(family)) }
+}
+
+/// The address in a socket address of this family.
+///
+/// # Safety
+/// The pointer points to a whole socket address of the family.
+unsafe fn read_as(address: *const libc::sockaddr, family: libc::c_int) -> Option<IpAddr> {
+    match family {
+        libc::AF_INET => {
+            // SAFETY: the family says what it is; read unaligned, so alignment does not matter.
+            let v4 = unsafe { std::ptr::read_unaligned(address.cast::<libc::sockaddr_in>()) };
+            Some(IpAddr::V4(Ipv4Addr::from_bits(u32::from_be(v4.sin_addr.s_addr))))
+        }
+        libc::AF_INET6 => {
+            // SAFETY: the family says what it is; read unaligned, so alignment does not matter.
+            let v6 = unsafe { std::ptr::read_unaligned(address.cast::<libc::sockaddr_in6>()) };
+            Some(IpAddr::V6(Ipv6Addr::from(v6.sin6_addr.s6_addr)))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("a test writes addresses right")
+    }
+
+    fn local(text: &str, prefix: u32) -> LocalAddress {
+        LocalAddress { address: ip(text), prefix }
+    }
+
+    #[test]
+    fn the_loopback_address_is_local() {
+        let addresses = local_addresses().expect("the kernel lists its interfaces");
+        assert!(addresses.contains(&local("127.0.0.1", 8)), "{addresses:?}");
+    }
+
+    #[test]
+    fn a_daemon_is_the_member_with_a_local_address_and_no_neighbour() {
+        let members = [ip("192.0.2.7"), ip("127.0.0.2"), ip("127.0.0.1")];
+        assert_eq!(find_daemon(&members, None).ok(), Some(2));
+        assert!(matches!(find_daemon(&members[..2], None), Err(FindError::Nobody)));
+    }
+
+    #[test]
+    fn a_daemon_can_be_told_who_it_is() {
+        let members = [ip("192.0.2.7"), ip("2001:db8::1")];
+        assert_eq!(find_daemon(&members, Some(members[1])).ok(), Some(1));
+        let other = find_daemon(&members, Some(ip("192.0.2.8")));
+        assert!(matches!(other, Err(FindError::NoSuchMember(_))));
+    }
+
+    #[test]
+    fn a_client_belongs_to_the_member_in_the_narrowest_subnet() {
+        let members = [ip("10.1.2.3"), ip("10.1.7.3"), ip("2001:db8::7")];
+        let wide = [local("10.9.9.9", 8), local("10.1.7.200", 24)];
+        assert_eq!(nearest(&members, &wide), Some(1));
+        assert_eq!(nearest(&members, &[local("10.9.9.9", 8)]), Some(0));
+        assert_eq!(nearest(&members, &[local("2001:db8::9", 64)]), Some(2));
+        assert_eq!(nearest(&members, &[local("192.0.2.1", 24)]), None);
+        assert_eq!(nearest(&members, &[local("192.0.2.1", 0)]), None);
+    }
+}
