@@ -4,6 +4,7 @@
 //! The threads carry, the engine decides. [`run`] is the whole life of a daemon.
 
 pub mod channels;
+pub mod executor;
 pub mod local_addr;
 pub mod lockfile;
 

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Why there is no executor.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// Why the executor could not be started.
+#[derive(Debug)]
+pub enum ExecutorError {
+    /// The lease table in this directory cannot be made, read or written.
+    RunDir(PathBuf, io::Error),
+    /// Another daemon of this site uses the lease table.
+    InUse(PathBuf),
+    /// The lease guard cannot be started; without it nothing may be granted.
+    Guard(io::Error),
+    /// The thread cannot be started.
+    Thread(io::Error),
+}
+
+impl fmt::Display for ExecutorError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ExecutorError::RunDir(path, error) => {
+                write!(f, "the lease table {} cannot be used: {error}", path.display())
+            }
+            ExecutorError::InUse(path) => {
+                write!(f, "another daemon of this site uses the lease table {}", path.display())
+            }
+            ExecutorError::Guard(error) => write!(f, "cannot start the lease guard: {error}"),
+            ExecutorError::Thread(error) => write!(f, "cannot start the executor: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ExecutorError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            ExecutorError::RunDir(_, error)
+            | ExecutorError::Guard(error)
+            | ExecutorError::Thread(error) => Some(error),
+            ExecutorError::InUse(_) => None,
+        }
+    }
+}
