@@ -8,12 +8,18 @@ pub mod args;
 pub mod options;
 mod output;
 mod scan;
+mod status;
+pub mod target;
 pub mod usage;
 
-use args::{Invocation, UsageError};
+use crate::config::{self, Config};
+use crate::daemon::{self, local_addr, DaemonOptions};
+use args::{DaemonArgs, Invocation, UsageError};
 use options::Exit;
 use output::Output;
 use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// A program that is not for people: its `argv[0]` and what it runs.
@@ -51,9 +57,9 @@ fn run(invocation: Invocation, output: &Output) -> ExitCode {
         Invocation::Help(program) => output.data(&usage::usage(program)).into(),
         Invocation::Version(program) => output.data(&usage::version(program)).into(),
         Invocation::Check(args) => check(&args, output).into(),
-        Invocation::Daemon(_)
-        | Invocation::Status(_)
-        | Invocation::List(_)
+        Invocation::Daemon(args) => run_daemon(args, output),
+        Invocation::Status(args) => status::run(&args, output).into(),
+        Invocation::List(_)
         | Invocation::Peers(_)
         | Invocation::Grant(_)
         | Invocation::Revoke(_)
@@ -62,6 +68,37 @@ fn run(invocation: Invocation, output: &Output) -> ExitCode {
             Exit::Failure.into()
         }
     }
+}
+
+/// `boothd daemon`: finds out which member this is, and becomes it.
+fn run_daemon(args: DaemonArgs, output: &Output) -> ExitCode {
+    let config = match config::load(&args.config) {
+        Ok(config) => config,
+        Err(errors) => return output.errors(&errors).into(),
+    };
+    let me = match daemon_member(&config, args.site.as_deref()) {
+        Ok(me) => me,
+        Err(text) => {
+            output.error(&text);
+            return Exit::Failure.into();
+        }
+    };
+    let options = DaemonOptions {
+        debug: u32::from(args.debug),
+        foreground: args.foreground,
+        lock_file: args.lockfile.map(PathBuf::from),
+        config_given: args.config,
+    };
+    daemon::run(config, me, options)
+}
+
+/// The index of the member that the daemon shall be, or why there is none.
+fn daemon_member(config: &Config, site: Option<&str>) -> Result<usize, String> {
+    if let Some(name) = site {
+        return target::find_named(config, name).map_err(|error| error.to_string());
+    }
+    let addresses: Vec<IpAddr> = config.members.iter().map(|m| m.member.address).collect();
+    local_addr::find_daemon(&addresses, None).map_err(|error| error.to_string())
 }
 
 /// Says why the arguments mean nothing.
@@ -74,18 +111,13 @@ fn refuse(error: &UsageError, output: &Output) -> Exit {
 
 /// `booth check`: reads the configuration and says what is wrong with it.
 fn check(args: &args::CheckArgs, output: &Output) -> Exit {
-    match crate::config::load(&args.config) {
+    match config::load(&args.config) {
         Ok(config) => {
             for warning in &config.warnings {
                 output.warning(warning);
             }
             output.data(&format!("{}: no errors\n", config.path.display()))
         }
-        Err(errors) => {
-            for error in &errors {
-                output.error(&error.to_string());
-            }
-            Exit::Failure
-        }
+        Err(errors) => output.errors(&errors),
     }
 }

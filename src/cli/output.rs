@@ -46,6 +46,14 @@ impl Output {
         self.message(&format!("{}: {text}", self.program.name()));
     }
 
+    /// Tells all that went wrong.
+    pub fn errors<E: std::fmt::Display>(&self, errors: &[E]) -> Exit {
+        for error in errors {
+            self.error(&error.to_string());
+        }
+        Exit::Failure
+    }
+
     /// Tells what a person should know although it goes on.
     pub fn warning(&self, text: &str) {
         self.message(&format!("{}: warning: {text}", self.program.name()));

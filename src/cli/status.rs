@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `booth status`: looks at the lock file and says whether a daemon holds it.
+//!
+//! Scripts evaluate the printed line in a shell (`clients.md`), so nothing is printed that is
+//! not shaped like assignments.
+
+use super::args::StatusArgs;
+use super::options::Exit;
+use super::output::Output;
+use crate::config;
+use crate::daemon::lockfile::{self, Probe};
+use std::path::{Path, PathBuf};
+
+/// Prints what is known of the running daemon.
+pub fn run(args: &StatusArgs, output: &Output) -> Exit {
+    let config = match config::load(&args.config) {
+        Ok(config) => config,
+        Err(errors) => return output.errors(&errors),
+    };
+    let given = args.lockfile.as_ref().map(PathBuf::from);
+    let path = given.unwrap_or_else(|| lockfile::default_path(&config.name));
+    match lockfile::probe(&path) {
+        Ok(Probe::NotRunning) => {
+            output.message(&format!("not running: no process holds {}", path.display()));
+            Exit::NotRunning
+        }
+        Ok(Probe::Running { pid, line }) => match state_line(pid, &path, &line) {
+            Some(text) => output.data(&text),
+            None => {
+                output.error(&format!(
+                    "process {pid} holds {}, but what stands in it is no state of a daemon",
+                    path.display()
+                ));
+                Exit::Failure
+            }
+        },
+        Err(error) => {
+            output.error(&format!("lockfile {} cannot be read: {error}", path.display()));
+            Exit::Failure
+        }
+    }
+}
+
+/// The line that scripts evaluate; `None` if the file's line is no list of assignments.
+///
+/// A daemon that has the lock but has not written its line yet is *starting*.
+fn state_line(pid: u32, path: &Path, line: &str) -> Option<String> {
+    let file = shell_quoted(&path.display().to_string());
+    let state = match line.trim() {
+        "" => format!("booth_pid={pid} booth_state=starting"),
+        line if is_assignments(line) => line.to_owned(),
+        _ => return None,
+    };
+    Some(format!("booth_lockpid={pid} booth_lockfile={file} {state}\n"))
+}
+
+/// The text as one word of a shell.
+fn shell_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// Whether the line consists of `booth_NAME=value` and `booth_NAME='value'` only.
+fn is_assignments(line: &str) -> bool {
+    let mut rest = line;
+    while !rest.is_empty() {
+        let Some((name, value)) = rest.split_once('=') else {
+            return false;
+        };
+        let plain_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if !name.starts_with("booth_") || !name.chars().all(plain_name) {
+            return false;
+        }
+        let after = match value.strip_prefix('\'') {
+            Some(quoted) => match quoted.split_once('\'') {
+                Some((_, after)) => after,
+                None => return false,
+            },
+            None => {
+                let end = value.find(' ').unwrap_or(value.len());
+                let plain_value = |c: char| c.is_ascii_alphanumeric() || ".:-_/".contains(c);
+                if !value[..end].chars().all(plain_value) {
+                    return false;
+                }
+                &value[end..]
+            }
+        };
+        rest = match after.strip_prefix(' ') {
+            Some(next) => next.trim_start_matches(' '),
+            None if after.is_empty() => after,
+            None => return false,
+        };
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = "booth_pid=12 booth_state=started booth_type=site booth_cfg_name='my conf' \
+                        booth_id=1696554816 booth_addr_string='fe80::1' booth_port=9929";
+
+    #[test]
+    fn the_line_of_a_daemon_is_printed_behind_pid_and_path() {
+        let text = state_line(12, Path::new("/run/it's/x.pid"), LINE);
+        let expected = format!("booth_lockpid=12 booth_lockfile='/run/it'\\''s/x.pid' {LINE}\n");
+        assert_eq!(text, Some(expected));
+    }
+
+    #[test]
+    fn a_lock_without_a_line_is_a_daemon_that_starts() {
+        let text = state_line(7, Path::new("/x"), "  ");
+        let expected = "booth_lockpid=7 booth_lockfile='/x' booth_pid=7 booth_state=starting\n";
+        assert_eq!(text.as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn nothing_is_printed_that_a_shell_would_run() {
+        for line in [
+            "rm -rf /",
+            "booth_pid=$(reboot)",
+            "booth_pid=12;reboot",
+            "booth_pid=12 reboot",
+            "booth_pid='12'reboot",
+            "booth_pid='12",
+            "booth_pid='12' `reboot`",
+            "PATH=/tmp",
+            "booth_a b=1",
+            "1234",
+        ] {
+            assert_eq!(state_line(1, Path::new("/x"), line), None, "{line}");
+        }
+    }
+}

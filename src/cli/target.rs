@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Which member is meant: the one that `-s` names, another site, or the one this host belongs to.
+
+use super::args::SiteArg;
+use crate::config::{Config, ConfiguredMember};
+use crate::daemon::local_addr::{self, FindError};
+use crate::model::{MemberId, MemberRole};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+
+/// The member that a client asks, and as whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Its index in the configuration.
+    pub index: usize,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The member that this host belongs to, or else the target itself: `from` of requests.
+    pub from: MemberId,
+}
+
+/// Why no member is meant.
+#[derive(Debug)]
+pub enum TargetError {
+    /// `-s` names no member.
+    NoSuchSite(String),
+    /// The name in `-s` cannot be resolved.
+    Unresolved(String, std::io::Error),
+    /// Nothing says whom to ask.
+    NoLocalMember,
+    /// `-s other` on a host that is no member, or without another site.
+    NoOther,
+    /// An arbitrator has no tickets to give.
+    Arbitrator(IpAddr, Purpose),
+    /// The interfaces of this host cannot be listed.
+    Local(FindError),
+}
+
+/// What a client wants of its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To read something that every member knows.
+    Read,
+    /// To grant or revoke, which arbitrators cannot.
+    Ticket,
+    /// To change attributes, which arbitrators do not have.
+    Attribute,
+}
+
+impl fmt::Display for TargetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TargetError::NoSuchSite(name) => write!(
+                f,
+                "cannot find site \"{name}\": it is no site or arbitrator of the configuration"
+            ),
+            TargetError::Unresolved(name, error) => {
+                write!(f, "cannot find site \"{name}\": {error}")
+            }
+            TargetError::NoLocalMember => write!(
+                f,
+                "this host has no address of a member and none in a member's subnet; \
+                 say with -s which member to ask"
+            ),
+            TargetError::NoOther => write!(
+                f,
+                "there is no other site: \"-s other\" needs a host that belongs to a member, and \
+                 a second site"
+            ),
+            TargetError::Arbitrator(address, Purpose::Attribute) => {
+                write!(f, "{address} is just an arbitrator, no attributes there.")
+            }
+            TargetError::Arbitrator(address, Purpose::Ticket | Purpose::Read) => write!(
+                f,
+                "{address} is just an arbitrator, cannot grant/revoke tickets there. \
+                 Name a site with -s."
+            ),
+            TargetError::Local(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for TargetError {}
+
+/// The member that a client on this host shall ask.
+///
+/// # Errors
+/// No member is meant, or it cannot do what is wanted of it.
+pub fn choose(config: &Config, site: &SiteArg, purpose: Purpose) -> Result<Target, TargetError> {
+    let addresses: Vec<IpAddr> = config.members.iter().map(|m| m.member.address).collect();
+    let local = local_addr::find_client(&addresses).map_err(TargetError::Local)?;
+    let index = match site {
+        SiteArg::Local => local.ok_or(TargetError::NoLocalMember)?,
+        SiteArg::Other => other_site(config, local).ok_or(TargetError::NoOther)?,
+        SiteArg::Named(name) => find_named(config, name)?,
+    };
+    let target = target_at(config, index, local);
+    let arbitrator = config.members[index].member.role == MemberRole::Arbitrator;
+    if arbitrator && purpose != Purpose::Read {
+        return Err(TargetError::Arbitrator(config.members[index].member.address, purpose));
+    }
+    Ok(target)
+}
+
+/// The member with this id, asked by the same client.
+pub fn redirected(config: &Config, id: MemberId, from: MemberId) -> Option<Target> {
+    let index = config.members.iter().position(|m| m.member.id == id)?;
+    Some(Target { from, ..target_at(config, index, None) })
+}
+
+fn target_at(config: &Config, index: usize, local: Option<usize>) -> Target {
+    let member = &config.members[index];
+    let from = config.members[local.unwrap_or(index)].member.id;
+    Target { index, address: SocketAddr::new(member.member.address, member.port), from }
+}
+
+/// The first site that is not the local member.
+fn other_site(config: &Config, local: Option<usize>) -> Option<usize> {
+    let local = local?;
+    let is_site = |m: &ConfiguredMember| m.member.role == MemberRole::Site;
+    config.members.iter().enumerate().find(|(i, m)| *i != local && is_site(m)).map(|(i, _)| i)
+}
+
+/// The member that `name` stands for: an address, the text of the configuration, or a host name.
+///
+/// # Errors
+/// It stands for none.
+pub fn find_named(config: &Config, name: &str) -> Result<usize, TargetError> {
+    let at = |address: IpAddr| config.members.iter().position(|m| m.member.address == address);
+    if let Ok(address) = name.parse::<IpAddr>() {
+        return at(address).ok_or_else(|| TargetError::NoSuchSite(name.to_owned()));
+    }
+    if let Some(index) = config.members.iter().position(|m| m.text.eq_ignore_ascii_case(name)) {
+        return Ok(index);
+    }
+    match (name, 0u16).to_socket_addrs() {
+        Ok(mut found) => found
+            .find_map(|socket| at(socket.ip()))
+            .ok_or_else(|| TargetError::NoSuchSite(name.to_owned())),
+        Err(error) => Err(TargetError::Unresolved(name.to_owned(), error)),
+    }
+}
