@@ -4,9 +4,12 @@
 //! The threads carry, the engine decides. [`run`] is the whole life of a daemon.
 
 pub mod channels;
+pub mod clock;
 pub mod executor;
 pub mod local_addr;
 pub mod lockfile;
+pub mod text;
+pub mod wheel;
 
 use crate::config::Config;
 use std::path::PathBuf;

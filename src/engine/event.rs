@@ -29,12 +29,15 @@ pub enum Event {
         /// What it says.
         message: PeerMessage,
     },
-    /// A datagram that was not let in; counted.
+    /// Datagrams that were not let in; counted. The receiver adds up equal ones, so that a flood
+    /// of them leaves room in the queue for messages that matter.
     PeerRejected {
-        /// The member it claims to come from, if that could be read.
+        /// The member they claim to come from, if that could be read.
         from: Option<MemberId>,
         /// Why.
         why: RejectKind,
+        /// How many, at least one.
+        count: u32,
     },
     /// A client's request, opened and checked.
     Client {

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The only reader of OS clocks for decisions, and the only place that knows the time zone.
+
+use crate::time::{MonoTime, Now, WallTime};
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Both clocks at this instant.
+pub fn now() -> Now {
+    Now { mono: mono(), wall: wall() }
+}
+
+/// The boot-time clock, which goes on while the machine is suspended and never goes back.
+pub fn mono() -> MonoTime {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid place for the result.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &mut time) };
+    // Linux has had this clock since 2.6.39; without it no lease can be kept.
+    assert_eq!(result, 0, "the kernel has a boot-time clock");
+    let secs = u64::try_from(time.tv_sec).unwrap_or(0);
+    let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
+    MonoTime::from_micros(secs.saturating_mul(1_000_000).saturating_add(nanos / 1_000))
+}
+
+/// The wall clock; the epoch if it is set to a time before.
+pub fn wall() -> WallTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    WallTime::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
+
+/// A wall-clock time taken apart in the local time zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalTime {
+    year: i64,
+    month: u8,
+    day: u8,
+    hour: u8,
+    minute: u8,
+    second: u8,
+}
+
+/// The abbreviations in time stamps of log lines, whatever the locale is.
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+impl LocalTime {
+    /// The local time at `wall`.
+    pub fn of(wall: WallTime) -> LocalTime {
+        let secs = libc::time_t::try_from(wall.as_secs()).unwrap_or(libc::time_t::MAX);
+        // SAFETY: `tm` is a plain C structure for which all zeroes is a value.
+        let mut parts: libc::tm = unsafe { std::mem::zeroed() };
+        // SAFETY: both pointers are valid for the call; the function is the reentrant one.
+        let result = unsafe { libc::localtime_r(&secs, &mut parts) };
+        if result.is_null() {
+            // The year does not fit: said as the epoch, like a time that is not known.
+            return LocalTime { year: 1970, month: 1, day: 1, hour: 0, minute: 0, second: 0 };
+        }
+        let small = |number: libc::c_int| u8::try_from(number).unwrap_or(0);
+        LocalTime {
+            year: i64::from(parts.tm_year) + 1900,
+            month: small(parts.tm_mon + 1),
+            day: small(parts.tm_mday),
+            hour: small(parts.tm_hour),
+            minute: small(parts.tm_min),
+            second: small(parts.tm_sec),
+        }
+    }
+
+    /// The form of log lines, `Nov  3 07:48:56`.
+    pub fn log_stamp(&self) -> String {
+        let month = MONTHS[usize::from(self.month.clamp(1, 12)) - 1];
+        format!("{month} {:>2} {:02}:{:02}:{:02}", self.day, self.hour, self.minute, self.second)
+    }
+}
+
+impl fmt::Display for LocalTime {
+    /// The form `%F %T` of the texts for clients.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
+            self.year, self.month, self.day, self.hour, self.minute, self.second
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Span;
+
+    #[test]
+    fn the_clocks_go_forward() {
+        let first = now();
+        let second = now();
+        assert!(second.mono >= first.mono);
+        assert!(first.wall > WallTime::from_secs(1_600_000_000));
+    }
+
+    #[test]
+    fn local_times_have_the_forms_of_the_reference() {
+        // The test machine's zone is not known: whole hours and half hours shift both alike.
+        let time = LocalTime::of(WallTime::from_secs(1_795_420_138));
+        let text = time.to_string();
+        assert_eq!((text.len(), &text[..8], &text[16..]), (19, "2026-11-", ":58"));
+        assert_eq!(time.log_stamp().len(), "Nov 23 07:48:58".len());
+        assert!(time.log_stamp().starts_with("Nov 2"));
+    }
+
+    #[test]
+    fn absurd_times_are_printed_too() {
+        let end = WallTime::EPOCH.plus(Span::MAX);
+        assert!(!LocalTime::of(end).to_string().is_empty());
+        assert!(!LocalTime::of(WallTime::EPOCH).log_stamp().is_empty());
+    }
+}

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The texts that clients print: `booth list`, `booth peers`, `geostore list` and `get`.
+//!
+//! Scripts split these lines (`protocol.md` 4), so every byte of them is an interface. Times are
+//! local, in the form `%F %T`.
+
+use crate::daemon::clock::LocalTime;
+use crate::engine::{AttrRow, PeerRow, Remark, TicketRow};
+use crate::model::{AttrValue, Holder, Member, MemberIndex, Roster};
+use crate::time::WallTime;
+use std::fmt::Write;
+
+/// The answer to `booth list`: a line for each ticket, then the warnings.
+pub fn tickets(rows: &[TicketRow], roster: &Roster) -> String {
+    let mut text = String::with_capacity(rows.len() * 64);
+    for row in rows {
+        ticket_line(&mut text, row, roster);
+    }
+    for row in rows.iter().filter(|row| row.also_granted.len() > 1) {
+        let sites: Vec<String> =
+            row.also_granted.iter().map(|site| roster.member(*site).address.to_string()).collect();
+        let sites = sites.join(", ");
+        // Reference: each warning follows an empty line.
+        put(
+            &mut text,
+            format_args!(
+                "\nWARNING: The ticket {} is granted to multiple sites: {sites}. \
+                 Revoke the ticket from the faulty sites.\n",
+                row.name
+            ),
+        );
+    }
+    text
+}
+
+/// One ticket's line. What the reference does not have stands at its end, without a comma and
+/// without the word *commit*, because clients split at those.
+fn ticket_line(text: &mut String, row: &TicketRow, roster: &Roster) {
+    put(text, format_args!("ticket: {}, leader: ", row.name));
+    match row.leader {
+        Holder::Unknown => text.push_str("NONE"),
+        Holder::Nobody => text.push_str("none"),
+        Holder::Member(id) => match roster.index_of(id) {
+            Some(index) => put(text, format_args!("{}", roster.member(index).address)),
+            // The engine lets no such leader in; shown as not known all the same.
+            None => text.push_str("NONE"),
+        },
+    }
+    if row.leader.member().is_some() {
+        match row.expires {
+            Some(expires) => put(text, format_args!(", expires: {}", LocalTime::of(expires))),
+            None => text.push_str(", expires: INF"),
+        }
+    }
+    if let Some(until) = row.commit_pending {
+        put(text, format_args!(" (commit pending until {})", LocalTime::of(until)));
+    }
+    if row.manual {
+        text.push_str(" [manual mode]");
+    }
+    for remark in &row.remarks {
+        put_remark(text, *remark);
+    }
+    text.push('\n');
+}
+
+/// One of our own remarks, with the space before it.
+fn put_remark(text: &mut String, remark: Remark) {
+    match remark {
+        Remark::CibFailing(since) => {
+            put(text, format_args!(" (CIB update failing since {})", LocalTime::of(since)));
+        }
+        Remark::CibSlow(since) => {
+            put(text, format_args!(" (CIB update running since {})", LocalTime::of(since)));
+        }
+        Remark::StartingUp(Some(until)) => {
+            put(text, format_args!(" (starting up until {})", LocalTime::of(until)));
+        }
+        Remark::StartingUp(None) => text.push_str(" (starting up: the CIB has not been read yet)"),
+        Remark::HandlerRunning(since) => {
+            put(text, format_args!(" (handler running since {})", LocalTime::of(since)));
+        }
+    }
+}
+
+/// The answer to `booth peers`: three lines and an empty one for each other member.
+pub fn peers(rows: &[PeerRow], roster: &Roster) -> String {
+    let mut text = String::with_capacity(rows.len() * 160);
+    for row in rows {
+        let member: &Member = roster.member(row.member);
+        let counters = &row.counters;
+        // Reference: a member that was never heard shows the epoch.
+        let last = LocalTime::of(row.last_recv.unwrap_or(WallTime::EPOCH));
+        put(
+            &mut text,
+            format_args!(
+                "{:<12} {}, last recv: {last}\n\
+                 \tSent pkts:{} error:{} resends:{}\n\
+                 \tRecv pkts:{} error:{} authfail:{} invalid:{}\n\n",
+                member.role.word(),
+                member.address,
+                counters.sent,
+                counters.sent_errors,
+                counters.resends,
+                counters.received,
+                counters.recv_errors,
+                counters.auth_failures,
+                counters.invalid
+            ),
+        );
+    }
+    text
+}
+
+/// The answer to `geostore list`. The time is left out if the attribute came from the CIB.
+pub fn attributes(rows: &[AttrRow]) -> String {
+    let mut text = String::new();
+    for row in rows {
+        put(&mut text, format_args!("{} {} ", row.name, row.value));
+        if let Some(set_at) = row.set_at {
+            put(&mut text, format_args!("{}", LocalTime::of(set_at)));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// The answer to `geostore get`.
+pub fn attribute(value: &AttrValue) -> String {
+    format!("{value}\n")
+}
+
+/// `holds 2 of 5 tickets`, the status line that systemd shows.
+pub fn held(held: usize, of: usize) -> String {
+    format!("holds {held} of {of} ticket{}", if of == 1 { "" } else { "s" })
+}
+
+/// `site-a (127.0.0.1)`, as log lines name a member.
+pub fn member_name(roster: &Roster, index: MemberIndex) -> String {
+    let member = roster.member(index);
+    format!("{} {}", member.role.word(), member.address)
+}
+
+/// Appends to a string, which cannot fail.
+fn put(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    // Writing to a String has no error to report.
+    let _ = text.write_fmt(arguments);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::PeerCounters;
+    use crate::model::{AttrName, MemberId, MemberRole, TicketName};
+    use std::net::IpAddr;
+
+    fn roster() -> Roster {
+        let member = |last: u8, role| {
+            let address = IpAddr::from([10, 99, 0, last]);
+            Member { id: MemberId::of_address(address), role, address }
+        };
+        let members = vec![
+            member(10, MemberRole::Site),
+            member(11, MemberRole::Site),
+            member(12, MemberRole::Arbitrator),
+        ];
+        Roster::new(members, 0).expect("three members make a roster")
+    }
+
+    fn row(name: &str) -> TicketRow {
+        TicketRow {
+            name: TicketName::new(name).expect("a ticket name"),
+            manual: false,
+            leader: Holder::Unknown,
+            expires: None,
+            commit_pending: None,
+            remarks: Vec::new(),
+            also_granted: Vec::new(),
+        }
+    }
+
+    fn index(number: usize) -> MemberIndex {
+        MemberIndex::new(number).expect("a small index")
+    }
+
+    const T: WallTime = WallTime::from_secs(1_795_420_138);
+
+    #[test]
+    fn list_has_the_lines_of_the_reference() {
+        let roster = roster();
+        let here = Holder::Member(roster.my_id());
+        let mut rows = vec![row("T"), row("U"), row("M"), row("P")];
+        rows[1].leader = Holder::Nobody;
+        rows[2] = TicketRow { leader: here, manual: true, ..row("M") };
+        rows[3] = TicketRow { leader: here, expires: Some(T), commit_pending: Some(T), ..row("P") };
+        let time = LocalTime::of(T);
+        let expected = format!(
+            "ticket: T, leader: NONE\nticket: U, leader: none\n\
+             ticket: M, leader: 10.99.0.10, expires: INF [manual mode]\n\
+             ticket: P, leader: 10.99.0.10, expires: {time} (commit pending until {time})\n"
+        );
+        assert_eq!(tickets(&rows, &roster), expected);
+    }
+
+    #[test]
+    fn each_doubly_granted_manual_ticket_is_warned_of_after_all_lines() {
+        let roster = roster();
+        let mut rows = vec![row("m1"), row("m2"), row("a1")];
+        rows[0].also_granted = vec![index(0), index(1)];
+        rows[1].also_granted = vec![index(1)];
+        let text = tickets(&rows, &roster);
+        let expected = "ticket: a1, leader: NONE\n\nWARNING: The ticket m1 is granted to multiple \
+                        sites: 10.99.0.10, 10.99.0.11. Revoke the ticket from the faulty sites.\n";
+        assert!(text.ends_with(expected), "{text}");
+        assert_eq!(text.matches("WARNING").count(), 1);
+    }
+
+    #[test]
+    fn what_the_reference_does_not_have_is_in_parentheses_at_the_end() {
+        let remarks = vec![
+            Remark::CibFailing(T),
+            Remark::CibSlow(T),
+            Remark::StartingUp(Some(T)),
+            Remark::StartingUp(None),
+            Remark::HandlerRunning(T),
+        ];
+        for remark in remarks {
+            let text = tickets(&[TicketRow { remarks: vec![remark], ..row("T") }], &roster());
+            let added = text.strip_prefix("ticket: T, leader: NONE").expect("the usual line");
+            assert!(added.starts_with(" (") && added.ends_with(")\n"), "{text}");
+            assert!(!added.contains(',') && !added.contains("commit"), "{text}");
+        }
+    }
+
+    #[test]
+    fn peers_have_the_lines_of_the_reference() {
+        let counters = PeerCounters { sent: 6, received: 4, invalid: 2, ..PeerCounters::default() };
+        let rows = [
+            PeerRow { member: index(1), last_recv: Some(T), counters },
+            PeerRow { member: index(2), last_recv: None, counters: PeerCounters::default() },
+        ];
+        let (time, never) = (LocalTime::of(T), LocalTime::of(WallTime::EPOCH));
+        let expected = format!(
+            "site         10.99.0.11, last recv: {time}\n\tSent pkts:6 error:0 resends:0\n\
+             \tRecv pkts:4 error:0 authfail:0 invalid:2\n\n\
+             arbitrator   10.99.0.12, last recv: {never}\n\tSent pkts:0 error:0 resends:0\n\
+             \tRecv pkts:0 error:0 authfail:0 invalid:0\n\n"
+        );
+        assert_eq!(peers(&rows, &roster()), expected);
+    }
+
+    #[test]
+    fn attributes_have_the_lines_of_the_reference() {
+        let name = |text| AttrName::new(text).expect("an attribute name");
+        let value = |text| AttrValue::new(text).expect("an attribute value");
+        let rows = [
+            AttrRow { name: name("k1"), value: value("v1"), set_at: Some(T) },
+            AttrRow { name: name("k2"), value: value("some value"), set_at: None },
+        ];
+        assert_eq!(attributes(&rows), format!("k1 v1 {}\nk2 some value \n", LocalTime::of(T)));
+        assert_eq!(attribute(&value("v1")), "v1\n");
+        assert_eq!(held(2, 5), "holds 2 of 5 tickets");
+        assert_eq!(held(0, 1), "holds 0 of 1 ticket");
+    }
+}
