@@ -1,2 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! To come.
+//! Authentication of packets: keys, stamps, MACs, and the memory against replays.
+//!
+//! Works on the bytes that `wire` makes and reads; knows no sockets and no clock.
+#![forbid(unsafe_code)]
+
+mod envelope;
+mod error;
+mod mac;
+mod replay;
+
+pub use envelope::{Opened, Opener, Proof, Sealer};
+pub use error::AuthError;
+pub use mac::{Key, KeyError, KEY_MAX, KEY_MIN};
+pub use replay::{ReplayGuard, REMEMBERED_MAX};

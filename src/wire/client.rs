@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Messages between clients and the daemon (TCP).
 
-use super::code::ResultCode;
+use super::code::{ResultCode, WaitCause};
 use crate::model::{AttrName, AttrValue, Holder, Term, TicketName};
 use crate::time::Span;
 
@@ -69,26 +69,6 @@ pub enum ClientRequest {
     },
 }
 
-/// Why a client's request takes time. Ours alone: header field `reason` of a `Rslt` with
-/// `More` or `Pend`; `options` then holds the whole seconds until it ends, 0 = unknown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum WaitCause {
-    /// `Load`: the ticket's state has not been read from the CIB yet.
-    Loading,
-    /// `Grac`: this member started a while ago and must not vote for itself yet (`lease.md` L9).
-    Grace,
-    /// `Elec`: an election is under way.
-    Election,
-    /// `Hndl`: the before-acquire handler runs.
-    Handler,
-    /// `Cmmt`: the grant waits for sites that did not answer (`lease.md` L8).
-    CommitDelay,
-    /// `CibW`: the write to the CIB takes its time.
-    CibWrite,
-    /// `CibF`: the write to the CIB failed and is tried again.
-    CibFailing,
-}
-
 /// The ticket payload of an answer to grant and revoke.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TicketAnswer {
@@ -104,4 +84,20 @@ pub struct TicketAnswer {
     pub valid_for: Span,
     /// Why an intermediate answer is not the final one, and for how long.
     pub cause: Option<(WaitCause, Span)>,
+}
+
+/// An answer to a client as it crosses the wire: texts are ready to be printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientReply {
+    /// `Rslt` with ticket payload: to grant and revoke.
+    Ticket(TicketAnswer),
+    /// `Rslt`, header only: to attribute set and delete, to failed attribute commands, and
+    /// `AuthFailed` to everything.
+    Result(ResultCode),
+    /// `RLst`: the lines of list or peers.
+    List(String),
+    /// `AGet`: the attribute's value and a newline.
+    Attr(String),
+    /// `ALst`: one line for each attribute.
+    Attrs(String),
 }

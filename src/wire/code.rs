@@ -1,9 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The four-letter codes of the header: commands, results, reasons.
 
+use std::fmt;
+
 /// Packs four ASCII letters big-endian.
 const fn four(code: &[u8; 4]) -> u32 {
     u32::from_be_bytes(*code)
+}
+
+/// A code as people read it: its four letters, or its number if they are none.
+pub(crate) fn printable(raw: u32) -> String {
+    let letters = raw.to_be_bytes();
+    match std::str::from_utf8(&letters) {
+        Ok(text) if letters.iter().all(u8::is_ascii_graphic) => text.to_owned(),
+        _ => raw.to_string(),
+    }
 }
 
 macro_rules! codes {
@@ -24,6 +35,12 @@ macro_rules! codes {
             /// The code with this number, if there is one.
             pub fn from_raw(raw: u32) -> Option<$name> {
                 $name::ALL.iter().copied().find(|code| code.raw() == raw)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&printable(self.raw()))
             }
         }
     };
@@ -136,5 +153,26 @@ codes! {
         StepDown = four(b"Spdn");
         /// Votes were split.
         Split = four(b"Splt");
+    }
+}
+
+codes! {
+    /// Why a client's request takes time. Ours alone: header field `reason` of a `Rslt` with
+    /// `More` or `Pend`; `options` then holds the seconds until it ends, rounded up; 0 = unknown.
+    WaitCause {
+        /// The ticket's state has not been read from the CIB yet.
+        Loading = four(b"Load");
+        /// This member started a while ago and must not vote for itself yet (`lease.md` L9).
+        Grace = four(b"Grac");
+        /// An election is under way.
+        Election = four(b"Elec");
+        /// The before-acquire handler runs.
+        Handler = four(b"Hndl");
+        /// The grant waits for sites that did not answer (`lease.md` L8).
+        CommitDelay = four(b"Cmmt");
+        /// The write to the CIB takes its time.
+        CibWrite = four(b"CibW");
+        /// The write to the CIB failed and is tried again.
+        CibFailing = four(b"CibF");
     }
 }

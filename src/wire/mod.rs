@@ -6,9 +6,27 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod client_codec;
 mod code;
+mod error;
+pub(crate) mod header;
+mod payload;
 mod peer;
+mod peer_codec;
+mod reader;
+mod unit;
 
-pub use client::{ClientOptions, ClientRequest, TicketAnswer, WaitCause};
-pub use code::{Command, Reason, ResultCode};
+pub use client::{ClientOptions, ClientReply, ClientRequest, TicketAnswer};
+pub use client_codec::{decode_reply, decode_request, encode_reply, encode_request};
+pub use code::{Command, Reason, ResultCode, WaitCause};
+pub use error::{Field, WireError};
+pub use header::{
+    claimed_sender, frame_len, request_len, DATAGRAM_MAX, FRAME_MAX, HEADER_LEN, MAC_LEN, PEER_LEN,
+    REQUEST_MAX, REQUEST_TAIL,
+};
 pub use peer::{PeerBody, PeerMessage, Round, Stamp};
+pub use peer_codec::{decode_peer, encode_peer};
+pub use unit::TimeUnit;
+
+#[cfg(test)]
+mod tests;

@@ -24,8 +24,9 @@ impl Round {
     }
 
     /// A round from any random number.
-    pub const fn from_random(number: u64) -> Round {
-        Round((number % Round::MAX as u64) as u32 + 1)
+    pub fn from_random(number: u64) -> Round {
+        let [.., a, b, c, d] = (number % u64::from(Round::MAX)).to_be_bytes();
+        Round(u32::from_be_bytes([a, b, c, d]) + 1)
     }
 
     /// The number, in `1..=2^31-1`.
@@ -43,9 +44,9 @@ impl Round {
 
     /// How many rounds after `earlier` this one is, modulo the 2^31-1 rounds there are:
     /// negative if it is nearer before than after.
-    pub const fn distance_from(self, earlier: Round) -> i64 {
-        let circle = Round::MAX as i64;
-        let ahead = (self.0 as i64 - earlier.0 as i64).rem_euclid(circle);
+    pub fn distance_from(self, earlier: Round) -> i64 {
+        let circle = i64::from(Round::MAX);
+        let ahead = (i64::from(self.0) - i64::from(earlier.0)).rem_euclid(circle);
         if ahead > circle / 2 {
             ahead - circle
         } else {

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Remembers which authenticated packets were let in, so that none is let in twice
+//! (`lease.md` L15).
+//!
+//! For every member there is a window of stamps, by whole seconds. A packet inside the window
+//! is let in if its MAC (which covers sender and stamp) is not among those remembered for its
+//! second. The lower edge of the window, the *floor*, is the newest second that was forgotten;
+//! nothing stamped at or before it is ever let in. So the answer to "did this come before?" is
+//! never wrong for lack of memory: what is forgotten is refused.
+//!
+//! Seconds are forgotten when they are older than `maxtimeskew` (the opener refuses them anyway)
+//! and, when [`REMEMBERED_MAX`] packets of one member are remembered, from the oldest on: under
+//! a flood the window gets shorter, so that fresh packets still come through and only late ones
+//! are lost. Only seconds that are past are forgotten for lack of room; if there are none
+//! (the member's clock is ahead of ours and it floods us), new packets are refused.
+//!
+//! Only who has the key can add an entry, and only to the window of the member it names, so
+//! nobody else can push entries out, and one mad member costs the others nothing.
+//!
+//! A floor after the present can only come from a time when both clocks showed a later time than
+//! now, and were set back since. It would shut the member out until the clock reaches it, so it
+//! is dropped. That, and a restart of the process, are the two cases in which an old packet
+//! can be let in once more; the rules of `lease.md` do not depend on this guard.
+
+use super::envelope::Proof;
+use super::error::AuthError;
+use crate::model::MemberId;
+use crate::time::{Span, WallTime};
+use std::collections::BTreeMap;
+
+/// The most packets of one member that are remembered: 10 000 tickets that are renewed every
+/// 30 s with two packets each are 400 000 in 600 s, and as many again if the member's clock is
+/// 600 s ahead. Eight bytes each, at most twice that with the spare room of vectors: 16 MiB for
+/// one member that sends 1700 packets a second for ten minutes, 16 kB at one packet a second.
+pub const REMEMBERED_MAX: usize = 1 << 20;
+
+/// The packets of all members that were let in, and may not be let in again.
+#[derive(Clone, Debug)]
+pub struct ReplayGuard {
+    max_skew: Span,
+    remembered_max: usize,
+    windows: BTreeMap<MemberId, Window>,
+}
+
+/// The packets of one member.
+#[derive(Clone, Debug, Default)]
+struct Window {
+    /// Sorted MACs by the seconds of their stamp. No entry is empty, none at or below the floor.
+    seconds: BTreeMap<u64, Vec<u64>>,
+    /// How many MACs there are in all seconds.
+    count: usize,
+    /// The newest second that was forgotten.
+    floor: Option<u64>,
+}
+
+impl ReplayGuard {
+    /// A guard for the packets of these members, with the `max_skew` of the opener.
+    pub fn new(members: impl IntoIterator<Item = MemberId>, max_skew: Span) -> ReplayGuard {
+        ReplayGuard::with_room_for(REMEMBERED_MAX, members, max_skew)
+    }
+
+    /// A guard that remembers at most `remembered_max` packets (at least 1) of each member.
+    pub fn with_room_for(
+        remembered_max: usize,
+        members: impl IntoIterator<Item = MemberId>,
+        max_skew: Span,
+    ) -> ReplayGuard {
+        let windows = members.into_iter().map(|member| (member, Window::default())).collect();
+        ReplayGuard { max_skew, remembered_max: remembered_max.max(1), windows }
+    }
+
+    /// Lets a packet in and remembers it, or says why not. `wall` is the time at which it was
+    /// opened. A packet without authentication (`None`) always passes.
+    ///
+    /// # Errors
+    /// It came before, or cannot be told from one that came before, or its sender is no member.
+    pub fn admit(&mut self, proof: Option<Proof>, wall: WallTime) -> Result<(), AuthError> {
+        let Some(proof) = proof else {
+            return Ok(());
+        };
+        let from = proof.from;
+        let Some(window) = self.windows.get_mut(&from) else {
+            return Err(AuthError::Stranger { from });
+        };
+        window.forget_aged(wall, self.max_skew);
+        if let Some(floor) = window.floor.filter(|floor| proof.secs <= *floor) {
+            return Err(AuthError::Forgotten { from, after: WallTime::from_secs(floor) });
+        }
+        if window.has(proof) {
+            return Err(AuthError::Replay { from });
+        }
+        if window.count >= self.remembered_max && !window.make_room(proof.secs, wall, self.max_skew)
+        {
+            return Err(AuthError::Crowded { from });
+        }
+        window.add(proof);
+        assert!(window.count <= self.remembered_max, "a window stays within its bound");
+        Ok(())
+    }
+
+    /// How many packets are remembered in all.
+    pub fn remembered(&self) -> usize {
+        self.windows.values().map(|window| window.count).sum()
+    }
+}
+
+impl Window {
+    /// Forgets the seconds that no opener accepts any more, and a floor of the future.
+    fn forget_aged(&mut self, wall: WallTime, max_skew: Span) {
+        if self.floor.is_some_and(|floor| floor > wall.as_secs()) {
+            self.floor = None;
+        }
+        let oldest = wall.minus(max_skew).as_secs();
+        while self.first_second().is_some_and(|second| second < oldest) {
+            self.forget_first();
+        }
+    }
+
+    /// Makes room for a packet of this second; says whether there is room now.
+    ///
+    /// Seconds that no opener accepts yet go first; they can only be left over from before our
+    /// clock was set back. Then the oldest second goes, if that is before both the packet's and
+    /// the present one.
+    fn make_room(&mut self, second: u64, wall: WallTime, max_skew: Span) -> bool {
+        let newest = wall.plus(max_skew).as_secs();
+        if let Some(last) = self.seconds.last_entry().filter(|last| *last.key() > newest) {
+            self.count -= last.remove().len();
+            return true;
+        }
+        match self.first_second() {
+            Some(first) if first < second && first < wall.as_secs() => {
+                self.forget_first();
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    fn first_second(&self) -> Option<u64> {
+        self.seconds.first_key_value().map(|(second, _)| *second)
+    }
+
+    fn forget_first(&mut self) {
+        if let Some((second, macs)) = self.seconds.pop_first() {
+            self.count -= macs.len();
+            self.floor = self.floor.max(Some(second));
+        }
+    }
+
+    fn has(&self, proof: Proof) -> bool {
+        let macs = self.seconds.get(&proof.secs);
+        macs.is_some_and(|macs| macs.binary_search(&proof.mac).is_ok())
+    }
+
+    fn add(&mut self, proof: Proof) {
+        let macs = self.seconds.entry(proof.secs).or_default();
+        if let Err(place) = macs.binary_search(&proof.mac) {
+            macs.insert(place, proof.mac);
+            self.count += 1;
+        }
+    }
+}
