@@ -5,10 +5,16 @@
 
 pub mod channels;
 pub mod clock;
+pub mod engine_loop;
 pub mod executor;
 pub mod local_addr;
 pub mod lockfile;
+pub mod notify;
+pub mod outbox;
+pub mod poll;
 pub mod text;
+pub mod timer;
+pub mod udp;
 pub mod wheel;
 
 use crate::config::Config;
@@ -37,3 +43,6 @@ pub fn run(config: Config, me: usize, options: DaemonOptions) -> ExitCode {
     let _ = (config, me, options);
     ExitCode::FAILURE
 }
+
+#[cfg(test)]
+mod tests;

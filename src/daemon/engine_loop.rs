@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The engine's thread: takes events from the queues, steps the engine, performs its effects.
+//!
+//! Nothing here waits but the one wait for something to do. The queues have a quota each per
+//! round, so a flood in one cannot starve the others; time is looked at in every round.
+
+use super::channels::{Answer, Control, FromClient, Mailbox, ToExecutor};
+use super::notify::Notifier;
+use super::timer::Timer;
+use crate::engine::{ClientId, Effect, Engine, Event, Note, NoteLevel};
+use crate::model::{MemberIndex, TicketIndex};
+use crate::time::{MonoTime, Now, Span};
+use crate::wire::PeerMessage;
+use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, TrySendError};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io::Write;
+use std::time::Duration;
+
+/// What the loop drives: the engine, or a scripted one in tests.
+pub trait Machine {
+    /// Takes one event and appends what must be done.
+    fn step(&mut self, now: Now, event: Event, effects: &mut Vec<Effect>);
+    /// The nearest instant at which the machine wants a [`Event::Tick`].
+    fn next_deadline(&self) -> Option<MonoTime>;
+    /// How many tickets are held, of how many.
+    fn held(&self) -> (usize, usize);
+}
+
+impl Machine for Engine {
+    fn step(&mut self, now: Now, event: Event, effects: &mut Vec<Effect>) {
+        Engine::step(self, now, event, effects);
+    }
+
+    fn next_deadline(&self) -> Option<MonoTime> {
+        Engine::next_deadline(self)
+    }
+
+    fn held(&self) -> (usize, usize) {
+        Engine::held(self)
+    }
+}
+
+/// The way to the other members; never waits.
+pub trait Courier {
+    /// Sends a message. False: the kernel did not take it.
+    fn send(&mut self, to: MemberIndex, message: &PeerMessage) -> bool;
+}
+
+/// The queues that end here.
+pub struct Inbox {
+    /// Signals.
+    pub control: Receiver<Control>,
+    /// Outcomes of children.
+    pub results: Receiver<Event>,
+    /// Messages of other members.
+    pub peers: Receiver<Event>,
+    /// Requests of clients.
+    pub clients: Receiver<FromClient>,
+}
+
+/// What the loop needs besides its machine and its queues.
+pub struct Outlets<C> {
+    /// The way to the other members.
+    pub courier: C,
+    /// The way to the executor; an arbitrator has none.
+    pub executor: Option<Sender<ToExecutor>>,
+    /// Called once, when the store has answered about every ticket for the first time.
+    pub started: Box<dyn FnMut() + Send>,
+    /// The way to the service manager.
+    pub notifier: Notifier,
+    /// The clocks.
+    pub clock: fn() -> Now,
+}
+
+/// Events taken from one queue before the next has its turn.
+///
+/// They are so small that a round takes far less than the 50 ms within which a client is
+/// answered, and so large that looking into every queue costs little.
+const CONTROL_QUOTA: usize = 8;
+const RESULT_QUOTA: usize = 64;
+const PEER_QUOTA: usize = 32;
+const CLIENT_QUOTA: usize = 16;
+/// Wishes for the executor that may be kept, beyond its queue: load, window, write and handler
+/// of each ticket, all of them four times over, and some for attributes. The executor does
+/// nothing that waits; if so many pile up it is dead, and a daemon without it must not go on.
+const KEPT_PER_TICKET: usize = 16;
+const KEPT_BESIDES: usize = 4096;
+/// Longer pauses of the loop are logged, since leases may have run out meanwhile.
+const LONG_PAUSE: Span = Span::from_secs(2);
+
+/// What the loop has seen, for tests and for the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoopStats {
+    /// Rounds, that is wake-ups.
+    pub rounds: u64,
+    /// Steps of the machine.
+    pub steps: u64,
+    /// The longest time between waking up and waiting again.
+    pub longest_round: Span,
+}
+
+/// The loop.
+pub struct EngineLoop<M, C> {
+    machine: M,
+    outlets: Outlets<C>,
+    timer: Timer,
+    clients: BTreeMap<ClientId, Mailbox>,
+    /// Wishes that the executor's queue had no room for, in order.
+    kept: VecDeque<Effect>,
+    kept_max: usize,
+    /// Events that performing effects has led to.
+    inner: VecDeque<Event>,
+    /// Tickets about which the store has not answered yet.
+    unread: BTreeSet<TicketIndex>,
+    announced: bool,
+    effects: Vec<Effect>,
+    stats: LoopStats,
+}
+
+impl<M: Machine, C: Courier> EngineLoop<M, C> {
+    /// A loop around a machine that has seen nothing yet. The store is expected to answer about
+    /// the first `loads` tickets: all at a site, none at an arbitrator.
+    pub fn new(machine: M, outlets: Outlets<C>, loads: usize) -> EngineLoop<M, C> {
+        let timer = Timer::new((outlets.clock)().mono);
+        EngineLoop {
+            machine,
+            outlets,
+            timer,
+            clients: BTreeMap::new(),
+            kept: VecDeque::new(),
+            kept_max: loads.saturating_mul(KEPT_PER_TICKET).saturating_add(KEPT_BESIDES),
+            inner: VecDeque::new(),
+            unread: (0..loads).map(TicketIndex::new).collect(),
+            announced: false,
+            effects: Vec::new(),
+            stats: LoopStats::default(),
+        }
+    }
+
+    /// Runs until it is told to stop. All connections are let go at the end.
+    pub fn run(mut self, inbox: &Inbox) -> LoopStats {
+        let mut select = Select::new();
+        select.recv(&inbox.control);
+        select.recv(&inbox.results);
+        select.recv(&inbox.peers);
+        select.recv(&inbox.clients);
+        let mut woken = self.now();
+        self.step_at(woken, Event::Start);
+        self.announce_start();
+        loop {
+            if self.round(inbox) {
+                return self.stats;
+            }
+            let waits = self.now();
+            self.note_round(waits.mono.since(woken.mono));
+            let until = self.wake_at(waits.mono);
+            let pause = until.since(waits.mono).as_duration();
+            if self.kept.is_empty() {
+                // Only that something is ready counts; the round looks what it is.
+                let _ = select.ready_timeout(pause);
+            } else {
+                self.wait_for_executor_too(select.clone(), pause);
+            }
+            woken = self.now();
+            note_pause(woken.mono.since(until));
+        }
+    }
+
+    fn now(&self) -> Now {
+        (self.outlets.clock)()
+    }
+
+    /// Waits for something to come, or for room in the executor's queue.
+    fn wait_for_executor_too<'a>(&'a self, mut select: Select<'a>, pause: Duration) {
+        if let Some(executor) = &self.outlets.executor {
+            select.send(executor);
+        }
+        let _ = select.ready_timeout(pause);
+    }
+
+    /// When the loop has to wake up although nothing comes.
+    fn wake_at(&self, now: MonoTime) -> MonoTime {
+        let look = self.timer.next_look(self.machine.next_deadline());
+        match self.outlets.notifier.next_feed(now) {
+            Some(feed) => look.min(feed),
+            None => look,
+        }
+    }
+
+    /// Takes from every queue its quota; true if the daemon shall stop.
+    fn round(&mut self, inbox: &Inbox) -> bool {
+        self.stats.rounds += 1;
+        self.offer_kept();
+        for _ in 0..CONTROL_QUOTA {
+            match inbox.control.try_recv() {
+                Ok(Control::Dump) => self.step(Event::Dump),
+                Ok(Control::Shutdown) | Err(TryRecvError::Disconnected) => {
+                    self.shut_down();
+                    return true;
+                }
+                Err(TryRecvError::Empty) => break,
+            }
+        }
+        for event in inbox.results.try_iter().take(RESULT_QUOTA) {
+            self.note_load(&event);
+            self.step(event);
+        }
+        self.look_at_time();
+        for event in inbox.peers.try_iter().take(PEER_QUOTA) {
+            self.step(event);
+        }
+        for message in inbox.clients.try_iter().take(CLIENT_QUOTA) {
+            self.take_from_client(message);
+        }
+        false
+    }
+
+    /// Steps with a tick if a timer rang or a second is over, and feeds the watchdog.
+    fn look_at_time(&mut self) {
+        let now = self.now();
+        if self.timer.ring(now.mono, self.machine.next_deadline()) {
+            self.step_at(now, Event::Tick);
+            self.timer.looked(self.machine.next_deadline());
+            if self.outlets.notifier.wants_status(now.mono) {
+                let held = self.machine.held();
+                self.outlets.notifier.status(now.mono, held);
+            }
+        }
+        self.outlets.notifier.alive(now.mono);
+    }
+
+    fn take_from_client(&mut self, message: FromClient) {
+        match message {
+            FromClient::Request { client, request, mailbox } => {
+                self.clients.insert(client, mailbox);
+                self.step(Event::Client { client, request });
+            }
+            FromClient::Gone { client } => {
+                // A client that has had its last answer is no concern of the engine any more.
+                if self.clients.remove(&client).is_some() {
+                    self.step(Event::ClientGone { client });
+                }
+            }
+        }
+    }
+
+    /// Lets the engine note its state, then lets go of the clients.
+    fn shut_down(&mut self) {
+        self.outlets.notifier.stopping();
+        self.step(Event::Shutdown);
+        self.clients.clear();
+    }
+
+    fn step(&mut self, event: Event) {
+        let now = self.now();
+        self.step_at(now, event);
+    }
+
+    /// One step, its effects, and the steps that those lead to.
+    fn step_at(&mut self, now: Now, event: Event) {
+        let mut next = Some((now, event));
+        while let Some((now, event)) = next {
+            let mut effects = std::mem::take(&mut self.effects);
+            self.machine.step(now, event, &mut effects);
+            self.stats.steps += 1;
+            for effect in effects.drain(..) {
+                self.perform(effect);
+            }
+            // The room is used again, so that a quiet daemon allocates nothing.
+            self.effects = effects;
+            next = self.inner.pop_front().map(|event| (self.now(), event));
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send { to, message, resend: _ } => {
+                if !self.outlets.courier.send(to, &message) {
+                    self.inner.push_back(Event::SendFailed { to });
+                }
+            }
+            Effect::Reply { client, reply, last } => self.answer(client, Answer { reply, last }),
+            Effect::Arm { ticket, at } => self.timer.arm(ticket, at),
+            Effect::Disarm { ticket } => self.timer.disarm(ticket),
+            Effect::Note(note) => write_note(&note),
+            Effect::LoadCib { .. }
+            | Effect::WriteCib { .. }
+            | Effect::Hold { .. }
+            | Effect::WriteAttr { .. }
+            | Effect::StartProbe { .. }
+            | Effect::StopProbe { .. } => self.wish(effect),
+        }
+    }
+
+    /// Hands an answer to the client's connection, or forgets a client that does not read.
+    fn answer(&mut self, client: ClientId, answer: Answer) {
+        let Some(mailbox) = self.clients.get(&client) else {
+            return;
+        };
+        let last = answer.last;
+        let taken = mailbox.answers.try_send(answer).is_ok();
+        // A full socket means that the thread is going to wake up anyway.
+        let _ = (&*mailbox.waker).write(&[1]);
+        if !taken || last {
+            self.clients.remove(&client);
+        }
+        if !taken && !last {
+            log::debug!("a client does not read its answers and is forgotten");
+            self.inner.push_back(Event::ClientGone { client });
+        }
+    }
+
+    /// Hands a wish to the executor, in order; what it has no room for is kept.
+    fn wish(&mut self, effect: Effect) {
+        if self.outlets.executor.is_none() {
+            log::error!("an arbitrator has no ticket store: {effect:?} is dropped");
+            return;
+        }
+        self.kept.push_back(effect);
+        self.offer_kept();
+        assert!(self.kept.len() <= self.kept_max, "the executor takes what it is asked for");
+    }
+
+    fn offer_kept(&mut self) {
+        let Some(executor) = &self.outlets.executor else {
+            return;
+        };
+        while let Some(effect) = self.kept.pop_front() {
+            match executor.try_send(ToExecutor::Wish(effect)) {
+                Ok(()) => {}
+                Err(TrySendError::Full(ToExecutor::Wish(effect))) => {
+                    self.kept.push_front(effect);
+                    return;
+                }
+                Err(TrySendError::Full(ToExecutor::ChildExited | ToExecutor::Stop)) => return,
+                Err(TrySendError::Disconnected(_)) => {
+                    panic!("the executor lives as long as the engine's loop")
+                }
+            }
+        }
+    }
+
+    /// Notes which ticket the store has answered about.
+    fn note_load(&mut self, event: &Event) {
+        if let Event::CibLoaded { ticket, .. } = event {
+            self.unread.remove(ticket);
+            self.announce_start();
+        }
+    }
+
+    /// Says once that the start is over.
+    fn announce_start(&mut self) {
+        if self.unread.is_empty() && !self.announced {
+            self.announced = true;
+            (self.outlets.started)();
+        }
+    }
+
+    fn note_round(&mut self, took: Span) {
+        self.stats.longest_round = self.stats.longest_round.max(took);
+    }
+}
+
+/// Says that the process stood still: it slept far longer than it meant to.
+fn note_pause(late: Span) {
+    if late >= LONG_PAUSE {
+        let secs = late.as_secs();
+        log::warn!("stood still for {secs} s (stopped, suspended or starved); leases may be over");
+    }
+}
+
+/// Hands a line of the engine to the log.
+fn write_note(note: &Note) {
+    let level = match note.level {
+        NoteLevel::Error => log::Level::Error,
+        NoteLevel::Warning => log::Level::Warn,
+        NoteLevel::Info => log::Level::Info,
+        NoteLevel::Debug => log::Level::Debug,
+    };
+    log::log!(level, "{}", note.text);
+}

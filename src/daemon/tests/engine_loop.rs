@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The engine's loop around a scripted machine: order, quotas, waking, and full queues.
+
+use super::{roster, ticket, wait_until};
+use crate::daemon::channels::{
+    Control, FromClient, Mailbox, ToExecutor, CLIENT_QUEUE, CONTROL_QUEUE, PEER_QUEUE, REPLY_QUEUE,
+    RESULT_QUEUE,
+};
+use crate::daemon::engine_loop::{Courier, EngineLoop, Inbox, LoopStats, Machine, Outlets};
+use crate::daemon::notify::Notifier;
+use crate::daemon::{clock, poll};
+use crate::engine::{CibLoad, ClientId, Effect, Event, RejectKind, Reply};
+use crate::model::{Holder, MemberIndex, Term, TicketIndex};
+use crate::time::{MonoTime, Now, Span};
+use crate::wire::{ClientRequest, PeerBody, PeerMessage, ResultCode};
+use crossbeam_channel::{bounded, unbounded, Receiver, Sender};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// What a scripted machine does with an event.
+type Script = Box<dyn FnMut(Now, &Event) -> Vec<Effect> + Send>;
+
+struct Scripted {
+    script: Script,
+    seen: Sender<Event>,
+    deadline: Option<MonoTime>,
+}
+
+impl Machine for Scripted {
+    fn step(&mut self, now: Now, event: Event, effects: &mut Vec<Effect>) {
+        if self.deadline.is_some_and(|at| at <= now.mono) {
+            self.deadline = None;
+        }
+        effects.extend((self.script)(now, &event));
+        // A test that has seen enough no longer listens.
+        let _ = self.seen.send(event);
+    }
+
+    fn next_deadline(&self) -> Option<MonoTime> {
+        self.deadline
+    }
+
+    fn held(&self) -> (usize, usize) {
+        (1, 2)
+    }
+}
+
+/// A courier that takes messages for the second member only.
+struct OneWay(Sender<PeerMessage>);
+
+impl Courier for OneWay {
+    fn send(&mut self, to: MemberIndex, message: &PeerMessage) -> bool {
+        to.get() == 1 && self.0.send(message.clone()).is_ok()
+    }
+}
+
+/// A running loop and all its ends.
+struct Rig {
+    control: Sender<Control>,
+    results: Sender<Event>,
+    peers: Sender<Event>,
+    clients: Sender<FromClient>,
+    seen: Receiver<Event>,
+    sent: Receiver<PeerMessage>,
+    wishes: Receiver<ToExecutor>,
+    started: Receiver<()>,
+    thread: JoinHandle<LoopStats>,
+}
+
+struct Plan {
+    script: Script,
+    deadline: Option<MonoTime>,
+    loads: usize,
+    executor_room: usize,
+    notifier: Notifier,
+}
+
+impl Default for Plan {
+    fn default() -> Plan {
+        let script = Box::new(|_: Now, _: &Event| Vec::new());
+        let notifier = Notifier::none();
+        Plan { script, deadline: None, loads: 0, executor_room: 4, notifier }
+    }
+}
+
+impl Rig {
+    fn start(plan: Plan) -> Rig {
+        let (control, control_end) = bounded(CONTROL_QUEUE);
+        let (results, results_end) = bounded(RESULT_QUEUE);
+        let (peers, peers_end) = bounded(PEER_QUEUE);
+        let (clients, clients_end) = bounded(CLIENT_QUEUE);
+        let (executor, wishes) = bounded(plan.executor_room);
+        let (seen_end, seen) = unbounded();
+        let (sent_end, sent) = unbounded();
+        let (started_end, started) = unbounded();
+        let machine = Scripted { script: plan.script, seen: seen_end, deadline: plan.deadline };
+        let outlets = Outlets {
+            courier: OneWay(sent_end),
+            executor: Some(executor),
+            started: Box::new(move || started_end.send(()).expect("the test listens")),
+            notifier: plan.notifier,
+            clock: clock::now,
+        };
+        let inbox = Inbox {
+            control: control_end,
+            results: results_end,
+            peers: peers_end,
+            clients: clients_end,
+        };
+        let thread =
+            std::thread::spawn(move || EngineLoop::new(machine, outlets, plan.loads).run(&inbox));
+        Rig { control, results, peers, clients, seen, sent, wishes, started, thread }
+    }
+
+    fn next_event(&self) -> Event {
+        self.seen.recv_timeout(Duration::from_secs(5)).expect("the loop steps")
+    }
+
+    /// The next event that is no tick.
+    fn next_news(&self) -> Event {
+        loop {
+            match self.next_event() {
+                Event::Tick => {}
+                event => return event,
+            }
+        }
+    }
+
+    fn stop(self) -> LoopStats {
+        self.control.send(Control::Shutdown).expect("the loop runs");
+        self.thread.join().expect("the loop ends")
+    }
+
+    fn request(&self, number: u64) -> (Receiver<crate::daemon::channels::Answer>, Mailbox) {
+        let (answers, answers_end) = bounded(REPLY_QUEUE);
+        let (_sleeper, waker) = poll::waker_pair().expect("a pair");
+        let mailbox = Mailbox { answers, waker: Arc::new(waker) };
+        let client = ClientId(number);
+        let request = ClientRequest::List;
+        let message = FromClient::Request { client, request, mailbox: mailbox.clone() };
+        self.clients.send(message).expect("the loop runs");
+        (answers_end, mailbox)
+    }
+}
+
+fn message() -> PeerMessage {
+    PeerMessage {
+        ticket: ticket("t1"),
+        leader: Holder::Nobody,
+        term: Term::ZERO,
+        valid_for: Span::ZERO,
+        body: PeerBody::Status { nonce: 7 },
+    }
+}
+
+fn member(number: usize) -> MemberIndex {
+    MemberIndex::new(number).expect("a small index")
+}
+
+#[test]
+fn start_comes_first_and_shutdown_last() {
+    let rig = Rig::start(Plan::default());
+    assert_eq!(rig.next_event(), Event::Start);
+    rig.control.send(Control::Dump).expect("the loop runs");
+    assert_eq!(rig.next_news(), Event::Dump);
+    let seen = rig.seen.clone();
+    rig.stop();
+    assert_eq!(seen.try_iter().last(), Some(Event::Shutdown));
+}
+
+#[test]
+fn a_deadline_wakes_the_loop_in_time() {
+    let due = clock::mono().plus(Span::from_millis(150));
+    let rig = Rig::start(Plan { deadline: Some(due), ..Plan::default() });
+    assert_eq!(rig.next_event(), Event::Start);
+    assert_eq!(rig.next_event(), Event::Tick);
+    let late = clock::mono().since(due);
+    assert!(clock::mono() >= due && late < Span::from_millis(100), "{late} late");
+    rig.stop();
+}
+
+#[test]
+fn an_alarm_wakes_the_loop_and_a_disarmed_one_does_not() {
+    let script = Box::new(|now: Now, event: &Event| match event {
+        Event::Start => vec![
+            Effect::Arm { ticket: TicketIndex::new(0), at: now.mono.plus(Span::from_millis(30)) },
+            Effect::Arm { ticket: TicketIndex::new(1), at: now.mono.plus(Span::from_millis(10)) },
+            Effect::Disarm { ticket: TicketIndex::new(1) },
+        ],
+        _ => Vec::new(),
+    });
+    let begun = Instant::now();
+    let rig = Rig::start(Plan { script, ..Plan::default() });
+    assert_eq!(rig.next_event(), Event::Start);
+    assert_eq!(rig.next_event(), Event::Tick);
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_millis(30) && took < Duration::from_millis(500), "{took:?}");
+    rig.stop();
+}
+
+#[test]
+fn an_idle_loop_wakes_once_a_second() {
+    let rig = Rig::start(Plan::default());
+    let begun = Instant::now();
+    for _ in 0..3 {
+        rig.next_event();
+    }
+    assert!(begun.elapsed() >= Duration::from_millis(1_900), "two looks take two seconds");
+    let stats = rig.stop();
+    assert!(stats.rounds <= 5, "{stats:?}");
+    assert!(stats.longest_round < Span::from_millis(50), "{stats:?}");
+}
+
+#[test]
+fn a_message_that_cannot_be_sent_becomes_an_event() {
+    let script = Box::new(|_: Now, event: &Event| match event {
+        Event::Dump => [2, 1]
+            .map(|to| Effect::Send { to: member(to), message: message(), resend: false })
+            .to_vec(),
+        _ => Vec::new(),
+    });
+    let rig = Rig::start(Plan { script, ..Plan::default() });
+    rig.control.send(Control::Dump).expect("the loop runs");
+    assert_eq!(rig.sent.recv_timeout(Duration::from_secs(5)), Ok(message()));
+    assert_eq!(rig.next_news(), Event::Start);
+    assert_eq!(rig.next_news(), Event::Dump);
+    assert_eq!(rig.next_news(), Event::SendFailed { to: member(2) });
+    rig.stop();
+}
+
+#[test]
+fn wishes_keep_their_order_when_the_executor_is_busy() {
+    let count = 500;
+    let script = Box::new(move |_: Now, event: &Event| match event {
+        Event::Start => (0..count)
+            .map(|index| Effect::LoadCib { ticket: TicketIndex::new(index), limit: Span::ZERO })
+            .collect(),
+        _ => Vec::new(),
+    });
+    let rig = Rig::start(Plan { script, executor_room: 2, ..Plan::default() });
+    for index in 0..count {
+        let wish = rig.wishes.recv_timeout(Duration::from_secs(5)).expect("a wish");
+        let expected = Effect::LoadCib { ticket: TicketIndex::new(index), limit: Span::ZERO };
+        assert_eq!(wish, ToExecutor::Wish(expected));
+    }
+    rig.stop();
+}
+
+#[test]
+fn the_start_is_over_when_the_store_has_answered_about_every_ticket() {
+    let rig = Rig::start(Plan { loads: 2, ..Plan::default() });
+    let outcomes = [CibLoad::Absent, CibLoad::Failed("no crm_ticket".to_owned())];
+    for (index, outcome) in outcomes.into_iter().enumerate() {
+        assert!(rig.started.try_recv().is_err());
+        let event = Event::CibLoaded { ticket: TicketIndex::new(index), outcome };
+        rig.results.send(event).expect("the loop runs");
+    }
+    assert_eq!(rig.started.recv_timeout(Duration::from_secs(5)), Ok(()));
+    let again = Event::CibLoaded { ticket: TicketIndex::new(0), outcome: CibLoad::Absent };
+    rig.results.send(again).expect("the loop runs");
+    let started = rig.started.clone();
+    rig.stop();
+    assert!(started.try_recv().is_err(), "it is said once");
+    let arbitrator = Rig::start(Plan::default());
+    assert_eq!(arbitrator.started.recv_timeout(Duration::from_secs(5)), Ok(()));
+    arbitrator.stop();
+}
+
+#[test]
+fn a_client_that_does_not_read_is_forgotten_and_the_engine_hears_of_it() {
+    let script = Box::new(|_: Now, event: &Event| match event {
+        Event::Client { client, .. } => {
+            let reply = Reply::Result(ResultCode::More);
+            vec![Effect::Reply { client: *client, reply, last: false }; REPLY_QUEUE + 1]
+        }
+        _ => Vec::new(),
+    });
+    let rig = Rig::start(Plan { script, ..Plan::default() });
+    let (answers, mailbox) = rig.request(1);
+    drop(mailbox);
+    let client = ClientId(1);
+    assert_eq!(rig.next_news(), Event::Start);
+    assert_eq!(rig.next_news(), Event::Client { client, request: ClientRequest::List });
+    assert_eq!(rig.next_news(), Event::ClientGone { client });
+    assert_eq!(answers.iter().count(), REPLY_QUEUE, "then the channel is closed");
+    rig.stop();
+}
+
+#[test]
+fn a_client_that_left_after_its_last_answer_is_not_mentioned_again() {
+    let script = Box::new(|_: Now, event: &Event| match event {
+        Event::Client { client, .. } => {
+            let reply = Reply::Tickets(Vec::new());
+            vec![Effect::Reply { client: *client, reply, last: true }]
+        }
+        _ => Vec::new(),
+    });
+    let rig = Rig::start(Plan { script, ..Plan::default() });
+    let (answers, _mailbox) = rig.request(1);
+    assert!(answers.recv_timeout(Duration::from_secs(5)).expect("an answer").last);
+    rig.clients.send(FromClient::Gone { client: ClientId(1) }).expect("the loop runs");
+    rig.control.send(Control::Dump).expect("the loop runs");
+    wait_until("the dump comes", || rig.clients.is_empty());
+    let seen = rig.seen.clone();
+    rig.stop();
+    let gone = Event::ClientGone { client: ClientId(1) };
+    assert!(!seen.try_iter().any(|event| event == gone));
+}
+
+#[test]
+fn a_flood_of_messages_starves_neither_clients_nor_time() {
+    let script = Box::new(|_: Now, event: &Event| match event {
+        Event::Client { client, .. } => {
+            vec![Effect::Reply { client: *client, reply: Reply::Peers(Vec::new()), last: true }]
+        }
+        // As slow as an engine that has much to do.
+        Event::PeerRejected { .. } => {
+            std::thread::sleep(Duration::from_micros(200));
+            Vec::new()
+        }
+        _ => Vec::new(),
+    });
+    let rig = Rig::start(Plan { script, ..Plan::default() });
+    let peers = rig.peers.clone();
+    let (enough, enough_end) = bounded::<()>(0);
+    let flood = std::thread::spawn(move || {
+        let event = Event::PeerRejected { from: None, why: RejectKind::Invalid, count: 1 };
+        while enough_end.try_recv() != Err(crossbeam_channel::TryRecvError::Disconnected) {
+            let _ = peers.send_timeout(event.clone(), Duration::from_millis(10));
+        }
+    });
+    wait_until("the queue is full", || rig.peers.is_full());
+    let mut slowest = Duration::ZERO;
+    for number in 0..20 {
+        let begun = Instant::now();
+        let (answers, _mailbox) = rig.request(number);
+        answers.recv_timeout(Duration::from_secs(5)).expect("an answer");
+        slowest = slowest.max(begun.elapsed());
+    }
+    drop(enough);
+    flood.join().expect("the flood ends");
+    assert!(slowest < Duration::from_millis(200), "{slowest:?}");
+    let stats = rig.stop();
+    assert!(stats.steps > 20, "{stats:?}");
+}
+
+#[test]
+fn the_watchdog_is_fed_by_the_loop_and_only_by_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).expect("a socket");
+    socket.set_read_timeout(Some(Duration::from_secs(5))).expect("settable");
+    let address = path.to_str().expect("a plain path").as_bytes().to_vec();
+    let watchdog = Some(Span::from_millis(200));
+    let notifier = Notifier::connect(&address, watchdog).expect("connected");
+    // A dump makes the scripted machine hang: the watchdog must starve meanwhile.
+    let script = Box::new(|_: Now, event: &Event| {
+        if *event == Event::Dump {
+            std::thread::sleep(Duration::from_millis(600));
+        }
+        Vec::new()
+    });
+    let rig = Rig::start(Plan { script, notifier, ..Plan::default() });
+    let read = || {
+        let mut buffer = [0u8; 128];
+        let len = socket.recv(&mut buffer).expect("a message in time");
+        String::from_utf8_lossy(&buffer[..len]).into_owned()
+    };
+    let mut heard = vec![read(), read(), read()];
+    rig.control.send(Control::Dump).expect("the loop runs");
+    wait_until("the machine hangs", || rig.control.is_empty());
+    socket.set_nonblocking(true).expect("settable");
+    let mut buffer = [0u8; 128];
+    while socket.recv(&mut buffer).is_ok() {}
+    let hung = Instant::now();
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(socket.recv(&mut buffer).is_err() || hung.elapsed() > Duration::from_millis(600));
+    socket.set_nonblocking(false).expect("settable");
+    heard.push(read());
+    rig.stop();
+    assert!(heard.iter().any(|text| text == "WATCHDOG=1"), "{heard:?}");
+}
+
+#[test]
+fn the_roster_of_these_tests_is_that_of_the_first_member() {
+    assert_eq!(roster().me(), member(0));
+}

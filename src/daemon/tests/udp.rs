@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Receiver and outbox with real sockets on loopback addresses.
+
+use super::{roster, ticket, wait_until};
+use crate::auth::{Key, Opener, ReplayGuard, Sealer};
+use crate::daemon::engine_loop::Courier;
+use crate::daemon::outbox::Outbox;
+use crate::daemon::udp::{self, Gate, Receiver};
+use crate::daemon::{clock, poll};
+use crate::engine::{Event, RejectKind};
+use crate::model::{Holder, MemberId, MemberIndex, Roster, Term};
+use crate::time::Span;
+use crate::wire::{encode_peer, PeerBody, PeerMessage, TimeUnit};
+use crossbeam_channel::bounded;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+const SKEW: Span = Span::from_secs(600);
+
+fn key() -> Key {
+    Key::new(b"a key for tests").expect("long enough")
+}
+
+/// The same members, seen by the second.
+fn other_side() -> Roster {
+    let members = (0..3)
+        .map(|index| roster().member(MemberIndex::new(index).expect("a small index")).clone());
+    Roster::new(members.collect(), 1).expect("the same members")
+}
+
+fn message(nonce: u32) -> PeerMessage {
+    PeerMessage {
+        ticket: ticket("t1"),
+        leader: Holder::Nobody,
+        term: Term::ZERO,
+        valid_for: Span::ZERO,
+        body: PeerBody::Status { nonce },
+    }
+}
+
+/// A receiver at the first member that listens at a port of the kernel's choice.
+struct Rig {
+    at: SocketAddr,
+    events: crossbeam_channel::Receiver<Event>,
+    stop: UnixStream,
+    thread: JoinHandle<()>,
+}
+
+impl Rig {
+    fn start(key: Option<Key>, room: usize) -> Rig {
+        let socket = udp::bind(SocketAddr::from(([127, 20, 0, 1], 0))).expect("bound");
+        let at = socket.local_addr().expect("an address");
+        let (queue, events) = bounded(room);
+        let roster = roster();
+        let ids = roster.everyone().iter().map(|m| roster.member(m).id).collect::<Vec<MemberId>>();
+        let gate = Gate::new(
+            roster,
+            Opener::new(key, SKEW),
+            ReplayGuard::new(ids, SKEW),
+            TimeUnit::Seconds,
+        );
+        let receiver = Receiver::new(Arc::new(socket), gate, queue, clock::now);
+        let (stop_end, stop) = poll::waker_pair().expect("a pair");
+        let thread = std::thread::spawn(move || receiver.run(&stop_end));
+        Rig { at, events, stop, thread }
+    }
+
+    fn next(&self) -> Event {
+        self.events.recv_timeout(Duration::from_secs(5)).expect("an event in time")
+    }
+
+    fn stop(self) {
+        poll::wake(&self.stop);
+        self.thread.join().expect("the receiver ends");
+    }
+}
+
+/// An outbox at the second member that sends to the rig.
+fn outbox(rig: &Rig, key: Option<Key>) -> Outbox {
+    let socket = UdpSocket::bind("127.20.0.2:0").expect("bound");
+    let nowhere = SocketAddr::from(([127, 20, 0, 3], 9));
+    let addresses = [rig.at, nowhere, nowhere];
+    Outbox::new(Arc::new(socket), &addresses, other_side(), Sealer::new(key), TimeUnit::Seconds)
+}
+
+fn first() -> MemberIndex {
+    MemberIndex::new(0).expect("a small index")
+}
+
+fn second() -> MemberIndex {
+    MemberIndex::new(1).expect("a small index")
+}
+
+#[test]
+fn a_message_arrives_as_it_was_sent_with_and_without_a_key() {
+    for key in [None, Some(key())] {
+        let rig = Rig::start(key.clone(), 8);
+        assert!(outbox(&rig, key).send(first(), &message(7)));
+        assert_eq!(rig.next(), Event::Peer { from: second(), message: message(7) });
+        rig.stop();
+    }
+}
+
+#[test]
+fn ipv6_works_alike() {
+    let Ok(socket) = udp::bind("[::1]:0".parse().expect("an address")) else {
+        // A machine without IPv6 has nothing to test here; the address family is chosen by the
+        // configured address alone.
+        return;
+    };
+    let sender = UdpSocket::bind("[::1]:0").expect("bound");
+    let to = socket.local_addr().expect("an address");
+    let packet = encode_peer(other_side().my_id(), &message(1), TimeUnit::Seconds);
+    sender.send_to(&packet, to).expect("sent");
+    let mut buffer = [0u8; 200];
+    assert_eq!(socket.recv(&mut buffer).expect("received"), packet.len());
+}
+
+#[test]
+fn a_replay_is_counted_as_an_authentication_failure() {
+    let rig = Rig::start(Some(key()), 8);
+    let packet = encode_peer(other_side().my_id(), &message(1), TimeUnit::Seconds);
+    let packet = Sealer::new(Some(key())).seal(packet, clock::wall());
+    let socket = UdpSocket::bind("127.20.0.2:0").expect("bound");
+    socket.send_to(&packet, rig.at).expect("sent");
+    socket.send_to(&packet, rig.at).expect("sent");
+    assert_eq!(rig.next(), Event::Peer { from: second(), message: message(1) });
+    let from = Some(other_side().my_id());
+    assert_eq!(rig.next(), Event::PeerRejected { from, why: RejectKind::Auth, count: 1 });
+    rig.stop();
+}
+
+#[test]
+fn a_flood_of_garbage_becomes_a_few_counts() {
+    let rig = Rig::start(None, 8);
+    let socket = UdpSocket::bind("127.20.0.2:0").expect("bound");
+    let total = 2_000u32;
+    let mut counted = 0;
+    let mut events = 0;
+    // In small portions, so that the kernel's buffer drops none.
+    for _ in 0..total / 100 {
+        for number in 0..100u32 {
+            let bytes = number.to_be_bytes().repeat(50);
+            socket.send_to(&bytes, rig.at).expect("sent");
+        }
+        for event in rig.events.try_iter() {
+            let Event::PeerRejected { from: None, why: RejectKind::Invalid, count } = event else {
+                panic!("{event:?}");
+            };
+            counted += count;
+            events += 1;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    while counted < total {
+        let Event::PeerRejected { count, .. } = rig.next() else {
+            panic!("only counts come");
+        };
+        counted += count;
+        events += 1;
+    }
+    assert_eq!(counted, total);
+    assert!(events <= 20, "{events} events for {total} datagrams");
+    assert!(outbox(&rig, None).send(first(), &message(3)));
+    assert_eq!(rig.next(), Event::Peer { from: second(), message: message(3) });
+    rig.stop();
+}
+
+#[test]
+fn what_comes_too_fast_is_dropped_and_counted() {
+    let rig = Rig::start(None, 4);
+    let mut outbox = outbox(&rig, None);
+    for nonce in 0..20 {
+        assert!(outbox.send(first(), &message(nonce)));
+    }
+    wait_until("the queue is full", || rig.events.is_full());
+    let (mut messages, mut lost) = (0, 0);
+    while messages + lost < 20 {
+        match rig.next() {
+            Event::Peer { .. } => messages += 1,
+            Event::PeerRejected { why: RejectKind::Overflow, count, from } => {
+                assert_eq!(from, Some(other_side().my_id()));
+                lost += count;
+            }
+            event => panic!("{event:?}"),
+        }
+    }
+    assert!(messages >= 4, "{messages} of 20");
+    rig.stop();
+}
+
+#[test]
+fn strangers_and_our_own_id_are_invalid() {
+    let rig = Rig::start(None, 8);
+    let socket = UdpSocket::bind("127.20.0.2:0").expect("bound");
+    for id in [roster().my_id(), MemberId::from_raw(77)] {
+        let packet = encode_peer(id, &message(1), TimeUnit::Seconds);
+        socket.send_to(&packet, rig.at).expect("sent");
+        let rejected = Event::PeerRejected { from: None, why: RejectKind::Invalid, count: 1 };
+        assert_eq!(rig.next(), rejected);
+    }
+    rig.stop();
+}
+
+#[test]
+fn a_socket_that_cannot_send_is_reported() {
+    let rig = Rig::start(None, 8);
+    let socket = Arc::new(UdpSocket::bind("127.20.0.2:0").expect("bound"));
+    // An IPv6 destination cannot be reached through an IPv4 socket.
+    let impossible: SocketAddr = "[::1]:9".parse().expect("an address");
+    let mut outbox =
+        Outbox::new(socket, &[impossible; 3], other_side(), Sealer::new(None), TimeUnit::Seconds);
+    assert!(!outbox.send(first(), &message(1)));
+    rig.stop();
+}

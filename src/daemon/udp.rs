@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The receiver's thread: datagrams of other members, opened and decoded, into the engine's
+//! queue.
+//!
+//! What is not let in is counted and summed up, in the log and towards the engine, so that a
+//! flood of garbage costs neither queue nor log. Whether ticket and leader are known is the
+//! engine's business.
+
+use super::poll;
+use super::text::member_name;
+use crate::auth::{AuthError, Opener, ReplayGuard};
+use crate::engine::{Event, RejectKind};
+use crate::model::{MemberId, MemberIndex, Roster};
+use crate::time::{Now, WallTime};
+use crate::wire::{claimed_sender, decode_peer, PeerMessage, TimeUnit, DATAGRAM_MAX};
+use crossbeam_channel::{Sender, TrySendError};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What the kernel may keep for us: 10 000 tickets that are renewed in one burst by a few
+/// members. It costs memory only while it is used.
+const KERNEL_BUFFER: usize = 8 * 1024 * 1024;
+/// Poll can promise a datagram that then turns out to be broken; reading gives up after this.
+const READ_LIMIT: Duration = Duration::from_millis(100);
+/// Counts of refused datagrams go to the engine this often.
+const REPORT_EVERY: Duration = Duration::from_millis(250);
+/// A reason for refusing datagrams of a member is logged this often.
+const LOG_EVERY: Duration = Duration::from_secs(30);
+/// How long the receiver rests after an error of the socket itself.
+const REST: Duration = Duration::from_millis(100);
+
+/// Binds the daemon's datagram socket.
+///
+/// # Errors
+/// The address is not local, the port is in use, or the kernel refuses.
+pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind(address)?;
+    socket.set_read_timeout(Some(READ_LIMIT))?;
+    // The kernel gives as much as it allows; less only matters with thousands of tickets.
+    let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(KERNEL_BUFFER);
+    Ok(socket)
+}
+
+/// The receiver.
+pub struct Receiver {
+    socket: Arc<UdpSocket>,
+    gate: Gate,
+    queue: Sender<Event>,
+    rejects: Rejects,
+    clock: fn() -> Now,
+}
+
+/// Decides which datagrams come in.
+pub struct Gate {
+    roster: Roster,
+    opener: Opener,
+    guard: ReplayGuard,
+    unit: TimeUnit,
+}
+
+/// Why a datagram does not come in.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The member that it names, if it names one.
+    pub from: Option<MemberIndex>,
+    /// How it counts.
+    pub kind: RejectKind,
+    /// The reason in words.
+    pub reason: String,
+}
+
+impl Gate {
+    /// A gate with these checks.
+    pub fn new(roster: Roster, opener: Opener, guard: ReplayGuard, unit: TimeUnit) -> Gate {
+        Gate { roster, opener, guard, unit }
+    }
+
+    /// Opens and decodes a datagram.
+    ///
+    /// # Errors
+    /// It is malformed, not authentic, old, a replay, or from somebody who is no other member.
+    pub fn admit(
+        &mut self,
+        bytes: &[u8],
+        wall: WallTime,
+    ) -> Result<(MemberIndex, PeerMessage), Refusal> {
+        let claimed = claimed_sender(bytes).and_then(|id| self.roster.index_of(id));
+        let opened = self.opener.open(bytes, wall).map_err(|error| refusal(claimed, &error))?;
+        let Some(from) = claimed else {
+            return Err(invalid(None, "its sender is no member"));
+        };
+        if from == self.roster.me() {
+            return Err(invalid(None, "its sender has the id of this member"));
+        }
+        let packet = opened.packet;
+        let (_, message) = decode_peer(&packet, self.unit)
+            .map_err(|error| invalid(Some(from), &error.to_string()))?;
+        self.guard.admit(opened.proof, wall).map_err(|error| refusal(claimed, &error))?;
+        Ok((from, message))
+    }
+}
+
+fn refusal(from: Option<MemberIndex>, error: &AuthError) -> Refusal {
+    let kind = if error.is_invalid() { RejectKind::Invalid } else { RejectKind::Auth };
+    Refusal { from, kind, reason: error.to_string() }
+}
+
+fn invalid(from: Option<MemberIndex>, reason: &str) -> Refusal {
+    Refusal { from, kind: RejectKind::Invalid, reason: reason.to_owned() }
+}
+
+impl Receiver {
+    /// A receiver that reads from `socket` into `queue`.
+    pub fn new(
+        socket: Arc<UdpSocket>,
+        gate: Gate,
+        queue: Sender<Event>,
+        clock: fn() -> Now,
+    ) -> Receiver {
+        let roster = gate.roster.clone();
+        Receiver { socket, gate, queue, rejects: Rejects::new(roster), clock }
+    }
+
+    /// Runs until `stop` becomes readable.
+    pub fn run(mut self, stop: &UnixStream) {
+        loop {
+            let limit = self.rejects.report_due(Instant::now());
+            match poll::wait([self.socket.as_fd(), stop.as_fd()], limit) {
+                Ok([_, true]) => return,
+                Ok([true, false]) => self.receive(stop),
+                Ok([false, false]) => {}
+                Err(error) => self.rest(&error, stop),
+            }
+            self.rejects.report(Instant::now(), &self.queue);
+        }
+    }
+
+    /// Reads one datagram.
+    fn receive(&mut self, stop: &UnixStream) {
+        // One byte more than any message has tells that a datagram is too long.
+        let mut buffer = [0u8; DATAGRAM_MAX + 1];
+        let (len, source) = match self.socket.recv_from(&mut buffer) {
+            Ok(received) => received,
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock
+                | io::ErrorKind::TimedOut
+                | io::ErrorKind::Interrupted => return,
+                _ => return self.rest(&error, stop),
+            },
+        };
+        match self.gate.admit(&buffer[..len], (self.clock)().wall) {
+            Ok((from, message)) => self.pass_on(from, message),
+            Err(refusal) => self.rejects.add(refusal, source.ip(), Instant::now()),
+        }
+    }
+
+    /// Hands a message to the engine, or counts it as lost.
+    fn pass_on(&mut self, from: MemberIndex, message: PeerMessage) {
+        match self.queue.try_send(Event::Peer { from, message }) {
+            // A queue without an engine: the daemon stops.
+            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
+            Err(TrySendError::Full(_)) => {
+                self.rejects.count(Some(from), RejectKind::Overflow);
+            }
+        }
+    }
+
+    /// Waits a little after an error that would come again at once.
+    fn rest(&self, error: &io::Error, stop: &UnixStream) {
+        log::warn!("cannot receive datagrams: {error}; trying again");
+        let _ = poll::wait([stop.as_fd()], Some(REST));
+    }
+}
+
+/// Refused datagrams, added up.
+struct Rejects {
+    roster: Roster,
+    /// Not yet reported to the engine. At most three kinds for each member and for nobody.
+    counts: BTreeMap<(Option<MemberIndex>, Kind), u32>,
+    last_report: Option<Instant>,
+    /// When each kind was logged, and how many have come since.
+    logged: BTreeMap<(Option<MemberIndex>, Kind), (Instant, u32)>,
+}
+
+/// [`RejectKind`] with an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Auth,
+    Invalid,
+    Overflow,
+}
+
+impl Kind {
+    fn of(kind: RejectKind) -> Kind {
+        match kind {
+            RejectKind::Auth => Kind::Auth,
+            RejectKind::Invalid => Kind::Invalid,
+            RejectKind::Overflow => Kind::Overflow,
+        }
+    }
+
+    fn reject_kind(self) -> RejectKind {
+        match self {
+            Kind::Auth => RejectKind::Auth,
+            Kind::Invalid => RejectKind::Invalid,
+            Kind::Overflow => RejectKind::Overflow,
+        }
+    }
+}
+
+impl Rejects {
+    fn new(roster: Roster) -> Rejects {
+        Rejects { roster, counts: BTreeMap::new(), last_report: None, logged: BTreeMap::new() }
+    }
+
+    /// Counts a refused datagram, and logs it unless the like was logged lately.
+    fn add(&mut self, refusal: Refusal, source: IpAddr, now: Instant) {
+        self.count(refusal.from, refusal.kind);
+        let key = (refusal.from, Kind::of(refusal.kind));
+        let more = match self.logged.get_mut(&key) {
+            Some((last, more)) if now.duration_since(*last) < LOG_EVERY => {
+                *more = more.saturating_add(1);
+                return;
+            }
+            Some((_, more)) => *more,
+            None => 0,
+        };
+        self.logged.insert(key, (now, 0));
+        let claim = match refusal.from {
+            Some(member) => format!(" as {}", member_name(&self.roster, member)),
+            None => String::new(),
+        };
+        let summary = if more > 0 { format!(" ({more} more since)") } else { String::new() };
+        log::warn!("refused a datagram from {source}{claim}: {}{summary}", refusal.reason);
+    }
+
+    fn count(&mut self, from: Option<MemberIndex>, kind: RejectKind) {
+        let count = self.counts.entry((from, Kind::of(kind))).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// How long until counts are to be reported; `None` if there are none.
+    fn report_due(&self, now: Instant) -> Option<Duration> {
+        if self.counts.is_empty() {
+            return None;
+        }
+        let rested = self.last_report.map_or(REPORT_EVERY, |last| now.duration_since(last));
+        Some(REPORT_EVERY.saturating_sub(rested))
+    }
+
+    /// Reports the counts that are due; what the queue has no room for stays.
+    fn report(&mut self, now: Instant, queue: &Sender<Event>) {
+        if self.report_due(now) != Some(Duration::ZERO) {
+            return;
+        }
+        self.last_report = Some(now);
+        let roster = &self.roster;
+        self.counts.retain(|(from, kind), count| {
+            let from: Option<MemberId> = from.map(|member| roster.member(member).id);
+            let event = Event::PeerRejected { from, why: kind.reject_kind(), count: *count };
+            queue.try_send(event).is_err()
+        });
+    }
+}
