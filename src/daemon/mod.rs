@@ -12,6 +12,7 @@ pub mod lockfile;
 pub mod notify;
 pub mod outbox;
 pub mod poll;
+pub mod slots;
 pub mod text;
 pub mod timer;
 pub mod udp;
