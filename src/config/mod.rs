@@ -5,17 +5,50 @@
 //! was expected. Which member this host is, and what happens to the values, others decide.
 #![forbid(unsafe_code)]
 
+mod check;
 mod error;
+mod keyfile;
+mod keyword;
+mod lexer;
+mod locate;
+mod parse;
+mod raw;
+mod surroundings;
+#[cfg(test)]
+mod tests;
+mod times;
+mod value;
 
 pub use error::ConfigError;
+pub use keyfile::{KeyFile, KeyFileProblem};
+pub use keyword::{words as keywords, GlobalKey, TicketKey};
+pub use surroundings::{Surroundings, System};
 
+use crate::auth::Key;
 use crate::model::{Member, Roster, TicketName, TicketSpec};
 use crate::time::Span;
+use crate::wire::TimeUnit;
+use error::Problem;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
 /// The port of members that stand before any `port` line, for UDP and TCP alike.
 pub const DEFAULT_PORT: u16 = 9929;
+
+/// The longest configuration file in bytes: room for a hundred thousand tickets, and an end to
+/// `/dev/zero`.
+pub const CONFIG_BYTES_MAX: usize = 32 << 20;
+
+/// The most tickets of one configuration; each costs memory and a line of `booth list`.
+pub const TICKETS_MAX: usize = 100_000;
+
+/// The longest name of a configuration in bytes: with `.pid` behind it, it names the lock file.
+pub const NAME_BYTES_MAX: usize = 251;
+
+/// How many errors are told of one file; more help nobody.
+pub const ERRORS_MAX: usize = 100;
 
 /// A configuration that has passed every check.
 #[derive(Clone, Debug)]
@@ -27,12 +60,12 @@ pub struct Config {
     pub name: String,
     /// The key file, if one is configured.
     pub authfile: Option<PathBuf>,
-    /// The shared key, trimmed; without one nothing is authenticated.
-    pub key: Option<Vec<u8>>,
+    /// The shared key; without one nothing is authenticated.
+    pub key: Option<Key>,
     /// `maxtimeskew`: how far a packet's stamp may be off.
     pub max_skew: Span,
-    /// All members in file order: at least one, at most [`crate::model::MEMBERS_MAX`], no two
-    /// with the same id.
+    /// All members in file order: at most [`crate::model::MEMBERS_MAX`], no two with the same
+    /// id. A file without members is read, as the reference does; nobody is a member then.
     pub members: Vec<ConfiguredMember>,
     /// User and group of the daemon on a site.
     pub site_account: Account,
@@ -42,11 +75,12 @@ pub struct Config {
     pub debug: u32,
     /// Where a site keeps its tickets.
     pub store: TicketStore,
-    /// All tickets in file order, at least one, no two with the same name.
+    /// All tickets in file order, no two with the same name; at most [`TICKETS_MAX`]. There may
+    /// be none: pcs adds them later.
     pub tickets: Vec<TicketConfig>,
-    /// Whether any configured time has a millisecond part: then *valid-for* is in milliseconds
-    /// on the wire, at all members.
-    pub uses_millis: bool,
+    /// The unit of *valid-for* on the wire: milliseconds if any time in the file has a part of
+    /// a second.
+    pub unit: TimeUnit,
     /// What a person should know although the file is accepted; whole lines with file and line
     /// number, to be shown or logged once.
     pub warnings: Vec<String>,
@@ -63,6 +97,8 @@ pub struct ConfiguredMember {
     pub port: u16,
     /// The address or host name as it stands in the file.
     pub text: String,
+    /// The interface of an IPv6 link-local address, 0 otherwise.
+    pub scope_id: u32,
     /// The line in the file, counted from 1.
     pub line: usize,
 }
@@ -126,8 +162,43 @@ impl Config {
 /// Reads and checks the configuration in `path_or_name`: a path, or a short name that stands
 /// for `/etc/booth/NAME.conf`.
 ///
+/// Asks the system for the addresses of host names, which may take its time.
+///
 /// # Errors
 /// All that is wrong with the file, in file order; at least one.
 pub fn load(path_or_name: &str) -> Result<Config, Vec<ConfigError>> {
-    Err(vec![ConfigError::new(path_or_name, None, "cannot be read yet")])
+    let found = locate::locate(path_or_name, Path::new(locate::DIRECTORY));
+    let text = read_file(&found.path)
+        .map_err(|problem| vec![ConfigError::new(&found.path, None, problem)])?;
+    let mut config = read_text(&found.path, &text, &mut System)?;
+    config.warnings.extend(found.warning);
+    Ok(config)
+}
+
+/// Reads and checks the text of a configuration file; whatever lies outside of it, host names
+/// and the key file, comes through `surroundings`.
+///
+/// # Errors
+/// All that is wrong with the text, in file order; at least one.
+pub fn read_text(
+    path: &Path,
+    text: &[u8],
+    surroundings: &mut dyn Surroundings,
+) -> Result<Config, Vec<ConfigError>> {
+    check::check(parse::parse(text), path, surroundings)
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, Problem> {
+    let failed = |error: io::Error| Problem::File { reason: error.to_string() };
+    let file = File::open(path).map_err(failed)?;
+    if file.metadata().map_err(failed)?.is_dir() {
+        return Err(Problem::Directory);
+    }
+    let limit = u64::try_from(CONFIG_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
+    let mut text = Vec::new();
+    file.take(limit).read_to_end(&mut text).map_err(failed)?;
+    if text.len() > CONFIG_BYTES_MAX {
+        return Err(Problem::FileTooLong);
+    }
+    Ok(text)
 }

@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! From a [`Raw`] configuration to a checked one: what concerns more than one line, and what the
+//! system has to be asked for. Goes on after an error, so that one run tells them all.
+
+use super::error::{ConfigError, NameProblem, Problem};
+use super::raw::{Located, Raw, RawMember, RawTicket};
+use super::surroundings::Surroundings;
+use super::times::{self, pick};
+use super::{locate, Account, Config, ConfiguredMember, TicketConfig, TicketStore};
+use super::{ERRORS_MAX, NAME_BYTES_MAX};
+use crate::auth::Key;
+use crate::model::{Member, MemberId, MemberRole, TicketMode, TicketSpec, MEMBERS_MAX};
+use crate::time::Span;
+use crate::wire::TimeUnit;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+const MAX_SKEW_DEFAULT: Span = Span::from_secs(600);
+
+/// Reference: its own packages make this user and group.
+const SITE_USER: &str = "hacluster";
+const SITE_GROUP: &str = "haclient";
+const ARBITRATOR_ACCOUNT: &str = "nobody";
+
+/// Checks what was read.
+pub(super) fn check(
+    raw: Raw,
+    path: &Path,
+    surroundings: &mut dyn Surroundings,
+) -> Result<Config, Vec<ConfigError>> {
+    let mut report = Report { errors: raw.errors, warnings: raw.warnings };
+    let name = report.name(raw.name, path);
+    let members = report.members(&raw.members, surroundings);
+    let (authfile, key) = report.key(raw.authfile, raw.enable_authfile.as_ref(), surroundings);
+    let tickets: Vec<TicketConfig> =
+        raw.tickets.iter().filter_map(|ticket| report.ticket(ticket, &members)).collect();
+    let max_skew = report.max_skew(raw.max_skew);
+    report.remarks(&members, &tickets);
+    if !report.errors.is_empty() {
+        return Err(report.into_errors(path));
+    }
+    Ok(Config {
+        path: path.to_owned(),
+        name,
+        authfile,
+        key,
+        max_skew,
+        members,
+        site_account: account(raw.site_user, raw.site_group, SITE_USER, SITE_GROUP),
+        arbitrator_account: account(
+            raw.arbitrator_user,
+            raw.arbitrator_group,
+            ARBITRATOR_ACCOUNT,
+            ARBITRATOR_ACCOUNT,
+        ),
+        debug: raw.debug.map_or(0, |located| located.value),
+        store: raw.store.map_or(TicketStore::Pacemaker, |located| located.value),
+        tickets,
+        unit: if raw.sub_second { TimeUnit::Millis } else { TimeUnit::Seconds },
+        warnings: report.into_warnings(path),
+    })
+}
+
+/// What has been found so far.
+struct Report {
+    errors: Vec<(Option<usize>, Problem)>,
+    warnings: times::Warnings,
+}
+
+impl Report {
+    fn error(&mut self, line: usize, problem: Problem) {
+        self.errors.push((Some(line), problem));
+    }
+
+    fn warn(&mut self, line: usize, text: impl Into<String>) {
+        self.warnings.push((line, text.into()));
+    }
+
+    fn name(&mut self, configured: Option<Located<String>>, path: &Path) -> String {
+        let given = configured.filter(|located| !located.value.is_empty());
+        let line = given.as_ref().map(|located| located.line);
+        let name = given.map_or_else(|| locate::default_name(path), |located| located.value);
+        let unfit = |c: &char| c.is_control() || matches!(c, '/' | '\'');
+        let why = if name.is_empty() {
+            Some(NameProblem::Empty)
+        } else if let Some(c) = name.chars().find(unfit) {
+            Some(NameProblem::Character(c))
+        } else if name.len() > NAME_BYTES_MAX {
+            Some(NameProblem::TooLong(name.len()))
+        } else {
+            None
+        };
+        if let Some(why) = why {
+            self.errors.push((line, Problem::Name { name: name.clone(), why }));
+        }
+        name
+    }
+
+    fn key(
+        &mut self,
+        authfile: Option<Located<PathBuf>>,
+        enabled: Option<&Located<bool>>,
+        surroundings: &mut dyn Surroundings,
+    ) -> (Option<PathBuf>, Option<Key>) {
+        if let Some(enabled) = enabled {
+            self.warn(
+                enabled.line,
+                "enable-authfile has no effect: the key is used if there is an authfile; the C \
+                 boothd of other distributions refuses this key",
+            );
+        }
+        let Some(Located { value: path, line }) = authfile else {
+            return (None, None);
+        };
+        if path.as_os_str().is_empty() {
+            self.warn(line, "authfile is empty: nothing is authenticated");
+            return (None, None);
+        }
+        if path.is_relative() {
+            self.warn(line, "authfile does not begin with '/': it depends on where one stands");
+        }
+        match surroundings.read_key(&path) {
+            Ok(found) => {
+                self.remark_key(line, &path, &found.key, found.writable_by_others);
+                (Some(path), Some(found.key))
+            }
+            Err(why) => {
+                self.error(line, Problem::KeyFile { path: path.clone(), why });
+                (Some(path), None)
+            }
+        }
+    }
+
+    fn remark_key(&mut self, line: usize, path: &Path, key: &Key, writable_by_others: bool) {
+        let path = path.display();
+        if writable_by_others {
+            let text = format!("authfile {path}: group or others may write it; use mode 600");
+            self.warn(line, text);
+        }
+        if key.disarms_reference() {
+            let text = format!(
+                "authfile {path}: the key begins with a zero byte, so C boothds neither send nor \
+                 check authentication; this one does, with the whole key"
+            );
+            self.warn(line, text);
+        }
+    }
+
+    fn max_skew(&mut self, configured: Option<Located<Span>>) -> Span {
+        let Some(Located { value, line }) = configured else {
+            return MAX_SKEW_DEFAULT;
+        };
+        if value.is_zero() {
+            self.warn(line, "maxtimeskew = 0: packets of another second are refused");
+        }
+        value
+    }
+
+    fn members(
+        &mut self,
+        raw: &[RawMember],
+        surroundings: &mut dyn Surroundings,
+    ) -> Vec<ConfiguredMember> {
+        let mut members: Vec<ConfiguredMember> = Vec::new();
+        if let Some(surplus) = raw.get(MEMBERS_MAX) {
+            self.error(surplus.line, Problem::TooManyMembers);
+        }
+        for member in raw.iter().take(MEMBERS_MAX) {
+            let Some(address) = self.address(member, surroundings) else { continue };
+            let found = configured(member, address);
+            if matches!(found.member.id.raw(), 0 | MemberId::NOBODY) {
+                self.error(member.line, Problem::ReservedId { address: address.ip() });
+            } else if let Some(twin) = members.iter().find(|it| it.member.id == found.member.id) {
+                let problem = Problem::SameId {
+                    text: found.text,
+                    first: twin.text.clone(),
+                    first_line: twin.line,
+                    same_address: twin.member.address == found.member.address,
+                };
+                self.error(member.line, problem);
+            } else {
+                members.push(found);
+            }
+        }
+        members
+    }
+
+    /// A member's address; `None` after an error.
+    fn address(
+        &mut self,
+        member: &RawMember,
+        surroundings: &mut dyn Surroundings,
+    ) -> Option<SocketAddr> {
+        let (line, text) = (member.line, &member.text);
+        let address = match text.parse::<IpAddr>() {
+            Ok(literal) => SocketAddr::new(literal, 0),
+            Err(_) => match surroundings.resolve(text) {
+                Ok(addresses) => self.choose(member, &addresses)?,
+                Err(error) => {
+                    let reason = error.to_string();
+                    self.error(line, Problem::Resolve { host: text.clone(), reason });
+                    return None;
+                }
+            },
+        };
+        if let Some(why) = unusable(address.ip()) {
+            let (text, address) = (text.clone(), address.ip());
+            self.error(line, Problem::Address { text, address, why });
+            return None;
+        }
+        if let SocketAddr::V6(v6) = address {
+            if v6.scope_id() == 0 && v6.ip().segments()[0] & 0xFFC0 == 0xFE80 {
+                let text = format!("{text}: a link-local address needs its interface: {text}%eth0");
+                self.warn(line, text);
+            }
+        }
+        Some(address)
+    }
+
+    /// The first of a host's addresses. All members must choose the same one.
+    ///
+    /// Reference: takes the first, too.
+    fn choose(&mut self, member: &RawMember, addresses: &[SocketAddr]) -> Option<SocketAddr> {
+        let Some(first) = addresses.first() else {
+            let reason = "it has no address".to_owned();
+            self.error(member.line, Problem::Resolve { host: member.text.clone(), reason });
+            return None;
+        };
+        let mut others: Vec<String> = Vec::new();
+        for address in addresses {
+            let text = address.ip().to_string();
+            if address.ip() != first.ip() && !others.contains(&text) {
+                others.push(text);
+            }
+        }
+        if !others.is_empty() {
+            let text = format!(
+                "{}: the host has several addresses; {} is used, not {}. All members must use the \
+                 same: write the address",
+                member.text,
+                first.ip(),
+                others.join(", ")
+            );
+            self.warn(member.line, text);
+        }
+        Some(*first)
+    }
+
+    fn ticket(&mut self, raw: &RawTicket, members: &[ConfiguredMember]) -> Option<TicketConfig> {
+        let weights = pick(raw, |keys| &keys.weights).unwrap_or_default();
+        if weights.len() > members.len() {
+            let text = format!(
+                "ticket {:?}: there are {} weights for {} members",
+                raw.name.as_str(),
+                weights.len(),
+                members.len()
+            );
+            self.warn(raw.line, text);
+        }
+        let handler = pick(raw, |keys| &keys.handler).flatten();
+        let own_rules = !raw.own.rules.is_empty();
+        let rules = if own_rules { &raw.own.rules } else { &raw.defaults.rules };
+        let mut spec = TicketSpec {
+            name: raw.name.clone(),
+            mode: pick(raw, |keys| &keys.mode).unwrap_or(TicketMode::Automatic),
+            expire: Span::ZERO,
+            acquire_after: Span::ZERO,
+            timeout: Span::ZERO,
+            retries: 0,
+            renewal: Span::ZERO,
+            weights,
+            rules: rules.clone(),
+            has_handler: handler.is_some(),
+        };
+        match times::settle(raw, &mut spec, &mut self.warnings) {
+            Ok(()) => Some(TicketConfig { spec, handler }),
+            Err((line, problem)) => {
+                self.error(line, problem);
+                None
+            }
+        }
+    }
+
+    /// What is unusual about the whole.
+    fn remarks(&mut self, members: &[ConfiguredMember], tickets: &[TicketConfig]) {
+        if tickets.is_empty() {
+            self.warn(0, "no ticket is configured");
+        }
+        if members.is_empty() {
+            self.warn(0, "no site and no arbitrator is configured");
+        } else if members.iter().all(|it| it.member.role == MemberRole::Arbitrator) {
+            self.warn(0, "no site is configured: no ticket can be held");
+        } else if members.len() % 2 == 0 {
+            let text = format!(
+                "there are {} members; an odd number is recommended, since more than half must \
+                 live",
+                members.len()
+            );
+            self.warn(0, text);
+        }
+    }
+
+    fn into_warnings(mut self, path: &Path) -> Vec<String> {
+        self.warnings.sort_by_key(|(line, _)| *line);
+        let path = path.display();
+        let in_words = |(line, text): (usize, String)| match line {
+            0 => format!("{path}: {text}"),
+            line => format!("{path}:{line}: {text}"),
+        };
+        self.warnings.into_iter().map(in_words).collect()
+    }
+
+    fn into_errors(mut self, path: &Path) -> Vec<ConfigError> {
+        self.errors.sort_by_key(|(line, _)| *line);
+        let surplus = self.errors.len().saturating_sub(ERRORS_MAX);
+        if surplus > 0 {
+            self.errors.truncate(ERRORS_MAX);
+            self.errors.push((None, Problem::More { count: surplus }));
+        }
+        let located = |(line, problem)| ConfigError::new(path, line, problem);
+        self.errors.into_iter().map(located).collect()
+    }
+}
+
+fn configured(raw: &RawMember, address: SocketAddr) -> ConfiguredMember {
+    let scope_id = match address {
+        SocketAddr::V4(_) => 0,
+        SocketAddr::V6(v6) => v6.scope_id(),
+    };
+    let (id, address) = (MemberId::of_address(address.ip()), address.ip());
+    ConfiguredMember {
+        member: Member { id, role: raw.role, address },
+        port: raw.port,
+        text: raw.text.clone(),
+        scope_id,
+        line: raw.line,
+    }
+}
+
+/// Why nobody can be reached at this address; `None` if somebody may be.
+///
+/// Reference: accepts them all, and then speaks to nobody or to everybody.
+fn unusable(address: IpAddr) -> Option<&'static str> {
+    let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
+    if address.is_unspecified() {
+        Some("it stands for any address")
+    } else if address.is_multicast() || broadcast {
+        Some("it stands for many hosts")
+    } else {
+        None
+    }
+}
+
+fn account(
+    user: Option<Located<String>>,
+    group: Option<Located<String>>,
+    default_user: &str,
+    default_group: &str,
+) -> Account {
+    Account {
+        user_configured: user.is_some(),
+        group_configured: group.is_some(),
+        user: user.map_or_else(|| default_user.to_owned(), |located| located.value),
+        group: group.map_or_else(|| default_group.to_owned(), |located| located.value),
+    }
+}

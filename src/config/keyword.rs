@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The keys of the configuration file: two tables, from which the parser, its messages and the
+//! test of the manual page are fed.
+
+/// A key that speaks of the whole file. It may stand anywhere, also between the keys of a ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GlobalKey {
+    /// Always `udp`.
+    Transport,
+    /// UDP and TCP port of the members that follow.
+    Port,
+    /// The name of the cluster's configuration.
+    Name,
+    /// A member that may hold tickets.
+    Site,
+    /// A member that only votes.
+    Arbitrator,
+    /// The file with the shared key.
+    Authfile,
+    /// Accepted for files written on Enterprise Linux.
+    EnableAuthfile,
+    /// How far clocks may be apart.
+    MaxTimeSkew,
+    /// User of the daemon on a site.
+    SiteUser,
+    /// Group of the daemon on a site.
+    SiteGroup,
+    /// User of the daemon on an arbitrator.
+    ArbitratorUser,
+    /// Group of the daemon on an arbitrator.
+    ArbitratorGroup,
+    /// Level of messages.
+    Debug,
+    /// Where sites keep their tickets; ours alone.
+    TicketStore,
+    /// Begins a ticket, or the defaults of those that follow.
+    Ticket,
+}
+
+/// A key that stands under a `ticket` line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TicketKey {
+    /// Length of a lease.
+    Expire,
+    /// Time between renewals.
+    RenewalFreq,
+    /// How long an answer is awaited.
+    Timeout,
+    /// How often an unanswered message is sent again.
+    Retries,
+    /// Time that a lost site's resources need to stop.
+    AcquireAfter,
+    /// Order of the members in elections.
+    Weights,
+    /// Program to ask before a ticket is acquired.
+    Handler,
+    /// Attribute that must have or not have a value.
+    AttrPrereq,
+    /// Automatic or manual.
+    Mode,
+}
+
+impl GlobalKey {
+    /// All of them, in the order of the manual page.
+    pub const ALL: [GlobalKey; 15] = [
+        GlobalKey::Transport,
+        GlobalKey::Port,
+        GlobalKey::Name,
+        GlobalKey::Site,
+        GlobalKey::Arbitrator,
+        GlobalKey::Authfile,
+        GlobalKey::EnableAuthfile,
+        GlobalKey::MaxTimeSkew,
+        GlobalKey::SiteUser,
+        GlobalKey::SiteGroup,
+        GlobalKey::ArbitratorUser,
+        GlobalKey::ArbitratorGroup,
+        GlobalKey::Debug,
+        GlobalKey::TicketStore,
+        GlobalKey::Ticket,
+    ];
+
+    /// The key as it stands in the file.
+    pub const fn word(self) -> &'static str {
+        match self {
+            GlobalKey::Transport => "transport",
+            GlobalKey::Port => "port",
+            GlobalKey::Name => "name",
+            GlobalKey::Site => "site",
+            GlobalKey::Arbitrator => "arbitrator",
+            GlobalKey::Authfile => "authfile",
+            GlobalKey::EnableAuthfile => "enable-authfile",
+            GlobalKey::MaxTimeSkew => "maxtimeskew",
+            GlobalKey::SiteUser => "site-user",
+            GlobalKey::SiteGroup => "site-group",
+            GlobalKey::ArbitratorUser => "arbitrator-user",
+            GlobalKey::ArbitratorGroup => "arbitrator-group",
+            GlobalKey::Debug => "debug",
+            GlobalKey::TicketStore => "ticket-store",
+            GlobalKey::Ticket => "ticket",
+        }
+    }
+
+    /// The key with this spelling. Capitals matter, as in the reference.
+    pub(super) fn from_word(word: &str) -> Option<GlobalKey> {
+        GlobalKey::ALL.into_iter().find(|key| key.word() == word)
+    }
+}
+
+impl TicketKey {
+    /// All of them, in the order of the manual page.
+    pub const ALL: [TicketKey; 9] = [
+        TicketKey::Expire,
+        TicketKey::RenewalFreq,
+        TicketKey::Timeout,
+        TicketKey::Retries,
+        TicketKey::AcquireAfter,
+        TicketKey::Weights,
+        TicketKey::Handler,
+        TicketKey::AttrPrereq,
+        TicketKey::Mode,
+    ];
+
+    /// The key as it stands in the file.
+    pub const fn word(self) -> &'static str {
+        match self {
+            TicketKey::Expire => "expire",
+            TicketKey::RenewalFreq => "renewal-freq",
+            TicketKey::Timeout => "timeout",
+            TicketKey::Retries => "retries",
+            TicketKey::AcquireAfter => "acquire-after",
+            TicketKey::Weights => "weights",
+            TicketKey::Handler => "before-acquire-handler",
+            TicketKey::AttrPrereq => "attr-prereq",
+            TicketKey::Mode => "mode",
+        }
+    }
+
+    /// The key with this spelling. Capitals matter, as in the reference.
+    pub(super) fn from_word(word: &str) -> Option<TicketKey> {
+        TicketKey::ALL.into_iter().find(|key| key.word() == word)
+    }
+}
+
+/// All keys as they stand in the file.
+pub fn words() -> impl Iterator<Item = &'static str> {
+    let global = GlobalKey::ALL.into_iter().map(GlobalKey::word);
+    global.chain(TicketKey::ALL.into_iter().map(TicketKey::word))
+}
+
+/// The key that a person may have meant by a word that is none: the same but for capitals, `_`
+/// for `-`, or one letter too many, too few or wrong.
+pub(super) fn similar_to(word: &str) -> Option<&'static str> {
+    let plain = word.to_ascii_lowercase().replace('_', "-");
+    words().find(|key| one_step_apart(key, &plain))
+}
+
+/// Whether the texts are equal or one inserted, deleted or changed byte apart.
+fn one_step_apart(a: &str, b: &str) -> bool {
+    let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
+    if long.len() - short.len() > 1 || short.len() < 3 {
+        return a == b;
+    }
+    let (short, long) = (short.as_bytes(), long.as_bytes());
+    let head = short.iter().zip(long).take_while(|(x, y)| x == y).count();
+    if head == long.len() {
+        return true;
+    }
+    let skip = usize::from(short.len() == long.len());
+    short.get(head + skip..).unwrap_or_default() == &long[head + 1..]
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! From what a person writes behind `-c` to the path of a configuration file, and from that path
+//! to the configuration's name.
+
+use std::path::{Path, PathBuf};
+
+/// Where short names are looked up.
+pub(super) const DIRECTORY: &str = "/etc/booth";
+
+/// The file that an argument stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub path: PathBuf,
+    /// What a person should know about the choice.
+    pub warning: Option<String>,
+}
+
+/// The file that `given` stands for: a path if it has a `/`; otherwise `NAME.conf` in
+/// `directory`, or, if the name has a dot and there is no such file, `NAME` itself.
+///
+/// Reference: takes a name with a dot as it is. pcs makes names with dots and expects `.conf`
+/// to be added; whoever has both files is warned.
+pub(super) fn locate(given: &str, directory: &Path) -> Found {
+    if given.contains('/') {
+        return Found { path: PathBuf::from(given), warning: None };
+    }
+    let bare = directory.join(given);
+    let with_suffix = directory.join(format!("{given}.conf"));
+    if !given.contains('.') {
+        return Found { path: with_suffix, warning: None };
+    }
+    match (bare.is_file(), with_suffix.is_file()) {
+        (true, true) if given.ends_with(".conf") => Found { path: bare, warning: None },
+        (true, true) => {
+            let warning = format!(
+                "{}: chosen for {given:?} although there is a file {}; write its whole path if \
+                 you mean that one",
+                with_suffix.display(),
+                bare.display()
+            );
+            Found { path: with_suffix, warning: Some(warning) }
+        }
+        (false, true) => Found { path: with_suffix, warning: None },
+        (true | false, false) => Found { path: bare, warning: None },
+    }
+}
+
+/// The name of the configuration in this file: the file's name without its last suffix.
+///
+/// Reference: the same, also for other suffixes than `.conf`; lock files are named after it.
+pub(super) fn default_name(path: &Path) -> String {
+    let file = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    match file.rsplit_once('.') {
+        Some((stem, _)) => stem.to_owned(),
+        None => file.into_owned(),
+    }
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A configuration as it was read: every line well formed, nothing checked against anything else.
+
+use super::error::Problem;
+use super::{Handler, TicketStore};
+use crate::model::{AttrRule, MemberRole, TicketMode, TicketName};
+use crate::time::Span;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+/// A value and the line where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Located<T> {
+    pub value: T,
+    pub line: usize,
+}
+
+/// All that the text of a file says, and what is wrong with it.
+#[derive(Debug, Default)]
+pub(super) struct Raw {
+    pub transport: Option<usize>,
+    pub name: Option<Located<String>>,
+    pub authfile: Option<Located<PathBuf>>,
+    pub enable_authfile: Option<Located<bool>>,
+    pub max_skew: Option<Located<Span>>,
+    pub debug: Option<Located<u32>>,
+    pub store: Option<Located<TicketStore>>,
+    pub site_user: Option<Located<String>>,
+    pub site_group: Option<Located<String>>,
+    pub arbitrator_user: Option<Located<String>>,
+    pub arbitrator_group: Option<Located<String>>,
+    pub members: Vec<RawMember>,
+    pub tickets: Vec<RawTicket>,
+    /// Whether any time in the file has a part of a second.
+    pub sub_second: bool,
+    pub warnings: Vec<(usize, String)>,
+    pub errors: Vec<(Option<usize>, Problem)>,
+}
+
+/// A `site` or `arbitrator` line.
+#[derive(Debug)]
+pub(super) struct RawMember {
+    pub role: MemberRole,
+    pub text: String,
+    pub port: u16,
+    pub line: usize,
+}
+
+/// A ticket, and the defaults as they stood where it begins.
+#[derive(Debug)]
+pub(super) struct RawTicket {
+    pub name: TicketName,
+    pub line: usize,
+    pub own: Settings,
+    pub defaults: Rc<Settings>,
+}
+
+/// The keys of a ticket or of `__defaults__`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Settings {
+    pub expire: Option<Located<Span>>,
+    pub acquire_after: Option<Located<Span>>,
+    pub timeout: Option<Located<Span>>,
+    pub retries: Option<Located<u32>>,
+    pub renewal: Option<Located<Span>>,
+    pub weights: Option<Located<Vec<i32>>>,
+    /// The inner option is empty where the handler of the defaults is taken away.
+    pub handler: Option<Located<Option<Handler>>>,
+    pub rules: Vec<AttrRule>,
+    pub mode: Option<Located<TicketMode>>,
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What is said of wrong files: line, key, and what was expected.
+
+use super::{refused, with_members, MEMBERS};
+
+/// One line before the members, and the whole message.
+const GLOBAL: &[(&str, &str)] = &[
+    ("foo = foo", "1: Unexpected keyword \"foo\": there is no such key"),
+    ("Port = 9930", "1: Unexpected keyword \"Port\": did you mean \"port\"?"),
+    ("site_user = x", "1: Unexpected keyword \"site_user\": did you mean \"site-user\"?"),
+    (
+        "expire = 60",
+        "1: Unexpected keyword \"expire\": it belongs under a line such as ticket = \"NAME\"",
+    ),
+    ("transport = SCTP", "1: invalid transport protocol \"SCTP\": only \"udp\" exists"),
+    ("transport = ''", "1: invalid transport protocol \"\": only \"udp\" exists"),
+    ("port = abc", "1: port = \"abc\": expected a port number from 1 to 65535"),
+    ("port = 0", "1: port = \"0\": expected a port number from 1 to 65535"),
+    ("port = 65536", "1: port = \"65536\": expected a port number from 1 to 65535"),
+    ("port = 99 30", "1: port = \"99 30\": expected a port number from 1 to 65535"),
+    (
+        "maxtimeskew = 1500ms",
+        "1: maxtimeskew = \"1500ms\": expected whole seconds from 0 to 2147483",
+    ),
+    ("debug = abc", "1: debug = \"abc\": expected a number from 0 to 100"),
+    (
+        "name = a/b",
+        "1: the configuration's name \"a/b\" has '/', which cannot be a part of the \
+      lock file's name and of the status line; give another one with name =",
+    ),
+    ("site = ''", "1: site = \"\": expected one address or one host name"),
+    (
+        "site = 10.0.0.1 10.0.0.9",
+        "1: site = \"10.0.0.1 10.0.0.9\": expected one address or one \
+      host name",
+    ),
+    ("site = no.example", "1: cannot find an address for the host \"no.example\": no such host"),
+    (
+        "site = none.example",
+        "1: cannot find an address for the host \"none.example\": it has no \
+      address",
+    ),
+    ("site = 0.0.0.0", "1: a member cannot have the address 0.0.0.0: it stands for any address"),
+    ("site = ff02::1", "1: a member cannot have the address ff02::1: it stands for many hosts"),
+    ("site-user = a b", "1: site-user = \"a b\": expected a user's or group's name without blanks"),
+    (
+        "ticket-store = var",
+        "1: ticket-store = \"var\": expected \"pacemaker\" or a directory that \
+      begins with '/'",
+    ),
+    ("enable-authfile = 7", "1: enable-authfile = \"7\": expected \"yes\" or \"no\""),
+    ("authfile = /none", "1: authfile /none: cannot open: no such file"),
+    (
+        "authfile = /open-key",
+        "1: authfile /open-key: mode 0644: the file shall not be readable for \
+      anyone but the owner; chmod 600 mends it",
+    ),
+    ("port", "1: expected '=' after \"port\""),
+    ("port 9930", "1: expected '=' after \"port\""),
+    ("po rt = 9930", "1: expected '=' after \"po\""),
+    ("= 9930", "1: no key at the start of the line; expected: key = value, or # comment"),
+    ("\"port\" = 1", "1: no key at the start of the line; expected: key = value, or # comment"),
+    ("port =", "1: port: no value after '='"),
+    ("port = # x", "1: port: no value, only a comment; quote a value that begins with '#'"),
+    ("port = \"9930", "1: port: unterminated value: the closing \" is missing"),
+    ("port = '9930\"", "1: port: unterminated value: the closing ' is missing"),
+    ("port = \"9930\" x ", "1: port: surplus text \"x\" after the closing quote; expected nothing"),
+    ("name = a\x01b", "1: name: the value has the control character 0x01"),
+    ("name = a\rb", "1: name: the value has the control character 0x0d"),
+    ("# a\0b", "1: byte 4 is NUL; expected text in UTF-8 (not UTF-16)"),
+];
+
+#[test]
+fn a_wrong_global_line_is_named_with_what_was_expected() {
+    for (line, message) in GLOBAL {
+        let text = format!("{line}\n{MEMBERS}ticket = t\n");
+        assert_eq!(refused(text), [*message], "{line}");
+    }
+}
+
+/// One line under a ticket, and the message without its line number.
+const TICKET: &[(&str, &str)] = &[
+    ("foo = 1", "Unknown keyword \"foo\": there is no such key"),
+    ("acquire_after = 1", "Unknown keyword \"acquire_after\": did you mean \"acquire-after\"?"),
+    (
+        "expire = 0",
+        "expire = \"0\": expected a time greater than 0: seconds up to 2147483, or \
+      such as 1500ms",
+    ),
+    (
+        "expire = 60s",
+        "expire = \"60s\": expected a time greater than 0: seconds up to 2147483, or \
+      such as 1500ms",
+    ),
+    (
+        "acquire-after = -1",
+        "acquire-after = \"-1\": expected a time: 0 or more seconds up to \
+      2147483, or such as 1500ms",
+    ),
+    ("retries = 2", "retries = \"2\": expected a whole number from 3 to 100"),
+    ("retries = 101", "retries = \"101\": expected a whole number from 3 to 100"),
+    (
+        "weights = 1,2x",
+        "weights = \"1,2x\": expected whole numbers and commas between them, found \
+      \"x\"",
+    ),
+    (
+        "weights = 1-2",
+        "weights = \"1-2\": expected whole numbers and commas between them, found \
+      \"-2\"",
+    ),
+    ("weights = ,", "weights = \",\": expected whole numbers and commas between them, found \",\""),
+    ("mode = manaul", "mode = \"manaul\": expected \"auto\" or \"manual\""),
+    (
+        "attr-prereq = auto a eq",
+        "attr-prereq = \"auto a eq\": expected four words: auto|manual \
+      NAME eq|ne VALUE, found 3",
+    ),
+    (
+        "attr-prereq = x a eq b",
+        "attr-prereq = \"x a eq b\": expected \"auto\" or \"manual\" as the \
+      first word, found \"x\"",
+    ),
+    (
+        "attr-prereq = auto a lt b",
+        "attr-prereq = \"auto a lt b\": expected \"eq\" or \"ne\" as the \
+      third word, found \"lt\"",
+    ),
+    (
+        "attr-prereq = auto owner eq b",
+        "attr-prereq = \"auto owner eq b\": attribute \"owner\": the \
+      name is reserved for the cluster",
+    ),
+    ("ticket = ''", "ticket name \"\" invalid: a ticket name cannot be empty"),
+    (
+        "ticket = 't 1'",
+        "ticket name \"t 1\" invalid: ' ' is not allowed: use letters, digits, '-' \
+      and '/'",
+    ),
+    ("ticket = t", "ticket name \"t\" used again: it is already on line 4"),
+];
+
+#[test]
+fn a_wrong_line_of_a_ticket_is_named_with_what_was_expected() {
+    for (line, message) in TICKET {
+        let text = with_members(&format!("ticket = t\n{line}"));
+        assert_eq!(refused(text), [format!("5: {message}")], "{line}");
+    }
+}
+
+#[test]
+fn all_errors_are_told_in_one_run_and_in_file_order() {
+    let text = "port = x\nsite = no.example\nfoo = 1\nauthfile = /none\nsite = 10.0.0.1\n\
+                site = 10.0.0.1\nticket = a_b\nexpire = x\nticket = t\ntimeout = 100\nbar = 2\n";
+    let lines: Vec<String> =
+        refused(text).iter().map(|it| it.split(':').next().unwrap_or_default().into()).collect();
+    assert_eq!(lines, ["1", "2", "3", "4", "6", "7", "8", "10", "11"]);
+}
+
+#[test]
+fn a_flood_of_errors_is_cut_and_counted() {
+    let errors = refused("x\n".repeat(5000));
+    assert_eq!(errors.len(), 101);
+    assert_eq!(errors[100], " 4900 more errors; only the first 100 are shown");
+}
+
+#[test]
+fn the_same_address_twice_is_told_from_a_collision() {
+    let text = "site = 10.0.0.7\narbitrator = one.example\nticket = t\n";
+    let message = "2: \"one.example\" is the same member as \"10.0.0.7\" on line 1";
+    assert_eq!(refused(text), [message]);
+}
+
+#[test]
+fn a_seventeenth_member_is_one_too_many() {
+    let members = |count: u32| (1..=count).map(|n| format!("site = 10.0.1.{n}\n"));
+    super::accepted(members(16).collect::<String>() + "ticket = t\n");
+    let message = "17: too many members: at most 16 sites and arbitrators are possible";
+    assert_eq!(refused(members(18).collect::<String>()), [message]);
+}

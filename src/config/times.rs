@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The times of one ticket: defaults, and whether they fit each other and the rules of the lease.
+
+use super::error::{Problem, TimesProblem};
+use super::keyword::TicketKey;
+use super::raw::{Located, RawTicket, Settings};
+use crate::model::{TicketMode, TicketSpec};
+use crate::time::Span;
+
+const EXPIRE_DEFAULT: Span = Span::from_secs(600);
+const TIMEOUT_DEFAULT: Span = Span::from_secs(5);
+const RETRIES_DEFAULT: u32 = 10;
+
+/// The least time for one `crm_ticket` call that is not warned about: ten times what it takes
+/// on an idle machine.
+const GUARD_COMFORTABLE: Span = Span::from_millis(300);
+
+/// What was found out about a ticket: warnings with their lines.
+pub(super) type Warnings = Vec<(usize, String)>;
+
+/// Sets the times of `spec` from the ticket's keys.
+///
+/// # Errors
+/// The line of the key to blame, and the arithmetic that does not work out.
+pub(super) fn settle(
+    raw: &RawTicket,
+    spec: &mut TicketSpec,
+    warnings: &mut Warnings,
+) -> Result<(), (usize, Problem)> {
+    spec.expire = pick(raw, |keys| &keys.expire).unwrap_or(EXPIRE_DEFAULT);
+    spec.timeout = pick(raw, |keys| &keys.timeout).unwrap_or(TIMEOUT_DEFAULT);
+    spec.retries = pick(raw, |keys| &keys.retries).unwrap_or(RETRIES_DEFAULT);
+    spec.acquire_after = pick(raw, |keys| &keys.acquire_after).unwrap_or(Span::ZERO);
+    let half = half_of(spec.expire);
+    spec.renewal = half;
+    if let Some(own) = &raw.own.renewal {
+        spec.renewal = own.value;
+    } else if let Some(inherited) = &raw.defaults.renewal {
+        if spec.patience() < inherited.value && inherited.value < window(spec) {
+            spec.renewal = inherited.value;
+        } else {
+            let text = format!(
+                "ticket {:?}: the renewal-freq of __defaults__, {}, does not fit its other times; \
+                 half of expire, {half}, is used instead",
+                spec.name.as_str(),
+                inherited.value
+            );
+            warnings.push((raw.line, text));
+        }
+    }
+    if spec.patience() >= spec.renewal {
+        return Err((blame(raw), Problem::Times(describe(spec, raw.own.renewal.is_some()))));
+    }
+    if spec.mode == TicketMode::Automatic {
+        check_lease(raw, spec, half, warnings);
+    }
+    Ok(())
+}
+
+/// The ticket's own value, or that of the defaults.
+pub(super) fn pick<T: Clone>(
+    raw: &RawTicket,
+    key: impl Fn(&Settings) -> &Option<Located<T>>,
+) -> Option<T> {
+    key(&raw.own).as_ref().or(key(&raw.defaults).as_ref()).map(|located| located.value.clone())
+}
+
+/// Reference: rounds half of `expire` down to milliseconds.
+fn half_of(expire: Span) -> Span {
+    Span::from_millis(expire.as_millis() / 2)
+}
+
+/// How long after the send of a renewal its write may still start (`lease.md` L5, L6): the lease
+/// less `d`, less `g` for holding less, less `2g` for the write itself.
+fn window(spec: &TicketSpec) -> Span {
+    spec.expire.minus(spec.drift()).minus(spec.guard().times(3))
+}
+
+/// What the lease needs beyond the reference's check: a renewal that can be written in time, also
+/// if one message is lost. The reference reads such files, so they are mended and warned about.
+fn check_lease(raw: &RawTicket, spec: &mut TicketSpec, half: Span, warnings: &mut Warnings) {
+    let line = raw.own.renewal.as_ref().map_or(raw.line, |located| located.line);
+    let name = spec.name.as_str().to_owned();
+    let window = window(spec);
+    if spec.renewal >= window {
+        let text = format!(
+            "ticket {name:?}: renewal-freq = {} is too long: with expire = {} a renewal must be \
+             done {window} after the one before it; half of expire, {half}, is used instead",
+            spec.renewal, spec.expire
+        );
+        warnings.push((line, text));
+        spec.renewal = half;
+    } else if spec.renewal.plus(spec.timeout) >= window {
+        let text = format!(
+            "ticket {name:?}: one lost message costs the ticket: renewal-freq + timeout = {} + {} \
+             is not less than {window}, the time that expire = {} leaves for a renewal",
+            spec.renewal, spec.timeout, spec.expire
+        );
+        warnings.push((line, text));
+    }
+    if spec.guard() < GUARD_COMFORTABLE {
+        let text = format!(
+            "ticket {name:?}: expire = {} leaves crm_ticket only {} for a call; if one takes \
+             longer, the ticket is given up",
+            spec.expire,
+            spec.guard()
+        );
+        warnings.push((raw.line, text));
+    }
+}
+
+/// The line to blame when the times do not fit: the last of the ticket's own, or its first.
+fn blame(raw: &RawTicket) -> usize {
+    let line = |located: &Option<Located<Span>>| located.as_ref().map_or(0, |it| it.line);
+    let own = &raw.own;
+    let retries = own.retries.as_ref().map_or(0, |located| located.line);
+    [raw.line, line(&own.expire), line(&own.timeout), line(&own.renewal), retries]
+        .into_iter()
+        .max()
+        .unwrap_or(raw.line)
+}
+
+/// The sum, the limit, and values that would do, each alone.
+fn describe(spec: &TicketSpec, renewal_set: bool) -> TimesProblem {
+    let sends = u64::from(spec.retries).saturating_add(1);
+    let (renewal, timeout) = (spec.renewal.as_millis(), spec.timeout.as_millis().max(1));
+    let below = renewal.saturating_sub(1);
+    let mut hints = Vec::new();
+    let shorter = round_down(below / sends);
+    if shorter > 0 {
+        hints.push((TicketKey::Timeout, in_words(shorter)));
+    }
+    let fewer = (below / timeout).saturating_sub(1);
+    if fewer >= u64::from(super::value::RETRIES_MIN) {
+        hints.push((TicketKey::Retries, fewer.to_string()));
+    }
+    let longer = round_up(spec.patience().as_millis().saturating_add(1));
+    if !renewal_set {
+        let expire = round_up(spec.patience().as_millis().saturating_add(1).saturating_mul(2));
+        if expire <= super::value::TIME_MAX_MILLIS {
+            hints.push((TicketKey::Expire, in_words(expire)));
+        }
+    } else if Span::from_millis(longer) < window(spec) {
+        hints.push((TicketKey::RenewalFreq, in_words(longer)));
+    }
+    TimesProblem {
+        ticket: spec.name.as_str().to_owned(),
+        timeout: spec.timeout,
+        retries: spec.retries,
+        expire: spec.expire,
+        renewal: spec.renewal,
+        renewal_set,
+        hints,
+    }
+}
+
+/// Whole seconds if that leaves anything.
+const fn round_down(millis: u64) -> u64 {
+    if millis >= 1000 {
+        millis / 1000 * 1000
+    } else {
+        millis
+    }
+}
+
+/// Whole seconds from one second on.
+const fn round_up(millis: u64) -> u64 {
+    if millis >= 1000 {
+        millis.div_ceil(1000) * 1000
+    } else {
+        millis
+    }
+}
+
+/// A time as it is written in the file.
+fn in_words(millis: u64) -> String {
+    if millis % 1000 == 0 {
+        (millis / 1000).to_string()
+    } else {
+        format!("{millis}ms")
+    }
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Values of the configuration file: text to numbers, times, words.
+//!
+//! Says whether a value is well formed; whether values fit each other, `check` says.
+
+use super::error::Expected;
+use super::Handler;
+use crate::model::{AttrName, AttrOp, AttrRule, AttrValue, RuleMode, TicketMode, MEMBERS_MAX};
+use crate::time::Span;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+/// The longest time, in milliseconds: 24 days.
+///
+/// Reference: refuses more, its times are signed 32-bit milliseconds.
+pub(super) const TIME_MAX_MILLIS: u64 = 2_147_483_647;
+
+/// The most whole seconds.
+pub(super) const SECONDS_MAX: u64 = TIME_MAX_MILLIS / 1000;
+
+/// The highest level of messages; there is nothing to see above 2.
+pub(super) const DEBUG_MAX: u64 = 100;
+
+/// The fewest and most repetitions of an unanswered message, as in the reference.
+pub(super) const RETRIES_MIN: u32 = 3;
+/// See [`RETRIES_MIN`].
+pub(super) const RETRIES_MAX: u32 = 100;
+
+/// A time that must be positive.
+pub(super) fn time(text: &str) -> Result<Span, Expected> {
+    match read_time(text) {
+        Some(span) if !span.is_zero() => Ok(span),
+        _ => Err(Expected::Time),
+    }
+}
+
+/// A time that may be zero.
+pub(super) fn time_or_zero(text: &str) -> Result<Span, Expected> {
+    read_time(text).ok_or(Expected::TimeOrZero)
+}
+
+/// Whole seconds, or whole milliseconds with `ms` right behind them.
+///
+/// Reference: decimal, also with leading zeros; a sign and white space before the digits pass.
+fn read_time(text: &str) -> Option<Span> {
+    let text = text.trim_start_matches(is_blank);
+    let text = text.strip_prefix('+').unwrap_or(text);
+    let digits = text.strip_suffix("ms").unwrap_or(text);
+    let number = decimal(digits)?;
+    let millis = if digits.len() == text.len() { number.checked_mul(1000)? } else { number };
+    (millis <= TIME_MAX_MILLIS).then(|| Span::from_millis(millis))
+}
+
+fn decimal(digits: &str) -> Option<u64> {
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if plain {
+        digits.parse().ok()
+    } else {
+        None
+    }
+}
+
+/// A decimal number between `min` and `max`.
+pub(super) fn number_in(text: &str, min: u64, max: u64) -> Option<u64> {
+    decimal(text).filter(|number| (min..=max).contains(number))
+}
+
+/// A number of retries; the second part is whether the spelling was not plain decimal.
+pub(super) fn retries(text: &str) -> Result<(u32, bool), Expected> {
+    let text = text.trim_start_matches(is_blank);
+    match read_integer(text) {
+        Some((number, "", odd)) => match u32::try_from(number) {
+            Ok(number) if (RETRIES_MIN..=RETRIES_MAX).contains(&number) => Ok((number, odd)),
+            _ => Err(Expected::Retries),
+        },
+        _ => Err(Expected::Retries),
+    }
+}
+
+/// The integer that `text` begins with, what follows, and whether it was octal or hexadecimal.
+///
+/// Reference: reads these numbers as C does, so `010` is 8.
+fn read_integer(text: &str) -> Option<(i64, &str, bool)> {
+    let (negative, unsigned) = match text.strip_prefix(['-', '+']) {
+        Some(rest) => (text.starts_with('-'), rest),
+        None => (false, text),
+    };
+    let hex = unsigned.strip_prefix("0x").or_else(|| unsigned.strip_prefix("0X"));
+    let (digits, radix) = match hex {
+        Some(digits) if digits.starts_with(|c: char| c.is_ascii_hexdigit()) => (digits, 16),
+        _ if unsigned.starts_with('0') => (unsigned, 8),
+        _ => (unsigned, 10),
+    };
+    let length = digits.bytes().take_while(|byte| char::from(*byte).is_digit(radix)).count();
+    let (digits, rest) = digits.split_at(length);
+    let number = i64::from_str_radix(digits, radix).ok()?;
+    let odd = radix == 16 || (radix == 8 && digits.len() > 1);
+    Some((if negative { -number } else { number }, rest, odd))
+}
+
+/// The numbers of a `weights` line, and whether one was not spelled as a plain decimal.
+///
+/// Reference: numbers stand apart by white space, `,`, `;` or `:`, several of which count as one.
+pub(super) fn weights(text: &str) -> Result<(Vec<i32>, bool), Expected> {
+    let separator = |c: char| is_blank(c) || matches!(c, ',' | ';' | ':');
+    let mut rest = text.trim_start_matches(is_blank);
+    let mut numbers = Vec::new();
+    let mut any_odd = false;
+    while !rest.is_empty() {
+        let wrong = || Expected::Weights { at: rest.to_owned() };
+        let (number, after, odd) = read_integer(rest).ok_or_else(wrong)?;
+        if !after.is_empty() && !after.starts_with(separator) {
+            return Err(Expected::Weights { at: after.to_owned() });
+        }
+        numbers.push(i32::try_from(number).map_err(|_| wrong())?);
+        if numbers.len() > MEMBERS_MAX {
+            return Err(Expected::FewerWeights);
+        }
+        any_odd |= odd;
+        rest = after.trim_start_matches(separator);
+    }
+    Ok((numbers, any_odd))
+}
+
+/// A ticket's mode.
+///
+/// Reference: capitals do not matter; every other word silently means automatic.
+pub(super) fn mode(text: &str) -> Result<TicketMode, Expected> {
+    match text.to_ascii_lowercase().as_str() {
+        "manual" => Ok(TicketMode::Manual),
+        "auto" | "automatic" => Ok(TicketMode::Automatic),
+        _ => Err(Expected::Mode),
+    }
+}
+
+/// The four words of an `attr-prereq` line.
+pub(super) fn attr_rule(text: &str) -> Result<AttrRule, Expected> {
+    let words: Vec<&str> = text.split(is_blank).filter(|word| !word.is_empty()).collect();
+    let [mode, name, op, value] = words[..] else {
+        return Err(Expected::PrereqWords { found: words.len() });
+    };
+    let mode = match mode {
+        "auto" => RuleMode::Auto,
+        "manual" => RuleMode::Manual,
+        other => return Err(Expected::PrereqMode { found: other.to_owned() }),
+    };
+    let op = match op {
+        "eq" => AttrOp::Equal,
+        "ne" => AttrOp::NotEqual,
+        other => return Err(Expected::PrereqOp { found: other.to_owned() }),
+    };
+    let name = AttrName::new(name)
+        .map_err(|error| Expected::PrereqAttr { found: name.to_owned(), error })?;
+    let value = AttrValue::new(value)
+        .map_err(|error| Expected::PrereqAttr { found: value.to_owned(), error })?;
+    Ok(AttrRule { mode, name, op, value })
+}
+
+/// A program and its arguments, `None` if there is no program.
+///
+/// Reference: words stand apart by white space; quotes inside the value are ordinary characters.
+pub(super) fn handler(text: &[u8]) -> Option<Handler> {
+    let blank = |byte: &u8| is_blank(char::from(*byte));
+    let mut words = text.split(blank).filter(|word| !word.is_empty()).map(OsStr::from_bytes);
+    let path = PathBuf::from(words.next()?);
+    Some(Handler { path, args: words.map(OsStr::to_owned).collect() })
+}
+
+/// A switch.
+pub(super) fn yes_or_no(text: &str) -> Result<bool, Expected> {
+    match text.to_ascii_lowercase().as_str() {
+        "yes" | "true" | "on" | "1" => Ok(true),
+        "no" | "false" | "off" | "0" => Ok(false),
+        _ => Err(Expected::YesOrNo),
+    }
+}
+
+/// White space inside values.
+const fn is_blank(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\x0B' | '\x0C' | '\r')
+}
