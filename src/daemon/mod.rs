@@ -5,14 +5,17 @@
 
 pub mod channels;
 pub mod clock;
+pub mod connection;
 pub mod engine_loop;
 pub mod executor;
+pub mod limiter;
 pub mod local_addr;
 pub mod lockfile;
 pub mod notify;
 pub mod outbox;
 pub mod poll;
 pub mod slots;
+pub mod tcp;
 pub mod text;
 pub mod timer;
 pub mod udp;

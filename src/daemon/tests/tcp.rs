@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Acceptor and connections with real sockets; the engine is a closure.
+
+use super::{roster, ticket};
+use crate::auth::{Key, Opener, ReplayGuard, Sealer};
+use crate::daemon::channels::{Answer, FromClient, Mailbox, CLIENT_QUEUE};
+use crate::daemon::connection::{Desk, DeskSetup};
+use crate::daemon::tcp::{self, Acceptor, AllGone, CONNECTIONS_MAX};
+use crate::daemon::{clock, poll};
+use crate::engine::{ClientId, Reply, TicketRow};
+use crate::model::{Holder, Term};
+use crate::time::Span;
+use crate::wire::{
+    decode_reply, encode_request, frame_len, ClientOptions, ClientReply, ClientRequest, ResultCode,
+    TicketAnswer, TimeUnit, HEADER_LEN, REQUEST_TAIL,
+};
+use crossbeam_channel::{bounded, unbounded, Receiver, Sender};
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+const SKEW: Span = Span::from_secs(600);
+
+fn key() -> Key {
+    Key::new(b"a key for tests").expect("long enough")
+}
+
+/// What the engine of these tests has seen.
+#[derive(Debug, PartialEq, Eq)]
+enum Seen {
+    Request(ClientId, ClientRequest),
+    Gone(ClientId),
+}
+
+struct Rig {
+    at: SocketAddr,
+    stop: UnixStream,
+    acceptor: JoinHandle<()>,
+    all_gone: AllGone,
+    seen: Receiver<Seen>,
+    /// Answers for clients that wait.
+    order: Sender<(ClientId, Answer)>,
+}
+
+fn list_text() -> Vec<TicketRow> {
+    let row = TicketRow {
+        name: ticket("t1"),
+        manual: false,
+        leader: Holder::Nobody,
+        expires: None,
+        commit_pending: None,
+        remarks: Vec::new(),
+        also_granted: Vec::new(),
+    };
+    vec![row]
+}
+
+/// Answers list at once, and everything else as ordered.
+fn run_engine(
+    queue: &Receiver<FromClient>,
+    orders: &Receiver<(ClientId, Answer)>,
+    seen: &Sender<Seen>,
+) {
+    let mut waiting: BTreeMap<ClientId, Mailbox> = BTreeMap::new();
+    loop {
+        crossbeam_channel::select! {
+            recv(queue) -> message => match message {
+                Ok(FromClient::Request { client, request, mailbox }) => {
+                    if request == ClientRequest::List {
+                        let reply = Reply::Tickets(list_text());
+                        let _ = mailbox.answers.try_send(Answer { reply, last: true });
+                        poll::wake(&mailbox.waker);
+                    } else {
+                        waiting.insert(client, mailbox);
+                    }
+                    let _ = seen.send(Seen::Request(client, request));
+                }
+                Ok(FromClient::Gone { client }) => {
+                    waiting.remove(&client);
+                    let _ = seen.send(Seen::Gone(client));
+                }
+                Err(_) => return,
+            },
+            recv(orders) -> order => match order {
+                Ok((client, answer)) => {
+                    let mailbox = waiting.get(&client).expect("the client waits");
+                    mailbox.answers.try_send(answer).expect("there is room");
+                    poll::wake(&mailbox.waker);
+                }
+                Err(_) => return,
+            },
+        }
+    }
+}
+
+impl Rig {
+    fn start(key: Option<Key>) -> Rig {
+        let listener = tcp::bind(SocketAddr::from(([127, 20, 0, 1], 0))).expect("bound");
+        let at = listener.local_addr().expect("an address");
+        let (queue, queue_end) = bounded(CLIENT_QUEUE);
+        let (seen, seen_end) = unbounded();
+        let (order, order_end) = unbounded();
+        std::thread::spawn(move || run_engine(&queue_end, &order_end, &seen));
+        let members = roster();
+        let ids: Vec<_> = members.everyone().iter().map(|m| members.member(m).id).collect();
+        let setup = DeskSetup {
+            roster: members,
+            opener: Opener::new(key.clone(), SKEW),
+            has_key: key.is_some(),
+            sealer: Sealer::new(key),
+            unit: TimeUnit::Seconds,
+            queue,
+            clock: clock::now,
+        };
+        let acceptor = Acceptor::new(listener, Desk::new(setup, ReplayGuard::new(ids, SKEW)));
+        let all_gone = acceptor.all_gone();
+        let (stop_end, stop) = poll::waker_pair().expect("a pair");
+        let acceptor = std::thread::spawn(move || acceptor.run(&stop_end));
+        Rig { at, stop, acceptor, all_gone, seen: seen_end, order }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.at).expect("connected");
+        stream.set_read_timeout(Some(Duration::from_secs(5))).expect("settable");
+        stream
+    }
+
+    fn next(&self) -> Seen {
+        self.seen.recv_timeout(Duration::from_secs(5)).expect("the engine is asked")
+    }
+
+    /// The number of the client whose request comes next.
+    fn next_client(&self) -> ClientId {
+        match self.next() {
+            Seen::Request(client, _) => client,
+            Seen::Gone(client) => panic!("{client:?} left"),
+        }
+    }
+
+    fn stop(self) {
+        let begun = Instant::now();
+        poll::wake(&self.stop);
+        self.acceptor.join().expect("the acceptor ends");
+        assert!(self.all_gone.wait(Duration::from_secs(2)), "no connection thread is left");
+        assert!(begun.elapsed() < Duration::from_secs(2));
+    }
+}
+
+fn sealed(request: &ClientRequest, key: Option<Key>) -> Vec<u8> {
+    let packet = encode_request(roster().my_id().raw(), request);
+    Sealer::new(key).seal(packet, clock::wall())
+}
+
+fn read_reply(stream: &mut TcpStream, key: Option<Key>) -> ClientReply {
+    let mut bytes = vec![0u8; HEADER_LEN];
+    stream.read_exact(&mut bytes).expect("a header in time");
+    let header = bytes.first_chunk::<HEADER_LEN>().expect("a whole header");
+    let len = frame_len(header).expect("a length");
+    bytes.resize(len, 0);
+    stream.read_exact(&mut bytes[HEADER_LEN..]).expect("the rest in time");
+    let opener = Opener::new(key, SKEW);
+    let opened = opener.open_reply(&bytes, clock::wall()).expect("authentic");
+    decode_reply(&opened.packet, TimeUnit::Seconds).expect("a reply")
+}
+
+fn is_closed(stream: &mut TcpStream) -> bool {
+    matches!(stream.read(&mut [0u8; 16]), Ok(0) | Err(_))
+}
+
+fn grant(wait: bool) -> ClientRequest {
+    let options = ClientOptions { wait, ..ClientOptions::default() };
+    ClientRequest::Grant { ticket: Some(ticket("t1")), options }
+}
+
+fn answer(result: ResultCode, last: bool) -> Answer {
+    let reply = Reply::Ticket(TicketAnswer {
+        result,
+        ticket: Some(ticket("t1")),
+        leader: Holder::Nobody,
+        term: Term::ZERO,
+        valid_for: Span::ZERO,
+        cause: None,
+    });
+    Answer { reply, last }
+}
+
+fn result_of(reply: &ClientReply) -> ResultCode {
+    match reply {
+        ClientReply::Ticket(answer) => answer.result,
+        ClientReply::Result(result) => *result,
+        ClientReply::List(_) | ClientReply::Attr(_) | ClientReply::Attrs(_) => {
+            panic!("{reply:?} is a text")
+        }
+    }
+}
+
+const LIST: &str = "ticket: t1, leader: none\n";
+
+#[test]
+fn list_is_answered_with_and_without_a_key_and_then_closed() {
+    for key in [None, Some(key())] {
+        let rig = Rig::start(key.clone());
+        let mut stream = rig.connect();
+        stream.write_all(&sealed(&ClientRequest::List, key.clone())).expect("sent");
+        assert_eq!(read_reply(&mut stream, key), ClientReply::List(LIST.to_owned()));
+        assert!(is_closed(&mut stream));
+        rig.stop();
+    }
+}
+
+#[test]
+fn a_request_may_come_in_pieces_and_with_a_tail_that_comes_late() {
+    let rig = Rig::start(None);
+    let mut stream = rig.connect();
+    for byte in sealed(&ClientRequest::List, None) {
+        stream.write_all(&[byte]).expect("sent");
+    }
+    assert!(matches!(rig.next(), Seen::Request(_, ClientRequest::List)));
+    // The answer has been written by now or soon; the tail must not reset the connection.
+    stream.write_all(&[0; REQUEST_TAIL]).expect("sent");
+    assert_eq!(read_reply(&mut stream, None), ClientReply::List(LIST.to_owned()));
+    rig.stop();
+}
+
+#[test]
+fn a_client_that_closed_its_sending_side_gets_its_answer() {
+    let rig = Rig::start(None);
+    let mut stream = rig.connect();
+    let request = ClientRequest::AttrList { ticket: Some(ticket("t1")) };
+    stream.write_all(&sealed(&request, None)).expect("sent");
+    stream.shutdown(Shutdown::Write).expect("half closed");
+    let client = rig.next_client();
+    let reply = Reply::Attrs(Vec::new());
+    rig.order.send((client, Answer { reply, last: true })).expect("ordered");
+    assert_eq!(read_reply(&mut stream, None), ClientReply::Attrs(String::new()));
+    rig.stop();
+}
+
+#[test]
+fn answers_come_until_the_last() {
+    let rig = Rig::start(Some(key()));
+    let mut stream = rig.connect();
+    stream.write_all(&sealed(&grant(true), Some(key()))).expect("sent");
+    let client = rig.next_client();
+    for (code, last) in [(ResultCode::More, false), (ResultCode::Success, true)] {
+        rig.order.send((client, answer(code, last))).expect("ordered");
+        assert_eq!(result_of(&read_reply(&mut stream, Some(key()))), code);
+    }
+    assert!(is_closed(&mut stream));
+    rig.stop();
+}
+
+#[test]
+fn the_engine_hears_of_a_client_that_leaves_while_it_waits() {
+    let rig = Rig::start(None);
+    let mut stream = rig.connect();
+    stream.write_all(&sealed(&grant(true), None)).expect("sent");
+    let client = rig.next_client();
+    drop(stream);
+    assert_eq!(rig.next(), Seen::Gone(client));
+    rig.stop();
+}
+
+#[test]
+fn requests_with_a_wrong_key_or_none_are_answered_auth() {
+    let rig = Rig::start(Some(key()));
+    let other = Key::new(b"another key").expect("long enough");
+    for wrong in [None, Some(other)] {
+        let mut stream = rig.connect();
+        stream.write_all(&sealed(&ClientRequest::List, wrong)).expect("sent");
+        let reply = read_reply(&mut stream, Some(key()));
+        assert_eq!(result_of(&reply), ResultCode::AuthFailed);
+        assert!(is_closed(&mut stream));
+    }
+    assert!(rig.seen.try_recv().is_err(), "the engine is not bothered");
+    rig.stop();
+}
+
+#[test]
+fn a_replayed_grant_is_refused_and_a_replayed_list_is_not() {
+    let rig = Rig::start(Some(key()));
+    let bytes = sealed(&grant(false), Some(key()));
+    let mut first = rig.connect();
+    first.write_all(&bytes).expect("sent");
+    rig.next_client();
+    let mut second = rig.connect();
+    second.write_all(&bytes).expect("sent");
+    let reply = read_reply(&mut second, Some(key()));
+    assert_eq!(result_of(&reply), ResultCode::AuthFailed);
+    let bytes = sealed(&ClientRequest::List, Some(key()));
+    for _ in 0..2 {
+        let mut stream = rig.connect();
+        stream.write_all(&bytes).expect("sent");
+        let reply = read_reply(&mut stream, Some(key()));
+        assert_eq!(reply, ClientReply::List(LIST.to_owned()));
+    }
+    rig.stop();
+}
+
+#[test]
+fn garbage_closes_the_connection_and_harms_nobody() {
+    let rig = Rig::start(None);
+    let mut huge = sealed(&ClientRequest::List, None);
+    huge[24..28].copy_from_slice(&u32::MAX.to_be_bytes());
+    let mut peer = sealed(&ClientRequest::List, None);
+    peer[28..32].copy_from_slice(b"HrtB");
+    for bytes in [vec![0u8; 200], huge, peer, b"GET / HTTP/1.0\r\n\r\n".repeat(5)] {
+        let mut stream = rig.connect();
+        stream.write_all(&bytes).expect("sent");
+        assert!(is_closed(&mut stream));
+    }
+    assert!(rig.seen.try_recv().is_err(), "the engine is not bothered");
+    rig.stop();
+}
+
+#[test]
+fn a_silent_client_is_closed_after_two_seconds() {
+    let rig = Rig::start(None);
+    let mut stream = rig.connect();
+    let begun = Instant::now();
+    assert!(is_closed(&mut stream));
+    let took = begun.elapsed();
+    assert!(took > Duration::from_millis(1_500) && took < Duration::from_secs(4), "{took:?}");
+    rig.stop();
+}
+
+#[test]
+fn hundreds_of_silent_clients_keep_nobody_out() {
+    let rig = Rig::start(None);
+    let silent: Vec<TcpStream> = (0..3 * CONNECTIONS_MAX).map(|_| rig.connect()).collect();
+    let begun = Instant::now();
+    let mut stream = rig.connect();
+    stream.write_all(&sealed(&ClientRequest::List, None)).expect("sent");
+    assert_eq!(read_reply(&mut stream, None), ClientReply::List(LIST.to_owned()));
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    drop(silent);
+    rig.stop();
+}
+
+#[test]
+fn waiting_clients_are_let_go_when_the_daemon_stops() {
+    let rig = Rig::start(None);
+    let mut streams: Vec<TcpStream> = (0..8).map(|_| rig.connect()).collect();
+    for stream in &mut streams {
+        stream.write_all(&sealed(&grant(true), None)).expect("sent");
+    }
+    for _ in 0..8 {
+        rig.next_client();
+    }
+    rig.stop();
+    assert!(streams.iter_mut().all(is_closed));
+}
