@@ -1,5 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The command line from outside: what arguments mean, and what the clients print and return
-//! when a daemon answers well, badly or not at all. The daemon is a script in the test.
+//! when a daemon answers well, badly or not at all. The daemon is a script in the test; what it
+//! says was captured from the reference.
 
 mod arguments;
+mod captured;
+mod clients;
+mod geostore;
+mod keys;
+mod lab;
+mod printing;
+mod refusals;
+mod server;
+mod status;
+mod waiting;
+
+#[path = "../vectors/capture.rs"]
+#[allow(dead_code)] // The vectors' own tests need more of it.
+mod capture;
+#[path = "../vectors/json.rs"]
+#[allow(dead_code)]
+mod json;

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Outputs: help, version, check; readers that go away; disks that are full.
+
+use crate::captured::{sends, text};
+use crate::lab::{finish, program_named, wait, Lab};
+use std::fs::{self, File};
+use std::io::Read;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+#[test]
+fn help_and_version_are_data() {
+    for (program, version) in [
+        ("booth", concat!("booth ", env!("CARGO_PKG_VERSION"), "\n")),
+        ("boothd", concat!("booth ", env!("CARGO_PKG_VERSION"), "\n")),
+        ("geostore", concat!("geostore ", env!("CARGO_PKG_VERSION"), "\n")),
+    ] {
+        for word in ["version", "-V", "--version"] {
+            let mut command = program_named(program);
+            command.arg(word);
+            finish(command).is(0, version, &[]);
+        }
+        for word in ["help", "-h", "--help"] {
+            let mut command = program_named(program);
+            command.arg(word);
+            let outcome = finish(command);
+            assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""), "{outcome:?}");
+            assert!(outcome.stdout.starts_with("Usage:\n"), "{outcome:?}");
+            let longest = outcome.stdout.lines().map(|line| line.chars().count()).max();
+            assert!(longest <= Some(80), "{outcome:?}");
+        }
+        let outcome = finish(program_named(program));
+        assert_eq!(outcome.code, 0);
+        assert!(outcome.stdout.starts_with("Usage:\n"), "{outcome:?}");
+    }
+}
+
+#[test]
+fn wrong_arguments_go_to_standard_error() {
+    let mut command = program_named("booth");
+    command.args(["grant", "a", "b"]);
+    let lines = ["booth: Superfluous argument: b", "Please use 'booth -h' for usage."];
+    finish(command).is(1, "", &lines);
+    let mut command = program_named("/usr/sbin/geostore");
+    command.args(["frob"]);
+    let lines = [
+        "geostore: attribute operation \"frob\" is unknown",
+        "Please use 'geostore -h' for usage.",
+    ];
+    finish(command).is(1, "", &lines);
+}
+
+/// A reader that has seen enough is no failure: `booth list | head -1` in a shell with pipefail.
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let mut lab = Lab::new(150);
+    let line = "ticket: T, leader: none\n";
+    let mut list = text("CLst", "ticket: T")[..48].to_vec();
+    // More than a pipe holds.
+    list.extend(line.repeat(20_000).bytes());
+    let length = u32::try_from(list.len()).expect("below 4 GiB");
+    list[24..28].copy_from_slice(&length.to_be_bytes());
+    lab.serve(1, vec![sends(&[list])]);
+    let mut command = program_named("booth");
+    command.arg("list").arg("-c").arg(lab.config());
+    let mut child =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let mut stdout = child.stdout.take().expect("piped");
+    let mut first = vec![0u8; line.len()];
+    stdout.read_exact(&mut first).expect("a first line comes");
+    drop(stdout);
+    let code = wait(&mut child, Instant::now() + Duration::from_secs(20));
+    let mut stderr = String::new();
+    let pipe = child.stderr.as_mut().expect("piped");
+    pipe.read_to_string(&mut stderr).expect("text");
+    assert_eq!((code, stderr.as_str(), first.as_slice()), (0, "", line.as_bytes()));
+}
+
+#[test]
+fn data_that_cannot_be_written_is_a_failure() {
+    let Ok(full) = File::options().write(true).open("/dev/full") else {
+        // Not every container has this device; nothing to learn without it.
+        return;
+    };
+    let mut child = program_named("booth")
+        .arg("help")
+        .stdout(full)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let code = wait(&mut child, Instant::now() + Duration::from_secs(20));
+    let mut stderr = String::new();
+    child.stderr.as_mut().expect("piped").read_to_string(&mut stderr).expect("text");
+    assert!(stderr.starts_with("booth: cannot write to standard output: "), "{stderr}");
+    assert_eq!(code, 1);
+}
+
+#[test]
+fn check_says_what_is_wrong_with_a_configuration() {
+    let lab = Lab::new(151);
+    let path = lab.config().display().to_string();
+    lab.booth("check").is(0, &format!("{path}: no errors\n"), &[]);
+
+    fs::write(lab.config(), "site = 127.30.151.1\nfrobnicate = 1\nticket = \"bad!name\"\n")
+        .expect("the configuration is written");
+    let outcome = lab.booth("check");
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (1, ""), "{outcome:?}");
+    let lines: Vec<&str> = outcome.stderr.lines().collect();
+    assert!(lines.len() >= 2, "all that is wrong is said at once: {lines:?}");
+    assert!(lines.iter().all(|line| line.starts_with(&format!("booth: {path}:"))), "{lines:?}");
+
+    fs::remove_file(lab.config()).expect("it was there");
+    let outcome = lab.booth("check");
+    assert!(outcome.stderr.contains(&path), "{outcome:?}");
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (1, ""));
+}
+
+#[test]
+fn clients_refuse_a_wrong_configuration_with_all_its_errors() {
+    let lab = Lab::new(152);
+    fs::write(lab.config(), "port = x\nfrobnicate = 1\n").expect("it is written");
+    for line in ["list", "peers", "grant T", "revoke T", "status", "daemon -S"] {
+        let outcome = lab.booth(line);
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (1, ""), "{line}: {outcome:?}");
+        assert!(outcome.stderr.lines().count() >= 2, "{line}: {outcome:?}");
+    }
+}
