@@ -1,20 +1,50 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Booth: build, try, test, install. `make help` lists the targets.
-# Directories follow the GNU names and may be set on the command line, as may CARGO and
-# CARGOFLAGS (a distribution that builds with its own crates sets the latter to --offline).
+# Booth: build, try, test, install, package. `make help` lists the targets.
+#
+# Directories follow the GNU names and can be set on the command line, as can CARGO and
+# CARGOFLAGS: a distribution that builds with its own crates sets CARGOFLAGS=--offline.
 
 CARGO ?= cargo
 CARGOFLAGS ?= --locked
 export CARGO
 export CARGOFLAGS
 
+# The program reads /etc/booth and /run/booth wherever it is installed, Pacemaker looks for
+# agents in /usr/lib/ocf and firewalld for services in /usr/lib/firewalld only: these do not
+# follow the prefix.
+DESTDIR ?=
 PREFIX ?= /usr/local
 prefix ?= $(PREFIX)
+exec_prefix ?= $(prefix)
+sbindir ?= $(exec_prefix)/sbin
+datarootdir ?= $(prefix)/share
+datadir ?= $(datarootdir)
+docdir ?= $(datarootdir)/doc/booth
+mandir ?= $(datarootdir)/man
+sysconfdir ?= /etc
+initdir ?= $(sysconfdir)/init.d
+unitdir ?= $(prefix)/lib/systemd/system
+tmpfilesdir ?= $(prefix)/lib/tmpfiles.d
+ocfdir ?= /usr/lib/ocf
+firewalldir ?= /usr/lib/firewalld/services
+pkgconfigdir ?= $(datadir)/pkgconfig
+completiondir ?= $(datadir)/bash-completion/completions
+boothdir ?= $(datadir)/booth
 
+INSTALL ?= install
+CARGO_TARGET_DIR ?= target
+# What `make` built and `make install` installs.
+PROGRAM ?= $(CARGO_TARGET_DIR)/release/booth
+
+version := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
+manuals := $(wildcard man/*.5 man/*.8)
+manuals_in = $(foreach page,$(manuals),$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
+
+# Layers of test/layers that `make check-long` runs; none: all.
 LAYERS ?=
 
-.PHONY: all help demo check check-long lint clean toolchain
+.PHONY: all help demo check check-long lint install uninstall dist deb clean toolchain
 .DELETE_ON_ERROR:
 
 all:
@@ -29,6 +59,10 @@ help:
 #: make check       the tests that need neither root nor much time
 #: make check-long  the others, as root; LAYERS="NAME ..." for some of them (test/layers)
 #: make lint        format, compiler and shell lints, manual pages
+#: make install     install; DESTDIR, PREFIX and the usual directory variables are respected
+#: make uninstall   remove what install installed; configurations stay
+#: make dist        source tarball, from the last commit
+#: make deb         Debian packages, on Debian 13 with its own crates
 #: make clean       remove what was built
 
 toolchain:
@@ -49,6 +83,77 @@ check-long:
 
 lint:
 	scripts/lint
+
+# Built only if it is not there: `make` as a user, `make install` as root without a compiler.
+$(PROGRAM):
+	$(MAKE) all
+
+# $(call put,MODE,FILE,DIRECTORY[,NAME]): installs a file.
+# $(call fill,MODE,FILE.in,DIRECTORY,NAME): the same, with the directories filled in.
+put = $(INSTALL) -D -m $(1) '$(2)' '$(DESTDIR)$(3)/$(or $(4),$(notdir $(2)))'
+fill = sed $(places) '$(2)' | $(INSTALL) -D -m $(1) /dev/stdin '$(DESTDIR)$(3)/$(4)'
+places = -e 's|@prefix@|$(prefix)|g' -e 's|@exec_prefix@|$(exec_prefix)|g' \
+	-e 's|@sbindir@|$(sbindir)|g' -e 's|@sysconfdir@|$(sysconfdir)|g' \
+	-e 's|@boothdir@|$(boothdir)|g' -e 's|@version@|$(version)|g'
+
+install: $(PROGRAM)
+	$(call put,755,$(PROGRAM),$(sbindir),boothd)
+	ln -sf boothd '$(DESTDIR)$(sbindir)/booth'
+	ln -sf boothd '$(DESTDIR)$(sbindir)/geostore'
+	$(call put,755,scripts/booth-keygen,$(sbindir))
+	$(call put,755,scripts/service-runnable,$(boothdir))
+	$(foreach page,$(manuals),$(call put,644,$(page),$(mandir)/man$(subst .,,$(suffix $(page))))$(newline))
+	ln -sf boothd.8 '$(DESTDIR)$(mandir)/man8/booth.8'
+	$(call put,644,booth.conf.example,$(sysconfdir)/booth)
+	$(call fill,644,scripts/systemd/booth@.service.in,$(unitdir),booth@.service)
+	$(call fill,644,scripts/systemd/booth-arbitrator.service.in,$(unitdir),booth-arbitrator.service)
+	$(call put,644,scripts/systemd/booth.tmpfiles,$(tmpfilesdir),booth.conf)
+	$(call fill,755,scripts/init/booth-arbitrator.in,$(initdir),booth-arbitrator)
+	$(call put,755,scripts/ocf/booth-site,$(ocfdir)/resource.d/pacemaker)
+	$(call put,755,scripts/ocf/geostore,$(ocfdir)/resource.d/booth)
+	$(call put,755,scripts/ocf/sharedrsc,$(ocfdir)/resource.d/booth)
+	$(call put,644,scripts/ocf/geo_attr.sh,$(ocfdir)/lib/booth)
+	$(call put,644,scripts/firewalld.xml,$(firewalldir),booth.xml)
+	$(call fill,644,scripts/booth.pc.in,$(pkgconfigdir),booth.pc)
+	$(call put,644,scripts/bash-completion,$(completiondir),booth)
+	ln -sf booth '$(DESTDIR)$(completiondir)/boothd'
+	ln -sf booth '$(DESTDIR)$(completiondir)/geostore'
+	$(call put,644,README,$(docdir))
+	$(call put,644,COPYING,$(docdir))
+
+installed_files = $(addprefix $(sbindir)/,boothd booth geostore booth-keygen) \
+	$(boothdir)/service-runnable $(manuals_in) $(mandir)/man8/booth.8 \
+	$(sysconfdir)/booth/booth.conf.example \
+	$(unitdir)/booth@.service $(unitdir)/booth-arbitrator.service $(tmpfilesdir)/booth.conf \
+	$(initdir)/booth-arbitrator $(ocfdir)/resource.d/pacemaker/booth-site \
+	$(ocfdir)/resource.d/booth/geostore $(ocfdir)/resource.d/booth/sharedrsc \
+	$(ocfdir)/lib/booth/geo_attr.sh $(firewalldir)/booth.xml $(pkgconfigdir)/booth.pc \
+	$(addprefix $(completiondir)/,booth boothd geostore) $(docdir)/README $(docdir)/COPYING
+# Directories that are Booth's own. They go if nothing else is in them.
+installed_directories = $(boothdir) $(sysconfdir)/booth $(ocfdir)/resource.d/booth \
+	$(ocfdir)/lib/booth $(docdir)
+
+define newline
+
+
+endef
+
+uninstall:
+	rm -f $(foreach file,$(installed_files),'$(DESTDIR)$(file)')
+	for directory in $(foreach one,$(installed_directories),'$(DESTDIR)$(one)'); do \
+		[ ! -d "$$directory" ] || rmdir --ignore-fail-on-non-empty "$$directory"; \
+	done
+
+# The same commit gives the same bytes: names, owners and times come from git, and gzip
+# writes no time of its own.
+dist:
+	mkdir -p '$(CARGO_TARGET_DIR)/dist'
+	git archive --format=tar --prefix='booth-$(version)/' HEAD | gzip -n -9 \
+		>'$(CARGO_TARGET_DIR)/dist/booth-$(version).tar.gz'
+	@echo '$(CARGO_TARGET_DIR)/dist/booth-$(version).tar.gz'
+
+deb:
+	scripts/debian/build '$(CARGO_TARGET_DIR)/deb'
 
 clean:
 	$(CARGO) clean

@@ -5,12 +5,16 @@
 //! standard output, messages to standard error.
 
 pub mod args;
+mod client;
+mod geostore;
+mod net;
 pub mod options;
 mod output;
 mod scan;
 mod status;
-pub mod target;
+mod target;
 pub mod usage;
+mod wording;
 
 use crate::config::{self, Config};
 use crate::daemon::{self, local_addr, DaemonOptions};
@@ -59,14 +63,11 @@ fn run(invocation: Invocation, output: &Output) -> ExitCode {
         Invocation::Check(args) => check(&args, output).into(),
         Invocation::Daemon(args) => run_daemon(args, output),
         Invocation::Status(args) => status::run(&args, output).into(),
-        Invocation::List(_)
-        | Invocation::Peers(_)
-        | Invocation::Grant(_)
-        | Invocation::Revoke(_)
-        | Invocation::Attr(_) => {
-            output.error("this operation is not there yet");
-            Exit::Failure.into()
-        }
+        Invocation::List(args) => client::list(&args, output).into(),
+        Invocation::Peers(args) => client::peers(&args, output).into(),
+        Invocation::Grant(args) => client::grant(&args, output).into(),
+        Invocation::Revoke(args) => client::revoke(&args, output).into(),
+        Invocation::Attr(args) => geostore::run(&args, output).into(),
     }
 }
 

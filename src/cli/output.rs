@@ -46,6 +46,12 @@ impl Output {
         self.message(&format!("{}: {text}", self.program.name()));
     }
 
+    /// Tells what went wrong, and fails.
+    pub fn failure(&self, error: &dyn std::fmt::Display) -> Exit {
+        self.error(&error.to_string());
+        Exit::Failure
+    }
+
     /// Tells all that went wrong.
     pub fn errors<E: std::fmt::Display>(&self, errors: &[E]) -> Exit {
         for error in errors {

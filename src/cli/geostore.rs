@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `geostore list`, `get`, `set`, `delete`: attributes of a ticket at one site.
+
+use super::args::{AttrAction, AttrArgs};
+use super::client::{printable, Session};
+use super::net::{Connection, NetError, ANSWER_LIMIT, CHANGE_LIMIT};
+use super::options::Exit;
+use super::output::Output;
+use super::target::Purpose;
+use super::wording;
+use crate::model::{AttrError, AttrName, AttrValue, TicketName};
+use crate::wire::{ClientReply, ClientRequest};
+use std::time::Duration;
+
+/// A request and what is said about it.
+struct Question {
+    request: ClientRequest,
+    /// The operation's name.
+    word: &'static str,
+    /// The attribute, if it is about one.
+    attribute: Option<String>,
+    /// How long the answer may take.
+    limit: Duration,
+}
+
+/// Asks, and prints what came.
+pub fn run(args: &AttrArgs, output: &Output) -> Exit {
+    let purpose = match args.action {
+        AttrAction::List | AttrAction::Get(_) => Purpose::Read,
+        AttrAction::Set(..) | AttrAction::Delete(_) => Purpose::Attribute,
+    };
+    let session = match Session::open(&args.target, purpose, output) {
+        Ok(session) => session,
+        Err(exit) => return exit,
+    };
+    let ticket = match session.ticket(args.ticket.as_ref(), output) {
+        Ok(ticket) => ticket,
+        Err(exit) => return exit,
+    };
+    let question = match question(&args.action, &ticket) {
+        Ok(question) => question,
+        Err(text) => return output.failure(&text),
+    };
+    match ask(&session, &question) {
+        Ok(reply) => answer(&session, &question, &ticket, reply, output),
+        Err(error) => output.failure(&error),
+    }
+}
+
+/// The request of an operation, or why it cannot be made.
+///
+/// Reference: sends every name; some of them leave the CIB unreadable (`protocol.md` 6).
+fn question(action: &AttrAction, ticket: &TicketName) -> Result<Question, String> {
+    let ticket = Some(ticket.clone());
+    let named = |text: &str| AttrName::new(text).map(Some).map_err(|error| bad_name(text, error));
+    Ok(match action {
+        AttrAction::List => Question {
+            request: ClientRequest::AttrList { ticket },
+            word: "list",
+            attribute: None,
+            limit: ANSWER_LIMIT,
+        },
+        AttrAction::Get(name) => Question {
+            request: ClientRequest::AttrGet { ticket, name: named(name)? },
+            word: "get",
+            attribute: Some(name.clone()),
+            limit: ANSWER_LIMIT,
+        },
+        AttrAction::Set(name, value) => {
+            let stored = AttrValue::new(value)
+                .map_err(|error| format!("value \"{value}\" cannot be stored: {error}"))?;
+            let (name_sent, value) = (named(name)?, Some(stored));
+            Question {
+                request: ClientRequest::AttrSet { ticket, name: name_sent, value },
+                word: "set",
+                attribute: Some(name.clone()),
+                limit: CHANGE_LIMIT,
+            }
+        }
+        AttrAction::Delete(name) => Question {
+            request: ClientRequest::AttrDelete { ticket, name: named(name)? },
+            word: "delete",
+            attribute: Some(name.clone()),
+            limit: CHANGE_LIMIT,
+        },
+    })
+}
+
+fn bad_name(text: &str, error: AttrError) -> String {
+    format!("attribute name \"{text}\" cannot be used: {error}")
+}
+
+fn ask(session: &Session, question: &Question) -> Result<ClientReply, NetError> {
+    let target = &session.target;
+    let request = &question.request;
+    let mut connection = Connection::ask(target.address, &session.tongue, target.from, request)?;
+    connection.answer(Some(question.limit))
+}
+
+fn answer(
+    session: &Session,
+    question: &Question,
+    ticket: &TicketName,
+    reply: ClientReply,
+    output: &Output,
+) -> Exit {
+    let address = session.target.address;
+    match (&question.request, reply) {
+        (ClientRequest::AttrGet { .. }, ClientReply::Attr(text))
+        | (ClientRequest::AttrList { .. }, ClientReply::Attrs(text)) => {
+            let mut text = printable(&text);
+            if !text.is_empty() && !text.ends_with('\n') {
+                text.push('\n');
+            }
+            output.data(&text)
+        }
+        (_, ClientReply::Result(code)) => {
+            let attribute = question.attribute.as_deref();
+            let verdict = wording::attr_verdict(question.word, ticket, attribute, code);
+            let text = format!("{} (answered by {})", verdict.text, address.ip());
+            match verdict.exit {
+                Exit::Success => output.message(&text),
+                Exit::Failure | Exit::NotRunning => output.error(&text),
+            }
+            verdict.exit
+        }
+        (_, _) => output.failure(&NetError::Unexpected(address)),
+    }
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! One connection to a daemon: connect, one request, answers, each with its time limit.
+
+use crate::auth::{AuthError, Opener, Sealer};
+use crate::config::Config;
+use crate::daemon::clock;
+use crate::model::MemberId;
+use crate::wire::{
+    decode_reply, encode_request, frame_len, ClientReply, ClientRequest, TimeUnit, WireError,
+    HEADER_LEN,
+};
+use socket2::{SockRef, TcpKeepalive};
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+/// How long a connection may take to come about: more than two lost SYN packets.
+pub const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// How long the first answer may take where nothing is written. Our daemon needs milliseconds;
+/// the reference stands still while a `crm_ticket` runs.
+pub const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// How long the first answer may take where a `crm_ticket` may have to run before it.
+pub const CHANGE_LIMIT: Duration = Duration::from_secs(60);
+/// Bytes that are read at a time.
+const CHUNK: usize = 16 * 1024;
+/// A client that waits without limit notices within a minute that the other machine is gone.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+/// Time between two probes of a silent machine.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+/// Unanswered probes after which the machine counts as gone.
+const KEEPALIVE_PROBES: u32 = 6;
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum NetError {
+    /// No connection came about.
+    Connect(SocketAddr, io::Error),
+    /// The request could not be sent.
+    Send(SocketAddr, io::Error),
+    /// The answer could not be read.
+    Receive(SocketAddr, io::Error),
+    /// The answer did not come in time.
+    TimedOut(SocketAddr, Duration),
+    /// The connection was closed before the answer, or in the middle of it.
+    Closed {
+        /// By whom.
+        address: SocketAddr,
+        /// How many bytes of the answer had come.
+        received: usize,
+    },
+    /// The answer makes no sense.
+    Nonsense(SocketAddr, WireError),
+    /// The answer is not what was asked for.
+    Unexpected(SocketAddr),
+    /// The answer is not from somebody who has our key, or its stamp is wrong.
+    Untrusted(SocketAddr, AuthError),
+}
+
+impl fmt::Display for NetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // Reference: "connect to ADDRESS got an error: Connection refused".
+            NetError::Connect(address, error) => {
+                let text = without_code(error);
+                write!(f, "connect to {} got an error: {text}", address.ip())?;
+                if error.kind() == io::ErrorKind::ConnectionRefused {
+                    write!(f, " (nothing listens at TCP port {}: is boothd up?)", address.port())?;
+                }
+                Ok(())
+            }
+            NetError::Send(address, error) => {
+                write!(f, "cannot send the request to {}: {}", address.ip(), without_code(error))
+            }
+            NetError::Receive(address, error) => {
+                write!(f, "cannot read the answer of {}: {}", address.ip(), without_code(error))
+            }
+            NetError::TimedOut(address, limit) => {
+                write!(f, "no answer from {} within {} s", address.ip(), limit.as_secs())
+            }
+            NetError::Closed { address, received: 0 } => {
+                write!(f, "{} closed the connection without an answer", address.ip())
+            }
+            NetError::Closed { address, received } => {
+                write!(
+                    f,
+                    "{} closed the connection after {received} bytes of an answer",
+                    address.ip()
+                )
+            }
+            NetError::Nonsense(address, error) => {
+                write!(f, "the answer of {} makes no sense: {error}", address.ip())
+            }
+            NetError::Unexpected(address) => {
+                write!(f, "the answer of {} is not one to this request", address.ip())
+            }
+            NetError::Untrusted(address, error) => {
+                write!(f, "authentication error: the answer of {}: {error}", address.ip())
+            }
+        }
+    }
+}
+
+impl std::error::Error for NetError {}
+
+/// The system's words without the number in parentheses that the library adds.
+fn without_code(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    }
+}
+
+/// How this cluster talks: its key, its allowed skew, its unit of time.
+pub struct Tongue {
+    /// Signs requests.
+    pub sealer: Sealer,
+    /// Checks answers.
+    pub opener: Opener,
+    /// The unit of `valid-for`.
+    pub unit: TimeUnit,
+}
+
+impl Tongue {
+    /// How the cluster of this configuration talks.
+    pub fn of(config: &Config) -> Tongue {
+        let opener = Opener::new(config.key.clone(), config.max_skew);
+        Tongue { sealer: Sealer::new(config.key.clone()), opener, unit: config.unit }
+    }
+}
+
+/// A connection on which one request was sent.
+pub struct Connection<'a> {
+    stream: TcpStream,
+    address: SocketAddr,
+    tongue: &'a Tongue,
+}
+
+impl<'a> Connection<'a> {
+    /// Connects and sends one request.
+    ///
+    /// # Errors
+    /// There is no connection within [`CONNECT_LIMIT`], or it does not take the request.
+    pub fn ask(
+        address: SocketAddr,
+        tongue: &'a Tongue,
+        from: MemberId,
+        request: &ClientRequest,
+    ) -> Result<Connection<'a>, NetError> {
+        let stream = TcpStream::connect_timeout(&address, CONNECT_LIMIT)
+            .map_err(|error| NetError::Connect(address, error))?;
+        // A connection without keepalive still works, so a refusal is no reason to stop.
+        let keepalive = TcpKeepalive::new()
+            .with_time(KEEPALIVE_IDLE)
+            .with_interval(KEEPALIVE_INTERVAL)
+            .with_retries(KEEPALIVE_PROBES);
+        let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
+        let mut connection = Connection { stream, address, tongue };
+        connection.send(from, request).map_err(|error| NetError::Send(address, error))?;
+        Ok(connection)
+    }
+
+    fn send(&mut self, from: MemberId, request: &ClientRequest) -> io::Result<()> {
+        let packet = encode_request(from.raw(), request);
+        self.stream.set_write_timeout(Some(CONNECT_LIMIT))?;
+        self.stream.write_all(&self.tongue.sealer.seal(packet, clock::wall()))
+    }
+
+    /// The next answer, or an error after `limit`; without a limit it waits.
+    ///
+    /// # Errors
+    /// There is no answer, or it makes no sense or is not to be trusted.
+    pub fn answer(&mut self, limit: Option<Duration>) -> Result<ClientReply, NetError> {
+        let until = limit.map(|limit| (Instant::now() + limit, limit));
+        let mut frame = Vec::with_capacity(HEADER_LEN);
+        self.fill(&mut frame, HEADER_LEN, until)?;
+        let header: [u8; HEADER_LEN] = match frame.as_slice().try_into() {
+            Ok(header) => header,
+            // `fill` returns with exactly the bytes asked for.
+            Err(_) => return Err(NetError::Unexpected(self.address)),
+        };
+        let len = frame_len(&header).map_err(|e| NetError::Nonsense(self.address, e))?;
+        self.fill(&mut frame, len, until)?;
+        let packet = self
+            .tongue
+            .opener
+            .open_reply(&frame, clock::wall())
+            .map_err(|error| NetError::Untrusted(self.address, error))?
+            .packet;
+        decode_reply(&packet, self.tongue.unit)
+            .map_err(|error| NetError::Nonsense(self.address, error))
+    }
+
+    /// Reads until `buffer` has `len` bytes.
+    fn fill(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        len: usize,
+        until: Option<(Instant, Duration)>,
+    ) -> Result<(), NetError> {
+        let address = self.address;
+        let mut chunk = [0u8; CHUNK];
+        while buffer.len() < len {
+            self.limit_read(until)?;
+            let room = (len - buffer.len()).min(CHUNK);
+            match self.stream.read(&mut chunk[..room]) {
+                Ok(0) => return Err(NetError::Closed { address, received: buffer.len() }),
+                Ok(count) => buffer.extend_from_slice(&chunk[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // The limit is looked at before the next read.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(NetError::Receive(address, error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the next read take no longer than the time that is left.
+    fn limit_read(&self, until: Option<(Instant, Duration)>) -> Result<(), NetError> {
+        let left = match until {
+            None => None,
+            Some((end, limit)) => match end.checked_duration_since(Instant::now()) {
+                Some(left) if !left.is_zero() => Some(left),
+                Some(_) | None => return Err(NetError::TimedOut(self.address, limit)),
+            },
+        };
+        let set = self.stream.set_read_timeout(left);
+        set.map_err(|error| NetError::Receive(self.address, error))
+    }
+}
