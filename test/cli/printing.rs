@@ -99,7 +99,16 @@ fn data_that_cannot_be_written_is_a_failure() {
 fn check_says_what_is_wrong_with_a_configuration() {
     let lab = Lab::new(151);
     let path = lab.config().display().to_string();
+    let good = "site = 127.30.151.1\nsite = 127.30.151.2\narbitrator = 127.30.151.3\n\
+                ticket = \"T\"\n";
+    fs::write(lab.config(), good).expect("the configuration is written");
     lab.booth("check").is(0, &format!("{path}: no errors\n"), &[]);
+
+    fs::write(lab.config(), good.replace("arbitrator", "port = 9000\narbitrator"))
+        .expect("the configuration is written");
+    let outcome = lab.booth("check");
+    assert_eq!((outcome.code, outcome.stderr.lines().count()), (0, 1), "{outcome:?}");
+    assert!(outcome.stderr.starts_with(&format!("booth: warning: {path}:3: port")), "{outcome:?}");
 
     fs::write(lab.config(), "site = 127.30.151.1\nfrobnicate = 1\nticket = \"bad!name\"\n")
         .expect("the configuration is written");

@@ -91,7 +91,7 @@ fn with_w_the_client_waits_longer() {
 
 #[test]
 fn with_c_the_client_waits_for_the_commit() {
-    let list = text("CLst", "ticket: U");
+    let list = text("CLst", "ticket: T, leader: NONE");
     let (list, scripts) = (sends(&[list]), |last: Vec<u8>| {
         [
             Step::Send(more()),
