@@ -60,9 +60,9 @@ fn without_w_the_client_gives_up_after_timeout() {
     let script = vec![Step::Send(more()), Step::Hold];
     let outcome = run(105, "grant T", vec![script.clone()]);
     outcome.is(0, "", &[SENT, &answered(105, GIVING_UP)]);
-    let slack = Duration::from_secs(1);
+    let slack = Duration::from_secs(2);
     let limit = TICKET_TIMEOUT + slack;
-    assert!(outcome.took >= limit && outcome.took < limit + 2 * slack, "{outcome:?}");
+    assert!(outcome.took >= limit && outcome.took < limit + slack, "{outcome:?}");
     // A revoke that is not done is no success.
     let sent = "revoke request sent, waiting for the result ...";
     let failed = format!("booth: {}", answered(106, GIVING_UP));
@@ -76,7 +76,7 @@ fn without_w_the_client_gives_up_after_timeout() {
 
 #[test]
 fn with_w_the_client_waits_longer() {
-    let pause = TICKET_TIMEOUT + Duration::from_secs(2);
+    let pause = TICKET_TIMEOUT + Duration::from_secs(3);
     let script = sends_slowly(&[more(), done()], pause);
     let outcome = run(108, "grant -w T", vec![script]);
     outcome.is(0, "", &[SENT, &answered(108, "grant succeeded!")]);
