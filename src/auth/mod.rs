@@ -13,3 +13,6 @@ pub use envelope::{Opened, Opener, Proof, Sealer};
 pub use error::AuthError;
 pub use mac::{Key, KeyError, KEY_MAX, KEY_MIN};
 pub use replay::{ReplayGuard, REMEMBERED_MAX};
+
+#[cfg(test)]
+mod tests;

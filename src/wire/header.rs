@@ -43,6 +43,8 @@ pub(crate) const OPT_AUTHENTICATED: u32 = 1;
 pub(crate) const OPTS_AT: usize = 0;
 /// Offset of the field `length`.
 pub(crate) const LENGTH_AT: usize = 24;
+/// Offset of the field `result`, the last of the header.
+pub(crate) const RESULT_AT: usize = 44;
 
 /// All fields of the header as numbers, except magic and version, which are checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -130,7 +130,7 @@ pub fn captures() -> Vec<Capture> {
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("readable").path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
     paths.sort();
-    assert!(paths.len() >= 36, "only {} captures", paths.len());
+    assert!(paths.len() >= 49, "only {} captures", paths.len());
     paths.into_iter().map(Capture::read).collect()
 }
 

@@ -105,3 +105,31 @@ fn ids_are_made_from_addresses_as_in_the_captures() {
     assert!(families.0 > 0, "an IPv4 member");
     assert!(families.1 > 0, "an IPv6 member");
 }
+
+/// What only `c12` shows: that it is there, so that no later capture loses it unnoticed.
+#[test]
+fn rejections_of_each_kind_and_repetitions_are_among_the_captures() {
+    let mut missing = vec![
+        ("RJC!", "HrtB", "TOdt", ""),
+        ("RJC!", "HrtB", "TVld", ""),
+        ("RJC!", "UpdE", "TVld", ""),
+        ("RJC!", "RVot", "TVld", ""),
+        ("RJC!", "RVot", "Outd", ""),
+        ("VtFr", "", "", "LocF"),
+        ("VtFr", "", "", ""),
+        ("Revk", "", "", "Admn"),
+        ("Revk", "", "", ""),
+    ];
+    for capture in captures() {
+        for packet in capture.datagrams() {
+            let kind = (
+                packet.code("cmd"),
+                packet.code("request"),
+                packet.code("result"),
+                packet.code("reason"),
+            );
+            missing.retain(|wanted| *wanted != kind);
+        }
+    }
+    assert_eq!(missing, [], "kinds that no capture has");
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Keys and the trailer.
+
+use crate::auth::mac::{MacMaker, MacMismatch};
+use crate::auth::{Key, KeyError, KEY_MAX, KEY_MIN};
+
+fn maker(key: &[u8]) -> MacMaker {
+    MacMaker::new(&Key::new(key).expect("the test has a key"))
+}
+
+/// Published test cases of HMAC-SHA1 (RFC 2202, numbers 1 and 3), whose keys are long enough.
+#[test]
+fn the_digest_is_hmac_sha1() {
+    let cases: [(&[u8], &[u8], &str); 2] = [
+        (&[0x0b; 20], b"Hi There", "b617318655057264e28bc0b6fb378c8ef146be00"),
+        (&[0xaa; 20], &[0xdd; 50], "125d7342b9ac11cd91a39af48aa17b4f63f175d3"),
+    ];
+    for (key, data, digest) in cases {
+        let trailer = maker(key).trailer(data);
+        let hex: String = trailer.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, format!("00000002{digest}00000000"));
+        assert_eq!(maker(key).verify(data, &trailer), Ok(()));
+    }
+}
+
+#[test]
+fn a_trailer_is_checked_but_for_its_padding() {
+    let maker = maker(b"a good key");
+    let trailer = maker.trailer(b"text");
+    for at in 0..trailer.len() {
+        let mut changed = trailer;
+        changed[at] ^= 0x80;
+        let expected = match at {
+            0 => Err(MacMismatch::HashId(0x8000_0002)),
+            1..4 => maker.verify(b"text", &changed).and(Ok(())),
+            4..24 => Err(MacMismatch::Digest),
+            _ => Ok(()),
+        };
+        assert_eq!(maker.verify(b"text", &changed), expected, "byte {at}");
+        assert_eq!(maker.verify(b"text", &changed).is_ok(), at >= 24, "byte {at}");
+    }
+    assert_eq!(maker.verify(b"Text", &trailer), Err(MacMismatch::Digest));
+}
+
+#[test]
+fn a_key_has_at_least_eight_bytes_and_the_first_64_count() {
+    assert_eq!(Key::new(&[7; KEY_MIN - 1]), Err(KeyError::TooShort { len: 7 }));
+    assert_eq!(Key::new(&[]), Err(KeyError::TooShort { len: 0 }));
+    assert!(Key::new(&[7; KEY_MIN]).is_ok());
+    assert_eq!(Key::new(&[7; KEY_MAX]), Key::new(&[7; KEY_MAX + 1]));
+    assert_ne!(Key::new(&[7; KEY_MAX]), Key::new(&[7; KEY_MAX - 1]));
+}
+
+#[test]
+fn a_key_that_begins_with_zero_is_known_as_such_and_still_authenticates() {
+    let key = Key::new(b"\0secret secret").expect("it is long enough");
+    assert!(key.disarms_reference());
+    assert!(!Key::new(b"secret\0secret").expect("it is long enough").disarms_reference());
+    let trailer = MacMaker::new(&key).trailer(b"text");
+    assert_eq!(MacMaker::new(&key).verify(b"text", &trailer), Ok(()));
+    assert!(maker(b"secret secret").verify(b"text", &trailer).is_err());
+}
+
+#[test]
+fn nothing_prints_a_key() {
+    let key = Key::new(b"sesame sesame").expect("it is long enough");
+    assert_eq!(format!("{key:?}"), "Key(13 bytes)");
+    assert!(!format!("{:?}", MacMaker::new(&key)).contains("sesame"));
+}
