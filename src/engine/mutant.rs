@@ -102,6 +102,11 @@ mod switch {
         OFF.with(|off| off.get() == Some(clause))
     }
 
+    /// Whether the engines of this thread ignore any clause.
+    pub fn any() -> bool {
+        OFF.with(|off| off.get().is_some())
+    }
+
     /// Makes the engines of this thread ignore the clause from now on; `None`: keep them all.
     pub fn switch_off(clause: Option<Clause>) {
         OFF.with(|off| off.set(clause));
@@ -109,10 +114,16 @@ mod switch {
 }
 
 #[cfg(feature = "mutants")]
-pub use switch::{is_on, switch_off};
+pub use switch::{any, is_on, switch_off};
 
 /// Whether the engines of this thread ignore the clause: never in a release build.
 #[cfg(not(feature = "mutants"))]
 pub const fn is_on(_clause: Clause) -> bool {
+    false
+}
+
+/// Whether the engines of this thread ignore any clause: never in a release build.
+#[cfg(not(feature = "mutants"))]
+pub const fn any() -> bool {
     false
 }

@@ -4,6 +4,7 @@
 use super::attr::AttrRule;
 use crate::time::Span;
 use std::fmt;
+use std::sync::Arc;
 
 /// The longest ticket name in bytes: 64 on the wire with its NUL.
 pub const TICKET_NAME_MAX: usize = 63;
@@ -28,7 +29,7 @@ impl TicketIndex {
 
 /// A ticket's name: 1 to 63 letters, digits, `-` and `/`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TicketName(Box<str>);
+pub struct TicketName(Arc<str>);
 
 /// Why a text is no ticket name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Ticket attributes (`geostore`) and the prerequisites that look at them.
+
+use super::cx::Cx;
+use super::effect::{AttrChange, Effect, NoteLevel};
+use super::event::{CibOutcome, ClientId, WriteSerial};
+use super::report::{AttrRow, Reply};
+use super::ticket::{Phase, Ticket};
+use crate::model::{AttrName, AttrOp, AttrRule, AttrValue, RuleMode};
+use crate::time::WallTime;
+use crate::wire::ResultCode;
+use std::collections::BTreeMap;
+
+/// Attributes that one ticket can have: each costs memory here and a line in the CIB.
+const ATTRS_MAX: usize = 256;
+
+/// Attribute writes of one ticket under way: one per client connection would be 64.
+const WRITES_MAX: usize = 64;
+
+/// The attributes of one ticket.
+#[derive(Debug, Default)]
+pub(super) struct Attrs {
+    values: BTreeMap<AttrName, (AttrValue, Option<WallTime>)>,
+    writes: BTreeMap<WriteSerial, (ClientId, AttrChange)>,
+}
+
+impl Attrs {
+    /// Takes what the store had at the start; more than [`ATTRS_MAX`] are left out.
+    pub fn load(&mut self, stored: Vec<(AttrName, AttrValue)>) {
+        self.values =
+            stored.into_iter().take(ATTRS_MAX).map(|(name, value)| (name, (value, None))).collect();
+    }
+
+    /// Whether all rules of this mode hold. A missing attribute equals nothing.
+    pub fn fulfil(&self, rules: &[AttrRule], mode: RuleMode) -> bool {
+        rules.iter().filter(|rule| rule.mode == mode).all(|rule| {
+            let equal = self.values.get(&rule.name).is_some_and(|(value, _)| *value == rule.value);
+            match rule.op {
+                AttrOp::Equal => equal,
+                AttrOp::NotEqual => !equal,
+            }
+        })
+    }
+
+    /// Forgets a client that left; its write goes on.
+    pub fn forget(&mut self, client: ClientId) {
+        for (waiting, _) in self.writes.values_mut() {
+            if *waiting == client {
+                *waiting = ClientId(0);
+            }
+        }
+    }
+}
+
+impl Ticket {
+    /// Reads one attribute.
+    pub fn attr_get(&self, cx: &mut Cx<'_>, client: ClientId, name: Option<AttrName>) {
+        let value = name.and_then(|name| self.attrs.values.get(&name));
+        let reply = match value {
+            Some((value, _)) => Reply::Attr(value.clone()),
+            None => Reply::Result(ResultCode::NoSuchAttr),
+        };
+        cx.reply(client, reply, true);
+    }
+
+    /// Lists all attributes.
+    pub fn attr_list(&self, cx: &mut Cx<'_>, client: ClientId) {
+        let row = |(name, (value, set_at)): (&AttrName, &(AttrValue, Option<WallTime>))| AttrRow {
+            name: name.clone(),
+            value: value.clone(),
+            set_at: *set_at,
+        };
+        let rows = self.attrs.values.iter().map(row).collect();
+        cx.reply(client, Reply::Attrs(rows), true);
+    }
+
+    /// Sets or deletes one attribute: the answer comes when the store has it.
+    pub fn attr_change(&mut self, cx: &mut Cx<'_>, client: ClientId, change: AttrChange) {
+        let refusal = match &change {
+            AttrChange::Delete(name) if !self.attrs.values.contains_key(name) => {
+                Some(ResultCode::NoSuchAttr)
+            }
+            AttrChange::Set(name, _)
+                if self.attrs.values.len() >= ATTRS_MAX
+                    && !self.attrs.values.contains_key(name) =>
+            {
+                Some(ResultCode::SyncFail)
+            }
+            AttrChange::Set(..) | AttrChange::Delete(_) => None,
+        };
+        let unready = !self.site || matches!(self.phase, Phase::Loading(_));
+        let refusal = refusal
+            .or((unready || self.attrs.writes.len() >= WRITES_MAX).then_some(ResultCode::SyncFail));
+        if let Some(code) = refusal {
+            cx.reply(client, Reply::Result(code), true);
+            return;
+        }
+        let serial = cx.write_serial();
+        let limit = self.spec.patience();
+        self.attrs.writes.insert(serial, (client, change.clone()));
+        cx.clients.insert(client, self.index);
+        cx.effects.push(Effect::WriteAttr { ticket: self.index, serial, change, limit });
+    }
+
+    /// The outcome of a write of an attribute.
+    pub fn handle_attr_written(
+        &mut self,
+        cx: &mut Cx<'_>,
+        serial: WriteSerial,
+        outcome: CibOutcome,
+    ) {
+        let Some((client, change)) = self.attrs.writes.remove(&serial) else { return };
+        let code = match outcome {
+            CibOutcome::Written => {
+                match change {
+                    AttrChange::Set(name, value) => {
+                        self.attrs.values.insert(name, (value, Some(cx.now.wall)));
+                    }
+                    AttrChange::Delete(name) => {
+                        self.attrs.values.remove(&name);
+                    }
+                }
+                ResultCode::Success
+            }
+            CibOutcome::Failed(why) => {
+                let text = format!("cannot write an attribute to the store: {why}");
+                self.note(cx, NoteLevel::Error, &text);
+                ResultCode::SyncFail
+            }
+            CibOutcome::TooLate | CibOutcome::Superseded | CibOutcome::Killed => {
+                self.note(
+                    cx,
+                    NoteLevel::Error,
+                    "writing an attribute to the store did not end in time",
+                );
+                ResultCode::SyncFail
+            }
+        };
+        if client != ClientId(0) {
+            cx.reply(client, Reply::Result(code), true);
+        }
+    }
+}

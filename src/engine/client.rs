@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What clients ask of one ticket: grant and revoke, and what they are told while it takes time.
+
+use super::commit::QuitKind;
+use super::cx::Cx;
+use super::effect::NoteLevel;
+use super::event::ClientId;
+use super::report::Reply;
+use super::ticket::{Loading, Phase, ProbeFor, Ticket};
+use crate::model::{Holder, RuleMode};
+use crate::time::{MonoTime, Span};
+use crate::wire::{ClientOptions, Reason, ResultCode, TicketAnswer, WaitCause};
+
+/// A client that waits for an outcome.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiter {
+    client: ClientId,
+    options: ClientOptions,
+    /// What it was last told that it waits for.
+    told: Option<WaitCause>,
+    /// Whether it was told that the commit is pending.
+    pending_told: bool,
+}
+
+/// An administrator's grant under way.
+#[derive(Clone, Debug, Default)]
+pub(super) struct GrantJob {
+    /// `-F`.
+    pub force: bool,
+    /// Whether the handler has agreed for the next attempt.
+    pub probed: bool,
+    /// When the next attempt may begin.
+    pub next_at: Option<MonoTime>,
+    /// When it has failed; set by the first attempt.
+    pub deadline: Option<MonoTime>,
+    waiters: Vec<Waiter>,
+}
+
+/// Clients that wait for a revoke.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Revokers(Vec<Waiter>);
+
+impl GrantJob {
+    /// A client waits for this grant.
+    pub fn join(&mut self, waiter: Waiter) {
+        self.force |= waiter.options.immediate;
+        self.waiters.push(waiter);
+    }
+}
+
+impl Waiter {
+    /// A client that was told nothing yet.
+    pub fn new(client: ClientId, options: ClientOptions) -> Waiter {
+        Waiter { client, options, told: None, pending_told: false }
+    }
+
+    /// Whether it wants the real outcome, however long it takes.
+    fn patient(&self) -> bool {
+        self.options.wait || self.options.wait_commit
+    }
+}
+
+impl Ticket {
+    /// An answer about this ticket.
+    pub fn answer(&self, cx: &Cx<'_>, result: ResultCode, leader: Holder) -> TicketAnswer {
+        let until = self.bound().unwrap_or(self.known.until);
+        let valid_for =
+            if leader.member().is_some() { until.since(cx.now.mono) } else { Span::ZERO };
+        let ticket = Some(self.spec.name.clone());
+        TicketAnswer { result, ticket, leader, term: self.wire_term(), valid_for, cause: None }
+    }
+
+    /// Ends a request with one answer.
+    pub fn refuse(&self, cx: &mut Cx<'_>, client: ClientId, result: ResultCode, leader: Holder) {
+        let answer = self.answer(cx, result, leader);
+        cx.reply(client, Reply::Ticket(answer), true);
+    }
+
+    /// Who has the ticket now, as clients are told: unknown once its time has passed.
+    pub fn shown_leader(&self, now: MonoTime) -> Holder {
+        match self.known.leader {
+            Holder::Member(_) if self.owes_itself() || self.is_manual() => self.known.leader,
+            Holder::Member(_) if now >= self.known.until && self.promised_to(now).is_none() => {
+                Holder::Unknown
+            }
+            known => known,
+        }
+    }
+
+    /// A grant of this automatic ticket to this site.
+    pub fn client_grant(&mut self, cx: &mut Cx<'_>, client: ClientId, options: ClientOptions) {
+        let now = cx.now.mono;
+        if !self.site {
+            self.refuse(cx, client, ResultCode::SyncFail, self.shown_leader(now));
+            return;
+        }
+        if self.grant.is_none() {
+            let held = self.quit.is_none() && self.owes_itself();
+            let leader = self.shown_leader(now);
+            if held || leader.member().is_some_and(|id| id != cx.roster.my_id()) {
+                self.refuse(cx, client, ResultCode::Overgrant, leader);
+                return;
+            }
+            self.note(cx, NoteLevel::Info, "an administrator grants the ticket to this site");
+        }
+        self.grant.get_or_insert_with(GrantJob::default).join(Waiter::new(client, options));
+        cx.clients.insert(client, self.index);
+        self.tell_waiters(cx);
+        self.advance_grant(cx);
+        self.advance_commit(cx);
+    }
+
+    /// Takes an administrator's grant as far as it can go now.
+    pub fn advance_grant(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now.mono;
+        let Some(job) = self.grant.clone() else { return };
+        if self.is_manual() {
+            return;
+        }
+        let under_way = self.owes_itself() || self.probe.is_some();
+        if !matches!(self.phase, Phase::Follower) || under_way || !self.ready() {
+            self.tell_waiters(cx);
+            return;
+        }
+        if self.promised_to(now).is_some() {
+            self.answer_grant(cx, ResultCode::Overgrant);
+            return;
+        }
+        if (self.grace.is_some() && !job.force) || job.next_at.is_some_and(|at| now < at) {
+            self.tell_waiters(cx);
+            return;
+        }
+        let deadline = job.deadline.unwrap_or(now.plus(self.spec.patience()));
+        if now >= deadline {
+            self.note(cx, NoteLevel::Error, "the grant found no majority");
+            self.answer_grant(cx, ResultCode::SyncFail);
+            return;
+        }
+        if !self.attrs.fulfil(&self.spec.rules, RuleMode::Manual) {
+            self.answer_grant(cx, ResultCode::AttrPrereq);
+            return;
+        }
+        if let Some(job) = &mut self.grant {
+            job.deadline = Some(deadline);
+            job.next_at = None;
+        }
+        if self.spec.has_handler && !job.probed {
+            self.start_probe(cx, ProbeFor::Stand, now.plus(self.spec.expire));
+            return;
+        }
+        self.stand_for_election(cx, Reason::Admin, job.force);
+        self.tell_waiters(cx);
+    }
+
+    /// The pause after an attempt for an administrator's grant is over.
+    pub fn grant_retry(&mut self, cx: &mut Cx<'_>) {
+        if let Some(job) = &mut self.grant {
+            job.next_at = None;
+        }
+        self.advance_grant(cx);
+    }
+
+    /// An attempt for an administrator's grant did not win.
+    pub fn grant_attempt_failed(&mut self, cx: &mut Cx<'_>, next_at: MonoTime, bound: bool) {
+        if bound {
+            self.note(
+                cx,
+                NoteLevel::Warning,
+                "not granted: members say that another site holds it",
+            );
+            self.answer_grant(cx, ResultCode::Overgrant);
+            return;
+        }
+        if let Some(job) = &mut self.grant {
+            job.probed = false;
+            job.next_at = Some(next_at);
+        }
+        self.tell_waiters(cx);
+    }
+
+    /// Another site turned out to hold the ticket.
+    pub fn grant_overtaken(&mut self, cx: &mut Cx<'_>) {
+        if self.grant.is_some() {
+            self.answer_grant(cx, ResultCode::Overgrant);
+        }
+    }
+
+    /// Gives every client that waits for the grant its last answer.
+    pub fn answer_grant(&mut self, cx: &mut Cx<'_>, result: ResultCode) {
+        let Some(job) = self.grant.take() else { return };
+        let leader = match result {
+            ResultCode::Success => self.myself(cx),
+            _ => match self.shown_leader(cx.now.mono) {
+                Holder::Unknown => Holder::Nobody,
+                known => known,
+            },
+        };
+        let answer = self.answer(cx, result, leader);
+        for waiter in job.waiters {
+            cx.reply(waiter.client, Reply::Ticket(answer.clone()), true);
+        }
+    }
+
+    /// What a grant waits for now, and for how long if that is known.
+    fn grant_cause(&self, cx: &Cx<'_>) -> (WaitCause, Span) {
+        let now = cx.now.mono;
+        let left = |at: MonoTime| at.since(now);
+        if let Phase::Loading(loading) = &self.phase {
+            return match loading {
+                Loading::Reading | Loading::Failed { .. } => (WaitCause::Loading, Span::ZERO),
+                Loading::Revoking => (WaitCause::CibWrite, Span::ZERO),
+            };
+        }
+        let forced = self.grant.as_ref().is_some_and(|job| job.force);
+        if let (Some(grace), false, Phase::Follower) = (&self.grace, forced, &self.phase) {
+            return (WaitCause::Grace, left(grace.until));
+        }
+        if let Some(probe) = self.probe {
+            return (WaitCause::Handler, left(probe.deadline));
+        }
+        if self.cib.failing_since().is_some() {
+            return (WaitCause::CibFailing, Span::ZERO);
+        }
+        if self.cib.maybe_granted {
+            return (WaitCause::CibWrite, Span::ZERO);
+        }
+        match self.commit_pending(cx) {
+            Some(until) if self.lease_lives(now) => (WaitCause::CommitDelay, left(until)),
+            _ => (WaitCause::Election, Span::ZERO),
+        }
+    }
+
+    /// Tells clients what they wait for, when that has changed.
+    pub fn tell_waiters(&mut self, cx: &mut Cx<'_>) {
+        let Some(mut job) = self.grant.take() else { return };
+        let (cause, left) = self.grant_cause(cx);
+        let myself = self.myself(cx);
+        job.waiters.retain_mut(|waiter| {
+            let commit = cause == WaitCause::CommitDelay;
+            let first = waiter.told.is_none();
+            let changed = waiter.told != Some(cause);
+            let due =
+                first || (commit && !waiter.pending_told) || (changed && waiter.options.explain);
+            if !due {
+                return true;
+            }
+            waiter.told = Some(cause);
+            waiter.pending_told |= commit;
+            let code = if commit { ResultCode::CibPending } else { ResultCode::More };
+            let mut answer = self.answer(cx, code, myself);
+            answer.cause = Some((cause, left));
+            let last = commit && !waiter.options.wait_commit;
+            cx.reply(waiter.client, Reply::Ticket(answer), last);
+            !last
+        });
+        self.grant = Some(job);
+    }
+
+    /// The first grant could not be written: who does not wait for the real outcome hears so.
+    pub fn tell_first_failure(&mut self, cx: &mut Cx<'_>) {
+        let Some(mut job) = self.grant.take() else { return };
+        let answer = self.answer(cx, ResultCode::SyncFail, Holder::Nobody);
+        job.waiters.retain(|waiter| {
+            if !waiter.patient() {
+                cx.reply(waiter.client, Reply::Ticket(answer.clone()), true);
+            }
+            waiter.patient()
+        });
+        self.grant = Some(job);
+        self.tell_waiters(cx);
+    }
+
+    /// A revoke of this automatic ticket.
+    pub fn client_revoke(&mut self, cx: &mut Cx<'_>, client: ClientId, options: ClientOptions) {
+        let now = cx.now.mono;
+        if matches!(self.phase, Phase::Loading(_)) {
+            self.refuse(cx, client, ResultCode::Busy, Holder::Nobody);
+            return;
+        }
+        let competing = matches!(self.phase, Phase::Candidate(_)) && self.lead.is_none();
+        if self.owes_itself() {
+            self.note(cx, NoteLevel::Info, "an administrator revokes the ticket");
+            self.wait_for_revoke(cx, client, options);
+            match &mut self.quit {
+                Some(quit) => quit.kind = QuitKind::Revoke,
+                None => {
+                    self.quit(cx, QuitKind::Revoke, None);
+                    return;
+                }
+            }
+            self.known.leader = Holder::Nobody;
+            self.write_revoke(cx, Holder::Nobody);
+            return;
+        }
+        let leader = self.shown_leader(now);
+        if leader.member().is_some_and(|id| id != cx.roster.my_id()) {
+            self.refuse(cx, client, ResultCode::Redirect, leader);
+            return;
+        }
+        let cancels = competing || self.grant.is_some();
+        if cancels {
+            self.note(
+                cx,
+                NoteLevel::Info,
+                "an administrator ends the attempt to acquire the ticket",
+            );
+            self.phase = Phase::Follower;
+            self.answer_grant(cx, ResultCode::SyncFail);
+        }
+        if self.known.leader.member().is_some() {
+            // Lost, and this site would stand for it again: that is over now.
+            let term = self.known.term.unwrap_or_default();
+            self.adopt_nobody(cx, term);
+        }
+        self.stop_probe(cx);
+        self.stand = None;
+        let code = if cancels { ResultCode::Success } else { ResultCode::TicketIdle };
+        self.refuse(cx, client, code, Holder::Nobody);
+    }
+
+    /// A client waits until the store says *revoked*.
+    pub fn wait_for_revoke(&mut self, cx: &mut Cx<'_>, client: ClientId, options: ClientOptions) {
+        cx.clients.insert(client, self.index);
+        let mut waiter = Waiter::new(client, options);
+        if options.explain {
+            waiter.told = Some(WaitCause::CibWrite);
+            let mut answer = self.answer(cx, ResultCode::More, self.myself(cx));
+            answer.cause = Some((WaitCause::CibWrite, Span::ZERO));
+            cx.reply(client, Reply::Ticket(answer), false);
+        }
+        self.revokers.0.push(waiter);
+    }
+
+    /// Gives every client that waits for the revoke its last answer.
+    pub fn answer_revoke(&mut self, cx: &mut Cx<'_>, result: ResultCode) {
+        let waiters = std::mem::take(&mut self.revokers.0);
+        let answer = self.answer(cx, result, Holder::Nobody);
+        for waiter in waiters {
+            cx.reply(waiter.client, Reply::Ticket(answer.clone()), true);
+        }
+    }
+
+    /// A revoke could not be written; it is tried again for good.
+    pub fn tell_revoke_failure(&mut self, cx: &mut Cx<'_>) {
+        let myself = self.myself(cx);
+        let failed = self.answer(cx, ResultCode::SyncFail, myself);
+        let mut more = self.answer(cx, ResultCode::More, myself);
+        more.cause = Some((WaitCause::CibFailing, Span::ZERO));
+        let mut waiters = std::mem::take(&mut self.revokers.0);
+        waiters.retain_mut(|waiter| {
+            if !waiter.patient() {
+                cx.reply(waiter.client, Reply::Ticket(failed.clone()), true);
+            } else if waiter.options.explain && waiter.told != Some(WaitCause::CibFailing) {
+                waiter.told = Some(WaitCause::CibFailing);
+                cx.reply(waiter.client, Reply::Ticket(more.clone()), false);
+            }
+            waiter.patient()
+        });
+        self.revokers.0 = waiters;
+    }
+
+    /// A client has closed its connection: what it asked for goes on.
+    pub fn client_gone(&mut self, client: ClientId) {
+        if let Some(job) = &mut self.grant {
+            job.waiters.retain(|waiter| waiter.client != client);
+        }
+        self.revokers.0.retain(|waiter| waiter.client != client);
+        self.attrs.forget(client);
+    }
+}

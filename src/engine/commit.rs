@@ -1,0 +1,493 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What the store shall say, and what follows when it does (`lease.md` L6, L7, L8, L10): grants
+//! only inside the lease's window, revokes until they succeed, announcements after them.
+
+use super::cx::Cx;
+use super::effect::{CibExpiry, CibState, Effect, NoteLevel};
+use super::election::Stand;
+use super::event::{CibOutcome, WriteSerial};
+use super::mutant::{self, Clause};
+use super::renewal::AnnounceKind;
+use super::ticket::{Loading, Phase, Ticket};
+use crate::model::{Holder, Term};
+use crate::time::{MonoTime, Span, WallTime};
+use crate::wire::ResultCode;
+
+/// The longest pause between two attempts to write.
+const WRITE_PAUSE_MAX: Span = Span::from_secs(30);
+
+/// A write that takes longer than this is shown by `booth list`.
+const SLOW_WRITE: Span = Span::from_secs(1);
+
+/// The store of one ticket as the engine sees it.
+#[derive(Debug, Default)]
+pub(super) struct Cib {
+    /// The store may say *granted*: from the first wish to write it until a revoke has completed.
+    pub maybe_granted: bool,
+    /// Whether a grant is known to stand in the store.
+    pub granted: bool,
+    /// What the store is known to say.
+    confirmed: Option<(bool, Holder, Term)>,
+    /// What it shall say.
+    wanted: Option<CibState>,
+    /// The newest write under way.
+    flight: Option<Flight>,
+    /// Whether the write under way is to be followed by another one.
+    again: bool,
+    /// Failures in a row, and since when.
+    failures: u32,
+    failing_since: Option<WallTime>,
+    /// When the first grant of this holding was first tried.
+    grant_tried_at: Option<MonoTime>,
+    pub retry_at: Option<MonoTime>,
+    /// Whether the shell was told a window.
+    pub window_told: bool,
+}
+
+/// A write under way.
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    serial: WriteSerial,
+    state: CibState,
+    since: MonoTime,
+    since_wall: WallTime,
+}
+
+/// A ticket that is being given up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Quit {
+    pub kind: QuitKind,
+    /// The term whose end is announced; `None`: nothing was led, nothing is announced.
+    pub term: Option<Term>,
+    /// When this site may stand again.
+    pub stand_at: Option<MonoTime>,
+}
+
+/// Why a ticket is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum QuitKind {
+    /// An administrator revoked it.
+    Revoke,
+    /// Somebody else shall take it.
+    StepDown,
+}
+
+impl Cib {
+    /// Notes what was read at the start.
+    pub fn loaded(&mut self, granted: bool, owner: Holder, term: Term) {
+        self.maybe_granted = granted;
+        self.granted = granted;
+        self.confirmed = Some((granted, owner, term));
+    }
+
+    /// Since when writes have been failing.
+    pub fn failing_since(&self) -> Option<WallTime> {
+        self.failing_since
+    }
+
+    /// Since when a write has been taking longer than it should.
+    pub fn slow_since(&self, now: MonoTime) -> Option<WallTime> {
+        self.flight
+            .filter(|flight| now.since(flight.since) >= SLOW_WRITE)
+            .map(|flight| flight.since_wall)
+    }
+}
+
+impl Ticket {
+    /// Makes the store say `state`: at once if nothing or only a grant that a revoke pre-empts is
+    /// under way, else after it.
+    fn write(&mut self, cx: &mut Cx<'_>, state: CibState) {
+        self.cib.wanted = Some(state);
+        self.cib.retry_at = None;
+        let busy = self.cib.flight.is_some_and(|flight| state.granted || !flight.state.granted);
+        if busy {
+            self.cib.again = true;
+        } else {
+            self.emit_write(cx);
+        }
+    }
+
+    /// Hands the wanted state to the shell.
+    fn emit_write(&mut self, cx: &mut Cx<'_>) {
+        let Some(state) = self.cib.wanted else { return };
+        let serial = cx.write_serial();
+        let (since, since_wall) = (cx.now.mono, cx.now.wall);
+        self.cib.again = false;
+        self.cib.retry_at = None;
+        self.cib.flight = Some(Flight { serial, state, since, since_wall });
+        if state.granted {
+            self.cib.maybe_granted = true;
+        }
+        cx.effects.push(Effect::WriteCib { ticket: self.index, serial, state });
+    }
+
+    /// What the store shall say of a ticket that is not granted here.
+    fn free_state(&self, cx: &Cx<'_>, owner: Holder, term: Term) -> CibState {
+        let expires = match owner {
+            Holder::Member(_) if !self.is_manual() => {
+                CibExpiry::At(cx.now.wall_at(self.known.until))
+            }
+            _ => CibExpiry::Never,
+        };
+        CibState { granted: false, owner, term, expires, limit: self.spec.patience() }
+    }
+
+    /// Writes *revoked* with this owner.
+    pub fn write_revoke(&mut self, cx: &mut Cx<'_>, owner: Holder) {
+        let state = self.free_state(cx, owner, self.known.term.unwrap_or(self.wire_term()));
+        self.write(cx, state);
+    }
+
+    /// Keeps the store of a follower in step: only if more than the expiry changed.
+    pub fn follow_in_store(&mut self, cx: &mut Cx<'_>) {
+        if !self.site || self.cib.maybe_granted {
+            return;
+        }
+        let (owner, term) = (self.known.leader, self.known.term.unwrap_or_default());
+        let target = match (self.cib.flight, self.cib.wanted) {
+            (Some(_), Some(wanted)) => Some((wanted.granted, wanted.owner, wanted.term)),
+            _ => self.cib.confirmed,
+        };
+        if target != Some((false, owner, term)) {
+            let state = self.free_state(cx, owner, term);
+            self.write(cx, state);
+        }
+    }
+
+    /// Writes *granted*; the window has been told before.
+    pub fn write_grant(&mut self, cx: &mut Cx<'_>, term: Term) {
+        let expires = if self.is_manual() { CibExpiry::Never } else { CibExpiry::Lease };
+        let owner = self.myself(cx);
+        let limit = self.spec.patience();
+        if self.cib.grant_tried_at.is_none() {
+            self.cib.grant_tried_at = Some(cx.now.mono);
+        }
+        self.write(cx, CibState { granted: true, owner, term, expires, limit });
+    }
+
+    /// Whether a grant may be started now (L6, L7).
+    fn grant_in_window(&self, now: MonoTime) -> bool {
+        self.hold_window().is_some_and(|window| now < window.start_before)
+    }
+
+    /// Brings the store in line with the lease: the first grant when nothing is left to wait for,
+    /// then one write per renewal.
+    pub fn advance_commit(&mut self, cx: &mut Cx<'_>) {
+        if !matches!(self.phase, Phase::Leader) || self.quit.is_some() {
+            return;
+        }
+        let Some(lead) = &self.lead else { return };
+        let term = lead.term;
+        let no_lease = lead.lease_until.is_none() || !lead.renewal.extended;
+        if no_lease && !mutant::is_on(Clause::L7Lease) {
+            return;
+        }
+        if self.cib.maybe_granted {
+            if lead.renewal.extended && !lead.renewal.written && self.grant_in_window(cx.now.mono) {
+                self.mark_written();
+                self.write_grant(cx, term);
+            }
+            return;
+        }
+        self.tell_waiters(cx);
+        if self.commit_pending(cx).is_some() || self.updates_pending(cx) {
+            return;
+        }
+        if self.grant_in_window(cx.now.mono) || mutant::is_on(Clause::L7Lease) {
+            self.mark_written();
+            self.cib.maybe_granted = true;
+            self.tell_window(cx);
+            self.write_grant(cx, term);
+            self.tell_waiters(cx);
+        }
+    }
+
+    /// This renewal is on its way to the store.
+    fn mark_written(&mut self) {
+        if let Some(lead) = &mut self.lead {
+            lead.renewal.written = true;
+        }
+    }
+
+    /// Until when the commit of an administrative grant waits for sites that have not answered.
+    pub fn commit_pending(&self, cx: &Cx<'_>) -> Option<MonoTime> {
+        let lead = self.lead.as_ref()?;
+        let missing = lead.commit.missing(self.other_sites(cx));
+        let forced = self.grant.as_ref().is_some_and(|job| job.force);
+        let waits = lead.commit.needed && !missing.is_empty() && cx.now.mono < lead.commit.until;
+        (waits && !forced && !self.cib.maybe_granted && !mutant::is_on(Clause::L8Wait))
+            .then_some(lead.commit.until)
+    }
+
+    /// The commit delay is over, whatever the missing sites say.
+    pub fn commit_delay_over(&mut self, cx: &mut Cx<'_>) {
+        if let Some(lead) = &mut self.lead {
+            lead.commit.needed = false;
+        }
+        self.advance_commit(cx);
+    }
+
+    /// Whether reference members are needed for the majority and have not acknowledged the UPDATE
+    /// of the first grant yet (L5).
+    fn updates_pending(&self, cx: &Cx<'_>) -> bool {
+        let Some(lead) = &self.lead else { return false };
+        self.reference_needed(cx) && lead.updated.len() + 1 < cx.roster.majority()
+    }
+
+    /// The outcome of a write.
+    pub fn handle_written(&mut self, cx: &mut Cx<'_>, serial: WriteSerial, outcome: CibOutcome) {
+        let Some(flight) = self.cib.flight.filter(|flight| flight.serial == serial) else {
+            return;
+        };
+        self.cib.flight = None;
+        match outcome {
+            CibOutcome::Written => self.written(cx, flight.state),
+            CibOutcome::TooLate => self.write_failed(cx, flight.state, None),
+            CibOutcome::Superseded => {}
+            CibOutcome::Killed => self.write_killed(cx, flight.state),
+            CibOutcome::Failed(why) => self.write_failed(cx, flight.state, Some(why)),
+        }
+        if self.cib.again && self.cib.flight.is_none() {
+            self.emit_write(cx);
+        }
+    }
+
+    /// The store says `state` now.
+    fn written(&mut self, cx: &mut Cx<'_>, state: CibState) {
+        if self.cib.failures > 0 {
+            self.note(cx, NoteLevel::Info, "the store can be written again");
+        }
+        self.cib.failures = 0;
+        self.cib.failing_since = None;
+        self.cib.confirmed = Some((state.granted, state.owner, state.term));
+        self.cib.granted = state.granted;
+        if state.granted {
+            self.grant_written(cx);
+            return;
+        }
+        if self.cib.again && self.cib.wanted.is_some_and(|wanted| wanted.granted) {
+            return;
+        }
+        let revoked = std::mem::replace(&mut self.cib.maybe_granted, false);
+        self.cib.grant_tried_at = None;
+        self.inherited = None;
+        if std::mem::replace(&mut self.cib.window_told, false) {
+            let term = self.wire_term();
+            cx.effects.push(Effect::Hold { ticket: self.index, window: None, term });
+        }
+        if matches!(self.phase, Phase::Loading(Loading::Revoking)) {
+            self.loaded_and_revoked(cx);
+            return;
+        }
+        if revoked {
+            self.quit_done(cx);
+        }
+    }
+
+    /// A grant stands in the store: clients are answered, members told.
+    fn grant_written(&mut self, cx: &mut Cx<'_>) {
+        if self.quit.is_some() {
+            return;
+        }
+        if self.is_manual() {
+            self.answer_grant(cx, ResultCode::Success);
+            return;
+        }
+        let peers = cx.roster.peers();
+        let Some(lead) = &mut self.lead else { return };
+        self.commit_not_before = None;
+        if !std::mem::replace(&mut lead.announced, true) {
+            let left = lead.lease_until.map_or(Span::ZERO, |until| until.since(cx.now.mono));
+            let text = format!("granted here; the lease lasts {} s", left.as_secs());
+            self.note(cx, NoteLevel::Info, &text);
+            self.send_update(cx, peers);
+        }
+        self.answer_grant(cx, ResultCode::Success);
+    }
+
+    /// A write was killed at its deadline. What a first grant left is not known: it is revoked
+    /// and the ticket given up; a renewal is tried again while there is time (L6).
+    fn write_killed(&mut self, cx: &mut Cx<'_>, state: CibState) {
+        if !state.granted {
+            self.write_failed(cx, state, Some("it did not end in time".into()));
+            return;
+        }
+        if self.quit.is_some() {
+            return;
+        }
+        if self.cib.granted && self.grant_in_window(cx.now.mono) {
+            self.write_failed(cx, state, Some("the renewal did not end in time".into()));
+            return;
+        }
+        self.note(cx, NoteLevel::Error, "the grant did not end in time: giving the ticket up");
+        self.answer_grant(cx, ResultCode::SyncFail);
+        self.step_down(cx);
+    }
+
+    /// A write failed, or came too late (`why` is none): the wish is kept and tried again.
+    fn write_failed(&mut self, cx: &mut Cx<'_>, state: CibState, why: Option<String>) {
+        let pause = match why {
+            None => Span::from_millis(100),
+            Some(why) => {
+                let pause = Span::from_secs(1 << self.cib.failures.min(5)).min(WRITE_PAUSE_MAX);
+                self.cib.failures = self.cib.failures.saturating_add(1);
+                self.cib.failing_since = self.cib.failing_since.or(Some(cx.now.wall));
+                let what = if state.granted { "grant" } else { "revoke" };
+                let text = format!(
+                    "writing the {what} to the store failed: {why}; next attempt in {pause}"
+                );
+                self.note(cx, NoteLevel::Error, &text);
+                pause
+            }
+        };
+        self.cib.retry_at = Some(cx.now.mono.plus(pause));
+        if state.granted {
+            self.tell_first_failure(cx);
+            let since = self.cib.grant_tried_at.unwrap_or(cx.now.mono);
+            let patient = cx.now.mono.since(since) < self.spec.patience();
+            if !self.cib.granted && !patient && self.quit.is_none() {
+                self.note(
+                    cx,
+                    NoteLevel::Error,
+                    "the grant cannot be written: giving the ticket up",
+                );
+                self.answer_grant(cx, ResultCode::SyncFail);
+                self.give_up_ungranted(cx);
+            }
+        } else {
+            self.tell_revoke_failure(cx);
+        }
+    }
+
+    /// Gives up a ticket whose grant could not be written.
+    fn give_up_ungranted(&mut self, cx: &mut Cx<'_>) {
+        if self.is_manual() {
+            self.quit(cx, QuitKind::Revoke, None);
+        } else {
+            self.step_down(cx);
+        }
+    }
+
+    /// Writes again after a failure.
+    pub fn write_again(&mut self, cx: &mut Cx<'_>) {
+        self.cib.retry_at = None;
+        let granting = self.cib.wanted.is_some_and(|state| state.granted);
+        let pointless = granting && !self.is_manual() && !self.grant_in_window(cx.now.mono);
+        if self.cib.flight.is_none() && !pointless {
+            self.emit_write(cx);
+        }
+    }
+
+    /// Gives the ticket up in favour of another site; this one comes after the others.
+    pub fn step_down(&mut self, cx: &mut Cx<'_>) {
+        let timeout = self.spec.timeout;
+        let pause =
+            timeout.times(2).plus(self.spec.acquire_after).plus(cx.prng.span_below(timeout));
+        self.quit(cx, QuitKind::StepDown, Some(cx.now.mono.plus(pause)));
+    }
+
+    /// Gives the ticket up: revoke in the store, then announce (L10).
+    pub fn quit(&mut self, cx: &mut Cx<'_>, kind: QuitKind, stand_at: Option<MonoTime>) {
+        let term = self.lead.as_ref().map(|lead| lead.term);
+        if let Some(until) = self.commit_pending(cx) {
+            self.commit_not_before = Some(until);
+        }
+        self.phase = Phase::Follower;
+        self.stand = None;
+        self.stop_probe(cx);
+        let owner = match kind {
+            QuitKind::Revoke => Holder::Nobody,
+            QuitKind::StepDown => self.myself(cx),
+        };
+        let known_term = term.or(self.known.term);
+        self.known.leader = owner;
+        self.known.term = known_term;
+        self.known.until = cx.now.mono;
+        self.quit = Some(Quit { kind, term, stand_at });
+        if mutant::is_on(Clause::L10RevokeFirst) {
+            if let Some(term) = term {
+                self.start_announcement(cx, AnnounceKind::of(kind), term);
+            }
+        }
+        if self.cib.maybe_granted {
+            self.write_revoke(cx, owner);
+        } else {
+            self.follow_in_store(cx);
+            self.quit_done(cx);
+        }
+    }
+
+    /// The store says that the ticket is not granted here any more: the others are told, and
+    /// whoever waited for it.
+    fn quit_done(&mut self, cx: &mut Cx<'_>) {
+        let Some(quit) = self.quit.take() else { return };
+        self.lead = None;
+        self.note(cx, NoteLevel::Info, "not granted here any more");
+        if let Some(term) = quit.term.filter(|_| !self.is_manual()) {
+            self.start_announcement(cx, AnnounceKind::of(quit.kind), term);
+        }
+        match quit.kind {
+            QuitKind::Revoke => {
+                self.stand = None;
+                if self.is_manual() {
+                    self.announce_manual_revoke(cx);
+                }
+            }
+            QuitKind::StepDown => {
+                self.stand =
+                    quit.stand_at.map(|at| Stand { at, reason: crate::wire::Reason::TicketLost });
+            }
+        }
+        self.answer_revoke(cx, ResultCode::Success);
+        self.answer_grant(cx, ResultCode::SyncFail);
+    }
+
+    /// Applies the end of the time in which this site may hold, or may wait for a lease, before
+    /// anything else is looked at (L6, L12).
+    pub fn fold_lease(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now.mono;
+        if self.quit.is_some() || self.is_manual() || matches!(self.phase, Phase::Loading(_)) {
+            return;
+        }
+        if mutant::is_on(Clause::L5Revive) && !self.cib.maybe_granted {
+            return;
+        }
+        let ended = self.hold_window().is_some_and(|window| now >= window.hold_until);
+        if ended {
+            self.note(
+                cx,
+                NoteLevel::Warning,
+                "the lease could not be renewed in time: giving the ticket up",
+            );
+            self.step_down(cx);
+            return;
+        }
+        let patience = self.spec.patience();
+        let hopeless = |at: MonoTime| now >= at.plus(patience);
+        let no_lease =
+            self.lead.as_ref().is_some_and(|l| l.lease_until.is_none() && hopeless(l.won_at));
+        if no_lease && self.holding() {
+            // A restarted holder announces nothing while it holds; it stands again (L9).
+            self.lead = None;
+            self.phase = Phase::Follower;
+            self.stand = Some(Stand { at: now, reason: crate::wire::Reason::Reacquire });
+        } else if no_lease {
+            self.note(
+                cx,
+                NoteLevel::Warning,
+                "elected, but not acknowledged by a majority: giving up",
+            );
+            self.step_down(cx);
+        }
+    }
+}
+
+impl AnnounceKind {
+    /// What a way of giving up is announced with.
+    fn of(kind: QuitKind) -> AnnounceKind {
+        match kind {
+            QuitKind::Revoke => AnnounceKind::Revoke,
+            QuitKind::StepDown => AnnounceKind::StepDown,
+        }
+    }
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What a ticket may use while it handles one event: the time, the members, the generator, and
+//! the list of effects. Everything a ticket sends goes through here, so that it is counted.
+
+use super::effect::{Effect, Note, NoteLevel};
+use super::event::{ClientId, ProbeRun, WriteSerial};
+use super::report::{PeerCounters, Reply};
+use crate::model::{MemberIndex, Roster, TicketIndex};
+use crate::prng::Prng;
+use crate::time::{Now, WallTime};
+use crate::wire::PeerMessage;
+use std::collections::BTreeMap;
+
+/// What is known of another member, over all tickets.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PeerBook {
+    /// When something was last heard from it.
+    pub last_recv: Option<WallTime>,
+    /// Its counters.
+    pub counters: PeerCounters,
+}
+
+/// The numbers that are never used twice.
+#[derive(Debug, Default)]
+pub(super) struct Serials {
+    write: u64,
+    probe: u64,
+}
+
+/// The surroundings of one step.
+pub(super) struct Cx<'a> {
+    /// Both clocks.
+    pub now: Now,
+    /// All members.
+    pub roster: &'a Roster,
+    /// The seeded generator.
+    pub prng: &'a mut Prng,
+    /// Where effects go.
+    pub effects: &'a mut Vec<Effect>,
+    /// One entry per member.
+    pub books: &'a mut [PeerBook],
+    /// Fresh numbers.
+    pub serials: &'a mut Serials,
+    /// Which ticket each waiting client waits for.
+    pub clients: &'a mut BTreeMap<ClientId, TicketIndex>,
+}
+
+impl Cx<'_> {
+    /// Sends `message` to a peer and counts it.
+    pub fn send(&mut self, to: MemberIndex, message: PeerMessage, resend: bool) {
+        assert!(to != self.roster.me(), "a member does not send to itself");
+        let counters = &mut self.books[to.get()].counters;
+        counters.sent += 1;
+        counters.resends += u64::from(resend);
+        self.effects.push(Effect::Send { to, message, resend });
+    }
+
+    /// Answers a client.
+    pub fn reply(&mut self, client: ClientId, reply: Reply, last: bool) {
+        if last {
+            self.clients.remove(&client);
+        }
+        self.effects.push(Effect::Reply { client, reply, last });
+    }
+
+    /// Writes a line to the log.
+    pub fn note(&mut self, level: NoteLevel, text: String) {
+        self.effects.push(Effect::Note(Note { level, text }));
+    }
+
+    /// A number for a write to the store.
+    pub fn write_serial(&mut self) -> WriteSerial {
+        self.serials.write += 1;
+        WriteSerial(self.serials.write)
+    }
+
+    /// A number for a run of the handler.
+    pub fn probe_run(&mut self) -> ProbeRun {
+        self.serials.probe += 1;
+        ProbeRun(self.serials.probe)
+    }
+
+    /// The address of a member, for people.
+    pub fn name(&self, member: MemberIndex) -> String {
+        self.roster.member(member).address.to_string()
+    }
+
+    /// The addresses of several members, for people.
+    pub fn names(&self, members: crate::model::MemberSet) -> String {
+        members.iter().map(|m| self.name(m)).collect::<Vec<_>>().join(", ")
+    }
+}

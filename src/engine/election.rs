@@ -1,0 +1,441 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Elections (`lease.md` L1 to L3, L11 to L13): when a site stands, how votes are given and
+//! counted, and what follows a failed attempt.
+
+use super::cx::Cx;
+use super::effect::NoteLevel;
+use super::grace::fresh_nonce;
+use super::mutant::{self, Clause};
+use super::renewal::{CommitWait, Lead};
+use super::ticket::{Known, Phase, ProbeFor, Ticket, Vote};
+use crate::model::{Holder, MemberIndex, MemberSet, RuleMode, Term};
+use crate::time::{MonoTime, Span};
+use crate::wire::{Command, PeerBody, Reason, ResultCode};
+
+/// After so many attempts in a row in which nobody was heard, the pauses double (L13).
+const UNHEARD_BEFORE_DOUBLING: u32 = 2;
+
+/// One attempt to win a term.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    pub term: Term,
+    pub reason: Reason,
+    /// `-F` of an administrative grant.
+    pub force: bool,
+    /// When it has failed (L12).
+    pub until: MonoTime,
+    /// Who voted for this member, itself included.
+    pub votes: MemberSet,
+    /// Whose vote carried the mark that the voter keeps the rules and is out of grace.
+    vouched: MemberSet,
+    /// Who refused, or voted for another.
+    refused: MemberSet,
+    /// Who refused because of somebody else's valid lease.
+    pub bound: MemberSet,
+    /// Whether anybody answered.
+    heard: bool,
+}
+
+/// A site's plan to stand.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stand {
+    pub at: MonoTime,
+    pub reason: Reason,
+}
+
+impl Ticket {
+    /// Plans to stand for a ticket that was lost, if there is one: `acquire-after` and this site's
+    /// place in the order of weights after its holder's time has ended (L13).
+    pub fn replan(&mut self, cx: &mut Cx<'_>) {
+        let lost = self.known.leader.member().is_some();
+        if !self.site || self.is_manual() || self.stand.is_some() || !lost {
+            return;
+        }
+        if self.owes_itself() || matches!(self.phase, Phase::Loading(_) | Phase::Candidate(_)) {
+            return;
+        }
+        if self.promised_to(cx.now.mono).is_some() {
+            return;
+        }
+        let from = cx.now.mono.max(self.known.until).plus(self.spec.acquire_after);
+        self.plan_stand(cx, from, Reason::TicketLost);
+    }
+
+    /// Plans to stand in this site's turn after `from`.
+    pub fn plan_stand(&mut self, cx: &mut Cx<'_>, from: MonoTime, reason: Reason) {
+        if self.site {
+            let step = self.place_step();
+            let turn = step.times(self.place(cx)).plus(cx.prng.span_below(step));
+            self.stand = Some(Stand { at: from.plus(turn), reason });
+        }
+    }
+
+    /// Whether a due plan to stand may be carried out now.
+    pub fn may_stand(&self, now: MonoTime) -> bool {
+        let in_grace = self.grace.is_some() && !mutant::is_on(Clause::L9GraceStand);
+        matches!(self.phase, Phase::Follower)
+            && (self.ready() || self.holding())
+            && (!in_grace || self.established(now))
+            && (self.owes_itself() || self.promised_to(now).is_none())
+            && self.probe.is_none()
+    }
+
+    /// The time of a plan has come: prerequisites, then the handler, then the attempt.
+    pub fn stand_due(&mut self, cx: &mut Cx<'_>) {
+        let Some(stand) = self.stand else { return };
+        if self.established(cx.now.mono) {
+            self.stand_for_election(cx, Reason::Reacquire, false);
+            return;
+        }
+        if !self.attrs.fulfil(&self.spec.rules, RuleMode::Auto) {
+            self.note(cx, NoteLevel::Info, "attribute prerequisites do not hold: not standing");
+            self.plan_stand(cx, cx.now.mono.plus(self.spec.renewal), stand.reason);
+            return;
+        }
+        if self.spec.has_handler {
+            self.start_probe(cx, ProbeFor::Stand, cx.now.mono.plus(self.spec.expire));
+        } else {
+            self.stand_for_election(cx, stand.reason, false);
+        }
+    }
+
+    /// Begins an attempt with a fresh term and asks everyone for a vote.
+    pub fn stand_for_election(&mut self, cx: &mut Cx<'_>, reason: Reason, force: bool) {
+        self.stand = None;
+        let Some(term) = self.fresh_term() else {
+            self.note(
+                cx,
+                NoteLevel::Error,
+                "the terms are used up: nobody can be elected any more",
+            );
+            return;
+        };
+        self.announce = None;
+        self.promise = None;
+        self.term = Some(term);
+        self.heard_of(term);
+        self.vote = Some(Vote { term, to: self.me });
+        self.phase = Phase::Candidate(Attempt {
+            term,
+            reason,
+            force,
+            until: cx.now.mono.plus(self.spec.timeout),
+            votes: std::iter::once(self.me).collect(),
+            vouched: MemberSet::EMPTY,
+            refused: MemberSet::EMPTY,
+            bound: MemberSet::EMPTY,
+            heard: false,
+        });
+        let text = format!("standing for election ({})", reason_word(reason));
+        self.note(cx, NoteLevel::Info, &text);
+        for peer in cx.roster.peers().iter() {
+            self.ask_for_vote(cx, peer, false);
+        }
+        self.count_votes(cx);
+    }
+
+    /// Sends REQ_VOTE of the current attempt to one member.
+    pub fn ask_for_vote(&mut self, cx: &mut Cx<'_>, to: MemberIndex, resend: bool) {
+        let Phase::Candidate(attempt) = &self.phase else { return };
+        let body = PeerBody::ReqVote {
+            reason: attempt.reason,
+            established: self.established(cx.now.mono),
+            force: attempt.force,
+        };
+        let valid = self.bound().map_or(Span::ZERO, |until| until.since(cx.now.mono));
+        let message = self.message(self.myself(cx), attempt.term, valid, body);
+        cx.send(to, message, resend);
+    }
+
+    /// REQ_VOTE of another member (L2, L3). The candidate is the sender, whatever the packet says.
+    pub fn handle_req_vote(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: MemberIndex,
+        term: Term,
+        reason: Reason,
+        marks: (bool, bool),
+    ) {
+        let (established, force) = marks;
+        let now = cx.now.mono;
+        if self.is_manual() || !Ticket::is_site(cx, from) {
+            return;
+        }
+        if matches!(self.phase, Phase::Leader) && self.lease_lives(now) {
+            self.challenged(cx, from, term);
+        }
+        if !self.ready() {
+            return;
+        }
+        let early = mutant::is_on(Clause::L9GraceVote);
+        if !self.grace_allows(from, term, established) && !force && !early {
+            return;
+        }
+        let owed = self.promised_to(now).filter(|to| *to != from);
+        if let (Some(owed), false) = (owed, mutant::is_on(Clause::L3LivePromise)) {
+            self.reject(cx, from, Command::ReqVote, ResultCode::TermStillValid, owed);
+            return;
+        }
+        let voted = self.vote.filter(|vote| vote.term == term && vote.to != from);
+        if let (Some(vote), false) = (voted, mutant::is_on(Clause::L2OneVote)) {
+            self.say_vote(cx, from, vote.to, term);
+            return;
+        }
+        let newest = self
+            .term
+            .max(self.vote.map(|vote| vote.term))
+            .max(self.ended[from.get()].and_then(Term::next));
+        if Some(term) < newest {
+            let named = self.vote.map(|vote| vote.to);
+            if let Some(named) = named.or_else(|| self.known_leader(cx)) {
+                self.reject(cx, from, Command::ReqVote, ResultCode::TermOutdated, named);
+            }
+            return;
+        }
+        // Reference: after `Outd` a candidate goes on with reason 0.
+        let unasked = matches!(reason, Reason::TicketLost | Reason::None);
+        if unasked && self.knows_it_was_revoked(term) {
+            self.reject_outdated(cx, from);
+            return;
+        }
+        self.give_vote(cx, from, term, force);
+    }
+
+    /// Votes for `to`: candidacy is abandoned before.
+    fn give_vote(&mut self, cx: &mut Cx<'_>, to: MemberIndex, term: Term, force: bool) {
+        if matches!(self.phase, Phase::Candidate(_)) {
+            self.phase = Phase::Follower;
+            self.note(cx, NoteLevel::Debug, "candidacy abandoned in favour of another");
+        }
+        if force {
+            self.waive_grace(to, term);
+        }
+        self.announce = None;
+        self.term = Some(term);
+        self.heard_of(term);
+        self.floor = self.floor.max(Some(term));
+        self.vote = Some(Vote { term, to });
+        if let Some(stand) = &mut self.stand {
+            let pause = self.spec.timeout.plus(cx.prng.span_below(self.spec.timeout));
+            stand.at = stand.at.max(cx.now.mono.plus(pause));
+        }
+        self.say_vote(cx, to, to, term);
+    }
+
+    /// Sends VOTE_FOR `voted` to a candidate.
+    fn say_vote(&mut self, cx: &mut Cx<'_>, to: MemberIndex, voted: MemberIndex, term: Term) {
+        let body = PeerBody::Vote { vouched: self.grace.is_none() };
+        let leader = Holder::Member(cx.roster.member(voted).id);
+        let message = self.message(leader, term, Span::ZERO, body);
+        cx.send(to, message, false);
+    }
+
+    /// The member that this one last knew as leader.
+    pub fn known_leader(&self, cx: &Cx<'_>) -> Option<MemberIndex> {
+        self.known.leader.member().and_then(|id| cx.roster.index_of(id))
+    }
+
+    /// Whether the ticket is known to be revoked, and nothing newer can be known to a candidate
+    /// for this term.
+    fn knows_it_was_revoked(&self, term: Term) -> bool {
+        self.known.leader == Holder::Nobody
+            && self.known.term.and_then(Term::next).is_some_and(|next| next >= term)
+    }
+
+    /// VOTE_FOR somebody: an answer to this member's request.
+    pub fn handle_vote(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: MemberIndex,
+        leader: Holder,
+        term: Term,
+        vouched: bool,
+    ) {
+        self.heard_of(term);
+        let for_me = leader == self.myself(cx);
+        if let (Phase::Leader, Some(lead)) = (&self.phase, &mut self.lead) {
+            if for_me && lead.term == term {
+                lead.commit.note_answer(from);
+                self.advance_commit(cx);
+            }
+            return;
+        }
+        let late = mutant::is_on(Clause::L12Attempt);
+        let Phase::Candidate(attempt) = &mut self.phase else { return };
+        if attempt.term != term && !late {
+            return;
+        }
+        attempt.heard = true;
+        if for_me {
+            attempt.votes.insert(from);
+            attempt.refused.remove(from);
+            if vouched {
+                attempt.vouched.insert(from);
+            }
+        } else {
+            attempt.refused.insert(from);
+        }
+        self.count_votes(cx);
+    }
+
+    /// Wins with a majority of votes, fails as soon as none is possible any more (L12).
+    fn count_votes(&mut self, cx: &mut Cx<'_>) {
+        let Phase::Candidate(attempt) = &self.phase else { return };
+        if attempt.votes.len() >= cx.roster.majority() {
+            self.win(cx);
+        } else if cx.roster.len() - attempt.refused.len() < cx.roster.majority() {
+            self.attempt_failed(cx);
+        }
+    }
+
+    /// A majority voted for this member.
+    fn win(&mut self, cx: &mut Cx<'_>) {
+        let Phase::Candidate(attempt) = self.phase.clone() else { return };
+        self.phase = Phase::Leader;
+        self.unheard = 0;
+        for link in &mut self.links {
+            link.begin_term();
+        }
+        let lease_until = self.lead.as_ref().and_then(|lead| lead.lease_until);
+        let earlier = self.lead.take().map(|lead| lead.commit);
+        let mut voters = attempt.votes;
+        voters.remove(self.me);
+        let commit = match earlier {
+            Some(commit) => commit.carried_over(voters),
+            None => {
+                let admin = attempt.reason == Reason::Admin;
+                let all_vouched = self.grace.is_none() && voters.is_subset_of(attempt.vouched);
+                let wait = match (admin, all_vouched) {
+                    (false, _) => Span::ZERO,
+                    (true, true) => self.spec.acquire_after,
+                    (true, false) => self.spec.expire.plus(self.spec.acquire_after),
+                };
+                let until = cx.now.mono.plus(wait);
+                let until = self.commit_not_before.map_or(until, |earlier| earlier.max(until));
+                let needed = !attempt.force && until > cx.now.mono;
+                CommitWait::new(until, needed, voters)
+            }
+        };
+        let nonce = fresh_nonce(cx);
+        self.lead = Some(Lead::new(attempt.term, cx.now.mono, lease_until, commit, nonce));
+        let text = format!("won the election with the votes of {}", cx.names(attempt.votes));
+        self.note(cx, NoteLevel::Info, &text);
+        self.start_renewal(cx);
+        self.ask_missing(cx);
+    }
+
+    /// REJECTED: an answer to a vote request, or to a heartbeat.
+    pub fn handle_rejected(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: MemberIndex,
+        result: ResultCode,
+        leader: Holder,
+        terms: (Term, Span),
+    ) {
+        let (term, valid) = terms;
+        self.heard_of(term);
+        if matches!(self.phase, Phase::Leader) {
+            if self.lead.as_ref().is_some_and(|lead| term > lead.term) {
+                self.stand_again(cx);
+            }
+            return;
+        }
+        let myself = self.myself(cx);
+        let bound_until = cx.now.mono.plus(valid.min(self.spec.expire));
+        let Phase::Candidate(attempt) = &mut self.phase else { return };
+        attempt.heard = true;
+        attempt.refused.insert(from);
+        let admin = attempt.reason == Reason::Admin;
+        if result == ResultCode::TermStillValid {
+            attempt.bound.insert(from);
+            self.links[from.get()].bound_until = bound_until;
+            let other = leader.member().is_some() && leader != myself;
+            if other && !self.owes_itself() && Some(term) >= self.known.term {
+                self.known = Known { leader, term: Some(term), until: bound_until };
+            }
+        }
+        let revoked = result == ResultCode::YouOutdated && leader == Holder::Nobody;
+        if revoked && !admin && !self.owes_itself() && Some(term) >= self.known.term {
+            self.note(cx, NoteLevel::Info, "the ticket was revoked meanwhile: not standing");
+            self.phase = Phase::Follower;
+            self.adopt_nobody(cx, term);
+            return;
+        }
+        self.count_votes(cx);
+    }
+
+    /// The attempt did not win: back off, or follow up (L13).
+    pub fn attempt_failed(&mut self, cx: &mut Cx<'_>) {
+        let Phase::Candidate(attempt) = self.phase.clone() else { return };
+        self.phase = Phase::Follower;
+        self.unheard = if attempt.heard { 0 } else { self.unheard.saturating_add(1) };
+        let mut at = cx.now.mono.plus(self.pause_after_attempt(cx));
+        if !attempt.bound.is_empty() {
+            at = at.max(self.majority_free_at(cx));
+        }
+        let text =
+            format!("election not won; next attempt in {} s", at.since(cx.now.mono).as_secs());
+        self.note(cx, NoteLevel::Debug, &text);
+        if self.grant.is_some() && !self.owes_itself() {
+            self.grant_attempt_failed(cx, at, !attempt.bound.is_empty());
+        } else {
+            self.stand = Some(Stand { at, reason: attempt.reason });
+        }
+    }
+
+    /// The pause after a failed attempt: random, and doubling while nobody is heard.
+    fn pause_after_attempt(&mut self, cx: &mut Cx<'_>) -> Span {
+        let timeout = self.spec.timeout;
+        let random = cx.prng.span_below(timeout);
+        let doublings = self.unheard.saturating_sub(UNHEARD_BEFORE_DOUBLING);
+        if self.unheard < UNHEARD_BEFORE_DOUBLING || self.holding() {
+            return random;
+        }
+        timeout.times(1 << doublings.min(20)).min(self.spec.expire).plus(random)
+    }
+
+    /// When, by the validities that members stated, a majority could be free to vote.
+    fn majority_free_at(&self, cx: &Cx<'_>) -> MonoTime {
+        let mut times: Vec<MonoTime> =
+            cx.roster.peers().iter().map(|peer| self.links[peer.get()].bound_until).collect();
+        times.sort_unstable();
+        let needed = cx.roster.majority().saturating_sub(1);
+        needed.checked_sub(1).and_then(|last| times.get(last).copied()).unwrap_or(cx.now.mono)
+    }
+
+    /// A leader with a live lease hears a vote request with a higher term from a member that has
+    /// not acknowledged this renewal (L11).
+    fn challenged(&mut self, cx: &mut Cx<'_>, by: MemberIndex, term: Term) {
+        let Some(lead) = &self.lead else { return };
+        if term > lead.term && lead.renewal.unacked.contains(by) {
+            self.heard_of(term);
+            self.stand_again(cx);
+        }
+    }
+
+    /// A leader learned of a higher term: it stands with a higher one and goes on holding, at most
+    /// once per renewal (L11).
+    fn stand_again(&mut self, cx: &mut Cx<'_>) {
+        let Some(lead) = &mut self.lead else { return };
+        if std::mem::replace(&mut lead.renewal.challenged, true) {
+            return;
+        }
+        self.note(cx, NoteLevel::Info, "a higher term is known: standing for re-election");
+        self.stand_for_election(cx, Reason::Reacquire, false);
+    }
+}
+
+/// A reason in words.
+fn reason_word(reason: Reason) -> &'static str {
+    match reason {
+        Reason::None => "no reason",
+        Reason::Again => "again",
+        Reason::TicketLost => "ticket lost",
+        Reason::Reacquire => "re-acquire",
+        Reason::Admin => "administrator",
+        Reason::LocalFail => "local failure",
+        Reason::StepDown => "step-down",
+        Reason::Split => "split votes",
+    }
+}

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Starting with an empty memory (`lease.md` L9): what the store says, what the other members
+//! are asked, and what this member may not do until it knows enough.
+
+use super::cx::Cx;
+use super::effect::{Effect, NoteLevel};
+use super::event::{CibLoad, CibTicket};
+use super::mutant::{self, Clause};
+use super::ticket::{Known, Loading, Phase, Ticket};
+use crate::model::{Holder, MemberIndex, MemberSet, Term};
+use crate::time::{MonoTime, Span};
+use crate::wire::{PeerBody, Reason};
+
+/// The longest pause between two attempts to read the store.
+const LOAD_PAUSE_MAX: Span = Span::from_secs(30);
+
+/// How often at most a member is asked again because something was heard from it, as a part of
+/// `timeout`: two members in grace must not keep each other busy.
+const ASK_AGAIN_PARTS: u64 = 8;
+
+/// What a starting member still has to find out.
+#[derive(Clone, Debug)]
+pub(super) struct Grace {
+    /// When the process started.
+    pub started: MonoTime,
+    /// When it ends whatever the others say: `E + g + d` after the start.
+    pub until: MonoTime,
+    /// What this start's STATUS carries and its answers return; never 0.
+    pub nonce: u32,
+    /// When STATUS is sent again to the sites that have not answered.
+    pub ask_at: Option<MonoTime>,
+    /// Sites whose last answer was that they neither hold, lead nor compete.
+    idle: MemberSet,
+    /// Per member: when it was last asked, and when first since it was heard from.
+    asked: Vec<(Option<MonoTime>, Option<MonoTime>)>,
+    /// A member and term to which `-F` opened the door before the end of the grace.
+    waived: Option<(MemberIndex, Term)>,
+}
+
+impl Ticket {
+    /// The process starts: grace begins; sites read their store, arbitrators ask at once.
+    pub fn begin(&mut self, cx: &mut Cx<'_>) {
+        if !self.is_manual() {
+            let spec = &self.spec;
+            self.grace = Some(Grace {
+                started: cx.now.mono,
+                until: cx.now.mono.plus(spec.expire).plus(spec.guard()).plus(spec.drift()),
+                nonce: fresh_nonce(cx),
+                ask_at: None,
+                idle: MemberSet::EMPTY,
+                asked: vec![(None, None); cx.roster.len()],
+                waived: None,
+            });
+        }
+        if self.site {
+            cx.effects.push(Effect::LoadCib { ticket: self.index, limit: self.spec.patience() });
+        } else {
+            self.ask_everyone(cx);
+        }
+    }
+
+    /// The answer of the store.
+    pub fn handle_loaded(&mut self, cx: &mut Cx<'_>, outcome: CibLoad) {
+        let failures = match self.phase {
+            Phase::Loading(Loading::Reading) => 0,
+            Phase::Loading(Loading::Failed { failures, .. }) => failures,
+            _ => return,
+        };
+        match outcome {
+            CibLoad::Failed(why) => {
+                let pause = Span::from_secs(1 << failures.min(5)).min(LOAD_PAUSE_MAX);
+                let text = format!(
+                    "cannot read the ticket from the store: {why}; not voting until it works, \
+                     next attempt in {pause}"
+                );
+                self.note(cx, NoteLevel::Error, &text);
+                let retry_at = cx.now.mono.plus(pause);
+                self.phase = Phase::Loading(Loading::Failed { retry_at, failures: failures + 1 });
+            }
+            CibLoad::Absent => self.begin_with(cx, CibTicket::default()),
+            CibLoad::Loaded(stored) => self.begin_with(cx, stored),
+        }
+    }
+
+    /// Reads the store again after a failure.
+    pub fn load_again(&mut self, cx: &mut Cx<'_>) {
+        if let Phase::Loading(Loading::Failed { retry_at, .. }) = &mut self.phase {
+            *retry_at = MonoTime::MAX;
+            cx.effects.push(Effect::LoadCib { ticket: self.index, limit: self.spec.patience() });
+        }
+    }
+
+    /// What the store said becomes this member's knowledge.
+    fn begin_with(&mut self, cx: &mut Cx<'_>, stored: CibTicket) {
+        let owner = stored.owner.unwrap_or_default();
+        self.attrs.load(stored.attrs);
+        self.term = stored.term;
+        self.seen = stored.term;
+        let left = stored.expires.map_or(Span::ZERO, |at| at.since(cx.now.wall));
+        let me = self.myself(cx);
+        self.known = Known {
+            leader: owner,
+            term: stored.term,
+            until: cx.now.mono.plus(left.min(self.spec.expire)),
+        };
+        self.cib.loaded(stored.granted, owner, stored.term.unwrap_or_default());
+        if self.is_manual() {
+            self.begin_manual(cx, stored.granted, owner);
+            return;
+        }
+        if !stored.granted {
+            self.phase = Phase::Follower;
+            self.ask_everyone(cx);
+            self.replan(cx);
+            return;
+        }
+        self.known.leader = me;
+        let mine = owner == me || owner == Holder::Unknown;
+        let started = self.grace.as_ref().map_or(cx.now.mono, |grace| grace.started);
+        let stated = cx.now.mono.plus(left);
+        let uncapped = mutant::is_on(Clause::L9Cap);
+        let cap = started.plus(self.spec.expire);
+        self.inherited = Some(if uncapped { stated } else { stated.min(cap) });
+        let usable = self.hold_window().is_some_and(|window| cx.now.mono < window.hold_until);
+        if mine && usable {
+            self.resume(cx);
+        } else {
+            self.inherited = None;
+            self.note(
+                cx,
+                NoteLevel::Warning,
+                "granted here in the store, but its time has passed: revoking",
+            );
+            self.phase = Phase::Loading(Loading::Revoking);
+            self.write_revoke(cx, me);
+        }
+    }
+
+    /// A restarted holder: it stands at once, and holds until its old lease ends.
+    fn resume(&mut self, cx: &mut Cx<'_>) {
+        self.phase = Phase::Follower;
+        self.note(cx, NoteLevel::Info, "granted here before the restart: standing for re-election");
+        self.tell_window(cx);
+        self.ask_everyone(cx);
+        self.stand_for_election(cx, Reason::Reacquire, false);
+    }
+
+    /// A lease that had ended before the start is revoked now: the start goes on.
+    pub fn loaded_and_revoked(&mut self, cx: &mut Cx<'_>) {
+        self.phase = Phase::Follower;
+        self.ask_everyone(cx);
+        self.replan(cx);
+    }
+
+    /// Sends STATUS to all other members.
+    fn ask_everyone(&mut self, cx: &mut Cx<'_>) {
+        for peer in cx.roster.peers().iter() {
+            self.ask(cx, peer);
+        }
+        if let Some(grace) = &mut self.grace {
+            grace.ask_at = Some(cx.now.mono.plus(self.spec.timeout));
+        }
+        self.check_grace(cx);
+    }
+
+    /// Sends STATUS to one member.
+    pub fn ask(&mut self, cx: &mut Cx<'_>, to: MemberIndex) {
+        let nonce = match (&self.grace, &self.lead) {
+            (Some(grace), _) => grace.nonce,
+            (None, Some(lead)) => lead.nonce,
+            (None, None) => return,
+        };
+        if let Some(grace) = &mut self.grace {
+            grace.asked[to.get()].0 = Some(cx.now.mono);
+        }
+        let valid = self.known.until.since(cx.now.mono);
+        let body = PeerBody::Status { nonce };
+        let term = self.known.term.unwrap_or_default();
+        let message = self.message(self.known.leader, term, valid, body);
+        cx.send(to, message, false);
+    }
+
+    /// STATUS again, every `timeout`, to the sites that have not answered.
+    pub fn ask_again(&mut self, cx: &mut Cx<'_>) {
+        let Some(grace) = &mut self.grace else { return };
+        grace.ask_at = Some(cx.now.mono.plus(self.spec.timeout));
+        let missing = cx.roster.sites().without(grace.idle);
+        for peer in missing.iter().filter(|peer| *peer != self.me).collect::<Vec<_>>() {
+            self.ask(cx, peer);
+        }
+    }
+
+    /// Something was heard from a member: while grace lasts, a site that has not answered is asked
+    /// at once, so that a cluster whose members start one after the other need not wait.
+    pub fn heard_from(&mut self, cx: &mut Cx<'_>, from: MemberIndex) {
+        if matches!(self.phase, Phase::Loading(_)) || !Ticket::is_site(cx, from) {
+            return;
+        }
+        let pause = self.spec.timeout.divided(ASK_AGAIN_PARTS);
+        let Some(grace) = &mut self.grace else { return };
+        let (last, first) = grace.asked[from.get()];
+        let recently = last.is_some_and(|at| cx.now.mono < at.plus(pause));
+        if grace.idle.contains(from) || (first.is_some() && recently) {
+            return;
+        }
+        if first.is_none() {
+            grace.asked[from.get()].1 = Some(cx.now.mono);
+        }
+        self.ask(cx, from);
+    }
+
+    /// Whether a message of this member may be answered although grace lasts.
+    pub fn grace_allows(&self, from: MemberIndex, term: Term, established: bool) -> bool {
+        match &self.grace {
+            None => true,
+            Some(grace) => established || grace.waived == Some((from, term)),
+        }
+    }
+
+    /// `-F` opens the door to one candidate and its term.
+    pub fn waive_grace(&mut self, to: MemberIndex, term: Term) {
+        if let Some(grace) = &mut self.grace {
+            grace.waived = Some((to, term));
+        }
+    }
+
+    /// A site says that it is idle, or that it leads: counts if it answers this start's question.
+    pub fn note_answer(&mut self, cx: &mut Cx<'_>, from: MemberIndex, nonce: u32, idle: bool) {
+        let timeout = self.spec.timeout;
+        let Some(grace) = &mut self.grace else { return };
+        let in_time = |at: MonoTime| cx.now.mono.since(at) <= timeout;
+        let ours = match nonce {
+            0 => grace.asked[from.get()].1.is_some_and(in_time),
+            nonce => nonce == grace.nonce || mutant::is_on(Clause::L9Nonce),
+        };
+        if !ours {
+            return;
+        }
+        if idle {
+            grace.idle.insert(from);
+        } else {
+            grace.idle.remove(from);
+        }
+        self.check_grace(cx);
+    }
+
+    /// Ends the grace when every other site has answered that it is idle.
+    fn check_grace(&mut self, cx: &mut Cx<'_>) {
+        let Some(grace) = &self.grace else { return };
+        let mut others = cx.roster.sites();
+        others.remove(self.me);
+        if others.is_subset_of(grace.idle) {
+            self.end_grace(cx);
+        }
+    }
+
+    /// Grace is over.
+    pub fn end_grace(&mut self, cx: &mut Cx<'_>) {
+        if self.grace.take().is_some() {
+            self.note(cx, NoteLevel::Debug, "start-up is over");
+            self.replan(cx);
+            self.advance_grant(cx);
+        }
+    }
+}
+
+/// A number that marks the answers to one question; never 0.
+pub(super) fn fresh_nonce(cx: &mut Cx<'_>) -> u32 {
+    u32::try_from(cx.prng.below(u64::from(u32::MAX))).unwrap_or(0).saturating_add(1)
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The arithmetic of leases and promises (`lease.md` L3 to L6): who acknowledged which send,
+//! until when a lease lasts, and until when a member is bound by its word.
+
+use crate::model::{MemberIndex, Term, TicketSpec};
+use crate::time::{MonoTime, Span};
+use crate::wire::Round;
+use std::collections::VecDeque;
+
+use super::event::HoldWindow;
+
+/// Sends remembered per ticket and member: late acknowledgements still matter, and eight sends
+/// do in practice (`lease.md`, "Pitfalls").
+const SENDS_KEPT: usize = 8;
+
+/// How far an accepted round may lie from the last accepted one of the same leader and term (L4).
+const ROUND_WINDOW: i64 = 4096;
+
+/// A member's word not to help anyone else (L3, L4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Promise {
+    /// To whom.
+    pub to: MemberIndex,
+    /// In which term.
+    pub term: Term,
+    /// Until when.
+    pub until: MonoTime,
+    /// The newest round accepted from it in this term; `None`: a reference leader.
+    pub round: Option<Round>,
+}
+
+impl Promise {
+    /// Whether a heartbeat with this round can come from the same life of the leader (L4(4)).
+    pub fn round_fits(&self, round: Option<Round>) -> bool {
+        match (round, self.round) {
+            (Some(new), Some(last)) => new.distance_from(last).abs() <= ROUND_WINDOW,
+            _ => true,
+        }
+    }
+
+    /// Whether an announcement with this round comes after the last accepted heartbeat (L10).
+    pub fn round_ends(&self, round: Option<Round>) -> bool {
+        match (round, self.round) {
+            (Some(new), Some(last)) => (1..ROUND_WINDOW).contains(&new.distance_from(last)),
+            (None, None) => true,
+            // A leader that numbers its sends does so from its first packet on; one that does
+            // not never begins. Anything else is from another life.
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
+
+    /// Notes an accepted round; an older one changes nothing.
+    pub fn saw_round(&mut self, round: Option<Round>) {
+        self.round = match (round, self.round) {
+            (Some(new), Some(last)) if new.distance_from(last) < 0 => Some(last),
+            (Some(new), _) => Some(new),
+            (None, last) => last,
+        };
+    }
+}
+
+/// One send of a heartbeat or update to one member.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    round: Round,
+    at: MonoTime,
+    renewal: u64,
+    acked: bool,
+}
+
+/// What a leader knows of one member, for one ticket.
+#[derive(Clone, Debug)]
+pub(super) struct Link {
+    next_round: Round,
+    sent: VecDeque<Sent>,
+    /// The most recent send that it acknowledged in the current term.
+    acked_at: Option<MonoTime>,
+    /// Whether it returns rounds; `None`: not known yet.
+    pub echoes: Option<bool>,
+    /// Until when it refused its vote because of somebody else's lease (L13).
+    pub bound_until: MonoTime,
+}
+
+impl Link {
+    /// A link to a member that was never heard from; its rounds begin at `first`.
+    pub fn new(first: Round) -> Link {
+        Link {
+            next_round: first,
+            sent: VecDeque::new(),
+            acked_at: None,
+            echoes: None,
+            bound_until: MonoTime::ZERO,
+        }
+    }
+
+    /// A number for an announcement, which no acknowledgement counts for.
+    pub fn fresh_round(&mut self) -> Round {
+        let round = self.next_round;
+        self.next_round = round.next();
+        round
+    }
+
+    /// Notes a send of a heartbeat or update and gives its round.
+    pub fn note_sent(&mut self, at: MonoTime, renewal: u64) -> Round {
+        let round = self.fresh_round();
+        if self.sent.len() >= SENDS_KEPT {
+            self.sent.pop_front();
+        }
+        self.sent.push_back(Sent { round, at, renewal, acked: false });
+        round
+    }
+
+    /// Notes an acknowledgement; returns the renewal of the send that it counts for (L5).
+    pub fn note_ack(&mut self, round: Option<Round>, renewal: u64) -> Option<u64> {
+        self.echoes = Some(round.is_some());
+        let entry = match round {
+            Some(round) => self.sent.iter_mut().find(|sent| sent.round == round),
+            None => self.sent.iter_mut().find(|sent| sent.renewal == renewal && !sent.acked),
+        }?;
+        entry.acked = true;
+        self.acked_at = self.acked_at.max(Some(entry.at));
+        Some(entry.renewal)
+    }
+
+    /// Forgets what was acknowledged: a new term begins.
+    pub fn begin_term(&mut self) {
+        self.sent.clear();
+        self.acked_at = None;
+    }
+
+    /// The most recent send that was acknowledged in this term.
+    pub fn acked_at(&self) -> Option<MonoTime> {
+        self.acked_at
+    }
+}
+
+/// The end of the lease that the acknowledgements give (L5): `expire` after the majority-th most
+/// recent acknowledged send, the leader counting as acknowledging each.
+///
+/// `own` is the time of the leader's latest send; `majority` counts the leader.
+pub(super) fn lease_end(
+    links: impl Iterator<Item = Option<MonoTime>>,
+    own: MonoTime,
+    majority: usize,
+    expire: Span,
+) -> Option<MonoTime> {
+    let mut times: Vec<MonoTime> = links.flatten().collect();
+    times.push(own);
+    times.sort_unstable_by(|a, b| b.cmp(a));
+    times.get(majority.saturating_sub(1)).map(|sent| sent.plus(expire))
+}
+
+/// The window that a lease, or a restarted holder's bound, gives to the store (L6).
+pub(super) fn window(spec: &TicketSpec, lease_until: MonoTime) -> HoldWindow {
+    let guard = spec.guard();
+    let hold_until = lease_until.minus(guard).minus(spec.drift());
+    HoldWindow {
+        hold_until,
+        lease_until,
+        start_before: hold_until.minus(guard.times(2)),
+        kill_at: hold_until.minus(guard),
+    }
+}

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Manual tickets (`lease.md` L14, `protocol.md` 8): administrators grant and revoke; no election,
+//! no lease, no expiry, no failover. Every member notes which sites claim such a ticket.
+
+use super::client::{GrantJob, Waiter};
+use super::commit::QuitKind;
+use super::cx::Cx;
+use super::effect::NoteLevel;
+use super::event::ClientId;
+use super::grace::fresh_nonce;
+use super::renewal::AnnounceKind;
+use super::ticket::{Known, Phase, ProbeFor, Ticket};
+use crate::model::{Holder, MemberIndex, MemberSet, RuleMode};
+use crate::time::{MonoTime, Span};
+use crate::wire::{ClientOptions, Command, PeerBody, PeerMessage, ResultCode, Stamp};
+
+/// How often a site that holds a manual ticket says so again.
+const REPEAT: Span = Span::from_secs(60);
+
+/// What is particular to a manual ticket.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Manual {
+    /// Sites that claim the ticket, this one included.
+    pub claims: MemberSet,
+    unacked: MemberSet,
+    tries: u32,
+    /// Whether the next claim goes to everyone again.
+    resting: bool,
+    /// When the claim is sent again: to those who have not acknowledged it, or to everyone.
+    pub say_at: Option<MonoTime>,
+}
+
+impl Ticket {
+    /// The store has been read: what it says goes on.
+    pub fn begin_manual(&mut self, cx: &mut Cx<'_>, granted: bool, owner: Holder) {
+        self.known.until = cx.now.mono;
+        self.phase = Phase::Follower;
+        if let Some(index) = owner.member().and_then(|id| cx.roster.index_of(id)) {
+            self.manual.claims.insert(index);
+        }
+        self.manual.claims.remove(self.me);
+        if granted {
+            self.claim(cx);
+        }
+        let nonce = fresh_nonce(cx);
+        for peer in cx.roster.peers().iter() {
+            let body = PeerBody::Status { nonce };
+            let message = self.message(self.known.leader, self.wire_term(), Span::ZERO, body);
+            cx.send(peer, message, false);
+        }
+    }
+
+    /// This site holds the ticket and tells everyone.
+    fn claim(&mut self, cx: &mut Cx<'_>) {
+        self.phase = Phase::Leader;
+        self.known.leader = self.myself(cx);
+        self.known.until = cx.now.mono;
+        self.manual.claims.insert(self.me);
+        self.manual.tries = 0;
+        self.manual.unacked = cx.roster.peers();
+        self.say_claim(cx, false);
+    }
+
+    /// Sends the claim to everyone who has not acknowledged it.
+    fn say_claim(&mut self, cx: &mut Cx<'_>, resend: bool) {
+        for peer in self.manual.unacked.iter() {
+            self.claim_to(cx, peer, resend);
+        }
+        self.manual.resting = false;
+        self.manual.say_at = Some(cx.now.mono.plus(self.spec.timeout));
+    }
+
+    /// Sends the claim to one member.
+    fn claim_to(&mut self, cx: &mut Cx<'_>, to: MemberIndex, resend: bool) {
+        let round = Some(self.links[to.get()].fresh_round());
+        let body = PeerBody::Heartbeat { stamp: Stamp { round, established: false } };
+        let message = self.message(self.myself(cx), self.wire_term(), Span::ZERO, body);
+        cx.send(to, message, resend);
+    }
+
+    /// The claim again: to those who did not hear it, then to everyone once a minute.
+    pub fn manual_due(&mut self, cx: &mut Cx<'_>) {
+        if !matches!(self.phase, Phase::Leader) {
+            self.manual.say_at = None;
+            return;
+        }
+        let heard = self.manual.unacked.is_empty() || self.manual.tries >= self.spec.retries;
+        if heard && !self.manual.resting {
+            self.manual.resting = true;
+            self.manual.say_at = Some(cx.now.mono.plus(REPEAT));
+            return;
+        }
+        if heard {
+            self.manual.unacked = cx.roster.peers();
+            self.manual.tries = 0;
+            self.say_claim(cx, false);
+            return;
+        }
+        self.manual.tries += 1;
+        self.say_claim(cx, true);
+    }
+
+    /// A member has heard the claim.
+    pub fn manual_acked(&mut self, from: MemberIndex) {
+        self.manual.unacked.remove(from);
+    }
+
+    /// One message about a manual ticket.
+    pub fn handle_manual_peer(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: MemberIndex,
+        message: &PeerMessage,
+    ) -> bool {
+        let loading = matches!(self.phase, Phase::Loading(_));
+        match message.body {
+            PeerBody::Heartbeat { stamp } | PeerBody::Update { stamp } => {
+                let sender = Holder::Member(cx.roster.member(from).id);
+                if message.leader != sender || !Ticket::is_site(cx, from) {
+                    return false;
+                }
+                if !loading {
+                    let update = matches!(message.body, PeerBody::Update { .. });
+                    let of = if update { Command::Update } else { Command::Heartbeat };
+                    self.claimed_by(cx, from, message);
+                    let ack = PeerBody::Ack { of, round: stamp.round };
+                    let reply = self.message(sender, message.term, Span::ZERO, ack);
+                    cx.send(from, reply, false);
+                }
+            }
+            PeerBody::Revoke { stamp, .. } if !loading => {
+                self.manual_revoked_by(cx, from);
+                let ack = PeerBody::Ack { of: Command::RevokeTicket, round: stamp.round };
+                let reply = self.message(Holder::Nobody, message.term, Span::ZERO, ack);
+                cx.send(from, reply, false);
+            }
+            PeerBody::Status { nonce } if !loading => {
+                let body = PeerBody::MyIndex { nonce };
+                let reply = self.message(self.known.leader, self.wire_term(), Span::ZERO, body);
+                cx.send(from, reply, false);
+            }
+            PeerBody::MyIndex { .. } if !loading => {
+                let sender = Holder::Member(cx.roster.member(from).id);
+                if message.leader == sender && Ticket::is_site(cx, from) {
+                    self.claimed_by(cx, from, message);
+                }
+            }
+            PeerBody::Ack { of, round } => {
+                self.handle_ack(cx, from, of, round, (message.leader, message.term));
+            }
+            PeerBody::Revoke { .. }
+            | PeerBody::Status { .. }
+            | PeerBody::MyIndex { .. }
+            | PeerBody::ReqVote { .. }
+            | PeerBody::Vote { .. }
+            | PeerBody::StepDown { .. }
+            | PeerBody::Rejected { .. } => {}
+        }
+        true
+    }
+
+    /// A site says that it holds the ticket.
+    fn claimed_by(&mut self, cx: &mut Cx<'_>, from: MemberIndex, message: &PeerMessage) {
+        let new = self.manual.claims.insert(from);
+        if new && self.manual.claims.len() > 1 {
+            let text = format!("granted to several sites: {}", cx.names(self.manual.claims));
+            self.note(cx, NoteLevel::Warning, &text);
+        }
+        if self.owes_itself() {
+            return;
+        }
+        let (leader, term) = (message.leader, Some(message.term));
+        if self.known.leader != leader {
+            let text = format!("{} holds the ticket", cx.name(from));
+            self.note(cx, NoteLevel::Info, &text);
+        }
+        self.term = self.term.max(term);
+        self.known = Known { leader, term: self.term, until: cx.now.mono };
+        self.follow_in_store(cx);
+    }
+
+    /// A site says that it does not hold the ticket any more.
+    fn manual_revoked_by(&mut self, cx: &mut Cx<'_>, from: MemberIndex) {
+        self.manual.claims.remove(from);
+        if matches!(self.phase, Phase::Leader) {
+            // The others may think now that nobody has it.
+            self.manual.unacked = cx.roster.peers();
+            self.manual.tries = 0;
+            self.say_claim(cx, false);
+            return;
+        }
+        let sender = Holder::Member(cx.roster.member(from).id);
+        if self.known.leader == sender {
+            self.known.leader = self.other_claim(cx);
+            self.note(cx, NoteLevel::Info, "revoked by its holder");
+            self.follow_in_store(cx);
+        }
+    }
+
+    /// A site that still claims the ticket, or nobody.
+    fn other_claim(&self, cx: &Cx<'_>) -> Holder {
+        let mut claims = self.manual.claims;
+        claims.remove(self.me);
+        let first = claims.iter().next();
+        first.map_or(Holder::Nobody, |index| Holder::Member(cx.roster.member(index).id))
+    }
+
+    /// A grant of this manual ticket to this site.
+    pub fn manual_grant(&mut self, cx: &mut Cx<'_>, client: ClientId, options: ClientOptions) {
+        let leader = self.known.leader;
+        if !self.site {
+            self.refuse(cx, client, ResultCode::SyncFail, leader);
+        } else if matches!(self.phase, Phase::Loading(_)) || self.quit.is_some() {
+            self.refuse(cx, client, ResultCode::Busy, Holder::Nobody);
+        } else if self.cib.granted {
+            self.refuse(cx, client, ResultCode::Success, leader);
+        } else if leader.member().is_some() && leader != self.myself(cx) && !options.immediate {
+            self.refuse(cx, client, ResultCode::Overgrant, leader);
+        } else if !self.attrs.fulfil(&self.spec.rules, RuleMode::Manual) {
+            self.refuse(cx, client, ResultCode::AttrPrereq, Holder::Nobody);
+        } else {
+            self.grant.get_or_insert_with(GrantJob::default).join(Waiter::new(client, options));
+            cx.clients.insert(client, self.index);
+            self.tell_waiters(cx);
+            if self.probe.is_some() || self.cib.maybe_granted {
+                return;
+            }
+            self.note(cx, NoteLevel::Info, "an administrator grants the ticket to this site");
+            if self.spec.has_handler {
+                self.start_probe(cx, ProbeFor::Manual, cx.now.mono.plus(self.spec.expire));
+            } else {
+                self.manual_take(cx);
+            }
+        }
+    }
+
+    /// Takes the ticket: in the store and in everybody's mind, without waiting for anyone.
+    fn manual_take(&mut self, cx: &mut Cx<'_>) {
+        self.cib.maybe_granted = true;
+        self.claim(cx);
+        self.write_grant(cx, self.wire_term());
+    }
+
+    /// A revoke of this manual ticket.
+    pub fn manual_revoke(&mut self, cx: &mut Cx<'_>, client: ClientId, options: ClientOptions) {
+        if matches!(self.phase, Phase::Loading(_)) {
+            self.refuse(cx, client, ResultCode::Busy, Holder::Nobody);
+        } else if self.cib.maybe_granted {
+            self.note(cx, NoteLevel::Info, "an administrator revokes the ticket");
+            self.wait_for_revoke(cx, client, options);
+            if self.quit.is_none() {
+                self.quit(cx, QuitKind::Revoke, None);
+            }
+        } else if self.known.leader.member().is_some() {
+            self.refuse(cx, client, ResultCode::Redirect, self.known.leader);
+        } else {
+            self.refuse(cx, client, ResultCode::TicketIdle, Holder::Nobody);
+        }
+    }
+
+    /// The store says that a manual ticket is not granted here any more.
+    pub fn announce_manual_revoke(&mut self, cx: &mut Cx<'_>) {
+        self.manual.claims.remove(self.me);
+        self.manual.say_at = None;
+        self.known.leader = self.other_claim(cx);
+        self.start_announcement(cx, AnnounceKind::Revoke, self.wire_term());
+    }
+}
+
+/// The handler was asked about a manual ticket.
+pub(super) fn manual_probe_done(ticket: &mut Ticket, cx: &mut Cx<'_>, agreed: bool) {
+    if agreed {
+        ticket.manual_take(cx);
+    } else {
+        ticket.note(cx, NoteLevel::Error, "not taken: the handler does not agree");
+        ticket.answer_grant(cx, ResultCode::HandlerFailed);
+    }
+}

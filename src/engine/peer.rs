@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What other members say: heartbeats and updates make promises (`lease.md` L4), announcements
+//! end them (L10), questions are answered (L9). Votes are in `election`, acknowledgements in
+//! `renewal`.
+
+use super::cx::Cx;
+use super::effect::NoteLevel;
+use super::lease::Promise;
+use super::mutant::{self, Clause};
+use super::ticket::{Known, Phase, Ticket};
+use crate::model::{Holder, MemberIndex, Term};
+use crate::time::Span;
+use crate::wire::{Command, PeerBody, PeerMessage, Reason, ResultCode, Stamp};
+
+impl Ticket {
+    /// One message of another member. Returns false if it makes no sense, for the counters.
+    pub fn handle_peer(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: MemberIndex,
+        message: &PeerMessage,
+    ) -> bool {
+        if self.is_manual() {
+            return self.handle_manual_peer(cx, from, message);
+        }
+        let (leader, term, valid) = (message.leader, message.term, message.valid_for);
+        match message.body {
+            PeerBody::Status { nonce } => self.handle_status(cx, from, nonce),
+            PeerBody::MyIndex { nonce } => {
+                self.handle_my_index(cx, from, nonce, leader, (term, valid));
+            }
+            PeerBody::ReqVote { reason, established, force } => {
+                self.handle_req_vote(cx, from, term, reason, (established, force));
+            }
+            PeerBody::Vote { vouched } => self.handle_vote(cx, from, leader, term, vouched),
+            PeerBody::StepDown { stamp, .. } => {
+                self.handle_end(cx, from, term, stamp, Command::VoteFor)
+            }
+            PeerBody::Revoke { stamp, .. } => {
+                self.handle_end(cx, from, term, stamp, Command::RevokeTicket)
+            }
+            PeerBody::Heartbeat { .. } | PeerBody::Update { .. } => {
+                let sane = leader == Holder::Member(cx.roster.member(from).id);
+                if !sane || !Ticket::is_site(cx, from) {
+                    return false;
+                }
+                self.handle_lead(cx, from, message);
+            }
+            PeerBody::Ack { of, round } => self.handle_ack(cx, from, of, round, (leader, term)),
+            PeerBody::Rejected { result, .. } => {
+                self.handle_rejected(cx, from, result, leader, (term, valid));
+            }
+        }
+        self.heard_from(cx, from);
+        true
+    }
+
+    /// HEARTBEAT or UPDATE of `from` (L4).
+    fn handle_lead(&mut self, cx: &mut Cx<'_>, from: MemberIndex, message: &PeerMessage) {
+        let (of, stamp) = match message.body {
+            PeerBody::Update { stamp } => (Command::Update, stamp),
+            PeerBody::Heartbeat { stamp } => (Command::Heartbeat, stamp),
+            _ => return,
+        };
+        let (term, now) = (message.term, cx.now.mono);
+        // A reference leader marks nothing, but its UPDATE follows a majority of acknowledgements.
+        let plain_update = of == Command::Update && stamp.round.is_none();
+        let established = stamp.established || plain_update;
+        let early = mutant::is_on(Clause::L9GraceAck);
+        if !self.ready() || !(self.grace_allows(from, term, established) || early) {
+            return;
+        }
+        let hopeless = self.lead.as_ref().is_some_and(|lead| lead.lease_until.is_none());
+        if established && hopeless && !self.cib.maybe_granted {
+            self.note(cx, NoteLevel::Info, "another member has a lease: giving up");
+            self.step_down(cx);
+        }
+        let owed = self.promised_to(now).filter(|to| *to != from);
+        if let (Some(owed), false) = (owed, mutant::is_on(Clause::L4LivePromise)) {
+            let outdated = owed == self.me && Some(term) < self.term;
+            let why = if outdated { ResultCode::TermOutdated } else { ResultCode::TermStillValid };
+            self.reject(cx, from, of, why, owed);
+            return;
+        }
+        if Some(term) < self.floor || self.ended[from.get()] >= Some(term) {
+            let named = self.vote.map(|vote| vote.to).or_else(|| self.known_leader(cx));
+            // Its own name tells a leader that keeps the rules that the term is over.
+            if let Some(named) = named.or(stamp.round.map(|_| from)) {
+                self.reject(cx, from, of, ResultCode::TermOutdated, named);
+            }
+            return;
+        }
+        let live = self.promise.filter(|p| now < p.until && p.to == from && p.term == term);
+        if live.is_some_and(|promise| !promise.round_fits(stamp.round))
+            && !mutant::is_on(Clause::L4Round)
+        {
+            self.note(
+                cx,
+                NoteLevel::Debug,
+                "a heartbeat from an earlier life of the leader is dropped",
+            );
+            return;
+        }
+        self.follow(cx, from, message, (of, stamp), established);
+    }
+
+    /// Accepts the leader: promises not to help anyone else, and acknowledges.
+    fn follow(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: MemberIndex,
+        message: &PeerMessage,
+        what: (Command, Stamp),
+        established: bool,
+    ) {
+        let ((of, stamp), term, now) = (what, message.term, cx.now.mono);
+        let expire = self.spec.expire;
+        let known_before = self.known.leader;
+        self.phase = Phase::Follower;
+        self.stand = None;
+        self.announce = None;
+        self.unheard = 0;
+        self.commit_not_before = None;
+        self.stop_probe(cx);
+        self.term = Some(term);
+        self.heard_of(term);
+        self.floor = self.floor.max(Some(term));
+        let mut length = expire;
+        if stamp.round.is_none() {
+            // A reference leader counts its lease from the acknowledgements of a majority.
+            length = length.plus(self.spec.patience());
+        }
+        if mutant::is_on(Clause::L4PromiseLength) {
+            length = length.divided(2);
+        }
+        let same = self.promise.filter(|p| p.to == from && p.term == term && now < p.until);
+        let until = now.plus(length);
+        let mut promise = same.unwrap_or(Promise { to: from, term, until, round: stamp.round });
+        promise.until = promise.until.max(until);
+        promise.saw_round(stamp.round);
+        self.promise = Some(promise);
+        let valid =
+            if message.valid_for.is_zero() { expire } else { message.valid_for.min(expire) };
+        self.known = Known { leader: message.leader, term: Some(term), until: now.plus(valid) };
+        if known_before != message.leader {
+            let text = format!("{} is the leader", cx.name(from));
+            self.note(cx, NoteLevel::Info, &text);
+        }
+        let body = PeerBody::Ack { of, round: stamp.round };
+        let ack = self.message(message.leader, term, expire, body);
+        cx.send(from, ack, false);
+        if of == Command::Update || established {
+            self.follow_in_store(cx);
+        }
+        self.grant_overtaken(cx);
+    }
+
+    /// REVOKE or step-down of `from` (L10): drops the promise that it was given, only if sender,
+    /// term and round are the promised ones.
+    fn handle_end(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: MemberIndex,
+        term: Term,
+        stamp: Stamp,
+        of: Command,
+    ) {
+        if !self.ready() || self.owes_itself() {
+            return;
+        }
+        let live = self.promise.filter(|promise| cx.now.mono < promise.until);
+        let ends = match live {
+            None => {
+                let from_known = self.known_leader(cx) == Some(from);
+                Some(term) >= self.known.term && (from_known || of == Command::RevokeTicket)
+            }
+            Some(promise) => {
+                let term_fits = promise.term == term || mutant::is_on(Clause::L10Term);
+                let round_fits = promise.round_ends(stamp.round) || mutant::is_on(Clause::L10Round);
+                promise.to == from && term_fits && round_fits
+            }
+        };
+        let body = PeerBody::Ack { of, round: stamp.round };
+        let ack = self.message(Holder::Nobody, term, Span::ZERO, body);
+        cx.send(from, ack, false);
+        if !ends || (live.is_none() && self.ended[from.get()] >= Some(term)) {
+            return;
+        }
+        self.promise = None;
+        self.ended[from.get()] = self.ended[from.get()].max(Some(term));
+        self.heard_of(term);
+        if of == Command::RevokeTicket {
+            let text = format!("{} has revoked the ticket", cx.name(from));
+            self.note(cx, NoteLevel::Info, &text);
+            self.adopt_nobody(cx, term);
+        } else {
+            self.stepped_down(cx, from, term);
+        }
+    }
+
+    /// The ticket is known to be free, by an administrator's wish: nobody stands for it.
+    pub fn adopt_nobody(&mut self, cx: &mut Cx<'_>, term: Term) {
+        self.stand = None;
+        self.known = Known { leader: Holder::Nobody, term: Some(term), until: cx.now.mono };
+        if matches!(self.phase, Phase::Follower) && self.grant.is_none() {
+            self.stop_probe(cx);
+        }
+        self.follow_in_store(cx);
+    }
+
+    /// The leader gave the ticket up in favour of somebody else: this site stands in its turn.
+    fn stepped_down(&mut self, cx: &mut Cx<'_>, from: MemberIndex, term: Term) {
+        let text = format!("{} has stepped down", cx.name(from));
+        self.note(cx, NoteLevel::Info, &text);
+        let leader = Holder::Member(cx.roster.member(from).id);
+        self.known = Known { leader, term: Some(term), until: cx.now.mono };
+        if matches!(self.phase, Phase::Follower) {
+            self.plan_stand(cx, cx.now.mono, Reason::StepDown);
+        }
+    }
+
+    /// STATUS: answered unless this member competes, has won without a lease, or holds what it
+    /// held before a restart (L9).
+    fn handle_status(&mut self, cx: &mut Cx<'_>, from: MemberIndex, nonce: u32) {
+        let now = cx.now.mono;
+        if matches!(self.phase, Phase::Candidate(_)) {
+            self.vote_again(cx, from);
+        }
+        let competes = matches!(self.phase, Phase::Candidate(_));
+        let unsure = self.owes_itself() && !self.lease_lives(now);
+        if !self.ready() || ((competes || unsure) && !mutant::is_on(Clause::L9Silent)) {
+            return;
+        }
+        let leads = self.lease_lives(now);
+        let (leader, term, valid) = if leads {
+            (self.myself(cx), self.wire_term(), self.spec.expire)
+        } else {
+            let known = self.known;
+            (known.leader, known.term.unwrap_or_default(), known.until.since(now))
+        };
+        let message = self.message(leader, term, valid, PeerBody::MyIndex { nonce });
+        cx.send(from, message, false);
+        let announced = self.lead.as_ref().is_some_and(|lead| lead.announced);
+        if leads && announced && matches!(self.phase, Phase::Leader) {
+            // Whoever asks has just started: it need not wait for the next renewal.
+            self.send_lead(cx, from, Command::Update, false);
+        }
+    }
+
+    /// A member that has just started may have missed the vote request.
+    fn vote_again(&mut self, cx: &mut Cx<'_>, from: MemberIndex) {
+        let Phase::Candidate(attempt) = &self.phase else { return };
+        if !attempt.votes.contains(from) {
+            self.ask_for_vote(cx, from, true);
+        }
+    }
+
+    /// MY_INDEX: an answer to this member's STATUS.
+    fn handle_my_index(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: MemberIndex,
+        nonce: u32,
+        leader: Holder,
+        terms: (Term, Span),
+    ) {
+        let (term, valid) = terms;
+        self.heard_of(term);
+        let sender = Holder::Member(cx.roster.member(from).id);
+        // A leader that keeps the rules states its full validity; what a reference member says of
+        // itself is rounded down, so it counts as leading whatever the validity.
+        let leads = leader == sender && (nonce == 0 || !valid.is_zero());
+        if let Some(lead) = &mut self.lead {
+            if !leads && nonce != 0 && nonce == lead.nonce {
+                lead.commit.note_answer(from);
+                self.advance_commit(cx);
+            }
+        }
+        self.note_answer(cx, from, nonce, !leads);
+        self.adopt(cx, leader, term, valid);
+    }
+
+    /// Takes over what another member knows, if it is newer: knowledge only, no promise.
+    fn adopt(&mut self, cx: &mut Cx<'_>, leader: Holder, term: Term, valid: Span) {
+        let free = matches!(self.phase, Phase::Follower) && !self.owes_itself();
+        if !free || self.promised_to(cx.now.mono).is_some() || !self.ready() {
+            return;
+        }
+        let newer = Some(term) > self.known.term;
+        let same = Some(term) == self.known.term;
+        match leader {
+            Holder::Member(_) if newer || (same && self.known.leader == leader) => {
+                let until = cx.now.mono.plus(valid.min(self.spec.expire));
+                let until = if same { until.max(self.known.until) } else { until };
+                self.known = Known { leader, term: Some(term), until };
+                self.stand = None;
+                self.replan(cx);
+            }
+            // Nobody in term 0 is also what a member says that knows nothing.
+            Holder::Nobody if term > Term::ZERO && (newer || same) => self.adopt_nobody(cx, term),
+            Holder::Nobody | Holder::Member(_) | Holder::Unknown => {}
+        }
+    }
+
+    /// Sends REJECTED, naming a site (L3).
+    pub fn reject(
+        &mut self,
+        cx: &mut Cx<'_>,
+        to: MemberIndex,
+        of: Command,
+        result: ResultCode,
+        named: MemberIndex,
+    ) {
+        let now = cx.now.mono;
+        let until = if named == self.me {
+            self.bound()
+        } else {
+            self.promise.filter(|promise| promise.to == named).map(|promise| promise.until)
+        };
+        let valid = until.map_or(Span::ZERO, |until| until.since(now)).min(self.spec.expire);
+        let leader = Holder::Member(cx.roster.member(named).id);
+        let term = self.term.max(self.ended[to.get()]).unwrap_or_default();
+        let message = self.message(leader, term, valid, PeerBody::Rejected { of, result });
+        cx.send(to, message, false);
+    }
+
+    /// Tells a candidate for a lost ticket that it was revoked meanwhile (`protocol.md` 2).
+    pub fn reject_outdated(&mut self, cx: &mut Cx<'_>, to: MemberIndex) {
+        let term = self.known.term.unwrap_or_default();
+        let body = PeerBody::Rejected { of: Command::ReqVote, result: ResultCode::YouOutdated };
+        let message = self.message(Holder::Nobody, term, Span::ZERO, body);
+        cx.send(to, message, false);
+    }
+}

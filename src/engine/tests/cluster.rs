@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A few engines on a perfect network with stores that obey at once: for rules that show only
+//! between members. Faults are the simulator's business (`test/sim`).
+
+use crate::engine::{
+    CibLoad, CibOutcome, CibState, CibTicket, ClientId, Effect, Engine, Event, ProbeOutcome, Reply,
+    Setup,
+};
+use crate::model::{
+    Holder, Member, MemberId, MemberIndex, MemberRole, Roster, TicketIndex, TicketMode, TicketName,
+    TicketSpec,
+};
+use crate::time::{MonoTime, Now, Span, WallTime};
+use crate::wire::{ClientOptions, ClientRequest, PeerMessage, ResultCode};
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// A ticket with short times: `E` 10 s, `τ` 1 s, three retries.
+pub fn spec(name: &str) -> TicketSpec {
+    TicketSpec {
+        name: TicketName::new(name).expect("a test's ticket name is valid"),
+        mode: TicketMode::Automatic,
+        expire: Span::from_secs(10),
+        acquire_after: Span::ZERO,
+        timeout: Span::from_secs(1),
+        retries: 3,
+        renewal: Span::from_secs(5),
+        weights: Vec::new(),
+        rules: Vec::new(),
+        has_handler: false,
+    }
+}
+
+/// A roster of `sites` sites and `arbitrators` arbitrators, seen by member `me`.
+pub fn roster(sites: usize, arbitrators: usize, me: usize) -> Roster {
+    let member = |index: usize| {
+        let last = u8::try_from(index + 1).expect("a test has few members");
+        let address = IpAddr::V4(Ipv4Addr::new(127, 0, 0, last));
+        let role = if index < sites { MemberRole::Site } else { MemberRole::Arbitrator };
+        Member { id: MemberId::of_address(address), role, address }
+    };
+    Roster::new((0..sites + arbitrators).map(member).collect(), me).expect("addresses differ")
+}
+
+/// One member with its store.
+pub struct Node {
+    pub engine: Option<Engine>,
+    pub store: CibTicket,
+    /// What a handler answers; `None`: it hangs.
+    pub handler: Option<ProbeOutcome>,
+    /// What a write does; `None`: it hangs.
+    pub write: Option<CibOutcome>,
+    pub writes: Vec<CibState>,
+}
+
+/// Several members and the time.
+pub struct Cluster {
+    pub nodes: Vec<Node>,
+    pub now: Now,
+    pub replies: Vec<(ClientId, Reply, bool)>,
+    sites: usize,
+    spec: TicketSpec,
+    flying: VecDeque<(usize, usize, PeerMessage)>,
+    seed: u64,
+    clients: u64,
+    /// Links that are cut, as (from, to).
+    pub cut: Vec<(usize, usize)>,
+}
+
+impl Cluster {
+    /// Members that have not started.
+    pub fn new(sites: usize, arbitrators: usize, spec: TicketSpec) -> Cluster {
+        let node = |_| Node {
+            engine: None,
+            store: CibTicket::default(),
+            handler: Some(ProbeOutcome::Success),
+            write: Some(CibOutcome::Written),
+            writes: Vec::new(),
+        };
+        let start = MonoTime::from_micros(1_000_000_000);
+        Cluster {
+            nodes: (0..sites + arbitrators).map(node).collect(),
+            now: Now { mono: start, wall: WallTime::from_secs(1_800_000_000) },
+            replies: Vec::new(),
+            sites,
+            spec,
+            flying: VecDeque::new(),
+            seed: 1,
+            clients: 0,
+            cut: Vec::new(),
+        }
+    }
+
+    /// Starts a member with an empty memory.
+    pub fn start(&mut self, node: usize) {
+        self.seed += 1;
+        let arbitrators = self.nodes.len() - self.sites;
+        let roster = roster(self.sites, arbitrators, node);
+        let setup = Setup { roster, tickets: vec![self.spec.clone()], seed: self.seed };
+        self.nodes[node].engine = Some(Engine::new(setup));
+        self.event(node, Event::Start);
+        self.settle();
+    }
+
+    /// Starts all members.
+    pub fn start_all(&mut self) {
+        for node in 0..self.nodes.len() {
+            self.start(node);
+        }
+    }
+
+    /// Ends a member's life.
+    pub fn crash(&mut self, node: usize) {
+        self.nodes[node].engine = None;
+    }
+
+    /// Gives one event to a member and performs its effects.
+    pub fn event(&mut self, node: usize, event: Event) {
+        let now = self.now;
+        let mut effects = Vec::new();
+        let Some(engine) = &mut self.nodes[node].engine else { return };
+        engine.step(now, event, &mut effects);
+        for effect in effects {
+            self.perform(node, effect);
+        }
+    }
+
+    fn perform(&mut self, node: usize, effect: Effect) {
+        match effect {
+            Effect::Send { to, message, .. } => {
+                if !self.cut.contains(&(node, to.get())) {
+                    self.flying.push_back((node, to.get(), message));
+                }
+            }
+            Effect::Reply { client, reply, last } => self.replies.push((client, reply, last)),
+            Effect::LoadCib { ticket, .. } => {
+                let outcome = CibLoad::Loaded(self.nodes[node].store.clone());
+                self.event(node, Event::CibLoaded { ticket, outcome });
+            }
+            Effect::WriteCib { ticket, serial, state } => {
+                self.nodes[node].writes.push(state);
+                let Some(outcome) = self.nodes[node].write.clone() else { return };
+                if outcome == CibOutcome::Written {
+                    let left = self.nodes[node].store.clone();
+                    self.nodes[node].store = CibTicket {
+                        granted: state.granted,
+                        owner: Some(state.owner),
+                        expires: Some(self.now.wall.plus(self.spec.expire)),
+                        term: Some(state.term),
+                        attrs: left.attrs,
+                    };
+                }
+                self.event(node, Event::CibWritten { ticket, serial, outcome });
+            }
+            Effect::StartProbe { ticket, run, .. } => {
+                if let Some(outcome) = self.nodes[node].handler.clone() {
+                    self.event(node, Event::ProbeDone { ticket, run, outcome });
+                }
+            }
+            Effect::WriteAttr { ticket, serial, .. } => {
+                let outcome = CibOutcome::Written;
+                self.event(node, Event::AttrWritten { ticket, serial, outcome });
+            }
+            Effect::Arm { .. }
+            | Effect::Disarm { .. }
+            | Effect::Hold { .. }
+            | Effect::StopProbe { .. }
+            | Effect::Note(_) => {}
+        }
+    }
+
+    /// Delivers everything that is under way.
+    pub fn settle(&mut self) {
+        for _ in 0..10_000 {
+            let Some((from, to, message)) = self.flying.pop_front() else { return };
+            let from = MemberIndex::new(from).expect("a test has few members");
+            self.event(to, Event::Peer { from, message });
+        }
+        panic!("the members never stop talking");
+    }
+
+    /// Lets time pass, deadline by deadline.
+    pub fn advance(&mut self, span: Span) {
+        let end = self.now.mono.plus(span);
+        loop {
+            let next = self
+                .nodes
+                .iter()
+                .filter_map(|node| node.engine.as_ref()?.next_deadline())
+                .min()
+                .filter(|at| *at <= end);
+            let at = next.unwrap_or(end).max(self.now.mono);
+            self.now = Now { mono: at, wall: self.now.wall.plus(at.since(self.now.mono)) };
+            if next.is_none() {
+                return;
+            }
+            for node in 0..self.nodes.len() {
+                self.event(node, Event::Tick);
+            }
+            self.settle();
+        }
+    }
+
+    /// A client asks a member to grant the ticket.
+    pub fn grant(&mut self, node: usize, options: ClientOptions) -> ClientId {
+        let ticket = Some(self.spec.name.clone());
+        self.ask(node, ClientRequest::Grant { ticket, options })
+    }
+
+    /// A client asks a member to revoke the ticket.
+    pub fn revoke(&mut self, node: usize) -> ClientId {
+        let ticket = Some(self.spec.name.clone());
+        self.ask(node, ClientRequest::Revoke { ticket, options: ClientOptions::default() })
+    }
+
+    /// A client's request.
+    pub fn ask(&mut self, node: usize, request: ClientRequest) -> ClientId {
+        self.clients += 1;
+        let client = ClientId(self.clients);
+        self.event(node, Event::Client { client, request });
+        self.settle();
+        client
+    }
+
+    /// The result codes that a client was given.
+    pub fn codes(&self, client: ClientId) -> Vec<(ResultCode, bool)> {
+        let code = |reply: &Reply| match reply {
+            Reply::Ticket(answer) => answer.result,
+            Reply::Result(code) => *code,
+            Reply::Tickets(_) | Reply::Peers(_) | Reply::Attr(_) | Reply::Attrs(_) => {
+                ResultCode::Success
+            }
+        };
+        let mine = self.replies.iter().filter(|(to, ..)| *to == client);
+        mine.map(|(_, reply, last)| (code(reply), *last)).collect()
+    }
+
+    /// Which stores say *granted*.
+    pub fn granted(&self) -> Vec<usize> {
+        let is = |index: &usize| self.nodes[*index].store.granted;
+        (0..self.nodes.len()).filter(is).collect()
+    }
+
+    /// What a member's list shows as leader.
+    pub fn listed(&mut self, node: usize) -> Holder {
+        let client = self.ask(node, ClientRequest::List);
+        let found = self.replies.iter().find(|(to, ..)| *to == client);
+        match found {
+            Some((_, Reply::Tickets(rows), _)) => rows[0].leader,
+            _ => panic!("list is answered at once"),
+        }
+    }
+
+    /// The id of a member.
+    pub fn id(&self, node: usize) -> Holder {
+        let roster = roster(self.sites, self.nodes.len() - self.sites, 0);
+        let index = MemberIndex::new(node).expect("a test has few members");
+        Holder::Member(roster.member(index).id)
+    }
+}
+
+/// The only ticket of these tests.
+pub fn the_ticket() -> TicketIndex {
+    TicketIndex::new(0)
+}
