@@ -1,2 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! To come.
+//! What is known about Pacemaker's `crm_ticket`: its argument vectors, its exit codes, and how
+//! to read its answers (`protocol.md` 6).
+//!
+//! Pure: nothing is run here, nothing read from anywhere. The executor runs it.
+#![forbid(unsafe_code)]
+
+mod command;
+mod ticket_state;
+
+#[cfg(test)]
+mod tests;
+
+pub use command::{
+    change_attr, is_absent, load, load_all, owner_number, write, TicketValues, PROGRAM,
+};
+pub use ticket_state::{parse_owner, parse_term, read, read_all, StateError};

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Argument vectors of `crm_ticket`, without the program itself. Pure; nothing is quoted, since
+//! no shell is involved.
+
+use crate::engine::AttrChange;
+use crate::model::{Holder, Term, TicketName};
+
+/// The program's name, looked up in `PATH`.
+pub const PROGRAM: &str = "crm_ticket";
+
+/// Everything that one call writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TicketValues<'a> {
+    /// The ticket.
+    pub ticket: &'a TicketName,
+    /// Whether it is granted to this site.
+    pub granted: bool,
+    /// Attribute `owner`.
+    pub owner: Holder,
+    /// Attribute `expires`, in seconds since the epoch.
+    pub expires: u64,
+    /// Attribute `term`.
+    pub term: Term,
+    /// Attribute `booth-cfg-name`.
+    pub config_name: &'a str,
+}
+
+/// Grants or revokes a ticket and writes all its attributes, in one call.
+///
+/// Reference: the same arguments in the same order.
+pub fn write(values: &TicketValues<'_>) -> Vec<String> {
+    let mut args = about(values.ticket);
+    args.push(if values.granted { "-g" } else { "-r" }.to_owned());
+    args.push("--force".to_owned());
+    set(&mut args, "owner", &owner_number(values.owner).to_string());
+    set(&mut args, "expires", &values.expires.to_string());
+    set(&mut args, "term", &values.term.to_string());
+    set(&mut args, "booth-cfg-name", values.config_name);
+    args
+}
+
+/// Prints one ticket as XML.
+pub fn load(ticket: &TicketName) -> Vec<String> {
+    let mut args = about(ticket);
+    args.push("-q".to_owned());
+    args
+}
+
+/// Prints all tickets as XML. Pacemaker 3 can do this; older ones refuse it.
+pub fn load_all() -> Vec<String> {
+    vec!["-q".to_owned()]
+}
+
+/// Writes or deletes one attribute of a ticket.
+pub fn change_attr(ticket: &TicketName, change: &AttrChange) -> Vec<String> {
+    let mut args = about(ticket);
+    match change {
+        AttrChange::Set(name, value) => set(&mut args, name.as_str(), value.as_str()),
+        AttrChange::Delete(name) => {
+            args.push("-D".to_owned());
+            args.push(name.as_str().to_owned());
+        }
+    }
+    args
+}
+
+/// Whether this exit code of a query means that there is no such ticket yet.
+///
+/// Reference: 6 is what old versions give (ENXIO), 105 what current ones do.
+pub const fn is_absent(exit_code: i32) -> bool {
+    matches!(exit_code, 6 | 105)
+}
+
+/// The owner as the CIB has it: a signed 32-bit decimal, -1 for nobody, 0 for unknown.
+pub fn owner_number(owner: Holder) -> i32 {
+    i32::from_ne_bytes(owner.raw().to_ne_bytes())
+}
+
+fn about(ticket: &TicketName) -> Vec<String> {
+    vec!["-t".to_owned(), ticket.as_str().to_owned()]
+}
+
+fn set(args: &mut Vec<String>, name: &str, value: &str) {
+    args.extend(["-S".to_owned(), name.to_owned(), format!("--attr-value={value}")]);
+}
