@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The built-in ticket store: one file per ticket in a directory (`protocol.md` 9).
+//!
+//! A file is replaced as a whole: temporary name, fsync, rename, fsync of the directory. So it
+//! is never seen half written, and a writer that is killed leaves the old content or the new.
+//! Who may write when is not decided here.
+
+mod entries;
+
+#[cfg(test)]
+mod tests;
+
+pub use entries::{Entries, EntriesError, Update};
+
+use crate::model::TicketName;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// The most bytes of a ticket's file: a few thousand attributes.
+const FILE_MAX: u64 = 1 << 20;
+
+/// The directory of the built-in store.
+#[derive(Clone, Debug)]
+pub struct TicketDir {
+    path: PathBuf,
+}
+
+/// Why a ticket's file cannot be read or written.
+#[derive(Debug)]
+pub enum DirError {
+    /// The operating system refuses; what was tried with which path.
+    Io(&'static str, PathBuf, io::Error),
+    /// The file is longer than anything that was written here.
+    TooLong(PathBuf),
+    /// The file has something in it that was not written here.
+    Content(PathBuf, EntriesError),
+}
+
+impl fmt::Display for DirError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DirError::Io(what, path, error) => {
+                write!(f, "cannot {what} {}: {error}", path.display())
+            }
+            DirError::TooLong(path) => {
+                write!(f, "{} has more than {FILE_MAX} bytes", path.display())
+            }
+            DirError::Content(path, error) => write!(f, "{}: {error}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for DirError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            DirError::Io(_, _, error) => Some(error),
+            DirError::Content(_, error) => Some(error),
+            DirError::TooLong(_) => None,
+        }
+    }
+}
+
+impl TicketDir {
+    /// The store in this directory, which need not exist yet.
+    pub fn new(path: &Path) -> TicketDir {
+        TicketDir { path: path.to_path_buf() }
+    }
+
+    /// Makes the directory if it is missing; its parent must exist.
+    ///
+    /// # Errors
+    /// It can be neither found nor made.
+    pub fn ensure(&self) -> Result<(), DirError> {
+        match fs::DirBuilder::new().mode(0o700).create(&self.path) {
+            Ok(()) => Ok(()),
+            Err(_) if self.path.is_dir() => Ok(()),
+            Err(error) => Err(DirError::Io("make the directory", self.path.clone(), error)),
+        }
+    }
+
+    /// What the store says of a ticket; `None`: it has no such ticket.
+    ///
+    /// # Errors
+    /// The file, or the directory, cannot be read, or makes no sense.
+    pub fn read(&self, ticket: &TicketName) -> Result<Option<Entries>, DirError> {
+        let path = self.path.join(file_name(ticket));
+        let failed = |error| DirError::Io("read", path.clone(), error);
+        let file = match File::options().read(true).custom_flags(libc::O_NOFOLLOW).open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Without the directory nothing is known about any ticket.
+                let there = fs::metadata(&self.path);
+                return match there {
+                    Ok(_) => Ok(None),
+                    Err(error) => Err(DirError::Io("find", self.path.clone(), error)),
+                };
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        let mut bytes = Vec::new();
+        file.take(FILE_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+        if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > FILE_MAX {
+            return Err(DirError::TooLong(path));
+        }
+        match Entries::parse(&bytes) {
+            Ok(entries) => Ok(Some(entries)),
+            Err(error) => Err(DirError::Content(path, error)),
+        }
+    }
+
+    /// Replaces what the store says of a ticket.
+    ///
+    /// # Errors
+    /// The old content is still there, or, if only the last step failed, perhaps the new.
+    pub fn write(&self, ticket: &TicketName, entries: &Entries) -> Result<(), DirError> {
+        let path = self.path.join(file_name(ticket));
+        // No ticket's name has a dot. Whoever changes the ticket has locked it, so there is
+        // only one temporary file of a ticket, and one that was left behind is overwritten.
+        let temporary = self.path.join(format!(".{}.new", file_name(ticket)));
+        let failed = |error| DirError::Io("write", temporary.clone(), error);
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let mut file = options.custom_flags(libc::O_NOFOLLOW).open(&temporary).map_err(failed)?;
+        file.write_all(entries.to_text().as_bytes()).map_err(failed)?;
+        file.sync_all().map_err(failed)?;
+        drop(file);
+        fs::rename(&temporary, &path).map_err(|error| DirError::Io("replace", path, error))?;
+        File::open(&self.path)
+            .and_then(|dir| dir.sync_all())
+            .map_err(|error| DirError::Io("flush the directory", self.path.clone(), error))
+    }
+
+    /// Changes what the store says of a ticket and keeps the rest.
+    ///
+    /// A *revoke* replaces a file whose content makes no sense: it must succeed, and what the
+    /// file said is lost anyway.
+    ///
+    /// # Errors
+    /// It cannot be read or written.
+    pub fn update(&self, ticket: &TicketName, update: &Update<'_>) -> Result<(), DirError> {
+        let mut entries = match (self.read(ticket), update) {
+            (Ok(entries), _) => entries.unwrap_or_default(),
+            (Err(DirError::Content(..) | DirError::TooLong(_)), Update::Ticket { values, .. })
+                if !values.granted =>
+            {
+                Entries::default()
+            }
+            (Err(error), _) => return Err(error),
+        };
+        entries.apply(update);
+        self.write(ticket, &entries)
+    }
+}
+
+/// A ticket's name as the name of a file.
+fn file_name(ticket: &TicketName) -> String {
+    ticket.as_str().replace('/', "%2F")
+}
