@@ -247,7 +247,7 @@ impl Report {
     }
 
     fn ticket(&mut self, raw: &RawTicket, members: &[ConfiguredMember]) -> Option<TicketConfig> {
-        let weights = pick(raw, |keys| &keys.weights).unwrap_or_default();
+        let mut weights = pick(raw, |keys| &keys.weights).unwrap_or_default();
         if weights.len() > members.len() {
             let text = format!(
                 "ticket {:?}: there are {} weights for {} members",
@@ -256,6 +256,7 @@ impl Report {
                 members.len()
             );
             self.warn(raw.line, text);
+            weights.truncate(members.len());
         }
         let handler = pick(raw, |keys| &keys.handler).flatten();
         let own_rules = !raw.own.rules.is_empty();

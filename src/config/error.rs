@@ -100,7 +100,6 @@ pub(super) enum Expected {
     TimeOrZero,
     Retries,
     Weights { at: String },
-    FewerWeights,
     Mode,
     YesOrNo,
     PrereqWords { found: usize },
@@ -299,7 +298,7 @@ impl fmt::Display for Expected {
         match self {
             Expected::Port => write!(f, "expected a port number from 1 to 65535"),
             Expected::Seconds => write!(f, "expected whole seconds from 0 to {secs_max}"),
-            Expected::Level => write!(f, "expected a number from 0 to 100"),
+            Expected::Level => write!(f, "expected a number, 0 or greater"),
             Expected::Time => write!(
                 f,
                 "expected a time greater than 0: seconds up to {secs_max}, or such as 1500ms"
@@ -312,9 +311,6 @@ impl fmt::Display for Expected {
             }
             Expected::Weights { at } => {
                 write!(f, "expected whole numbers and commas between them, found {at:?}")
-            }
-            Expected::FewerWeights => {
-                write!(f, "expected at most {MEMBERS_MAX} numbers, one for each member")
             }
             Expected::Mode => write!(f, "expected \"auto\" or \"manual\""),
             Expected::YesOrNo => write!(f, "expected \"yes\" or \"no\""),

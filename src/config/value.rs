@@ -5,7 +5,7 @@
 
 use super::error::Expected;
 use super::Handler;
-use crate::model::{AttrName, AttrOp, AttrRule, AttrValue, RuleMode, TicketMode, MEMBERS_MAX};
+use crate::model::{AttrName, AttrOp, AttrRule, AttrValue, RuleMode, TicketMode};
 use crate::time::Span;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -19,8 +19,8 @@ pub(super) const TIME_MAX_MILLIS: u64 = 2_147_483_647;
 /// The most whole seconds.
 pub(super) const SECONDS_MAX: u64 = TIME_MAX_MILLIS / 1000;
 
-/// The highest level of messages; there is nothing to see above 2.
-pub(super) const DEBUG_MAX: u64 = 100;
+/// The highest level of messages that is a number; there is nothing more to see above 2.
+pub(super) const DEBUG_MAX: u64 = 2_147_483_647;
 
 /// The fewest and most repetitions of an unanswered message, as in the reference.
 pub(super) const RETRIES_MIN: u32 = 3;
@@ -44,12 +44,17 @@ pub(super) fn time_or_zero(text: &str) -> Result<Span, Expected> {
 ///
 /// Reference: decimal, also with leading zeros; a sign and white space before the digits pass.
 fn read_time(text: &str) -> Option<Span> {
-    let text = text.trim_start_matches(is_blank);
-    let text = text.strip_prefix('+').unwrap_or(text);
+    let text = without_plus(text);
     let digits = text.strip_suffix("ms").unwrap_or(text);
     let number = decimal(digits)?;
     let millis = if digits.len() == text.len() { number.checked_mul(1000)? } else { number };
     (millis <= TIME_MAX_MILLIS).then(|| Span::from_millis(millis))
+}
+
+/// The text without white space and a plus sign in front, which the reference passes over.
+fn without_plus(text: &str) -> &str {
+    let text = text.trim_start_matches(is_blank);
+    text.strip_prefix('+').unwrap_or(text)
 }
 
 fn decimal(digits: &str) -> Option<u64> {
@@ -63,7 +68,7 @@ fn decimal(digits: &str) -> Option<u64> {
 
 /// A decimal number between `min` and `max`.
 pub(super) fn number_in(text: &str, min: u64, max: u64) -> Option<u64> {
-    decimal(text).filter(|number| (min..=max).contains(number))
+    decimal(without_plus(text)).filter(|number| (min..=max).contains(number))
 }
 
 /// A number of retries; the second part is whether the spelling was not plain decimal.
@@ -101,7 +106,8 @@ fn read_integer(text: &str) -> Option<(i64, &str, bool)> {
 
 /// The numbers of a `weights` line, and whether one was not spelled as a plain decimal.
 ///
-/// Reference: numbers stand apart by white space, `,`, `;` or `:`, several of which count as one.
+/// Reference: numbers stand apart by white space, `,`, `;`, `:` or `-`, several of which count as
+/// one. A `-` is a sign for ours, or wrong: `1-2` could mean two things.
 pub(super) fn weights(text: &str) -> Result<(Vec<i32>, bool), Expected> {
     let separator = |c: char| is_blank(c) || matches!(c, ',' | ';' | ':');
     let mut rest = text.trim_start_matches(is_blank);
@@ -114,9 +120,6 @@ pub(super) fn weights(text: &str) -> Result<(Vec<i32>, bool), Expected> {
             return Err(Expected::Weights { at: after.to_owned() });
         }
         numbers.push(i32::try_from(number).map_err(|_| wrong())?);
-        if numbers.len() > MEMBERS_MAX {
-            return Err(Expected::FewerWeights);
-        }
         any_odd |= odd;
         rest = after.trim_start_matches(separator);
     }
