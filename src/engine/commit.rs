@@ -293,14 +293,15 @@ impl Ticket {
             self.answer_grant(cx, ResultCode::Success);
             return;
         }
-        let peers = cx.roster.peers();
-        let Some(lead) = &mut self.lead else { return };
         self.commit_not_before = None;
+        self.cib.grant_tried_at = None;
+        let Some(lead) = &mut self.lead else { return };
+        let untold = cx.roster.peers().without(lead.updated);
         if !std::mem::replace(&mut lead.announced, true) {
             let left = lead.lease_until.map_or(Span::ZERO, |until| until.since(cx.now.mono));
             let text = format!("granted here; the lease lasts {} s", left.as_secs());
             self.note(cx, NoteLevel::Info, &text);
-            self.send_update(cx, peers);
+            self.send_update(cx, untold);
         }
         self.answer_grant(cx, ResultCode::Success);
     }

@@ -7,6 +7,7 @@
 
 use super::cx::Cx;
 use super::effect::{Effect, NoteLevel};
+use super::mutant::{self, Clause};
 use super::probe::PROBE_EXTRA;
 use super::ticket::{Loading, Phase, Ticket};
 use crate::time::MonoTime;
@@ -120,6 +121,10 @@ impl Ticket {
     /// Applies the end of rights: before every event (L6).
     pub fn fold(&mut self, cx: &mut Cx<'_>) {
         self.fold_lease(cx);
+        let late = |until: MonoTime| cx.now.mono >= until && !mutant::is_on(Clause::L12Attempt);
+        if matches!(&self.phase, Phase::Candidate(attempt) if late(attempt.until)) {
+            self.attempt_failed(cx);
+        }
         if let Some(promise) = self.promise.filter(|promise| cx.now.mono >= promise.until) {
             self.promise = None;
             if matches!(self.phase, Phase::Follower) && self.known.leader.member().is_some() {

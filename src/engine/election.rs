@@ -336,7 +336,8 @@ impl Ticket {
         let (term, valid) = terms;
         self.heard_of(term);
         if matches!(self.phase, Phase::Leader) {
-            if self.lead.as_ref().is_some_and(|lead| term > lead.term) {
+            let higher = self.lead.as_ref().is_some_and(|lead| term > lead.term);
+            if higher && result == ResultCode::TermOutdated {
                 self.stand_again(cx);
             }
             return;

@@ -136,7 +136,8 @@ impl Ticket {
         let same = self.promise.filter(|p| p.to == from && p.term == term && now < p.until);
         let until = now.plus(length);
         let mut promise = same.unwrap_or(Promise { to: from, term, until, round: stamp.round });
-        promise.until = promise.until.max(until);
+        let before = self.promise.filter(|p| p.to == from).map(|p| p.until);
+        promise.until = before.map_or(until, |before| before.max(until));
         promise.saw_round(stamp.round);
         self.promise = Some(promise);
         let valid =
