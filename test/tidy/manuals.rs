@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The manual pages and the tables in the code say the same: every command, option and exit
+//! code is documented, and nothing is that does not exist.
+
+use booth::cli::options::{Exit, Program, OPTIONS};
+use booth::cli::usage::operations;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The lines of a section of a manual page.
+fn section(page: &str, name: &str) -> Vec<String> {
+    let path = root().join("man").join(page);
+    let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let title = format!(".Sh {name}");
+    let lines: Vec<String> = text
+        .lines()
+        .skip_while(|line| *line != title)
+        .skip(1)
+        .take_while(|line| !line.starts_with(".Sh "))
+        .map(str::to_owned)
+        .collect();
+    assert!(!lines.is_empty(), "{page} has a section {name}");
+    lines
+}
+
+/// The words behind `.It MACRO` in a section.
+fn items(page: &str, name: &str, item: &str) -> Vec<String> {
+    let begin = format!(".It {item}");
+    let found = section(page, name);
+    found.iter().filter_map(|line| line.strip_prefix(&begin)).map(str::to_owned).collect()
+}
+
+fn set<T: Into<String>>(words: impl IntoIterator<Item = T>) -> BTreeSet<String> {
+    words.into_iter().map(Into::into).collect()
+}
+
+fn first_word(text: &str) -> &str {
+    text.split_whitespace().next().unwrap_or_default()
+}
+
+const PAGES: [(&str, Program); 2] =
+    [("boothd.8", Program::Booth), ("geostore.8", Program::Geostore)];
+
+#[test]
+fn every_command_is_documented_and_no_other() {
+    for (page, program) in PAGES {
+        let documented = items(page, "COMMANDS", "Cm ");
+        let documented = set(documented.iter().map(|item| first_word(item)));
+        let known = set(operations(program).flat_map(|def| def.words.iter().copied()));
+        assert_eq!(documented, known, "{page}");
+    }
+}
+
+#[test]
+fn every_option_is_documented_with_its_value_and_no_other() {
+    for (page, program) in PAGES {
+        let documented = items(page, "OPTIONS", "Fl ");
+        let has_value = |item: &String| item.contains(" Ar ");
+        let documented: BTreeSet<(String, bool)> =
+            documented.iter().map(|item| (first_word(item).into(), has_value(item))).collect();
+        let mut known: BTreeSet<(String, bool)> = OPTIONS
+            .iter()
+            .filter(|option| option.programs.contains(&program))
+            .map(|option| (option.letter.to_string(), option.value.is_some()))
+            .collect();
+        // Not in the table, because it is a command in the form of an option.
+        known.insert(("V".to_owned(), false));
+        assert_eq!(documented, known, "{page}");
+    }
+}
+
+/// The synopsis shows each option with the operations that it is meant for.
+#[test]
+fn the_synopsis_has_every_option() {
+    for (page, program) in PAGES {
+        let synopsis = section(page, "SYNOPSIS").join("\n");
+        let shown: BTreeSet<char> = synopsis
+            .lines()
+            .filter_map(|line| line.strip_prefix(".Op Fl "))
+            .flat_map(|rest| first_word(rest).chars().collect::<Vec<char>>())
+            .collect();
+        let known: BTreeSet<char> = OPTIONS
+            .iter()
+            .filter(|option| option.programs.contains(&program) && option.letter != 'h')
+            .map(|option| option.letter)
+            .collect();
+        assert_eq!(shown, known, "{page}");
+    }
+}
+
+#[test]
+fn every_exit_code_is_documented_and_no_other() {
+    let documented = set(items("boothd.8", "EXIT STATUS", ""));
+    let known = set(Exit::ALL.iter().map(|exit| exit.code().to_string()));
+    assert_eq!(documented, known);
+    let documented = set(items("geostore.8", "EXIT STATUS", ""));
+    let known = set([Exit::Success, Exit::Failure].map(|exit| exit.code().to_string()));
+    assert_eq!(documented, known);
+}
+
+/// Attribute names that `geostore` refuses.
+#[test]
+fn every_reserved_attribute_is_documented() {
+    let text = section("geostore.8", "COMMANDS").join("\n");
+    for name in booth::model::RESERVED_ATTRS {
+        assert!(text.contains(&format!(".Ql {name}")), "{name}");
+    }
+}
+
+/// Lines in a manual longer than the limit of the sources are hard to review.
+#[test]
+fn the_pages_have_short_lines_and_their_licence() {
+    for entry in fs::read_dir(root().join("man")).expect("the folder of manuals") {
+        let path = entry.expect("readable").path();
+        let text = fs::read_to_string(&path).expect("text");
+        let first = text.lines().next().unwrap_or_default();
+        assert_eq!(first, ".\\\" SPDX-License-Identifier: GPL-2.0-or-later", "{path:?}");
+        let longest = text.lines().map(|line| line.chars().count()).max();
+        assert!(longest <= Some(100), "{path:?}: {longest:?}");
+    }
+}
