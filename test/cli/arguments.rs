@@ -319,3 +319,27 @@ fn the_tables_and_the_parser_know_the_same() {
         }
     }
 }
+
+proptest::proptest! {
+    /// Whatever is typed means something or is refused with a sentence; nothing panics.
+    #[test]
+    fn any_arguments_are_understood_or_refused(
+        argv in proptest::collection::vec(
+            proptest::prop_oneof![
+                "(list|peers|grant|revoke|status|check|daemon|client|set|get|delete|help)",
+                "-[cstFwClSDhVx-]{0,4}[a-z]{0,3}",
+                "\\PC{0,12}",
+            ],
+            0..7,
+        ),
+        geostore in proptest::bool::ANY,
+    ) {
+        let program = if geostore { Program::Geostore } else { Program::Booth };
+        let argv: Vec<OsString> = argv.into_iter().map(OsString::from).collect();
+        match parse(program, &argv) {
+            Ok(Invocation::Help(of) | Invocation::Version(of)) => assert_eq!(of, program),
+            Ok(_) => assert!(!argv.is_empty()),
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
+    }
+}

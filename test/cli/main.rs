@@ -6,6 +6,7 @@
 mod arguments;
 mod captured;
 mod clients;
+mod daemon;
 mod geostore;
 mod keys;
 mod lab;
