@@ -2,7 +2,12 @@
 //! Tests of the configuration, in a world of their own: no network, no key files.
 
 mod basics;
+mod defaults;
 mod errors;
+mod files;
+mod print;
+mod properties;
+mod times;
 mod warnings;
 
 use super::{read_text, Config, ConfigError, KeyFile, KeyFileProblem, Surroundings};
