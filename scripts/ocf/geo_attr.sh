@@ -61,8 +61,8 @@ geo_attr_config_file() {
 }
 
 # Reads the configuration as Booth does as far as needed here: `key = value` lines, values
-# perhaps quoted. Prints "ticket" once if the ticket is there, and "prereq NAME VALUE" for
-# each of its automatic prerequisites that demand equality.
+# perhaps quoted. Prints "ticket" once if the ticket is there, and "own NAME VALUE" or "default
+# NAME VALUE" for each automatic prerequisite of it, or of __defaults__, that demands equality.
 geo_attr_scan() {
 	awk -v wanted="$OCF_RESKEY_booth_ticket" '
 		/^[ \t]*#/ { next }
@@ -83,20 +83,24 @@ geo_attr_scan() {
 			}
 		}
 		key == "ticket" {
-			mine = value == wanted || value == "__defaults__"
-			if (value == wanted) print "ticket"
+			section = value == wanted ? "own" : value == "__defaults__" ? "default" : ""
+			if (section == "own") print "ticket"
 		}
-		key == "attr-prereq" && mine {
+		key == "attr-prereq" && section {
 			count = split(value, word, /[ \t]+/)
 			if (count == 4 && word[1] == "auto" && word[3] == "eq")
-				print "prereq " word[2] " " word[4]
+				print section " " word[2] " " word[4]
 		}
 	' "$(geo_attr_config_file)"
 }
 
 geo_attr_get_attr() {
 	geo_attr_scan | awk -v wanted="${OCF_RESKEY_geo_attribute:-}" '
-		$1 == "prereq" && (wanted == "" || $2 == wanted) { print $2, $3; exit }
+		$1 != "ticket" && (wanted == "" || $2 == wanted) && !($1 in found) { found[$1] = $2 " " $3 }
+		END {
+			if ("own" in found) print found["own"]
+			else if ("default" in found) print found["default"]
+		}
 	'
 }
 

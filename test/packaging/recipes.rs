@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Units and package recipes: what must agree with the rest of the tree.
+
+use super::{run, source, top};
+use std::path::Path;
+use std::process::Command;
+
+/// The value of the first line `KEY<separator>VALUE`.
+fn value<'a>(text: &'a str, key: &str, separator: &str) -> &'a str {
+    let prefix = format!("{key}{separator}");
+    text.lines()
+        .find_map(|line| line.strip_prefix(&prefix))
+        .unwrap_or_else(|| panic!("there is no line {prefix}"))
+        .trim()
+}
+
+#[test]
+fn all_recipes_have_the_version_and_the_rust_version_of_the_crate() {
+    let version = env!("CARGO_PKG_VERSION");
+    let rust = env!("CARGO_PKG_RUST_VERSION");
+    let spec = source("scripts/rpm/booth.spec");
+    assert_eq!(value(&spec, "Version", ":"), version);
+    assert!(spec.contains(&format!("cargo >= {rust}\n")));
+    let control = source("scripts/debian/control");
+    assert!(control.contains(&format!("cargo:native (>= {rust})")));
+}
+
+/// Both recipes have to name every crate, development ones included: cargo resolves those too.
+#[test]
+fn all_recipes_name_every_crate() {
+    let manifest = source("Cargo.toml");
+    let spec = source("scripts/rpm/booth.spec");
+    let control = source("scripts/debian/control");
+    let mut section = "";
+    let mut crates = 0;
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            section = line;
+            continue;
+        }
+        let Some((name, _)) = line.split_once(" = ") else { continue };
+        if section != "[dependencies]" && section != "[dev-dependencies]" {
+            continue;
+        }
+        crates += 1;
+        assert!(control.contains(&format!("librust-{name}-")), "control lacks {name}");
+        let plain = spec.contains(&format!("crate({name})"));
+        assert!(plain || spec.contains(&format!("crate({name}/")), "booth.spec lacks {name}");
+    }
+    assert!(crates >= 14, "only {crates} crates were found in Cargo.toml");
+}
+
+#[test]
+fn the_lease_guard_outlives_the_end_of_its_unit() {
+    let unit = source("scripts/systemd/booth@.service.in");
+    assert_eq!(value(&unit, "KillMode", "="), "process");
+}
+
+#[test]
+fn units_wait_for_the_daemon_and_watch_it() {
+    for name in ["booth@.service.in", "booth-arbitrator.service.in"] {
+        let unit = source(&format!("scripts/systemd/{name}"));
+        assert_eq!(value(&unit, "Type", "="), "notify", "{name}");
+        assert_eq!(value(&unit, "Restart", "="), "on-failure", "{name}");
+        assert!(!value(&unit, "WatchdogSec", "=").is_empty(), "{name}");
+        // Real-time scheduling and locked memory are the daemon's own wish.
+        assert!(!unit.contains("RestrictRealtime=yes"), "{name}");
+    }
+}
+
+/// Every file that git knows and every script carries its license in one of its first lines.
+#[test]
+fn every_script_names_its_license() {
+    let listed = run(Command::new("find").current_dir(top()).args([
+        "scripts",
+        "man",
+        ".ci",
+        "Makefile",
+        "booth.conf.example",
+        "-type",
+        "f",
+    ]));
+    let listed = String::from_utf8(listed.stdout).expect("UTF-8");
+    let mut seen = 0;
+    for path in listed.lines() {
+        let in_debian = path.starts_with("scripts/debian/");
+        let text = source(path);
+        // Debian's lists of files and fields have no comments.
+        if in_debian && !text.starts_with("#!") {
+            continue;
+        }
+        // The file consists of variables that a tool reads.
+        if path == "scripts/booth.pc.in" {
+            continue;
+        }
+        seen += 1;
+        let named = text
+            .lines()
+            .take(3)
+            .any(|line| line.contains("SPDX-License-Identifier: GPL-2.0-or-later"));
+        assert!(named, "{path} names no license");
+    }
+    assert!(seen >= 20, "only {seen} files were looked at");
+}
+
+#[test]
+fn every_shell_script_can_be_parsed() {
+    let listed =
+        run(Command::new("find").current_dir(top()).args(["scripts", ".ci", "test", "-type", "f"]));
+    let listed = String::from_utf8(listed.stdout).expect("UTF-8");
+    let mut seen = 0;
+    for path in listed.lines().map(Path::new) {
+        let Ok(text) = std::fs::read_to_string(top().join(path)) else { continue };
+        let library = path.extension().is_some_and(|extension| extension == "sh");
+        if !library && !text.starts_with("#!/bin/sh") {
+            continue;
+        }
+        seen += 1;
+        let output = run(Command::new("sh").arg("-n").arg(top().join(path)));
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{}: {errors}", path.display());
+    }
+    assert!(seen >= 14, "only {seen} scripts were found");
+}
