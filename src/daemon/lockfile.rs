@@ -181,8 +181,12 @@ impl LockFile {
                 .create(true)
                 .truncate(false)
                 .mode(MODE)
+                // The directory may belong to the daemon's user: root must not be led by a
+                // link in it to a file that is somebody else's.
+                .custom_flags(libc::O_NOFOLLOW)
                 .open(path)
                 .map_err(|error| LockError::Open(path.to_owned(), error))?;
+            plain(&file).map_err(|error| LockError::Open(path.to_owned(), error))?;
             let locked = try_lock(&file).map_err(|error| LockError::Use(path.to_owned(), error))?;
             if !locked {
                 let pid = holder_of(&file).ok().flatten();
@@ -249,15 +253,26 @@ impl LockFile {
 
     /// Removes the file if it is still this daemon's own, then gives up the lock.
     pub fn remove(self) {
-        if self.is_in_place() {
-            // A file that cannot be removed is harmless: its lock is gone with this process.
-            let _ = fs::remove_file(&self.path);
+        if self.is_in_place() && fs::remove_file(&self.path).is_err() {
+            // The directory is not the daemon's. Without a line the file cannot mislead anybody
+            // who does not ask for its lock.
+            let _ = self.file.set_len(0);
         }
     }
 }
 
 /// How often [`LockFile::acquire`] starts over when the file is removed under its hands.
 const LOCK_ATTEMPTS: usize = 10;
+
+/// Refuses what is no ordinary file, or has a second name.
+fn plain(file: &File) -> io::Result<()> {
+    let metadata = file.metadata()?;
+    if metadata.is_file() && metadata.nlink() <= 1 {
+        Ok(())
+    } else {
+        Err(io::Error::other("it is no ordinary file"))
+    }
+}
 
 /// Whether the path leads to the very file that is open.
 fn same_file(file: &File, path: &Path) -> bool {
@@ -368,5 +383,10 @@ mod tests {
         assert_eq!(probe(&path).expect("readable"), Probe::NotRunning);
         let error = LockFile::acquire(&dir.path().join("no/x.pid")).expect_err("no directory");
         assert!(error.to_string().contains("open error"), "{error}");
+        let link = dir.path().join("link.pid");
+        std::os::unix::fs::symlink(&path, &link).expect("a link");
+        assert!(matches!(LockFile::acquire(&link), Err(LockError::Open(..))));
+        fs::hard_link(&path, dir.path().join("twin.pid")).expect("a second name");
+        assert!(matches!(LockFile::acquire(&path), Err(LockError::Open(..))));
     }
 }

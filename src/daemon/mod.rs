@@ -12,21 +12,40 @@ pub mod leases;
 pub mod limiter;
 pub mod local_addr;
 pub mod lockfile;
+pub mod logsink;
 pub mod notify;
 pub mod os;
 pub mod outbox;
 pub mod poll;
+pub mod process;
+pub mod signals;
 pub mod slots;
 pub mod tcp;
 pub mod text;
+mod threads;
 pub mod ticket_dir;
 pub mod timer;
+pub mod title;
 pub mod udp;
+pub mod watch;
 pub mod wheel;
 
 use crate::config::Config;
-use std::path::PathBuf;
+use executor::ExecutorError;
+use lockfile::{DaemonState, LockError, LockFile, StateLine};
+use log::LevelFilter;
+use logsink::{LogSink, Target};
+use notify::Notifier;
+use process::{AccountError, Report, Side};
+use signals::{Signals, Wish};
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
+use threads::{Blueprint, Threads, Vessels};
+use watch::FileWatch;
 
 /// What the command line says about a daemon.
 #[derive(Clone, Debug, Default)]
@@ -41,14 +60,336 @@ pub struct DaemonOptions {
     pub config_given: String,
 }
 
+/// How long the log may take at the end.
+const LOG_LIMIT: Duration = Duration::from_millis(500);
+
+/// Why the daemon does not come up.
+#[derive(Debug)]
+enum StartError {
+    /// There cannot be a process in the background.
+    Background(io::Error),
+    /// The log's thread cannot be started.
+    Log(io::Error),
+    /// The lock file cannot be had.
+    Lock(LockError),
+    /// The own address or port cannot be used.
+    Bind(SocketAddr, io::Error),
+    /// The daemon cannot run as whom it should.
+    Account(AccountError),
+    /// The directory of the lease table cannot be made.
+    RunDir(PathBuf, io::Error),
+    /// The executor cannot be started.
+    Executor(ExecutorError),
+    /// Another thread, or the handling of signals, cannot be started.
+    Thread(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Background(error) => write!(f, "cannot go into the background: {error}"),
+            StartError::Log(error) => write!(f, "cannot start the log: {error}"),
+            StartError::Lock(error) => error.fmt(f),
+            StartError::Bind(address, error) => match error.kind() {
+                io::ErrorKind::AddrInUse => write!(
+                    f,
+                    "failed to bind socket {address}: {error}; does another daemon run here?"
+                ),
+                _ => write!(f, "failed to bind socket {address}: {error}"),
+            },
+            StartError::Account(error) => error.fmt(f),
+            StartError::RunDir(path, error) => {
+                write!(f, "cannot make the directory {}: {error}", path.display())
+            }
+            StartError::Executor(error) => error.fmt(f),
+            StartError::Thread(error) => write!(f, "cannot start a thread: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            StartError::Background(error)
+            | StartError::Log(error)
+            | StartError::Bind(_, error)
+            | StartError::RunDir(_, error)
+            | StartError::Thread(error) => Some(error),
+            StartError::Lock(error) => Some(error),
+            StartError::Account(error) => Some(error),
+            StartError::Executor(error) => Some(error),
+        }
+    }
+}
+
 /// Runs the daemon for the member number `me` (see [`local_addr::find_daemon`]) until it is told
 /// to stop. Into the background it returns in the parent as soon as the child is up.
 ///
 /// The exit code is 0 after a clean stop, and in the parent of a daemon that is up; else 1, with
-/// the reason on stderr.
-pub fn run(config: Config, me: usize, options: DaemonOptions) -> ExitCode {
-    let _ = (config, me, options);
+/// the reason on stderr. Must be called before any thread exists.
+pub fn run(mut config: Config, me: usize, options: DaemonOptions) -> ExitCode {
+    process::prepare();
+    let lock_path = options.lock_file.clone();
+    let lock_path = lock_path.unwrap_or_else(|| lockfile::default_path(&config.name));
+    make_absolute(&mut config);
+    let report = if options.foreground {
+        Report::nobody()
+    } else {
+        match process::daemonize() {
+            Ok(Side::Parent(start)) => return start.wait(),
+            Ok(Side::Daemon(report)) => report,
+            Err(error) => return fail(&StartError::Background(error), Target::Stderr),
+        }
+    };
+    let target = log_target(&options);
+    match live(&config, me, &options, &absolute(&lock_path), target, report) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, target),
+    }
+}
+
+/// Says why the daemon does not come up where its start is watched.
+fn fail(error: &StartError, target: Target) -> ExitCode {
+    let logged = !matches!(error, StartError::Background(_) | StartError::Log(_));
+    if !logged || target == Target::Syslog {
+        eprintln!("boothd: {error}");
+    }
     ExitCode::FAILURE
+}
+
+/// Where the log goes.
+fn log_target(options: &DaemonOptions) -> Target {
+    if !options.foreground {
+        Target::Syslog
+    } else if std::env::var_os("JOURNAL_STREAM").is_some() {
+        Target::Journal
+    } else {
+        Target::Stderr
+    }
+}
+
+/// Makes the paths of the configuration independent of the working directory.
+fn make_absolute(config: &mut Config) {
+    config.path = absolute(&config.path);
+    if let crate::config::TicketStore::Directory(path) = &mut config.store {
+        *path = absolute(path);
+    }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// The daemon's life, from the lock to the end.
+fn live(
+    config: &Config,
+    me: usize,
+    options: &DaemonOptions,
+    lock_path: &Path,
+    target: Target,
+    mut report: Report,
+) -> Result<(), StartError> {
+    let notifier = Notifier::from_environment();
+    let titled = title::set("boothd", &title_text(config, me, options));
+    let member = &config.members[me].member;
+    let ident = format!("boothd-{}", member.role.word());
+    let sink = LogSink::start(target, &ident, level(config, options)).map_err(StartError::Log)?;
+    let outcome = (|| {
+        let version = env!("CARGO_PKG_VERSION");
+        log::info!("BOOTH {} {version} daemon is starting", member.role.word());
+        for warning in &config.warnings {
+            log::warn!("{warning}");
+        }
+        if let Err(error) = titled {
+            log::warn!("cannot set the process title: {error}");
+        }
+        let notifier = notifier.unwrap_or_else(|error| {
+            log::warn!("cannot reach the service manager: {error}");
+            Notifier::none()
+        });
+        let mut lock = LockFile::acquire(lock_path).map_err(StartError::Lock)?;
+        let lived = start_and_serve(config, me, &mut lock, notifier, &mut report);
+        lock.remove();
+        lived
+    })();
+    if let Err(error) = &outcome {
+        log::error!("{error}");
+    }
+    log::info!("exiting");
+    sink.flush(LOG_LIMIT);
+    outcome
+}
+
+/// From the lock to the sockets, to threads, to the end.
+fn start_and_serve(
+    config: &Config,
+    me: usize,
+    lock: &mut LockFile,
+    notifier: Notifier,
+    report: &mut Report,
+) -> Result<(), StartError> {
+    lock.write(&state_line(config, me, DaemonState::Starting)).map_err(StartError::Lock)?;
+    let address = threads::address_of(config, me);
+    let bind_error = |error| StartError::Bind(address, error);
+    let datagrams = udp::bind(address).map_err(bind_error)?;
+    let listener = tcp::bind(address).map_err(bind_error)?;
+    let run_dir = run_dir(lock.path(), config, me);
+    process::raise_rights();
+    let vessels = Vessels::launch()?;
+    change_user(config, me, lock, &run_dir)?;
+    let signals = Signals::watch().map_err(StartError::Thread)?;
+    let run_dir = &run_dir;
+    let threads =
+        threads::start(Blueprint { config, me, datagrams, listener, run_dir, notifier, vessels })?;
+    report.up().map_err(StartError::Background)?;
+    serve(config, me, lock, &signals, &threads);
+    threads.stop();
+    Ok(())
+}
+
+/// Waits for signals, for the end of the start, and for somebody who removes the lock file.
+fn serve(config: &Config, me: usize, lock: &mut LockFile, signals: &Signals, threads: &Threads) {
+    use std::os::fd::AsFd;
+    let mut watch = watch_file(lock.path());
+    let mut started = Some(&threads.started);
+    loop {
+        // A descriptor that is not there is replaced by one that is waited for anyway.
+        let signal = signals.descriptor();
+        let start = started.map_or(signal, AsFd::as_fd);
+        let file = watch.as_ref().map_or(signal, FileWatch::descriptor);
+        let ready = match poll::wait([signal, start, file], None) {
+            Ok(ready) => ready,
+            Err(error) => {
+                log::error!("cannot wait for signals: {error}");
+                return;
+            }
+        };
+        for wish in signals.take() {
+            match wish {
+                Wish::Stop(signal) => {
+                    log::info!("caught signal {signal}");
+                    return;
+                }
+                Wish::Dump => threads.dump(),
+                Wish::Reload => log::info!("caught SIGHUP; the configuration stays as it is"),
+                Wish::Child => threads.child_exited(),
+            }
+        }
+        if ready[1] && started.take().is_some() {
+            note_start(config, me, lock);
+        }
+        if ready[2] && !ready[0] {
+            watch = restore_lock(lock, watch);
+        }
+    }
+}
+
+/// Says that every ticket has been looked up.
+fn note_start(config: &Config, me: usize, lock: &mut LockFile) {
+    if let Err(error) = lock.write(&state_line(config, me, DaemonState::Started)) {
+        log::warn!("{error}; status goes on to say \"starting\"");
+    }
+    let member = &config.members[me].member;
+    let (role, id) = (member.role.word(), member.id.raw());
+    log::info!("BOOTH {role} daemon started, node id is 0x{id:08X} ({id}).");
+}
+
+fn watch_file(path: &Path) -> Option<FileWatch> {
+    match FileWatch::new(path) {
+        Ok(watch) => Some(watch),
+        Err(error) => {
+            log::debug!("cannot watch {}: {error}", path.display());
+            None
+        }
+    }
+}
+
+/// Makes the lock file anew if it is gone, so that the daemon can still be found and stopped.
+fn restore_lock(lock: &mut LockFile, watch: Option<FileWatch>) -> Option<FileWatch> {
+    if let Some(watch) = &watch {
+        watch.drain();
+    }
+    match lock.restore() {
+        Ok(false) => watch,
+        Ok(true) => {
+            log::warn!("the lock file {} was removed and is back", lock.path().display());
+            watch_file(lock.path())
+        }
+        Err(error) => {
+            log::warn!("the lock file was removed: {error}; stop this daemon by its process id");
+            None
+        }
+    }
+}
+
+/// Becomes the user that the configuration names, and leaves to it what it needs.
+fn change_user(
+    config: &Config,
+    me: usize,
+    lock: &LockFile,
+    run_dir: &Path,
+) -> Result<(), StartError> {
+    let site = config.members[me].member.role == crate::model::MemberRole::Site;
+    let account = if site { &config.site_account } else { &config.arbitrator_account };
+    let identity = if process::am_root() {
+        process::look_up(account).map_err(StartError::Account)?
+    } else {
+        log::debug!("not root: the user stays as it is, whoever the configuration names");
+        None
+    };
+    if site {
+        process::make_directory(run_dir, identity)
+            .map_err(|error| StartError::RunDir(run_dir.to_owned(), error))?;
+    }
+    let Some(identity) = identity else {
+        return Ok(());
+    };
+    if let Err(error) = lock.give_to(identity.uid, identity.gid) {
+        log::warn!("cannot give the lock file to user {}: {error}", account.user);
+    }
+    process::become_user(account, identity).map_err(StartError::Account)
+}
+
+/// Where the lease table of this site lies: beside the lock file, one for each site.
+fn run_dir(lock_path: &Path, config: &Config, me: usize) -> PathBuf {
+    let address = config.members[me].member.address;
+    let parent = lock_path.parent().unwrap_or(Path::new("/"));
+    parent.join(format!("{}-{address}.leases", config.name))
+}
+
+fn level(config: &Config, options: &DaemonOptions) -> LevelFilter {
+    if config.debug.saturating_add(options.debug) > 0 {
+        LevelFilter::Debug
+    } else {
+        LevelFilter::Info
+    }
+}
+
+fn state_line(config: &Config, me: usize, state: DaemonState) -> StateLine {
+    let configured = &config.members[me];
+    StateLine {
+        pid: std::process::id(),
+        state,
+        role: configured.member.role,
+        config_name: config.name.clone(),
+        id: configured.member.id,
+        address: configured.member.address,
+        port: configured.port,
+    }
+}
+
+/// Reference: `boothd /etc/booth/booth.conf site for [192.0.2.1]:9929`.
+fn title_text(config: &Config, me: usize, options: &DaemonOptions) -> String {
+    let configured = &config.members[me];
+    let path = config.path.display().to_string();
+    let role = configured.member.role.word();
+    let (address, port) = (configured.member.address, configured.port);
+    let title = format!("boothd {path} {role} for [{address}]:{port}");
+    if title.contains(&options.config_given) {
+        title
+    } else {
+        format!("{title} ({})", options.config_given)
+    }
 }
 
 #[cfg(test)]

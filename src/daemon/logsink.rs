@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The log: every thread hands its lines to a bounded queue, one thread writes them to syslog or
+//! to standard error. A log that is stuck stops nobody; what it misses is counted and said.
+
+use super::channels::LOG_QUEUE;
+use super::clock::{self, LocalTime};
+use super::tcp::STACK;
+use crate::time::WallTime;
+use crossbeam_channel::{bounded, Receiver, RecvTimeoutError, Sender, TrySendError};
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use std::io::{self, Write};
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longer lines are cut: syslog daemons take a few kilobytes at most.
+const LINE_MAX: usize = 2000;
+/// How long a line is held back to see whether the same comes again.
+const REPEAT_WAIT: Duration = Duration::from_secs(30);
+/// How long one line may take a syslog daemon that does not read.
+const SYSLOG_LIMIT: Duration = Duration::from_secs(1);
+/// The socket of the syslog daemon.
+const SYSLOG_SOCKET: &str = "/dev/log";
+/// Facility *daemon*, in its place in a priority.
+const FACILITY_DAEMON: u8 = 3 << 3;
+
+/// Where lines go, and how they look there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Standard error, with time, host and process as the reference writes them.
+    Stderr,
+    /// Standard error that a journal reads: `<priority>text`, it knows the rest.
+    Journal,
+    /// The syslog daemon.
+    Syslog,
+}
+
+/// A line on its way.
+enum Message {
+    Line(Line),
+    /// Write everything out and say so.
+    Flush(Sender<()>),
+}
+
+/// What a thread had to say.
+#[derive(Clone, Debug)]
+struct Line {
+    wall: WallTime,
+    level: Level,
+    text: String,
+}
+
+/// The end that the `log` macros use.
+struct Front {
+    queue: Sender<Message>,
+    lost: Arc<AtomicU64>,
+}
+
+/// The log, to be flushed at the end.
+#[derive(Clone)]
+pub struct LogSink {
+    queue: Sender<Message>,
+}
+
+impl LogSink {
+    /// Starts the log thread and makes it the log of this process, for lines of `ident`
+    /// (`boothd-site`). Levels beyond `level` are not written.
+    ///
+    /// # Errors
+    /// The thread cannot be started, or this process has a log already.
+    pub fn start(target: Target, ident: &str, level: LevelFilter) -> io::Result<LogSink> {
+        let (sink, front) = LogSink::detached(Writer::new(target, ident))?;
+        log::set_boxed_logger(Box::new(front)).map_err(io::Error::other)?;
+        log::set_max_level(level);
+        Ok(sink)
+    }
+
+    /// A log thread around a writer, and the front that feeds it.
+    fn detached(writer: Writer) -> io::Result<(LogSink, Front)> {
+        let (queue, lines) = bounded(LOG_QUEUE);
+        let lost = Arc::new(AtomicU64::new(0));
+        let back = Back { lines, lost: Arc::clone(&lost), writer, last: None, repeated: 0 };
+        std::thread::Builder::new()
+            .name("log".to_owned())
+            .stack_size(STACK)
+            .spawn(move || back.run())?;
+        Ok((LogSink { queue: queue.clone() }, Front { queue, lost }))
+    }
+
+    /// Waits until everything said so far is written, but no longer than this.
+    pub fn flush(&self, limit: Duration) {
+        let (done, done_end) = bounded(1);
+        if self.queue.send_timeout(Message::Flush(done), limit).is_ok() {
+            let _ = done_end.recv_timeout(limit);
+        }
+    }
+}
+
+impl Log for Front {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= log::max_level()
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let text = clean(&record.args().to_string());
+        let line = Line { wall: clock::wall(), level: record.level(), text };
+        match self.queue.try_send(Message::Line(line)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// One line of at most [`LINE_MAX`] bytes: what others wrote must not forge lines of ours.
+fn clean(text: &str) -> String {
+    let mut line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if line.len() > LINE_MAX {
+        let cut = (0..=LINE_MAX).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
+        line.truncate(cut);
+        line.push_str(" ...");
+    }
+    line
+}
+
+/// The log thread.
+struct Back {
+    lines: Receiver<Message>,
+    lost: Arc<AtomicU64>,
+    writer: Writer,
+    last: Option<Line>,
+    /// How often `last` came again since it was written.
+    repeated: u64,
+}
+
+impl Back {
+    fn run(mut self) {
+        loop {
+            // A wake-up of its own only while something is held back.
+            let message = if self.repeated > 0 {
+                self.lines.recv_timeout(REPEAT_WAIT)
+            } else {
+                self.lines.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            };
+            match message {
+                Ok(Message::Line(line)) => self.take(line),
+                Ok(Message::Flush(done)) => {
+                    self.write_repeats();
+                    self.write_lost();
+                    let _ = done.send(());
+                }
+                Err(RecvTimeoutError::Timeout) => self.write_repeats(),
+                Err(RecvTimeoutError::Disconnected) => return self.write_repeats(),
+            }
+        }
+    }
+
+    fn take(&mut self, line: Line) {
+        if self.last.as_ref().is_some_and(|last| same(last, &line)) {
+            self.repeated += 1;
+            if let Some(last) = &mut self.last {
+                last.wall = line.wall;
+            }
+            return;
+        }
+        self.write_repeats();
+        self.write(&line);
+        self.last = Some(line);
+        self.write_lost();
+    }
+
+    /// Writes a line, or counts it as lost.
+    fn write(&mut self, line: &Line) {
+        if !self.writer.write(line) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Sums up a line that came again and again.
+    fn write_repeats(&mut self) {
+        let times = std::mem::take(&mut self.repeated);
+        if let (Some(last), true) = (&self.last, times > 0) {
+            let text = format!("the last message came {times} more time(s)");
+            let line = Line { wall: last.wall, level: last.level, text };
+            self.write(&line);
+        }
+    }
+
+    fn write_lost(&mut self) {
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            let text = format!("{lost} lines were lost because the log was slow");
+            let line = Line { wall: clock::wall(), level: Level::Warn, text };
+            if !self.writer.write(&line) {
+                self.lost.fetch_add(lost, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+fn same(a: &Line, b: &Line) -> bool {
+    a.level == b.level && a.text == b.text
+}
+
+/// Turns lines into text and brings it to where it shall be.
+struct Writer {
+    target: Target,
+    ident: String,
+    host: String,
+    pid: u32,
+    out: Box<dyn Out>,
+}
+
+/// Where text goes. False: it got lost.
+trait Out: Send {
+    fn write(&mut self, text: &str) -> bool;
+}
+
+impl Writer {
+    fn new(target: Target, ident: &str) -> Writer {
+        let out: Box<dyn Out> = match target {
+            Target::Stderr | Target::Journal => Box::new(StandardError),
+            Target::Syslog => Box::new(SyslogOut { path: SYSLOG_SOCKET.into(), open: None }),
+        };
+        Writer::with_out(target, ident, out)
+    }
+
+    fn with_out(target: Target, ident: &str, out: Box<dyn Out>) -> Writer {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let host = host.split(['.', '\n']).next().unwrap_or_default().to_owned();
+        Writer { target, ident: ident.to_owned(), host, pid: std::process::id(), out }
+    }
+
+    fn write(&mut self, line: &Line) -> bool {
+        let text = self.form(line);
+        self.out.write(&text)
+    }
+
+    /// The line as the target wants it.
+    fn form(&self, line: &Line) -> String {
+        let (ident, pid, text) = (&self.ident, self.pid, &line.text);
+        let stamp = LocalTime::of(line.wall).log_stamp();
+        let word = word(line.level);
+        match self.target {
+            // Reference: this very form on standard error.
+            Target::Stderr => format!("{stamp} {} {ident}: [{pid}]: {word}: {text}", self.host),
+            Target::Journal => format!("<{}>{text}", severity(line.level)),
+            Target::Syslog => {
+                let priority = FACILITY_DAEMON | severity(line.level);
+                format!("<{priority}>{stamp} {ident}[{pid}]: {word}: {text}")
+            }
+        }
+    }
+}
+
+/// Standard error.
+struct StandardError;
+
+impl Out for StandardError {
+    fn write(&mut self, text: &str) -> bool {
+        writeln!(io::stderr().lock(), "{text}").is_ok()
+    }
+}
+
+/// The syslog daemon, which may be restarted at any time.
+struct SyslogOut {
+    path: PathBuf,
+    open: Option<Syslog>,
+}
+
+impl Out for SyslogOut {
+    fn write(&mut self, text: &str) -> bool {
+        // Once more with a new connection if the old one turns out to be dead.
+        for _ in 0..2 {
+            if self.open.is_none() {
+                self.open = Syslog::connect(&self.path).ok();
+            }
+            let Some(syslog) = &mut self.open else {
+                return false;
+            };
+            match syslog.write(text) {
+                Ok(()) => return true,
+                Err(error) => {
+                    self.open = None;
+                    if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) {
+                        // It lives but does not read; another wait would not help.
+                        return false;
+                    }
+                }
+            }
+        }
+        false
+    }
+}
+
+/// The word of the reference for a level.
+const fn word(level: Level) -> &'static str {
+    match level {
+        Level::Error => "ERROR",
+        Level::Warn => "WARN",
+        Level::Info => "info",
+        Level::Debug | Level::Trace => "debug",
+    }
+}
+
+/// The syslog severity of a level.
+const fn severity(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    }
+}
+
+/// A connection to the syslog daemon, which listens in one of two ways.
+enum Syslog {
+    Datagram(UnixDatagram),
+    Stream(UnixStream),
+}
+
+impl Syslog {
+    fn connect(path: &Path) -> io::Result<Syslog> {
+        let socket = UnixDatagram::unbound()?;
+        socket.set_write_timeout(Some(SYSLOG_LIMIT))?;
+        match socket.connect(path) {
+            Ok(()) => Ok(Syslog::Datagram(socket)),
+            Err(error) if error.raw_os_error() == Some(libc::EPROTOTYPE) => {
+                let stream = UnixStream::connect(path)?;
+                stream.set_write_timeout(Some(SYSLOG_LIMIT))?;
+                Ok(Syslog::Stream(stream))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write(&mut self, text: &str) -> io::Result<()> {
+        match self {
+            Syslog::Datagram(socket) => socket.send(text.as_bytes()).map(|_| ()),
+            // A stream's messages end with a NUL.
+            Syslog::Stream(stream) => stream.write_all(&[text.as_bytes(), b"\0"].concat()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Text as it would be written.
+    struct Copies(Sender<String>);
+
+    impl Out for Copies {
+        fn write(&mut self, text: &str) -> bool {
+            self.0.send(text.to_owned()).is_ok()
+        }
+    }
+
+    fn sink(target: Target) -> (LogSink, Front, Receiver<String>) {
+        let (copy, copies) = crossbeam_channel::unbounded();
+        let writer = Writer::with_out(target, "boothd-site", Box::new(Copies(copy)));
+        let (sink, front) = LogSink::detached(writer).expect("started");
+        (sink, front, copies)
+    }
+
+    fn say(front: &Front, level: Level, text: &str) {
+        // The global level is that of the test runner: the front is asked behind that check.
+        let line = Line { wall: WallTime::from_secs(9), level, text: clean(text) };
+        if front.queue.try_send(Message::Line(line)).is_err() {
+            front.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn flushed(sink: &LogSink, copies: &Receiver<String>) -> Vec<String> {
+        sink.flush(Duration::from_secs(5));
+        copies.try_iter().collect()
+    }
+
+    #[test]
+    fn lines_have_the_form_of_the_reference() {
+        let (sink, front, copies) = sink(Target::Stderr);
+        say(&front, Level::Info, "caught signal 15");
+        say(&front, Level::Warn, "w");
+        let lines = flushed(&sink, &copies);
+        let pid = std::process::id();
+        assert!(lines[0].ends_with(&format!(" boothd-site: [{pid}]: info: caught signal 15")));
+        assert!(lines[1].ends_with("]: WARN: w"), "{lines:?}");
+        let writer = Writer::new(Target::Syslog, "boothd-arbitrator");
+        let line = Line { wall: WallTime::EPOCH, level: Level::Error, text: "e".to_owned() };
+        let text = writer.form(&line);
+        assert!(text.starts_with("<27>") && text.ends_with("]: ERROR: e"), "{text}");
+        assert_eq!(Writer::new(Target::Journal, "x").form(&line), "<3>e");
+    }
+
+    #[test]
+    fn a_repeated_line_is_summed_up() {
+        let (sink, front, copies) = sink(Target::Journal);
+        for text in ["a", "a", "a", "b", "a"] {
+            say(&front, Level::Info, text);
+        }
+        let expected = ["<6>a", "<6>the last message came 2 more time(s)", "<6>b", "<6>a"];
+        assert_eq!(flushed(&sink, &copies), expected);
+    }
+
+    #[test]
+    fn a_stuck_log_loses_lines_counts_them_and_stops_nobody() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("log");
+        // A syslog daemon that reads only when the test wants it to.
+        let daemon = UnixDatagram::bind(&path).expect("bound");
+        let out = SyslogOut { path, open: None };
+        let writer = Writer::with_out(Target::Syslog, "boothd-site", Box::new(out));
+        let (sink, front) = LogSink::detached(writer).expect("started");
+        let begun = std::time::Instant::now();
+        for number in 0..3 * LOG_QUEUE {
+            say(&front, Level::Info, &format!("line {number}"));
+        }
+        sink.flush(Duration::from_millis(100));
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        daemon.set_read_timeout(Some(Duration::from_secs(5))).expect("settable");
+        let mut buffer = [0u8; 4096];
+        let mut heard_of_loss = false;
+        while !heard_of_loss {
+            let len = daemon.recv(&mut buffer).expect("the loss is said in time");
+            heard_of_loss = String::from_utf8_lossy(&buffer[..len]).contains("were lost");
+        }
+    }
+
+    #[test]
+    fn what_others_wrote_cannot_forge_lines() {
+        assert_eq!(clean("a\nb\tc\u{1b}[0m"), "a b c [0m");
+        let long = clean(&"ä".repeat(LINE_MAX));
+        assert!(long.len() <= LINE_MAX + 4 && long.ends_with(" ..."));
+    }
+
+    #[test]
+    fn both_kinds_of_syslog_sockets_work() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("stream");
+        let listener = std::os::unix::net::UnixListener::bind(&path).expect("bound");
+        let mut syslog = Syslog::connect(&path).expect("connected");
+        syslog.write("text").expect("written");
+        drop(syslog);
+        let (mut stream, _) = listener.accept().expect("accepted");
+        let mut text = String::new();
+        io::Read::read_to_string(&mut stream, &mut text).expect("read");
+        assert_eq!(text, "text\0");
+        assert!(Syslog::connect(Path::new("/no/such/socket")).is_err());
+    }
+}

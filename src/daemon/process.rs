@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The process itself: into the background, user and group, scheduling, memory, title.
+//!
+//! Only root may do most of this; for others each part is skipped at debug level. What root
+//! may do and the kernel still refuses is a warning, not the end: a daemon in a container
+//! without these rights is as good a voter as any.
+
+use super::poll;
+use crate::config::Account;
+use std::ffi::{CStr, CString};
+use std::fmt;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long the parent of a daemon waits for it to be up. A start takes milliseconds, or the
+/// guard time of a ticket whose change a predecessor left behind.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// The most bytes that an entry of the user database may have.
+const ENTRY_MAX: usize = 1 << 20;
+
+/// The two processes after [`daemonize`].
+pub enum Side {
+    /// The one that was started; it says whether the daemon came up.
+    Parent(Start),
+    /// The daemon, leader of a new session.
+    Daemon(Report),
+}
+
+/// The parent's view of a daemon that starts.
+pub struct Start(UnixStream);
+
+/// The daemon's way to say that it is up.
+pub struct Report(Option<UnixStream>);
+
+/// Goes on in a new process with a session of its own, so that init scripts can signal the
+/// session of the process that holds the lock file. Must be called before any thread exists.
+///
+/// # Errors
+/// There cannot be another process.
+pub fn daemonize() -> io::Result<Side> {
+    let (parent_end, daemon_end) = UnixStream::pair()?;
+    // SAFETY: no other thread exists, so the child may go on as usual.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            drop(parent_end);
+            // SAFETY: takes no pointer; a new process leads no group, so it cannot fail.
+            unsafe { libc::setsid() };
+            Ok(Side::Daemon(Report(Some(daemon_end))))
+        }
+        _ => {
+            drop(daemon_end);
+            Ok(Side::Parent(Start(parent_end)))
+        }
+    }
+}
+
+impl Start {
+    /// Waits until the daemon is up, or ends; gives the exit code that says which.
+    pub fn wait(mut self) -> ExitCode {
+        let up = match poll::wait([self.0.as_fd()], Some(START_LIMIT)) {
+            // A daemon that ends closes its end, which reads as nothing. It has said why.
+            Ok([true]) => matches!(self.0.read(&mut [0u8; 1]), Ok(1)),
+            Ok([false]) | Err(_) => {
+                eprintln!("boothd: the daemon is not up after {} s", START_LIMIT.as_secs());
+                false
+            }
+        };
+        if up {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Report {
+    /// For a daemon that stays in the foreground.
+    pub fn nobody() -> Report {
+        Report(None)
+    }
+
+    /// Lets the parent go with success and leaves its terminal.
+    ///
+    /// # Errors
+    /// `/dev/null` cannot be opened.
+    pub fn up(&mut self) -> io::Result<()> {
+        let Some(mut stream) = self.0.take() else {
+            return Ok(());
+        };
+        let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+        for standard in 0..3 {
+            // SAFETY: both numbers are open descriptors or become one; nothing in this process
+            // owns the standard descriptors.
+            if unsafe { libc::dup2(null.as_raw_fd(), standard) } < 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        // A parent that was killed does not matter any more.
+        let _ = stream.write(&[1]);
+        Ok(())
+    }
+}
+
+/// A user and a group by their numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The user's number.
+    pub uid: u32,
+    /// The group's number.
+    pub gid: u32,
+}
+
+/// Why the daemon cannot run as whom it should.
+#[derive(Debug)]
+pub enum AccountError {
+    /// There is no such user.
+    NoUser(String),
+    /// There is no such group.
+    NoGroup(String),
+    /// The kernel or the user database refuses.
+    System(&'static str, io::Error),
+}
+
+impl fmt::Display for AccountError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AccountError::NoUser(name) => write!(f, "there is no user \"{name}\" on this host"),
+            AccountError::NoGroup(name) => write!(f, "there is no group \"{name}\" on this host"),
+            AccountError::System(what, error) => write!(f, "cannot {what}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for AccountError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            AccountError::System(_, error) => Some(error),
+            AccountError::NoUser(_) | AccountError::NoGroup(_) => None,
+        }
+    }
+}
+
+/// Whether this process has root's rights.
+pub fn am_root() -> bool {
+    // SAFETY: takes no argument and cannot fail.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// The numbers of an account. A default that this host does not have gives `None` with a
+/// warning: the daemon then stays who it is.
+///
+/// # Errors
+/// A user or group that the configuration names does not exist.
+pub fn look_up(account: &Account) -> Result<Option<Identity>, AccountError> {
+    let user = user_id(&account.user)?;
+    let group = match group_id(&account.group)? {
+        // Reference: none, but some distributions call the group of nobody nogroup.
+        None if !account.group_configured && account.group == "nobody" => group_id("nogroup")?,
+        found => found,
+    };
+    match (user, group) {
+        (Some(uid), Some(gid)) => Ok(Some(Identity { uid, gid })),
+        (None, _) if account.user_configured => Err(AccountError::NoUser(account.user.clone())),
+        (_, None) if account.group_configured => Err(AccountError::NoGroup(account.group.clone())),
+        (None, _) => {
+            log::warn!("there is no user \"{}\" on this host; staying root", account.user);
+            Ok(None)
+        }
+        (_, None) => {
+            log::warn!("there is no group \"{}\" on this host; staying root", account.group);
+            Ok(None)
+        }
+    }
+}
+
+/// Becomes this user and group, for good. Must be called before any thread but the log's exists.
+///
+/// # Errors
+/// The kernel refuses; then the daemon must not go on with the rights it has.
+pub fn become_user(account: &Account, identity: Identity) -> Result<(), AccountError> {
+    let refused = |what| AccountError::System(what, io::Error::last_os_error());
+    let name = CString::new(account.user.as_str())
+        .map_err(|error| AccountError::System("use the user's name", error.into()))?;
+    // SAFETY: `name` is a C string that lives through the call.
+    if unsafe { libc::initgroups(name.as_ptr(), identity.gid) } != 0 {
+        return Err(refused("take the user's groups"));
+    }
+    // SAFETY: takes numbers only.
+    if unsafe { libc::setgid(identity.gid) } != 0 {
+        return Err(refused("take the group"));
+    }
+    // SAFETY: takes numbers only.
+    if unsafe { libc::setuid(identity.uid) } != 0 {
+        return Err(refused("take the user"));
+    }
+    Ok(())
+}
+
+/// The number of a user.
+fn user_id(name: &str) -> Result<Option<u32>, AccountError> {
+    look_up_entry(name, "look up the user", |name, buffer| {
+        // SAFETY: `passwd` is a plain C structure for which all zeroes is a value.
+        let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
+        let mut found = std::ptr::null_mut();
+        // SAFETY: all pointers are valid for the call, and the length is that of the buffer.
+        let code = unsafe {
+            let (text, len) = (buffer.as_mut_ptr().cast(), buffer.len());
+            libc::getpwnam_r(name.as_ptr(), &mut entry, text, len, &mut found)
+        };
+        (code, (!found.is_null()).then_some(entry.pw_uid))
+    })
+}
+
+/// The number of a group.
+fn group_id(name: &str) -> Result<Option<u32>, AccountError> {
+    look_up_entry(name, "look up the group", |name, buffer| {
+        // SAFETY: `group` is a plain C structure for which all zeroes is a value.
+        let mut entry: libc::group = unsafe { std::mem::zeroed() };
+        let mut found = std::ptr::null_mut();
+        // SAFETY: all pointers are valid for the call, and the length is that of the buffer.
+        let code = unsafe {
+            let (text, len) = (buffer.as_mut_ptr().cast(), buffer.len());
+            libc::getgrnam_r(name.as_ptr(), &mut entry, text, len, &mut found)
+        };
+        (code, (!found.is_null()).then_some(entry.gr_gid))
+    })
+}
+
+/// Asks with a buffer that grows until the entry fits.
+fn look_up_entry(
+    name: &str,
+    what: &'static str,
+    ask: impl Fn(&CStr, &mut [u8]) -> (libc::c_int, Option<u32>),
+) -> Result<Option<u32>, AccountError> {
+    let Ok(name) = CString::new(name) else {
+        // No entry has a name with a NUL.
+        return Ok(None);
+    };
+    let mut buffer = vec![0u8; 1024];
+    loop {
+        match ask(&name, &mut buffer) {
+            (0, found) => return Ok(found),
+            (libc::ERANGE, _) if buffer.len() < ENTRY_MAX => buffer.resize(buffer.len() * 2, 0),
+            (libc::ENOENT | libc::ESRCH, _) => return Ok(None),
+            (code, _) => {
+                return Err(AccountError::System(what, io::Error::from_raw_os_error(code)));
+            }
+        }
+    }
+}
+
+/// Makes a directory that only this identity can use, or takes over the one that is there.
+///
+/// # Errors
+/// It cannot be made, or there is something else, a link for instance, in its place.
+pub fn make_directory(path: &Path, identity: Option<Identity>) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+    }
+    // Opened without following a link: root must not be led elsewhere by the daemon's user.
+    let directory = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW)
+        .open(path)?;
+    match identity {
+        Some(identity) => {
+            std::os::unix::fs::fchown(&directory, Some(identity.uid), Some(identity.gid))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Keeps the process in memory and away from the out-of-memory killer.
+pub fn raise_rights() {
+    if !am_root() {
+        log::debug!("not root: no memory lock, no real-time scheduling, no oom protection");
+        return;
+    }
+    if let Err(error) = fs::write("/proc/self/oom_score_adj", "-1000") {
+        note_refusal("protect the process from the out-of-memory killer", &error);
+    }
+    // Without this limit, memory that is asked for later could be refused after root is given
+    // up. Where it cannot be had, what is there now is locked and later memory is not.
+    let later = match set_limit(libc::RLIMIT_MEMLOCK, libc::RLIM_INFINITY) {
+        Ok(()) => Some(libc::MCL_FUTURE | libc::MCL_ONFAULT),
+        Err(error) => {
+            note_refusal("lock later memory", &error);
+            None
+        }
+    };
+    // Later memory is locked page by page as it is first used: stacks and buffers would
+    // otherwise be filled with pages that nobody needs.
+    for flags in [Some(libc::MCL_CURRENT), later].into_iter().flatten() {
+        // SAFETY: takes numbers only.
+        if unsafe { libc::mlockall(flags) } != 0 {
+            note_refusal("lock the process into memory", &io::Error::last_os_error());
+            return;
+        }
+    }
+}
+
+/// Logs what could not be had. What this process may not do at all, in a container for
+/// instance, is no news to whoever set it up.
+fn note_refusal(what: &str, error: &io::Error) {
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        log::debug!("not permitted to {what}: {error}");
+    } else {
+        log::warn!("cannot {what}: {error}");
+    }
+}
+
+/// Sets soft and hard limit of a resource.
+fn set_limit(resource: libc::__rlimit_resource_t, value: libc::rlim_t) -> io::Result<()> {
+    let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
+    // SAFETY: `limit` is a valid structure for the call.
+    match unsafe { libc::setrlimit(resource, &limit) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Reference: the highest priority of the round-robin class.
+const REALTIME_PRIORITY: libc::c_int = 99;
+
+/// Gives the calling thread real-time scheduling. What it starts, threads and children, is
+/// scheduled as usual. Only root may, so threads do it before the daemon gives root up.
+pub fn enter_realtime() {
+    if !am_root() {
+        return;
+    }
+    let parameters = libc::sched_param { sched_priority: REALTIME_PRIORITY };
+    let policy = libc::SCHED_RR | libc::SCHED_RESET_ON_FORK;
+    // SAFETY: `parameters` is a valid structure for the call; 0 means the calling thread.
+    if unsafe { libc::sched_setscheduler(0, policy, &parameters) } != 0 {
+        note_refusal("use real-time scheduling", &io::Error::last_os_error());
+    }
+}
+
+/// What comes before everything else: files that others may read, and one heap for all threads,
+/// which glibc would otherwise give one of some megabytes each.
+pub fn prepare() {
+    // SAFETY: takes a number only and cannot fail.
+    unsafe { libc::umask(0o022) };
+    #[cfg(target_env = "gnu")]
+    {
+        // SAFETY: takes numbers only; called before there are threads.
+        unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+    }
+}

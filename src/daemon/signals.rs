@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Signals as something to wait for: handlers only set a flag and wake the main thread.
+
+use super::poll;
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+
+/// The signals that mean something to the daemon. SIGPIPE is ignored from the start of every
+/// Rust program.
+const WATCHED: [i32; 5] = [SIGTERM, SIGINT, SIGUSR1, SIGHUP, SIGCHLD];
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// SIGTERM, SIGINT: stop.
+    Stop(i32),
+    /// SIGUSR1: log the state of every ticket.
+    Dump,
+    /// SIGHUP: nothing yet.
+    Reload,
+    /// SIGCHLD: a child ended.
+    Child,
+}
+
+/// The signals that have come.
+pub struct Signals {
+    flags: Vec<(i32, Arc<AtomicBool>)>,
+    sleeper: UnixStream,
+}
+
+impl Signals {
+    /// Begins to watch.
+    ///
+    /// # Errors
+    /// The kernel refuses a handler, or there are too many open descriptors.
+    pub fn watch() -> io::Result<Signals> {
+        let (sleeper, waker) = poll::waker_pair()?;
+        let mut flags = Vec::with_capacity(WATCHED.len());
+        for signal in WATCHED {
+            let flag = Arc::new(AtomicBool::new(false));
+            // The flag first: who is woken must find it set.
+            signal_hook::flag::register(signal, Arc::clone(&flag))?;
+            signal_hook::low_level::pipe::register(signal, waker.try_clone()?)?;
+            flags.push((signal, flag));
+        }
+        Ok(Signals { flags, sleeper })
+    }
+
+    /// What becomes readable when a signal comes.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.sleeper.as_fd()
+    }
+
+    /// The signals that came since the last call, each once.
+    pub fn take(&self) -> Vec<Wish> {
+        poll::drain(&self.sleeper);
+        let came = self.flags.iter().filter(|(_, flag)| flag.swap(false, Ordering::SeqCst));
+        came.filter_map(|(signal, _)| wish_of(*signal)).collect()
+    }
+}
+
+fn wish_of(signal: i32) -> Option<Wish> {
+    match signal {
+        SIGTERM | SIGINT => Some(Wish::Stop(signal)),
+        SIGUSR1 => Some(Wish::Dump),
+        SIGHUP => Some(Wish::Reload),
+        SIGCHLD => Some(Wish::Child),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_signal_wakes_and_is_told_once() {
+        let signals = Signals::watch().expect("watched");
+        for _ in 0..3 {
+            signal_hook::low_level::raise(SIGUSR1).expect("raised");
+        }
+        let woken = poll::wait([signals.descriptor()], Some(Duration::from_secs(5)));
+        assert_eq!(woken.expect("polled"), [true]);
+        // Other tests of this process may have children that end.
+        let came: Vec<Wish> = signals.take().into_iter().filter(|w| *w != Wish::Child).collect();
+        assert_eq!(came, [Wish::Dump]);
+        let again: Vec<Wish> = signals.take().into_iter().filter(|w| *w != Wish::Child).collect();
+        assert_eq!(again, []);
+    }
+}

@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Starts the daemon's threads in the right order and stops them within a bounded time.
+
+use super::channels::{
+    Control, FromClient, ToExecutor, CLIENT_QUEUE, CONTROL_QUEUE, EXECUTOR_QUEUE, PEER_QUEUE,
+    RESULT_QUEUE,
+};
+use super::connection::{Desk, DeskSetup};
+use super::engine_loop::{EngineLoop, Inbox, Outlets};
+use super::executor::{self, ExecutorConfig, ExecutorHandle};
+use super::notify::Notifier;
+use super::outbox::Outbox;
+use super::tcp::{Acceptor, AllGone, STACK};
+use super::udp::{Gate, Receiver as Datagrams};
+use super::{clock, poll, process, StartError};
+use crate::auth::{Key, Opener, ReplayGuard, Sealer};
+use crate::config::Config;
+use crate::engine::{Engine, Event, Setup};
+use crate::model::{MemberId, Roster};
+use crate::wire::TimeUnit;
+use crossbeam_channel::{bounded, Receiver, RecvTimeoutError, Sender};
+use std::io::{self, Read};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the engine's loop may take to see that it shall stop: its rounds take far less.
+const ENGINE_LIMIT: Duration = Duration::from_millis(500);
+/// How long a running write and the ending of handlers may take.
+const EXECUTOR_LIMIT: Duration = Duration::from_millis(1_800);
+/// How long the other threads may take, which only have to wake up.
+const OTHERS_LIMIT: Duration = Duration::from_millis(300);
+
+/// What the threads are made from.
+pub(super) struct Blueprint<'a> {
+    /// The configuration.
+    pub(super) config: &'a Config,
+    /// Which member this is.
+    pub(super) me: usize,
+    /// The bound socket for datagrams.
+    pub(super) datagrams: UdpSocket,
+    /// The listening socket.
+    pub(super) listener: TcpListener,
+    /// Where a site's lease table lies.
+    pub(super) run_dir: &'a Path,
+    /// The way to the service manager.
+    pub(super) notifier: Notifier,
+    /// The threads that wait for their work.
+    pub(super) vessels: Vessels,
+}
+
+/// The running threads, as the main thread sees them.
+pub(super) struct Threads {
+    /// Becomes readable when every ticket has been looked up.
+    pub(super) started: UnixStream,
+    control: Sender<Control>,
+    engine: Ended,
+    executor: Option<Executor>,
+    datagrams: Stoppable,
+    acceptor: Stoppable,
+    clients: AllGone,
+}
+
+struct Executor {
+    wishes: Sender<ToExecutor>,
+    handle: ExecutorHandle,
+}
+
+/// A thread that ends when it is woken.
+struct Stoppable {
+    stop: UnixStream,
+    ended: Ended,
+}
+
+/// What tells that a thread has ended.
+struct Ended(Receiver<()>);
+
+impl Ended {
+    /// Waits for the thread's end; false if it takes longer.
+    fn wait(&self, limit: Duration) -> bool {
+        // Nothing is ever sent: the thread drops its end when it ends.
+        self.0.recv_timeout(limit) == Err(RecvTimeoutError::Disconnected)
+    }
+}
+
+/// A thread that has its scheduling and waits for its work: real-time scheduling has to be asked
+/// for while the daemon is still root, but the work may begin only afterwards.
+struct Vessel {
+    work: Sender<Work>,
+    ended: Ended,
+}
+
+type Work = Box<dyn FnOnce() + Send>;
+
+impl Vessel {
+    fn launch(name: &str) -> Result<Vessel, StartError> {
+        let (work, work_end) = bounded::<Work>(1);
+        let ended = spawn(name, move || {
+            process::enter_realtime();
+            // A start that fails drops the vessel, and the thread ends.
+            if let Ok(work) = work_end.recv() {
+                work();
+            }
+        })?;
+        Ok(Vessel { work, ended })
+    }
+
+    fn begin(self, work: impl FnOnce() + Send + 'static) -> Ended {
+        // There is room for one piece of work, and this is the only one.
+        let _ = self.work.send(Box::new(work));
+        self.ended
+    }
+}
+
+/// The threads with real-time scheduling.
+pub(super) struct Vessels {
+    engine: Vessel,
+    datagrams: Vessel,
+}
+
+impl Vessels {
+    /// Starts the threads that want real-time scheduling; call it while the daemon is root.
+    pub(super) fn launch() -> Result<Vessels, StartError> {
+        let engine = Vessel::launch("engine")?;
+        Ok(Vessels { engine, datagrams: Vessel::launch("udp-recv")? })
+    }
+}
+
+/// The socket address of a member.
+///
+/// Panics if `index` is not an index into the members.
+pub(super) fn address_of(config: &Config, index: usize) -> SocketAddr {
+    let configured = &config.members[index];
+    SocketAddr::new(configured.member.address, configured.port)
+}
+
+/// Starts a thread with a small stack.
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<Ended, StartError> {
+    let (alive, ended) = bounded::<()>(0);
+    let body = move || {
+        run();
+        drop(alive);
+    };
+    let builder = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK);
+    builder.spawn(body).map_err(StartError::Thread)?;
+    Ok(Ended(ended))
+}
+
+/// What several threads need to know.
+struct Common {
+    roster: Roster,
+    ids: Vec<MemberId>,
+    key: Option<Key>,
+    unit: TimeUnit,
+}
+
+impl Common {
+    fn new(config: &Config, me: usize) -> Common {
+        let ids = config.members.iter().map(|configured| configured.member.id).collect();
+        Common { roster: config.roster(me), ids, key: config.key.clone(), unit: config.unit }
+    }
+
+    fn opener(&self, config: &Config) -> Opener {
+        Opener::new(self.key.clone(), config.max_skew)
+    }
+
+    fn guard(&self, config: &Config) -> ReplayGuard {
+        ReplayGuard::new(self.ids.iter().copied(), config.max_skew)
+    }
+}
+
+/// The receiving ends of the engine's queues, and their sending ends.
+struct Queues {
+    control: (Sender<Control>, Receiver<Control>),
+    results: (Sender<Event>, Receiver<Event>),
+    peers: (Sender<Event>, Receiver<Event>),
+    clients: (Sender<FromClient>, Receiver<FromClient>),
+}
+
+/// Starts everything. The executor first: it makes sure that nothing of a predecessor is in
+/// flight, before any packet is sent or answered (`lease.md` L9).
+pub(super) fn start(blueprint: Blueprint<'_>) -> Result<Threads, StartError> {
+    let Blueprint { config, me, datagrams, listener, run_dir, notifier, vessels } = blueprint;
+    let common = Common::new(config, me);
+    let queues = Queues {
+        control: bounded(CONTROL_QUEUE),
+        results: bounded(RESULT_QUEUE),
+        peers: bounded(PEER_QUEUE),
+        clients: bounded(CLIENT_QUEUE),
+    };
+    let executor = if common.roster.am_site() {
+        let config = ExecutorConfig::new(config, me, run_dir);
+        Some(start_executor(config, queues.results.0.clone())?)
+    } else {
+        None
+    };
+    let datagrams = Arc::new(datagrams);
+    let outbox = make_outbox(config, &common, Arc::clone(&datagrams));
+    let peers = queues.peers.0.clone();
+    let datagrams = start_datagrams(config, &common, datagrams, peers, vessels.datagrams)?;
+    let (acceptor, clients) = start_acceptor(config, &common, listener, queues.clients.0.clone())?;
+    let control = queues.control.0.clone();
+    let wishes = executor.as_ref().map(|executor| executor.wishes.clone());
+    let (engine, started) =
+        start_engine(config, &common, queues, outbox, wishes, notifier, vessels.engine)?;
+    Ok(Threads { started, control, engine, executor, datagrams, acceptor, clients })
+}
+
+fn start_executor(config: ExecutorConfig, results: Sender<Event>) -> Result<Executor, StartError> {
+    let (wishes, wishes_end) = bounded(EXECUTOR_QUEUE);
+    let handle = executor::spawn(config, wishes_end, results).map_err(StartError::Executor)?;
+    Ok(Executor { wishes, handle })
+}
+
+fn make_outbox(config: &Config, common: &Common, socket: Arc<UdpSocket>) -> Outbox {
+    let addresses: Vec<SocketAddr> =
+        (0..config.members.len()).map(|index| address_of(config, index)).collect();
+    let sealer = Sealer::new(common.key.clone());
+    Outbox::new(socket, &addresses, common.roster.clone(), sealer, common.unit)
+}
+
+fn start_datagrams(
+    config: &Config,
+    common: &Common,
+    socket: Arc<UdpSocket>,
+    queue: Sender<Event>,
+    vessel: Vessel,
+) -> Result<Stoppable, StartError> {
+    let (opener, guard) = (common.opener(config), common.guard(config));
+    let gate = Gate::new(common.roster.clone(), opener, guard, common.unit);
+    let receiver = Datagrams::new(socket, gate, queue, clock::now);
+    let (sleeper, stop) = poll::waker_pair().map_err(StartError::Thread)?;
+    let ended = vessel.begin(move || receiver.run(&sleeper));
+    Ok(Stoppable { stop, ended })
+}
+
+fn start_acceptor(
+    config: &Config,
+    common: &Common,
+    listener: TcpListener,
+    queue: Sender<FromClient>,
+) -> Result<(Stoppable, AllGone), StartError> {
+    let setup = DeskSetup {
+        roster: common.roster.clone(),
+        opener: common.opener(config),
+        has_key: common.key.is_some(),
+        sealer: Sealer::new(common.key.clone()),
+        unit: common.unit,
+        queue,
+        clock: clock::now,
+    };
+    let acceptor = Acceptor::new(listener, Desk::new(setup, common.guard(config)));
+    let all_gone = acceptor.all_gone();
+    let (sleeper, stop) = poll::waker_pair().map_err(StartError::Thread)?;
+    let ended = spawn("tcp-accept", move || acceptor.run(&sleeper))?;
+    Ok((Stoppable { stop, ended }, all_gone))
+}
+
+fn start_engine(
+    config: &Config,
+    common: &Common,
+    queues: Queues,
+    outbox: Outbox,
+    wishes: Option<Sender<ToExecutor>>,
+    notifier: Notifier,
+    vessel: Vessel,
+) -> Result<(Ended, UnixStream), StartError> {
+    let (started, waker) = poll::waker_pair().map_err(StartError::Thread)?;
+    let setup = Setup {
+        roster: common.roster.clone(),
+        tickets: config.tickets.iter().map(|ticket| ticket.spec.clone()).collect(),
+        seed: seed().map_err(StartError::Thread)?,
+    };
+    let loads = if wishes.is_some() { setup.tickets.len() } else { 0 };
+    let outlets = Outlets {
+        courier: outbox,
+        executor: wishes,
+        started: Box::new(move || poll::wake(&waker)),
+        notifier,
+        clock: clock::now,
+    };
+    let ended = vessel.begin(move || {
+        // The sending ends stay here too: no queue is closed under the loop.
+        let Queues { control, results, peers, clients } = queues;
+        let inbox =
+            Inbox { control: control.1, results: results.1, peers: peers.1, clients: clients.1 };
+        let senders = (results.0, peers.0, clients.0);
+        let stats = EngineLoop::new(Engine::new(setup), outlets, loads).run(&inbox);
+        drop(senders);
+        let (rounds, steps, longest) = (stats.rounds, stats.steps, stats.longest_round);
+        log::debug!("the engine made {steps} steps in {rounds} rounds, the longest of {longest}");
+    });
+    Ok((ended, started))
+}
+
+/// A seed that nobody can guess.
+fn seed() -> io::Result<u64> {
+    let mut bytes = [0u8; 8];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+impl Threads {
+    /// Has the state of every ticket logged.
+    pub(super) fn dump(&self) {
+        // If so many wait already, one more would say the same.
+        let _ = self.control.try_send(Control::Dump);
+    }
+
+    /// Tells the executor that a child has ended. If its queue is full it is awake anyway.
+    pub(super) fn child_exited(&self) {
+        if let Some(executor) = &self.executor {
+            let _ = executor.wishes.try_send(ToExecutor::ChildExited);
+        }
+    }
+
+    /// Stops everything in under two seconds, unless a write to the cluster hangs.
+    pub(super) fn stop(self) {
+        poll::wake(&self.acceptor.stop);
+        poll::wake(&self.datagrams.stop);
+        let told = self.control.send_timeout(Control::Shutdown, ENGINE_LIMIT).is_ok();
+        if !told || !self.engine.wait(ENGINE_LIMIT) {
+            log::warn!("the engine does not stop; ending without it");
+        }
+        if let Some(executor) = self.executor {
+            stop_executor(executor);
+        }
+        let ended = [
+            self.acceptor.ended.wait(OTHERS_LIMIT),
+            self.datagrams.ended.wait(OTHERS_LIMIT),
+            self.clients.wait(OTHERS_LIMIT),
+        ];
+        if ended.contains(&false) {
+            log::debug!("ending although a thread is still busy");
+        }
+    }
+}
+
+/// Stops the executor, or goes on without it if it takes too long.
+fn stop_executor(executor: Executor) {
+    // If the queue is full of wishes, the closed channel behind them says the same.
+    let _ = executor.wishes.send_timeout(ToExecutor::Stop, OTHERS_LIMIT);
+    drop(executor.wishes);
+    let handle = executor.handle;
+    match spawn("executor-end", move || handle.join()) {
+        Ok(ended) if ended.wait(EXECUTOR_LIMIT) => {}
+        Ok(_) => log::warn!("a child does not end; ending without it"),
+        Err(error) => log::warn!("cannot wait for the executor: {error}"),
+    }
+}

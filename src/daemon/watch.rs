@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Notices that a file was removed or replaced, without looking at it again and again.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// A watched file.
+pub struct FileWatch {
+    inotify: OwnedFd,
+}
+
+impl FileWatch {
+    /// Watches the file that is under this path now.
+    ///
+    /// # Errors
+    /// The file is not there, or the kernel has no room for another watch.
+    pub fn new(path: &Path) -> io::Result<FileWatch> {
+        // SAFETY: takes numbers only.
+        let descriptor = unsafe { libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK) };
+        if descriptor < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the kernel has just opened it, and nobody else owns it.
+        let inotify = unsafe { OwnedFd::from_raw_fd(descriptor) };
+        let path = CString::new(path.as_os_str().as_bytes())?;
+        // An open file whose last name goes changes its attributes; it is not deleted yet.
+        let events = libc::IN_ATTRIB | libc::IN_DELETE_SELF | libc::IN_MOVE_SELF;
+        // SAFETY: the descriptor is open, and `path` is a C string that lives through the call.
+        let result = unsafe { libc::inotify_add_watch(inotify.as_raw_fd(), path.as_ptr(), events) };
+        if result < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(FileWatch { inotify })
+    }
+
+    /// What becomes readable when something happened to the file.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.inotify.as_fd()
+    }
+
+    /// Takes note of what happened.
+    pub fn drain(&self) {
+        let mut buffer = [0u8; 1024];
+        // The events themselves do not matter: the caller looks at the file. There are few.
+        loop {
+            let (fd, room) = (self.inotify.as_raw_fd(), buffer.len());
+            // SAFETY: the buffer is valid for its length, the descriptor is open.
+            let got = unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), room) };
+            if got <= 0 {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::poll;
+    use std::fs;
+    use std::time::Duration;
+
+    fn happened(watch: &FileWatch, limit: Duration) -> bool {
+        let [ready] = poll::wait([watch.descriptor()], Some(limit)).expect("polled");
+        watch.drain();
+        ready
+    }
+
+    #[test]
+    fn removal_of_an_open_file_is_noticed_and_writing_is_not() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("x.pid");
+        fs::write(&path, "x").expect("written");
+        let open = fs::File::open(&path).expect("open");
+        let watch = FileWatch::new(&path).expect("watched");
+        fs::write(&path, "y").expect("written");
+        assert!(!happened(&watch, Duration::from_millis(50)));
+        fs::remove_file(&path).expect("removed");
+        assert!(happened(&watch, Duration::from_secs(5)));
+        drop(open);
+        assert!(FileWatch::new(&path).is_err());
+    }
+}
