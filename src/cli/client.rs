@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 /// What the clock of a client may differ without a new sentence: ends of waits are sent in whole
 /// seconds and come over a network.
 const SAME_END: Span = Span::from_secs(3);
+/// A wait that is over sooner is not worth a sentence.
+const QUIET: Duration = Duration::from_millis(500);
 /// How much longer than `timeout` the final answer is awaited without `-w`: an election that
 /// takes all of `timeout` still has to be answered. Reference: it is, up to 0.9 s later.
 const WAIT_SLACK: Duration = Duration::from_secs(2);
@@ -195,7 +197,9 @@ struct Heard {
     under_way: Option<Instant>,
     /// That the CIB commit is pending.
     pending: bool,
-    /// The last cause that was told, and when it was to end.
+    /// The last cause that came, and when it is to end; the epoch if nobody knows.
+    cause: Option<(WaitCause, WallTime)>,
+    /// The last cause that was told.
     told: Option<(WaitCause, WallTime)>,
     /// Whether the member was asked for its list because it gave no cause.
     asked_list: bool,
@@ -278,10 +282,10 @@ impl TicketTalk<'_> {
         let mut connection = Connection::ask(target.address, tongue, target.from, &request)?;
         let mut heard = Heard::default();
         loop {
-            let reply = match connection.answer(self.limit(&heard)) {
+            let reply = match self.next_answer(&mut connection, &mut heard) {
                 Ok(reply) => reply,
                 Err(NetError::TimedOut(..)) if heard.under_way.is_some() => {
-                    let cause = heard.told.map(|(cause, _)| cause);
+                    let cause = heard.cause.map(|(cause, _)| cause);
                     return Ok(Ended::Verdict(wording::give_up(self.command, cause)));
                 }
                 Err(error) => {
@@ -294,11 +298,26 @@ impl TicketTalk<'_> {
                     return Err(error);
                 }
             };
-            match self.judge(target, reply, &mut heard)? {
-                Some(ended) => return Ok(ended),
-                None => continue,
+            if let Some(ended) = self.judge(target, reply, &mut heard)? {
+                return Ok(ended);
             }
         }
+    }
+
+    /// The next answer; if it does not come soon, says first for what the request waits.
+    fn next_answer(
+        &self,
+        connection: &mut Connection<'_>,
+        heard: &mut Heard,
+    ) -> Result<ClientReply, NetError> {
+        let limit = self.limit(heard);
+        if heard.cause.is_some() && limit.is_none_or(|limit| limit > QUIET) {
+            match connection.answer(Some(QUIET)) {
+                Err(NetError::TimedOut(..)) => self.tell_cause(heard),
+                answer => return answer,
+            }
+        }
+        connection.answer(self.limit(heard))
     }
 
     /// How long the next answer may take; `None`: as long as it takes.
@@ -337,7 +356,7 @@ impl TicketTalk<'_> {
         match answer.result {
             ResultCode::More => {
                 self.note_under_way(heard);
-                self.explain(target, &answer, heard);
+                self.note_cause(target, &answer, heard);
                 Ok(None)
             }
             ResultCode::CibPending if self.options.wait_commit => {
@@ -347,11 +366,12 @@ impl TicketTalk<'_> {
                     self.output.message("waiting for the CIB commit ...");
                 }
                 self.note_under_way(heard);
-                self.explain(target, &answer, heard);
+                self.note_cause(target, &answer, heard);
                 Ok(None)
             }
             ResultCode::CibPending => {
-                self.explain(target, &answer, heard);
+                self.note_cause(target, &answer, heard);
+                self.tell_cause(heard);
                 Ok(Some(Ended::Verdict(self.pending_verdict(&answer))))
             }
             ResultCode::Redirect => Ok(Some(Ended::Redirect(answer.leader))),
@@ -383,24 +403,31 @@ impl TicketTalk<'_> {
         }
     }
 
-    /// Says for what the request waits: once for each cause or new end of it.
-    fn explain(&self, target: &Target, answer: &TicketAnswer, heard: &mut Heard) {
-        let now = clock::wall();
-        let Some((cause, left)) = answer.cause else {
-            if answer.result == ResultCode::CibPending && !heard.asked_list {
+    /// Notes for what the request waits, to tell it if the wait lasts.
+    fn note_cause(&self, target: &Target, answer: &TicketAnswer, heard: &mut Heard) {
+        match answer.cause {
+            Some((cause, left)) => {
+                let end = if left.is_zero() { WallTime::EPOCH } else { clock::wall().plus(left) };
+                heard.cause = Some((cause, end));
+            }
+            None if answer.result == ResultCode::CibPending && !heard.asked_list => {
                 heard.asked_list = true;
                 self.explain_by_list(target);
             }
-            return;
-        };
-        let end = if left.is_zero() { WallTime::EPOCH } else { now.plus(left) };
+            None => {}
+        }
+    }
+
+    /// Says for what the request waits: once for each cause or new end of it.
+    fn tell_cause(&self, heard: &mut Heard) {
+        let Some((cause, end)) = heard.cause else { return };
         let known = heard.told.is_some_and(|(told, told_end)| {
             told == cause && end.since(told_end) <= SAME_END && told_end.since(end) <= SAME_END
         });
         if !known {
-            heard.told = Some((cause, end));
+            heard.told = heard.cause;
             let forced = self.options.immediate || self.command == TicketCommand::Revoke;
-            self.output.message(&wording::waiting(cause, left, now, forced));
+            self.output.message(&wording::waiting(cause, end, forced));
         }
     }
 

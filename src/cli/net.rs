@@ -135,6 +135,8 @@ pub struct Connection<'a> {
     stream: TcpStream,
     address: SocketAddr,
     tongue: &'a Tongue,
+    /// The part of the next answer that has come.
+    frame: Vec<u8>,
 }
 
 impl<'a> Connection<'a> {
@@ -156,7 +158,7 @@ impl<'a> Connection<'a> {
             .with_interval(KEEPALIVE_INTERVAL)
             .with_retries(KEEPALIVE_PROBES);
         let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
-        let mut connection = Connection { stream, address, tongue };
+        let mut connection = Connection { stream, address, tongue, frame: Vec::new() };
         connection.send(from, request).map_err(|error| NetError::Send(address, error))?;
         Ok(connection)
     }
@@ -169,19 +171,18 @@ impl<'a> Connection<'a> {
 
     /// The next answer, or an error after `limit`; without a limit it waits.
     ///
+    /// After [`NetError::TimedOut`] it may be called again: what has come is not lost.
+    ///
     /// # Errors
     /// There is no answer, or it makes no sense or is not to be trusted.
     pub fn answer(&mut self, limit: Option<Duration>) -> Result<ClientReply, NetError> {
         let until = limit.map(|limit| (Instant::now() + limit, limit));
-        let mut frame = Vec::with_capacity(HEADER_LEN);
-        self.fill(&mut frame, HEADER_LEN, until)?;
-        let header: [u8; HEADER_LEN] = match frame.as_slice().try_into() {
-            Ok(header) => header,
-            // `fill` returns with exactly the bytes asked for.
-            Err(_) => return Err(NetError::Unexpected(self.address)),
-        };
+        self.fill(HEADER_LEN, until)?;
+        let mut header = [0u8; HEADER_LEN];
+        header.copy_from_slice(&self.frame[..HEADER_LEN]);
         let len = frame_len(&header).map_err(|e| NetError::Nonsense(self.address, e))?;
-        self.fill(&mut frame, len, until)?;
+        self.fill(len, until)?;
+        let frame = std::mem::take(&mut self.frame);
         let packet = self
             .tongue
             .opener
@@ -192,21 +193,16 @@ impl<'a> Connection<'a> {
             .map_err(|error| NetError::Nonsense(self.address, error))
     }
 
-    /// Reads until `buffer` has `len` bytes.
-    fn fill(
-        &mut self,
-        buffer: &mut Vec<u8>,
-        len: usize,
-        until: Option<(Instant, Duration)>,
-    ) -> Result<(), NetError> {
+    /// Reads until the frame has at least `len` bytes, and no byte more than that.
+    fn fill(&mut self, len: usize, until: Option<(Instant, Duration)>) -> Result<(), NetError> {
         let address = self.address;
         let mut chunk = [0u8; CHUNK];
-        while buffer.len() < len {
+        while self.frame.len() < len {
             self.limit_read(until)?;
-            let room = (len - buffer.len()).min(CHUNK);
+            let room = (len - self.frame.len()).min(CHUNK);
             match self.stream.read(&mut chunk[..room]) {
-                Ok(0) => return Err(NetError::Closed { address, received: buffer.len() }),
-                Ok(count) => buffer.extend_from_slice(&chunk[..count]),
+                Ok(0) => return Err(NetError::Closed { address, received: self.frame.len() }),
+                Ok(count) => self.frame.extend_from_slice(&chunk[..count]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // The limit is looked at before the next read.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

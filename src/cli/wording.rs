@@ -5,7 +5,7 @@
 use super::options::Exit;
 use crate::daemon::clock::LocalTime;
 use crate::model::TicketName;
-use crate::time::{Span, WallTime};
+use crate::time::WallTime;
 use crate::wire::{ResultCode, WaitCause};
 
 /// What a client does with a ticket.
@@ -162,10 +162,10 @@ pub fn give_up(command: TicketCommand, cause: Option<WaitCause>) -> Verdict {
     }
 }
 
-/// For what a request waits, for how long at most, and what would end it sooner.
+/// For what a request waits, until when at most, and what would end it sooner.
 ///
-/// `left` is zero if nobody knows; `forced` says that `-F` was given.
-pub fn waiting(cause: WaitCause, left: Span, now: WallTime, forced: bool) -> String {
+/// `end` is the epoch if nobody knows; `forced` says that `-F` was given, or cannot be.
+pub fn waiting(cause: WaitCause, end: WallTime, forced: bool) -> String {
     let (why, force_helps) = match cause {
         WaitCause::Loading => ("the ticket's state has not been read from the cluster yet", false),
         WaitCause::Grace => {
@@ -179,10 +179,10 @@ pub fn waiting(cause: WaitCause, left: Span, now: WallTime, forced: bool) -> Str
         WaitCause::CibWrite => ("the CIB is being written", false),
         WaitCause::CibFailing => ("writing the CIB failed and is tried again", false),
     };
-    let until = if left.is_zero() {
+    let until = if end == WallTime::EPOCH {
         "waiting".to_owned()
     } else {
-        format!("waiting until {} at most", LocalTime::of(now.plus(left)))
+        format!("waiting until {} at most", LocalTime::of(end))
     };
     let way_out = if force_helps && !forced { "; -F would skip this" } else { "" };
     format!("{until}: {why}{way_out}")

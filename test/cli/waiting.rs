@@ -144,18 +144,22 @@ fn the_list_of_a_reference_member_explains_the_wait() {
 #[test]
 fn ours_says_for_what_and_until_when() {
     let cause = |code: &[u8; 4], secs| with_cause(more(), code, secs);
-    let script = sends(&[
-        cause(b"Load", 0),
-        cause(b"Grac", 100),
-        cause(b"Grac", 100),
-        cause(b"Elec", 0),
-        cause(b"Hndl", 0),
-        with_cause(pend(), b"Cmmt", 50),
-        with_cause(pend(), b"Cmmt", 20),
-        with_cause(pend(), b"CibW", 0),
-        with_cause(pend(), b"CibF", 0),
-        done(),
-    ]);
+    let long = Duration::from_millis(700);
+    let script = sends_slowly(
+        &[
+            cause(b"Load", 0),
+            cause(b"Grac", 100),
+            cause(b"Grac", 100),
+            cause(b"Elec", 0),
+            cause(b"Hndl", 0),
+            with_cause(pend(), b"Cmmt", 50),
+            with_cause(pend(), b"Cmmt", 20),
+            with_cause(pend(), b"CibW", 0),
+            with_cause(pend(), b"CibF", 0),
+            done(),
+        ],
+        long,
+    );
     let outcome = run(113, "grant -C T", vec![script]);
     let lines: Vec<&str> = outcome.stderr.lines().map(without_time).collect();
     let grace = ": the site started a short while ago, and older leases must run out first; -F \
@@ -181,11 +185,28 @@ fn ours_says_for_what_and_until_when() {
     assert_eq!((outcome.code, outcome.stdout.as_str()), (0, ""));
 
     // Who has given -F is not told to.
-    let script = sends(&[cause(b"Grac", 100), done()]);
+    let script = sends_slowly(&[cause(b"Grac", 100), done()], long);
     let outcome = run(114, "grant -F T", vec![script]);
     let told = outcome.stderr.lines().nth(1).map(without_time);
     let expected = ": the site started a short while ago, and older leases must run out first";
     assert_eq!(told, Some(expected), "{outcome:?}");
+}
+
+#[test]
+fn short_waits_are_not_explained() {
+    let script = sends(&[
+        with_cause(more(), b"Elec", 0),
+        with_cause(more(), b"Grac", 60),
+        with_cause(more(), b"CibW", 0),
+        done(),
+    ]);
+    run(118, "grant T", vec![script]).is(0, "", &[SENT, &answered(118, "grant succeeded!")]);
+    // A commit that is left pending is explained: nobody waits for it.
+    let script = sends(&[with_cause(pend(), b"Cmmt", 60)]);
+    let outcome = run(119, "grant T", vec![script]);
+    let lines: Vec<&str> = outcome.stderr.lines().map(without_time).collect();
+    let commit = ": not every site has said that it does not hold the ticket; -F would skip this";
+    assert_eq!(lines, [commit, &answered(119, PENDING)]);
 }
 
 /// What follows `waiting until TIME at most`; other lines whole.
