@@ -103,6 +103,20 @@ fn every_exit_code_is_documented_and_no_other() {
     assert_eq!(documented, known);
 }
 
+/// Signals that the daemon watches; SIGCHLD is its own business.
+#[test]
+fn every_signal_is_documented_and_no_other() {
+    let documented = set(items("boothd.8", "SIGNALS", "Dv "));
+    let path = root().join("src/daemon/signals.rs");
+    let text = fs::read_to_string(path).expect("the source is there");
+    let (_, rest) = text.split_once("const WATCHED").expect("the list of signals");
+    let (list, _) = rest.split_once("];").expect("its end");
+    let (_, list) = list.rsplit_once('[').expect("its begin");
+    let mut known = set(list.split(',').map(str::trim).filter(|name| !name.is_empty()));
+    assert!(known.remove("SIGCHLD"));
+    assert_eq!(documented, known);
+}
+
 /// Attribute names that `geostore` refuses.
 #[test]
 fn every_reserved_attribute_is_documented() {
