@@ -146,6 +146,7 @@ impl<M: Machine, C: Courier> EngineLoop<M, C> {
         select.recv(&inbox.clients);
         let mut woken = self.now();
         self.step_at(woken, Event::Start);
+        self.outlets.notifier.ready();
         self.announce_start();
         loop {
             if self.round(inbox) {

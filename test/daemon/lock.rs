@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The lock file: what `status` and init scripts read, and who may touch it.
+
+use crate::support::{texts, wait_until, Lab};
+use std::fs;
+
+#[test]
+fn status_finds_the_daemon_and_its_end() {
+    let lab = Lab::new(20);
+    assert_eq!(lab.status(3).status.code(), Some(7));
+    let mut daemon = lab.start(3);
+    let output = lab.status(3);
+    assert_eq!(output.status.code(), Some(0));
+    let (stdout, _) = texts(&output);
+    let pid = daemon.pid();
+    let start = format!("booth_lockpid={pid} booth_lockfile='");
+    let rest = format!("booth_pid={pid} booth_state=started booth_type=arbitrator ");
+    assert!(stdout.starts_with(&start) && stdout.contains(&rest), "{stdout}");
+    daemon.stop();
+    assert_eq!(lab.status(3).status.code(), Some(7));
+}
+
+#[test]
+fn a_second_daemon_leaves_the_first_ones_lock_file_alone() {
+    let lab = Lab::new(21);
+    let mut first = lab.start(3);
+    let before = fs::read(lab.lock_file(3)).expect("readable");
+    let second = lab.daemon(3).output().expect("run");
+    assert_eq!(second.status.code(), Some(1));
+    let (_, stderr) = texts(&second);
+    assert!(stderr.contains(&format!("held by process {}", first.pid())), "{stderr}");
+    assert_eq!(fs::read(lab.lock_file(3)).expect("still there"), before);
+    assert_eq!(lab.status(3).status.code(), Some(0));
+    // Another lock file, but the same address: it does not get that far either.
+    let mut third = lab.booth(&["daemon", "-D", "-S", "-s"]);
+    third.arg(lab.address(3).to_string()).arg("-l").arg(lab.lock_file(4));
+    assert_eq!(third.output().expect("run").status.code(), Some(1));
+    assert!(!lab.lock_file(4).exists());
+    assert_eq!(fs::read(lab.lock_file(3)).expect("still there"), before);
+    first.stop();
+}
+
+#[test]
+fn a_killed_daemon_keeps_nobody_from_starting() {
+    let lab = Lab::new(22);
+    let mut first = lab.start(3);
+    first.signal(libc::SIGKILL);
+    first.end();
+    assert!(lab.lock_file(3).exists());
+    assert_eq!(lab.status(3).status.code(), Some(7));
+    let mut second = lab.start(3);
+    assert_eq!(lab.status(3).status.code(), Some(0));
+    second.stop();
+}
+
+#[test]
+fn a_removed_lock_file_comes_back() {
+    let lab = Lab::new(23);
+    let mut daemon = lab.start(3);
+    for _ in 0..3 {
+        fs::remove_file(lab.lock_file(3)).expect("removed");
+        wait_until("status finds the daemon again", || lab.status(3).status.code() == Some(0));
+    }
+    let line = fs::read_to_string(lab.lock_file(3)).expect("readable");
+    assert!(line.contains(&format!("booth_pid={} booth_state=started", daemon.pid())), "{line}");
+    daemon.stop();
+    assert!(!lab.lock_file(3).exists());
+}
+
+#[test]
+fn somebody_elses_file_in_its_place_is_left_alone() {
+    let lab = Lab::new(24);
+    let mut daemon = lab.start(3);
+    let other = lab.path().join("other");
+    fs::write(&other, "not a lock file").expect("written");
+    fs::remove_file(lab.lock_file(3)).expect("removed");
+    wait_until("it is back", || lab.lock_file(3).exists());
+    fs::remove_file(lab.lock_file(3)).expect("removed");
+    std::os::unix::fs::symlink(&other, lab.lock_file(3)).expect("linked");
+    daemon.stop();
+    assert_eq!(fs::read_to_string(&other).expect("readable"), "not a lock file");
+}

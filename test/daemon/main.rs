@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The real program as a daemon on loopback addresses: start, lock file, signals, log, service
+//! manager, and what it takes from clients and strangers. What members do together is tested
+//! elsewhere.
+
+mod crowd;
+mod life;
+mod lock;
+mod manager;
+mod support;

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A directory, a configuration and daemons in it. Everything ends with the test.
+
+use std::fs::{self, File};
+use std::net::Ipv4Addr;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// The port of all daemons of these tests; their addresses differ.
+pub const PORT: u16 = 9971;
+/// Nothing in these tests takes longer unless it is broken.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Three members on the loopback network `127.20.NET.0`: two sites and an arbitrator.
+pub struct Lab {
+    dir: tempfile::TempDir,
+    net: u8,
+}
+
+impl Lab {
+    /// A lab with one ticket and the built-in store. `net` is the test's own.
+    pub fn new(net: u8) -> Lab {
+        Lab::with(net, "")
+    }
+
+    /// A lab whose configuration has more global lines.
+    pub fn with(net: u8, more: &str) -> Lab {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = dir.path().join("store");
+        fs::create_dir(&store).expect("made");
+        // Whoever the daemon becomes must be able to work here.
+        for path in [dir.path(), &store] {
+            let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+            fs::set_permissions(path, open).expect("allowed");
+        }
+        symlink(env!("CARGO_BIN_EXE_booth"), dir.path().join("boothd")).expect("linked");
+        let lab = Lab { dir, net };
+        let [a, b, c] = [1, 2, 3].map(|number| lab.address(number));
+        let text = format!(
+            "port = {PORT}\nticket-store = {}\n{more}\nsite = {a}\nsite = {b}\narbitrator = {c}\n\
+             ticket = \"t1\"\nexpire = 60\ntimeout = 3\nretries = 3\n",
+            store.display()
+        );
+        fs::write(lab.config(), text).expect("written");
+        lab
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.path().join("lab.conf")
+    }
+
+    /// The address of member 1, 2 (sites) or 3 (arbitrator).
+    pub fn address(&self, member: u8) -> Ipv4Addr {
+        Ipv4Addr::new(127, 20, self.net, member)
+    }
+
+    pub fn lock_file(&self, member: u8) -> PathBuf {
+        self.path().join(format!("{member}.pid"))
+    }
+
+    /// `boothd OPERATION -c CONFIG ARGS`.
+    pub fn booth(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(self.path().join("boothd"));
+        let (operation, rest) = args.split_first().expect("an operation");
+        command.arg(operation).arg("-c").arg(self.config()).args(rest).stdin(Stdio::null());
+        command
+    }
+
+    /// The command that starts a member in the foreground.
+    pub fn daemon(&self, member: u8) -> Command {
+        let mut command = self.booth(&["daemon", "-D", "-S", "-s"]);
+        command.arg(self.address(member).to_string()).arg("-l").arg(self.lock_file(member));
+        command
+    }
+
+    /// A member in the foreground that is up; its log goes into a file.
+    pub fn start(&self, member: u8) -> Daemon {
+        let log = self.path().join(format!("{member}.log"));
+        let file = File::create(&log).expect("created");
+        let child = self.daemon(member).stderr(file).spawn().expect("started");
+        let daemon = Daemon { child, log };
+        wait_until("the daemon is up", || {
+            fs::read_to_string(self.lock_file(member)).is_ok_and(|l| l.contains("=started"))
+        });
+        daemon
+    }
+
+    /// The output of a client at a member.
+    pub fn client(&self, args: &[&str], member: u8) -> Output {
+        let address = self.address(member).to_string();
+        self.booth(args).arg("-s").arg(address).output().expect("run")
+    }
+
+    /// `booth status` for a member's lock file.
+    pub fn status(&self, member: u8) -> Output {
+        self.booth(&["status", "-l"]).arg(self.lock_file(member)).output().expect("run")
+    }
+}
+
+/// A daemon in the foreground. It is killed if the test ends without stopping it.
+pub struct Daemon {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Daemon {
+    /// Takes over a daemon that was started by hand.
+    pub fn adopt(child: Child, log: PathBuf) -> Daemon {
+        Daemon { child, log }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: i32) {
+        send_signal(self.pid(), signal);
+    }
+
+    /// Waits for the end.
+    pub fn end(&mut self) -> ExitStatus {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("waited for") {
+                return status;
+            }
+            assert!(Instant::now() < until, "the daemon ends; its log:\n{}", self.log());
+            sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Stops the daemon; gives its exit status and how long that took.
+    pub fn stop(&mut self) -> (ExitStatus, Duration) {
+        let begun = Instant::now();
+        self.signal(libc::SIGTERM);
+        (self.end(), begun.elapsed())
+    }
+
+    /// A number of `/proc/PID/status`, kB where it is memory.
+    pub fn status_number(&self, key: &str) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("alive");
+        let line = text.lines().find_map(|line| line.strip_prefix(key)).expect("a known key");
+        let number = line.trim_start_matches(':').split_whitespace().next();
+        number.and_then(|number| number.parse().ok()).expect("a number")
+    }
+
+    /// How many descriptors are open.
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("alive").count()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Already waited for: there is nothing to kill, and the pid may be somebody else's.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Sends a signal to a process that this test has started.
+pub fn send_signal(pid: u32, signal: i32) {
+    let pid = libc::pid_t::try_from(pid).expect("a process id");
+    // SAFETY: takes numbers only.
+    assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "the process is there");
+}
+
+/// Waits until the condition holds, for at most [`PATIENCE`].
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < until, "{what} in time");
+        sleep(Duration::from_millis(2));
+    }
+}
+
+/// Both outputs of a command as text.
+pub fn texts(output: &Output) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr))
+}
