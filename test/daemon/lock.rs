@@ -73,10 +73,11 @@ fn somebody_elses_file_in_its_place_is_left_alone() {
     let mut daemon = lab.start(3);
     let other = lab.path().join("other");
     fs::write(&other, "not a lock file").expect("written");
-    fs::remove_file(lab.lock_file(3)).expect("removed");
-    wait_until("it is back", || lab.lock_file(3).exists());
-    fs::remove_file(lab.lock_file(3)).expect("removed");
-    std::os::unix::fs::symlink(&other, lab.lock_file(3)).expect("linked");
+    let link = lab.path().join("link");
+    std::os::unix::fs::symlink(&other, &link).expect("linked");
+    fs::rename(&link, lab.lock_file(3)).expect("replaced at one stroke");
+    wait_until("the daemon complains", || daemon.log().contains("WARN: the lock file was removed"));
     daemon.stop();
+    assert!(lab.lock_file(3).is_symlink());
     assert_eq!(fs::read_to_string(&other).expect("readable"), "not a lock file");
 }

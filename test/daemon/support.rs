@@ -86,8 +86,10 @@ impl Lab {
         let file = File::create(&log).expect("created");
         let child = self.daemon(member).stderr(file).spawn().expect("started");
         let daemon = Daemon { child, log };
+        // Not the line that a killed one may have left.
+        let up = format!("booth_pid={} booth_state=started", daemon.pid());
         wait_until("the daemon is up", || {
-            fs::read_to_string(self.lock_file(member)).is_ok_and(|l| l.contains("=started"))
+            fs::read_to_string(self.lock_file(member)).is_ok_and(|line| line.contains(&up))
         });
         daemon
     }
