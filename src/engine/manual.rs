@@ -174,6 +174,7 @@ impl Ticket {
             let text = format!("{} holds the ticket", cx.name(from));
             self.note(cx, NoteLevel::Info, &text);
         }
+        self.heard_of(message.term);
         self.term = self.term.max(term);
         self.known = Known { leader, term: self.term, until: cx.now.mono };
         self.follow_in_store(cx);

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Long runs by hand: `cargo run --release --example sim -- --help`.
+
+// Each target that shares the kit uses a part of it.
+#[allow(dead_code)]
+#[path = "kit.rs"]
+mod kit;
+
+use kit::plan::Plan;
+use kit::report::{failure, plan_text, Totals};
+use kit::runner::{run_plan, run_seed, Settings};
+use std::time::Instant;
+
+const HELP: &str = "The simulator: the engine that ships under random faults.
+
+  --seed N      the first seed (1)
+  --seeds N     how many seeds (1000; with --ticks: as many as it takes)
+  --ticks N     engine steps in all
+  --plan        print the plan of the seed and end
+  --trace       print everything that happens in the seed
+  --promise     only a broken promise (S1, S2, V1..V3) counts, not an invariant
+  --lines N     how many lines of a failure are printed (50)
+  --no-shrink   print only the seeds that fail
+  --keep-on     go on after a failure
+  --mutant NAME ignore a clause of lease.md (needs the feature `mutants`)
+";
+
+#[derive(Debug)]
+struct Options {
+    seed: u64,
+    seeds: u64,
+    ticks: Option<u64>,
+    plan: bool,
+    trace: bool,
+    shrink: bool,
+    lines: usize,
+    keep_on: bool,
+    mutant: Option<String>,
+    settings: Settings,
+}
+
+fn main() -> std::process::ExitCode {
+    let options = match parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(text) => {
+            eprintln!("{text}\n{HELP}");
+            return std::process::ExitCode::FAILURE;
+        }
+    };
+    if let Some(name) = &options.mutant {
+        if let Err(text) = kit::mutants::choose(name) {
+            eprintln!("{text}");
+            return std::process::ExitCode::FAILURE;
+        }
+    }
+    if options.plan {
+        print!("{}", plan_text(&Plan::draw(options.seed)));
+        return std::process::ExitCode::SUCCESS;
+    }
+    if options.trace {
+        let settings = Settings { trace: true, ..options.settings.clone() };
+        let outcome = run_seed(options.seed, &settings);
+        for line in &outcome.lines {
+            println!("{line}");
+        }
+        println!("{:?}", outcome.violation);
+        return std::process::ExitCode::SUCCESS;
+    }
+    // A panic is a finding like any other; where it was is printed with the finding.
+    std::panic::set_hook(Box::new(|_| {}));
+    run_many(&options)
+}
+
+fn run_many(options: &Options) -> std::process::ExitCode {
+    let start = Instant::now();
+    let mut totals = Totals::default();
+    let mut seed = options.seed;
+    loop {
+        let left = options.ticks.map_or(u64::MAX, |ticks| ticks.saturating_sub(totals.steps));
+        if left == 0 || (options.ticks.is_none() && totals.runs >= options.seeds) {
+            break;
+        }
+        let settings = Settings { steps_max: left, ..options.settings.clone() };
+        let plan = Plan::draw(seed);
+        let outcome = run_plan(plan.clone(), &settings);
+        totals.add(&outcome);
+        if let Some(violation) = &outcome.violation {
+            println!("seed {seed}: {} {}", violation.code, violation.text);
+            if options.shrink {
+                let mutant = options.mutant.as_ref().map(|name| format!(" --mutant {name}"));
+                let mutant = mutant.unwrap_or_default();
+                let command =
+                    format!("cargo run --release --example sim -- --seed {seed} --seeds 1{mutant}");
+                println!("{}", failure(&plan, &settings, &command, options.lines));
+            }
+            if !options.keep_on {
+                break;
+            }
+        }
+        seed += 1;
+    }
+    println!("{}", totals.text(start.elapsed()));
+    if totals.violations == 0 {
+        std::process::ExitCode::SUCCESS
+    } else {
+        std::process::ExitCode::FAILURE
+    }
+}
+
+fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
+    let mut options = Options {
+        seed: 1,
+        seeds: 1000,
+        ticks: None,
+        plan: false,
+        trace: false,
+        shrink: true,
+        lines: 50,
+        keep_on: false,
+        mutant: None,
+        settings: Settings::default(),
+    };
+    while let Some(arg) = args.next() {
+        let mut number = || -> Result<u64, String> {
+            let text = args.next().ok_or(format!("{arg} needs a number"))?;
+            text.parse().map_err(|_| format!("{arg}: {text:?} is no number"))
+        };
+        match arg.as_str() {
+            "--seed" => options.seed = number()?,
+            "--seeds" => options.seeds = number()?,
+            "--ticks" => options.ticks = Some(number()?),
+            "--lines" => options.lines = usize::try_from(number()?).unwrap_or(usize::MAX),
+            "--plan" => options.plan = true,
+            "--trace" => options.trace = true,
+            "--promise" => options.settings.only_promise = true,
+            "--no-shrink" => options.shrink = false,
+            "--keep-on" => options.keep_on = true,
+            "--mutant" => options.mutant = Some(args.next().ok_or("--mutant needs a name")?),
+            _ => return Err(format!("what is {arg:?}?")),
+        }
+    }
+    Ok(options)
+}

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What can be known of votes, promises and leases from the messages alone: a second account,
+//! kept in true time, against which the engines are held.
+
+use super::clock::True;
+use booth::model::{MemberId, Term};
+use booth::wire::{Command, PeerBody, PeerMessage, Round};
+use std::collections::VecDeque;
+
+/// How many sends to each member are remembered; more than the engine does.
+const SENDS_KEPT: usize = 64;
+
+/// A word given by an acknowledgement.
+#[derive(Clone, Copy, Debug)]
+struct Promise {
+    to: usize,
+    term: Term,
+    until: True,
+}
+
+/// What one member's messages say about one ticket.
+#[derive(Debug, Default)]
+struct Account {
+    promise: Option<Promise>,
+    /// The highest term in which it voted for another, and for whom.
+    voted: Option<(Term, usize)>,
+    /// The highest term in which it stood.
+    stood: Option<Term>,
+    /// Per member, its sends as a leader: in which term and round, when.
+    sends: Vec<VecDeque<(Term, Round, True)>>,
+    /// The latest acknowledged send to each member, and its term.
+    acked: Vec<Option<(Term, True)>>,
+    /// The lease that it claims, and its term.
+    lease: Option<(True, Term)>,
+    /// It has not claimed anything since it started.
+    restarted: bool,
+}
+
+impl Account {
+    fn new(members: usize, restarted: bool) -> Account {
+        let sends = vec![VecDeque::new(); members];
+        Account { sends, acked: vec![None; members], restarted, ..Account::default() }
+    }
+}
+
+/// Who leads in a term.
+#[derive(Clone, Copy, Debug)]
+struct Leader {
+    member: usize,
+    term: Term,
+    /// When it last said so.
+    at: True,
+}
+
+/// All accounts.
+#[derive(Debug)]
+pub struct Ghosts {
+    members: usize,
+    accounts: Vec<Account>,
+    /// Per ticket: who leads in which term. Terms may be used again once those who led in them
+    /// have given up or died, since memories are empty after a start.
+    leaders: Vec<VecDeque<Leader>>,
+}
+
+/// What was found: a code and a text.
+pub type Found = (&'static str, String);
+
+impl Ghosts {
+    /// Accounts of members that have said nothing.
+    pub fn new(tickets: usize, members: usize) -> Ghosts {
+        let account = || Account::new(members, false);
+        Ghosts {
+            members,
+            accounts: (0..tickets * members).map(|_| account()).collect(),
+            leaders: vec![VecDeque::new(); tickets],
+        }
+    }
+
+    fn account(&mut self, n: usize, ticket: usize) -> &mut Account {
+        &mut self.accounts[ticket * self.members + n]
+    }
+
+    /// A process starts with an empty memory.
+    pub fn forget(&mut self, n: usize) {
+        for ticket in 0..self.leaders.len() {
+            *self.account(n, ticket) = Account::new(self.members, true);
+            self.leaders[ticket].retain(|leader| leader.member != n);
+        }
+    }
+
+    /// A site has revoked.
+    pub fn released(&mut self, n: usize, ticket: usize) {
+        let account = self.account(n, ticket);
+        account.lease = None;
+        account.restarted = false;
+    }
+
+    /// A site claims a lease.
+    pub fn hold(&mut self, n: usize, ticket: usize, lease: True, term: Term) {
+        let account = self.account(n, ticket);
+        account.lease = Some((lease, term));
+    }
+
+    /// Until when the lease goes that a site claimed last.
+    pub fn holding(&self, n: usize, ticket: usize) -> Option<True> {
+        self.accounts[ticket * self.members + n].lease.map(|(until, _)| until)
+    }
+
+    /// Whether a site has claimed nothing yet since it started, or what its store gave it.
+    pub fn restarted(&self, n: usize, ticket: usize) -> bool {
+        let account = &self.accounts[ticket * self.members + n];
+        account.restarted && account.acked.iter().all(Option::is_none)
+    }
+
+    /// Whether a claim in this term is the first of a new election.
+    pub fn fresh(&self, n: usize, ticket: usize, term: Term) -> bool {
+        self.accounts[ticket * self.members + n].lease.is_none_or(|(_, claimed)| claimed != term)
+    }
+
+    /// When the send was that a lease in this term counts from, given that so many others must
+    /// have acknowledged.
+    pub fn lease(&self, n: usize, ticket: usize, term: Term, others: usize) -> Option<True> {
+        let account = &self.accounts[ticket * self.members + n];
+        let mut times: Vec<True> = account
+            .acked
+            .iter()
+            .flatten()
+            .filter(|(acked, _)| *acked == term)
+            .map(|(_, at)| *at)
+            .collect();
+        times.sort_unstable_by(|a, b| b.cmp(a));
+        others.checked_sub(1).and_then(|at| times.get(at).copied())
+    }
+
+    /// A member hears something.
+    pub fn delivered(&mut self, _: True, n: usize, from: usize, m: &PeerMessage, ids: &[MemberId]) {
+        let Some(ticket) = m.ticket.as_str().strip_prefix('t').and_then(|t| t.parse().ok()) else {
+            return;
+        };
+        let ticket: usize = ticket;
+        if ticket >= self.leaders.len() {
+            return;
+        }
+        let account = self.account(n, ticket);
+        match m.body {
+            PeerBody::Revoke { .. } | PeerBody::StepDown { .. } => {
+                if account.promise.is_some_and(|p| p.to == from && p.term <= m.term) {
+                    account.promise = None;
+                }
+            }
+            PeerBody::Ack { of: Command::Heartbeat | Command::Update, round: Some(round) } => {
+                if m.leader.member() != Some(ids[n]) {
+                    return;
+                }
+                let sends = &account.sends[from];
+                let sent = sends.iter().find(|(term, r, _)| *term == m.term && *r == round);
+                if let Some((term, _, at)) = sent.copied() {
+                    let latest = &mut account.acked[from];
+                    if latest.is_none_or(|(old, time)| old < term || (old == term && time < at)) {
+                        *latest = Some((term, at));
+                    }
+                }
+            }
+            PeerBody::Status { .. }
+            | PeerBody::MyIndex { .. }
+            | PeerBody::ReqVote { .. }
+            | PeerBody::Vote { .. }
+            | PeerBody::Heartbeat { .. }
+            | PeerBody::Update { .. }
+            | PeerBody::Ack { .. }
+            | PeerBody::Rejected { .. } => {}
+        }
+    }
+
+    /// A member says something; `until` is how long an acknowledgement sent now binds it.
+    #[allow(clippy::too_many_arguments)]
+    pub fn sent(
+        &mut self,
+        now: True,
+        n: usize,
+        to: usize,
+        ticket: usize,
+        leader: Option<usize>,
+        until: True,
+        m: &PeerMessage,
+    ) -> Result<(), Found> {
+        match m.body {
+            PeerBody::Heartbeat { stamp } | PeerBody::Update { stamp } => {
+                if let Some(round) = stamp.round {
+                    let sends = &mut self.account(n, ticket).sends[to];
+                    if sends.len() == SENDS_KEPT {
+                        sends.pop_front();
+                    }
+                    sends.push_back((m.term, round, now));
+                }
+                self.leads(n, ticket, m.term, now, until)
+            }
+            PeerBody::Vote { .. } => self.votes(now, n, to, ticket, leader, m.term),
+            PeerBody::ReqVote { .. } => {
+                let account = self.account(n, ticket);
+                if let Some((term, other)) = account.voted {
+                    if term == m.term && other != n {
+                        let text = format!("t{ticket}: m{n} stands in {term}, voted for m{other}");
+                        return Err(("S5", text));
+                    }
+                }
+                account.stood = account.stood.max(Some(m.term));
+                self.backs(now, n, ticket, n, "stands")
+            }
+            PeerBody::Ack { of: Command::Heartbeat | Command::Update, .. } => {
+                let Some(leader) = leader else { return Ok(()) };
+                self.backs(now, n, ticket, leader, "acknowledges")?;
+                let promise = Promise { to: leader, term: m.term, until };
+                self.account(n, ticket).promise = Some(promise);
+                Ok(())
+            }
+            PeerBody::StepDown { .. } | PeerBody::Revoke { .. } => {
+                self.leaders[ticket].retain(|leader| leader.member != n);
+                Ok(())
+            }
+            PeerBody::Status { .. }
+            | PeerBody::MyIndex { .. }
+            | PeerBody::Ack { .. }
+            | PeerBody::Rejected { .. } => Ok(()),
+        }
+    }
+
+    /// L3, L4(1): a live promise to another forbids it.
+    fn backs(&self, now: True, n: usize, t: usize, whom: usize, how: &str) -> Result<(), Found> {
+        match self.accounts[t * self.members + n].promise {
+            Some(promise) if promise.to != whom && now < promise.until => {
+                Err(("L3", format!("t{t}: m{n} {how} m{whom} despite {promise:?}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// S3: one leader in a term.
+    fn leads(
+        &mut self,
+        n: usize,
+        t: usize,
+        term: Term,
+        now: True,
+        until: True,
+    ) -> Result<(), Found> {
+        let expire = until.saturating_sub(now);
+        let leaders = &mut self.leaders[t];
+        leaders.retain(|leader| leader.at + expire > now);
+        match leaders.iter_mut().find(|leader| leader.term == term) {
+            Some(leader) if leader.member != n => {
+                let text = format!("t{t}: m{n} and m{} both lead in term {term}", leader.member);
+                return Err(("S3", text));
+            }
+            Some(leader) => leader.at = now,
+            None => leaders.push_back(Leader { member: n, term, at: now }),
+        }
+        Ok(())
+    }
+
+    /// S4, S5: votes of one life.
+    fn votes(
+        &mut self,
+        now: True,
+        n: usize,
+        to: usize,
+        ticket: usize,
+        leader: Option<usize>,
+        term: Term,
+    ) -> Result<(), Found> {
+        let Some(leader) = leader.filter(|leader| *leader == to) else { return Ok(()) };
+        let account = self.account(n, ticket);
+        match account.voted {
+            Some((voted, _)) if term < voted => {
+                return Err(("S4", format!("t{ticket}: m{n} votes in {term} after {voted}")));
+            }
+            Some((voted, other)) if term == voted && other != leader => {
+                let text = format!("t{ticket}: m{n} votes for m{leader} and m{other} in {term}");
+                return Err(("S5", text));
+            }
+            _ => account.voted = Some((term, leader)),
+        }
+        if account.stood == Some(term) {
+            let text = format!("t{ticket}: m{n} votes for m{leader} in {term}, in which it stood");
+            return Err(("S5", text));
+        }
+        self.backs(now, n, ticket, leader, "votes for")
+    }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The lease guard of each machine (`lease.md` L6): it is told `hold_until` before each grant and
+//! revokes in the store when that passes, whatever has become of the daemon.
+
+use super::store::{By, Entry, Task, Told};
+use super::world::{Happening, World};
+use booth::engine::HoldWindow;
+use booth::model::{Holder, Term};
+use booth::time::WallTime;
+
+impl World {
+    /// The daemon tells the guard of its machine a window; `None`: the ticket is revoked.
+    pub fn guard_tell(
+        &mut self,
+        site: usize,
+        ticket: usize,
+        window: Option<HoldWindow>,
+        term: Term,
+        expires: WallTime,
+    ) {
+        if self.no_guard {
+            return;
+        }
+        let machine = self.nodes[site].machine;
+        let slot = &mut self.sites[site].told[machine][ticket];
+        let Some(window) = window else {
+            *slot = None;
+            return;
+        };
+        // What the guard takes for its own: the latest that it was ever told (RULES.md).
+        let (term, expires) = match *slot {
+            Some(old) => (term.max(old.term), expires.max(old.expires)),
+            None => (term, expires),
+        };
+        *slot = Some(Told { hold_until: window.hold_until, term, expires });
+        let at = self.nodes[site].clocks[machine].when(window.hold_until).max(self.now);
+        self.future.plan(at, Happening::GuardDue { site, machine, ticket });
+    }
+
+    /// A time that the guard was told has come.
+    pub fn guard_due(&mut self, site: usize, machine: usize, ticket: usize) {
+        let Some(told) = self.sites[site].told[machine][ticket] else { return };
+        if self.nodes[site].clocks[machine].mono(self.now) < told.hold_until {
+            return;
+        }
+        let busy = |child: &super::store::Child| {
+            child.machine == machine && child.ticket == ticket && !child.killed
+        };
+        if self.sites[site].children.iter().any(|c| busy(c) && c.by == By::Guard) {
+            return;
+        }
+        // It ends the group that holds the lock, then takes the lock.
+        let hung: Vec<u32> = self.sites[site]
+            .children
+            .iter()
+            .filter(|child| busy(child) && matches!(child.task, Task::Write(_)))
+            .map(|child| child.id)
+            .collect();
+        for child in hung {
+            self.exec_lost(site, child);
+        }
+        let entry = self.sites[site].entries[ticket];
+        let newer = |entry: Entry| entry.term > told.term || entry.expires > told.expires;
+        let retire = entry.is_some_and(newer);
+        self.trace(|w| format!("{} guard: t{ticket} due, retires: {retire}", w.name(site)));
+        if retire {
+            self.sites[site].told[machine][ticket] = None;
+            return;
+        }
+        // Also if it is not granted: a change that was ended may still be on its way, and a
+        // later one keeps it from taking effect.
+        let owner = entry.map_or(Holder::Unknown, |entry| entry.owner);
+        let (term, expires) = (told.term, told.expires);
+        let revoked = Entry { granted: false, owner, term, expires };
+        self.spawn(site, machine, ticket, By::Guard, Task::Write(revoked));
+    }
+
+    /// The guard's revoke has ended: it retires unless it was told of something new meanwhile.
+    pub fn guard_done(&mut self, site: usize, machine: usize, ticket: usize) {
+        if let Some(told) = self.sites[site].told[machine][ticket] {
+            let due = self.nodes[site].clocks[machine].mono(self.now) >= told.hold_until;
+            if due {
+                self.sites[site].told[machine][ticket] = None;
+            }
+        }
+        self.exec_unlocked(site, machine, ticket);
+    }
+
+    /// Whether the guard of this machine holds the lock.
+    pub fn guard_running(&self, site: usize, machine: usize, ticket: usize) -> bool {
+        self.sites[site].children.iter().any(|child| {
+            child.by == By::Guard && child.machine == machine && child.ticket == ticket
+        })
+    }
+}

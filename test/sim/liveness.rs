@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Phase two: a random majority with a site in it is healed, the others stay broken, and within
+//! computed times there must be one holder (V1), no waiting client (V2), no more messages than
+//! renewals need (V3), and no change of holder.
+
+use super::choice::mix;
+use super::clock::{True, SECOND};
+use super::plan::Order;
+use super::world::{Happening, World};
+use booth::model::TicketMode;
+
+/// An administrator asks again this often.
+const ASK_AGAIN: True = 5 * SECOND;
+
+impl World {
+    /// Heals, waits and looks. Returns how many lost tickets found a holder by themselves, and
+    /// how many there were.
+    pub fn phase_two(&mut self) -> (u64, u64) {
+        let core = self.choose_core();
+        self.heal(core);
+        let start = self.now;
+        let longest = |f: fn(&booth::model::TicketSpec) -> True, w: &World| {
+            w.plan.tickets.iter().map(f).max().unwrap_or(SECOND)
+        };
+        let expire = longest(|spec| spec.expire.as_micros(), self);
+        let after = longest(|spec| spec.acquire_after.as_micros(), self);
+        let patience = longest(|spec| spec.patience().as_micros(), self);
+        let timeout = longest(|spec| spec.timeout.as_micros(), self);
+        // `lease.md`, last section: a lost ticket is held again.
+        self.run(start + expire * 17 / 10 + after + 4 * timeout);
+        let recovered = self.count_recovered(core);
+        // What nobody in the core knows of must be granted by an administrator: grace, commit
+        // delay (both at most E and a little), an election, a write.
+        let bound = self.now + expire * 23 / 10 + 2 * after + 4 * patience + 4 * ASK_AGAIN;
+        self.ask_until_held(core, bound);
+        if self.checks.violation().is_some() {
+            return recovered;
+        }
+        self.check_clients(core);
+        self.check_quiet(core, expire);
+        recovered
+    }
+
+    fn choose_core(&mut self) -> u16 {
+        let members = self.nodes.len();
+        let everyone = (1u16 << members) - 1;
+        let mut roll = mix(self.plan.seed ^ 0x636F_7265);
+        for _ in 0..64 {
+            roll = mix(roll);
+            let core = u16::try_from(roll & u64::from(everyone)).unwrap_or(everyone);
+            let site = (0..members).any(|m| core >> m & 1 == 1 && self.nodes[m].site);
+            if site && usize::try_from(core.count_ones()).unwrap_or(0) > members / 2 {
+                return core;
+            }
+        }
+        everyone
+    }
+
+    fn heal(&mut self, core: u16) {
+        self.trace(|w| format!("phase two: the members {core:#b} of {} heal", w.nodes.len()));
+        self.healed = core;
+        // A round trip fits into a timeout, or nobody could ever be elected.
+        let timeout = self.plan.tickets.iter().map(|spec| spec.timeout.as_micros()).min();
+        let delay = timeout.unwrap_or(SECOND) / 5;
+        self.plan.net.delay_min = self.plan.net.delay_min.min(delay);
+        self.plan.net.delay_max = self.plan.net.delay_max.min(delay);
+        self.net.heal(core);
+        let members = self.nodes.len();
+        for m in 0..members {
+            let inside = core >> m & 1 == 1;
+            let (now, paused) = (self.now, self.nodes[m].paused);
+            if inside {
+                // With keys, members whose clocks are too far apart do not hear each other.
+                self.nodes[m].jumped_at = now;
+                for clock in &mut self.nodes[m].clocks {
+                    clock.set_right(now);
+                }
+                if let Some(stop) = paused {
+                    self.future.plan(now, Happening::Resume { node: m, stop });
+                }
+                self.future.plan(now, Happening::Boot { node: m });
+                continue;
+            }
+            // Half of the others are gone for good, half are cut off and go on alone.
+            if mix(self.plan.seed ^ m as u64) & 1 == 0 {
+                self.nodes[m].gone = true;
+                self.nodes[m].jumped_at = 0;
+                self.crash(m, u64::MAX, false, false);
+            }
+            for other in 0..members {
+                self.net.link(m, other).cut_until = u64::MAX;
+                self.net.link(other, m).cut_until = u64::MAX;
+            }
+        }
+    }
+
+    fn automatic(&self) -> Vec<usize> {
+        let auto = |t: &usize| self.plan.tickets[*t].mode == TicketMode::Automatic;
+        (0..self.plan.tickets.len()).filter(auto).collect()
+    }
+
+    fn holder(&self, ticket: usize, core: u16) -> Option<usize> {
+        (0..self.nodes.len()).find(|m| core >> m & 1 == 1 && self.sites[*m].granted(ticket))
+    }
+
+    fn count_recovered(&self, core: u16) -> (u64, u64) {
+        let mut recovered = (0, 0);
+        for ticket in self.automatic() {
+            if self.clients.last_asked[ticket] != Some(Order::Revoke)
+                && self.clients.last_done[ticket] == Some(Order::Grant)
+            {
+                recovered.1 += 1;
+                recovered.0 += u64::from(self.holder(ticket, core).is_some());
+            }
+        }
+        recovered
+    }
+
+    /// V1.
+    fn ask_until_held(&mut self, core: u16, bound: True) {
+        let members = self.nodes.len();
+        let site = (0..members).find(|m| core >> m & 1 == 1 && self.nodes[*m].site).unwrap_or(0);
+        loop {
+            let free: Vec<usize> =
+                self.automatic().into_iter().filter(|t| self.holder(*t, core).is_none()).collect();
+            if free.is_empty() || self.checks.violation().is_some() {
+                return;
+            }
+            if self.now >= bound {
+                let text = format!("the tickets {free:?} have no holder in time");
+                self.fail("V1", text);
+                return;
+            }
+            for ticket in free {
+                let asked = |c: &super::clients::Connection| {
+                    c.ticket == ticket && c.node == site && c.order.is_some() && !c.left
+                };
+                if !self.clients.open.iter().any(asked) {
+                    self.order(site, ticket, Order::Grant, 0);
+                }
+            }
+            self.run(self.now + ASK_AGAIN);
+        }
+    }
+
+    /// V2: nobody waits for ever at a healed member.
+    fn check_clients(&mut self, core: u16) {
+        let expire = self.plan.expire_max();
+        let most = expire * 3 + 60 * SECOND;
+        self.run(self.now + most);
+        let late = self
+            .clients
+            .open
+            .iter()
+            .find(|c| core >> c.node & 1 == 1 && !c.left && c.since + most < self.now)
+            .copied();
+        if let Some(connection) = late {
+            self.fail("V2", format!("a client waits for ever: {connection:?}"));
+        }
+    }
+
+    /// V3, and the holder stays.
+    fn check_quiet(&mut self, core: u16, expire: True) {
+        let window = expire * 4;
+        let holders: Vec<Option<usize>> =
+            (0..self.plan.tickets.len()).map(|t| self.holder(t, core)).collect();
+        let (grants, sent) = (self.checks.losses, self.sent_by_core(core));
+        self.run(self.now + window);
+        if self.checks.violation().is_some() {
+            return;
+        }
+        for ticket in self.automatic() {
+            if self.holder(ticket, core) != holders[ticket] {
+                self.fail("V1", format!("the healthy holder of t{ticket} changed"));
+            }
+        }
+        if self.checks.losses != grants {
+            self.fail("V1", "a healthy holder lost its ticket for a while".into());
+        }
+        let peers = u64::from(core.count_ones()) - 1;
+        let others = self.nodes.len() as u64 - 1 - peers;
+        let mut most = 40;
+        for spec in &self.plan.tickets {
+            let renewals = window / spec.renewal.as_micros() + 2;
+            most += renewals * (peers * 3 + others * (u64::from(spec.retries) + 2));
+            most += (window / (60 * SECOND) + 2) * 4 * self.nodes.len() as u64;
+        }
+        let sent = self.sent_by_core(core) - sent;
+        if sent > most {
+            self.fail("V3", format!("{sent} messages in four leases of quiet, at most {most}"));
+        }
+    }
+
+    fn sent_by_core(&self, core: u16) -> u64 {
+        (0..self.nodes.len()).filter(|m| core >> m & 1 == 1).map(|m| self.net.sent_by[m]).sum()
+    }
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The simulator as a test: the engine that ships, under worse weather than production has.
+//!
+//! A quick fixed set of seeds runs here; long runs are those of the example of the same name.
+
+// Each target that shares the kit uses a part of it.
+#[allow(dead_code)]
+#[path = "kit.rs"]
+mod kit;
+
+use kit::plan::Plan;
+use kit::report::failure;
+use kit::runner::{run_seed, Settings};
+
+/// Seeds of the quick set.
+const QUICK: std::ops::Range<u64> = 1..61;
+/// Seeds that have failed once; they run for ever.
+const SEEDS: &str = include_str!("seeds.txt");
+
+/// A seed must keep the promise and come back to life.
+fn must_pass(seed: u64) {
+    let settings = Settings::default();
+    let outcome = run_seed(seed, &settings);
+    if outcome.violation.is_some() {
+        let command = format!("cargo run --release --example sim -- --seed {seed} --seeds 1");
+        panic!("{}", failure(&Plan::draw(seed), &settings, &command, 50));
+    }
+}
+
+#[test]
+fn a_fixed_set_of_seeds_keeps_the_promise() {
+    for seed in QUICK {
+        must_pass(seed);
+    }
+}
+
+#[test]
+fn seeds_that_failed_once_do_not_fail_again() {
+    let mut count = 0;
+    for line in SEEDS.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()) {
+        let number = line.split_whitespace().next().unwrap_or_default();
+        must_pass(number.parse().expect("a line of seeds.txt begins with a seed"));
+        count += 1;
+    }
+    assert!(count > 0, "seeds.txt has seeds");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_digest_of_all_happenings() {
+    let settings = Settings::default();
+    let mut digests = std::collections::BTreeSet::new();
+    for seed in 1..6 {
+        let (first, second) = (run_seed(seed, &settings), run_seed(seed, &settings));
+        assert_eq!(first.digest, second.digest, "seed {seed}");
+        assert_eq!(first.steps, second.steps, "seed {seed}");
+        let traced = run_seed(seed, &Settings { trace: true, ..Settings::default() });
+        assert_eq!(first.digest, traced.digest, "reading along changes nothing, seed {seed}");
+        digests.insert(first.digest);
+    }
+    assert_eq!(digests.len(), 5, "different seeds are different runs");
+}

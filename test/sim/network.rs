@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The network between the members: it loses, doubles, delays, damages, holds back and repeats.
+
+use super::choice::Kind;
+use super::clock::{True, MILLI};
+use super::codec::{damaged, Mail};
+use super::node::Waiting;
+use super::world::{Happening, World};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+/// How many datagrams wait for a process that is stopped; the kernel drops what is beyond.
+const SOCKET_BUFFER: usize = 256;
+/// How many datagrams per receiver are kept to be repeated.
+const KEPT: usize = 96;
+
+/// One direction between two members.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Link {
+    /// What is sent before this time is lost.
+    pub cut_until: True,
+    /// What is sent before this time arrives after it.
+    pub clog_until: True,
+}
+
+/// All links, and old datagrams.
+#[derive(Debug)]
+pub struct Network {
+    members: usize,
+    links: Vec<Link>,
+    kept: Vec<VecDeque<(usize, Mail)>>,
+    sent: u64,
+    /// How many datagrams each member has sent.
+    pub sent_by: Vec<u64>,
+}
+
+impl Network {
+    /// Links between this many members.
+    pub fn new(members: usize) -> Network {
+        Network {
+            members,
+            links: vec![Link::default(); members * members],
+            kept: vec![VecDeque::new(); members],
+            sent: 0,
+            sent_by: vec![0; members],
+        }
+    }
+
+    /// The link between two members.
+    pub fn link(&mut self, from: usize, to: usize) -> &mut Link {
+        &mut self.links[from * self.members + to]
+    }
+
+    /// Ends every cut and clog between the members of `core`.
+    pub fn heal(&mut self, core: u16) {
+        for from in 0..self.members {
+            for to in 0..self.members {
+                if core & (1 << from) != 0 && core & (1 << to) != 0 {
+                    *self.link(from, to) = Link::default();
+                }
+            }
+        }
+    }
+
+    fn keep(&mut self, to: usize, from: usize, mail: &Mail) {
+        let kept = &mut self.kept[to];
+        if kept.len() == KEPT {
+            // The oldest half thins out slowly, so that very old datagrams are there too.
+            let at = usize::try_from(self.sent % (KEPT as u64 / 2)).unwrap_or(0);
+            kept.remove(at);
+        }
+        kept.push_back((from, Rc::clone(mail)));
+    }
+}
+
+impl World {
+    /// A member hands a datagram to its kernel.
+    pub fn send(&mut self, from: usize, to: usize, mail: Mail) {
+        let net = self.plan.net;
+        self.net.sent += 1;
+        self.net.sent_by[from] += 1;
+        self.net.keep(to, from, &mail);
+        let link = *self.net.link(from, to);
+        if self.now < link.cut_until {
+            return;
+        }
+        let usual = self.choices.jitter(from, to, net.delay_min, net.delay_max);
+        let mut at = self.now.max(link.clog_until) + usual;
+        let mut late = link.clog_until > self.now;
+        let ppm = if self.faulty(from) && self.faulty(to) { net.fault_ppm } else { 0 };
+        if let Some(mut dice) = self.choices.fault(Kind::Datagram, from, to, ppm) {
+            let mut roll = dice.below(net.weights.iter().sum::<u64>().max(1));
+            let mut kind = 0;
+            while kind < 3 && roll >= net.weights[kind] {
+                roll -= net.weights[kind];
+                kind += 1;
+            }
+            self.trace(|w| format!("{} -> {}: fault {kind}", w.name(from), w.name(to)));
+            match kind {
+                0 => return,
+                1 => {
+                    let again = at + dice.spread(1, net.late_max);
+                    let late = true;
+                    let mail = Rc::clone(&mail);
+                    self.future.plan(again, Happening::Arrive { to, from, mail, late });
+                }
+                2 => {
+                    at += dice.spread(MILLI, net.late_max);
+                    late = true;
+                }
+                _ => {
+                    let mail = damaged(&mail, self.codec.keyed(), &mut dice);
+                    self.future.plan(at, Happening::Arrive { to, from, mail, late });
+                    return;
+                }
+            }
+        }
+        self.future.plan(at, Happening::Arrive { to, from, mail, late });
+    }
+
+    /// A datagram arrives at a member's machine.
+    pub fn arrive(&mut self, to: usize, from: usize, mail: Mail) {
+        if self.nodes[to].engine.is_none() {
+            return;
+        }
+        let full = self.nodes[to].inbox.len() >= SOCKET_BUFFER;
+        if self.nodes[to].paused.is_some() && full {
+            return;
+        }
+        self.reach(to, Waiting::Mail(from, mail));
+    }
+
+    /// Old datagrams arrive once more, spread over `within`.
+    pub fn replay(&mut self, to: usize, count: usize, within: True, salt: u64) {
+        let kept = self.net.kept[to].len() as u64;
+        for number in 0..count as u64 {
+            let roll = super::choice::mix(salt.wrapping_add(number));
+            if kept == 0 {
+                return;
+            }
+            let (from, mail) = &self.net.kept[to][usize::try_from(roll % kept).unwrap_or(0)];
+            let (from, mail) = (*from, Rc::clone(mail));
+            let at = self.now + (roll >> 32) % within.max(1);
+            let late = true;
+            self.future.plan(at, Happening::Arrive { to, from, mail, late });
+        }
+    }
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! One member: the engine that ships, and what the shell around it remembers.
+
+use super::clock::{Clock, True};
+use super::codec::{Ears, Mail};
+use super::exec::{Pending, Windows};
+use booth::daemon::slots::{Action, JobEnd, JobId, Slots};
+use booth::daemon::wheel::Wheel;
+use booth::engine::{ClientId, Effect, Engine, Event};
+use std::collections::VecDeque;
+
+/// Something that reaches a process, or waits while the process is stopped.
+#[derive(Debug)]
+pub enum Waiting {
+    /// A datagram.
+    Mail(usize, Mail),
+    /// An event for the engine.
+    Event(Box<Event>),
+    /// A job of the executor has ended.
+    Job(JobId, JobEnd),
+}
+
+/// One member of the cluster.
+#[derive(Debug)]
+pub struct Node {
+    /// The engine while the process lives.
+    pub engine: Option<Engine>,
+    /// Counts the lives of the process.
+    pub life: u32,
+    /// On which of its two machines it runs.
+    pub machine: usize,
+    /// The clocks of both.
+    pub clocks: [Clock; 2],
+    /// Stopped, until the resumption with this number.
+    pub paused: Option<u32>,
+    /// Counts the stops.
+    pub stops: u32,
+    /// What waits while it is stopped.
+    pub inbox: VecDeque<Waiting>,
+    /// Effects of the step in which it was stopped, and when that was.
+    pub deferred: VecDeque<(True, Effect)>,
+    /// Whether it is a site.
+    pub site: bool,
+    /// The timers that the engine armed.
+    pub wheel: Wheel,
+    /// When the world will look at its timers next.
+    pub wake_at: True,
+    /// The executor's order and deadlines.
+    pub slots: Slots,
+    /// What the executor was told of each ticket's window.
+    pub windows: Windows,
+    /// Handlers that run, and writes that wait for the lock.
+    pub pending: Vec<Pending>,
+    /// When the world will look at the executor's deadlines next.
+    pub exec_wake_at: True,
+    /// Room for the executor's actions.
+    pub actions: Vec<Action>,
+    /// What opens datagrams.
+    pub ears: Ears,
+    /// The last client of this life.
+    pub last_client: u64,
+    /// It starts on the other machine of its site next.
+    pub moved: bool,
+    /// Whether it ended for good (phase two leaves it broken).
+    pub gone: bool,
+    /// The wall clock was set after the last grant of a ticket was written.
+    pub jumped_at: True,
+}
+
+impl Node {
+    /// The clock of the machine on which it runs.
+    pub fn clock(&self) -> &Clock {
+        &self.clocks[self.machine]
+    }
+
+    /// Whether it lives and is not stopped.
+    pub fn runs(&self) -> bool {
+        self.engine.is_some() && self.paused.is_none()
+    }
+
+    /// A client that was never seen in this life.
+    pub fn new_client(&mut self) -> ClientId {
+        self.last_client += 1;
+        ClientId(self.last_client)
+    }
+}

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Processes start, end, are stopped and go on; handlers run; disturbances of the plan take
+//! place.
+
+use super::choice::{Dice, Kind};
+use super::clock::{True, MILLI, SECOND};
+use super::plan::{Target, Trouble};
+use super::world::{Happening, World};
+use booth::daemon::slots::{Limits, Slots};
+use booth::daemon::wheel::Wheel;
+use booth::engine::Event;
+use booth::model::Term;
+use std::rc::Rc;
+
+impl World {
+    /// A process starts: it makes sure that nothing of its predecessor is on its way, then
+    /// begins.
+    pub fn boot(&mut self, n: usize) {
+        if self.nodes[n].engine.is_some() || self.nodes[n].gone {
+            return;
+        }
+        let moved = std::mem::take(&mut self.nodes[n].moved);
+        let ready = self.exec_boot(n, moved);
+        let node = &mut self.nodes[n];
+        node.life += 1;
+        let life = node.life;
+        self.future.plan(ready, Happening::Begin { node: n, life });
+    }
+
+    /// The engine of a started process begins.
+    pub fn begin(&mut self, n: usize) {
+        let engine = self.new_engine(n);
+        let tickets = self.plan.tickets.len();
+        let ears = self.codec.ears();
+        let node = &mut self.nodes[n];
+        node.engine = Some(engine);
+        node.paused = None;
+        node.inbox.clear();
+        node.deferred.clear();
+        node.wheel = Wheel::new();
+        node.wake_at = u64::MAX;
+        node.slots = Slots::new(tickets, Limits::processes());
+        node.windows = vec![(None, Term::ZERO); tickets];
+        node.pending.clear();
+        node.actions = Vec::new();
+        node.exec_wake_at = u64::MAX;
+        node.ears = ears;
+        node.last_client = 0;
+        self.checks.booted(n);
+        self.trace(|w| format!("{} starts, life {}", w.name(n), w.nodes[n].life));
+        self.aim_at_restart(n);
+        self.step(n, Event::Start);
+    }
+
+    /// A process ends, and starts again after `down` (never, if that is endless).
+    pub fn crash(&mut self, n: usize, down: True, moves: bool, clean: bool) {
+        let spared = !self.faulty(n) || !self.wall_is_safe(n);
+        if self.nodes[n].engine.is_none() || spared {
+            return;
+        }
+        if clean && self.nodes[n].paused.is_none() {
+            self.step(n, Event::Shutdown);
+        }
+        self.trace(|w| format!("{} ends, moves: {moves}", w.name(n)));
+        self.history.mix(self.now, 4, n as u64);
+        let all_die = moves || self.choices.jitter(n, 1, 0, 1) == 1;
+        self.exec_orphan(n, all_die);
+        self.hang_up(n);
+        self.checks.died(n);
+        let now = self.now;
+        let node = &mut self.nodes[n];
+        node.engine = None;
+        node.paused = None;
+        node.inbox.clear();
+        node.deferred.clear();
+        if moves && node.site {
+            node.machine = 1 - node.machine;
+            node.moved = true;
+            // The machines of one site agree on the wall clock.
+            let (here, other) = (node.clocks[node.machine], node.clocks[1 - node.machine]);
+            node.clocks[node.machine] = here;
+            node.clocks[node.machine].set_wall_like(&other, now);
+        }
+        if down < u64::MAX / 4 {
+            self.future.plan(self.now + down, Happening::Boot { node: n });
+        }
+    }
+
+    /// Condition 3 of the promise: what a store says of a lease must have been written by the
+    /// wall clock that the next life will read.
+    fn wall_is_safe(&self, n: usize) -> bool {
+        let jumped = self.nodes[n].jumped_at;
+        jumped == 0
+            || (0..self.plan.tickets.len()).all(|ticket| {
+                !self.sites[n].granted(ticket) || self.sites[n].written_at[ticket] > jumped
+            })
+    }
+
+    /// A process is stopped, for `length`.
+    pub fn pause(&mut self, n: usize, length: True) {
+        if !self.nodes[n].runs() || !self.faulty(n) {
+            return;
+        }
+        self.trace(|w| format!("{} is stopped for {}", w.name(n), length / MILLI));
+        self.history.mix(self.now, 5, n as u64);
+        let node = &mut self.nodes[n];
+        node.stops += 1;
+        node.paused = Some(node.stops);
+        let stop = node.stops;
+        self.future.plan(self.now + length, Happening::Resume { node: n, stop });
+    }
+
+    /// A stopped process goes on: first what it was doing, then what waits.
+    pub fn resume(&mut self, n: usize, stop: u32) {
+        if self.nodes[n].paused != Some(stop) {
+            return;
+        }
+        self.trace(|w| format!("{} goes on", w.name(n)));
+        self.nodes[n].paused = None;
+        while let Some((decided, effect)) = self.nodes[n].deferred.pop_front() {
+            self.decided = decided;
+            self.perform(n, effect);
+            if !self.nodes[n].runs() {
+                return;
+            }
+        }
+        self.nodes[n].exec_wake_at = u64::MAX;
+        self.exec_tick(n);
+        let tick_first = self.choices.jitter(n, 2, 0, 1) == 1;
+        let life = self.nodes[n].life;
+        if tick_first && self.nodes[n].runs() {
+            self.step(n, Event::Tick);
+        }
+        while self.nodes[n].runs() && self.nodes[n].life == life {
+            let Some(waiting) = self.nodes[n].inbox.pop_front() else { break };
+            self.reach(n, waiting);
+        }
+        if !self.nodes[n].runs() || self.nodes[n].life != life {
+            return;
+        }
+        self.nodes[n].wake_at = u64::MAX;
+        self.step(n, Event::Tick);
+    }
+
+    fn target(&self, target: Target) -> usize {
+        match target {
+            Target::Member(m) => usize::from(m),
+            Target::Holder(ticket) => {
+                let ticket = usize::from(ticket);
+                (0..self.nodes.len()).find(|m| self.sites[*m].granted(ticket)).unwrap_or(0)
+            }
+        }
+    }
+
+    /// A disturbance of the plan.
+    pub fn disturb(&mut self, number: usize) {
+        let disturbance = self.plan.disturbances[number];
+        let n = self.target(disturbance.target);
+        if !self.faulty(n) {
+            return;
+        }
+        self.trace(|w| format!("{}: {:?}", w.name(n), disturbance.what));
+        self.history.mix(self.now, 6, number as u64);
+        match disturbance.what {
+            Trouble::Crash { down, moves, clean } => self.crash(n, down, moves, clean),
+            Trouble::Pause { length } => self.pause(n, length),
+            Trouble::Cut { length, out, into, peers } => self.cut(n, length, out, into, peers),
+            Trouble::Split { length, side } => {
+                for a in 0..self.nodes.len() {
+                    for b in 0..self.nodes.len() {
+                        if (side >> a & 1) != (side >> b & 1) {
+                            self.cut_link(a, b, length);
+                        }
+                    }
+                }
+            }
+            Trouble::Clog { length, into } => {
+                let until = self.now + length;
+                for m in 0..self.nodes.len() {
+                    self.net.link(n, m).clog_until = until;
+                    if into {
+                        self.net.link(m, n).clog_until = until;
+                    }
+                }
+            }
+            Trouble::WallJump { by } => self.wall_jump(n, by),
+            Trouble::Replay { count } => {
+                self.replay(n, usize::from(count), SECOND, number as u64);
+            }
+            Trouble::Admin { ticket, order, patience } => {
+                let site = if self.nodes[n].site { n } else { 0 };
+                self.order(site, usize::from(ticket), order, patience);
+            }
+            Trouble::Attribute { ticket } => self.attribute(n, usize::from(ticket)),
+            Trouble::Garbage { count } => self.garbage(n, count),
+        }
+    }
+
+    /// The wall clock of a running daemon is set.
+    fn wall_jump(&mut self, n: usize, by: i64) {
+        if self.nodes[n].engine.is_none() {
+            return;
+        }
+        let now = self.now;
+        let node = &mut self.nodes[n];
+        node.jumped_at = now;
+        for clock in &mut node.clocks {
+            clock.jump(by);
+        }
+    }
+
+    fn garbage(&mut self, n: usize, count: u8) {
+        for number in 0..usize::from(count) {
+            let bytes: Vec<u8> = (0..number * 61).map(|i| (i * 37 + number) as u8).collect();
+            let from = (n + 1) % self.nodes.len();
+            self.arrive(n, from, Rc::new(bytes));
+        }
+    }
+
+    /// Cuts links of a member.
+    pub fn cut(&mut self, n: usize, length: True, out: bool, into: bool, peers: u16) {
+        for m in 0..self.nodes.len() {
+            if m == n || peers >> m & 1 == 0 {
+                continue;
+            }
+            if out {
+                self.cut_link(n, m, length);
+            }
+            if into {
+                self.cut_link(m, n, length);
+            }
+        }
+    }
+
+    fn cut_link(&mut self, from: usize, to: usize, length: True) {
+        let until = self.now + length;
+        if self.faulty(from) || self.faulty(to) {
+            let link = self.net.link(from, to);
+            link.cut_until = link.cut_until.max(until);
+        }
+    }
+
+    /// A process is hit exactly between two effects of a step.
+    pub fn hit_between(&mut self, n: usize, mut dice: Dice) {
+        let expire = self.plan.expire_max();
+        match dice.below(4) {
+            0 | 1 => {
+                let down = dice.spread(MILLI, expire);
+                let moves = dice.percent(10);
+                self.crash(n, down, moves, false);
+            }
+            2 => self.pause(n, dice.spread(MILLI, expire * 2)),
+            _ => {
+                let (out, into) = [(true, true), (true, false), (false, true)]
+                    [usize::try_from(dice.below(3)).unwrap_or(0)];
+                self.cut(n, dice.spread(MILLI, expire * 2), out, into, u16::MAX);
+            }
+        }
+    }
+
+    /// Something aimed at a process that has just started.
+    fn aim_at_restart(&mut self, n: usize) {
+        let ppm =
+            if self.faulty(n) && self.nodes[n].life > 1 { self.plan.at_restart_ppm } else { 0 };
+        let life = self.nodes[n].life;
+        let expire = self.plan.expire_max();
+        let Some(mut dice) = self.choices.fault(Kind::AtRestart, n, 0, ppm) else { return };
+        match dice.below(6) {
+            0..=3 => {
+                let within = dice.spread(MILLI, expire * 2);
+                let count = usize::try_from(dice.between(1, 24)).unwrap_or(1);
+                let salt = dice.below(u64::MAX);
+                self.replay(n, count, within, salt);
+            }
+            4 => {
+                let at = self.now + dice.spread(1, SECOND / 5);
+                let down = dice.spread(MILLI, SECOND);
+                self.future.plan(at, Happening::Crash { node: n, life, down, moves: false });
+            }
+            _ => {
+                let (out, into) = [(true, true), (true, false), (false, true)]
+                    [usize::try_from(dice.below(3)).unwrap_or(0)];
+                self.cut(n, dice.spread(MILLI, expire), out, into, u16::MAX);
+            }
+        }
+    }
+
+    /// Something aimed at a member that has just won or renewed a lease.
+    pub fn aim_at_leader(&mut self, n: usize, holds: bool) {
+        let ppm = if holds && self.faulty(n) { self.plan.at_leader_ppm } else { 0 };
+        let Some(mut dice) = self.choices.fault(Kind::AtLeader, n, 0, ppm) else { return };
+        let expire = self.plan.expire_max();
+        let length = dice.between(expire / 4, expire * 2);
+        match dice.below(8) {
+            0 | 1 => self.cut(n, length, true, true, u16::MAX),
+            2 => self.cut(n, length, true, false, u16::MAX),
+            3 => self.cut(n, length, false, true, u16::MAX),
+            4 => self.pause(n, length),
+            5 => {
+                // One of the others ends and comes back at once.
+                let m = (n + 1 + usize::try_from(dice.below(8)).unwrap_or(0)) % self.nodes.len();
+                let down = dice.spread(MILLI, SECOND);
+                self.crash(m, down, false, false);
+            }
+            6 => self.crash(n, dice.spread(MILLI, expire), dice.percent(20), false),
+            _ => {
+                let most = 1u64 << self.nodes.len();
+                let side = u16::try_from(dice.below(most)).unwrap_or(0) | 1 << n;
+                self.cut(n, length, true, true, !side);
+            }
+        }
+    }
+
+    /// Something aimed at the instant of a write.
+    pub fn aim_at_store(&mut self, n: usize, ticket: usize) {
+        let ppm = if self.faulty(n) { self.plan.at_store_ppm } else { 0 };
+        let Some(mut dice) = self.choices.fault(Kind::AtStore, n, ticket, ppm) else { return };
+        let expire = self.plan.expire_max();
+        let at = self.now + dice.below(self.plan.tickets[ticket].guard().as_micros());
+        let life = self.nodes[n].life;
+        match dice.below(3) {
+            0 => {
+                let (down, moves) = (dice.spread(MILLI, expire), dice.percent(20));
+                self.future.plan(at, Happening::Crash { node: n, life, down, moves });
+            }
+            1 => self.pause(n, dice.spread(MILLI, expire * 2)),
+            _ => self.cut(n, dice.between(expire / 4, expire * 2), true, true, u16::MAX),
+        }
+    }
+}

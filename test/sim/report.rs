@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What a person reads: a failure with its plan, its last happenings and the command that shows
+//! it again; the totals of many runs.
+
+use super::plan::Plan;
+use super::runner::{Outcome, Settings};
+use super::shrink::shrink;
+use std::time::Duration;
+
+/// Sums over many runs.
+#[derive(Debug, Default)]
+pub struct Totals {
+    /// Runs.
+    pub runs: u64,
+    /// Steps of engines.
+    pub steps: u64,
+    /// Simulated ticket-hours.
+    pub ticket_hours: f64,
+    /// Grants in any store.
+    pub grants: u64,
+    /// Overlaps after overrides.
+    pub overlaps: u64,
+    /// Time held, and time there was.
+    pub held: (u64, u64),
+    /// Lost tickets that recovered by themselves, and all lost ones.
+    pub recovered: (u64, u64),
+    /// A digest over all runs.
+    pub digest: u64,
+    /// Violations.
+    pub violations: u64,
+}
+
+impl Totals {
+    /// Adds a run.
+    pub fn add(&mut self, outcome: &Outcome) {
+        self.runs += 1;
+        self.steps += outcome.steps;
+        self.ticket_hours += outcome.ticket_hours;
+        self.grants += outcome.grants;
+        self.overlaps += outcome.overlaps;
+        self.held.0 += outcome.held.0;
+        self.held.1 += outcome.held.1;
+        self.recovered.0 += outcome.recovered.0;
+        self.recovered.1 += outcome.recovered.1;
+        self.digest = super::choice::mix(self.digest ^ outcome.digest);
+        self.violations += u64::from(outcome.violation.is_some());
+    }
+
+    /// The totals as text.
+    pub fn text(&self, took: Duration) -> String {
+        let seconds = took.as_secs_f64().max(1e-9);
+        format!(
+            "{} runs, {} steps, {:.0} ticket-hours, {} grants, {} violations\n\
+             {:.0} steps a second, {:.0} ticket-hours a minute\n\
+             in the chaos tickets were held {:.1} % of the time; {} of {} lost tickets found a \
+             holder by themselves after healing; {} overlaps after -F\n\
+             digest {:016x}",
+            self.runs,
+            self.steps,
+            self.ticket_hours,
+            self.grants,
+            self.violations,
+            self.steps as f64 / seconds,
+            self.ticket_hours / seconds * 60.0,
+            self.held.0 as f64 * 100.0 / (self.held.1.max(1)) as f64,
+            self.recovered.0,
+            self.recovered.1,
+            self.overlaps,
+            self.digest,
+        )
+    }
+}
+
+/// Where the sources were when this was built, if that is known.
+fn commit() -> String {
+    let output = std::process::Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
+    match output {
+        Ok(output) if output.status.success() => {
+            String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        }
+        Ok(_) | Err(_) => "unknown".to_owned(),
+    }
+}
+
+/// A failure, shrunk, as text with its `last` lines.
+pub fn failure(plan: &Plan, settings: &Settings, command: &str, last: usize) -> String {
+    let mut text = String::new();
+    let Some(small) = shrink(plan, settings) else {
+        return "the seed does not fail any more".to_owned();
+    };
+    let violation = small.outcome.violation.clone();
+    if let Some(violation) = violation {
+        text += &format!("{}: {}\n", violation.code, violation.text);
+    }
+    text += &format!("seed {} at commit {}\n", plan.seed, commit());
+    text += &format!("shown again by: {command}\n");
+    text += &plan_text(plan);
+    text += &format!(
+        "{} faults are needed (found in {} runs{}): ",
+        small.keep.len(),
+        small.runs,
+        if small.calm { ", ordinary delays constant" } else { "" },
+    );
+    for id in &small.keep {
+        text += &format!("{:?}/{}/{}/{} ", id.kind, id.a, id.b, id.n);
+    }
+    text += "\n";
+    let lines = &small.outcome.lines;
+    for line in &lines[lines.len().saturating_sub(last)..] {
+        text += line;
+        text += "\n";
+    }
+    text
+}
+
+/// A plan as text.
+pub fn plan_text(plan: &Plan) -> String {
+    let mut text = format!(
+        "plan: {} members {:?}, keyed {}, chaos {} s\n  net {:?}\n  store {:?}\n  handler {} \
+         timer {} split {} restart {} leader {} at-store {} ppm, force {}\n",
+        plan.members(),
+        plan.roles,
+        plan.keyed,
+        plan.chaos / 1_000_000,
+        plan.net,
+        plan.store,
+        plan.handler_ppm,
+        plan.timer_ppm,
+        plan.split_ppm,
+        plan.at_restart_ppm,
+        plan.at_leader_ppm,
+        plan.at_store_ppm,
+        plan.force,
+    );
+    for spec in &plan.tickets {
+        text += &format!(
+            "  {} {:?}: expire {} acquire-after {} timeout {} retries {} renewal {} handler {}\n",
+            spec.name,
+            spec.mode,
+            spec.expire,
+            spec.acquire_after,
+            spec.timeout,
+            spec.retries,
+            spec.renewal,
+            spec.has_handler,
+        );
+    }
+    for (number, disturbance) in plan.disturbances.iter().enumerate() {
+        let at = super::history::stamp(disturbance.at);
+        text += &format!("  {number}: {at} {:?} {:?}\n", disturbance.target, disturbance.what);
+    }
+    text
+}

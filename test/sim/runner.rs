@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Runs one seed from its plan to its verdict: chaos, then healing and what must come of it.
+
+use super::checkers::Violation;
+use super::choice::{FaultId, Source};
+use super::clock::{True, SECOND};
+use super::plan::Plan;
+use super::world::World;
+
+/// How a seed is run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where choices come from.
+    pub source: Source,
+    /// Text is kept.
+    pub trace: bool,
+    /// The faults that happen are remembered.
+    pub record: bool,
+    /// Ordinary delays do not vary.
+    pub calm: bool,
+    /// Only a broken promise counts, not an invariant.
+    pub only_promise: bool,
+    /// Phase two, healing, takes place.
+    pub liveness: bool,
+    /// No more steps than this.
+    pub steps_max: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            source: Source::Seed,
+            trace: false,
+            record: false,
+            calm: false,
+            only_promise: false,
+            liveness: true,
+            steps_max: u64::MAX,
+        }
+    }
+}
+
+/// How a run went.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The first thing found.
+    pub violation: Option<Violation>,
+    /// Steps of all engines.
+    pub steps: u64,
+    /// A digest of all happenings.
+    pub digest: u64,
+    /// Simulated time in hours, times the tickets.
+    pub ticket_hours: f64,
+    /// The faults that happened.
+    pub taken: Vec<FaultId>,
+    /// What happened, as text.
+    pub lines: Vec<String>,
+    /// How often two sites were granted after an operator's override.
+    pub overlaps: u64,
+    /// Grants in any store.
+    pub grants: u64,
+    /// How long automatic tickets were held, and could have been, in microseconds.
+    pub held: (True, True),
+    /// Tickets that were granted and lost and found a holder by themselves after healing, and
+    /// how many there were.
+    pub recovered: (u64, u64),
+}
+
+/// Runs a plan.
+pub fn run_plan(plan: Plan, settings: &Settings) -> Outcome {
+    let tickets = plan.tickets.len() as u64;
+    let chaos = plan.chaos;
+    let mut world = World::new(plan, settings.source.clone(), settings.trace);
+    world.choices.calm = settings.calm;
+    world.checks.only_promise = settings.only_promise;
+    if settings.record {
+        world.choices.record();
+    }
+    world.set_going();
+    world.run_steps(chaos, settings.steps_max);
+    let held = held(&world);
+    let mut recovered = (0, 0);
+    if settings.liveness && world.checks.violation().is_none() && world.steps < settings.steps_max {
+        recovered = world.phase_two();
+    }
+    let hours = world.now as f64 / (3600 * SECOND) as f64;
+    Outcome {
+        violation: world.checks.violation().cloned(),
+        steps: world.steps,
+        digest: world.history.digest(),
+        ticket_hours: hours * tickets as f64,
+        taken: world.choices.taken().to_vec(),
+        lines: world.history.last(usize::MAX),
+        overlaps: world.checks.overlaps,
+        grants: world.checks.grants,
+        held,
+        recovered,
+    }
+}
+
+fn held(world: &World) -> (True, True) {
+    let mut sum = 0;
+    let mut whole = 0;
+    for ticket in 0..world.plan.tickets.len() {
+        if world.checks.asserted(ticket) {
+            let open = world.checks.held_since[ticket].map_or(0, |since| world.now - since);
+            sum += world.checks.held_sum[ticket] + open;
+            whole += world.now;
+        }
+    }
+    (sum, whole)
+}
+
+/// Runs a seed.
+pub fn run_seed(seed: u64, settings: &Settings) -> Outcome {
+    run_plan(Plan::draw(seed), settings)
+}

@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The ticket stores: one per site, and the processes (`crm_ticket`) that read and write them.
+//!
+//! A write takes effect at some instant of its run. A process that is killed may still take
+//! effect later, but not after a later write of its site (`lease.md` L6). What the daemon wants
+//! written and when is in [`super::exec`]; the lease guard is in [`super::guard`].
+
+use super::choice::Kind;
+use super::clock::{True, MILLI};
+use super::world::{Happening, Stage, World};
+use booth::daemon::slots::JobId;
+use booth::engine::{AttrChange, CibLoad, CibTicket};
+use booth::model::{AttrName, AttrValue, Holder, Term};
+use booth::time::WallTime;
+
+/// A ticket as a site's store has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Whether it is granted to this site.
+    pub granted: bool,
+    /// Attribute `owner`.
+    pub owner: Holder,
+    /// Attribute `term`.
+    pub term: Term,
+    /// Attribute `expires`, whole seconds.
+    pub expires: WallTime,
+}
+
+/// What the guard was told of a ticket.
+#[derive(Clone, Copy, Debug)]
+pub struct Told {
+    /// When it revokes.
+    pub hold_until: booth::time::MonoTime,
+    /// By which it recognises newer entries.
+    pub term: Term,
+    /// By which it recognises newer entries.
+    pub expires: WallTime,
+}
+
+/// One site's store and the processes that work on it.
+#[derive(Debug, Default)]
+pub struct Site {
+    /// Per ticket, its entry if there is one.
+    pub entries: Vec<Option<Entry>>,
+    /// Per ticket, its attributes.
+    pub attrs: Vec<Vec<(AttrName, AttrValue)>>,
+    /// Per machine and ticket, what the lease guard there was told.
+    pub told: [Vec<Option<Told>>; 2],
+    /// All processes that run or whose change may still take effect.
+    pub children: Vec<Child>,
+    /// The last number given to a child.
+    pub last_child: u32,
+    /// Per ticket: the latest child whose change took effect.
+    pub last_effect: Vec<u32>,
+    /// Per ticket: when the latest change was started that took effect.
+    pub written_at: Vec<True>,
+}
+
+/// Who started a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// A daemon, in this life, as this job.
+    Daemon(u32, JobId),
+    /// The lease guard.
+    Guard,
+}
+
+/// What a process does.
+#[derive(Clone, Debug)]
+pub enum Task {
+    /// It reads the ticket.
+    Load,
+    /// It writes the ticket.
+    Write(Entry),
+    /// It writes an attribute.
+    Attr(AttrChange),
+}
+
+/// One run of the store's tool.
+#[derive(Clone, Debug)]
+pub struct Child {
+    /// Its number; never used twice at a site.
+    pub id: u32,
+    /// On which machine it runs.
+    pub machine: usize,
+    /// For which ticket.
+    pub ticket: usize,
+    /// Who started it.
+    pub by: By,
+    /// What it does.
+    pub task: Task,
+    /// When it started.
+    pub start: True,
+    /// When it takes effect or reads; `None`: it will not, or it has.
+    pub effect_at: Option<True>,
+    /// When it ends by itself; `None`: it hangs.
+    pub end_at: Option<True>,
+    /// Whether it was killed.
+    pub killed: bool,
+    /// What it reports when it ends by itself.
+    pub report: Report,
+}
+
+/// What a process reports at its end.
+#[derive(Clone, Debug)]
+pub enum Report {
+    /// It succeeded.
+    Done,
+    /// It failed.
+    Failed,
+    /// What was read.
+    Load(CibLoad),
+}
+
+/// How one call goes.
+#[derive(Clone, Copy, Debug)]
+struct Course {
+    effect: Option<True>,
+    end: Option<True>,
+    success: bool,
+}
+
+impl Site {
+    /// The store of a site that has never seen these tickets.
+    pub fn new(tickets: usize) -> Site {
+        Site {
+            entries: vec![None; tickets],
+            attrs: vec![Vec::new(); tickets],
+            told: [vec![None; tickets], vec![None; tickets]],
+            children: Vec::new(),
+            last_child: 0,
+            last_effect: vec![0; tickets],
+            written_at: vec![0; tickets],
+        }
+    }
+
+    /// The process with this number.
+    pub fn child(&mut self, id: u32) -> Option<&mut Child> {
+        self.children.iter_mut().find(|child| child.id == id)
+    }
+
+    /// Whether the ticket is granted here.
+    pub fn granted(&self, ticket: usize) -> bool {
+        self.entries[ticket].is_some_and(|entry| entry.granted)
+    }
+
+    /// What a reader finds.
+    fn read(&self, ticket: usize) -> CibLoad {
+        match self.entries[ticket] {
+            None => CibLoad::Absent,
+            Some(entry) => CibLoad::Loaded(CibTicket {
+                granted: entry.granted,
+                owner: Some(entry.owner),
+                expires: Some(entry.expires),
+                term: Some(entry.term),
+                attrs: self.attrs[ticket].clone(),
+            }),
+        }
+    }
+}
+
+impl World {
+    /// Whether a revoke at this site must go well now, because condition 2 of the promise
+    /// (`lease.md`) is what the rest of the lease is kept for.
+    fn critical(&self, site: usize, ticket: usize) -> bool {
+        let spec = &self.plan.tickets[ticket];
+        let margin = 2 * spec.guard().as_micros() + MILLI;
+        (0..2).any(|machine| {
+            self.sites[site].told[machine][ticket].is_some_and(|told| {
+                let until = self.nodes[site].clocks[machine].when(told.hold_until);
+                self.now + margin >= until
+            })
+        })
+    }
+
+    fn course(&mut self, site: usize, ticket: usize, task: &Task) -> Course {
+        let guard = self.plan.tickets[ticket].guard().as_micros() * 99 / 100;
+        let usual = (guard * self.plan.store.usual_permille / 1000).max(2);
+        let end = self.choices.jitter(site, ticket, usual / 4, usual);
+        let effect = self.choices.jitter(site, ticket + 16, 0, end);
+        let good = Course { effect: Some(effect), end: Some(end), success: true };
+        let ppm = if self.faulty(site) { self.plan.store.fault_ppm } else { 0 };
+        let Some(mut dice) = self.choices.fault(Kind::Store, site, ticket, ppm) else {
+            return good;
+        };
+        let weights = self.plan.store.weights;
+        let mut at = dice.below(weights.iter().sum::<u64>().max(1));
+        let mut kind = 0;
+        while kind < 3 && at >= weights[kind] {
+            at -= weights[kind];
+            kind += 1;
+        }
+        let slow = guard.max(usual);
+        let slow_end = dice.between(usual, slow);
+        let revoke = matches!(task, Task::Write(entry) if !entry.granted);
+        if kind == 0 || (revoke && self.critical(site, ticket)) {
+            let effect = dice.between(0, slow_end);
+            return Course { effect: Some(effect), end: Some(slow_end), success: true };
+        }
+        let late = dice.percent(40).then(|| dice.spread(1, guard * 20));
+        match kind {
+            1 => Course { effect: None, end: Some(end), success: false },
+            2 => Course { effect: late, end: None, success: true },
+            // Nothing helps against a store that misstates what it holds.
+            _ if matches!(task, Task::Load) => {
+                Course { effect: None, end: Some(end), success: false }
+            }
+            _ if revoke => Course { effect: Some(effect), end: Some(end), success: false },
+            _ => Course { effect: None, end: Some(end), success: true },
+        }
+    }
+
+    /// Starts a process at a site and returns its number.
+    pub fn spawn(&mut self, site: usize, machine: usize, ticket: usize, by: By, task: Task) -> u32 {
+        let course = if by == By::Guard {
+            // Condition 2: what the guard runs ends within its time.
+            let guard = self.plan.tickets[ticket].guard().as_micros() * 99 / 100;
+            let usual = (guard * self.plan.store.usual_permille / 1000).max(2);
+            let end = self.choices.jitter(site, ticket, usual / 2, usual);
+            Course { effect: Some(end / 2), end: Some(end), success: true }
+        } else {
+            self.course(site, ticket, &task)
+        };
+        let report = match (&task, course.success) {
+            (Task::Load, true) => Report::Load(CibLoad::Absent),
+            (Task::Load, false) => Report::Load(CibLoad::Failed("model: cannot read".into())),
+            (Task::Write(_) | Task::Attr(_), true) => Report::Done,
+            (Task::Write(_) | Task::Attr(_), false) => Report::Failed,
+        };
+        let now = self.now;
+        let here = &mut self.sites[site];
+        here.last_child += 1;
+        let id = here.last_child;
+        let effect_at = course.effect.map(|after| now + after);
+        let end_at = course.end.map(|after| now + after);
+        let (start, killed) = (now, false);
+        here.children.push(Child {
+            id,
+            machine,
+            ticket,
+            by,
+            task,
+            start,
+            effect_at,
+            end_at,
+            killed,
+            report,
+        });
+        if let Some(at) = effect_at {
+            self.future.plan(at, Happening::Child { site, child: id, stage: Stage::Effect });
+        }
+        if let Some(at) = end_at {
+            self.future.plan(at, Happening::Child { site, child: id, stage: Stage::End });
+        }
+        self.trace(|w| {
+            let at = |at: Option<True>| at.map_or("never".into(), super::history::stamp);
+            let task = w.sites[site].children.last().map(|child| child.task.clone());
+            let (effect, end) = (at(effect_at), at(end_at));
+            format!("{} child {id} t{ticket} {task:?}: acts {effect}, ends {end}", w.name(site))
+        });
+        id
+    }
+
+    /// A process takes effect, or reads.
+    pub fn child_effect(&mut self, site: usize, id: u32) {
+        let now = self.now;
+        let Some(child) = self.sites[site].child(id) else { return };
+        if child.effect_at != Some(now) {
+            return;
+        }
+        child.effect_at = None;
+        let (ticket, task, killed) = (child.ticket, child.task.clone(), child.killed);
+        let start = child.start;
+        if killed {
+            self.sites[site].children.retain(|child| child.id != id);
+        }
+        match task {
+            Task::Load => {
+                let found = self.sites[site].read(ticket);
+                if let Some(Child { report: Report::Load(load), .. }) = self.sites[site].child(id) {
+                    if *load == CibLoad::Absent {
+                        *load = found;
+                    }
+                }
+            }
+            Task::Write(entry) => {
+                if id < self.sites[site].last_effect[ticket] {
+                    // A later write has taken effect: this one did so unseen right before it.
+                    return;
+                }
+                self.sites[site].last_effect[ticket] = id;
+                self.sites[site].written_at[ticket] = start;
+                let before = self.sites[site].granted(ticket);
+                self.sites[site].entries[ticket] = Some(entry);
+                self.history.mix(now, 3, (site as u64) << 8 | u64::from(entry.granted));
+                self.trace(|w| format!("{} store: t{ticket} {entry:?}", w.name(site)));
+                self.check_store(site, ticket, before);
+            }
+            Task::Attr(change) => {
+                let attrs = &mut self.sites[site].attrs[ticket];
+                match change {
+                    AttrChange::Set(name, value) => {
+                        attrs.retain(|(other, _)| *other != name);
+                        attrs.push((name, value));
+                    }
+                    AttrChange::Delete(name) => attrs.retain(|(other, _)| *other != name),
+                }
+            }
+        }
+    }
+
+    /// A process ends by itself.
+    pub fn child_end(&mut self, site: usize, id: u32) {
+        let now = self.now;
+        let Some(child) = self.sites[site].child(id) else { return };
+        if child.killed || child.end_at != Some(now) {
+            return;
+        }
+        let (by, ticket, machine) = (child.by, child.ticket, child.machine);
+        let report = child.report.clone();
+        self.sites[site].children.retain(|child| child.id != id);
+        match by {
+            By::Guard => self.guard_done(site, machine, ticket),
+            By::Daemon(life, job) => self.exec_done(site, life, ticket, job, report),
+        }
+    }
+
+    /// Kills a process: it ends at once; its change may still take effect soon.
+    pub fn child_kill(&mut self, site: usize, id: u32) {
+        let now = self.now;
+        let (ticket, guard) = match self.sites[site].child(id) {
+            Some(child) => (child.ticket, self.plan.tickets[child.ticket].guard().as_micros()),
+            None => return,
+        };
+        let after = self.choices.jitter(site, ticket, 0, guard * 9 / 10);
+        let zombie = self.choices.jitter(site, ticket, 0, 1) == 1;
+        let Some(child) = self.sites[site].child(id) else { return };
+        child.killed = true;
+        child.end_at = None;
+        let reads = matches!(child.task, Task::Load);
+        if !reads && child.effect_at.is_some() && zombie {
+            let at = now + after;
+            child.effect_at = Some(at);
+            self.future.plan(at, Happening::Child { site, child: id, stage: Stage::Effect });
+        } else {
+            child.effect_at = None;
+        }
+        self.sites[site].children.retain(|child| !child.killed || child.effect_at.is_some());
+        self.trace(|w| format!("{} child {id} of t{ticket} is killed", w.name(site)));
+    }
+}

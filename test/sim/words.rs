@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Messages, events and effects as short text, for transcripts.
+
+use super::world::World;
+use booth::engine::{CibOutcome, Effect, Event, HoldWindow, Reply};
+use booth::model::Holder;
+use booth::time::MonoTime;
+use booth::wire::{PeerBody, PeerMessage, Stamp};
+
+impl World {
+    /// A holder by the member's name.
+    pub fn who(&self, holder: Holder) -> String {
+        match holder {
+            Holder::Unknown => "unknown".into(),
+            Holder::Nobody => "nobody".into(),
+            Holder::Member(id) => {
+                self.index_of(id).map_or_else(|| "a stranger".into(), |n| self.name(n))
+            }
+        }
+    }
+
+    /// A message between members.
+    pub fn say(&self, message: &PeerMessage) -> String {
+        let marks = |established: bool| if established { " established" } else { "" };
+        let stamped = |name: &str, stamp: Stamp| {
+            let round = stamp.round.map_or("none".into(), |round| round.get().to_string());
+            format!("{name} round={round}{}", marks(stamp.established))
+        };
+        let body = match message.body {
+            PeerBody::Status { nonce } => format!("Stat nonce={nonce}"),
+            PeerBody::MyIndex { nonce } => format!("MIdx nonce={nonce}"),
+            PeerBody::ReqVote { reason, established, force } => {
+                let force = if force { " force" } else { "" };
+                format!("RVot {reason:?}{}{force}", marks(established))
+            }
+            PeerBody::Vote { vouched } => format!("VtFr vouched={vouched}"),
+            PeerBody::StepDown { reason, stamp } => {
+                stamped(&format!("VtFr-nobody {reason:?}"), stamp)
+            }
+            PeerBody::Heartbeat { stamp } => stamped("HrtB", stamp),
+            PeerBody::Update { stamp } => stamped("UpdE", stamp),
+            PeerBody::Revoke { reason, stamp } => stamped(&format!("Revk {reason:?}"), stamp),
+            PeerBody::Ack { of, round } => {
+                let round = round.map_or("none".into(), |round| round.get().to_string());
+                format!("Ack of={of:?} round={round}")
+            }
+            PeerBody::Rejected { of, result } => format!("RJC! of={of:?} {result:?}"),
+        };
+        let (ticket, leader) = (&message.ticket, self.who(message.leader));
+        format!("{ticket} {body} term={} leader={leader} valid={}", message.term, message.valid_for)
+    }
+
+    /// An event of a member.
+    pub fn tell(&self, event: &Event) -> String {
+        match event {
+            Event::Peer { from, message } => {
+                format!("{}: {}", self.name(from.get()), self.say(message))
+            }
+            Event::CibLoaded { ticket, outcome } => {
+                format!("t{} loaded: {outcome:?}", ticket.get())
+            }
+            Event::CibWritten { ticket, serial, outcome } => {
+                let outcome = match outcome {
+                    CibOutcome::Failed(_) => "Failed".into(),
+                    CibOutcome::Written
+                    | CibOutcome::TooLate
+                    | CibOutcome::Superseded
+                    | CibOutcome::Killed => format!("{outcome:?}"),
+                };
+                format!("t{} write {}: {outcome}", ticket.get(), serial.0)
+            }
+            Event::ProbeDone { ticket, run, outcome } => {
+                format!("t{} probe {}: {outcome:?}", ticket.get(), run.0)
+            }
+            Event::Start
+            | Event::PeerRejected { .. }
+            | Event::Client { .. }
+            | Event::ClientGone { .. }
+            | Event::Tick
+            | Event::AttrWritten { .. }
+            | Event::SendFailed { .. }
+            | Event::Dump
+            | Event::Shutdown => format!("{event:?}"),
+        }
+    }
+
+    /// What a member wants of its store, handlers or guard.
+    pub fn wish(&self, n: usize, effect: &Effect) -> String {
+        match effect {
+            Effect::WriteCib { ticket, serial, state } => {
+                let what = if state.granted { "grant" } else { "revoke" };
+                format!(
+                    "wants t{} {what} (write {}) owner={} term={} expires={:?}",
+                    ticket.get(),
+                    serial.0,
+                    self.who(state.owner),
+                    state.term,
+                    state.expires,
+                )
+            }
+            Effect::LoadCib { ticket, .. } => format!("wants t{} loaded", ticket.get()),
+            Effect::Hold { ticket, window: None, term } => {
+                format!("holds t{} no more, term={term}", ticket.get())
+            }
+            Effect::Hold { ticket, window: Some(window), term } => {
+                format!("may hold t{} {} term={term}", ticket.get(), self.window(n, window))
+            }
+            Effect::Send { .. }
+            | Effect::Reply { .. }
+            | Effect::Arm { .. }
+            | Effect::Disarm { .. }
+            | Effect::WriteAttr { .. }
+            | Effect::StartProbe { .. }
+            | Effect::StopProbe { .. }
+            | Effect::Note(_) => format!("wants {effect:?}"),
+        }
+    }
+
+    /// A window in true time.
+    fn window(&self, n: usize, window: &HoldWindow) -> String {
+        let at = |mono: MonoTime| super::history::stamp(self.nodes[n].clock().when(mono));
+        format!("until {} (lease {})", at(window.hold_until), at(window.lease_until))
+    }
+
+    /// An answer to a client.
+    pub fn answer(&self, reply: &Reply) -> String {
+        match reply {
+            Reply::Ticket(answer) => format!(
+                "{:?} leader={} term={} cause={:?}",
+                answer.result,
+                self.who(answer.leader),
+                answer.term,
+                answer.cause,
+            ),
+            Reply::Tickets(_)
+            | Reply::Peers(_)
+            | Reply::Result(_)
+            | Reply::Attr(_)
+            | Reply::Attrs(_) => format!("{reply:?}"),
+        }
+    }
+}

@@ -1,0 +1,466 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The world: members, their machines and clocks, the network, the ticket stores, the people.
+//! One heap of happenings ordered by true time, one seed.
+//!
+//! Each turn takes the first happening, lets it reach a process, steps the engine that ships,
+//! performs the effects in the model and lets the checkers look.
+
+use super::checkers::Checks;
+use super::choice::{Choices, Kind, Source};
+use super::clients::Clients;
+use super::clock::{Clock, True, MILLI, SECOND};
+use super::codec::{Codec, Mail};
+use super::heap::Future;
+use super::history::History;
+use super::network::Network;
+use super::node::{Node, Waiting};
+use super::plan::{Order, Plan};
+use super::store::Site;
+use booth::daemon::slots::{JobEnd, JobId, Limits, Slots};
+use booth::daemon::wheel::Wheel;
+use booth::engine::{ClientId, Effect, Engine, Event, Setup};
+use booth::model::{Member, MemberId, MemberRole, Roster, Term};
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr};
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+/// The longest a lost timer is missed: the loop looks once a second.
+const LOOK: True = SECOND;
+
+/// Which part of a process's run takes place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It takes effect, or reads.
+    Effect,
+    /// It ends.
+    End,
+}
+
+/// Something that will happen.
+#[derive(Debug)]
+pub enum Happening {
+    /// A process's timers are looked at; `true`: whatever they say, it takes a step.
+    Wake { node: usize, life: u32, look: bool },
+    /// A datagram arrives; `late`: much later than it should.
+    Arrive { to: usize, from: usize, mail: Mail, late: bool },
+    /// Something reaches the engine from another thread.
+    Post { node: usize, life: u32, event: Box<Event> },
+    /// A process of a ticket store.
+    Child { site: usize, child: u32, stage: Stage },
+    /// A deadline of an executor.
+    ExecTick { node: usize, life: u32 },
+    /// A time that the lease guard was told.
+    GuardDue { site: usize, machine: usize, ticket: usize },
+    /// A job of an executor has ended.
+    JobEnd { node: usize, life: u32, id: JobId, end: Box<JobEnd> },
+    /// A disturbance of the plan, by its number.
+    Disturb { number: usize },
+    /// A process starts.
+    Boot { node: usize },
+    /// A process that was started may use the store and begins.
+    Begin { node: usize, life: u32 },
+    /// A stopped process goes on.
+    Resume { node: usize, stop: u32 },
+    /// A process ends.
+    Crash { node: usize, life: u32, down: True, moves: bool },
+    /// An administrator asks again elsewhere.
+    Order { node: usize, ticket: usize, order: Order },
+    /// A client closes its connection.
+    Leave { node: usize, life: u32, client: ClientId },
+}
+
+/// The world of one run.
+#[derive(Debug)]
+pub struct World {
+    /// True time.
+    pub now: True,
+    /// What the seed decided.
+    pub plan: Plan,
+    /// Every choice.
+    pub choices: Choices,
+    /// What will happen.
+    pub future: Future<Happening>,
+    /// The members.
+    pub nodes: Vec<Node>,
+    /// Their ids.
+    pub ids: Vec<MemberId>,
+    /// Each member's view of all members.
+    pub rosters: Vec<Roster>,
+    /// The ticket stores; those of arbitrators stay empty.
+    pub sites: Vec<Site>,
+    /// The network.
+    pub net: Network,
+    /// The codec and the seal.
+    pub codec: Codec,
+    /// The administrators.
+    pub clients: Clients,
+    /// The checkers.
+    pub checks: Checks,
+    /// What happened.
+    pub history: History,
+    /// How many steps the engines have taken.
+    pub steps: u64,
+    /// Members that nothing bad happens to any more; all faults end with the chaos.
+    pub healed: u16,
+    /// There is no lease guard in this world: safety then needs living daemons.
+    pub no_guard: bool,
+    /// When the step was taken whose effects are being performed.
+    pub decided: True,
+    effects: Vec<Effect>,
+}
+
+impl World {
+    /// The world of a plan, before anything has happened.
+    pub fn new(plan: Plan, source: Source, trace: bool) -> World {
+        let addresses: Vec<IpAddr> = (0..plan.roles.len())
+            .map(|m| IpAddr::V4(Ipv4Addr::new(192, 0, 2, u8::try_from(m + 1).unwrap_or(1))))
+            .collect();
+        let member = |m: usize| Member {
+            id: MemberId::of_address(addresses[m]),
+            role: plan.roles[m],
+            address: addresses[m],
+        };
+        let all: Vec<Member> = (0..plan.roles.len()).map(member).collect();
+        let ids: Vec<MemberId> = all.iter().map(|member| member.id).collect();
+        // The addresses differ and there are fewer than sixteen.
+        let roster = |m| Roster::new(all.clone(), m).expect("a valid list of members");
+        let codec = Codec::new(plan.keyed, plan.millis(), ids.clone());
+        let tickets = plan.tickets.len();
+        let mut world = World {
+            now: 0,
+            choices: Choices::new(plan.seed, source),
+            future: Future::new(),
+            nodes: (0..all.len()).map(|m| new_node(&plan, &codec, m)).collect(),
+            rosters: (0..all.len()).map(roster).collect(),
+            sites: (0..all.len()).map(|_| Site::new(tickets)).collect(),
+            net: Network::new(all.len()),
+            codec,
+            clients: Clients::default(),
+            checks: Checks::new(&plan),
+            history: History::new(trace),
+            steps: 0,
+            healed: 0,
+            no_guard: false,
+            decided: 0,
+            effects: Vec::new(),
+            ids,
+            plan,
+        };
+        world.clients.last_done = vec![None; tickets];
+        world.clients.last_asked = vec![None; tickets];
+        world
+    }
+
+    /// Plans the start of every member and all disturbances.
+    pub fn set_going(&mut self) {
+        for node in 0..self.nodes.len() {
+            let at = self.choices.jitter(node, 0, 0, 50 * MILLI);
+            self.future.plan(at, Happening::Boot { node });
+        }
+        for number in 0..self.plan.disturbances.len() {
+            if self.choices.disturbance(number) {
+                let at = self.plan.disturbances[number].at;
+                self.future.plan(at, Happening::Disturb { number });
+            }
+        }
+    }
+
+    /// Lets everything happen up to this time, or until a checker finds something.
+    pub fn run(&mut self, until: True) {
+        while self.checks.violation().is_none() {
+            let Some((at, happening)) = self.future.next(until) else {
+                self.now = self.now.max(until);
+                return;
+            };
+            self.now = at;
+            self.happen(happening);
+        }
+    }
+
+    /// Like [`World::run`], but no further than this many steps of engines.
+    pub fn run_steps(&mut self, until: True, steps: u64) {
+        while self.checks.violation().is_none() && self.steps < steps {
+            let Some((at, happening)) = self.future.next(until) else {
+                self.now = self.now.max(until);
+                return;
+            };
+            self.now = at;
+            self.happen(happening);
+        }
+    }
+
+    fn alive(&self, node: usize, life: u32) -> bool {
+        self.nodes[node].life == life && self.nodes[node].engine.is_some()
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Wake { node, life, look } => self.wake(node, life, look),
+            Happening::Arrive { to, from, mail, late } => {
+                // Lateness is a fault, and faults end with the chaos.
+                if self.healed == 0 || !late {
+                    self.arrive(to, from, mail);
+                }
+            }
+            Happening::Post { node, life, event } => {
+                if self.alive(node, life) {
+                    self.reach(node, Waiting::Event(event));
+                }
+            }
+            Happening::Child { site, child, stage: Stage::Effect } => {
+                self.child_effect(site, child)
+            }
+            Happening::Child { site, child, stage: Stage::End } => self.child_end(site, child),
+            Happening::ExecTick { node, life } => {
+                if self.alive(node, life) && self.nodes[node].paused.is_none() {
+                    self.exec_tick(node);
+                }
+            }
+            Happening::GuardDue { site, machine, ticket } => self.guard_due(site, machine, ticket),
+            Happening::JobEnd { node, life, id, end } => {
+                if self.alive(node, life) {
+                    self.reach(node, Waiting::Job(id, *end));
+                }
+            }
+            Happening::Disturb { number } => self.disturb(number),
+            Happening::Boot { node } => self.boot(node),
+            Happening::Begin { node, life } => {
+                if self.nodes[node].life == life && self.nodes[node].engine.is_none() {
+                    self.begin(node);
+                }
+            }
+            Happening::Resume { node, stop } => self.resume(node, stop),
+            Happening::Crash { node, life, down, moves } => {
+                if self.alive(node, life) {
+                    self.crash(node, down, moves, false);
+                }
+            }
+            Happening::Order { node, ticket, order } => self.order(node, ticket, order, 0),
+            Happening::Leave { node, life, client } => self.leave(node, life, client),
+        }
+    }
+
+    /// Something reaches a process: at once, or when it goes on.
+    pub fn reach(&mut self, n: usize, waiting: Waiting) {
+        if self.nodes[n].engine.is_none() {
+            return;
+        }
+        if self.nodes[n].paused.is_some() {
+            self.nodes[n].inbox.push_back(waiting);
+            return;
+        }
+        match waiting {
+            Waiting::Event(event) => self.step(n, *event),
+            Waiting::Job(id, end) => self.exec_finished(n, id, end),
+            Waiting::Mail(from, mail) => {
+                let wall = self.nodes[n].clock().wall(self.now);
+                let (ears, roster) = (&mut self.nodes[n].ears, &self.rosters[n]);
+                let event = self.codec.open(ears, &mail, wall, roster);
+                if let Event::Peer { from: sender, .. } = &event {
+                    assert!(sender.get() == from, "a sealed datagram names its sender");
+                }
+                self.step(n, event);
+            }
+        }
+    }
+
+    /// One step of a member's engine, with all that follows from it.
+    pub fn step(&mut self, n: usize, event: Event) {
+        self.steps += 1;
+        self.history.mix(self.now, 1, n as u64);
+        if self.history.traced() {
+            let text = format!("{} <- {}", self.name(n), self.tell(&event));
+            self.history.line(self.now, || text);
+        }
+        if let Event::Peer { from, message } = &event {
+            self.checks.delivered(self.now, n, from.get(), message, &self.ids);
+        }
+        let mut effects = std::mem::take(&mut self.effects);
+        let node = &mut self.nodes[n];
+        let Some(engine) = node.engine.as_mut() else { return };
+        let now = node.clocks[node.machine].now(self.now);
+        let panicked = catch_unwind(AssertUnwindSafe(|| engine.step(now, event, &mut effects)));
+        if let Err(panic) = panicked {
+            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+            self.nodes[n].engine = None;
+            self.fail("S0", format!("m{n} panics: {}", text.unwrap_or_default()));
+            return;
+        }
+        self.check_step(n, &effects);
+        let ppm = if effects.len() > 1 && self.faulty(n) { self.plan.split_ppm } else { 0 };
+        let split = self.choices.fault(Kind::Split, n, 0, ppm);
+        let hit = split.map(|mut dice| (dice.below(effects.len() as u64), dice));
+        self.decided = self.now;
+        let (mut at, mut hit) = (0, hit);
+        for effect in effects.drain(..) {
+            if hit.as_ref().is_some_and(|(place, _)| *place == at) {
+                if let Some((_, dice)) = hit.take() {
+                    self.hit_between(n, dice);
+                }
+            }
+            at += 1;
+            self.perform(n, effect);
+        }
+        self.effects = effects;
+        self.check_deadline(n);
+        self.plan_wake(n);
+    }
+
+    /// Performs one effect, unless the process has ended or is stopped.
+    pub fn perform(&mut self, n: usize, effect: Effect) {
+        if self.nodes[n].engine.is_none() {
+            return;
+        }
+        if self.nodes[n].paused.is_some() {
+            let decided = self.decided;
+            self.nodes[n].deferred.push_back((decided, effect));
+            return;
+        }
+        match effect {
+            Effect::Send { to, message, resend: _ } => {
+                self.history.mix(self.now, 2, (n as u64) << 8 | to.get() as u64);
+                self.trace(|w| {
+                    format!("{} -> {}: {}", w.name(n), w.name(to.get()), w.say(&message))
+                });
+                self.check_send(n, to.get(), &message);
+                let wall = self.nodes[n].clock().wall(self.now);
+                let mail = self.codec.seal(n, &message, wall);
+                self.send(n, to.get(), mail);
+            }
+            Effect::Reply { client, reply, last } => self.reply(n, client, &reply, last),
+            Effect::Arm { ticket, at } => self.nodes[n].wheel.arm(ticket, at),
+            Effect::Disarm { ticket } => {
+                self.nodes[n].wheel.disarm(ticket);
+            }
+            Effect::Hold { ticket, window, term } => {
+                self.trace(|w| format!("{} {}", w.name(n), w.wish(n, &effect)));
+                self.check_hold(n, ticket.get(), window, term);
+                self.exec_offer(n, effect);
+                self.aim_at_leader(n, window.is_some());
+            }
+            Effect::LoadCib { .. }
+            | Effect::WriteCib { .. }
+            | Effect::WriteAttr { .. }
+            | Effect::StartProbe { .. }
+            | Effect::StopProbe { .. } => {
+                self.trace(|w| format!("{} {}", w.name(n), w.wish(n, &effect)));
+                self.exec_offer(n, effect);
+            }
+            Effect::Note(note) => {
+                self.trace(|w| format!("{} {:?}: {}", w.name(n), note.level, note.text));
+            }
+        }
+    }
+
+    /// Plans the next look at a process's timers.
+    fn plan_wake(&mut self, n: usize) {
+        let node = &mut self.nodes[n];
+        if node.engine.is_none() || node.paused.is_some() {
+            return;
+        }
+        let Some((next, _)) = node.wheel.next() else { return };
+        let at = node.clocks[node.machine].when(next).max(self.now);
+        if at < node.wake_at {
+            node.wake_at = at;
+            let life = node.life;
+            self.future.plan(at, Happening::Wake { node: n, life, look: false });
+        }
+    }
+
+    fn wake(&mut self, n: usize, life: u32, look: bool) {
+        if !self.alive(n, life) || self.nodes[n].paused.is_some() {
+            return;
+        }
+        let node = &mut self.nodes[n];
+        let mono = node.clocks[node.machine].mono(self.now);
+        if node.wake_at <= self.now {
+            node.wake_at = u64::MAX;
+        }
+        let mut rang = false;
+        while node.wheel.ring(mono).is_some() {
+            rang = true;
+        }
+        if rang && !look {
+            let ppm = if self.faulty(n) { self.plan.timer_ppm } else { 0 };
+            if let Some(mut dice) = self.choices.fault(Kind::Timer, n, 0, ppm) {
+                let at = self.now + dice.spread(1, LOOK);
+                self.future.plan(at, Happening::Wake { node: n, life, look: true });
+                self.plan_wake(n);
+                return;
+            }
+        }
+        if rang || look {
+            self.step(n, Event::Tick);
+        } else {
+            self.plan_wake(n);
+        }
+    }
+
+    /// Whether bad things may still happen to a member.
+    pub fn faulty(&self, n: usize) -> bool {
+        self.healed & (1 << n) == 0
+    }
+
+    /// The member's name in traces.
+    pub fn name(&self, n: usize) -> String {
+        let role = match self.plan.roles[n] {
+            MemberRole::Site => "site",
+            MemberRole::Arbitrator => "arb",
+        };
+        format!("{role}-{n}")
+    }
+
+    /// Adds a line to the history, if somebody wants to read it.
+    pub fn trace(&mut self, text: impl FnOnce(&World) -> String) {
+        if self.history.traced() {
+            let text = text(self);
+            self.history.line(self.now, || text);
+        }
+    }
+
+    /// A new engine for a member.
+    pub fn new_engine(&mut self, n: usize) -> Engine {
+        Engine::new(Setup {
+            roster: self.rosters[n].clone(),
+            tickets: self.plan.tickets.clone(),
+            seed: self.choices.seed(n),
+        })
+    }
+
+    /// The index of a member's id.
+    pub fn index_of(&self, id: MemberId) -> Option<usize> {
+        self.ids.iter().position(|other| *other == id)
+    }
+}
+
+fn new_node(plan: &Plan, codec: &Codec, m: usize) -> Node {
+    let tickets = plan.tickets.len();
+    let clock = |machine: usize| {
+        let clock = plan.clocks[m][machine];
+        Clock::new(clock.boot, clock.ppm, clock.wall)
+    };
+    Node {
+        engine: None,
+        life: 0,
+        machine: 0,
+        clocks: [clock(0), clock(1)],
+        site: plan.roles[m] == MemberRole::Site,
+        paused: None,
+        stops: 0,
+        inbox: VecDeque::new(),
+        deferred: VecDeque::new(),
+        wheel: Wheel::new(),
+        wake_at: u64::MAX,
+        slots: Slots::new(tickets, Limits::processes()),
+        windows: vec![(None, Term::ZERO); tickets],
+        pending: Vec::new(),
+        exec_wake_at: u64::MAX,
+        actions: Vec::new(),
+        ears: codec.ears(),
+        last_client: 0,
+        moved: false,
+        gone: false,
+        jumped_at: 0,
+    }
+}
