@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! One suite, two programs: what a user, a script or another member can observe of a daemon
+//! and its clients, run against ours (default) or against the C reference
+//! (`BOOTH_UNDER_TEST=theirs`). How: `test/README.md`; differences: `test/QUIRKS.md`.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod tickets;

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! One test's own place: a directory, addresses and, as root, namespaces.
+//!
+//! As root the test program starts itself again for the one test, inside new namespaces: the
+//! port is free there whatever runs on the machine, links can be cut, and every process ends
+//! with the test. Without root the test runs where it is, on loopback addresses of its own.
+
+use super::needs::{is_root, met, Need};
+use super::process::exit_within;
+use super::program::{link_ours, reference_root};
+use std::cell::Cell;
+use std::fs::{File, Permissions};
+use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// Set for the run inside the namespaces.
+const INSIDE: &str = "BOOTH_TEST_INSIDE";
+/// A test that runs longer is ended; none is meant to take more than half of it.
+const LIMIT: Duration = Duration::from_secs(150);
+
+/// One test's own place.
+pub struct Lab {
+    dir: tempfile::TempDir,
+    network: [u8; 3],
+    inside: bool,
+    clusters: Cell<u32>,
+}
+
+/// Runs the test `name` (see `test_name!`), if what it needs is there.
+#[track_caller]
+pub fn run(name: &str, needs: &[Need], body: impl FnOnce(&Lab)) {
+    // type_name gives the name of the test program first, which libtest leaves out.
+    let name = name.split_once("::").map_or(name, |(_, rest)| rest);
+    if std::env::var_os(INSIDE).is_some() {
+        body(&Lab::new(true));
+    } else if met(name, needs) {
+        if is_root() {
+            run_inside(name);
+        } else {
+            body(&Lab::new(false));
+        }
+    }
+}
+
+/// Runs this program again, for one test, in namespaces of its own.
+#[track_caller]
+fn run_inside(name: &str) {
+    let dir = new_dir();
+    let log = dir.path().join("output");
+    // Both streams in one file, in the order in which they were written.
+    let out = File::create(&log).expect("a file in a new directory");
+    let err = out.try_clone().expect("a second handle of a file");
+    let own = std::env::current_exe().expect("the running program has a file");
+    let mut child = Command::new("unshare")
+        .args(["--net", "--mount", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc"])
+        .arg("--")
+        .arg(own)
+        .args(["--exact", name, "--nocapture", "--include-ignored"])
+        .env(INSIDE, "1")
+        .stdin(Stdio::null())
+        .stdout(out)
+        .stderr(err)
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot start unshare: {error}"));
+    let status = exit_within(&mut child, LIMIT);
+    if status.is_none() {
+        // The namespace's first process dies with its parent, and all others with it.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    let text = std::fs::read(&log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let passed = status.is_some_and(|status| status.success()) && text.contains("1 passed");
+    assert!(passed, "{name}, in namespaces of its own: {status:?}\n{text}");
+}
+
+/// A new directory in /tmp, which the reference sees under the same path.
+fn new_dir() -> tempfile::TempDir {
+    let dir = tempfile::Builder::new()
+        .prefix("booth-lab.")
+        .tempdir_in("/tmp")
+        .expect("/tmp can be written");
+    make_open(dir.path());
+    dir
+}
+
+/// Gives everybody every right: a member may run as another user.
+pub fn make_open(path: &Path) {
+    std::fs::set_permissions(path, Permissions::from_mode(0o777))
+        .unwrap_or_else(|error| panic!("cannot open {} to all: {error}", path.display()));
+}
+
+impl Lab {
+    fn new(inside: bool) -> Lab {
+        let dir = new_dir();
+        link_ours(&dir.path().join("ours")).expect("a new directory can be written");
+        if inside {
+            shell("ip link set lo up", &[]);
+            if reference_root().join("usr/sbin/boothd").exists() {
+                show_lab_to_reference(dir.path());
+            }
+        }
+        Lab { dir, network: [127, random_byte(), random_byte()], inside, clusters: Cell::new(0) }
+    }
+
+    /// The lab's directory.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Whether the lab has a network of its own.
+    pub fn is_inside(&self) -> bool {
+        self.inside
+    }
+
+    /// An address of this lab; `host` is 1 to 254.
+    pub fn address(&self, host: u8) -> Ipv4Addr {
+        let [a, b, c] = self.network;
+        Ipv4Addr::new(a, b, c, host)
+    }
+
+    /// A directory for one more cluster, and the first host number of its members.
+    pub fn next_cluster(&self) -> (String, u8) {
+        let number = self.clusters.get();
+        self.clusters.set(number + 1);
+        let host = u8::try_from(number * 20 + 1).expect("at most twelve clusters in a lab");
+        (format!("c{number}"), host)
+    }
+
+    /// Writes a file of the lab and returns its path.
+    #[track_caller]
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>, mode: u32) -> String {
+        let path = self.dir().join(name);
+        std::fs::write(&path, text)
+            .and_then(|()| std::fs::set_permissions(&path, Permissions::from_mode(mode)))
+            .unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
+        path.display().to_string()
+    }
+}
+
+/// Makes a usable root of the reference's directory, in this mount namespace only: devices,
+/// processes, and the lab's directory under its own path.
+fn show_lab_to_reference(dir: &Path) {
+    let root = reference_root().display().to_string();
+    let script = "set -e
+        mount --bind /dev \"$1/dev\"
+        mount -t proc proc \"$1/proc\"
+        mount -t tmpfs tmpfs \"$1/run\"
+        mkdir -m 1777 \"$1/run/lock\"
+        mount -t tmpfs tmpfs \"$1/tmp\"
+        mkdir -p \"$1$2\"
+        mount --bind \"$2\" \"$1$2\"
+        mkdir \"$2/etc-booth\"
+        mount --bind \"$2/etc-booth\" \"$1/etc/booth\"";
+    shell(script, &[&root, &dir.display().to_string()]);
+}
+
+/// Runs a shell script that has to succeed.
+#[track_caller]
+fn shell(script: &str, arguments: &[&str]) {
+    let output = Command::new("/bin/sh").args(["-c", script, "sh"]).args(arguments).output();
+    let output = output.unwrap_or_else(|error| panic!("cannot start a shell: {error}"));
+    assert!(output.status.success(), "{script}: {output:?}");
+}
+
+/// A byte in 1 to 254, from the standard library's random hash keys.
+fn random_byte() -> u8 {
+    use std::hash::{BuildHasher, Hasher};
+    let random = std::hash::RandomState::new().build_hasher().finish();
+    // The remainder is below 254.
+    u8::try_from(random % 254).map_or(1, |byte| byte + 1)
+}

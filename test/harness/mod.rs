@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What the tests with real processes share: `compliance`, `interop` and `faults`.
+//!
+//! A test is a closure that gets a [`Lab`]: a directory of its own, addresses of its own and,
+//! as root, namespaces of its own (processes, network, mounts), which end with everything in
+//! them. In it a [`Cluster`] runs members, ours or the reference's ([`Kind`]), each site with a
+//! fake `crm_ticket` ([`Crm`]). What goes over the wire is read and written here by code of its
+//! own ([`Packet`]), not by `booth::wire`, so that one misreading of the format cannot hide.
+//!
+//! Nothing here waits without a limit, and nothing sleeps in place of waiting for a condition.
+
+// Every test program uses a part of this.
+#![allow(dead_code, unused_imports)]
+
+mod client;
+mod cluster;
+mod crm;
+mod intervals;
+mod lab;
+mod member;
+mod needs;
+mod net;
+mod packet;
+mod peer;
+mod process;
+mod program;
+mod setup;
+mod sniff;
+mod wait;
+
+pub use client::{ask, ask_with, Answers, End};
+pub use cluster::Cluster;
+pub use crm::{Call, Change, Crm};
+pub use intervals::{overlaps, Held};
+pub use lab::{run, Lab};
+pub use needs::Need;
+pub use net::Links;
+pub use packet::{four, member_id, Packet, ANYONE, NOBODY};
+pub use peer::FakeMember;
+pub use process::{finish, Finished};
+pub use program::{under_test, Kind};
+pub use setup::{Setup, PORT};
+pub use sniff::{Seen, Sniffer};
+pub use wait::{until, value_within};
+
+/// The full name of the test function in which it stands, as libtest knows it.
+macro_rules! test_name {
+    () => {{
+        fn here() {}
+        std::any::type_name_of_val(&here).trim_end_matches("::here")
+    }};
+}
+pub(crate) use test_name;

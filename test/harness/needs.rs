@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What a test needs of the machine, and what happens if it is not there.
+
+use super::program::{reference_root, Kind};
+use std::io::Write;
+use std::path::Path;
+
+/// Set to 1 (continuous integration): a test that cannot run has failed.
+const REQUIRE_ALL: &str = "BOOTH_TEST_REQUIRE_ALL";
+
+/// Something that a test needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// To be root, for namespaces.
+    Root,
+    /// The root directory with the C reference (`test/harness/reference-root` makes it).
+    Reference,
+    /// `nft`, to cut links.
+    Nft,
+}
+
+impl Need {
+    /// What running programs of `kind` needs.
+    pub fn of(kind: Kind) -> &'static [Need] {
+        match kind {
+            Kind::Ours => &[],
+            Kind::Theirs => &[Need::Root, Need::Reference],
+        }
+    }
+
+    /// Why it is not met, if it is not.
+    fn missing(self) -> Option<String> {
+        match self {
+            Need::Root if !is_root() => Some("needs root".to_owned()),
+            Need::Reference if !reference_root().join("usr/sbin/boothd").exists() => Some(format!(
+                "needs the C reference below {} (BOOTH_REFERENCE_ROOT)",
+                reference_root().display()
+            )),
+            Need::Nft if find_in_path("nft").is_none() => Some("needs nft".to_owned()),
+            Need::Root | Need::Reference | Need::Nft => None,
+        }
+    }
+}
+
+/// Whether this process is root. Its own directory in /proc belongs to its effective user.
+pub fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+}
+
+/// The program `name` in PATH.
+fn find_in_path(name: &str) -> Option<std::path::PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .chain([Path::new("/usr/sbin").to_path_buf()])
+        .map(|dir| dir.join(name))
+        .find(|file| file.exists())
+}
+
+/// Whether the test `name` can run here. If not, says so, or fails where all have to run.
+///
+/// Panics if something is missing and `BOOTH_TEST_REQUIRE_ALL` is 1.
+pub fn met(name: &str, needs: &[Need]) -> bool {
+    let Some(why) = needs.iter().find_map(|need| need.missing()) else {
+        return true;
+    };
+    assert!(
+        std::env::var_os(REQUIRE_ALL).is_none_or(|value| value != "1"),
+        "{name} cannot run: {why}, and {REQUIRE_ALL} is set"
+    );
+    // Not through eprintln!, whose text libtest keeps to itself when a test passes.
+    let line = format!("not run: {name}: {why}\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    false
+}

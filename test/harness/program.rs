@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The two programs: ours and the C reference; which is under test, and how each is started.
+
+use super::lab::Lab;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// `ours` (default) or `theirs`: what `compliance` runs.
+const UNDER_TEST: &str = "BOOTH_UNDER_TEST";
+/// Our program, if not the one that cargo built for this test.
+const PROGRAM: &str = "BOOTH_PROGRAM";
+/// The root directory that has the C reference installed.
+const REFERENCE_ROOT: &str = "BOOTH_REFERENCE_ROOT";
+/// Where `test/harness/reference-root` puts it.
+const REFERENCE_ROOT_DEFAULT: &str = "/var/cache/booth-reference";
+
+/// Whose program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// This repository's.
+    Ours,
+    /// The C reference, Debian 13's booth 1.2.
+    Theirs,
+}
+
+/// What the compliance suite runs against.
+///
+/// Panics if `BOOTH_UNDER_TEST` is neither `ours` nor `theirs`.
+pub fn under_test() -> Kind {
+    match std::env::var(UNDER_TEST).as_deref() {
+        Err(_) | Ok("ours") => Kind::Ours,
+        Ok("theirs") => Kind::Theirs,
+        Ok(other) => panic!("{UNDER_TEST} is {other}, which is neither ours nor theirs"),
+    }
+}
+
+/// The root directory of the reference; it need not exist.
+pub fn reference_root() -> PathBuf {
+    std::env::var_os(REFERENCE_ROOT)
+        .map_or_else(|| PathBuf::from(REFERENCE_ROOT_DEFAULT), PathBuf::from)
+}
+
+/// The file of our program.
+fn our_file() -> PathBuf {
+    std::env::var_os(PROGRAM)
+        .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_booth")), PathBuf::from)
+}
+
+/// Makes the names of our program in `dir`.
+pub fn link_ours(dir: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(dir)?;
+    for name in ["boothd", "booth", "geostore"] {
+        std::os::unix::fs::symlink(our_file(), dir.join(name))?;
+    }
+    Ok(())
+}
+
+impl Kind {
+    /// A command that runs `name` (boothd, booth or geostore) in `lab`.
+    ///
+    /// The environment is empty but for PATH and the time zone. A file of the lab has the
+    /// same path for both kinds.
+    pub fn command(self, lab: &Lab, name: &str, path_first: Option<&Path>) -> Command {
+        let mut command = match self {
+            Kind::Ours => Command::new(lab.dir().join("ours").join(name)),
+            Kind::Theirs => {
+                let mut command = Command::new("/usr/sbin/chroot");
+                command.arg(reference_root()).arg(format!("/usr/sbin/{name}"));
+                command
+            }
+        };
+        let system = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        let path = match path_first {
+            Some(dir) => format!("{}:{system}", dir.display()),
+            None => system.to_owned(),
+        };
+        command.env_clear().env("PATH", path).env("TZ", "UTC0").current_dir("/");
+        command
+    }
+}
