@@ -6,4 +6,18 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod arguments;
+mod attributes;
+mod configuration;
+mod handlers;
+mod keys;
+mod lock_file;
+mod manual;
+mod members;
+mod packets;
+mod peers;
+mod quirk;
+mod signals;
+mod store;
 mod tickets;
+mod waiting;

@@ -40,6 +40,9 @@ impl<'lab> Cluster<'lab> {
         make_open(&dir);
         let hosts = (first..).take(setup.members());
         let addresses: Vec<Ipv4Addr> = hosts.map(|host| lab.address(host)).collect();
+        for address in &addresses {
+            lab.own(*address);
+        }
         let key_file =
             setup.key.as_ref().map(|key| lab.write(&format!("{name}/authkey"), key, 0o600));
         let text = setup.text(&addresses, key_file.as_deref());
@@ -105,7 +108,8 @@ impl<'lab> Cluster<'lab> {
         &self.members[index].crm
     }
 
-    /// Runs a client of the kind of the member that it asks: `booth ARGUMENTS -c CONFIG -s ADDRESS`.
+    /// Runs a client of the kind of the member that it asks: the first argument is the
+    /// operation, `-c CONFIG -s ADDRESS` follow, then the other arguments.
     #[track_caller]
     pub fn booth(&self, index: usize, arguments: &[&str]) -> Finished {
         self.booth_of(self.members[index].kind, index, arguments)
@@ -115,8 +119,9 @@ impl<'lab> Cluster<'lab> {
     #[track_caller]
     pub fn booth_of(&self, kind: Kind, index: usize, arguments: &[&str]) -> Finished {
         let mut command = kind.command(self.lab, "booth", None);
-        command.args(arguments).args(["-c", &self.config]);
-        command.args(["-s", &self.address(index).to_string()]);
+        let (operation, rest) = arguments.split_first().expect("an operation");
+        command.args(operation.split(' ')).args(["-c", &self.config]);
+        command.args(["-s", &self.address(index).to_string()]).args(rest);
         finish(&mut command, CLIENT_LIMIT)
     }
 

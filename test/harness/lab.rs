@@ -122,6 +122,14 @@ impl Lab {
         Ipv4Addr::new(a, b, c, host)
     }
 
+    /// Gives this machine an address of the lab, if the network is the lab's own: a program
+    /// that looks for itself among the interfaces finds it.
+    pub fn own(&self, address: Ipv4Addr) {
+        if self.inside {
+            shell("ip address add \"$1/32\" dev lo", &[&address.to_string()]);
+        }
+    }
+
     /// A directory for one more cluster, and the first host number of its members.
     pub fn next_cluster(&self) -> (String, u8) {
         let number = self.clusters.get();
