@@ -13,6 +13,7 @@ mod output;
 mod scan;
 mod status;
 mod target;
+mod ticket;
 pub mod usage;
 mod wording;
 
@@ -65,8 +66,8 @@ fn run(invocation: Invocation, output: &Output) -> ExitCode {
         Invocation::Status(args) => status::run(&args, output).into(),
         Invocation::List(args) => client::list(&args, output).into(),
         Invocation::Peers(args) => client::peers(&args, output).into(),
-        Invocation::Grant(args) => client::grant(&args, output).into(),
-        Invocation::Revoke(args) => client::revoke(&args, output).into(),
+        Invocation::Grant(args) => ticket::grant(&args, output).into(),
+        Invocation::Revoke(args) => ticket::revoke(&args, output).into(),
         Invocation::Attr(args) => geostore::run(&args, output).into(),
     }
 }

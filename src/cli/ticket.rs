@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `booth grant` and `revoke`: asks a daemon, follows redirects, waits and says for what, and
+//! ends with the exit code that belongs to the answer.
+
+use super::args::{GrantArgs, RevokeArgs, Target as TargetArgs};
+use super::client::{fetch_text, printable, Session};
+use super::net::{Connection, NetError, CHANGE_LIMIT};
+use super::options::Exit;
+use super::output::Output;
+use super::target::{self, Purpose, Target};
+use super::wording::{self, TicketCommand, Verdict};
+use crate::daemon::clock;
+use crate::model::{Holder, MemberId, TicketName};
+use crate::time::{Span, WallTime};
+use crate::wire::{ClientOptions, ClientReply, ClientRequest, ResultCode, TicketAnswer, WaitCause};
+use std::time::{Duration, Instant};
+
+/// What the clock of a client may differ without a new sentence: ends of waits are sent in whole
+/// seconds and come over a network.
+const SAME_END: Span = Span::from_secs(3);
+/// A wait that is over sooner is not worth a sentence.
+const QUIET: Duration = Duration::from_millis(500);
+/// How much longer than `timeout` the final answer is awaited without `-w`: an election that
+/// takes all of `timeout` still has to be answered. Reference: it is, up to 0.9 s later.
+const WAIT_SLACK: Duration = Duration::from_secs(2);
+/// `timeout` of a ticket that the configuration here does not have: the default.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+/// `booth grant`.
+pub fn grant(args: &GrantArgs, output: &Output) -> Exit {
+    let options = ClientOptions {
+        immediate: args.force,
+        // Reference: -C sends both bits.
+        wait: args.wait || args.wait_commit,
+        wait_commit: args.wait_commit,
+        explain: true,
+    };
+    let command = TicketCommand::Grant;
+    ticket_command(command, &args.target, args.ticket.as_ref(), options, output)
+}
+
+/// `booth revoke`.
+pub fn revoke(args: &RevokeArgs, output: &Output) -> Exit {
+    let options = ClientOptions { wait: args.wait, explain: true, ..ClientOptions::default() };
+    let command = TicketCommand::Revoke;
+    ticket_command(command, &args.target, args.ticket.as_ref(), options, output)
+}
+
+fn ticket_command(
+    command: TicketCommand,
+    args: &TargetArgs,
+    named: Option<&TicketName>,
+    options: ClientOptions,
+    output: &Output,
+) -> Exit {
+    let session = match Session::open(args, Purpose::Ticket, output) {
+        Ok(session) => session,
+        Err(exit) => return exit,
+    };
+    let ticket = match session.ticket(named, output) {
+        Ok(ticket) => ticket,
+        Err(exit) => return exit,
+    };
+    let talk = TicketTalk { session: &session, command, ticket: &ticket, options, output };
+    talk.run()
+}
+
+/// One grant or revoke, from the first question to the last answer.
+struct TicketTalk<'a> {
+    session: &'a Session,
+    command: TicketCommand,
+    ticket: &'a TicketName,
+    options: ClientOptions,
+    output: &'a Output,
+}
+
+/// How the talk with one member ended.
+enum Ended {
+    /// With this answer.
+    Verdict(Verdict),
+    /// Another member must be asked.
+    Redirect(Holder),
+}
+
+/// What was heard and said so far.
+#[derive(Default)]
+struct Heard {
+    /// That the request is under way: from then on the time without `-w` counts.
+    under_way: Option<Instant>,
+    /// That the CIB commit is pending.
+    pending: bool,
+    /// The last cause that came, and when it is to end; the epoch if nobody knows.
+    cause: Option<(WaitCause, WallTime)>,
+    /// The last cause that was told.
+    told: Option<(WaitCause, WallTime)>,
+    /// Whether the member was asked for its list because it gave no cause.
+    asked_list: bool,
+}
+
+impl TicketTalk<'_> {
+    /// Asks, and asks on where it is sent, but nobody twice.
+    fn run(&self) -> Exit {
+        let mut target = self.session.target.clone();
+        let mut asked = vec![target.index];
+        loop {
+            match self.ask(&target) {
+                Ok(Ended::Verdict(verdict)) => return self.say(&target, &verdict),
+                Ok(Ended::Redirect(leader)) => match self.next_target(&target, leader, &asked) {
+                    Ok(next) => {
+                        asked.push(next.index);
+                        target = next;
+                    }
+                    Err(text) => return self.output.failure(&text),
+                },
+                Err(error) => return self.output.failure(&error),
+            }
+        }
+    }
+
+    /// Says how it ended, and with whose answer.
+    fn say(&self, target: &Target, verdict: &Verdict) -> Exit {
+        let text = format!("{} (answered by {})", verdict.text, target.address.ip());
+        match verdict.exit {
+            Exit::Success => self.output.message(&text),
+            Exit::Failure | Exit::NotRunning => self.output.error(&text),
+        }
+        verdict.exit
+    }
+
+    /// The member to ask instead.
+    ///
+    /// Reference: follows redirects for ever, and crashes on one to nobody.
+    fn next_target(
+        &self,
+        from: &Target,
+        leader: Holder,
+        asked: &[usize],
+    ) -> Result<Target, String> {
+        let here = from.address.ip();
+        let found = leader
+            .member()
+            .and_then(|id: MemberId| target::redirected(&self.session.config, id, from.from));
+        let Some(next) = found else {
+            return Err(format!(
+                "{here} says that another member must be asked, but names none of the configuration"
+            ));
+        };
+        if self.command == TicketCommand::Grant {
+            return Err(format!(
+                "grant failed: {here} says that the ticket is at {}",
+                next.address.ip()
+            ));
+        }
+        if asked.contains(&next.index) {
+            return Err(format!(
+                "{here} says that {} must be asked, which was asked already: the members do not \
+                 agree on who holds the ticket, try again later",
+                next.address.ip()
+            ));
+        }
+        self.output.message(&format!("the ticket is at {}, asking there", next.address.ip()));
+        Ok(next)
+    }
+
+    /// Asks one member and listens until the last answer.
+    fn ask(&self, target: &Target) -> Result<Ended, NetError> {
+        let ticket = Some(self.ticket.clone());
+        let options = self.options;
+        let request = match self.command {
+            TicketCommand::Grant => ClientRequest::Grant { ticket, options },
+            TicketCommand::Revoke => ClientRequest::Revoke { ticket, options },
+        };
+        let tongue = &self.session.tongue;
+        let mut connection = Connection::ask(target.address, tongue, target.from, &request)?;
+        let mut heard = Heard::default();
+        loop {
+            let reply = match self.next_answer(&mut connection, &mut heard) {
+                Ok(reply) => reply,
+                Err(NetError::TimedOut(..)) if heard.under_way.is_some() => {
+                    let cause = heard.cause.map(|(cause, _)| cause);
+                    return Ok(Ended::Verdict(wording::give_up(self.command, cause)));
+                }
+                Err(error) => {
+                    if heard.under_way.is_some() {
+                        self.output.message(
+                            "The request may still be under way. \
+                             Please use \"booth list\" later to see the outcome.",
+                        );
+                    }
+                    return Err(error);
+                }
+            };
+            if let Some(ended) = self.judge(target, reply, &mut heard)? {
+                return Ok(ended);
+            }
+        }
+    }
+
+    /// The next answer; if it does not come soon, says first for what the request waits.
+    fn next_answer(
+        &self,
+        connection: &mut Connection<'_>,
+        heard: &mut Heard,
+    ) -> Result<ClientReply, NetError> {
+        let limit = self.limit(heard);
+        if heard.cause.is_some() && limit.is_none_or(|limit| limit > QUIET) {
+            match connection.answer(Some(QUIET)) {
+                Err(NetError::TimedOut(..)) => self.tell_cause(heard),
+                answer => return answer,
+            }
+        }
+        connection.answer(self.limit(heard))
+    }
+
+    /// How long the next answer may take; `None`: as long as it takes.
+    fn limit(&self, heard: &Heard) -> Option<Duration> {
+        if self.options.wait {
+            return None;
+        }
+        let Some(since) = heard.under_way else {
+            return Some(CHANGE_LIMIT);
+        };
+        let configured = self.session.config.ticket(self.ticket);
+        let timeout = configured.map_or(DEFAULT_TIMEOUT, |t| t.spec.timeout.as_duration());
+        Some((timeout + WAIT_SLACK).saturating_sub(since.elapsed()))
+    }
+
+    /// What an answer means; `None`: another one follows.
+    fn judge(
+        &self,
+        target: &Target,
+        reply: ClientReply,
+        heard: &mut Heard,
+    ) -> Result<Option<Ended>, NetError> {
+        let answer = match reply {
+            ClientReply::Ticket(answer) => answer,
+            ClientReply::Result(code) => {
+                let verdict = wording::ticket_verdict(self.command, self.ticket, code);
+                return Ok(Some(Ended::Verdict(verdict)));
+            }
+            ClientReply::List(_) | ClientReply::Attr(_) | ClientReply::Attrs(_) => {
+                return Err(NetError::Unexpected(target.address));
+            }
+        };
+        if answer.ticket.as_ref().is_some_and(|name| name != self.ticket) {
+            return Err(NetError::Unexpected(target.address));
+        }
+        match answer.result {
+            ResultCode::More => {
+                self.note_under_way(heard);
+                self.note_cause(target, &answer, heard);
+                Ok(None)
+            }
+            ResultCode::CibPending if self.options.wait_commit => {
+                if !heard.pending {
+                    heard.pending = true;
+                    self.output.message("grant succeeded (CIB commit pending)");
+                    self.output.message("waiting for the CIB commit ...");
+                }
+                self.note_under_way(heard);
+                self.note_cause(target, &answer, heard);
+                Ok(None)
+            }
+            ResultCode::CibPending => {
+                self.note_cause(target, &answer, heard);
+                self.tell_cause(heard);
+                Ok(Some(Ended::Verdict(self.pending_verdict(&answer))))
+            }
+            ResultCode::Redirect => Ok(Some(Ended::Redirect(answer.leader))),
+            ResultCode::Success
+            | ResultCode::Async
+            | ResultCode::SyncSuccess
+            | ResultCode::SyncFail
+            | ResultCode::InvalidArg
+            | ResultCode::NoSuchAttr
+            | ResultCode::HandlerFailed
+            | ResultCode::AttrPrereq
+            | ResultCode::TicketIdle
+            | ResultCode::Overgrant
+            | ResultCode::ProbableSuccess
+            | ResultCode::Busy
+            | ResultCode::AuthFailed
+            | ResultCode::TermOutdated
+            | ResultCode::TermStillValid
+            | ResultCode::YouOutdated => {
+                let verdict = wording::ticket_verdict(self.command, self.ticket, answer.result);
+                Ok(Some(Ended::Verdict(verdict)))
+            }
+        }
+    }
+
+    /// A grant whose commit is pending is a success, unless the CIB cannot be written.
+    fn pending_verdict(&self, answer: &TicketAnswer) -> Verdict {
+        let mut verdict =
+            wording::ticket_verdict(self.command, self.ticket, ResultCode::CibPending);
+        if matches!(answer.cause, Some((WaitCause::CibFailing, _))) {
+            verdict.exit = Exit::Failure;
+        }
+        verdict
+    }
+
+    /// Says once that the request has been taken.
+    fn note_under_way(&self, heard: &mut Heard) {
+        if heard.under_way.is_none() {
+            heard.under_way = Some(Instant::now());
+            if !heard.pending {
+                let word = self.command.word();
+                self.output.message(&format!("{word} request sent, waiting for the result ..."));
+            }
+        }
+    }
+
+    /// Notes for what the request waits, to tell it if the wait lasts.
+    fn note_cause(&self, target: &Target, answer: &TicketAnswer, heard: &mut Heard) {
+        match answer.cause {
+            Some((cause, left)) => {
+                let end = if left.is_zero() { WallTime::EPOCH } else { clock::wall().plus(left) };
+                heard.cause = Some((cause, end));
+            }
+            None if answer.result == ResultCode::CibPending && !heard.asked_list => {
+                heard.asked_list = true;
+                self.explain_by_list(target);
+            }
+            None => {}
+        }
+    }
+
+    /// Says for what the request waits: once for each cause or new end of it.
+    fn tell_cause(&self, heard: &mut Heard) {
+        let Some((cause, end)) = heard.cause else { return };
+        let known = heard.told.is_some_and(|(told, told_end)| {
+            told == cause && end.since(told_end) <= SAME_END && told_end.since(end) <= SAME_END
+        });
+        if !known {
+            heard.told = heard.cause;
+            let forced = self.options.immediate || self.command == TicketCommand::Revoke;
+            self.output.message(&wording::waiting(cause, end, forced));
+        }
+    }
+
+    /// Explains the wait for the commit by the member's `list`, because it gave no cause: a
+    /// reference member. If that does not work, nothing is said.
+    fn explain_by_list(&self, target: &Target) {
+        /// The explanation is a courtesy, so it may not take long.
+        const LIST_LIMIT: Duration = Duration::from_secs(2);
+        let tongue = &self.session.tongue;
+        if let Ok(Ok(text)) = fetch_text(tongue, target, &ClientRequest::List, LIST_LIMIT) {
+            if let Some(until) = pending_until(&text, self.ticket) {
+                let forced = self.options.immediate;
+                self.output.message(&wording::commit_pending(&printable(until), forced));
+            }
+        }
+    }
+}
+
+/// The time in `(commit pending until TIME)` of this ticket's line.
+fn pending_until<'a>(list: &'a str, ticket: &TicketName) -> Option<&'a str> {
+    let start = format!("ticket: {ticket},");
+    let line = list.lines().find(|line| line.starts_with(&start))?;
+    let (_, rest) = line.split_once("(commit pending until ")?;
+    rest.split_once(')').map(|(until, _)| until)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_pending_commit_is_found_in_the_right_line() {
+        let list = "ticket: t-1, leader: 10.0.0.1, expires: 2026-01-01 00:00:00 (commit pending \
+                    until 2026-01-01 00:01:00)\n\
+                    ticket: t, leader: 10.0.0.1, expires: 2026-01-01 00:00:00 (commit pending \
+                    until 2026-02-02 00:02:00) [manual mode]\nticket: u, leader: none\n";
+        let of = |name| TicketName::new(name).map(|name| pending_until(list, &name));
+        assert_eq!(of("t"), Ok(Some("2026-02-02 00:02:00")));
+        assert_eq!(of("u"), Ok(None));
+        assert_eq!(of("v"), Ok(None));
+    }
+}
