@@ -41,7 +41,8 @@ impl fmt::Display for AttrError {
             }
             AttrError::NotXmlName => write!(
                 f,
-                "it is no XML name: start with a letter or '_', go on with letters, digits, '-', '_', '.'"
+                "it is no XML name: start with a letter or '_', go on with letters, digits, '-', \
+                 '_', '.'"
             ),
             AttrError::Reserved => write!(f, "the name is reserved for the cluster"),
             AttrError::ControlCharacter => write!(f, "it has a control character"),

@@ -20,5 +20,5 @@ mod waiting;
 #[allow(dead_code)] // The vectors' own tests need more of it.
 mod capture;
 #[path = "../vectors/json.rs"]
-#[allow(dead_code)]
+#[allow(dead_code)] // The same.
 mod json;

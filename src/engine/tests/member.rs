@@ -84,7 +84,8 @@ impl Member {
 }
 
 fn is_vote(answers: &[PeerMessage], to: usize) -> bool {
-    matches!(answers, [PeerMessage { leader, body: PeerBody::Vote { .. }, .. }] if *leader == holder(to))
+    let [answer] = answers else { return false };
+    matches!(answer.body, PeerBody::Vote { .. }) && answer.leader == holder(to)
 }
 
 fn is_ack(answers: &[PeerMessage]) -> bool {

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Which module may use what: the direction of dependencies, the names that pure modules may not
+//! know, and where `unsafe`, clocks, children and crates belong.
+
+use super::exceptions::{apply, Exception};
+use super::paths::paths;
+use super::tree::{rust, Complaint, File};
+use super::{assert_tidy, complaints_about};
+
+/// The modules of the crate and those below them.
+const BELOW: &[(&str, &[&str])] = &[
+    ("time", &[]),
+    ("prng", &["time"]),
+    ("model", &["time"]),
+    ("wire", &["model", "time"]),
+    ("auth", &["wire", "model", "time"]),
+    ("engine", &["wire", "model", "time", "prng"]),
+    // The writes that it turns into arguments are effects of the engine.
+    ("pacemaker", &["engine", "model", "time"]),
+    ("config", &["auth", "wire", "model", "time"]),
+    ("daemon", &["config", "engine", "pacemaker", "auth", "wire", "model", "time", "prng"]),
+    ("cli", &["daemon", "config", "engine", "pacemaker", "auth", "wire", "model", "time", "prng"]),
+];
+
+/// Modules and files that do no I/O, read no clock, and do the same thing twice.
+const PURE: &[&str] = &[
+    "src/time.rs",
+    "src/prng.rs",
+    "src/model/",
+    "src/wire/",
+    "src/auth/",
+    "src/engine/",
+    "src/pacemaker/",
+    "src/daemon/slots/",
+    "src/daemon/wheel.rs",
+];
+
+/// What pure modules may not name.
+const IMPURE: &[&str] =
+    &["std::net", "std::fs", "std::process", "std::thread", "std::env", "std::io"];
+
+/// Types that tell the time, have an order that changes from run to run, or make one wait.
+const IMPURE_TYPES: &[&str] =
+    &["Instant", "SystemTime", "HashMap", "HashSet", "Mutex", "RwLock", "Condvar"];
+
+/// Parts of `std::net` that are only data.
+const ADDRESSES: &[&str] = &["std::net::IpAddr", "std::net::Ipv4Addr", "std::net::Ipv6Addr"];
+
+/// The files with `unsafe`: few and small.
+const UNSAFE: &[&str] = &[
+    "src/daemon/clock.rs",
+    "src/daemon/local_addr.rs",
+    "src/daemon/lockfile.rs",
+    "src/daemon/os.rs",
+    "src/daemon/poll.rs",
+    "src/daemon/process.rs",
+    "src/daemon/title.rs",
+    "src/daemon/watch.rs",
+];
+
+/// The most lines of a file with `unsafe`.
+const UNSAFE_LINES: usize = 400;
+
+/// The files that say that nothing below them is `unsafe`.
+const FORBIDS_UNSAFE: &[&str] = &[
+    "src/auth/mod.rs",
+    "src/config/mod.rs",
+    "src/engine/mod.rs",
+    "src/model/mod.rs",
+    "src/pacemaker/mod.rs",
+    "src/prng.rs",
+    "src/time.rs",
+    "src/wire/mod.rs",
+];
+
+/// What only some files may name, so that there is one place to look at.
+const ONLY_IN: &[(&str, &[&str])] = &[
+    ("hmac", &["src/auth/mac.rs"]),
+    ("sha1", &["src/auth/mac.rs"]),
+    ("fastrand", &["src/prng.rs"]),
+    ("crc32fast", &["src/model/member.rs", "src/daemon/leases/"]),
+    ("roxmltree", &["src/pacemaker/"]),
+    ("getopts", &["src/cli/"]),
+    ("libc", &["src/daemon/"]),
+    ("socket2", &["src/daemon/", "src/cli/net.rs"]),
+    ("signal_hook", &["src/daemon/"]),
+    ("syslog", &["src/daemon/"]),
+    ("crossbeam_channel", &["src/daemon/"]),
+    ("std::process::Command", &["src/daemon/"]),
+    ("std::fs", &["src/config/", "src/daemon/", "src/cli/"]),
+    ("std::env", &["src/daemon/", "src/cli/"]),
+    ("libc::clock_gettime", &["src/daemon/clock.rs"]),
+    ("SystemTime::now", &["src/daemon/clock.rs"]),
+];
+
+/// Breaches of the direction that are meant.
+const EXCEPTIONS: &[Exception] = &[];
+
+/// The module of a file below `src`, and how many modules deep the file is.
+fn module(path: &str) -> Option<(&str, usize)> {
+    let inner = path.strip_prefix("src/")?;
+    let parts: Vec<&str> = inner.trim_end_matches(".rs").split('/').collect();
+    let depth = parts.len() - usize::from(parts.last() == Some(&"mod"));
+    Some((parts[0], depth))
+}
+
+/// A module uses only what lies below it, and does not climb out of itself with `super`.
+fn direction(file: &File) -> Vec<Complaint> {
+    let Some((own, depth)) = module(&file.path) else { return Vec::new() };
+    let Some((_, below)) = BELOW.iter().find(|(name, _)| *name == own) else {
+        let known = matches!(own, "lib" | "main");
+        let text = format!("the module {own} has no place in the table of layers");
+        return if known { Vec::new() } else { vec![file.complaint(1, text)] };
+    };
+    let mut complaints = Vec::new();
+    for (line, path) in paths(file.code()) {
+        let mut parts = path.split("::");
+        let first = parts.next().unwrap_or_default();
+        if first == "super" {
+            let supers = 1 + parts.take_while(|part| *part == "super").count();
+            if supers >= depth + usize::from(file.text.contains("\nmod tests {")) {
+                complaints.push(file.complaint(line, "super leaves the module; write crate::"));
+            }
+        } else if first == "crate" {
+            let used = parts.next().unwrap_or_default();
+            let is_module = BELOW.iter().any(|(name, _)| *name == used);
+            if is_module && used != own && !below.contains(&used) {
+                complaints.push(file.complaint(line, format!("{own} may not use {used}")));
+            }
+        }
+    }
+    complaints
+}
+
+fn purity(file: &File) -> Vec<Complaint> {
+    if file.is_test() || !PURE.iter().any(|pure| file.path.starts_with(pure)) {
+        return Vec::new();
+    }
+    let code = file.code();
+    let mut complaints = Vec::new();
+    for (line, path) in paths(code) {
+        let impure = IMPURE.iter().any(|name| begins(&path, name));
+        if impure && !ADDRESSES.iter().any(|name| begins(&path, name)) {
+            complaints.push(file.complaint(line, format!("a pure module may not name {path}")));
+        }
+    }
+    for (line, token) in code.tokens() {
+        if IMPURE_TYPES.contains(&token) {
+            complaints.push(file.complaint(line, format!("a pure module may not name {token}")));
+        }
+    }
+    complaints
+}
+
+/// Whether `path` is `name` or lies below it.
+fn begins(path: &str, name: &str) -> bool {
+    path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+fn unsafety(file: &File) -> Vec<Complaint> {
+    let code = file.code();
+    let first = code.tokens().iter().find(|(_, token)| *token == "unsafe").map(|(line, _)| *line);
+    let listed = UNSAFE.contains(&file.path.as_str());
+    let lines = file.text.lines().count();
+    match first {
+        Some(line) if !listed => {
+            vec![file.complaint(line, "unsafe in a file without licence for it")]
+        }
+        Some(_) if lines > UNSAFE_LINES => {
+            let text = format!("{lines} lines with unsafe among them, at most {UNSAFE_LINES}");
+            vec![file.complaint(1, text)]
+        }
+        None if listed => vec![file.complaint(1, "no unsafe any more: take it off the list")],
+        Some(_) | None => Vec::new(),
+    }
+}
+
+fn forbids_unsafe(file: &File) -> Vec<Complaint> {
+    let wanted = FORBIDS_UNSAFE.contains(&file.path.as_str());
+    if !wanted || file.text.contains("#![forbid(unsafe_code)]") {
+        return Vec::new();
+    }
+    vec![file.complaint(1, "expected #![forbid(unsafe_code)]")]
+}
+
+fn places(file: &File) -> Vec<Complaint> {
+    if file.is_test() || !file.path.starts_with("src/") {
+        return Vec::new();
+    }
+    let mut complaints = Vec::new();
+    for (line, path) in paths(file.code()) {
+        for (name, places) in ONLY_IN {
+            if begins(&path, name) && !places.iter().any(|place| file.path.starts_with(place)) {
+                let text = format!("{name} belongs in {}", places.join(" "));
+                complaints.push(file.complaint(line, text));
+            }
+        }
+    }
+    complaints
+}
+
+#[test]
+fn modules_use_only_what_lies_below_them() {
+    assert_tidy(apply(rust().flat_map(direction).collect(), EXCEPTIONS));
+}
+
+#[test]
+fn pure_modules_do_no_io_and_read_no_clock() {
+    assert_tidy(rust().flat_map(purity).collect());
+}
+
+#[test]
+fn unsafe_is_in_few_small_files() {
+    let product = rust().filter(|file| file.path.starts_with("src/"));
+    assert_tidy(product.flat_map(unsafety).collect());
+    for path in UNSAFE.iter().chain(FORBIDS_UNSAFE) {
+        assert!(rust().any(|file| file.path == *path), "{path} is listed, but not there");
+    }
+    assert_tidy(rust().flat_map(forbids_unsafe).collect());
+}
+
+#[test]
+fn crates_and_powers_are_named_in_their_places() {
+    assert_tidy(rust().flat_map(places).collect());
+}
+
+#[test]
+fn a_wrong_direction_is_seen() {
+    let see = |path: &str, text: &str| complaints_about(direction, path, text);
+    assert_eq!(see("src/wire/x.rs", "use crate::model::Term;"), Vec::<String>::new());
+    let up = see("src/wire/x.rs", "\nuse crate::{model, engine::Effect};");
+    assert_eq!(up, ["src/wire/x.rs:2: wire may not use engine"]);
+    assert_eq!(see("src/wire/x.rs", "fn f() { crate::daemon::run() }").len(), 1);
+    assert_eq!(see("src/wire/x.rs", "use super::y;"), Vec::<String>::new());
+    assert_eq!(see("src/wire/x.rs", "use super::super::engine;").len(), 1);
+    assert_eq!(see("src/wire/mod.rs", "use super::engine;").len(), 1);
+    assert_eq!(see("src/new/x.rs", "use crate::wire;").len(), 1);
+    assert_eq!(see("src/wire/x.rs", "// crate::engine\nlet x = \"crate::engine\";").len(), 0);
+}
+
+#[test]
+fn impure_names_are_seen() {
+    let see = |text: &str| complaints_about(purity, "src/engine/x.rs", text);
+    let net = see("use std::net::{IpAddr, UdpSocket};");
+    assert_eq!(net, ["src/engine/x.rs:1: a pure module may not name std::net::UdpSocket"]);
+    assert_eq!(see("use std::net::IpAddr;"), Vec::<String>::new());
+    assert_eq!(see("let x = std::time::Instant::now();").len(), 1);
+    assert_eq!(see("use std::collections::{BTreeMap, HashMap};").len(), 1);
+    assert_eq!(see("use std::{fmt, fs};").len(), 1);
+    assert_eq!(complaints_about(purity, "src/daemon/x.rs", "use std::fs;"), Vec::<String>::new());
+}
+
+#[test]
+fn unsafe_and_powers_in_the_wrong_place_are_seen() {
+    let block = "fn f() {\n    unsafe { g() }\n}\n";
+    let seen = complaints_about(unsafety, "src/cli/x.rs", block);
+    assert_eq!(seen, ["src/cli/x.rs:2: unsafe in a file without licence for it"]);
+    assert_eq!(complaints_about(unsafety, UNSAFE[0], block), Vec::<String>::new());
+    assert_eq!(complaints_about(unsafety, UNSAFE[0], "// unsafe\n").len(), 1);
+    assert_eq!(
+        complaints_about(unsafety, UNSAFE[0], &format!("{block}{}", "\n".repeat(400))).len(),
+        1
+    );
+    assert_eq!(complaints_about(forbids_unsafe, FORBIDS_UNSAFE[0], "mod x;").len(), 1);
+    assert_eq!(complaints_about(places, "src/engine/x.rs", "use fastrand::Rng;").len(), 1);
+    assert_eq!(complaints_about(places, "src/prng.rs", "use fastrand::Rng;"), Vec::<String>::new());
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `Cargo.toml`: which crates there may be, and that every test is built.
+
+use super::tree::{files, root};
+use std::fs;
+
+/// What the shipped program may be made of. Distributions have all of these.
+const CRATES: &[&str] = &[
+    "crc32fast",
+    "crossbeam-channel",
+    "fastrand",
+    "getopts",
+    "hmac",
+    "libc",
+    "log",
+    "roxmltree",
+    "sha1",
+    "signal-hook",
+    "socket2",
+    "syslog",
+];
+
+/// What its tests may need besides.
+const TEST_CRATES: &[&str] = &["proptest", "tempfile"];
+
+/// The lines of a section.
+fn section<'a>(manifest: &'a str, name: &str) -> Vec<&'a str> {
+    let title = format!("[{name}]");
+    let lines = manifest.lines().skip_while(|line| *line != title).skip(1);
+    lines.take_while(|line| !line.starts_with('[')).filter(|line| is_entry(line)).collect()
+}
+
+fn is_entry(line: &str) -> bool {
+    !line.is_empty() && !line.starts_with('#')
+}
+
+fn manifest() -> String {
+    fs::read_to_string(root().join("Cargo.toml")).expect("Cargo.toml is there")
+}
+
+fn names<'a>(lines: &[&'a str]) -> Vec<&'a str> {
+    lines.iter().filter_map(|line| line.split(['=', '.']).next()).map(str::trim).collect()
+}
+
+#[test]
+fn only_the_agreed_crates_are_used() {
+    let manifest = manifest();
+    let agreed = |section_name: &str, crates: &[&str]| {
+        for name in names(&section(&manifest, section_name)) {
+            assert!(crates.contains(&name), "{section_name}: {name} is not agreed upon");
+        }
+    };
+    agreed("dependencies", CRATES);
+    agreed("dev-dependencies", TEST_CRATES);
+    for kind in ["build-dependencies", "target.", "patch"] {
+        assert!(!manifest.contains(&format!("[{kind}")), "there is no section {kind}");
+    }
+}
+
+/// Tests are not found by themselves (`autotests = false`), so each has to be named.
+#[test]
+fn every_test_program_is_built() {
+    let manifest = manifest();
+    for file in files() {
+        let Some(folder) = file.path.strip_prefix("test/") else { continue };
+        if folder.ends_with("/main.rs") && !folder.starts_with("fuzz/") {
+            let line = format!("path = \"{}\"", file.path);
+            assert!(manifest.lines().any(|it| it == line), "Cargo.toml has no {line}");
+        }
+    }
+}
+
+#[test]
+fn the_program_builds_with_the_agreed_compiler() {
+    let manifest = manifest();
+    for line in ["rust-version = \"1.85\"", "edition = \"2021\"", "license = \"GPL-2.0-or-later\""]
+    {
+        assert!(manifest.lines().any(|it| it == line), "Cargo.toml has no {line}");
+    }
+}
+
+#[test]
+fn sections_are_read() {
+    let text = "[a]\nx = 1\n\n# y\nz.w = 2\n[b]\nq = 3\n";
+    assert_eq!(names(&section(text, "a")), ["x", "z"]);
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Words that have no place in finished code, and casts that lose bits.
+
+use super::exceptions::{apply, Exception};
+use super::tree::{rust, Complaint, File};
+use super::{assert_tidy, complaints_about};
+
+/// Macros of unfinished code.
+const UNFINISHED: &[&str] = &["todo", "unimplemented", "dbg"];
+
+/// Modules in which numbers are converted with `from` and `try_from` only.
+const WITHOUT_CASTS: &[&str] =
+    &["src/wire/", "src/auth/", "src/engine/", "src/pacemaker/", "src/time.rs", "src/prng.rs"];
+
+const NUMBERS: &[&str] = &[
+    "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f32",
+    "f64",
+];
+
+/// The longest pause, in milliseconds, between two looks at a condition that is waited for.
+const PAUSE_MILLIS: u64 = 20;
+
+/// Casts that lose nothing and have to be: constant functions cannot call `try_from`.
+const CASTS: &[Exception] = &[Exception {
+    path: "src/time.rs",
+    complaint: "as u32",
+    reason: "the remainder of a division by a million fits, and the function is constant",
+}];
+
+/// Pauses of tests that are the very thing tested.
+const PAUSES: &[Exception] = &[
+    Exception {
+        path: "src/daemon/tests/engine_loop.rs",
+        complaint: "a sleep",
+        reason: "a loop that hangs and a watchdog that starves meanwhile are what is tested",
+    },
+    Exception {
+        path: "test/cli/server.rs",
+        complaint: "a sleep",
+        reason: "the scripted server is slow on purpose, for as long as the script says",
+    },
+];
+
+fn unfinished(file: &File) -> Vec<Complaint> {
+    let code = file.code();
+    let tokens = code.tokens();
+    let mut complaints = Vec::new();
+    for pair in tokens.windows(2) {
+        if UNFINISHED.contains(&pair[0].1) && pair[1].1 == "!" {
+            complaints.push(file.complaint(pair[0].0, format!("{}! is unfinished", pair[0].1)));
+        }
+    }
+    for ((number, line), written) in code.lines().zip(file.text.lines()) {
+        if line.contains("#[ignore") && !written.contains("issue ") {
+            complaints.push(file.complaint(number, "an ignored test names its issue"));
+        }
+        if line.contains("[allow(") && !written.contains("reason") && !written.contains("// ") {
+            complaints.push(file.complaint(number, "allow(…) gives its reason"));
+        }
+        if line.contains(".unwrap()") && !file.is_test() {
+            let text = "instead of unwrap: expect(…) with what makes it impossible, or an error";
+            complaints.push(file.complaint(number, text));
+        }
+    }
+    complaints
+}
+
+fn casts(file: &File) -> Vec<Complaint> {
+    if file.is_test() || !WITHOUT_CASTS.iter().any(|place| file.path.starts_with(place)) {
+        return Vec::new();
+    }
+    let code = file.code();
+    let mut complaints = Vec::new();
+    for pair in code.tokens().windows(2) {
+        if pair[0].1 == "as" && NUMBERS.contains(&pair[1].1) {
+            let text = format!("as {} may lose bits: use from or try_from", pair[1].1);
+            complaints.push(file.complaint(pair[0].0, text));
+        }
+    }
+    complaints
+}
+
+/// The product never sleeps; it waits for something. Tests may pause shortly between two looks.
+fn sleeps(file: &File) -> Vec<Complaint> {
+    let code = file.code();
+    let tokens = code.tokens();
+    let mut complaints = Vec::new();
+    for (index, (line, token)) in tokens.iter().enumerate() {
+        if *token != "sleep" || tokens.get(index + 1).map(|(_, token)| *token) != Some("(") {
+            continue;
+        }
+        if !file.is_test() && file.path.starts_with("src/") {
+            complaints.push(file.complaint(*line, "a sleep: wait for what is to happen"));
+            continue;
+        }
+        let near = &tokens[index..tokens.len().min(index + 8)];
+        let unit = near.iter().position(|(_, token)| token.starts_with("from_"));
+        let short = unit.is_some_and(|at| {
+            let number = near.get(at + 2).and_then(|(_, n)| n.replace('_', "").parse::<u64>().ok());
+            match (near[at].1, number) {
+                ("from_millis", Some(millis)) => millis <= PAUSE_MILLIS,
+                ("from_micros", Some(micros)) => micros <= PAUSE_MILLIS * 1000,
+                _ => false,
+            }
+        });
+        if !short {
+            let text = format!("a sleep of more than {PAUSE_MILLIS} ms: wait for a condition");
+            complaints.push(file.complaint(*line, text));
+        }
+    }
+    complaints
+}
+
+#[test]
+fn nothing_is_unfinished() {
+    assert_tidy(rust().flat_map(unfinished).collect());
+}
+
+#[test]
+fn numbers_are_converted_without_loss() {
+    assert_tidy(apply(rust().flat_map(casts).collect(), CASTS));
+}
+
+#[test]
+fn nothing_sleeps_instead_of_waiting() {
+    assert_tidy(apply(rust().flat_map(sleeps).collect(), PAUSES));
+}
+
+#[test]
+fn unfinished_code_is_seen() {
+    let see = |text: &str| complaints_about(unfinished, "src/x.rs", text);
+    assert_eq!(see("fn f() { todo!() }"), ["src/x.rs:1: todo! is unfinished"]);
+    assert_eq!(see("// todo!\nlet x = \"dbg!\";"), Vec::<String>::new());
+    assert_eq!(see("x.unwrap()").len(), 1);
+    assert_eq!(complaints_about(unfinished, "test/x.rs", "x.unwrap()"), Vec::<String>::new());
+    assert_eq!(see("#[ignore]").len(), 1);
+    assert_eq!(see("#[ignore = \"issue 7\"]"), Vec::<String>::new());
+    assert_eq!(see("#[allow(dead_code)]").len(), 1);
+    assert_eq!(see("#[allow(dead_code)] // Half of it."), Vec::<String>::new());
+}
+
+#[test]
+fn casts_are_seen() {
+    let see = |text: &str| complaints_about(casts, "src/wire/x.rs", text);
+    assert_eq!(see("x as u8"), ["src/wire/x.rs:1: as u8 may lose bits: use from or try_from"]);
+    assert_eq!(see("use x as y; <A as B>::c()"), Vec::<String>::new());
+    assert_eq!(complaints_about(casts, "src/cli/x.rs", "x as u8"), Vec::<String>::new());
+}
+
+#[test]
+fn sleeps_are_seen() {
+    let text = |span: &str| format!("thread::sleep(Duration::{span});");
+    let see = |path: &str, span: &str| complaints_about(sleeps, path, &text(span)).len();
+    assert_eq!(see("src/daemon/x.rs", "from_millis(1)"), 1);
+    assert_eq!(see("test/x.rs", "from_millis(20)"), 0);
+    assert_eq!(see("test/x.rs", "from_micros(1_000)"), 0);
+    assert_eq!(see("test/x.rs", "from_millis(21)"), 1);
+    assert_eq!(see("test/x.rs", "from_secs(1)"), 1);
+    assert_eq!(complaints_about(sleeps, "test/x.rs", "sleep(left);").len(), 1);
+}
