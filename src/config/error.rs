@@ -84,6 +84,8 @@ pub(super) enum Problem {
     ReservedId { address: IpAddr },
     /// The retries do not fit into a renewal period.
     Times(TimesProblem),
+    /// The lease ends before it can be renewed, and no other renewal period would help.
+    Lease { ticket: String, expire: Span, renewal: Span, timeout: Span, enough: String },
     /// The key file is unusable.
     KeyFile { path: PathBuf, why: KeyFileProblem },
     /// More was wrong than is worth printing.
@@ -197,6 +199,11 @@ impl fmt::Display for Problem {
                 write!(f, "the id of member {address} is a reserved number; use another address")
             }
             Problem::Times(times) => times.fmt(f),
+            Problem::Lease { ticket, expire, renewal, timeout, enough } => write!(
+                f,
+                "ticket {ticket:?}: expire = {expire} is too short for renewal-freq = {renewal} and \
+                 timeout = {timeout}; this would do: expire = {enough}"
+            ),
             Problem::KeyFile { path, why } => write!(f, "authfile {}: {why}", path.display()),
             Problem::More { count } => {
                 write!(f, "{count} more errors; only the first {ERRORS_MAX} are shown")

@@ -51,10 +51,10 @@ pub(super) fn settle(
     if spec.patience() >= spec.renewal {
         return Err((blame(raw), Problem::Times(describe(spec, raw.own.renewal.is_some()))));
     }
-    if spec.mode == TicketMode::Automatic {
-        check_lease(raw, spec, half, warnings);
+    match spec.mode {
+        TicketMode::Automatic => check_lease(raw, spec, half, warnings),
+        TicketMode::Manual => Ok(()),
     }
-    Ok(())
 }
 
 /// The ticket's own value, or that of the defaults.
@@ -77,11 +77,22 @@ fn window(spec: &TicketSpec) -> Span {
 }
 
 /// What the lease needs beyond the reference's check: a renewal that can be written in time, also
-/// if one message is lost. The reference reads such files, so they are mended and warned about.
-fn check_lease(raw: &RawTicket, spec: &mut TicketSpec, half: Span, warnings: &mut Warnings) {
+/// if one message is lost. The reference reads such files, so they are mended, if that helps, and
+/// warned about.
+fn check_lease(
+    raw: &RawTicket,
+    spec: &mut TicketSpec,
+    half: Span,
+    warnings: &mut Warnings,
+) -> Result<(), (usize, Problem)> {
     let line = raw.own.renewal.as_ref().map_or(raw.line, |located| located.line);
     let name = spec.name.as_str().to_owned();
     let window = window(spec);
+    if spec.renewal >= window && spec.timeout >= half {
+        let (expire, renewal, timeout) = (spec.expire, spec.renewal, spec.timeout);
+        let enough = in_words(enough_for(renewal));
+        return Err((line, Problem::Lease { ticket: name, expire, renewal, timeout, enough }));
+    }
     if spec.renewal >= window {
         let text = format!(
             "ticket {name:?}: renewal-freq = {} is too long: with expire = {} a renewal must be \
@@ -107,6 +118,16 @@ fn check_lease(raw: &RawTicket, spec: &mut TicketSpec, half: Span, warnings: &mu
         );
         warnings.push((raw.line, text));
     }
+    Ok(())
+}
+
+/// An `expire` in milliseconds, in whole seconds, whose [`window`] is longer than `renewal`. Up to
+/// 50 s it is 69 parts of 100; beyond that 99 parts, less three times the greatest guard of 5 s.
+fn enough_for(renewal: Span) -> u64 {
+    let renewal = renewal.as_millis().saturating_add(1);
+    let short = renewal.saturating_mul(100).div_ceil(69);
+    let long = renewal.saturating_add(15_000).saturating_mul(100).div_ceil(99);
+    round_up(short.min(long).max(1000))
 }
 
 /// The line to blame when the times do not fit: the last of the ticket's own, or its first.

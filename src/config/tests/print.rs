@@ -40,8 +40,12 @@ fn print_ticket(text: &mut Vec<u8>, ticket: &TicketConfig) {
     let spec = &ticket.spec;
     line(text, "ticket", spec.name.as_str().as_bytes());
     time(text, "expire", spec.expire);
-    if spec.renewal.as_millis() != spec.expire.as_millis() / 2 {
+    let half = Span::from_millis(spec.expire.as_millis() / 2);
+    if spec.renewal != half {
         time(text, "renewal-freq", spec.renewal);
+    } else if spec.patience() >= half {
+        // It was too long; any that is too long means half again.
+        time(text, "renewal-freq", spec.expire.plus(spec.patience()));
     }
     time(text, "timeout", spec.timeout);
     time(text, "acquire-after", spec.acquire_after);

@@ -87,6 +87,18 @@ fn a_renewal_that_would_come_too_late_is_made_earlier_and_told() {
 }
 
 #[test]
+fn a_lease_that_no_renewal_fits_into_is_refused() {
+    let message = one_error("expire = 8\nrenewal-freq = 60");
+    assert_eq!(
+        message,
+        "6: ticket \"t\": expire = 8s is too short for renewal-freq = 60s and timeout = 5s; this \
+         would do: expire = 76"
+    );
+    assert_eq!(spec("renewal-freq = 60\nexpire = 76").renewal, Span::from_secs(60));
+    assert_eq!(spec("expire = 11\nrenewal-freq = 60").renewal, Span::from_millis(5500));
+}
+
+#[test]
 fn a_ticket_that_one_lost_message_costs_is_told() {
     let warnings = warned(with_members("ticket = t\nrenewal-freq = 575"));
     assert_eq!(warnings.len(), 1);
@@ -111,7 +123,7 @@ fn what_passes_leaves_time_for_a_renewal() {
                 let spec = &config.tickets[0].spec;
                 let hold = spec.expire.minus(spec.drift()).minus(spec.guard());
                 let may_start = hold.minus(spec.guard().times(2));
-                assert!(spec.renewal < may_start, "{text}");
+                assert!(spec.renewal < may_start && spec.timeout < spec.renewal, "{text}");
                 passed += 1;
             }
         }
