@@ -97,7 +97,9 @@ fn run_daemon(args: DaemonArgs, output: &Output) -> ExitCode {
 /// The index of the member that the daemon shall be, or why there is none.
 fn daemon_member(config: &Config, site: Option<&str>) -> Result<usize, String> {
     if let Some(name) = site {
-        return target::find_named(config, name).map_err(|error| error.to_string());
+        // Reference: the sentence at the begin, which its test-suite looks for.
+        return target::find_named(config, name)
+            .map_err(|error| format!("Cannot find myself in the configuration. ({error})"));
     }
     let addresses: Vec<IpAddr> = config.members.iter().map(|m| m.member.address).collect();
     local_addr::find_daemon(&addresses, None).map_err(|error| error.to_string())

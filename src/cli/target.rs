@@ -30,7 +30,7 @@ pub enum TargetError {
     NoLocalMember,
     /// `-s other` on a host that is no member, or without another site.
     NoOther,
-    /// An arbitrator has no tickets to give.
+    /// An arbitrator cannot do that.
     Arbitrator(IpAddr, Purpose),
     /// The interfaces of this host cannot be listed.
     Local(FindError),
@@ -39,10 +39,10 @@ pub enum TargetError {
 /// What a client wants of its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To read something that every member knows.
+    /// Something that every member can answer.
     Read,
-    /// To grant or revoke, which arbitrators cannot.
-    Ticket,
+    /// To grant, which arbitrators cannot.
+    Grant,
     /// To change attributes, which arbitrators do not have.
     Attribute,
 }
@@ -70,7 +70,7 @@ impl fmt::Display for TargetError {
             TargetError::Arbitrator(address, Purpose::Attribute) => {
                 write!(f, "{address} is just an arbitrator, no attributes there.")
             }
-            TargetError::Arbitrator(address, Purpose::Ticket | Purpose::Read) => write!(
+            TargetError::Arbitrator(address, Purpose::Grant | Purpose::Read) => write!(
                 f,
                 "{address} is just an arbitrator, cannot grant/revoke tickets there. \
                  Name a site with -s."

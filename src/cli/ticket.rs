@@ -52,7 +52,12 @@ fn ticket_command(
     options: ClientOptions,
     output: &Output,
 ) -> Exit {
-    let session = match Session::open(args, Purpose::Ticket, output) {
+    let purpose = match command {
+        TicketCommand::Grant => Purpose::Grant,
+        // Whoever is asked names the holder.
+        TicketCommand::Revoke => Purpose::Read,
+    };
+    let session = match Session::open(args, purpose, output) {
         Ok(session) => session,
         Err(exit) => return exit,
     };

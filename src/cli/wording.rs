@@ -137,28 +137,24 @@ fn odd(code: ResultCode) -> String {
     format!("the answer was {code:?}, which does not belong here")
 }
 
-/// The client has waited as long as it may.
+/// The client has waited as long as it may. A grant that the daemon is known to carry on with is
+/// a success; one that has found no majority until now, or hangs at the CIB, is none.
 ///
 /// Reference: gives up at the third answer and exits 0, whatever is going on.
 pub fn give_up(command: TicketCommand, cause: Option<WaitCause>) -> Verdict {
     let text = "Giving up on waiting for the definite result. \
                 Please use \"booth list\" later to see the outcome.";
-    match (command, cause) {
-        (TicketCommand::Revoke, _) | (TicketCommand::Grant, Some(WaitCause::CibFailing)) => {
-            Verdict::failure(text)
-        }
-        (
-            TicketCommand::Grant,
-            None
-            | Some(
-                WaitCause::Loading
-                | WaitCause::Grace
-                | WaitCause::Election
-                | WaitCause::Handler
-                | WaitCause::CommitDelay
-                | WaitCause::CibWrite,
-            ),
-        ) => Verdict::success(text),
+    let under_way = match cause {
+        Some(WaitCause::Grace | WaitCause::Handler | WaitCause::CommitDelay) => true,
+        None
+        | Some(
+            WaitCause::Loading | WaitCause::Election | WaitCause::CibWrite | WaitCause::CibFailing,
+        ) => false,
+    };
+    if under_way && command == TicketCommand::Grant {
+        Verdict::success(text)
+    } else {
+        Verdict::failure(text)
     }
 }
 

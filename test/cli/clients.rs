@@ -166,6 +166,19 @@ fn a_revoke_follows_a_redirect_and_says_where() {
     assert_eq!(there.requests().len(), 1);
 }
 
+/// QUIRKS 214: the reference's client does not even ask.
+#[test]
+fn an_arbitrator_may_be_asked_to_revoke() {
+    let mut lab = Lab::new(43);
+    let there = lab.serve(2, vec![says(&answer("CRvk", ""))]);
+    lab.serve(3, vec![says(&redirect(lab.id(2)))]);
+    let (site, arbitrator) = (lab.address(2), lab.address(3));
+    let asking = format!("the ticket is at {site}, asking there");
+    let done = format!("revoke succeeded! (answered by {site})");
+    lab.booth(&format!("revoke -s {arbitrator} T")).is(0, "", &[&asking, &done]);
+    assert_eq!(there.requests().len(), 1);
+}
+
 /// QUIRKS 7: the reference goes round in circles, and crashes on a redirect to nobody.
 #[test]
 fn a_redirect_that_leads_nowhere_ends_the_request() {

@@ -26,7 +26,6 @@ fn members_that_cannot_be_asked_are_not_asked() {
          site with -s."
     );
     lab.booth(&format!("grant -s {arbitrator} T")).is(1, "", &[&line]);
-    lab.booth(&format!("revoke -s {arbitrator} T")).is(1, "", &[&line]);
     let line = format!("geostore: {arbitrator} is just an arbitrator, no attributes there.");
     lab.geostore(&format!("set -s {arbitrator} a b")).is(1, "", &[&line]);
     lab.geostore(&format!("delete -s {arbitrator} a")).is(1, "", &[&line]);
