@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A configuration file: read, or refused with lines that a person can use.
+
+use booth::config::{read_text, KeyFile, KeyFileProblem, Surroundings, ERRORS_MAX};
+use booth::model::MEMBERS_MAX;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// A world that depends on nothing: names with an `x` have no address, files with an `x` are
+/// no key files.
+struct Nowhere;
+
+impl Surroundings for Nowhere {
+    fn resolve(&mut self, host: &str) -> io::Result<Vec<SocketAddr>> {
+        if host.contains('x') {
+            return Err(io::Error::from(io::ErrorKind::NotFound));
+        }
+        let last = host.bytes().fold(1_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
+        Ok(vec![SocketAddr::from(([192, 0, 2, last], 0))])
+    }
+
+    fn read_key(&mut self, path: &Path) -> Result<KeyFile, KeyFileProblem> {
+        if path.as_os_str().to_string_lossy().contains('x') {
+            return Err(KeyFileProblem::NotAFile);
+        }
+        let key = super::seed_key().expect("there is one");
+        Ok(KeyFile { key, writable_by_others: false })
+    }
+}
+
+pub fn run(bytes: &[u8]) {
+    match read_text(Path::new("/etc/booth/fuzz.conf"), bytes, &mut Nowhere) {
+        Ok(config) => {
+            assert!(config.members.len() <= MEMBERS_MAX, "{} members", config.members.len());
+            for me in 0..config.members.len() {
+                assert_eq!(config.roster(me).me().get(), me);
+            }
+            for ticket in &config.tickets {
+                let spec = &ticket.spec;
+                assert!(!spec.expire.is_zero(), "{}: a lease has a length", spec.name);
+                assert!(!spec.timeout.is_zero(), "{}: answers take time", spec.name);
+                assert!(spec.patience() < spec.renewal, "{}: repetitions fit", spec.name);
+                assert_eq!(config.ticket(&spec.name).map(|t| &t.spec), Some(spec));
+            }
+            assert!(config.warnings.iter().all(|warning| !warning.is_empty()));
+        }
+        Err(errors) => {
+            assert!(!errors.is_empty(), "a refusal says why");
+            assert!(errors.len() <= ERRORS_MAX + 1, "{} errors", errors.len());
+            for error in errors {
+                assert!(error.to_string().contains("fuzz.conf"), "{error} names the file");
+            }
+        }
+    }
+}
