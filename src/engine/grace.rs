@@ -31,6 +31,8 @@ pub(super) struct Grace {
     pub ask_at: Option<MonoTime>,
     /// Sites whose last answer was that they neither hold, lead nor compete.
     idle: MemberSet,
+    /// Sites that have answered, whatever they said: they are asked again only every `timeout`.
+    answered: MemberSet,
     /// Per member: when it was last asked, and when first since it was heard from.
     asked: Vec<(Option<MonoTime>, Option<MonoTime>)>,
     /// A member and term to which `-F` opened the door before the end of the grace.
@@ -48,6 +50,7 @@ impl Ticket {
                 nonce: fresh_nonce(cx),
                 ask_at: None,
                 idle: MemberSet::EMPTY,
+                answered: MemberSet::EMPTY,
                 asked: vec![(None, None); cx.roster.len()],
                 waived: None,
             });
@@ -201,7 +204,7 @@ impl Ticket {
         let Some(grace) = &mut self.grace else { return };
         let (last, first) = grace.asked[from.get()];
         let recently = last.is_some_and(|at| cx.now.mono < at.plus(pause));
-        if grace.idle.contains(from) || (first.is_some() && recently) {
+        if grace.answered.contains(from) || (first.is_some() && recently) {
             return;
         }
         if first.is_none() {
@@ -237,6 +240,7 @@ impl Ticket {
         if !ours {
             return;
         }
+        grace.answered.insert(from);
         if idle {
             grace.idle.insert(from);
         } else {
