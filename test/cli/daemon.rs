@@ -29,7 +29,8 @@ fn a_daemon_on_a_host_that_is_no_member_does_not_start() {
     let (lab, network) = elsewhere(170);
     lab.booth("daemon -S").is(1, "", &["booth: Cannot find myself in the configuration."]);
     let line = format!(
-        "booth: Cannot find myself in the configuration. (cannot find site \"{network}.9\": it is no site or arbitrator of the configuration)"
+        "booth: Cannot find myself in the configuration. (cannot find site \"{network}.9\": it is \
+         no site or arbitrator of the configuration)"
     );
     lab.booth(&format!("daemon -DS -s {network}.9")).is(1, "", &[&line]);
 }

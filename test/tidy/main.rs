@@ -12,6 +12,7 @@ mod headers;
 mod layers;
 mod limits;
 mod manifest;
+mod manuals;
 mod paths;
 
 mod tree;
