@@ -201,8 +201,8 @@ impl fmt::Display for Problem {
             Problem::Times(times) => times.fmt(f),
             Problem::Lease { ticket, expire, renewal, timeout, enough } => write!(
                 f,
-                "ticket {ticket:?}: expire = {expire} is too short for renewal-freq = {renewal} and \
-                 timeout = {timeout}; this would do: expire = {enough}"
+                "ticket {ticket:?}: expire = {expire} is too short for renewal-freq = {renewal} \
+                 and timeout = {timeout}; this would do: expire = {enough}"
             ),
             Problem::KeyFile { path, why } => write!(f, "authfile {}: {why}", path.display()),
             Problem::More { count } => {

@@ -173,6 +173,7 @@ impl Ghosts {
     }
 
     /// A member says something; `until` is how long an acknowledgement sent now binds it.
+    // A packet on its way, flat, because nothing else has this shape.
     #[allow(clippy::too_many_arguments)]
     pub fn sent(
         &mut self,

@@ -7,7 +7,7 @@ use super::{assert_tidy, complaints_about};
 const LICENCE: &str = "SPDX-License-Identifier: GPL-2.0-or-later";
 
 /// The least letters that can say what a file is for.
-const PURPOSE: usize = 15;
+const PURPOSE: usize = 10;
 
 /// The licence is named in the first line of Rust, and in the first four of other texts, which
 /// may have to begin with something else.

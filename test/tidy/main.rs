@@ -9,6 +9,7 @@ mod code;
 mod exceptions;
 mod functions;
 mod headers;
+mod keys;
 mod layers;
 mod limits;
 mod manifest;

@@ -19,6 +19,7 @@ const NUMBERS: &[&str] = &[
 
 /// The longest pause, in milliseconds, between two looks at a condition that is waited for.
 const PAUSE_MILLIS: u64 = 20;
+const PAUSE_MICROS: u64 = PAUSE_MILLIS * 1000;
 
 /// Casts that lose nothing and have to be: constant functions cannot call `try_from`.
 const CASTS: &[Exception] = &[Exception {
@@ -50,19 +51,27 @@ fn unfinished(file: &File) -> Vec<Complaint> {
             complaints.push(file.complaint(pair[0].0, format!("{}! is unfinished", pair[0].1)));
         }
     }
+    let mut before = "";
     for ((number, line), written) in code.lines().zip(file.text.lines()) {
         if line.contains("#[ignore") && !written.contains("issue ") {
             complaints.push(file.complaint(number, "an ignored test names its issue"));
         }
-        if line.contains("[allow(") && !written.contains("reason") && !written.contains("// ") {
+        let says_why = written.contains("reason") || comments(written) || comments(before);
+        if line.contains("[allow(") && !says_why {
             complaints.push(file.complaint(number, "allow(…) gives its reason"));
         }
         if line.contains(".unwrap()") && !file.is_test() {
             let text = "instead of unwrap: expect(…) with what makes it impossible, or an error";
             complaints.push(file.complaint(number, text));
         }
+        before = written;
     }
     complaints
+}
+
+/// Whether the line has a comment that is no documentation.
+fn comments(line: &str) -> bool {
+    line.starts_with("// ") || line.contains(" // ")
 }
 
 fn casts(file: &File) -> Vec<Complaint> {
@@ -93,22 +102,31 @@ fn sleeps(file: &File) -> Vec<Complaint> {
             complaints.push(file.complaint(*line, "a sleep: wait for what is to happen"));
             continue;
         }
-        let near = &tokens[index..tokens.len().min(index + 8)];
-        let unit = near.iter().position(|(_, token)| token.starts_with("from_"));
-        let short = unit.is_some_and(|at| {
-            let number = near.get(at + 2).and_then(|(_, n)| n.replace('_', "").parse::<u64>().ok());
-            match (near[at].1, number) {
-                ("from_millis", Some(millis)) => millis <= PAUSE_MILLIS,
-                ("from_micros", Some(micros)) => micros <= PAUSE_MILLIS * 1000,
-                _ => false,
-            }
-        });
+        let short = pause(&tokens, index + 2).is_some_and(|micros| micros <= PAUSE_MICROS);
         if !short {
             let text = format!("a sleep of more than {PAUSE_MILLIS} ms: wait for a condition");
             complaints.push(file.complaint(*line, text));
         }
     }
     complaints
+}
+
+/// The microseconds of a span that is written out, or of a constant of the same file.
+fn pause(tokens: &[(usize, &str)], index: usize) -> Option<u64> {
+    let token = |at: usize| tokens.get(at).map_or("", |(_, token)| *token);
+    let name = token(index);
+    if name.chars().all(|c| c.is_ascii_uppercase() || c == '_') && token(index + 1) == ")" {
+        let place = tokens.windows(2).position(|two| two[0].1 == "const" && two[1].1 == name)?;
+        let value = (place..tokens.len()).find(|at| token(*at) == "=")?;
+        return pause(tokens, value + 1);
+    }
+    let unit = (index..index + 6).find(|at| token(*at).starts_with("from_"))?;
+    let number: u64 = token(unit + 2).replace('_', "").parse().ok()?;
+    match token(unit) {
+        "from_millis" => number.checked_mul(1000),
+        "from_micros" => Some(number),
+        _ => None,
+    }
 }
 
 #[test]
@@ -137,6 +155,8 @@ fn unfinished_code_is_seen() {
     assert_eq!(see("#[ignore = \"issue 7\"]"), Vec::<String>::new());
     assert_eq!(see("#[allow(dead_code)]").len(), 1);
     assert_eq!(see("#[allow(dead_code)] // Half of it."), Vec::<String>::new());
+    assert_eq!(see("// Half of it.\n#[allow(dead_code)]"), Vec::<String>::new());
+    assert_eq!(see("/// Half of it.\n#[allow(dead_code)]").len(), 1);
 }
 
 #[test]
@@ -157,4 +177,7 @@ fn sleeps_are_seen() {
     assert_eq!(see("test/x.rs", "from_millis(21)"), 1);
     assert_eq!(see("test/x.rs", "from_secs(1)"), 1);
     assert_eq!(complaints_about(sleeps, "test/x.rs", "sleep(left);").len(), 1);
+    let named = |span: &str| format!("const SHORT: Duration = Duration::{span};\nsleep(SHORT);");
+    let see = |span: &str| complaints_about(sleeps, "test/x.rs", &named(span)).len();
+    assert_eq!((see("from_millis(5)"), see("from_millis(50)")), (0, 1));
 }
