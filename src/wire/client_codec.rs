@@ -6,7 +6,7 @@
 use super::client::{ClientOptions, ClientReply, ClientRequest, TicketAnswer};
 use super::code::{Command, ResultCode, WaitCause};
 use super::error::WireError;
-use super::header::{Header, ATTR_LEN, FRAME_MAX, HEADER_LEN, MAC_LEN, RESULT_AT, TICKET_LEN};
+use super::header::{Header, ATTR_LEN, FRAME_MAX, HEADER_LEN, MAC_LEN, TICKET_LEN};
 use super::payload::{read_ticket_name, AttrPayload, TicketPayload};
 use super::unit::TimeUnit;
 use crate::model::{AttrName, AttrValue, Holder, MemberId, Term, TicketName};
@@ -57,17 +57,6 @@ pub fn encode_request(from: u32, request: &ClientRequest) -> Vec<u8> {
         }
     };
     Header { options: options_bits(options), ..Header::of(command, from) }.packet(&payload)
-}
-
-/// The same request with a number that makes it unlike every other, for clients with a key.
-///
-/// Without it, two clients that ask the same in the same microsecond send the same bytes, and
-/// the second one is taken for a replay (`lease.md` L15). Ours alone: the header field `result`.
-/// Reference: its server does not read that field of a request (tried with every command).
-pub fn with_nonce(mut request: Vec<u8>, nonce: u32) -> Vec<u8> {
-    assert!(request.len() >= HEADER_LEN, "a request has a header");
-    request[RESULT_AT..HEADER_LEN].copy_from_slice(&nonce.to_be_bytes());
-    request
 }
 
 /// The sender's member and the request of an opened packet (its MAC cut off).

@@ -23,8 +23,9 @@ pub const PEER_LEN: usize = HEADER_LEN + TICKET_LEN;
 pub const DATAGRAM_MAX: usize = PEER_LEN + MAC_LEN;
 /// Bytes of the longest request of a client, with authentication.
 pub const REQUEST_MAX: usize = HEADER_LEN + ATTR_LEN + MAC_LEN;
-/// Bytes of the longest message of any kind: a list of 32 000 tickets with lines of 512 bytes.
-pub const FRAME_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of the longest message of any kind: a list of the 100 000 tickets that a configuration
+/// can have, with lines of 320 bytes.
+pub const FRAME_MAX: usize = 32 * 1000 * 1000;
 /// Zero bytes that may follow a client's request beyond its stated length.
 ///
 /// Reference: its clients without a key send the room of the MAC after list, peers, attribute
@@ -43,8 +44,6 @@ pub(crate) const OPT_AUTHENTICATED: u32 = 1;
 pub(crate) const OPTS_AT: usize = 0;
 /// Offset of the field `length`.
 pub(crate) const LENGTH_AT: usize = 24;
-/// Offset of the field `result`, the last of the header.
-pub(crate) const RESULT_AT: usize = 44;
 
 /// All fields of the header as numbers, except magic and version, which are checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

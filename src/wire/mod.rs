@@ -17,7 +17,7 @@ mod reader;
 mod unit;
 
 pub use client::{ClientOptions, ClientReply, ClientRequest, TicketAnswer};
-pub use client_codec::{decode_reply, decode_request, encode_reply, encode_request, with_nonce};
+pub use client_codec::{decode_reply, decode_request, encode_reply, encode_request};
 pub use code::{Command, Reason, ResultCode, WaitCause};
 pub use error::{Field, WireError};
 pub use header::{

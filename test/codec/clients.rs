@@ -5,7 +5,7 @@ use crate::strategies::{reply, request};
 use booth::model::{Holder, MemberId, Term, TicketName};
 use booth::time::Span;
 use booth::wire::{
-    decode_reply, decode_request, encode_reply, encode_request, frame_len, request_len, with_nonce,
+    decode_reply, decode_request, encode_reply, encode_request, frame_len, request_len,
     ClientReply, ClientRequest, Command, Field, ResultCode, TicketAnswer, TimeUnit, WaitCause,
     WireError, FRAME_MAX, HEADER_LEN, REQUEST_MAX,
 };
@@ -18,8 +18,8 @@ const ME: MemberId = MemberId::from_raw(7);
 
 proptest! {
     #[test]
-    fn requests_come_back(from in any::<u32>(), request in request(), nonce in any::<u32>()) {
-        let packet = with_nonce(encode_request(from, &request), nonce);
+    fn requests_come_back(from in any::<u32>(), request in request()) {
+        let packet = encode_request(from, &request);
         prop_assert!(packet.len() < REQUEST_MAX);
         let header = packet.first_chunk::<HEADER_LEN>().expect("it has a header");
         prop_assert_eq!(request_len(header), Ok(packet.len()));
@@ -32,13 +32,6 @@ proptest! {
         let header = packet.first_chunk::<HEADER_LEN>().expect("it has a header");
         prop_assert_eq!(frame_len(header), Ok(packet.len()));
         prop_assert_eq!(decode_reply(&packet, unit), Ok(reply));
-    }
-
-    #[test]
-    fn different_nonces_make_different_requests(request in request(), a in any::<u32>()) {
-        let packet = |nonce| with_nonce(encode_request(1, &request), nonce);
-        prop_assert_ne!(packet(a), packet(a.wrapping_add(1)));
-        prop_assert_eq!(packet(0), encode_request(1, &request));
     }
 }
 

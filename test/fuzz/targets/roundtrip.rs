@@ -7,8 +7,8 @@ use booth::model::{MemberId, TicketName};
 use booth::time::{Span, WallTime};
 use booth::wire::{
     decode_peer, decode_reply, decode_request, encode_peer, encode_reply, encode_request,
-    with_nonce, ClientOptions, ClientReply, ClientRequest, PeerMessage, ResultCode, TicketAnswer,
-    TimeUnit, WaitCause,
+    ClientOptions, ClientReply, ClientRequest, PeerMessage, ResultCode, TicketAnswer, TimeUnit,
+    WaitCause,
 };
 
 const SKEW: Span = Span::from_secs(600);
@@ -30,7 +30,7 @@ pub fn run(bytes: &[u8]) {
             }
             1 => {
                 let request = request(source);
-                let packet = with_nonce(encode_request(from.raw(), &request), source.u32());
+                let packet = encode_request(from.raw(), &request);
                 let sealed = sealer.seal(packet, wall);
                 let opened = opener.open_request(&sealed, wall).expect("it opens");
                 assert_eq!(decode_request(&opened.packet), Ok((from.raw(), request)));
