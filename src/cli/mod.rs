@@ -19,6 +19,7 @@ mod wording;
 
 use crate::config::{self, Config};
 use crate::daemon::{self, local_addr, DaemonOptions};
+use crate::daemon::{guard, helper};
 use args::{DaemonArgs, Invocation, UsageError};
 use options::Exit;
 use output::Output;
@@ -36,7 +37,10 @@ struct Internal {
 }
 
 /// Helpers that the daemon starts from its own binary under other names.
-const INTERNAL: &[Internal] = &[];
+const INTERNAL: &[Internal] = &[
+    Internal { name: guard::NAME, run: guard::program::main },
+    Internal { name: helper::NAME, run: helper::main },
+];
 
 /// Runs the program that the arguments ask for and returns its exit code.
 pub fn main() -> ExitCode {

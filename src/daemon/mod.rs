@@ -4,10 +4,13 @@
 //! The threads carry, the engine decides. [`run`] is the whole life of a daemon.
 
 pub mod channels;
+pub mod child;
 pub mod clock;
 pub mod connection;
 pub mod engine_loop;
 pub mod executor;
+pub mod guard;
+pub mod helper;
 pub mod leases;
 pub mod limiter;
 pub mod local_addr;

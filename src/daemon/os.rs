@@ -2,8 +2,11 @@
 //! The system calls that the standard library has no words for, as far as children, locks and
 //! the lease guard need them. Each is one call; nothing is decided here.
 
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::Duration;
 
 /// What is done to the processes of a group.
@@ -140,21 +143,21 @@ pub fn keep_across_exec(file: BorrowedFd<'_>) -> io::Result<()> {
     checked(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFD, 0) }).map(|_| ())
 }
 
-/// Makes sure that programs executed later inherit nothing but standard input, output and error:
-/// whoever started us may have left descriptors open.
-pub fn close_others_on_exec() {
+/// Closes everything but standard input, output and error: whoever started the daemon may have
+/// left descriptors open, and a helper or guard must keep none of them.
+///
+/// To be called first in a program, before anything has been opened.
+pub fn close_inherited() {
     const FIRST: libc::c_uint = 3;
-    // SAFETY: the call takes three numbers and only marks descriptors.
-    let result = unsafe {
-        libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC)
-    };
+    // SAFETY: nothing in this process has opened a descriptor yet, so nothing relies on one.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, 0) };
     if result == 0 {
         return;
     }
-    // Kernels before 5.11: one by one, as far as descriptors can go by default.
+    // Kernels before 5.9: one by one, as far as descriptors can go by default.
     for descriptor in 3..4096 {
-        // SAFETY: a number that is no open descriptor makes the call fail, which is fine.
-        unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
+        // SAFETY: as above; a number that is no open descriptor makes the call fail.
+        unsafe { libc::close(descriptor) };
     }
 }
 
@@ -178,16 +181,28 @@ pub fn become_ordinary() {
 }
 
 /// The name that `ps -o comm` and `pgrep` see, at most 15 bytes of it.
-pub fn set_name(name: &std::ffi::CStr) {
+pub fn set_name(name: &CStr) {
     // SAFETY: `name` ends with a NUL byte and lives for the call.
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
 }
 
-/// Whether a write into a pipe that nobody reads kills this process and those it executes.
-pub fn set_pipe_signal(deadly: bool) {
-    let action = if deadly { libc::SIG_DFL } else { libc::SIG_IGN };
-    // SAFETY: neither action is a function of ours.
-    unsafe { libc::signal(libc::SIGPIPE, action) };
+/// Becomes another program, which goes on ignoring writes into pipes that nobody reads: every
+/// Rust program does, and the standard library's way of executing would undo it.
+///
+/// It only returns if it fails.
+pub fn exec_ignoring_broken_pipes(program: &Path, args: &[String]) -> io::Error {
+    let words = std::iter::once(program.as_os_str().as_bytes());
+    let words = words.chain(args.iter().map(String::as_bytes));
+    let words: Result<Vec<CString>, _> = words.map(CString::new).collect();
+    let Ok(words) = words else {
+        return io::ErrorKind::InvalidInput.into();
+    };
+    let mut pointers: Vec<*const libc::c_char> = words.iter().map(|word| word.as_ptr()).collect();
+    pointers.push(std::ptr::null());
+    // SAFETY: the vector is not empty, every pointer but the last is to a string with a NUL that
+    // outlives the call, and the last is null.
+    unsafe { libc::execv(pointers[0], pointers.as_ptr()) };
+    io::Error::last_os_error()
 }
 
 /// A descriptor that becomes readable at an instant of the boot-time clock, also when the
@@ -231,4 +246,37 @@ pub fn start_time(pid: u32) -> u64 {
     // field 22, that is the 20th behind it.
     let rest = text.rsplit_once(')').map_or("", |(_, rest)| rest);
     rest.split_ascii_whitespace().nth(19).and_then(|field| field.parse().ok()).unwrap_or(0)
+}
+
+/// Reading from the descriptor never waits again.
+///
+/// # Errors
+/// None that a valid descriptor can cause.
+pub fn set_nonblocking(file: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the descriptor is open; the command takes nothing.
+    let flags = checked(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) })?;
+    let flags = flags | libc::O_NONBLOCK;
+    // SAFETY: the descriptor is open; the command takes a number.
+    checked(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFL, flags) }).map(|_| ())
+}
+
+/// Puts `/dev/null` in the place of one of standard input, output and error.
+///
+/// # Errors
+/// `/dev/null` cannot be opened.
+pub fn point_to_null(standard: BorrowedFd<'_>) -> io::Result<()> {
+    let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
+    // SAFETY: both descriptors are open; the old content of the place is closed by the kernel.
+    checked(unsafe { libc::dup2(null.as_raw_fd(), standard.as_raw_fd()) }).map(|_| ())
+}
+
+/// Kills the process with this number if it started at `started`, see [`start_time`].
+pub fn kill_process(pid: u32, started: u64) {
+    if started == 0 || start_time(pid) != started {
+        return;
+    }
+    if let Ok(pid) = libc::pid_t::try_from(pid) {
+        // SAFETY: the call takes two numbers; a pid above 0 is a single process.
+        unsafe { libc::kill(pid.max(1), libc::SIGKILL) };
+    }
 }

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 /// Why the executor could not be started.
 #[derive(Debug)]
 pub enum ExecutorError {
-    /// The lease table in this directory cannot be made, read or written.
-    RunDir(PathBuf, io::Error),
+    /// This lease table cannot be made, read or written.
+    Table(PathBuf, io::Error),
     /// Another daemon of this site uses the lease table.
     InUse(PathBuf),
     /// The lease guard cannot be started; without it nothing may be granted.
@@ -21,7 +21,7 @@ pub enum ExecutorError {
 impl fmt::Display for ExecutorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ExecutorError::RunDir(path, error) => {
+            ExecutorError::Table(path, error) => {
                 write!(f, "the lease table {} cannot be used: {error}", path.display())
             }
             ExecutorError::InUse(path) => {
@@ -36,7 +36,7 @@ impl fmt::Display for ExecutorError {
 impl std::error::Error for ExecutorError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            ExecutorError::RunDir(_, error)
+            ExecutorError::Table(_, error)
             | ExecutorError::Guard(error)
             | ExecutorError::Thread(error) => Some(error),
             ExecutorError::InUse(_) => None,

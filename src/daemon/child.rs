@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! One child process: started without a shell in a process group of its own, its output capped,
+//! never waited for.
+//!
+//! When to start and when to end it, others decide.
+
+use super::helper::HelperExit;
+use super::os::{self, Signal};
+use super::slots::Ending;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// How much is read from one pipe before others have their turn: more than a pipe holds.
+const READ_AT_ONCE: usize = 128 * 1024;
+
+/// How much of what a child says on standard error is kept: a few lines for the log.
+pub const ERRORS_MAX: usize = 2048;
+
+/// How much of one line goes into a message.
+const LINE_MAX: usize = 300;
+
+/// How often a child is looked at where the kernel cannot tell when it ends.
+pub const LOOK: Duration = Duration::from_millis(50);
+
+/// A child process that has not been collected.
+#[derive(Debug)]
+pub struct Child {
+    process: std::process::Child,
+    exit: Option<OwnedFd>,
+    output: Pipe,
+    errors: Pipe,
+    /// Whether what is left of its group when it ends is killed.
+    alone: bool,
+}
+
+/// The reading end of a pipe, and what came out of it.
+#[derive(Debug)]
+struct Pipe {
+    end: Option<OwnedFd>,
+    kept: Vec<u8>,
+    max: usize,
+    cut: bool,
+}
+
+/// A child that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// How.
+    pub status: ExitStatus,
+    /// The beginning of its output.
+    pub output: Vec<u8>,
+    /// Whether there was more of it.
+    pub cut: bool,
+    /// The beginning of what it said on standard error.
+    pub errors: Vec<u8>,
+}
+
+impl Child {
+    /// Starts a command as the leader of a new process group. Standard input is the business of
+    /// the command, and empty by default; of the output `output_max` bytes are kept.
+    ///
+    /// # Errors
+    /// The program is missing or not executable, or there is no room for a process.
+    pub fn spawn(command: &mut Command, output_max: usize) -> io::Result<Child> {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let mut process = command.spawn()?;
+        let output = Pipe::new(process.stdout.take().map(OwnedFd::from), output_max);
+        let errors = Pipe::new(process.stderr.take().map(OwnedFd::from), ERRORS_MAX);
+        let exit = os::pid_descriptor(process.id());
+        Ok(Child { process, exit, output, errors, alone: false })
+    }
+
+    /// The process, which is also the number of its group.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Which descriptors tell that something has happened.
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        [&self.exit, &self.output.end, &self.errors.end]
+            .into_iter()
+            .filter_map(|descriptor| descriptor.as_ref().map(OwnedFd::as_fd))
+    }
+
+    /// Whether its end can only be seen by looking now and then, see [`LOOK`].
+    pub fn needs_looks(&self) -> bool {
+        self.exit.is_none()
+    }
+
+    /// Whatever it has started must end with it: a change of the store is over when its process
+    /// is, or a later one could overtake what is left.
+    pub fn ends_alone(mut self) -> Child {
+        self.alone = true;
+        self
+    }
+
+    /// Ends everything in its group.
+    pub fn end(&mut self, how: Ending) {
+        self.alone = true;
+        let signal = match how {
+            Ending::Ask => Signal::Term,
+            Ending::Kill => Signal::Kill,
+        };
+        // It has not been collected, so the number is still its own.
+        os::signal_group(self.id(), signal);
+    }
+
+    /// Takes what it has said, without waiting; tells if it has ended.
+    ///
+    /// A grandchild may keep the pipes open: what it says later is not waited for. If the child
+    /// was ended by us, or [`Child::ends_alone`], what is left of its group is killed.
+    pub fn look(&mut self) -> Option<Finished> {
+        // Asked first: what was said before the end is then in the pipes.
+        let exited = os::has_exited(self.id()).unwrap_or(true);
+        self.output.drain();
+        self.errors.drain();
+        if !exited {
+            return None;
+        }
+        if self.alone {
+            os::signal_group(self.id(), Signal::Kill);
+        }
+        // It has exited: this collects it and does not wait.
+        let status = self.process.wait().unwrap_or_else(|_| ExitStatus::from_raw(0x7F00));
+        Some(Finished {
+            status,
+            output: std::mem::take(&mut self.output.kept),
+            cut: self.output.cut,
+            errors: std::mem::take(&mut self.errors.kept),
+        })
+    }
+}
+
+/// Runs a command in the caller's process group and waits for it, at most `limit`; then its
+/// process is killed. For helpers, which have nothing else to do.
+///
+/// # Errors
+/// It cannot be started, or the time is over.
+pub fn run(command: &mut Command, output_max: usize, limit: Duration) -> io::Result<Finished> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = command.spawn()?;
+    let output = Pipe::new(process.stdout.take().map(OwnedFd::from), output_max);
+    let errors = Pipe::new(process.stderr.take().map(OwnedFd::from), ERRORS_MAX);
+    let exit = os::pid_descriptor(process.id());
+    let mut child = Child { process, exit, output, errors, alone: false };
+    let begun = Instant::now();
+    let mut ready = Vec::new();
+    loop {
+        if let Some(finished) = child.look() {
+            return Ok(finished);
+        }
+        let left = limit.saturating_sub(begun.elapsed());
+        if left.is_zero() {
+            let _ = child.process.kill();
+            let _ = child.process.wait();
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let wait = if child.needs_looks() { left.min(LOOK) } else { left };
+        let descriptors: Vec<_> = child.descriptors().collect();
+        os::wait_readable(&descriptors, Some(wait), &mut ready);
+    }
+}
+
+impl Pipe {
+    fn new(end: Option<OwnedFd>, max: usize) -> Pipe {
+        // A pipe that would block could hold us up: rather no output at all.
+        let end = end.filter(|end| os::set_nonblocking(end.as_fd()).is_ok());
+        Pipe { end, kept: Vec::new(), max, cut: false }
+    }
+
+    /// Takes what is there, keeps the first bytes and drops the rest.
+    fn drain(&mut self) {
+        let Some(end) = self.end.take() else {
+            return;
+        };
+        let mut file = std::fs::File::from(end);
+        let mut buffer = [0u8; 4096];
+        let mut taken = 0;
+        while taken < READ_AT_ONCE {
+            match file.read(&mut buffer) {
+                Ok(0) => return,
+                Ok(len) => {
+                    taken += len;
+                    let room = self.max.saturating_sub(self.kept.len()).min(len);
+                    self.kept.extend_from_slice(&buffer[..room]);
+                    self.cut |= room < len;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => return,
+            }
+        }
+        self.end = Some(OwnedFd::from(file));
+    }
+}
+
+impl Finished {
+    /// Whether it was ended by a signal.
+    pub fn was_killed(&self) -> bool {
+        self.status.signal().is_some()
+    }
+
+    /// Whether a helper of ours gave up before it became or ran anything else.
+    pub fn was_refused(&self) -> bool {
+        self.status.code() == Some(i32::from(HelperExit::Failed.code()))
+    }
+
+    /// How it failed, for a message: its exit code or signal, and what it said first.
+    pub fn failure(&self) -> String {
+        let how = match (self.status.code(), self.status.signal()) {
+            (Some(code), _) => format!("exit code {code}"),
+            (None, Some(signal)) => format!("ended by signal {signal}"),
+            (None, None) => "ended".to_owned(),
+        };
+        match first_line(&self.errors).or_else(|| first_line(&self.output)) {
+            Some(line) => format!("{how}: {line}"),
+            None => how,
+        }
+    }
+
+    /// What it said first on standard error, if anything.
+    pub fn said(&self) -> Option<String> {
+        first_line(&self.errors)
+    }
+}
+
+/// The first line with anything in it, without control characters, cut to a sane length.
+fn first_line(bytes: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+    Some(line.chars().filter(|c| !c.is_control()).take(LINE_MAX).collect())
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Keeps a lease guard running and told.
+
+use super::Context;
+use crate::config::TicketStore;
+use crate::daemon::guard::{Guard, GuardSetup};
+use crate::daemon::os;
+use crate::engine::HoldWindow;
+use crate::model::{Term, TicketIndex};
+use crate::time::{MonoTime, Span};
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// The pause before a guard that ended is replaced; doubled while that fails.
+const PAUSE_MIN: Span = Span::from_millis(100);
+/// The longest pause.
+const PAUSE_MAX: Span = Span::from_secs(30);
+
+/// The guard, and what it has been told.
+pub(super) struct Keeper {
+    setup: GuardSetup,
+    guard: Option<Guard>,
+    /// Readable when the guard ends.
+    exit: Option<OwnedFd>,
+    retry_at: MonoTime,
+    pause: Span,
+    /// Until when each held ticket may be held, as told.
+    told: BTreeMap<TicketIndex, MonoTime>,
+    /// Tickets whose window could not be written.
+    untold: BTreeMap<TicketIndex, String>,
+}
+
+impl Keeper {
+    /// Starts a guard, which ends that of an earlier daemon.
+    pub(super) fn start(context: &Context) -> io::Result<Keeper> {
+        let dir = match &context.config.store {
+            TicketStore::Pacemaker => None,
+            TicketStore::Directory(dir) => Some(dir.clone()),
+        };
+        let config_name = context.config.config_name.clone();
+        let setup = GuardSetup { dir, config_name, generation: context.generation };
+        let guard = Guard::start(&context.config.program, &context.table, &setup)?;
+        let exit = os::pid_descriptor(guard.id());
+        Ok(Keeper {
+            setup,
+            guard: Some(guard),
+            exit,
+            retry_at: MonoTime::ZERO,
+            pause: PAUSE_MIN,
+            told: BTreeMap::new(),
+            untold: BTreeMap::new(),
+        })
+    }
+
+    /// Tells the guard a window. It stands in the table when this returns; the guard itself is
+    /// woken only if it could otherwise sleep too long.
+    pub(super) fn tell(
+        &mut self,
+        context: &Context,
+        ticket: TicketIndex,
+        window: Option<HoldWindow>,
+        term: Term,
+    ) {
+        let slot = context.slots[ticket.get()];
+        match context.table.tell(slot, window.as_ref(), term) {
+            Ok(()) => {
+                self.untold.remove(&ticket);
+            }
+            Err(error) => {
+                let text = format!("the lease table cannot be written: {error}");
+                log::error!("{}: {text}", context.config.tickets[ticket.get()].name);
+                self.untold.insert(ticket, text);
+            }
+        }
+        let before = match window {
+            Some(window) => self.told.insert(ticket, window.hold_until),
+            None => self.told.remove(&ticket),
+        };
+        let sooner = window.is_some_and(|window| before.is_none_or(|at| window.hold_until < at));
+        if let Some(guard) = self.guard.as_ref().filter(|_| sooner) {
+            guard.poke();
+        }
+    }
+
+    /// Whether a grant may be started: the guard is there and knows the window. Otherwise why
+    /// not. Without a guard nothing may be granted, since nobody would revoke it if we died.
+    pub(super) fn may_grant(&self, ticket: TicketIndex) -> Result<(), String> {
+        if let Some(text) = self.untold.get(&ticket) {
+            return Err(text.clone());
+        }
+        if self.guard.as_ref().is_some_and(Guard::is_alive) {
+            Ok(())
+        } else {
+            Err("the lease guard is not running".to_owned())
+        }
+    }
+
+    /// Replaces a guard that has ended.
+    pub(super) fn look(&mut self, context: &Context, now: MonoTime) {
+        if self.guard.as_ref().is_some_and(|guard| !guard.is_alive()) {
+            log::error!("the lease guard has ended; starting another");
+            self.exit = None;
+            if let Some(guard) = self.guard.take() {
+                guard.collect();
+            }
+            self.retry_at = now;
+        }
+        if self.guard.is_some() || now < self.retry_at {
+            return;
+        }
+        match Guard::start(&context.config.program, &context.table, &self.setup) {
+            Ok(guard) => {
+                self.exit = os::pid_descriptor(guard.id());
+                self.guard = Some(guard);
+                self.pause = PAUSE_MIN;
+            }
+            Err(error) => {
+                self.pause = self.pause.times(2).min(PAUSE_MAX);
+                self.retry_at = now.plus(self.pause);
+                let pause = self.pause;
+                log::error!(
+                    "cannot start the lease guard: {error}; nothing is granted meanwhile; \
+                     trying again in {pause}"
+                );
+            }
+        }
+    }
+
+    /// When [`Keeper::look`] has something to do without being woken.
+    pub(super) fn next_deadline(&self) -> Option<MonoTime> {
+        self.guard.is_none().then_some(self.retry_at)
+    }
+
+    /// What tells that the guard has ended.
+    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.exit.as_ref().map(AsFd::as_fd)
+    }
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The lease guard: it revokes when a daemon is killed, stopped or hung, not before the time and
+//! not what is newer; it costs next to nothing; and a new daemon replaces it without a gap.
+
+use crate::process::{arguments, lives, session_and_group, signal, status, until};
+use crate::site::{both, Kind, Site};
+use std::time::{Duration, Instant};
+
+/// How much later than `hold_until` a revoke may be seen on a busy machine. On an idle one it is
+/// some 20 ms.
+const LATE: Duration = Duration::from_secs(10);
+
+/// Waits until the ticket is revoked; asserts that this is not before its time.
+fn revoked_at(site: &Site, begun: Instant, hold: Duration) {
+    until("the guard has revoked the ticket", || !site.is_granted(0));
+    let after = begun.elapsed();
+    assert!(after >= hold, "revoked {after:?} after it was told to wait for {hold:?}");
+    assert!(after < hold + LATE, "{after:?}");
+    println!("told {hold:?}, revoked after {after:?}");
+}
+
+#[test]
+fn a_killed_daemon_s_ticket_is_revoked_at_the_end_of_its_window() {
+    both(|kind| {
+        let site = Site::new(kind);
+        let mut driver = site.start();
+        let begun = Instant::now();
+        driver.grant(0, 7, 4_000);
+        driver.kill();
+        assert!(site.is_granted(0));
+        revoked_at(&site, begun, Duration::from_millis(4_000));
+        let stored = site.stored(0).expect("there");
+        assert_eq!(stored, (false, 7, 0), "{kind:?}: the term stays");
+        until("the guard has nothing to do and ends", || site.guards().is_empty());
+    });
+}
+
+#[test]
+fn a_stopped_daemon_s_ticket_is_revoked_and_the_daemon_can_go_on() {
+    both(|kind| {
+        let site = Site::new(kind);
+        let mut driver = site.start();
+        let begun = Instant::now();
+        driver.grant(0, 7, 4_000);
+        driver.pause();
+        revoked_at(&site, begun, Duration::from_millis(4_000));
+        driver.resume();
+        driver.tell("revoke 0 2 7 20000");
+        assert_eq!(driver.next(), "written 2 Written", "{kind:?}");
+        driver.grant(0, 8, 60_000);
+        assert!(site.is_granted(0));
+        assert_eq!(site.guards().len(), 1);
+    });
+}
+
+#[test]
+fn a_window_that_moves_on_keeps_the_ticket_without_waking_the_guard() {
+    both(|kind| {
+        let site = Site::new(kind);
+        let mut driver = site.start();
+        driver.grant(0, 7, 4_000);
+        let guard = site.guards()[0];
+        let sleeps = || -> u64 {
+            let text = status(guard, "voluntary_ctxt_switches").expect("it lives");
+            text.parse().expect("a number")
+        };
+        until("the guard sleeps", || status(guard, "State").is_some_and(|s| s.starts_with('S')));
+        let before = sleeps();
+        let begun = Instant::now();
+        for step in 1..30 {
+            let next = begun + Duration::from_millis(step * 200);
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+            driver.hold(0, 7, 4_000);
+            assert!(site.is_granted(0), "after {:?}", begun.elapsed());
+        }
+        // 5.8 s: once, or with bad luck twice, the old end of the window came.
+        let woken = sleeps() - before;
+        assert!(woken <= 3, "woken {woken} times");
+        driver.kill();
+        until("the guard has revoked the ticket", || !site.is_granted(0));
+        assert!(begun.elapsed() >= Duration::from_millis(29 * 200 + 4_000 - 200));
+    });
+}
+
+#[test]
+fn a_hung_grant_of_a_stopped_daemon_does_not_keep_the_lock() {
+    let site = Site::new(Kind::Pacemaker);
+    let mut driver = site.start();
+    driver.grant(0, 7, 60_000);
+    site.control("grant stubborn\n");
+    let begun = Instant::now();
+    driver.hold(0, 7, 4_000);
+    driver.tell("grant 0 2 7 60000");
+    let hung = site.call("grant", 1);
+    driver.pause();
+    revoked_at(&site, begun, Duration::from_millis(4_000));
+    assert!(!lives(hung), "it was killed before");
+    driver.resume();
+    assert_eq!(driver.next(), "written 2 Killed");
+}
+
+#[test]
+fn a_newer_grant_of_another_node_is_left_alone() {
+    both(|kind| {
+        for (term, later) in [(8, 0), (7, 1)] {
+            let site = Site::new(kind);
+            let mut driver = site.start();
+            driver.grant(0, 7, 3_000);
+            let (_, _, expires) = site.stored(0).expect("there");
+            site.write(true, term, expires + later);
+            driver.kill();
+            until("the guard has retired", || site.guards().is_empty());
+            assert_eq!(site.stored(0), Some((true, term, expires + later)), "{kind:?}");
+        }
+    });
+}
+
+#[test]
+fn an_older_grant_that_came_late_is_revoked() {
+    both(|kind| {
+        let site = Site::new(kind);
+        let mut driver = site.start();
+        driver.grant(0, 7, 3_000);
+        let (_, _, expires) = site.stored(0).expect("there");
+        site.write(true, 7, expires - 1);
+        driver.kill();
+        until("the guard has retired", || site.guards().is_empty());
+        assert!(!site.is_granted(0), "{kind:?}");
+    });
+}
+
+#[test]
+fn the_store_s_answer_to_a_new_daemon_counts_as_its_own() {
+    both(|kind| {
+        let site = Site::new(kind);
+        site.write(true, 5, 4_000_000_000);
+        let mut driver = site.start();
+        driver.tell("load 0 20000");
+        assert!(driver.next().contains("granted: true"));
+        // What a restarted holder does: it holds without having granted anything itself.
+        driver.hold(0, 5, 1_000);
+        driver.tell("load 0 20000");
+        assert!(driver.next().contains("granted: true"), "and the window was told before");
+        driver.kill();
+        until("the guard has revoked it", || !site.is_granted(0));
+        assert_eq!(site.stored(0), Some((false, 5, 0)), "{kind:?}");
+    });
+}
+
+#[test]
+fn a_failing_store_is_tried_again_until_it_works() {
+    let site = Site::new(Kind::Pacemaker);
+    let mut driver = site.start();
+    driver.grant(0, 7, 3_000);
+    site.control("revoke exit 1\n");
+    driver.kill();
+    site.call("revoke", 1);
+    assert!(site.is_granted(0));
+    assert_eq!(site.guards().len(), 1);
+    site.control("query exit 1\n");
+    until("the guard has revoked what it could not read", || !site.is_granted(0));
+    until("the guard ends", || site.guards().is_empty());
+}
+
+#[test]
+fn the_guard_is_small_has_its_own_session_and_no_name_that_agents_look_for() {
+    both(|kind| {
+        let site = Site::new(kind);
+        let mut driver = site.start();
+        driver.grant(0, 7, 60_000);
+        let guard = site.guards()[0];
+        assert_eq!(session_and_group(guard), (guard, guard));
+        let arguments = arguments(guard).join(" ");
+        assert!(arguments.starts_with("booth-lease-guard "), "{arguments}");
+        assert!(!arguments.contains("boothd"), "{arguments}");
+        let name = status(guard, "Name").expect("it lives");
+        assert!(!name.starts_with("boothd") && name != "exe", "{name}");
+        let anonymous = status(guard, "RssAnon").expect("it lives");
+        let kilobytes: u64 = anonymous.split(' ').next().and_then(|n| n.parse().ok()).expect("kB");
+        println!("the guard has {kilobytes} kB of its own");
+        assert!(kilobytes <= 1024, "{kilobytes} kB");
+        let descriptors = std::fs::read_dir(format!("/proc/{guard}/fd")).expect("it lives");
+        // Standard three, the table, boothd's socket, the timer.
+        assert_eq!(descriptors.count(), 6);
+    });
+}
+
+#[test]
+fn a_clean_stop_keeps_the_ticket_until_its_window_ends() {
+    both(|kind| {
+        let site = Site::new(kind);
+        let mut driver = site.start();
+        let begun = Instant::now();
+        driver.grant(0, 7, 4_000);
+        driver.stop();
+        assert!(site.is_granted(0));
+        assert_eq!(site.guards().len(), 1);
+        revoked_at(&site, begun, Duration::from_millis(4_000));
+        until("the guard ends", || site.guards().is_empty());
+    });
+}
+
+#[test]
+fn a_stop_without_a_held_ticket_leaves_nothing_behind() {
+    both(|kind| {
+        let site = Site::new(kind);
+        let mut driver = site.start();
+        driver.grant(0, 7, 60_000);
+        driver.tell("revoke 0 2 7 20000");
+        assert_eq!(driver.next(), "written 2 Written");
+        driver.tell("unhold 0 7");
+        driver.stop();
+        until("the guard ends", || site.guards().is_empty());
+    });
+}
+
+#[test]
+fn a_new_daemon_replaces_the_guard_and_what_was_told_stays_told() {
+    both(|kind| {
+        let site = Site::new(kind);
+        let mut driver = site.start();
+        let begun = Instant::now();
+        driver.grant(0, 7, 5_000);
+        let old = site.guards();
+        driver.kill();
+        let driver = site.start();
+        let new = site.guards();
+        until("the old guard has been ended", || !lives(old[0]));
+        assert!(new.iter().any(|pid| !old.contains(pid)));
+        assert_eq!(site.guards().len(), 1);
+        driver.kill();
+        revoked_at(&site, begun, Duration::from_millis(5_000));
+    });
+}
+
+#[test]
+fn a_guard_that_was_killed_is_replaced_and_goes_on_where_it_was() {
+    both(|kind| {
+        let site = Site::new(kind);
+        let mut driver = site.start();
+        let begun = Instant::now();
+        driver.grant(0, 7, 4_000);
+        let old = site.guards()[0];
+        signal(old, libc::SIGKILL);
+        until("there is another guard", || site.guards().first().is_some_and(|pid| *pid != old));
+        driver.hold(0, 7, 5_000);
+        driver.tell("grant 0 2 7 20000");
+        assert_eq!(driver.next(), "written 2 Written", "{kind:?}");
+        driver.kill();
+        revoked_at(&site, begun, Duration::from_millis(5_000));
+    });
+}

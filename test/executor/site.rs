@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! One site of a test: a directory, a store, and a driver that can be talked to and killed.
+
+use crate::driver;
+use crate::process::{lives, named, signal, until, PATIENCE};
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::{symlink, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{channel, Receiver};
+use std::time::Duration;
+
+/// The two stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Pacemaker,
+    BuiltIn,
+}
+
+/// Runs a test for both stores, at the same time: it mostly waits.
+pub fn both(test: impl Fn(Kind) + Sync) {
+    std::thread::scope(|scope| {
+        let kinds = [Kind::Pacemaker, Kind::BuiltIn];
+        let tests = kinds.map(|kind| {
+            (
+                kind,
+                scope.spawn({
+                    let test = &test;
+                    move || test(kind)
+                }),
+            )
+        });
+        for (kind, test) in tests {
+            assert!(test.join().is_ok(), "it failed for {kind:?}, see above");
+        }
+    });
+}
+
+/// A site: its directory goes, and whatever still runs in it is killed, when it is dropped.
+pub struct Site {
+    dir: tempfile::TempDir,
+    kind: Kind,
+    pub tickets: Vec<String>,
+    pub handler: String,
+    /// *g*.
+    pub guard: Duration,
+}
+
+impl Site {
+    pub fn new(kind: Kind) -> Site {
+        let dir = tempfile::tempdir().expect("a directory");
+        for name in ["bin", "crm", "run"] {
+            fs::create_dir(dir.path().join(name)).expect("made");
+        }
+        let fake = Path::new(env!("CARGO_MANIFEST_DIR")).join("test/fixtures/fake_crm_ticket");
+        symlink(fake, dir.path().join("bin/crm_ticket")).expect("linked");
+        let (tickets, handler) = (vec!["t0".to_owned()], String::new());
+        Site { dir, kind, tickets, handler, guard: Duration::from_millis(500) }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn text(&self) -> &str {
+        self.dir.path().to_str().expect("a path of plain letters")
+    }
+
+    /// What the fake `crm_ticket` shall do.
+    pub fn control(&self, lines: &str) {
+        let new = self.path("crm/control.new");
+        fs::write(&new, lines).expect("written");
+        fs::rename(new, self.path("crm/control")).expect("renamed");
+    }
+
+    /// Puts another script in the place of `crm_ticket`.
+    pub fn script(&self, text: &str) {
+        fs::remove_file(self.path("bin/crm_ticket")).expect("removed");
+        self.program("bin/crm_ticket", text);
+    }
+
+    /// Makes a program of the shell.
+    pub fn program(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("written");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("set");
+    }
+
+    /// The calls of the fake `crm_ticket`: process, operation, arguments.
+    pub fn calls(&self) -> Vec<(u32, String, Vec<String>)> {
+        let text = fs::read_to_string(self.path("crm/argv")).unwrap_or_default();
+        let calls = text.lines().map(|line| {
+            let fields: Vec<&str> = line.split('\t').collect();
+            let args = fields[3..].iter().map(|arg| (*arg).to_owned()).collect();
+            (fields[1].parse().expect("a pid"), fields[2].to_owned(), args)
+        });
+        calls.collect()
+    }
+
+    /// Waits for the n-th call of an operation (from 0); its process.
+    pub fn call(&self, operation: &str, n: usize) -> u32 {
+        let mut found = None;
+        until(&format!("crm_ticket is called to {operation} for the {n}-th time"), || {
+            let calls = self.calls();
+            found = calls.iter().filter(|call| call.1 == operation).nth(n).map(|call| call.0);
+            found.is_some()
+        });
+        found.expect("until has seen it")
+    }
+
+    /// What the store says: granted, term, expires. `None`: no such ticket.
+    pub fn stored(&self, ticket: usize) -> Option<(bool, u64, u64)> {
+        let name = self.tickets[ticket].replace('/', "%2F");
+        let text = match self.kind {
+            Kind::Pacemaker => {
+                let text = fs::read_to_string(self.path(&format!("crm/cib.{name}"))).ok()?;
+                let line = text.lines().last()?.to_owned();
+                let mut fields = line.split('\t').skip(1);
+                let granted = fields.next().expect("a state").to_owned();
+                format!("granted=\"{granted}\" {}", fields.next().unwrap_or_default())
+            }
+            Kind::BuiltIn => {
+                let text = fs::read_to_string(self.path(&format!("tickets/{name}"))).ok()?;
+                text.lines()
+                    .filter_map(|line| line.split_once('='))
+                    .map(|(key, value)| format!("{key}=\"{value}\" "))
+                    .collect()
+            }
+        };
+        let value = |key: &str| {
+            let (_, rest) = text.split_once(&format!("{key}=\""))?;
+            Some(rest.split('"').next()?.to_owned())
+        };
+        let number = |key| value(key).and_then(|text| text.parse().ok()).unwrap_or(0);
+        Some((value("granted").as_deref() == Some("true"), number("term"), number("expires")))
+    }
+
+    pub fn is_granted(&self, ticket: usize) -> bool {
+        self.stored(ticket).is_some_and(|stored| stored.0)
+    }
+
+    /// Writes to the store behind everybody's back.
+    pub fn write(&self, granted: bool, term: u64, expires: u64) {
+        match self.kind {
+            Kind::Pacemaker => {
+                let line =
+                    format!("0.0\t{granted}\towner=\"1\" expires=\"{expires}\" term=\"{term}\"\n");
+                fs::write(self.path("crm/cib.t0"), line).expect("written");
+            }
+            Kind::BuiltIn => {
+                fs::create_dir_all(self.path("tickets")).expect("made");
+                let text = format!("granted={granted}\nowner=1\nterm={term}\nexpires={expires}\n");
+                fs::write(self.path("tickets/t0"), text).expect("written");
+            }
+        }
+    }
+
+    /// The lease guards of this site that run.
+    pub fn guards(&self) -> Vec<u32> {
+        let all = named("booth-lease-guard", self.text());
+        all.into_iter().filter(|pid| lives(*pid)).collect()
+    }
+
+    /// A command that starts a driver.
+    pub fn command(&self) -> Command {
+        let path = std::env::var("PATH").unwrap_or_default();
+        let mut command = Command::new(std::env::current_exe().expect("this program"));
+        command
+            .args(["--exact", "driver::driver", "--nocapture", "--quiet"])
+            .env("PATH", format!("{}:{path}", self.path("bin").display()))
+            .env(driver::DIR, self.dir.path())
+            .env(driver::TICKETS, self.tickets.join(" "))
+            .env(driver::GUARD, self.guard.as_millis().to_string())
+            .env(driver::HANDLER, &self.handler)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        if self.kind == Kind::BuiltIn {
+            command.env(driver::STORE, self.path("tickets"));
+        }
+        command
+    }
+
+    /// Starts a driver and waits until it is ready.
+    pub fn start(&self) -> Driver {
+        self.start_with(&mut self.command())
+    }
+
+    pub fn start_with(&self, command: &mut Command) -> Driver {
+        let mut driver = Driver::start(command);
+        let said = driver.next();
+        assert!(said.starts_with("ready"), "{said}");
+        driver.ready_after =
+            Duration::from_millis(said["ready ".len()..].parse().expect("a number"));
+        driver
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        for name in ["booth-lease-guard", "booth-ticket-writer"] {
+            for pid in named(name, self.text()) {
+                // SAFETY: the call takes two numbers; the process works for this site alone.
+                unsafe { libc::kill(i32::try_from(pid).expect("a pid"), libc::SIGKILL) };
+            }
+        }
+    }
+}
+
+/// A running driver.
+pub struct Driver {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<String>,
+    pub ready_after: Duration,
+}
+
+impl Driver {
+    pub fn start(command: &mut Command) -> Driver {
+        let mut child = command.spawn().expect("started");
+        let stdin = child.stdin.take();
+        let stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let (put, lines) = channel();
+        std::thread::spawn(move || {
+            for line in stdout.lines() {
+                let Ok(line) = line else { return };
+                if let Some((_, said)) = line.split_once('@') {
+                    if put.send(said.to_owned()).is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+        Driver { child, stdin, lines, ready_after: Duration::ZERO }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn tell(&mut self, wish: &str) {
+        let stdin = self.stdin.as_mut().expect("it has not been stopped");
+        writeln!(stdin, "{wish}").expect("it listens");
+    }
+
+    /// Tells that a ticket may be held for so many milliseconds; `g` is 500 ms.
+    pub fn hold(&mut self, ticket: usize, term: u32, millis: u64) {
+        let (lease, start) = (millis + 600, millis.saturating_sub(1_000));
+        let kill = millis.saturating_sub(500);
+        self.tell(&format!("hold {ticket} {term} {millis} {lease} {start} {kill}"));
+    }
+
+    /// Holds and grants a ticket, and waits until that is written.
+    pub fn grant(&mut self, ticket: usize, term: u32, millis: u64) {
+        self.hold(ticket, term, millis);
+        self.tell(&format!("grant {ticket} 1{ticket} {term} 20000"));
+        assert_eq!(self.next(), format!("written 1{ticket} Written"));
+    }
+
+    /// The next event.
+    pub fn next(&self) -> String {
+        self.lines.recv_timeout(PATIENCE).expect("an event in time")
+    }
+
+    /// kill -9.
+    pub fn kill(mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("collected");
+    }
+
+    pub fn pause(&self) {
+        signal(self.id(), libc::SIGSTOP);
+    }
+
+    pub fn resume(&self) {
+        signal(self.id(), libc::SIGCONT);
+    }
+
+    /// A clean stop.
+    pub fn stop(mut self) {
+        self.stdin = None;
+        while self.next() != "stopped" {}
+        self.child.wait().expect("collected");
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
