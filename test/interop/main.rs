@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Mixed clusters: ours and the C reference as leader, follower and arbitrator of each other,
+//! with and without a key. Needs root and the reference.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod life;
+mod lists;
+mod manual;
+mod replacement;
+mod steps;
+mod traffic;
