@@ -39,7 +39,7 @@ pub use packet::{four, member_id, Packet, ANYONE, NOBODY};
 pub use peer::FakeMember;
 pub use process::{finish, Finished};
 pub use program::{under_test, Kind};
-pub use setup::{Setup, PORT};
+pub use setup::{ticket as setup_ticket, Setup, PORT};
 pub use sniff::{Seen, Sniffer};
 pub use wait::{until, value_within};
 

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `crm_ticket` and handlers that hang, fail, are slow or are not there.
+
+use crate::harness::setup_ticket;
+use crate::harness::{run, test_name, until, value_within, Cluster, Setup};
+use crate::watch::{
+    holding, keeps, list_time, never_two, wait_granted, wait_revoked, FAIL_OVER, NEEDS,
+};
+use std::time::{Duration, Instant};
+
+/// A `crm_ticket` that does not come back must not be noticed by anybody who asks for a list.
+const AT_ONCE: Duration = Duration::from_millis(50);
+
+/// Asks for lists for `time`. All but the slowest few, for which a busy machine may be to
+/// blame, have to be answered at once.
+#[track_caller]
+fn lists_are_quick(cluster: &Cluster, member: usize, time: Duration) {
+    let begun = Instant::now();
+    let mut times = Vec::new();
+    while begun.elapsed() < time {
+        times.push(list_time(cluster, member));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    times.sort();
+    let typical = times[times.len() * 9 / 10];
+    assert!(typical < AT_ONCE, "{typical:?}, slowest {:?}", times.last());
+    assert!(times.iter().all(|one| *one < Duration::from_secs(1)), "slowest {:?}", times.last());
+}
+
+#[test]
+fn a_hung_grant_is_ended_and_the_ticket_moves() {
+    run(test_name!(), NEEDS, |lab| {
+        let cluster = holding(lab, &Setup::usual());
+        cluster.crm(0).control("grant hang");
+        let writes = cluster.crm(0).history("t1").len();
+        lists_are_quick(&cluster, 0, Duration::from_secs(9));
+        wait_revoked(&cluster, 0, FAIL_OVER);
+        wait_granted(&cluster, 1, FAIL_OVER);
+        let late = &cluster.crm(0).history("t1")[writes..];
+        assert!(late.iter().all(|change| change.granted == Some(false)), "{late:?}");
+        never_two(&cluster);
+    });
+}
+
+#[test]
+fn a_slow_crm_ticket_delays_nothing_else() {
+    run(test_name!(), NEEDS, |lab| {
+        let setup = Setup::usual();
+        let tickets = setup.tickets.clone() + &setup_ticket("t2", "");
+        let cluster = holding(lab, &setup.tickets(tickets));
+        cluster.booth(0, &["grant", "-C", "t2"]).expect_code(0);
+        // One ticket's call sleeps for a minute, all others' go on.
+        cluster.crm(0).control("t1:grant delay 60");
+        let before = cluster.crm(0).state("t2").expect("granted").number("expires");
+        lists_are_quick(&cluster, 0, Duration::from_secs(12));
+        let after = cluster.crm(0).state("t2").expect("granted");
+        assert_eq!(after.granted, Some(true));
+        assert!(after.number("expires") >= before + 9, "the other ticket is not renewed");
+        wait_granted(&cluster, 1, FAIL_OVER);
+        never_two(&cluster);
+    });
+}
+
+#[test]
+fn a_hung_revoke_is_repeated_until_it_works() {
+    run(test_name!(), NEEDS, |lab| {
+        let cluster = holding(lab, &Setup::usual());
+        cluster.crm(0).control("revoke stubborn");
+        let told = cluster.booth(0, &["revoke", "t1"]);
+        assert_ne!(told.code, Some(0), "{told:?}");
+        lists_are_quick(&cluster, 0, Duration::from_secs(2));
+        // Nobody may be told that it is free.
+        let free = value_within(Duration::from_secs(3), || {
+            (cluster.leader(1, "t1") == "none").then_some(())
+        });
+        assert!(free.is_none(), "announced before the CIB said so");
+        cluster.crm(0).control("");
+        wait_revoked(&cluster, 0, Duration::from_secs(40));
+        never_two(&cluster);
+    });
+}
+
+#[test]
+fn a_failing_renewal_shows_in_list_and_recovers() {
+    run(test_name!(), NEEDS, |lab| {
+        let cluster = holding(lab, &Setup::usual());
+        cluster.crm(0).control("grant exit 1");
+        until(Duration::from_secs(8), "list says that the CIB is not written", || {
+            cluster.list(0).contains("(CIB update failing since ").then_some(())
+        });
+        cluster.crm(0).control("");
+        until(Duration::from_secs(15), "list says so no more", || {
+            (!cluster.list(0).contains("failing")).then_some(())
+        });
+        never_two(&cluster);
+    });
+}
+
+#[test]
+fn a_missing_crm_ticket_is_told_again_and_again() {
+    run(test_name!(), NEEDS, |lab| {
+        let mut cluster = Cluster::new(lab, &Setup::usual());
+        std::fs::remove_file(cluster.crm(0).bin().join("crm_ticket")).expect("it was there");
+        cluster.start_all();
+        until(Duration::from_secs(10), "it is logged more than once", || {
+            let log = cluster.members[0].log();
+            (log.matches("crm_ticket").count() >= 2).then_some(())
+        });
+        let told = cluster.booth(0, &["grant", "t1"]);
+        assert_ne!(told.code, Some(0), "{told:?}");
+        // The others go on without it.
+        let told = cluster.booth(1, &["grant", "-F", "t1"]);
+        assert_eq!(told.code, Some(0), "{told:?}");
+        wait_granted(&cluster, 1, FAIL_OVER);
+        never_two(&cluster);
+    });
+}
+
+#[test]
+fn a_handler_that_ignores_sigterm_does_not_keep_the_ticket() {
+    run(test_name!(), NEEDS, |lab| {
+        let flag = lab.dir().join("hang");
+        let text = format!(
+            "#!/bin/sh\n[ -e {} ] && [ \"$BOOTH_LOCAL\" = {} ] || exit 0\ntrap '' TERM\n\
+             n=0; while [ $n -lt 120 ]; do sleep 1; n=$((n + 1)); done\n",
+            flag.display(),
+            lab.address(1),
+        );
+        let handler = lab.write("handler", text, 0o755);
+        let setup = Setup::usual();
+        let tickets = setup.tickets.clone() + &format!("\tbefore-acquire-handler = {handler}\n");
+        let cluster = holding(lab, &setup.tickets(tickets));
+        lab.write("hang", "", 0o666);
+        lists_are_quick(&cluster, 0, Duration::from_secs(6));
+        wait_revoked(&cluster, 0, FAIL_OVER);
+        wait_granted(&cluster, 1, FAIL_OVER);
+        never_two(&cluster);
+        keeps(&cluster, 1, Duration::from_secs(6));
+    });
+}

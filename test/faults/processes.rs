@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Members that die, stop, go on and come back.
+
+use crate::harness::{run, test_name, until, Setup};
+use crate::watch::{
+    holding, keeps, never_two, wait_granted, wait_revoked, FAIL_OVER, LEASE, NEEDS,
+};
+use std::time::Duration;
+
+#[test]
+fn a_killed_holder_loses_its_ticket_to_the_other_site() {
+    run(test_name!(), NEEDS, |lab| {
+        let mut cluster = holding(lab, &Setup::usual());
+        cluster.kill(0);
+        wait_granted(&cluster, 1, FAIL_OVER);
+        never_two(&cluster);
+        cluster.start(0);
+        cluster.wait_leader(&[0, 1, 2], 1, Duration::from_secs(8));
+        keeps(&cluster, 1, Duration::from_secs(6));
+    });
+}
+
+#[test]
+fn a_stopped_holder_does_not_hold_beyond_its_lease() {
+    run(test_name!(), NEEDS, |lab| {
+        let cluster = holding(lab, &Setup::usual());
+        cluster.members[0].signal("STOP");
+        wait_granted(&cluster, 1, FAIL_OVER);
+        never_two(&cluster);
+        let grants = cluster.crm(0).calls_of("grant").len();
+        cluster.members[0].signal("CONT");
+        // It finds acknowledgements that waited in its socket, and may not believe them.
+        cluster.wait_leader(&[0, 1, 2], 1, Duration::from_secs(8));
+        keeps(&cluster, 1, Duration::from_secs(6));
+        assert_eq!(cluster.crm(0).calls_of("grant").len(), grants, "a grant after the lease");
+    });
+}
+
+#[test]
+fn a_holder_that_is_stopped_shortly_goes_on() {
+    run(test_name!(), NEEDS, |lab| {
+        let cluster = holding(lab, &Setup::usual());
+        for _ in 0..3 {
+            cluster.members[0].signal("STOP");
+            keeps(&cluster, 0, Duration::from_secs(3));
+            cluster.members[0].signal("CONT");
+            keeps(&cluster, 0, Duration::from_secs(5));
+        }
+    });
+}
+
+#[test]
+fn a_holder_that_restarts_keeps_its_ticket() {
+    run(test_name!(), NEEDS, |lab| {
+        let mut cluster = holding(lab, &Setup::usual());
+        for _ in 0..3 {
+            cluster.kill(0);
+            cluster.start(0);
+            keeps(&cluster, 0, Duration::from_secs(3));
+        }
+        keeps(&cluster, 0, LEASE);
+    });
+}
+
+#[test]
+fn a_flapping_follower_and_arbitrator_do_not_unseat_the_holder() {
+    run(test_name!(), NEEDS, |lab| {
+        let mut cluster = holding(lab, &Setup::usual());
+        for round in 0..8 {
+            let member = 1 + round % 2;
+            cluster.kill(member);
+            cluster.start(member);
+            keeps(&cluster, 0, Duration::from_secs(3));
+        }
+    });
+}
+
+#[test]
+fn all_restart_together_and_the_holder_stays() {
+    run(test_name!(), NEEDS, |lab| {
+        let mut cluster = holding(lab, &Setup::usual());
+        for member in 0..3 {
+            cluster.kill(member);
+        }
+        cluster.start_all();
+        keeps(&cluster, 0, LEASE + Duration::from_secs(2));
+    });
+}
+
+#[test]
+fn a_holder_without_majority_gives_up_and_comes_back() {
+    run(test_name!(), NEEDS, |lab| {
+        let mut cluster = holding(lab, &Setup::usual());
+        cluster.kill(1);
+        cluster.kill(2);
+        wait_revoked(&cluster, 0, FAIL_OVER);
+        cluster.start(2);
+        // One site and the arbitrator are a majority; the lost ticket is acquired again.
+        wait_granted(&cluster, 0, FAIL_OVER * 2);
+        cluster.start(1);
+        cluster.wait_leader(&[0, 1, 2], 0, Duration::from_secs(8));
+        never_two(&cluster);
+    });
+}
+
+#[test]
+fn an_arbitrator_that_forgets_gives_no_second_lease() {
+    run(test_name!(), NEEDS, |lab| {
+        let mut cluster = holding(lab, &Setup::usual());
+        // The other site only hears the arbitrator, which has just forgotten its promise.
+        cluster.members[0].signal("STOP");
+        for _ in 0..6 {
+            cluster.kill(2);
+            cluster.start(2);
+            let early = crate::harness::value_within(Duration::from_secs(1), || {
+                cluster.crm(1).is_granted("t1").then_some(())
+            });
+            if early.is_some() {
+                break;
+            }
+        }
+        never_two(&cluster);
+        wait_granted(&cluster, 1, FAIL_OVER + LEASE);
+        cluster.members[0].signal("CONT");
+        until(Duration::from_secs(8), "all follow the new holder", || {
+            let wanted = cluster.address(1).to_string();
+            (0..3).all(|index| cluster.leader(index, "t1") == wanted).then_some(())
+        });
+        never_two(&cluster);
+    });
+}
