@@ -2,7 +2,7 @@
 //! `crm_ticket` and handlers that hang, fail, are slow or are not there.
 
 use crate::harness::setup_ticket;
-use crate::harness::{run, test_name, until, value_within, Cluster, Setup};
+use crate::harness::{pass, run, test_name, until, value_within, Cluster, Setup};
 use crate::watch::{
     holding, keeps, list_time, never_two, wait_granted, wait_revoked, FAIL_OVER, NEEDS,
 };
@@ -19,7 +19,7 @@ fn lists_are_quick(cluster: &Cluster, member: usize, time: Duration) {
     let mut times = Vec::new();
     while begun.elapsed() < time {
         times.push(list_time(cluster, member));
-        std::thread::sleep(Duration::from_millis(20));
+        pass(Duration::from_millis(20));
     }
     times.sort();
     let typical = times[times.len() * 9 / 10];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Too much of everything: datagrams, connections, log lines that nobody reads.
 
-use crate::harness::{run, test_name, under_test, until, Cluster, Packet, Setup, PORT};
+use crate::harness::{pass, run, test_name, under_test, until, Cluster, Packet, Setup, PORT};
 use crate::watch::{holding, keeps, list_time, never_two, NEEDS};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream, UdpSocket};
@@ -27,7 +27,7 @@ fn flood(
             let _ = socket.send_to(&make(count), (to, PORT));
             count += 1;
             if count % 50 == 0 {
-                std::thread::sleep(Duration::from_millis(1));
+                pass(Duration::from_millis(1));
             }
         }
         count

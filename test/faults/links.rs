@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Links that are cut, both ways or one way, and links that lose datagrams.
 
-use crate::harness::{run, test_name, Links, Setup};
+use crate::harness::{pass, run, test_name, Links, Setup};
 use crate::watch::{
     holding, keeps, never_two, wait_granted, wait_revoked, FAIL_OVER, LEASE, LINK_NEEDS,
 };
@@ -78,10 +78,10 @@ fn links_that_flap_between_holder_and_others_make_no_second_holder() {
         let links = Links::new(lab);
         // Cut at every phase of a renewal, which is every 5 s.
         for tenths in [3_u64, 11, 19, 27, 35, 43, 51] {
-            std::thread::sleep(Duration::from_millis(tenths * 100));
+            pass(Duration::from_millis(tenths * 100));
             links.cut(cluster.address(0), cluster.address(1));
             links.cut(cluster.address(0), cluster.address(2));
-            std::thread::sleep(Duration::from_millis(4_000 + tenths * 100));
+            pass(Duration::from_millis(4_000 + tenths * 100));
             links.heal();
         }
         never_two(&cluster);

@@ -2,7 +2,7 @@
 //! Faults of all kinds at random, from a seed, for a minute or as long as wanted; then all is
 //! healed, and somebody has to hold the ticket.
 
-use crate::harness::{run, test_name, until, Cluster, Links, Setup};
+use crate::harness::{pass, run, test_name, until, Cluster, Links, Setup};
 use crate::watch::{holding, never_two, FAIL_OVER, LEASE, LINK_NEEDS};
 use std::time::{Duration, Instant};
 
@@ -94,7 +94,7 @@ fn whatever_happens_there_is_never_a_second_holder() {
             let fault = draw(&mut random);
             println!("{:8.3} {fault:?}", begun.elapsed().as_secs_f64());
             happen(&mut cluster, &links, fault);
-            std::thread::sleep(Duration::from_millis(random.u64(50..1500)));
+            pass(Duration::from_millis(random.u64(50..1500)));
             never_two(&cluster);
         }
         links.heal();
@@ -105,7 +105,7 @@ fn whatever_happens_there_is_never_a_second_holder() {
             cluster.members[member].signal("CONT");
         }
         // Revoked by a client, it stays free; so it is granted.
-        std::thread::sleep(Duration::from_secs(1));
+        pass(Duration::from_secs(1));
         drop(cluster.ask(0, &cluster.request(0, "CGnt", "t1"), Duration::from_secs(2)));
         until(FAIL_OVER + LEASE * 2, "somebody has it in the end", || {
             (cluster.crm(0).is_granted("t1") || cluster.crm(1).is_granted("t1")).then_some(())

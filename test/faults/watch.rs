@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What every case checks: the times in which the sites' CIBs said *granted*.
 
-use crate::harness::{overlaps, until, Cluster, Need, Packet, Setup};
+use crate::harness::{overlaps, pass, until, Cluster, Need, Packet, Setup};
 use std::time::{Duration, Instant};
 
 /// What every case needs: root, for namespaces that end all processes with the test.
@@ -52,7 +52,7 @@ pub fn keeps(cluster: &Cluster, site: usize, time: Duration) {
     let begun = Instant::now();
     while begun.elapsed() < time {
         assert!(cluster.crm(site).is_granted("t1"), "lost after {:?}", begun.elapsed());
-        std::thread::sleep(Duration::from_millis(20));
+        pass(Duration::from_millis(20));
     }
     never_two(cluster);
 }

@@ -9,8 +9,7 @@
 //!
 //! Nothing here waits without a limit, and nothing sleeps in place of waiting for a condition.
 
-// Every test program uses a part of this.
-#![allow(dead_code, unused_imports)]
+#![allow(dead_code, unused_imports)] // Every test program uses a part of this.
 
 mod client;
 mod cluster;
@@ -41,7 +40,7 @@ pub use process::{finish, Finished};
 pub use program::{under_test, Kind};
 pub use setup::{ticket as setup_ticket, Setup, PORT};
 pub use sniff::{Seen, Sniffer};
-pub use wait::{until, value_within};
+pub use wait::{pass, until, value_within};
 
 /// The full name of the test function in which it stands, as libtest knows it.
 macro_rules! test_name {

@@ -84,8 +84,6 @@ impl Setup {
 
 /// The stanza of a ticket with the times of these tests and further lines.
 pub fn ticket(name: &str, more: &str) -> String {
-    format!(
-        "ticket = \"{name}\"\n\texpire = 10\n\ttimeout = 1\n\tretries = 3\n\trenewal-freq = 5\n\
-         {more}"
-    )
+    let times = "\texpire = 10\n\ttimeout = 1\n\tretries = 3\n\trenewal-freq = 5\n";
+    format!("ticket = \"{name}\"\n{times}{more}")
 }

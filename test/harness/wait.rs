@@ -4,9 +4,6 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How often a condition is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
-
 /// Waits until `look` returns something, at most `limit`.
 ///
 /// Panics with `what` when the limit has passed.
@@ -27,6 +24,12 @@ pub fn value_within<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> 
         if late {
             return None;
         }
-        sleep(LOOK_EVERY);
+        sleep(Duration::from_millis(10));
     }
+}
+
+/// Lets time pass, where time is what is tested.
+pub fn pass(time: Duration) {
+    let nothing = value_within(time, || None::<()>);
+    debug_assert!(nothing.is_none());
 }

@@ -2,7 +2,7 @@
 //! Single steps between members of different kinds: step-down, restarts, a silent member, a
 //! dead arbitrator, the commit delay.
 
-use crate::harness::{overlaps, run, test_name, until, Cluster, Kind, Need, Setup};
+use crate::harness::{overlaps, pass, run, test_name, until, Cluster, Kind, Need, Setup};
 use std::time::{Duration, Instant};
 use Kind::{Ours, Theirs};
 
@@ -68,7 +68,7 @@ fn restarts(name: &str, kinds: [Kind; 3]) {
         let end = Instant::now() + Duration::from_secs(11);
         while Instant::now() < end {
             assert!(cluster.crm(0).is_granted("t1") && !cluster.crm(1).is_granted("t1"));
-            std::thread::sleep(Duration::from_millis(50));
+            pass(Duration::from_millis(20));
         }
     });
 }
@@ -109,7 +109,7 @@ fn with_one_down(name: &str, kinds: [Kind; 3], down: usize) {
         let end = Instant::now() + Duration::from_secs(11);
         while Instant::now() < end {
             assert!(cluster.crm(0).is_granted("t1"), "lost with member {down} down");
-            std::thread::sleep(Duration::from_millis(50));
+            pass(Duration::from_millis(20));
         }
         cluster.start(down);
         cluster.wait_leader(&[0, 1, 2], 0, Duration::from_secs(8));
