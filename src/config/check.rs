@@ -2,7 +2,7 @@
 //! From a [`Raw`] configuration to a checked one: what concerns more than one line, and what the
 //! system has to be asked for. Goes on after an error, so that one run tells them all.
 
-use super::error::{ConfigError, NameProblem, Problem};
+use super::error::{system_words, ConfigError, NameProblem, Problem};
 use super::raw::{Located, Raw, RawMember, RawTicket};
 use super::surroundings::Surroundings;
 use super::times::{self, pick};
@@ -103,11 +103,13 @@ impl Report {
         surroundings: &mut dyn Surroundings,
     ) -> (Option<PathBuf>, Option<Key>) {
         if let Some(enabled) = enabled {
-            self.warn(
-                enabled.line,
-                "enable-authfile has no effect: the key is used if there is an authfile; the C \
-                 boothd of other distributions refuses this key",
-            );
+            let refuses = "the C boothd of other distributions refuses this line";
+            let text = if enabled.value || authfile.is_none() {
+                format!("enable-authfile has no effect: an authfile is always used; {refuses}")
+            } else {
+                format!("enable-authfile does not switch the authfile off: remove that; {refuses}")
+            };
+            self.warn(enabled.line, text);
         }
         let Some(Located { value: path, line }) = authfile else {
             return (None, None);
@@ -197,7 +199,7 @@ impl Report {
             Err(_) => match surroundings.resolve(text) {
                 Ok(addresses) => self.choose(member, &addresses)?,
                 Err(error) => {
-                    let reason = error.to_string();
+                    let reason = system_words(&error);
                     self.error(line, Problem::Resolve { host: text.clone(), reason });
                     return None;
                 }

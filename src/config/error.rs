@@ -10,6 +10,7 @@ use crate::auth::KeyError;
 use crate::model::{AttrError, TicketNameError, MEMBERS_MAX};
 use crate::time::Span;
 use std::fmt;
+use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -34,9 +35,12 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "{}:{line}: {}", self.file.display(), self.problem),
-            None => write!(f, "{}: {}", self.file.display(), self.problem),
+        let file = self.file.display();
+        match (&self.problem, self.line) {
+            // Reference: these words, the path and the reason.
+            (Problem::File { reason }, _) => write!(f, "failed to open {file}: {reason}"),
+            (problem, Some(line)) => write!(f, "{file}:{line}: {problem}"),
+            (problem, None) => write!(f, "{file}: {problem}"),
         }
     }
 }
@@ -48,8 +52,6 @@ impl std::error::Error for ConfigError {}
 pub(super) enum Problem {
     /// The file cannot be opened or read.
     File { reason: String },
-    /// The file is a directory.
-    Directory,
     /// The file is too long.
     FileTooLong,
     /// The line is no assignment.
@@ -160,7 +162,6 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Problem::File { reason } => write!(f, "failed to open: {reason}"),
-            Problem::Directory => write!(f, "failed to open: it is a directory, not a file"),
             Problem::FileTooLong => {
                 write!(f, "the file is longer than {CONFIG_BYTES_MAX} bytes; this is no booth.conf")
             }
@@ -209,6 +210,15 @@ impl fmt::Display for Problem {
                 write!(f, "{count} more errors; only the first {ERRORS_MAX} are shown")
             }
         }
+    }
+}
+
+/// What the system says, without the number that means nothing to people.
+pub(super) fn system_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error ") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub use super::error::KeyFileProblem;
 
+use super::error::system_words;
 use crate::auth::{Key, KEY_MAX};
 use std::fs::File;
 use std::io::{self, Read};
@@ -27,7 +28,7 @@ pub struct KeyFile {
 ///
 /// Reference: refuses a file that group or others may read, and looks at no other bit.
 pub(super) fn read(path: &Path) -> Result<KeyFile, KeyFileProblem> {
-    let failed = |error: io::Error| KeyFileProblem::Open { reason: error.to_string() };
+    let failed = |error: io::Error| KeyFileProblem::Open { reason: system_words(&error) };
     // Looked at before it is opened, because opening a pipe may wait for ever.
     let before = std::fs::metadata(path).map_err(failed)?;
     if !before.is_file() {

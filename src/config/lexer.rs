@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Lines of a configuration file: bytes to key and value, with line and column.
+//! Lines of a configuration file: bytes to key and value, with line numbers.
 //!
 //! Knows the shape of a line only; which keys there are, `keyword` says, and what their values
 //! mean, `parse`. The text is bytes, because comments and paths may be in any encoding.
@@ -11,8 +11,6 @@ pub(super) struct Assignment<'a> {
     pub key: &'a str,
     /// The value without its quotes.
     pub value: &'a [u8],
-    /// Where the value begins, in bytes from the start of the line, counted from 1.
-    pub column: usize,
     /// Whether a comment was cut off an unquoted value.
     pub cut: bool,
 }
@@ -146,9 +144,7 @@ fn read_quoted<'a>(
     let after = &inner[length + 1..];
     let rest = &after[skip_blanks(after, 0)..];
     match rest.first() {
-        None | Some(b'#') => {
-            Ok(Assignment { key, value: &inner[..length], column: first + 2, cut: false })
-        }
+        None | Some(b'#') => Ok(Assignment { key, value: &inner[..length], cut: false }),
         Some(_) => Err(LineError::Surplus {
             key: key.to_owned(),
             text: String::from_utf8_lossy(trim_end(rest)).into_owned(),
@@ -174,7 +170,7 @@ fn read_bare<'a>(
     if value.is_empty() {
         return Err(LineError::NoValue { key: key.to_owned(), comment: true });
     }
-    Ok(Assignment { key, value, column: first + 1, cut: comment.is_some() })
+    Ok(Assignment { key, value, cut: comment.is_some() })
 }
 
 fn trim_end(text: &[u8]) -> &[u8] {

@@ -189,10 +189,10 @@ pub fn read_text(
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, Problem> {
-    let failed = |error: io::Error| Problem::File { reason: error.to_string() };
+    let failed = |error: io::Error| Problem::File { reason: error::system_words(&error) };
     let file = File::open(path).map_err(failed)?;
     if file.metadata().map_err(failed)?.is_dir() {
-        return Err(Problem::Directory);
+        return Err(Problem::File { reason: "it is a directory".to_owned() });
     }
     let limit = u64::try_from(CONFIG_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
     let mut text = Vec::new();

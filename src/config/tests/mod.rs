@@ -5,6 +5,7 @@ mod basics;
 mod defaults;
 mod errors;
 mod files;
+mod lexer;
 mod print;
 mod properties;
 mod times;

@@ -16,6 +16,7 @@ fn what_is_unusual_is_told_with_its_line() {
     let cases = [
         ("\u{feff}# x", "1: the file begins with a byte order mark"),
         ("enable-authfile = yes", "1: enable-authfile has no effect"),
+        ("enable-authfile = no\nauthfile = /key", "1: enable-authfile does not switch"),
         ("authfile = ''", "1: authfile is empty: nothing is authenticated"),
         ("authfile = /shared-key", "1: authfile /shared-key: group or others may write it"),
         ("authfile = /zero-key", "1: authfile /zero-key: the key begins with a zero byte"),
