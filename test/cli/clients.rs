@@ -3,6 +3,7 @@
 
 use crate::captured::{answer, redirect, says, sends, text, with_cause, with_leader};
 use crate::lab::Lab;
+use crate::server::Server;
 use booth::wire::{decode_request, ClientOptions, ClientRequest};
 
 #[test]
@@ -242,4 +243,27 @@ fn an_answer_about_another_ticket_is_none() {
     lab.serve(1, vec![sends(&[answer("CGnt", "")])]);
     let line = format!("booth: the answer of {} is not one to this request", lab.address(1));
     lab.booth("grant other").is(1, "", &[&line]);
+}
+
+#[test]
+fn members_with_ipv6_addresses_are_asked() {
+    let Ok(listener) = std::net::TcpListener::bind(("::1", 0)) else {
+        // A host without IPv6; nothing to learn there.
+        return;
+    };
+    let port = listener.local_addr().expect("its address").port();
+    let lab = Lab::new(44);
+    let config = format!(
+        "port = {port}\nsite = ::1\nsite = 127.30.44.2\narbitrator = 127.30.44.3\nticket = T\n"
+    );
+    std::fs::write(lab.config(), config).expect("the configuration is written");
+    let server = Server::start(listener, (0..3).map(|_| says(&answer("CGnt", ""))).collect());
+    for line in ["grant T", "grant -s ::1 T", "grant -s 0:0:0:0:0:0:0:1 T"] {
+        lab.booth(line).is(0, "", &["grant succeeded! (answered by ::1)"]);
+    }
+    let me =
+        booth::model::MemberId::of_address(std::net::IpAddr::V6(std::net::Ipv6Addr::LOCALHOST));
+    for request in server.requests() {
+        assert_eq!(decode_request(&request).map(|(from, _)| from), Ok(me.raw()));
+    }
 }
