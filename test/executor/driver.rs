@@ -27,6 +27,8 @@ pub const TICKETS: &str = "EXECUTOR_TICKETS";
 pub const STORE: &str = "EXECUTOR_STORE";
 /// The handler and its arguments, separated by tabs.
 pub const HANDLER: &str = "EXECUTOR_HANDLER";
+/// What helpers are started from, if not from the program itself.
+pub const PROGRAM: &str = "EXECUTOR_PROGRAM";
 /// *g* in milliseconds.
 pub const GUARD: &str = "EXECUTOR_GUARD";
 
@@ -65,7 +67,10 @@ fn config(dir: &std::path::Path) -> ExecutorConfig {
         site_address: "192.0.2.7".to_owned(),
         tickets: var(TICKETS).split(' ').map(ticket).collect(),
         run_dir: dir.join("run"),
-        program: PathBuf::from(env!("CARGO_BIN_EXE_booth")),
+        program: match var(PROGRAM).as_str() {
+            "" => PathBuf::from(env!("CARGO_BIN_EXE_booth")),
+            program => PathBuf::from(program),
+        },
     }
 }
 

@@ -7,6 +7,9 @@
 
 mod driver;
 mod guarding;
+mod handlers;
+mod misbehaving;
 mod process;
+mod restarts;
 mod site;
 mod stores;

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Stores that hang, fail, lie, flood, or leave things behind.
+
+use crate::process::{lives, named, signal, until};
+use crate::site::{Kind, Site};
+use std::fs;
+use std::os::unix::fs::{symlink, PermissionsExt};
+use std::time::{Duration, Instant};
+
+#[test]
+fn a_hung_grant_is_killed_at_the_deadline_that_moves() {
+    let site = Site::new(Kind::Pacemaker);
+    site.control("grant hang\n");
+    let mut driver = site.start();
+    driver.hold(0, 1, 3_000);
+    driver.tell("grant 0 1 1 60000");
+    let hung = site.call("grant", 0);
+    let moved = Instant::now();
+    driver.hold(0, 1, 4_000);
+    assert_eq!(driver.next(), "written 1 Killed");
+    let after = moved.elapsed();
+    assert!(after >= Duration::from_millis(3_500), "{after:?}");
+    assert!(!lives(hung));
+    assert!(!site.is_granted(0));
+}
+
+#[test]
+fn a_revoke_kills_a_running_grant_at_once() {
+    let site = Site::new(Kind::Pacemaker);
+    site.control("grant stubborn\n");
+    let mut driver = site.start();
+    driver.hold(0, 1, 600_000);
+    driver.tell("grant 0 1 1 600000");
+    let hung = site.call("grant", 0);
+    driver.tell("revoke 0 2 1 600000");
+    assert_eq!(driver.next(), "written 1 Killed");
+    assert_eq!(driver.next(), "written 2 Written");
+    assert!(!lives(hung));
+}
+
+#[test]
+fn a_hung_revoke_is_killed_at_its_limit_and_the_next_one_can_work() {
+    let site = Site::new(Kind::Pacemaker);
+    let mut driver = site.start();
+    driver.grant(0, 1, 600_000);
+    site.control("revoke stubborn\n");
+    let begun = Instant::now();
+    driver.tell("revoke 0 2 1 1500");
+    let hung = site.call("revoke", 0);
+    assert_eq!(driver.next(), "written 2 Killed");
+    assert!(begun.elapsed() >= Duration::from_millis(1_500));
+    assert!(!lives(hung) && site.is_granted(0));
+    site.control("");
+    driver.tell("revoke 0 3 1 20000");
+    assert_eq!(driver.next(), "written 3 Written");
+    assert!(!site.is_granted(0));
+}
+
+#[test]
+fn writes_that_wait_are_one() {
+    let site = Site::new(Kind::Pacemaker);
+    site.control("grant delay 1\n");
+    let mut driver = site.start();
+    driver.hold(0, 1, 600_000);
+    for serial in 1..=3 {
+        driver.tell(&format!("grant 0 {serial} {serial} 60000"));
+    }
+    assert_eq!(driver.next(), "written 2 Superseded");
+    assert_eq!(driver.next(), "written 1 Written");
+    assert_eq!(driver.next(), "written 3 Written");
+    assert_eq!(site.calls().len(), 2);
+    assert_eq!(site.stored(0).expect("there").1, 3);
+}
+
+#[test]
+fn a_grant_behind_its_time_is_not_started() {
+    let site = Site::new(Kind::Pacemaker);
+    let mut driver = site.start();
+    driver.tell("grant 0 1 1 20000");
+    assert_eq!(driver.next(), "written 1 TooLate", "no window");
+    driver.hold(0, 1, 900);
+    driver.tell("grant 0 2 1 20000");
+    assert_eq!(driver.next(), "written 2 TooLate", "less than 2 g");
+    assert!(site.calls().is_empty());
+}
+
+#[test]
+fn failures_say_how() {
+    let site = Site::new(Kind::Pacemaker);
+    let mut driver = site.start();
+    site.control("grant exit 13\nquery exit 102\n");
+    driver.hold(0, 1, 600_000);
+    driver.tell("grant 0 1 1 20000");
+    assert_eq!(driver.next(), "written 1 Failed(\"crm_ticket: exit code 13\")");
+    driver.tell("load 0 20000");
+    assert_eq!(driver.next(), "loaded 0 Failed(\"crm_ticket: exit code 102\")");
+    fs::write(site.path("crm/garbage"), "State XML:\n\n<ticket_state id=\"t0").expect("written");
+    site.control("query output garbage\n");
+    driver.tell("load 0 20000");
+    let said = driver.next();
+    assert!(said.contains("crm_ticket: the answer's XML is damaged"), "{said}");
+    site.script("echo 'you may not' >&2; exit 4");
+    driver.tell("revoke 0 2 1 20000");
+    assert_eq!(driver.next(), "written 2 Failed(\"exit code 4: you may not\")");
+}
+
+#[test]
+fn a_revoke_that_only_claims_success_has_failed() {
+    let site = Site::new(Kind::Pacemaker);
+    let mut driver = site.start();
+    driver.grant(0, 1, 600_000);
+    site.control("revoke exit 0\n");
+    driver.tell("revoke 0 2 1 20000");
+    let said = driver.next();
+    assert!(said.contains("the ticket is still granted"), "{said}");
+    // What cannot be looked at is believed.
+    site.control("revoke exit 0\nquery exit 1\n");
+    driver.tell("revoke 0 3 1 20000");
+    assert_eq!(driver.next(), "written 3 Written");
+}
+
+#[test]
+fn a_program_that_cannot_be_run_is_named() {
+    let site = Site::new(Kind::Pacemaker);
+    let path = site.path("bin/crm_ticket");
+    site.script("exit 0");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("set");
+    let mut driver = site.start();
+    driver.tell("load 0 20000");
+    let said = driver.next();
+    assert!(said.contains("cannot run") && said.contains("bin/crm_ticket"), "{said}");
+    driver.tell("revoke 0 1 1 20000");
+    let said = driver.next();
+    assert!(said.contains("cannot run") && said.contains("bin/crm_ticket"), "{said}");
+    fs::remove_file(&path).expect("removed");
+    driver.tell("manual 0 2 1 20000");
+    let said = driver.next();
+    // Unless this machine has the real one, which has no cluster to talk to.
+    assert!(said.contains("crm_ticket is not in PATH") || said.contains("exit code"), "{said}");
+}
+
+#[test]
+fn floods_and_grandchildren_with_open_pipes_hold_nobody_up() {
+    let site = Site::new(Kind::Pacemaker);
+    site.script(
+        "case $* in
+        *-q*) yes | head -c 3000000; exit 0;;
+        *-g*) yes | head -c 3000000 >&2; sleep 600 & echo $! >\"${0%/*}/left\"; exit 0;;
+        *) exit 3;;
+        esac",
+    );
+    let mut driver = site.start();
+    for term in 1..3 {
+        driver.hold(0, term, 600_000);
+        driver.tell(&format!("grant 0 {term} {term} 60000"));
+        assert_eq!(driver.next(), format!("written {term} Written"));
+        // Nothing of a change may go on once it is over.
+        let left = fs::read_to_string(site.path("bin/left")).expect("written");
+        let left = left.trim().parse().expect("a pid");
+        until("what it left has been ended", || !lives(left));
+    }
+    driver.tell("load 0 60000");
+    let said = driver.next();
+    assert!(said.contains("more than 1048576 bytes"), "{said}");
+}
+
+#[test]
+fn a_hung_read_is_reported_in_time_and_ended() {
+    let site = Site::new(Kind::Pacemaker);
+    site.control("query stubborn\n");
+    let mut driver = site.start();
+    let begun = Instant::now();
+    driver.tell("load 0 1000");
+    let said = driver.next();
+    let after = begun.elapsed();
+    assert!(said.starts_with("loaded 0 Failed"), "{said}");
+    assert!(after >= Duration::from_secs(1), "{after:?}");
+    let hung = site.call("query", 0);
+    assert!(lives(hung), "it ignores SIGTERM");
+    until("it is killed", || !lives(hung));
+    assert!(begun.elapsed() >= Duration::from_secs(3));
+    site.control("");
+    driver.tell("load 0 20000");
+    assert_eq!(driver.next(), "loaded 0 Absent");
+}
+
+#[test]
+fn hung_tickets_do_not_hold_up_the_others() {
+    let mut site = Site::new(Kind::Pacemaker);
+    site.tickets = (0..40).map(|n| format!("t{n}")).collect();
+    site.script("case \"$*\" in *'t39 '*) exit 0;; esac; exec sleep 600");
+    let mut driver = site.start();
+    for ticket in 0..39 {
+        driver.hold(ticket, 1, 600_000);
+        driver.tell(&format!("grant {ticket} {ticket} 1 600000"));
+    }
+    driver.hold(39, 1, 600_000);
+    driver.tell("grant 39 39 1 600000");
+    assert_eq!(driver.next(), "written 39 Written");
+    driver.tell("revoke 39 40 1 600000");
+    assert_eq!(driver.next(), "written 40 Written");
+}
+
+#[test]
+fn a_hung_process_of_the_built_in_store_is_replaced_and_only_its_job_is_lost() {
+    let mut site = Site::new(Kind::BuiltIn);
+    site.tickets = (0..3).map(|n| format!("t{n}")).collect();
+    let mut driver = site.start();
+    driver.grant(0, 1, 600_000);
+    let hung = named("booth-ticket-writer", site.text())[0];
+    signal(hung, libc::SIGSTOP);
+    driver.tell("set 1 2 geo v 600000");
+    driver.tell("manual 2 3 1 1000");
+    let mut said = [driver.next(), driver.next()];
+    said.sort();
+    assert_eq!(said, ["attr 2 Written", "written 3 Killed"]);
+    assert!(!lives(hung));
+    driver.tell("revoke 0 4 1 600000");
+    assert_eq!(driver.next(), "written 4 Written");
+}
+
+#[test]
+fn nothing_is_granted_while_there_is_no_guard() {
+    let site = Site::new(Kind::Pacemaker);
+    let program = site.path("bin/booth");
+    symlink(env!("CARGO_BIN_EXE_booth"), &program).expect("linked");
+    let mut command = site.command();
+    let mut driver = site.start_with(command.env(crate::driver::PROGRAM, &program));
+    driver.hold(0, 1, 600_000);
+    fs::rename(&program, site.path("bin/away")).expect("renamed");
+    signal(site.guards()[0], libc::SIGKILL);
+    until("the guard is gone", || site.guards().is_empty());
+    driver.tell("grant 0 1 1 20000");
+    assert_eq!(driver.next(), "written 1 Failed(\"the lease guard is not running\")");
+    fs::rename(site.path("bin/away"), &program).expect("renamed");
+    until("there is a guard again", || !site.guards().is_empty());
+    until("it may grant again", || {
+        driver.tell("grant 0 2 1 20000");
+        driver.next() == "written 2 Written"
+    });
+}
