@@ -24,6 +24,9 @@ ticket=\"a/b-9\"\nacquire-after=\"60\"\nweights=\"1,2,3\"\nattr-prereq=\"auto eq
 before-acquire-handler=\"/usr/share/booth/service-runnable a 'b c'\"\nmode=\"manual\"
 ticket-store=\"/var/lib/booth\"\nsite-user=\"root\"\nsite-group=\"root\"\n";
 
+/// The example that is installed.
+const CONFIG_EXAMPLE: &str = include_str!("../../booth.conf.example");
+
 const TICKET_STATE: [&str; 4] = [
     "<ticket_state id=\"T\" owner=\"1690149663\" expires=\"1795330804\" term=\"3\" \
      granted=\"true\" booth-cfg-name=\"booth\" last-granted=\"1795330794\" user=\"a &lt; b\"/>\n",
@@ -71,7 +74,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
     match target {
         "argv" => ARGV.iter().map(|words| words.join("\0").into_bytes()).collect(),
         "client_frame" => frames(),
-        "config_text" => texts(&[CONFIG_PCS, CONFIG_CRMSH]),
+        "config_text" => texts(&[CONFIG_PCS, CONFIG_CRMSH, CONFIG_EXAMPLE]),
         "datagram" => datagrams(),
         "engine_events" | "roundtrip" => choices(),
         "key_file" => KEY_FILE.iter().map(|bytes| bytes.to_vec()).collect(),

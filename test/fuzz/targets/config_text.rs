@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A configuration file: read, or refused with lines that a person can use.
 
-use booth::config::{read_text, KeyFile, KeyFileProblem, Surroundings, ERRORS_MAX};
-use booth::model::MEMBERS_MAX;
+use booth::config::{read_text, Config, KeyFile, KeyFileProblem, Surroundings, ERRORS_MAX};
+use booth::model::{TicketMode, TicketSpec, MEMBERS_MAX};
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -40,7 +40,7 @@ pub fn run(bytes: &[u8]) {
                 let spec = &ticket.spec;
                 assert!(!spec.expire.is_zero(), "{}: a lease has a length", spec.name);
                 assert!(!spec.timeout.is_zero(), "{}: answers take time", spec.name);
-                assert!(spec.patience() < spec.renewal, "{}: repetitions fit", spec.name);
+                check_times(&config, spec);
                 assert_eq!(config.ticket(&spec.name).map(|t| &t.spec), Some(spec));
             }
             assert!(config.warnings.iter().all(|warning| !warning.is_empty()));
@@ -52,5 +52,20 @@ pub fn run(bytes: &[u8]) {
                 assert!(error.to_string().contains("fuzz.conf"), "{error} names the file");
             }
         }
+    }
+}
+
+/// Repetitions fit into a renewal period, unless that was shortened, which is warned about; and a
+/// renewal of an automatic ticket comes in time to be written (`lease.md` L6).
+fn check_times(config: &Config, spec: &TicketSpec) {
+    let shortened = |warning: &String| {
+        warning.contains(spec.name.as_str()) && warning.contains("is used instead")
+    };
+    let fits = spec.patience() < spec.renewal || config.warnings.iter().any(shortened);
+    assert!(fits, "{}: repetitions do not fit into {}", spec.name, spec.renewal);
+    assert!(spec.timeout < spec.renewal, "{}: one answer fits", spec.name);
+    if spec.mode == TicketMode::Automatic {
+        let window = spec.expire.minus(spec.drift()).minus(spec.guard().times(3));
+        assert!(spec.renewal < window, "{}: a renewal is written in time", spec.name);
     }
 }
