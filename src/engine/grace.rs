@@ -21,8 +21,6 @@ const ASK_AGAIN_PARTS: u64 = 8;
 /// What a starting member still has to find out.
 #[derive(Clone, Debug)]
 pub(super) struct Grace {
-    /// When the process started.
-    pub started: MonoTime,
     /// When it ends whatever the others say: `E + g + d` after the start.
     pub until: MonoTime,
     /// What this start's STATUS carries and its answers return; never 0.
@@ -42,10 +40,10 @@ pub(super) struct Grace {
 impl Ticket {
     /// The process starts: grace begins; sites read their store, arbitrators ask at once.
     pub fn begin(&mut self, cx: &mut Cx<'_>) {
+        self.started = cx.now;
         if !self.is_manual() {
             let spec = &self.spec;
             self.grace = Some(Grace {
-                started: cx.now.mono,
                 until: cx.now.mono.plus(spec.expire).plus(spec.guard()).plus(spec.drift()),
                 nonce: fresh_nonce(cx),
                 ask_at: None,
@@ -100,7 +98,9 @@ impl Ticket {
         self.attrs.load(stored.attrs);
         self.term = stored.term;
         self.seen = stored.term;
-        let left = stored.expires.map_or(Span::ZERO, |at| at.since(cx.now.wall));
+        // By the wall clock as it was at the start: it may have been set since.
+        let wall = self.started.wall_at(cx.now.mono);
+        let left = stored.expires.map_or(Span::ZERO, |at| at.since(wall));
         let me = self.myself(cx);
         self.known = Known {
             leader: owner,
@@ -120,10 +120,9 @@ impl Ticket {
         }
         self.known.leader = me;
         let mine = owner == me || owner == Holder::Unknown;
-        let started = self.grace.as_ref().map_or(cx.now.mono, |grace| grace.started);
         let stated = cx.now.mono.plus(left);
         let uncapped = mutant::is_on(Clause::L9Cap);
-        let cap = started.plus(self.spec.expire);
+        let cap = self.started.mono.plus(self.spec.expire);
         self.inherited = Some(if uncapped { stated } else { stated.min(cap) });
         let usable = self.hold_window().is_some_and(|window| cx.now.mono < window.hold_until);
         if mine && usable {

@@ -111,6 +111,8 @@ pub(super) struct Ticket {
     /// What a restarted holder may still count on (L9): the end of its old lease at most.
     pub inherited: Option<MonoTime>,
     pub grace: Option<Grace>,
+    /// Both clocks at the start of the process.
+    pub started: Now,
     /// When this site stands, if nothing comes between.
     pub stand: Option<Stand>,
     /// Attempts in a row in which nobody was heard.
@@ -157,6 +159,7 @@ impl Ticket {
             lead: None,
             inherited: None,
             grace: None,
+            started: Now::default(),
             stand: None,
             unheard: 0,
             cib: Cib::default(),

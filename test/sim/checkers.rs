@@ -224,7 +224,7 @@ impl World {
         let known = self.checks.ghosts.holding(n, t).unwrap_or(0);
         // A few microseconds are lost between the clocks.
         let allowed = from_sends.unwrap_or(0).max(known) + 8;
-        let revived = known > 0 && known + 8 < self.now;
+        let revived = known > 0 && known + 8 < self.decided;
         if lease > allowed && !self.checks.ghosts.restarted(n, t) {
             let text = format!("t{t}: m{n} claims a lease until {lease}, its acks give {allowed}");
             self.fail("L5", text);
