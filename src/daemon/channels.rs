@@ -86,12 +86,12 @@ pub struct Answer {
     pub last: bool,
 }
 
-/// The engine's end of one connection: a bounded queue, and a byte to wake a thread that waits
-/// for its queue and for its socket at the same time.
+/// The engine's end of one connection: a bounded queue and, for a thread that watches its socket
+/// at the same time, a byte to wake it.
 #[derive(Clone, Debug)]
 pub struct Mailbox {
     /// The queue, [`REPLY_QUEUE`] deep.
     pub answers: Sender<Answer>,
-    /// The waking end; never waits.
-    pub waker: Arc<UnixStream>,
+    /// The waking end, which never waits; only a request that can take long has one.
+    pub waker: Option<Arc<UnixStream>>,
 }

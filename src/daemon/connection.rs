@@ -25,10 +25,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A request must be complete after this; a single read or write may take as long.
+/// A single write may take as long.
 const IO_LIMIT: Duration = Duration::from_secs(2);
 /// A whole answer must be taken within this, however slow the line is.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+/// An answer of at most this many bytes never waits for its reader: the kernel's buffer of a
+/// connection on which nothing was sent yet takes it at once.
+const FITS_AT_ONCE: usize = 4096;
 /// How long we wait for what a client sends after its request before we close.
 const LINGER: Duration = Duration::from_millis(250);
 /// How many bytes after its request we take from a client that goes on sending.
@@ -143,16 +146,25 @@ struct Received {
     excess: usize,
 }
 
-/// Serves one client from its request to its last answer. `begun` is called when the request is
-/// complete: until then the connection may be closed to make room for others.
-pub fn serve(desk: &Desk, stream: &TcpStream, bell: &Bell, begun: impl FnOnce()) {
-    let outcome = match receive(desk, stream) {
-        Ok(received) => {
-            begun();
+/// Serves one client from its request to its last answer. The request must be complete within
+/// `limit`. `admit` is asked when the request is
+/// complete, and told whether it may take for ever; until then the connection may be closed to
+/// make room for others.
+pub fn serve(
+    desk: &Desk,
+    stream: &TcpStream,
+    bell: &Bell,
+    limit: Duration,
+    admit: impl FnOnce(bool) -> bool,
+) {
+    let outcome = receive(desk, stream, limit).and_then(|received| {
+        let patient = is_patient(&received.request);
+        if admit(patient) {
             attend(desk, stream, bell, received)
+        } else {
+            Err(Failure::Busy)
         }
-        Err(failure) => Err(failure),
-    };
+    });
     match &outcome {
         Ok(()) | Err(Failure::Left) => {}
         Err(failure @ (Failure::Malformed(_) | Failure::NotAuthentic(_))) => {
@@ -164,13 +176,24 @@ pub fn serve(desk: &Desk, stream: &TcpStream, bell: &Bell, begun: impl FnOnce())
     }
 }
 
+/// Whether the answer to this request can take for ever.
+fn is_patient(request: &ClientRequest) -> bool {
+    match request {
+        ClientRequest::Grant { .. } | ClientRequest::Revoke { .. } => true,
+        ClientRequest::List
+        | ClientRequest::Peers
+        | ClientRequest::AttrSet { .. }
+        | ClientRequest::AttrGet { .. }
+        | ClientRequest::AttrDelete { .. }
+        | ClientRequest::AttrList { .. } => false,
+    }
+}
+
 /// Reads one request and checks it.
-fn receive(desk: &Desk, stream: &TcpStream) -> Result<Received, Failure> {
-    stream.set_read_timeout(Some(IO_LIMIT))?;
-    stream.set_write_timeout(Some(IO_LIMIT))?;
-    stream.set_nodelay(true)?;
+fn receive(desk: &Desk, stream: &TcpStream, limit: Duration) -> Result<Received, Failure> {
+    stream.set_read_timeout(Some(limit))?;
     let mut buffer = [0u8; REQUEST_MAX + REQUEST_TAIL];
-    let (filled, len) = read_frame(stream, &mut buffer)?;
+    let (filled, len) = read_frame(stream, limit, &mut buffer)?;
     let wall = (desk.setup.clock)().wall;
     let opened = match desk.setup.opener.open_request(&buffer[..len], wall) {
         Ok(opened) => opened,
@@ -213,8 +236,12 @@ fn changes_something(request: &ClientRequest) -> bool {
 }
 
 /// Reads until the request is complete; says how many bytes came and how many belong to it.
-fn read_frame(mut stream: &TcpStream, buffer: &mut [u8]) -> Result<(usize, usize), Failure> {
-    let until = Instant::now() + IO_LIMIT;
+fn read_frame(
+    mut stream: &TcpStream,
+    limit: Duration,
+    buffer: &mut [u8],
+) -> Result<(usize, usize), Failure> {
+    let until = Instant::now() + limit;
     let mut filled = 0;
     loop {
         if let Some(header) = buffer[..filled].first_chunk::<HEADER_LEN>() {
@@ -241,19 +268,25 @@ fn read_frame(mut stream: &TcpStream, buffer: &mut [u8]) -> Result<(usize, usize
 
 /// Hands the request to the engine and its answers to the client.
 fn attend(desk: &Desk, stream: &TcpStream, bell: &Bell, received: Received) -> Result<(), Failure> {
-    let patient =
-        matches!(received.request, ClientRequest::Grant { .. } | ClientRequest::Revoke { .. });
+    let patient = is_patient(&received.request);
     if patient {
         let keepalive = socket2::TcpKeepalive::new().with_time(KEEPALIVE);
         socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive)?;
+        stream.set_write_timeout(Some(IO_LIMIT))?;
+        stream.set_nodelay(true)?;
     }
     let client = ClientId(desk.next_client.fetch_add(1, Ordering::Relaxed));
     let (answers, answers_end) = bounded(REPLY_QUEUE);
-    let mailbox = Mailbox { answers, waker: Arc::clone(&bell.waker) };
+    let waker = patient.then(|| Arc::clone(&bell.waker));
+    let mailbox = Mailbox { answers, waker };
     let message = FromClient::Request { client, request: received.request, mailbox };
     desk.setup.queue.send_timeout(message, CLIENT_PATIENCE).map_err(|_| Failure::Busy)?;
     let mut excess = received.excess;
-    let outcome = forward(desk, stream, bell, &answers_end, patient, &mut excess);
+    let outcome = if patient {
+        forward_watching(desk, stream, bell, &answers_end, &mut excess)
+    } else {
+        forward(desk, stream, &answers_end)
+    };
     match outcome {
         Ok(()) => {
             close(desk, stream, excess);
@@ -267,26 +300,30 @@ fn attend(desk: &Desk, stream: &TcpStream, bell: &Bell, received: Received) -> R
     }
 }
 
-/// Writes answers as they come, until the last, and watches whether the client leaves.
-fn forward(
+/// Writes answers as they come, until the last. The engine has them at once, or as soon as the
+/// store has written an attribute; a client that leaves meanwhile is noticed when it is answered.
+fn forward(desk: &Desk, stream: &TcpStream, answers: &Receiver<Answer>) -> Result<(), Failure> {
+    loop {
+        // Ends with the answer, or when the engine's loop lets go of the client.
+        let answer = answers.recv().map_err(|_| Failure::Busy)?;
+        write_answer(desk, stream, answer.reply)?;
+        if answer.last {
+            return Ok(());
+        }
+    }
+}
+
+/// Writes answers as they come, until the last, and watches whether the client leaves: what it
+/// waits for may take for ever.
+fn forward_watching(
     desk: &Desk,
     stream: &TcpStream,
     bell: &Bell,
     answers: &Receiver<Answer>,
-    patient: bool,
     excess: &mut usize,
 ) -> Result<(), Failure> {
-    // A client that only closes its sending side still reads; one that waits for a grant with
-    // a closed sending side has gone.
-    let mut open = true;
     loop {
-        let heard = if open {
-            let [heard, _] = poll::wait([stream.as_fd(), bell.sleeper.as_fd()], None)?;
-            heard
-        } else {
-            poll::wait([bell.sleeper.as_fd()], None)?;
-            false
-        };
+        let [heard, _] = poll::wait([stream.as_fd(), bell.sleeper.as_fd()], None)?;
         poll::drain(&bell.sleeper);
         loop {
             match answers.try_recv() {
@@ -301,10 +338,7 @@ fn forward(
             }
         }
         if heard && !still_there(stream, excess)? {
-            if patient {
-                return Err(Failure::Left);
-            }
-            open = false;
+            return Err(Failure::Left);
         }
     }
 }
@@ -342,6 +376,9 @@ fn write_answer(desk: &Desk, mut stream: &TcpStream, reply: Reply) -> io::Result
     };
     let packet = encode_reply(desk.setup.roster.my_id(), &reply, desk.setup.unit);
     let bytes = desk.setup.sealer.seal_reply(packet, (desk.setup.clock)().wall);
+    if bytes.len() > FITS_AT_ONCE {
+        stream.set_write_timeout(Some(IO_LIMIT))?;
+    }
     let until = Instant::now() + ANSWER_LIMIT;
     let mut rest = bytes.as_slice();
     while !rest.is_empty() {

@@ -6,6 +6,7 @@
 
 use super::channels::{Answer, Control, FromClient, Mailbox, ToExecutor};
 use super::notify::Notifier;
+use super::poll;
 use super::timer::Timer;
 use crate::engine::{ClientId, Effect, Engine, Event, Note, NoteLevel};
 use crate::model::{MemberIndex, TicketIndex};
@@ -13,7 +14,6 @@ use crate::time::{MonoTime, Now, Span};
 use crate::wire::PeerMessage;
 use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, TrySendError};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::io::Write;
 use std::time::Duration;
 
 /// What the loop drives: the engine, or a scripted one in tests.
@@ -249,7 +249,12 @@ impl<M: Machine, C: Courier> EngineLoop<M, C> {
     fn shut_down(&mut self) {
         self.outlets.notifier.stopping();
         self.step(Event::Shutdown);
-        self.clients.clear();
+        for Mailbox { answers, waker } in std::mem::take(&mut self.clients).into_values() {
+            drop(answers);
+            if let Some(waker) = waker {
+                poll::wake(&waker);
+            }
+        }
     }
 
     fn step(&mut self, event: Event) {
@@ -300,10 +305,13 @@ impl<M: Machine, C: Courier> EngineLoop<M, C> {
         };
         let last = answer.last;
         let taken = mailbox.answers.try_send(answer).is_ok();
-        // A full socket means that the thread is going to wake up anyway.
-        let _ = (&*mailbox.waker).write(&[1]);
+        let waker = mailbox.waker.clone();
         if !taken || last {
             self.clients.remove(&client);
+        }
+        // Woken last, so that the thread sees all there is to see: answers and a closed queue.
+        if let Some(waker) = waker {
+            poll::wake(&waker);
         }
         if !taken && !last {
             log::debug!("a client does not read its answers and is forgotten");

@@ -23,13 +23,13 @@ pub fn wait<const N: usize>(
     });
     let until = limit.map(|limit| Instant::now() + limit);
     loop {
-        let millis = match until {
-            // One more, because the wait must not end before its time.
-            Some(until) => until.saturating_duration_since(Instant::now()).as_millis() + 1,
-            None => 0,
-        };
         let timeout = match until {
-            Some(_) => libc::c_int::try_from(millis).unwrap_or(libc::c_int::MAX),
+            Some(until) => {
+                let rest = until.saturating_duration_since(Instant::now());
+                // Rounded up, because the wait must not end before its time.
+                let millis = rest.as_micros().div_ceil(1_000);
+                libc::c_int::try_from(millis).unwrap_or(libc::c_int::MAX)
+            }
             None => -1,
         };
         // N is the number of a handful of descriptors and fits every integer type.

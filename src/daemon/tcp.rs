@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The acceptor's thread and the pool of connection threads.
+//! The threads that accept connections and serve them.
 //!
-//! At most [`CONNECTIONS_MAX`] connections live at once, each with a thread; a thread that is
-//! done takes the next connection, and ends after [`IDLE_LIMIT`] without one. When all are taken,
-//! the oldest client that has not yet said what it wants has to go: silent connections keep
-//! nobody out.
+//! Each idle thread waits in `accept` and serves what it gets itself, so that no request changes
+//! hands on its way to the engine. There is always one idle thread as long as that is possible:
+//! the thread that took the last place starts another one, up to [`CONNECTIONS_MAX`]; beyond
+//! that the oldest client that has not yet said what it wants has to go, and requests that may
+//! wait for ever are refused. So neither silent nor patient clients keep anybody out. Threads
+//! end after [`IDLE_LIMIT`] without a connection, all but one.
 
 use super::connection::{serve, Bell, Desk};
 use super::limiter::{self, Limiter};
 use super::poll;
-use crossbeam_channel::{bounded, Receiver, Sender, TrySendError};
-use socket2::{Domain, Socket, Type};
+use crossbeam_channel::{bounded, Receiver, Sender};
+use socket2::{Domain, SockRef, Socket, Type};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The most connections at once: far more than a cluster has administrators and agents.
@@ -26,11 +28,13 @@ pub const CONNECTIONS_MAX: usize = 64;
 pub const STACK: usize = 256 * 1024;
 /// Connections that the kernel keeps for us until they are accepted.
 const BACKLOG: i32 = 512;
-/// How long a connection's thread waits for another connection before it ends.
+/// A request must be complete after this.
+const REQUEST_LIMIT: Duration = Duration::from_secs(2);
+/// A request must be complete after this if its thread is the last that could serve others.
+const HURRIED_LIMIT: Duration = Duration::from_millis(250);
+/// How long a thread waits for a connection before it ends.
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
-/// How long a new connection waits for one of the others to end.
-const ROOM_LIMIT: Duration = Duration::from_millis(250);
-/// How long the acceptor rests after an error that would come again at once.
+/// How long a thread rests after an error that would come again at once.
 const REST: Duration = Duration::from_millis(100);
 /// Such an error is logged this often.
 const LOG_EVERY: Duration = Duration::from_secs(10);
@@ -44,8 +48,8 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    // A client that left before it was accepted must not make the acceptor wait for another.
-    socket.set_nonblocking(true)?;
+    // The time limit of reading is that of accepting, too.
+    socket.set_read_timeout(Some(IDLE_LIMIT))?;
     Ok(socket.into())
 }
 
@@ -56,210 +60,241 @@ struct Live {
     silent: bool,
 }
 
-/// What acceptor and connection threads share.
+/// What the threads share.
 struct Shared {
+    listener: TcpListener,
     desk: Desk,
     /// Connections by the order in which they came.
     live: Mutex<BTreeMap<u64, Live>>,
+    next_number: AtomicU64,
+    /// How many threads there are.
+    threads: AtomicUsize,
+    /// How many of them wait for a connection, or are about to.
+    idle: AtomicUsize,
+    stopping: AtomicBool,
+    errors: Mutex<Limiter>,
+}
+
+/// The threads that serve clients, from outside.
+pub struct Server {
+    shared: Arc<Shared>,
+    /// Each thread holds a sending end: when all are gone, so are the threads.
+    present: Receiver<()>,
+}
+
+impl Server {
+    /// Starts to serve the connections of `listener` at `desk`.
+    ///
+    /// # Errors
+    /// There cannot be another thread.
+    pub fn start(listener: TcpListener, desk: Desk) -> io::Result<Server> {
+        let (present, present_end) = bounded(0);
+        let shared = Arc::new(Shared {
+            listener,
+            desk,
+            live: Mutex::new(BTreeMap::new()),
+            next_number: AtomicU64::new(1),
+            threads: AtomicUsize::new(1),
+            idle: AtomicUsize::new(1),
+            stopping: AtomicBool::new(false),
+            errors: Mutex::new(Limiter::new(LOG_EVERY)),
+        });
+        start_thread(Worker { shared: Arc::clone(&shared), present })?;
+        Ok(Server { shared, present: present_end })
+    }
+
+    /// Begins to stop: nothing more is accepted and all connections are closed.
+    pub fn stop(&self) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        // Wakes every thread that waits in accept; who accepted just before looks again.
+        let _ = SockRef::from(&self.shared.listener).shutdown(Shutdown::Both);
+        for entry in self.shared.live().values() {
+            let _ = entry.stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Waits for the end of all threads; false if some are left after the time.
+    pub fn wait(&self, limit: Duration) -> bool {
+        // Nothing is ever sent: either the time is over or the last sender has gone.
+        self.present.recv_timeout(limit) == Err(crossbeam_channel::RecvTimeoutError::Disconnected)
+    }
 }
 
 impl Shared {
-    fn live(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Live>> {
+    fn live(&self) -> MutexGuard<'_, BTreeMap<u64, Live>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Closes the oldest connection that has not said what it wants.
-    fn close_a_silent_one(&self) {
+    /// Whether a thread is there for the next connection.
+    fn has_idle(&self) -> bool {
+        self.idle.load(Ordering::SeqCst) > 0
+    }
+
+    /// Closes the oldest connection that has not said what it wants, except the one given. One
+    /// whose request has come and only has not been read is not meant.
+    fn close_a_silent_one(&self, but: u64) -> bool {
         let live = self.live();
-        if let Some(entry) = live.values().find(|entry| entry.silent) {
-            // Its thread wakes up and finds it closed.
-            let _ = entry.stream.shutdown(Shutdown::Both);
-        }
-    }
-
-    fn close_all(&self) {
-        for entry in self.live().values() {
-            let _ = entry.stream.shutdown(Shutdown::Both);
-        }
-    }
-}
-
-/// An accepted connection on its way to a thread.
-struct Job {
-    number: u64,
-    stream: Arc<TcpStream>,
-}
-
-/// The acceptor.
-pub struct Acceptor {
-    listener: TcpListener,
-    shared: Arc<Shared>,
-    /// Meets a thread that waits for a connection.
-    hand_out: Sender<Job>,
-    hand_in: Receiver<Job>,
-    /// Each connection thread holds one end; when all are gone, so are the threads.
-    present: Sender<()>,
-    present_end: Receiver<()>,
-    /// Threads that live: each holds a place.
-    places: Sender<()>,
-    places_end: Receiver<()>,
-    next_number: u64,
-    errors: Limiter,
-}
-
-/// What tells that all connection threads have ended.
-pub struct AllGone(Receiver<()>);
-
-impl AllGone {
-    /// Waits for the end of all connection threads; false if some are left after the time.
-    pub fn wait(&self, limit: Duration) -> bool {
-        // Nothing is ever sent: either the time is over or the last sender has gone.
-        self.0.recv_timeout(limit) == Err(crossbeam_channel::RecvTimeoutError::Disconnected)
-    }
-}
-
-impl Acceptor {
-    /// An acceptor that serves the connections of `listener` at `desk`.
-    pub fn new(listener: TcpListener, desk: Desk) -> Acceptor {
-        let (hand_out, hand_in) = bounded(0);
-        let (present, present_end) = bounded(0);
-        let (places, places_end) = bounded(CONNECTIONS_MAX);
-        Acceptor {
-            listener,
-            shared: Arc::new(Shared { desk, live: Mutex::new(BTreeMap::new()) }),
-            hand_out,
-            hand_in,
-            present,
-            present_end,
-            places,
-            places_end,
-            next_number: 0,
-            errors: Limiter::new(LOG_EVERY),
-        }
-    }
-
-    /// What tells, after [`Acceptor::run`] has returned, that its threads have ended.
-    pub fn all_gone(&self) -> AllGone {
-        AllGone(self.present_end.clone())
-    }
-
-    /// Runs until `stop` becomes readable; then all connections are closed.
-    pub fn run(mut self, stop: &UnixStream) {
-        loop {
-            match poll::wait([self.listener.as_fd(), stop.as_fd()], None) {
-                Ok([_, true]) => break,
-                Ok([true, false]) => self.accept(stop),
-                Ok([false, false]) => {}
-                Err(error) => self.rest(&error, stop),
+        let silent = live
+            .iter()
+            .find(|(number, entry)| entry.silent && **number != but && !has_sent(&entry.stream));
+        match silent {
+            Some((_, entry)) => {
+                // Its thread wakes up and finds it closed.
+                let _ = entry.stream.shutdown(Shutdown::Both);
+                true
             }
-        }
-        self.shared.close_all();
-    }
-
-    /// Accepts one connection and finds a thread for it.
-    fn accept(&mut self, stop: &UnixStream) {
-        let stream = match self.listener.accept() {
-            Ok((stream, _)) => stream,
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock
-                | io::ErrorKind::Interrupted
-                | io::ErrorKind::ConnectionAborted => return,
-                _ => return self.rest(&error, stop),
-            },
-        };
-        self.next_number += 1;
-        let job = Job { number: self.next_number, stream: Arc::new(stream) };
-        let entry = Live { stream: Arc::clone(&job.stream), silent: true };
-        self.shared.live().insert(job.number, entry);
-        let number = job.number;
-        if !self.place(job) {
-            self.shared.live().remove(&number);
+            None => false,
         }
     }
 
-    /// Gives the connection to a waiting thread, to a new one, or to the first that gets done.
-    /// False: there was none in time, and the connection is closed.
-    fn place(&mut self, job: Job) -> bool {
-        let job = match self.hand_out.try_send(job) {
-            Ok(()) => return true,
-            Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => job,
-        };
-        if self.places.try_send(()).is_ok() {
-            return self.start_thread(job);
-        }
-        self.shared.close_a_silent_one();
-        let placed = self.hand_out.send_timeout(job, ROOM_LIMIT).is_ok();
-        if !placed {
-            if let Some(held_back) = self.errors.pass(Instant::now()) {
-                let more = limiter::more(held_back);
-                log::warn!("{CONNECTIONS_MAX} clients are waiting; another one is refused{more}");
-            }
-        }
-        placed
-    }
-
-    /// Starts a thread with this connection as its first.
-    fn start_thread(&mut self, job: Job) -> bool {
-        let worker = Worker {
-            shared: Arc::clone(&self.shared),
-            jobs: self.hand_in.clone(),
-            places: self.places_end.clone(),
-            _present: self.present.clone(),
-        };
-        let name = format!("client-{}", job.number % 100_000);
-        let started =
-            std::thread::Builder::new().name(name).stack_size(STACK).spawn(move || worker.run(job));
-        if let Err(error) = &started {
-            let _ = self.places_end.try_recv();
-            if self.errors.pass(Instant::now()).is_some() {
-                log::warn!("cannot start a thread for a client: {error}");
-            }
-        }
-        started.is_ok()
-    }
-
-    /// Waits a little after an error that would come again at once.
-    fn rest(&mut self, error: &io::Error, stop: &UnixStream) {
-        if let Some(held_back) = self.errors.pass(Instant::now()) {
+    /// Logs what would fill the log if it came again and again.
+    fn complain(&self, text: &str) {
+        let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held_back) = errors.pass(Instant::now()) {
             let more = limiter::more(held_back);
-            log::warn!("cannot accept connections: {error}; trying again{more}");
+            log::warn!("{text}{more}");
         }
-        let _ = poll::wait([stop.as_fd()], Some(REST));
     }
 }
 
-/// A connection thread.
+/// Whether there is something to read, without waiting for it.
+fn has_sent(stream: &TcpStream) -> bool {
+    matches!(poll::wait([stream.as_fd()], Some(Duration::ZERO)), Ok([true]))
+}
+
+/// Starts a thread that is counted already, also as idle.
+fn start_thread(worker: Worker) -> io::Result<()> {
+    std::thread::Builder::new()
+        .name("client".to_owned())
+        .stack_size(STACK)
+        .spawn(move || worker.run())
+        .map(|_| ())
+}
+
+/// One thread.
 struct Worker {
     shared: Arc<Shared>,
-    jobs: Receiver<Job>,
-    places: Receiver<()>,
-    _present: Sender<()>,
+    present: Sender<()>,
 }
 
 impl Worker {
-    fn run(self, first: Job) {
-        match Bell::new() {
-            Ok(bell) => {
-                self.serve(first, &bell);
-                while let Ok(job) = self.jobs.recv_timeout(IDLE_LIMIT) {
-                    self.serve(job, &bell);
+    fn run(self) {
+        let bell = match Bell::new() {
+            Ok(bell) => bell,
+            Err(error) => {
+                self.shared.complain(&format!("cannot serve clients: {error}; trying again"));
+                std::thread::sleep(REST);
+                match Bell::new() {
+                    Ok(bell) => bell,
+                    Err(_) if self.leave() => return,
+                    // The last idle thread must not end; without a bell it cannot serve.
+                    Err(error) => panic!("no descriptors for a single client: {error}"),
                 }
             }
-            Err(error) => {
-                log::warn!("cannot serve a client: {error}");
-                self.shared.live().remove(&first.number);
-            }
+        };
+        while let Some(stream) = self.next_connection() {
+            self.shared.idle.fetch_sub(1, Ordering::SeqCst);
+            self.serve(stream, &bell);
+            self.shared.idle.fetch_add(1, Ordering::SeqCst);
         }
-        let _ = self.places.try_recv();
     }
 
-    fn serve(&self, job: Job, bell: &Bell) {
-        let begun = || {
-            if let Some(entry) = self.shared.live().get_mut(&job.number) {
-                entry.silent = false;
+    /// Waits for a connection; `None` if the thread shall end.
+    fn next_connection(&self) -> Option<TcpStream> {
+        let shared = &*self.shared;
+        loop {
+            if shared.stopping.load(Ordering::SeqCst) {
+                return None;
             }
-        };
-        serve(&self.shared.desk, &job.stream, bell, begun);
-        self.shared.live().remove(&job.number);
+            match shared.listener.accept() {
+                Ok((stream, _)) => return Some(stream),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                        if self.leave() {
+                            return None;
+                        }
+                        self.wait_alone();
+                    }
+                    io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
+                    _ if shared.stopping.load(Ordering::SeqCst) => return None,
+                    _ => {
+                        shared.complain(&format!("cannot accept clients: {error}; trying again"));
+                        std::thread::sleep(REST);
+                    }
+                },
+            }
+        }
+    }
+
+    /// Gives up this thread's place, unless it is the last that waits for a connection. Who takes
+    /// a connection looks whether it was the last, after it has ceased to count as idle: so there
+    /// is always one left, or one more is started.
+    fn leave(&self) -> bool {
+        let fewer = |idle: usize| if idle > 1 { Some(idle - 1) } else { None };
+        let idle = &self.shared.idle;
+        let left = idle.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer).is_ok();
+        if left {
+            self.shared.threads.fetch_sub(1, Ordering::SeqCst);
+        }
+        left
+    }
+
+    /// Waits for a connection without a limit, so that a quiet daemon sleeps. Only the last
+    /// idle thread does so: several would all wake up for one connection.
+    fn wait_alone(&self) {
+        // An error comes back from accept, which says it.
+        let _ = poll::wait([self.shared.listener.as_fd()], None);
+    }
+
+    /// Serves one connection, after seeing to it that another thread takes the next.
+    fn serve(&self, stream: TcpStream, bell: &Bell) {
+        let shared = &*self.shared;
+        let number = shared.next_number.fetch_add(1, Ordering::SeqCst);
+        let stream = Arc::new(stream);
+        let entry = Live { stream: Arc::clone(&stream), silent: true };
+        shared.live().insert(number, entry);
+        let others = shared.has_idle() || self.start_another() || shared.close_a_silent_one(number);
+        let limit = if others { REQUEST_LIMIT } else { HURRIED_LIMIT };
+        if !shared.stopping.load(Ordering::SeqCst) {
+            serve(&shared.desk, &stream, bell, limit, |patient| self.admit(number, patient));
+        }
+        shared.live().remove(&number);
+    }
+
+    /// Notes that a client has said what it wants. False: it may wait for ever, and then nobody
+    /// would be left for others.
+    fn admit(&self, number: u64, patient: bool) -> bool {
+        let shared = &*self.shared;
+        if let Some(entry) = shared.live().get_mut(&number) {
+            entry.silent = false;
+        }
+        let room = !patient
+            || shared.has_idle()
+            || self.start_another()
+            || shared.close_a_silent_one(number);
+        if !room {
+            shared.complain("so many clients are waiting that another one is refused");
+        }
+        room
+    }
+
+    /// Starts another thread if there may be one more.
+    fn start_another(&self) -> bool {
+        let shared = &self.shared;
+        let more = |threads: usize| (threads < CONNECTIONS_MAX).then_some(threads + 1);
+        if shared.threads.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_err() {
+            return false;
+        }
+        shared.idle.fetch_add(1, Ordering::SeqCst);
+        let worker = Worker { shared: Arc::clone(shared), present: self.present.clone() };
+        match start_thread(worker) {
+            Ok(()) => true,
+            Err(error) => {
+                shared.idle.fetch_sub(1, Ordering::SeqCst);
+                shared.threads.fetch_sub(1, Ordering::SeqCst);
+                shared.complain(&format!("cannot start a thread for clients: {error}"));
+                false
+            }
+        }
     }
 }

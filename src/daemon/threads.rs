@@ -10,7 +10,7 @@ use super::engine_loop::{EngineLoop, Inbox, Outlets};
 use super::executor::{self, ExecutorConfig, ExecutorHandle};
 use super::notify::Notifier;
 use super::outbox::Outbox;
-use super::tcp::{Acceptor, AllGone, STACK};
+use super::tcp::{Server, STACK};
 use super::udp::{Gate, Receiver as Datagrams};
 use super::{clock, poll, process, StartError};
 use crate::auth::{Key, Opener, ReplayGuard, Sealer};
@@ -59,8 +59,7 @@ pub(super) struct Threads {
     engine: Ended,
     executor: Option<Executor>,
     datagrams: Stoppable,
-    acceptor: Stoppable,
-    clients: AllGone,
+    clients: Server,
 }
 
 struct Executor {
@@ -200,12 +199,12 @@ pub(super) fn start(blueprint: Blueprint<'_>) -> Result<Threads, StartError> {
     let outbox = make_outbox(config, &common, Arc::clone(&datagrams));
     let peers = queues.peers.0.clone();
     let datagrams = start_datagrams(config, &common, datagrams, peers, vessels.datagrams)?;
-    let (acceptor, clients) = start_acceptor(config, &common, listener, queues.clients.0.clone())?;
+    let clients = start_server(config, &common, listener, queues.clients.0.clone())?;
     let control = queues.control.0.clone();
     let wishes = executor.as_ref().map(|executor| executor.wishes.clone());
     let (engine, started) =
         start_engine(config, &common, queues, outbox, wishes, notifier, vessels.engine)?;
-    Ok(Threads { started, control, engine, executor, datagrams, acceptor, clients })
+    Ok(Threads { started, control, engine, executor, datagrams, clients })
 }
 
 fn start_executor(config: ExecutorConfig, results: Sender<Event>) -> Result<Executor, StartError> {
@@ -236,12 +235,12 @@ fn start_datagrams(
     Ok(Stoppable { stop, ended })
 }
 
-fn start_acceptor(
+fn start_server(
     config: &Config,
     common: &Common,
     listener: TcpListener,
     queue: Sender<FromClient>,
-) -> Result<(Stoppable, AllGone), StartError> {
+) -> Result<Server, StartError> {
     let setup = DeskSetup {
         roster: common.roster.clone(),
         opener: common.opener(config),
@@ -251,11 +250,7 @@ fn start_acceptor(
         queue,
         clock: clock::now,
     };
-    let acceptor = Acceptor::new(listener, Desk::new(setup, common.guard(config)));
-    let all_gone = acceptor.all_gone();
-    let (sleeper, stop) = poll::waker_pair().map_err(StartError::Thread)?;
-    let ended = spawn("tcp-accept", move || acceptor.run(&sleeper))?;
-    Ok((Stoppable { stop, ended }, all_gone))
+    Server::start(listener, Desk::new(setup, common.guard(config))).map_err(StartError::Thread)
 }
 
 fn start_engine(
@@ -318,7 +313,7 @@ impl Threads {
 
     /// Stops everything in under two seconds, unless a write to the cluster hangs.
     pub(super) fn stop(self) {
-        poll::wake(&self.acceptor.stop);
+        self.clients.stop();
         poll::wake(&self.datagrams.stop);
         let told = self.control.send_timeout(Control::Shutdown, ENGINE_LIMIT).is_ok();
         if !told || !self.engine.wait(ENGINE_LIMIT) {
@@ -327,11 +322,7 @@ impl Threads {
         if let Some(executor) = self.executor {
             stop_executor(executor);
         }
-        let ended = [
-            self.acceptor.ended.wait(OTHERS_LIMIT),
-            self.datagrams.ended.wait(OTHERS_LIMIT),
-            self.clients.wait(OTHERS_LIMIT),
-        ];
+        let ended = [self.datagrams.ended.wait(OTHERS_LIMIT), self.clients.wait(OTHERS_LIMIT)];
         if ended.contains(&false) {
             log::debug!("ending although a thread is still busy");
         }

@@ -5,7 +5,7 @@ use super::{roster, ticket};
 use crate::auth::{Key, Opener, ReplayGuard, Sealer};
 use crate::daemon::channels::{Answer, FromClient, Mailbox, CLIENT_QUEUE};
 use crate::daemon::connection::{Desk, DeskSetup};
-use crate::daemon::tcp::{self, Acceptor, AllGone, CONNECTIONS_MAX};
+use crate::daemon::tcp::{self, Server, CONNECTIONS_MAX};
 use crate::daemon::{clock, poll};
 use crate::engine::{ClientId, Reply, TicketRow};
 use crate::model::{Holder, Term};
@@ -18,8 +18,6 @@ use crossbeam_channel::{bounded, unbounded, Receiver, Sender};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::os::unix::net::UnixStream;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 const SKEW: Span = Span::from_secs(600);
@@ -37,9 +35,7 @@ enum Seen {
 
 struct Rig {
     at: SocketAddr,
-    stop: UnixStream,
-    acceptor: JoinHandle<()>,
-    all_gone: AllGone,
+    server: Server,
     seen: Receiver<Seen>,
     /// Answers for clients that wait.
     order: Sender<(ClientId, Answer)>,
@@ -72,7 +68,6 @@ fn run_engine(
                     if request == ClientRequest::List {
                         let reply = Reply::Tickets(list_text());
                         let _ = mailbox.answers.try_send(Answer { reply, last: true });
-                        poll::wake(&mailbox.waker);
                     } else {
                         waiting.insert(client, mailbox);
                     }
@@ -88,7 +83,7 @@ fn run_engine(
                 Ok((client, answer)) => {
                     let mailbox = waiting.get(&client).expect("the client waits");
                     mailbox.answers.try_send(answer).expect("there is room");
-                    poll::wake(&mailbox.waker);
+                    mailbox.waker.iter().for_each(|waker| poll::wake(waker));
                 }
                 Err(_) => return,
             },
@@ -115,11 +110,9 @@ impl Rig {
             queue,
             clock: clock::now,
         };
-        let acceptor = Acceptor::new(listener, Desk::new(setup, ReplayGuard::new(ids, SKEW)));
-        let all_gone = acceptor.all_gone();
-        let (stop_end, stop) = poll::waker_pair().expect("a pair");
-        let acceptor = std::thread::spawn(move || acceptor.run(&stop_end));
-        Rig { at, stop, acceptor, all_gone, seen: seen_end, order }
+        let desk = Desk::new(setup, ReplayGuard::new(ids, SKEW));
+        let server = Server::start(listener, desk).expect("started");
+        Rig { at, server, seen: seen_end, order }
     }
 
     fn connect(&self) -> TcpStream {
@@ -142,9 +135,8 @@ impl Rig {
 
     fn stop(self) {
         let begun = Instant::now();
-        poll::wake(&self.stop);
-        self.acceptor.join().expect("the acceptor ends");
-        assert!(self.all_gone.wait(Duration::from_secs(2)), "no connection thread is left");
+        self.server.stop();
+        assert!(self.server.wait(Duration::from_secs(2)), "no connection thread is left");
         assert!(begun.elapsed() < Duration::from_secs(2));
     }
 }
@@ -352,4 +344,24 @@ fn waiting_clients_are_let_go_when_the_daemon_stops() {
     }
     rig.stop();
     assert!(streams.iter_mut().all(is_closed));
+}
+
+#[test]
+fn clients_that_wait_for_ever_leave_room_for_others() {
+    let rig = Rig::start(None);
+    let ask = || {
+        let mut stream = rig.connect();
+        stream.write_all(&sealed(&grant(true), None)).expect("sent");
+        stream
+    };
+    let mut waiting = Vec::new();
+    for _ in 0..CONNECTIONS_MAX - 1 {
+        waiting.push(ask());
+        rig.next_client();
+    }
+    assert!((0..8).all(|_| is_closed(&mut ask())), "one more is refused");
+    let mut stream = rig.connect();
+    stream.write_all(&sealed(&ClientRequest::List, None)).expect("sent");
+    assert_eq!(read_reply(&mut stream, None), ClientReply::List(LIST.to_owned()));
+    rig.stop();
 }
