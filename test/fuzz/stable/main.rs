@@ -3,10 +3,10 @@
 //! bounded number of mutations of them. `BOOTH_FUZZ_CASES` sets how many for each target.
 
 #[path = "../../vectors/capture.rs"]
-#[allow(dead_code)]
+#[allow(dead_code)] // Its own tests need more of it.
 mod capture;
 #[path = "../../vectors/json.rs"]
-#[allow(dead_code)]
+#[allow(dead_code)] // Its own tests need more of it.
 mod json;
 #[path = "../seeds.rs"]
 mod seeds;
