@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The manual pages and the tables in the code say the same: every command, option and exit
-//! code is documented, and nothing is that does not exist.
+//! The manual pages and the tables in the code say the same: every command, option, exit
+//! code, signal and handler variable is documented, and nothing is that does not exist.
 
 use booth::cli::options::{Exit, Program, OPTIONS};
 use booth::cli::usage::operations;
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -101,6 +101,37 @@ fn every_exit_code_is_documented_and_no_other() {
     let documented = set(items("geostore.8", "EXIT STATUS", ""));
     let known = set([Exit::Success, Exit::Failure].map(|exit| exit.code().to_string()));
     assert_eq!(documented, known);
+}
+
+/// Handler variables are the `BOOTH_` words in string literals of the daemon.
+#[test]
+fn every_variable_of_handlers_is_documented_and_no_other() {
+    let documented = set(items("boothd.8", "HANDLERS", "Ev "));
+    let mut known = BTreeSet::new();
+    for path in sources(&root().join("src/daemon")) {
+        let text = fs::read_to_string(&path).expect("a source file is text");
+        for (at, _) in text.match_indices("\"BOOTH_") {
+            let word = text[at + 1..].split('"').next().unwrap_or_default();
+            known.insert(word.to_owned());
+        }
+    }
+    assert_eq!(documented, known);
+}
+
+/// The sources in a folder that reach the program: not its tests.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder of sources") {
+        let path = entry.expect("readable").path();
+        if path.is_dir() {
+            if path.file_name().is_some_and(|name| name != "tests") {
+                found.extend(sources(&path));
+            }
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
 }
 
 /// Signals that the daemon watches; SIGCHLD is its own business.
