@@ -130,11 +130,15 @@ impl Ticket {
             self.tell_waiters(cx);
             return;
         }
-        let deadline = job.deadline.unwrap_or(now.plus(self.spec.patience()));
+        let mut deadline = job.deadline.unwrap_or(now.plus(self.spec.patience()));
         if now >= deadline {
-            self.note(cx, NoteLevel::Error, "the grant found no majority");
-            self.answer_grant(cx, ResultCode::SyncFail);
-            return;
+            if !job.waiters.iter().any(Waiter::patient) {
+                self.note(cx, NoteLevel::Error, "the grant found no majority");
+                self.answer_grant(cx, ResultCode::SyncFail);
+                return;
+            }
+            self.fail_impatient(cx);
+            deadline = now.plus(self.spec.patience());
         }
         if !self.attrs.fulfil(&self.spec.rules, RuleMode::Manual) {
             self.answer_grant(cx, ResultCode::AttrPrereq);
@@ -258,6 +262,12 @@ impl Ticket {
 
     /// The first grant could not be written: who does not wait for the real outcome hears so.
     pub fn tell_first_failure(&mut self, cx: &mut Cx<'_>) {
+        self.fail_impatient(cx);
+        self.tell_waiters(cx);
+    }
+
+    /// Ends the waiting of clients that do not wait for the outcome however long it takes.
+    fn fail_impatient(&mut self, cx: &mut Cx<'_>) {
         let Some(mut job) = self.grant.take() else { return };
         let answer = self.answer(cx, ResultCode::SyncFail, Holder::Nobody);
         job.waiters.retain(|waiter| {
@@ -267,7 +277,6 @@ impl Ticket {
             waiter.patient()
         });
         self.grant = Some(job);
-        self.tell_waiters(cx);
     }
 
     /// A revoke of this automatic ticket.

@@ -159,6 +159,25 @@ fn a_failed_write_is_never_reported_as_success() {
     assert_eq!(cluster.codes(patient).last(), Some(&(ResultCode::Success, true)));
 }
 
+/// `protocol.md` 4: with `-w` a client waits for a majority however long it takes; another one
+/// hears that there is none.
+#[test]
+fn who_waits_without_limit_gets_the_grant_when_a_majority_comes() {
+    let waiting = ClientOptions { wait: true, ..ClientOptions::default() };
+    let mut cluster = three();
+    cluster.crash(1);
+    cluster.crash(2);
+    let patient = cluster.grant(0, waiting);
+    let other = cluster.grant(0, ClientOptions::default());
+    cluster.advance(SECOND.times(30));
+    assert_eq!(cluster.codes(patient), [(ResultCode::More, false)]);
+    assert_eq!(cluster.codes(other), [(ResultCode::More, false), (ResultCode::SyncFail, true)]);
+    cluster.start(1);
+    cluster.advance(SECOND.times(30));
+    assert_eq!(cluster.codes(patient).last(), Some(&(ResultCode::Success, true)));
+    assert_eq!(cluster.granted(), [0]);
+}
+
 /// `lease.md` L5, L6: a leader that hears nobody revokes before the promises to it end.
 #[test]
 fn a_cut_off_holder_revokes_before_the_lease_ends() {
