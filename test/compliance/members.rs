@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What another member sees: the exchanges of an election, a renewal, a revoke, a step-down,
-//! played with a scripted member on the address of the second site or the arbitrator.
+//! played with scripted members on the addresses of two other sites.
 
 use crate::harness::{
     run, test_name, under_test, until, Cluster, FakeMember, Lab, Need, Packet, Setup, NOBODY,
@@ -9,27 +9,29 @@ use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(4);
 
-/// One running site; the other site and the arbitrator are scripted.
+/// One running site; two other sites are scripted. (From an arbitrator, which never stands,
+/// ours does not take what only a candidate or a leader says.)
 struct Stage<'lab> {
     cluster: Cluster<'lab>,
     site: FakeMember,
-    arbitrator: FakeMember,
+    third: FakeMember,
 }
 
 /// Starts it and answers its first query: nobody has the ticket, term `term`.
 fn stage<'lab>(lab: &'lab Lab, setup: &Setup, term: u32) -> Stage<'lab> {
-    let mut cluster = Cluster::new(lab, setup);
+    let setup = Setup { sites: 3, arbitrators: 0, ..setup.clone() };
+    let mut cluster = Cluster::new(lab, &setup);
     let site = FakeMember::new(cluster.address(1), setup.key.as_deref());
-    let arbitrator = FakeMember::new(cluster.address(2), setup.key.as_deref());
+    let third = FakeMember::new(cluster.address(2), setup.key.as_deref());
     cluster.members[0].spawn(lab);
-    for fake in [&site, &arbitrator] {
+    for fake in [&site, &third] {
         let query = fake.expect(cluster.address(0), "Stat", Duration::from_secs(8));
         assert_eq!(query.payload().name, "t1");
         let answer = fake.packet("MIdx").answering("Stat").options(query.options);
         fake.send(cluster.address(0), &answer.ticket("t1", NOBODY, term, 0));
     }
     cluster.members[0].wait_started();
-    Stage { cluster, site, arbitrator }
+    Stage { cluster, site, third }
 }
 
 impl Stage<'_> {
@@ -56,7 +58,7 @@ impl Stage<'_> {
         let request = self.hear("RVot");
         let candidate = request.payload();
         assert_eq!((candidate.leader, request.reason), (self.cluster.id(0), four("Admn")));
-        for fake in [&self.site, &self.arbitrator] {
+        for fake in [&self.site, &self.third] {
             let vote = fake.packet("VtFr").answering("RVot");
             fake.send(address, &vote.ticket("t1", candidate.leader, candidate.term, 0));
         }
@@ -70,7 +72,7 @@ impl Stage<'_> {
     /// Acknowledges a packet as both scripted members.
     fn acknowledge(&self, packet: &Packet) {
         let payload = packet.payload();
-        for fake in [&self.site, &self.arbitrator] {
+        for fake in [&self.site, &self.third] {
             let mut ack = fake.packet("Ack.").options(packet.options & 0x7FFF_FFFF);
             ack.request = packet.cmd;
             let ack = ack.ticket("t1", payload.leader, payload.term, payload.valid_for);
@@ -135,7 +137,7 @@ fn a_follower_writes_its_cib_and_refuses_others() {
             let owner = i64::from(stage.site.id);
             (state.granted == Some(false) && state.number("owner") == owner).then_some(())
         });
-        let fake = &stage.arbitrator;
+        let fake = &stage.third;
         let address = stage.cluster.address(0);
         for (reason, term) in [("TLst", 4), ("Admn", 5), ("Racq", 6), ("", 7)] {
             fake.send(address, &fake.packet("RVot").because(reason).ticket("t1", fake.id, term, 0));
@@ -159,7 +161,7 @@ fn a_revoke_is_acknowledged_and_frees_the_ticket() {
         let stage = stage(lab, &Setup::usual(), 0);
         stage.lead(3);
         // Only the leader can revoke.
-        let (fake, address) = (&stage.arbitrator, stage.cluster.address(0));
+        let (fake, address) = (&stage.third, stage.cluster.address(0));
         fake.send(address, &fake.packet("Revk").because("Admn").ticket("t1", NOBODY, 3, 0));
         let leader = stage.cluster.address(1).to_string();
         assert_eq!(stage.cluster.leader(0, "t1"), leader);

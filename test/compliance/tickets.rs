@@ -185,10 +185,10 @@ fn a_text_request_may_have_a_tail_of_28_bytes() {
     run(test_name!(), Need::of(under_test()), |lab| {
         let cluster = Cluster::started(lab, &Setup::usual());
         for (cmd, begin) in [("CLst", "ticket: t1"), ("Peer", "site")] {
-            let mut bytes = Packet::new(cluster.id(0), cmd).bytes();
+            let mut bytes = cluster.request(0, cmd, "").bytes();
             bytes.extend([0; 28]);
             let answers = crate::harness::ask_with(cluster.address(0), &bytes, None, SOON);
-            assert_eq!(answers.packets.len(), 1, "{answers:?}");
+            assert_eq!(answers.packets.len(), 1, "{cmd}: {answers:?}");
             let answer = answers.last();
             let text = String::from_utf8_lossy(&answer.rest).into_owned();
             assert_eq!(answer.command(), "RLst");

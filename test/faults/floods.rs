@@ -107,7 +107,7 @@ fn silent_connections() {
         assert!(open.len() > 100, "only {} connections", open.len());
         // They are closed after two seconds; then there is room again.
         until(Duration::from_secs(6), "a client is served", || {
-            let answers = cluster.ask(0, &Packet::new(cluster.id(0), "CLst"), SOON);
+            let answers = cluster.ask(0, &cluster.request(0, "CLst", ""), SOON);
             (answers.packets.len() == 1).then_some(())
         });
         keeps(&cluster, 0, Duration::from_secs(6));

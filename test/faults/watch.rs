@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What every case checks: the times in which the sites' CIBs said *granted*.
 
-use crate::harness::{overlaps, pass, until, Cluster, Need, Packet, Setup};
+use crate::harness::{overlaps, pass, until, Cluster, Need, Setup};
 use std::time::{Duration, Instant};
 
 /// What every case needs: root, for namespaces that end all processes with the test.
@@ -60,7 +60,7 @@ pub fn keeps(cluster: &Cluster, site: usize, time: Duration) {
 /// How long the server takes to answer `list`, measured over the wire: no program starts.
 #[track_caller]
 pub fn list_time(cluster: &Cluster, member: usize) -> Duration {
-    let request = Packet::new(cluster.id(member), "CLst");
+    let request = cluster.request(member, "CLst", "");
     let limit = Duration::from_secs(5);
     let answers = cluster.ask(member, &request, limit);
     assert_eq!(answers.packets.len(), 1, "member {member} does not answer: {answers:?}");
