@@ -2,9 +2,10 @@
 //! `crm_ticket` and handlers that hang, fail, are slow or are not there.
 
 use crate::harness::setup_ticket;
-use crate::harness::{pass, run, test_name, until, value_within, Cluster, Setup};
+use crate::harness::{pass, run, test_name, until, value_within, Cluster, Links, Setup};
 use crate::watch::{
-    holding, keeps, list_time, never_two, wait_granted, wait_revoked, FAIL_OVER, NEEDS,
+    holding, keeps, list_time, never_two, wait_granted, wait_revoked, FAIL_OVER, LEASE, LINK_NEEDS,
+    NEEDS,
 };
 use std::time::{Duration, Instant};
 
@@ -28,17 +29,58 @@ fn lists_are_quick(cluster: &Cluster, member: usize, time: Duration) {
 }
 
 #[test]
-fn a_hung_grant_is_ended_and_the_ticket_moves() {
+fn a_hung_renewal_does_not_unseat_a_healthy_holder() {
     run(test_name!(), NEEDS, |lab| {
         let cluster = holding(lab, &Setup::usual());
+        let expires = || cluster.crm(0).state("t1").expect("granted").number("expires");
         cluster.crm(0).control("grant hang");
+        let before = expires();
+        lists_are_quick(&cluster, 0, Duration::from_secs(14));
+        // The lease goes on; what is in the CIB says *granted* still, and is not renewed.
+        assert!(cluster.crm(0).is_granted("t1") && expires() == before);
+        assert!(cluster.list(0).contains("(CIB update failing since "), "{}", cluster.list(0));
+        cluster.crm(0).control("");
+        until(Duration::from_secs(15), "it is renewed", || (expires() > before).then_some(()));
+        never_two(&cluster);
+    });
+}
+
+#[test]
+fn a_grant_that_hangs_is_ended_and_revoked() {
+    run(test_name!(), NEEDS, |lab| {
+        let cluster = Cluster::started(lab, &Setup::usual());
+        cluster.crm(0).control("grant hang");
+        let told = cluster.booth(0, &["grant", "t1"]);
+        assert_ne!(told.code, Some(0), "{told:?}");
+        until(FAIL_OVER, "a revoke follows what was ended", || {
+            let grant = cluster.crm(0).calls_of("grant").pop()?;
+            cluster.crm(0).calls_of("revoke").iter().any(|call| call.at > grant.at).then_some(())
+        });
+        lists_are_quick(&cluster, 0, Duration::from_secs(2));
+        assert!(!cluster.crm(0).is_granted("t1"));
+    });
+}
+
+#[test]
+fn no_grant_is_executed_after_the_lease() {
+    run(test_name!(), LINK_NEEDS, |lab| {
+        let cluster = holding(lab, &Setup::usual());
+        let links = Links::new(lab);
+        // Each grant would take effect seven seconds after it begins.
+        cluster.crm(0).control("grant delay 7");
+        let calls = cluster.crm(0).calls_of("grant").len();
+        until(Duration::from_secs(8), "a renewal is being written", || {
+            (cluster.crm(0).calls_of("grant").len() > calls).then_some(())
+        });
         let writes = cluster.crm(0).history("t1").len();
-        lists_are_quick(&cluster, 0, Duration::from_secs(9));
-        wait_revoked(&cluster, 0, FAIL_OVER);
+        links.cut(cluster.address(0), cluster.address(1));
+        links.cut(cluster.address(0), cluster.address(2));
+        lists_are_quick(&cluster, 0, Duration::from_secs(6));
+        wait_revoked(&cluster, 0, LEASE);
         wait_granted(&cluster, 1, FAIL_OVER);
+        keeps(&cluster, 1, Duration::from_secs(6));
         let late = &cluster.crm(0).history("t1")[writes..];
         assert!(late.iter().all(|change| change.granted == Some(false)), "{late:?}");
-        never_two(&cluster);
     });
 }
 
@@ -56,7 +98,8 @@ fn a_slow_crm_ticket_delays_nothing_else() {
         let after = cluster.crm(0).state("t2").expect("granted");
         assert_eq!(after.granted, Some(true));
         assert!(after.number("expires") >= before + 9, "the other ticket is not renewed");
-        wait_granted(&cluster, 1, FAIL_OVER);
+        cluster.booth(0, &["revoke", "t2"]).expect_code(0);
+        assert!(!cluster.crm(0).is_granted("t2"));
         never_two(&cluster);
     });
 }
