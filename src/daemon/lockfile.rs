@@ -7,11 +7,11 @@
 
 use crate::model::{MemberId, MemberRole};
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read};
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The directory of lock files without `-l`.
@@ -20,6 +20,8 @@ const DEFAULT_DIRECTORY: &str = "/var/run/booth";
 const LINE_MAX: u64 = 4096;
 /// Readable by everybody, as the reference's lock file is.
 const MODE: u32 = 0o644;
+/// Others may look for lock files, and not make any.
+const DIRECTORY_MODE: u32 = 0o755;
 
 /// The lock file of a configuration with this name, unless `-l` says otherwise.
 pub fn default_path(config_name: &str) -> PathBuf {
@@ -172,6 +174,7 @@ impl LockFile {
     /// # Errors
     /// The file cannot be opened or locked, or another process holds it.
     pub fn acquire(path: &Path) -> Result<LockFile, LockError> {
+        make_default_directory(path);
         // A lock on a file that was removed between opening and locking protects nothing;
         // somebody who removes the file each time can only make the start fail.
         for _ in 0..LOCK_ATTEMPTS {
@@ -271,6 +274,14 @@ fn plain(file: &File) -> io::Result<()> {
         Ok(())
     } else {
         Err(io::Error::other("it is no ordinary file"))
+    }
+}
+
+/// Makes the default directory if the path is in it: `/run` is empty after each boot, and no
+/// service manager may have made it. A failure shows when the file cannot be opened.
+fn make_default_directory(path: &Path) {
+    if path.parent() == Some(Path::new(DEFAULT_DIRECTORY)) {
+        let _ = DirBuilder::new().mode(DIRECTORY_MODE).create(DEFAULT_DIRECTORY);
     }
 }
 
