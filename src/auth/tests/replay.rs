@@ -94,6 +94,33 @@ fn the_present_second_is_never_forgotten_for_lack_of_room() {
 }
 
 #[test]
+fn a_late_packet_makes_no_room_for_itself_in_a_full_window() {
+    let mut guard = guard(10);
+    for secs in 5_000..5_010 {
+        assert_eq!(guard.admit(proof(A, secs, 1), at(5_020)), Ok(()));
+    }
+    let crowded = Err(AuthError::Crowded { from: A });
+    assert_eq!(guard.admit(proof(A, 4_999, 1), at(5_020)), crowded);
+    assert_eq!(guard.admit(proof(A, 5_000, 2), at(5_020)), crowded);
+    for secs in 5_000..5_010 {
+        let replay = Err(AuthError::Replay { from: A });
+        assert_eq!(guard.admit(proof(A, secs, 1), at(5_020)), replay, "{secs} is remembered");
+    }
+}
+
+#[test]
+fn after_a_great_set_back_a_small_one_forgets_nothing() {
+    let mut guard = guard(10);
+    assert_eq!(guard.admit(proof(A, 9_000, 1), at(9_000)), Ok(()));
+    for secs in 5_000..5_020 {
+        assert_eq!(guard.admit(proof(A, secs, 1), at(secs)), Ok(()));
+    }
+    let forgotten = Err(AuthError::Forgotten { from: A, after: at(5_009) });
+    assert_eq!(guard.admit(proof(A, 5_009, 1), at(5_019)), forgotten);
+    assert_eq!(guard.admit(proof(A, 5_009, 1), at(5_001)), forgotten);
+}
+
+#[test]
 fn a_clock_set_back_by_more_than_the_skew_does_not_shut_members_out() {
     let mut guard = guard(10);
     for secs in 9_000..10_000 {
