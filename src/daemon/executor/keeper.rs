@@ -39,7 +39,8 @@ impl Keeper {
             TicketStore::Directory(dir) => Some(dir.clone()),
         };
         let config_name = context.config.config_name.clone();
-        let setup = GuardSetup { dir, config_name, generation: context.generation };
+        let (site, generation) = (context.config.site, context.generation);
+        let setup = GuardSetup { dir, config_name, site, generation };
         let guard = Guard::start(&context.config.program, &context.table, &setup)?;
         let exit = os::pid_descriptor(guard.id());
         Ok(Keeper {

@@ -14,11 +14,12 @@
 pub mod program;
 mod verdict;
 
-pub use verdict::{verdict, Decision};
+pub use verdict::{verdict, Decision, Left};
 
 use super::leases::{Generation, LeaseTable};
 use super::os;
 use super::poll;
+use crate::model::MemberId;
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -41,6 +42,8 @@ pub struct GuardSetup {
     pub dir: Option<PathBuf>,
     /// `booth-cfg-name`.
     pub config_name: String,
+    /// The site.
+    pub site: MemberId,
     /// The daemon that starts it.
     pub generation: Generation,
 }
@@ -48,21 +51,24 @@ pub struct GuardSetup {
 impl GuardSetup {
     /// The arguments behind the guard's name.
     fn to_args(&self) -> Vec<OsString> {
-        let mut args = vec![self.generation.0.to_string().into(), self.config_name.clone().into()];
+        let numbers = [self.generation.0, u64::from(self.site.raw())];
+        let mut args: Vec<OsString> = numbers.map(|n| n.to_string().into()).into();
+        args.push(self.config_name.clone().into());
         args.extend(self.dir.iter().map(OsString::from));
         args
     }
 
     /// The setup in these arguments; `None` if they are none.
     fn parse(args: &[OsString]) -> Option<GuardSetup> {
-        let (generation, config_name, dir) = match args {
-            [generation, name] => (generation, name, None),
-            [generation, name, dir] => (generation, name, Some(PathBuf::from(dir))),
+        let (generation, site, config_name, dir) = match args {
+            [generation, site, name] => (generation, site, name, None),
+            [generation, site, name, dir] => (generation, site, name, Some(dir.into())),
             _ => return None,
         };
         Some(GuardSetup {
             dir,
             config_name: config_name.to_str()?.to_owned(),
+            site: MemberId::from_raw(site.to_str()?.parse().ok()?),
             generation: Generation(generation.to_str()?.parse().ok()?),
         })
     }

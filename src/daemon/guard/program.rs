@@ -190,12 +190,12 @@ impl Program {
     }
 
     fn start_helper(&self, target: Target) -> io::Result<Child> {
-        let config_name = self.setup.config_name.clone();
+        let (site, config_name) = (self.setup.site, self.setup.config_name.clone());
         let call = match (target, &self.setup.dir) {
-            (Target::Ticket(slot), _) => Call::Revoke { slot, config_name },
+            (Target::Ticket(slot), _) => Call::Revoke { slot, site, config_name },
             (Target::Directory, dir) => {
                 let dir: PathBuf = dir.clone().unwrap_or_default();
-                Call::Sweep { dir, config_name }
+                Call::Sweep { dir, site, config_name }
             }
         };
         let mut command = Command::new("/proc/self/exe");

@@ -3,58 +3,83 @@
 
 use crate::daemon::leases::{Grant, Verdict};
 use crate::engine::CibTicket;
-use crate::model::Term;
+use crate::model::{Holder, Term};
 
 /// What the guard does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Nothing; the verdict says why.
-    Retire(Verdict),
-    /// It revokes the ticket and leaves this term in the store.
-    Revoke(Term),
+    /// Nothing: the store has something newer.
+    Retire,
+    /// It writes *revoked* and leaves this in the store.
+    Revoke(Left),
 }
 
-/// Decides about a ticket whose window has ended (`lease.md` L6).
+/// What the guard leaves in the store beside *revoked*: as the daemon does when it loses a
+/// ticket, so that a daemon that reads it knows a lost ticket from one that was given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Attribute `owner`.
+    pub owner: Holder,
+    /// Attribute `term`.
+    pub term: Term,
+    /// Attribute `expires` in seconds.
+    pub expires: u64,
+    /// What is noted about it.
+    pub verdict: Verdict,
+}
+
+/// Decides about a ticket of `site` whose window has ended (`lease.md` L6).
 ///
 /// `told` is the term that came with the window; `grant` what the newest grant of this node
 /// wrote, or what its daemon read when it started; `stored` what the store says now, `None` if
-/// that cannot be read.
+/// that cannot be read; a ticket that is not there says nothing of itself.
 ///
 /// The store is *newer* if its term is higher than that of `grant`, or `expires` is later in the
 /// same term: then the daemon of the site has been started on another node, and its own guard
 /// watches. `expires` is compared with what was written, never with a clock: the wall clock may
 /// have been set meanwhile.
-pub fn verdict(told: Term, grant: Option<Grant>, stored: Option<&CibTicket>) -> Decision {
+///
+/// It revokes also what does not say *granted*: a grant that was killed may still be on its way,
+/// and only a later change of this site keeps it from taking effect.
+pub fn verdict(
+    site: Holder,
+    told: Term,
+    grant: Option<Grant>,
+    stored: Option<&CibTicket>,
+) -> Decision {
     let Some(stored) = stored else {
-        return Decision::Revoke(grant.map_or(told, |grant| grant.term.max(told)));
+        let expires = grant.map_or(0, |grant| grant.expires);
+        let term = grant.map_or(told, |grant| grant.term.max(told));
+        let verdict = Verdict::Revoked;
+        return Decision::Revoke(Left { owner: site, term, expires, verdict });
     };
-    if !stored.granted {
-        return Decision::Retire(Verdict::WasFree);
-    }
     let term = stored.term.unwrap_or(Term::ZERO);
+    let expires = stored.expires.map_or(0, |expires| expires.as_secs());
     let newer = match grant {
-        Some(grant) => {
-            let expires = stored.expires.map_or(0, |expires| expires.as_secs());
-            Grant { term, expires } > grant
-        }
+        Some(grant) => Grant { term, expires } > grant,
         None => term > told,
     };
-    if newer {
-        Decision::Retire(Verdict::Newer)
-    } else {
-        Decision::Revoke(term.max(told))
+    if newer && stored.term.is_some() {
+        return Decision::Retire;
     }
+    let known = stored.owner.filter(|owner| *owner != Holder::Unknown);
+    let verdict = if stored.granted { Verdict::Revoked } else { Verdict::WasFree };
+    let (owner, term) = (known.unwrap_or(site), term.max(told));
+    Decision::Revoke(Left { owner, term, expires, verdict })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::MemberId;
     use crate::time::WallTime;
+
+    const SITE: Holder = Holder::Member(MemberId::from_raw(42));
 
     fn stored(granted: bool, term: u32, expires: u64) -> CibTicket {
         CibTicket {
             granted,
-            owner: None,
+            owner: Some(Holder::Nobody),
             expires: Some(WallTime::from_secs(expires)),
             term: Some(Term::new(term)),
             attrs: Vec::new(),
@@ -63,35 +88,48 @@ mod tests {
 
     fn decide(grant: Option<(u32, u64)>, stored: Option<CibTicket>) -> Decision {
         let grant = grant.map(|(term, expires)| Grant { term: Term::new(term), expires });
-        verdict(Term::new(7), grant, stored.as_ref())
+        verdict(SITE, Term::new(7), grant, stored.as_ref())
+    }
+
+    fn revoke(owner: Holder, term: u32, expires: u64, verdict: Verdict) -> Decision {
+        Decision::Revoke(Left { owner, term: Term::new(term), expires, verdict })
     }
 
     #[test]
     fn a_grant_of_ours_is_revoked() {
-        let revoke = Decision::Revoke(Term::new(7));
-        assert_eq!(decide(Some((7, 100)), Some(stored(true, 7, 100))), revoke);
-        assert_eq!(decide(Some((7, 100)), Some(stored(true, 7, 90))), revoke, "a killed renewal");
-        assert_eq!(decide(Some((7, 100)), Some(stored(true, 6, 200))), revoke, "an older term");
-        assert_eq!(decide(None, Some(stored(true, 7, 100))), revoke, "told, never written");
+        let revoked = |expires| revoke(Holder::Nobody, 7, expires, Verdict::Revoked);
+        assert_eq!(decide(Some((7, 100)), Some(stored(true, 7, 100))), revoked(100));
+        assert_eq!(decide(Some((7, 100)), Some(stored(true, 7, 90))), revoked(90), "killed");
+        assert_eq!(decide(Some((7, 100)), Some(stored(true, 6, 200))), revoked(200), "older");
+        assert_eq!(decide(None, Some(stored(true, 7, 100))), revoked(100), "never written");
     }
 
     #[test]
-    fn a_newer_grant_is_left_alone() {
-        let newer = Decision::Retire(Verdict::Newer);
-        assert_eq!(decide(Some((7, 100)), Some(stored(true, 8, 50))), newer);
-        assert_eq!(decide(Some((7, 100)), Some(stored(true, 7, 101))), newer);
-        assert_eq!(decide(None, Some(stored(true, 8, 100))), newer);
-        // Told of term 7, but the newest grant of this node was in term 6: 7 is somebody else's.
-        assert_eq!(decide(Some((6, 100)), Some(stored(true, 7, 10))), newer);
+    fn something_newer_is_left_alone() {
+        for granted in [true, false] {
+            let decide = |grant, term, expires| decide(grant, Some(stored(granted, term, expires)));
+            assert_eq!(decide(Some((7, 100)), 8, 50), Decision::Retire);
+            assert_eq!(decide(Some((7, 100)), 7, 101), Decision::Retire);
+            assert_eq!(decide(None, 8, 100), Decision::Retire);
+            // Told of term 7, but the newest grant here was in term 6: 7 is somebody else's.
+            assert_eq!(decide(Some((6, 100)), 7, 10), Decision::Retire);
+        }
     }
 
     #[test]
-    fn a_free_ticket_needs_nothing_and_an_unreadable_one_is_revoked() {
-        let free = Decision::Retire(Verdict::WasFree);
-        assert_eq!(decide(Some((7, 100)), Some(stored(false, 9, 500))), free);
-        assert_eq!(decide(Some((7, 100)), None), Decision::Revoke(Term::new(7)));
-        assert_eq!(decide(Some((9, 100)), None), Decision::Revoke(Term::new(9)));
+    fn what_is_not_granted_is_written_once_more_as_it_is() {
+        let free = revoke(Holder::Nobody, 7, 50, Verdict::WasFree);
+        assert_eq!(decide(Some((7, 100)), Some(stored(false, 7, 50))), free);
+        let absent = revoke(SITE, 7, 0, Verdict::WasFree);
+        assert_eq!(decide(None, Some(CibTicket::default())), absent);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_revoked() {
+        assert_eq!(decide(Some((7, 100)), None), revoke(SITE, 7, 100, Verdict::Revoked));
+        assert_eq!(decide(Some((9, 100)), None), revoke(SITE, 9, 100, Verdict::Revoked));
+        assert_eq!(decide(None, None), revoke(SITE, 7, 0, Verdict::Revoked));
         let nothing = CibTicket { granted: true, ..CibTicket::default() };
-        assert_eq!(decide(Some((7, 1)), Some(nothing)), Decision::Revoke(Term::new(7)));
+        assert_eq!(decide(Some((7, 1)), Some(nothing)), revoke(SITE, 7, 0, Verdict::Revoked));
     }
 }

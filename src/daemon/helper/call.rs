@@ -3,6 +3,7 @@
 
 use super::order::Order;
 use crate::daemon::leases::{Generation, Slot};
+use crate::model::MemberId;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
@@ -48,6 +49,8 @@ pub enum Call {
     Revoke {
         /// The ticket.
         slot: Slot,
+        /// The site.
+        site: MemberId,
         /// `booth-cfg-name`.
         config_name: String,
     },
@@ -55,6 +58,8 @@ pub enum Call {
     Sweep {
         /// The store.
         dir: PathBuf,
+        /// The site.
+        site: MemberId,
         /// `booth-cfg-name`.
         config_name: String,
     },
@@ -89,13 +94,15 @@ impl Call {
                 push(config_name);
                 args.push(dir.into());
             }
-            Call::Revoke { slot, config_name } => {
+            Call::Revoke { slot, site, config_name } => {
                 push("revoke");
                 push(&slot.0.to_string());
+                push(&site.raw().to_string());
                 push(config_name);
             }
-            Call::Sweep { dir, config_name } => {
+            Call::Sweep { dir, site, config_name } => {
                 push("sweep");
+                push(&site.raw().to_string());
                 push(config_name);
                 args.push(dir.into());
             }
@@ -110,6 +117,7 @@ impl Call {
         let name = |index: usize| text(index).map(str::to_owned);
         let slot = |index: usize| text(index)?.parse().ok().map(Slot);
         let generation = |index: usize| text(index)?.parse().ok().map(Generation);
+        let site = |index: usize| text(index)?.parse().ok().map(MemberId::from_raw);
         let path = |index: usize| rest.get(index).map(PathBuf::from);
         let more = || rest.get(1..).map(<[OsString]>::to_vec);
         match word.to_str()? {
@@ -130,8 +138,10 @@ impl Call {
                 config_name: name(1)?,
                 dir: path(2)?,
             }),
-            "revoke" => Some(Call::Revoke { slot: slot(0)?, config_name: name(1)? }),
-            "sweep" => Some(Call::Sweep { config_name: name(0)?, dir: path(1)? }),
+            "revoke" => {
+                Some(Call::Revoke { slot: slot(0)?, site: site(1)?, config_name: name(2)? })
+            }
+            "sweep" => Some(Call::Sweep { site: site(0)?, config_name: name(1)?, dir: path(2)? }),
             _ => None,
         }
     }
@@ -141,7 +151,7 @@ impl Call {
 mod tests {
     use super::*;
     use crate::engine::{AttrChange, CibExpiry, CibState};
-    use crate::model::{AttrName, AttrValue, Holder, MemberId, Term};
+    use crate::model::{AttrName, AttrValue, Holder, Term};
     use crate::time::{Span, WallTime};
 
     fn orders() -> Vec<Order> {
@@ -174,8 +184,8 @@ mod tests {
             Call::Run { program: text("crm_ticket"), args: args.clone() },
             Call::Handler { path: dir.clone(), args },
             Call::Serve { dir: dir.clone(), generation, config_name: config_name.clone() },
-            Call::Revoke { slot, config_name: config_name.clone() },
-            Call::Sweep { dir, config_name: config_name.clone() },
+            Call::Revoke { slot, site: MemberId::from_raw(9), config_name: config_name.clone() },
+            Call::Sweep { dir, site: MemberId::from_raw(9), config_name: config_name.clone() },
         ];
         for order in orders() {
             let config_name = config_name.clone();

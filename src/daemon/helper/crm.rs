@@ -4,11 +4,11 @@
 use super::lock::{self, Taken};
 use super::{fail, find_program, myself, HelperExit, Order, Work};
 use crate::daemon::child::{self, Finished};
-use crate::daemon::guard::{verdict, Decision};
+use crate::daemon::guard::{verdict, Decision, Left};
 use crate::daemon::leases::{HolderKind, LeaseTable, Mark, Slot, Told, Verdict};
 use crate::daemon::{clock, os};
 use crate::engine::CibTicket;
-use crate::model::{Holder, Term, TicketName};
+use crate::model::{Holder, TicketName};
 use crate::pacemaker::{self, TicketValues};
 use std::path::Path;
 use std::process::Command;
@@ -88,7 +88,12 @@ fn revoke(program: &Path, name: &TicketName, args: &[String]) -> HelperExit {
 
 /// The lease guard's work: revokes a ticket whose window has ended, unless the store has
 /// something newer than was told (`lease.md` L6).
-pub(super) fn revoke_due(table: &LeaseTable, slot: Slot, config_name: &str) -> HelperExit {
+pub(super) fn revoke_due(
+    table: &LeaseTable,
+    slot: Slot,
+    site: Holder,
+    config_name: &str,
+) -> HelperExit {
     let name = match named(table, slot) {
         Ok(name) => name,
         Err(exit) => return exit,
@@ -108,28 +113,28 @@ pub(super) fn revoke_due(table: &LeaseTable, slot: Slot, config_name: &str) -> H
     // A store that cannot be read may say *granted*: then it is revoked.
     let stored = query(&program, &name, NO_LIMIT).map(Option::unwrap_or_default);
     let grant = table.grant(slot).ok().flatten();
-    let verdict = match verdict(told.term, grant, stored.as_ref().ok()) {
-        Decision::Retire(verdict) => verdict,
-        Decision::Revoke(term) => {
-            let args = pacemaker::write(&ended(&name, term, config_name));
+    let done = match verdict(site, told.term, grant, stored.as_ref().ok()) {
+        Decision::Retire => Verdict::Newer,
+        Decision::Revoke(left) => {
+            let args = pacemaker::write(&values(&name, &left, config_name));
             let exit = revoke(&program, &name, &args);
             if exit != HelperExit::Done {
                 return exit;
             }
-            Verdict::Revoked
+            left.verdict
         }
     };
-    set_mark(table, slot, &told, verdict)
+    set_mark(table, slot, &told, done)
 }
 
-/// What the guard leaves in the store: the ticket was lost, and who has it now is not known
-/// here. `expires` is gone with the lease; the term stays, so that a new one is higher.
-pub(super) fn ended<'a>(
+/// What the guard writes.
+pub(super) fn values<'a>(
     ticket: &'a TicketName,
-    term: Term,
+    left: &Left,
     config_name: &'a str,
 ) -> TicketValues<'a> {
-    TicketValues { ticket, granted: false, owner: Holder::Unknown, expires: 0, term, config_name }
+    let Left { owner, term, expires, verdict: _ } = *left;
+    TicketValues { ticket, granted: false, owner, expires, term, config_name }
 }
 
 /// What was told of a ticket, if its window has ended and no guard has dealt with it yet.

@@ -22,8 +22,9 @@ pub(super) use crm::{read_answer, ANSWER_MAX};
 pub(super) use lock::kill as kill_holder;
 pub use order::Order;
 
-use super::leases::{Generation, Holder, HolderKind, LeaseTable};
+use super::leases::{self, Generation, HolderKind, LeaseTable};
 use super::os;
+use crate::model::Holder;
 use call::Call;
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
@@ -87,12 +88,12 @@ fn run(call: Call) -> HelperExit {
             }
             Err(exit) => exit,
         },
-        Call::Revoke { slot, config_name } => match given_table() {
-            Ok(table) => crm::revoke_due(&table, slot, &config_name),
+        Call::Revoke { slot, site, config_name } => match given_table() {
+            Ok(table) => crm::revoke_due(&table, slot, Holder::Member(site), &config_name),
             Err(exit) => exit,
         },
-        Call::Sweep { dir, config_name } => match given_table() {
-            Ok(table) => store::sweep(&table, &dir, &config_name),
+        Call::Sweep { dir, site, config_name } => match given_table() {
+            Ok(table) => store::sweep(&table, &dir, Holder::Member(site), &config_name),
             Err(exit) => exit,
         },
     }
@@ -115,9 +116,9 @@ fn given_table() -> Result<LeaseTable, HelperExit> {
 }
 
 /// This process as it stands in the lease table.
-fn myself(kind: HolderKind) -> Holder {
+fn myself(kind: HolderKind) -> leases::Holder {
     let group = std::process::id();
-    Holder { group, started: os::start_time(group), kind }
+    leases::Holder { group, started: os::start_time(group), kind }
 }
 
 /// Says why it failed.

@@ -9,14 +9,14 @@
 //! A request is `NUMBER SLOT load` or `NUMBER SLOT` and an order, separated by tabs; an answer is
 //! `NUMBER` and `done`, `late`, `failed TEXT`, `absent` or `ticket LINE...`.
 
-use super::crm::{due, ended, set_mark};
+use super::crm::{due, set_mark, values};
 use super::lock::{self, Taken};
 use super::{fail, myself, HelperExit, Order, Work};
 use crate::daemon::clock;
 use crate::daemon::guard::{verdict, Decision};
 use crate::daemon::leases::{Holder, HolderKind, LeaseTable, Slot, Verdict};
 use crate::daemon::ticket_dir::{DirError, Entries, TicketDir, Update};
-use crate::model::TicketName;
+use crate::model::{self, TicketName};
 use crate::pacemaker::TicketValues;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -169,7 +169,12 @@ fn write(
 
 /// The lease guard's work: revokes every ticket whose window has ended, unless the store has
 /// something newer than was told.
-pub(super) fn sweep(table: &LeaseTable, path: &Path, config_name: &str) -> HelperExit {
+pub(super) fn sweep(
+    table: &LeaseTable,
+    path: &Path,
+    site: model::Holder,
+    config_name: &str,
+) -> HelperExit {
     let dir = TicketDir::new(path);
     let mine = myself(HolderKind::Revoke);
     let count = match table.header() {
@@ -188,7 +193,7 @@ pub(super) fn sweep(table: &LeaseTable, path: &Path, config_name: &str) -> Helpe
             }
         }
         let swept = match lock::take(table, slot, mine) {
-            Ok(_) => sweep_one(table, &dir, slot, config_name),
+            Ok(_) => sweep_one(table, &dir, slot, (site, config_name)),
             Err(error) => fail(&format!("cannot lock the ticket: {error}")),
         };
         let _ = table.unlock(slot);
@@ -199,7 +204,12 @@ pub(super) fn sweep(table: &LeaseTable, path: &Path, config_name: &str) -> Helpe
     exit
 }
 
-fn sweep_one(table: &LeaseTable, dir: &TicketDir, slot: Slot, config_name: &str) -> HelperExit {
+fn sweep_one(
+    table: &LeaseTable,
+    dir: &TicketDir,
+    slot: Slot,
+    (site, config_name): (model::Holder, &str),
+) -> HelperExit {
     let told = match due(table, slot) {
         Ok(Some(told)) => told,
         Ok(None) => return HelperExit::Done,
@@ -215,16 +225,16 @@ fn sweep_one(table: &LeaseTable, dir: &TicketDir, slot: Slot, config_name: &str)
         Err(_) => None,
     };
     let grant = table.grant(slot).ok().flatten();
-    let verdict = match verdict(told.term, grant, stored.as_ref()) {
-        Decision::Retire(verdict) => verdict,
-        Decision::Revoke(term) => {
-            let values = ended(&name, term, config_name);
+    let done = match verdict(site, told.term, grant, stored.as_ref()) {
+        Decision::Retire => Verdict::Newer,
+        Decision::Revoke(left) => {
+            let values = values(&name, &left, config_name);
             let update = Update::Ticket { values: &values, now: clock::wall() };
             if let Err(error) = dir.update(&name, &update) {
                 return fail(&error.to_string());
             }
-            Verdict::Revoked
+            left.verdict
         }
     };
-    set_mark(table, slot, &told, verdict)
+    set_mark(table, slot, &told, done)
 }

@@ -80,9 +80,9 @@ pub struct Grant {
 /// What a guard did at the end of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The store did not say *granted*.
+    /// The store did not say *granted*; that was written once more.
     WasFree,
-    /// The store has a newer grant than ours: the daemon runs on another node of the site.
+    /// The store has something newer than ours: the daemon runs on another node of the site.
     Newer,
     /// It revoked the ticket.
     Revoked,
