@@ -81,7 +81,9 @@ fn the_synopsis_has_every_option() {
         let synopsis = section(page, "SYNOPSIS").join("\n");
         let shown: BTreeSet<char> = synopsis
             .lines()
-            .filter_map(|line| line.strip_prefix(".Op Fl "))
+            .filter_map(|line| {
+                line.strip_prefix(".Op ")?.trim_start_matches("Oo ").strip_prefix("Fl ")
+            })
             .flat_map(|rest| first_word(rest).chars().collect::<Vec<char>>())
             .collect();
         let known: BTreeSet<char> = OPTIONS
