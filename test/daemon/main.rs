@@ -7,4 +7,5 @@ mod crowd;
 mod life;
 mod lock;
 mod manager;
+mod site;
 mod support;
