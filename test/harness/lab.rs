@@ -142,6 +142,10 @@ impl Lab {
     #[track_caller]
     pub fn write(&self, name: &str, text: impl AsRef<[u8]>, mode: u32) -> String {
         let path = self.dir().join(name);
+        // An older one may be readable only.
+        if path.exists() {
+            std::fs::remove_file(&path).expect("the lab can be written");
+        }
         std::fs::write(&path, text)
             .and_then(|()| std::fs::set_permissions(&path, Permissions::from_mode(mode)))
             .unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
