@@ -6,7 +6,7 @@ use super::error::{Expected, Problem};
 use super::keyword::{GlobalKey, TicketKey};
 use super::lexer::{self, Assignment};
 use super::raw::{Located, Raw, RawMember, RawTicket, Settings};
-use super::{value, TicketStore, DEFAULT_PORT, TICKETS_MAX};
+use super::{times, value, TicketStore, DEFAULT_PORT, TICKETS_MAX};
 use crate::model::{MemberRole, TicketName};
 use crate::time::Span;
 use std::collections::BTreeMap;
@@ -34,6 +34,7 @@ pub(super) fn parse(text: &[u8]) -> Raw {
             parser.raw.errors.push((Some(line), problem));
         }
     }
+    parser.end_stanza();
     parser.raw
 }
 
@@ -237,7 +238,17 @@ impl Parser {
         Ok(())
     }
 
+    /// Reference: checks the defaults as if they were a ticket.
+    fn end_stanza(&mut self) {
+        if self.stanza == Stanza::Defaults {
+            if let Some(text) = times::defaults_misfit(&self.defaults) {
+                self.warn(self.stanza_line, text);
+            }
+        }
+    }
+
     fn ticket(&mut self, bytes: &[u8]) -> Result<(), Problem> {
+        self.end_stanza();
         self.stanza = Stanza::Broken;
         self.stanza_line = self.line;
         self.broken = Settings::default();

@@ -57,6 +57,23 @@ pub(super) fn settle(
     }
 }
 
+/// What the C boothd has against the defaults, if it refuses them.
+pub(super) fn defaults_misfit(defaults: &Settings) -> Option<String> {
+    fn value<T: Copy>(key: &Option<Located<T>>, default: T) -> T {
+        key.as_ref().map_or(default, |located| located.value)
+    }
+    let sends = u64::from(value(&defaults.retries, RETRIES_DEFAULT)).saturating_add(1);
+    let patience = value(&defaults.timeout, TIMEOUT_DEFAULT).times(sends);
+    let half = half_of(value(&defaults.expire, EXPIRE_DEFAULT));
+    let renewal = value(&defaults.renewal, half);
+    (patience >= renewal).then(|| {
+        format!(
+            "__defaults__: the C boothd refuses them, even if no ticket uses all of them: \
+             timeout * (retries + 1) = {patience} is not less than the renewal period {renewal}"
+        )
+    })
+}
+
 /// The ticket's own value, or that of the defaults.
 pub(super) fn pick<T: Clone>(
     raw: &RawTicket,

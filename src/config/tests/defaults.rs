@@ -55,6 +55,19 @@ fn an_inherited_renewal_that_does_not_fit_gives_way() {
 }
 
 #[test]
+fn defaults_that_the_reference_refuses_are_told() {
+    let text = "ticket = __defaults__\nexpire = 30\nticket = t\ntimeout = 1\n";
+    let warnings = warned(with_members(text));
+    assert_eq!(
+        warnings,
+        ["4: __defaults__: the C boothd refuses them, even if no ticket uses all of them: \
+          timeout * (retries + 1) = 55s is not less than the renewal period 15s"]
+    );
+    let last = warned(with_members("ticket = t\nticket = __defaults__\nexpire = 30"));
+    assert_eq!(last.len(), 1);
+}
+
+#[test]
 fn defaults_hold_for_the_tickets_behind_them_and_add_up() {
     let text = "ticket = a\nticket = __defaults__\nacquire-after = 1\nticket = b\n\
                 ticket = __defaults__\nexpire = 700\nticket = c\nacquire-after = 3\n";
