@@ -128,6 +128,9 @@ impl TicketTalk<'_> {
             Exit::Success => self.output.message(&text),
             Exit::Failure | Exit::NotRunning => self.output.error(&text),
         }
+        if verdict.open {
+            self.show_line(target);
+        }
         verdict.exit
     }
 
@@ -345,22 +348,38 @@ impl TicketTalk<'_> {
     /// Explains the wait for the commit by the member's `list`, because it gave no cause: a
     /// reference member. If that does not work, nothing is said.
     fn explain_by_list(&self, target: &Target) {
-        /// The explanation is a courtesy, so it may not take long.
+        if let Some(until) = self.list_line(target).as_deref().and_then(pending_until) {
+            let forced = self.options.immediate;
+            self.output.message(&wording::commit_pending(until, forced));
+        }
+    }
+
+    /// Shows how the ticket stands, if the member says so at once.
+    fn show_line(&self, target: &Target) {
+        if let Some(line) = self.list_line(target) {
+            self.output.message(&line);
+        }
+    }
+
+    /// The ticket's line in the member's `list`. A courtesy, so it may not take long.
+    fn list_line(&self, target: &Target) -> Option<String> {
         const LIST_LIMIT: Duration = Duration::from_secs(2);
         let tongue = &self.session.tongue;
-        if let Ok(Ok(text)) = fetch_text(tongue, target, &ClientRequest::List, LIST_LIMIT) {
-            if let Some(until) = pending_until(&text, self.ticket) {
-                let forced = self.options.immediate;
-                self.output.message(&wording::commit_pending(&printable(until), forced));
-            }
+        match fetch_text(tongue, target, &ClientRequest::List, LIST_LIMIT) {
+            Ok(Ok(text)) => line_of(&text, self.ticket).map(printable),
+            Ok(Err(_)) | Err(_) => None,
         }
     }
 }
 
-/// The time in `(commit pending until TIME)` of this ticket's line.
-fn pending_until<'a>(list: &'a str, ticket: &TicketName) -> Option<&'a str> {
+/// The line of this ticket in a list.
+fn line_of<'a>(list: &'a str, ticket: &TicketName) -> Option<&'a str> {
     let start = format!("ticket: {ticket},");
-    let line = list.lines().find(|line| line.starts_with(&start))?;
+    list.lines().find(|line| line.starts_with(&start))
+}
+
+/// The time in `(commit pending until TIME)` of a ticket's line.
+fn pending_until(line: &str) -> Option<&str> {
     let (_, rest) = line.split_once("(commit pending until ")?;
     rest.split_once(')').map(|(until, _)| until)
 }
@@ -375,7 +394,8 @@ mod tests {
                     until 2026-01-01 00:01:00)\n\
                     ticket: t, leader: 10.0.0.1, expires: 2026-01-01 00:00:00 (commit pending \
                     until 2026-02-02 00:02:00) [manual mode]\nticket: u, leader: none\n";
-        let of = |name| TicketName::new(name).map(|name| pending_until(list, &name));
+        let of =
+            |name| TicketName::new(name).map(|name| line_of(list, &name).and_then(pending_until));
         assert_eq!(of("t"), Ok(Some("2026-02-02 00:02:00")));
         assert_eq!(of("u"), Ok(None));
         assert_eq!(of("v"), Ok(None));

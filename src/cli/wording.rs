@@ -34,15 +34,22 @@ pub struct Verdict {
     pub exit: Exit,
     /// What is said on standard error.
     pub text: String,
+    /// Whether it leaves open what goes on, so that the ticket's line in `list` is shown too.
+    pub open: bool,
 }
 
 impl Verdict {
     fn success(text: impl Into<String>) -> Verdict {
-        Verdict { exit: Exit::Success, text: text.into() }
+        Verdict { exit: Exit::Success, text: text.into(), open: false }
     }
 
     fn failure(text: impl Into<String>) -> Verdict {
-        Verdict { exit: Exit::Failure, text: text.into() }
+        Verdict { exit: Exit::Failure, text: text.into(), open: false }
+    }
+
+    /// The same, leaving open what goes on.
+    fn left_open(self) -> Verdict {
+        Verdict { open: true, ..self }
     }
 }
 
@@ -75,7 +82,7 @@ pub fn ticket_verdict(command: TicketCommand, ticket: &TicketName, code: ResultC
             Verdict::failure(format!("attr-prereq for ticket \"{ticket}\" failed, grant denied"))
         }
         (ResultCode::Busy, _) => Verdict::failure(format!("{word} failed: busy, try again later")),
-        (ResultCode::SyncFail, _) => Verdict::failure(format!("{word} failed!")),
+        (ResultCode::SyncFail, _) => Verdict::failure(format!("{word} failed!")).left_open(),
         (ResultCode::InvalidArg, _) => Verdict::failure(no_such_ticket(ticket)),
         (ResultCode::AuthFailed, _) => Verdict::failure(AUTHENTICATION_ERROR),
         (
@@ -152,9 +159,9 @@ pub fn give_up(command: TicketCommand, cause: Option<WaitCause>) -> Verdict {
         ) => false,
     };
     if under_way && command == TicketCommand::Grant {
-        Verdict::success(text)
+        Verdict::success(text).left_open()
     } else {
-        Verdict::failure(text)
+        Verdict::failure(text).left_open()
     }
 }
 

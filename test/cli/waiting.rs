@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Waiting: how long, what is said meanwhile, and how it ends.
 
-use crate::captured::{answer, sends, sends_slowly, text, with_cause};
+use crate::captured::{answer, says, sends, sends_slowly, text, with_cause};
 use crate::lab::{Lab, Outcome, TICKET_TIMEOUT};
 use crate::server::{Script, Step};
 use std::time::Duration;
@@ -101,6 +101,21 @@ fn what_was_waited_for_decides_about_giving_up() {
             });
         }
     });
+}
+
+/// A failure that leaves open why is followed by the ticket's line in the member's list.
+#[test]
+fn the_list_says_how_a_failed_grant_stands() {
+    let mut list = text("CLst", "ticket: T")[..48].to_vec();
+    let line = "ticket: T, leader: none (CIB update failing since 2026-11-23 09:24:40)";
+    list.extend(format!("ticket: T2, leader: none\n{line}\n").bytes());
+    let length = u32::try_from(list.len()).expect("short");
+    list[24..28].copy_from_slice(&length.to_be_bytes());
+    let mut failed = done();
+    failed[44..48].copy_from_slice(b"Fail");
+    let scripts = vec![sends(&[more(), failed]), says(&list)];
+    let last = format!("booth: {}", answered(95, "grant failed!"));
+    run(95, "grant T", scripts).is(1, "", &[SENT, &last, line]);
 }
 
 #[test]
