@@ -52,6 +52,12 @@ fn every_file_gets_its_recorded_verdict() {
     let program = Program::under_test();
     let cases: Vec<&Case> = files.iter().flat_map(|file| &file.cases).collect();
     assert!(cases.len() > 300, "the cases were found");
+    if let Some(why) = theirs::lacking().filter(|_| program == Program::Theirs) {
+        let required = std::env::var("BOOTH_TEST_REQUIRE_ALL").as_deref() == Ok("1");
+        assert!(!required, "{why}");
+        println!("not run: config-reference: {why}");
+        return;
+    }
     let verdicts = match program {
         Program::Ours => ours::verdicts(&cases),
         Program::Theirs => theirs::verdicts(&cases),

@@ -61,6 +61,11 @@ const PAUSES: &[Exception] = &[
         reason: "the scripted server is slow on purpose, for as long as the script says",
     },
     Exception {
+        path: "test/daemon/site.rs",
+        complaint: "a sleep",
+        reason: "a stop at many moments of the start is what is tested",
+    },
+    Exception {
         path: "test/executor/guarding.rs",
         complaint: "a sleep",
         reason: "renewals at fixed times are what the guard is given",
