@@ -25,7 +25,10 @@ impl Ticket {
         }
         let (leader, term, valid) = (message.leader, message.term, message.valid_for);
         match message.body {
-            PeerBody::Status { nonce } => self.handle_status(cx, from, nonce),
+            PeerBody::Status { nonce } => {
+                self.heard_of(term);
+                self.handle_status(cx, from, nonce);
+            }
             PeerBody::MyIndex { nonce } => {
                 self.handle_my_index(cx, from, nonce, leader, (term, valid));
             }

@@ -5,6 +5,7 @@
 use super::clock::True;
 use super::ghost::Ghosts;
 use super::plan::Plan;
+use super::rules::Said;
 use super::world::World;
 use booth::engine::{CibState, Effect, HoldWindow};
 use booth::model::{Holder, MemberId, Term, TicketMode};
@@ -110,8 +111,8 @@ impl Checks {
     }
 
     /// A process has started.
-    pub fn booted(&mut self, n: usize) {
-        self.ghosts.forget(n);
+    pub fn booted(&mut self, n: usize, grace: &[True]) {
+        self.ghosts.forget(n, grace);
     }
 
     /// A message reaches a living engine.
@@ -225,7 +226,11 @@ impl World {
         // A few microseconds are lost between the clocks.
         let allowed = from_sends.unwrap_or(0).max(known) + 8;
         let revived = known > 0 && known + 8 < self.decided;
-        if lease > allowed && !self.checks.ghosts.restarted(n, t) {
+        let started = self.nodes[n].began;
+        let cap = clock.when(clock.mono(started).plus(expire)) + 8;
+        if self.checks.ghosts.restarted(n, t) && lease > cap {
+            self.fail("L9", format!("t{t}: m{n}, just started, claims a lease until {lease}"));
+        } else if lease > allowed && !self.checks.ghosts.restarted(n, t) {
             let text = format!("t{t}: m{n} claims a lease until {lease}, its acks give {allowed}");
             self.fail("L5", text);
         } else if revived && lease > known + 8 && !self.checks.ghosts.fresh(n, t, term) {
@@ -237,16 +242,29 @@ impl World {
         self.checks.ghosts.hold(n, t, lease, term);
     }
 
-    /// A grant is about to be run: S6.
-    pub fn check_grant_start(
-        &mut self,
-        n: usize,
-        ticket: usize,
-        window: Option<HoldWindow>,
-        state: CibState,
-    ) {
-        if window.is_none() && self.checks.asserted(ticket) {
-            self.fail("S6", format!("m{n} grants t{ticket} without a window: {state:?}"));
+    /// An engine wants a grant written: S6.
+    pub fn check_grant(&mut self, n: usize, ticket: usize, state: CibState) {
+        if !state.granted {
+            self.checks.ghosts.gives_up(n, ticket);
+        }
+        if !self.checks.asserted(ticket) || !state.granted {
+            return;
+        }
+        let clock = *self.nodes[n].clock();
+        let (window, _) = self.nodes[n].windows[ticket];
+        let inside = window.is_some_and(|window| clock.mono(self.decided) < window.hold_until);
+        if !inside {
+            self.fail("S6", format!("m{n} grants t{ticket} outside a lease: {window:?}"));
+            return;
+        }
+        let spec = &self.plan.tickets[ticket];
+        let wait = spec.acquire_after.as_micros() * 199 / 200;
+        let long = spec.expire.as_micros() * 199 / 200 + wait;
+        let sites = self.plan.sites().fold(0, |set, site| set | 1 << site);
+        let rules = self.checks.ghosts.rules(n, ticket);
+        if let Some(until) = rules.wait_until(n, sites, wait, long).filter(|t| self.decided < *t) {
+            let text = format!("m{n} grants t{ticket} although its delay lasts until {until}");
+            self.fail("S6", text);
         }
     }
 
@@ -306,7 +324,6 @@ impl World {
 
     /// A message is sent: S3, S4, S5, S10, and what it promises.
     pub fn check_send(&mut self, n: usize, to: usize, message: &PeerMessage) {
-        let now = self.now;
         let Some(ticket) = self.plan.tickets.iter().position(|t| t.name == message.ticket) else {
             self.fail("S10", format!("m{n} speaks of a ticket that nobody has: {message:?}"));
             return;
@@ -349,7 +366,21 @@ impl World {
             let text = format!("m{n} backs m{leader:?} for t{ticket}, its own store is granted");
             self.fail("L3", text);
         }
-        let found = self.checks.ghosts.sent(now, n, to, ticket, leader, until, message);
+        let spec = &self.plan.tickets[ticket];
+        let mono = clock.mono(self.decided);
+        let said = Said {
+            now: self.decided,
+            n,
+            to,
+            ticket,
+            leader,
+            until,
+            attempt_until: clock.when(mono.plus(spec.timeout)) + 8,
+            patience: spec.patience().as_micros(),
+            majority: u32::try_from(self.nodes.len() / 2 + 1).unwrap_or(u32::MAX),
+            sites: self.plan.sites().fold(0, |set, site| set | 1 << site),
+        };
+        let found = self.checks.ghosts.sent(&said, message);
         if let Err((code, text)) = found {
             self.fail(code, text);
         }

@@ -118,9 +118,6 @@ impl World {
         let (window, term) = self.nodes[n].windows[ticket];
         let now = self.nodes[n].clock().now(self.now);
         let bound = state.granted && state.expires == CibExpiry::Lease;
-        if bound {
-            self.check_grant_start(n, ticket, window, state);
-        }
         let expires = match exec_check(&state, window.as_ref(), now) {
             Ok(secs) => WallTime::from_secs(secs),
             Err(_) => {

@@ -3,6 +3,7 @@
 //! kept in true time, against which the engines are held.
 
 use super::clock::True;
+use super::rules::{Rules, Said};
 use booth::model::{MemberId, Term};
 use booth::wire::{Command, PeerBody, PeerMessage, Round};
 use std::collections::VecDeque;
@@ -15,6 +16,7 @@ const SENDS_KEPT: usize = 64;
 struct Promise {
     to: usize,
     term: Term,
+    round: Option<Round>,
     until: True,
 }
 
@@ -34,12 +36,15 @@ struct Account {
     lease: Option<(True, Term)>,
     /// It has not claimed anything since it started.
     restarted: bool,
+    /// What it may not do yet, and how it stands for election.
+    pub(super) rules: Rules,
 }
 
 impl Account {
     fn new(members: usize, restarted: bool) -> Account {
         let sends = vec![VecDeque::new(); members];
-        Account { sends, acked: vec![None; members], restarted, ..Account::default() }
+        let rules = Rules::new(members);
+        Account { sends, acked: vec![None; members], restarted, rules, ..Account::default() }
     }
 }
 
@@ -80,12 +85,24 @@ impl Ghosts {
         &mut self.accounts[ticket * self.members + n]
     }
 
-    /// A process starts with an empty memory.
-    pub fn forget(&mut self, n: usize) {
-        for ticket in 0..self.leaders.len() {
+    /// A process starts with an empty memory; `grace` says until when, per ticket, it must keep
+    /// still.
+    pub fn forget(&mut self, n: usize, grace: &[True]) {
+        for (ticket, until) in grace.iter().enumerate() {
             *self.account(n, ticket) = Account::new(self.members, true);
+            self.account(n, ticket).rules.grace_until = *until;
             self.leaders[ticket].retain(|leader| leader.member != n);
         }
+    }
+
+    /// What a member may do.
+    pub fn rules(&self, n: usize, ticket: usize) -> &Rules {
+        &self.accounts[ticket * self.members + n].rules
+    }
+
+    /// A site gives up whatever it was competing for.
+    pub fn gives_up(&mut self, n: usize, ticket: usize) {
+        self.account(n, ticket).rules.gives_up();
     }
 
     /// A site has revoked.
@@ -93,6 +110,7 @@ impl Ghosts {
         let account = self.account(n, ticket);
         account.lease = None;
         account.restarted = false;
+        account.rules.gives_up();
     }
 
     /// A site claims a lease.
@@ -142,9 +160,18 @@ impl Ghosts {
             return;
         }
         let account = self.account(n, ticket);
+        account.rules.hears(from, m, ids[n]);
         match m.body {
-            PeerBody::Revoke { .. } | PeerBody::StepDown { .. } => {
-                if account.promise.is_some_and(|p| p.to == from && p.term <= m.term) {
+            PeerBody::Revoke { stamp, .. } | PeerBody::StepDown { stamp, .. } => {
+                // L10: only the end of exactly what was promised.
+                let ended = |p: Promise| {
+                    let follows = match (p.round, stamp.round) {
+                        (Some(old), Some(new)) => (1..=4095).contains(&new.distance_from(old)),
+                        (None, _) | (_, None) => true,
+                    };
+                    p.to == from && p.term == m.term && follows
+                };
+                if account.promise.is_some_and(ended) {
                     account.promise = None;
                 }
             }
@@ -172,19 +199,10 @@ impl Ghosts {
         }
     }
 
-    /// A member says something; `until` is how long an acknowledgement sent now binds it.
-    // A packet on its way, flat, because nothing else has this shape.
-    #[allow(clippy::too_many_arguments)]
-    pub fn sent(
-        &mut self,
-        now: True,
-        n: usize,
-        to: usize,
-        ticket: usize,
-        leader: Option<usize>,
-        until: True,
-        m: &PeerMessage,
-    ) -> Result<(), Found> {
+    /// A member says something.
+    pub fn sent(&mut self, said: &Said, m: &PeerMessage) -> Result<(), Found> {
+        let Said { now, n, to, ticket, leader, .. } = *said;
+        self.account(n, ticket).rules.says(said, m)?;
         match m.body {
             PeerBody::Heartbeat { stamp } | PeerBody::Update { stamp } => {
                 if let Some(round) = stamp.round {
@@ -194,9 +212,9 @@ impl Ghosts {
                     }
                     sends.push_back((m.term, round, now));
                 }
-                self.leads(n, ticket, m.term, now, until)
+                self.leads(said, m.term)
             }
-            PeerBody::Vote { .. } => self.votes(now, n, to, ticket, leader, m.term),
+            PeerBody::Vote { .. } => self.votes(said, m.term),
             PeerBody::ReqVote { .. } => {
                 let account = self.account(n, ticket);
                 if let Some((term, other)) = account.voted {
@@ -208,11 +226,19 @@ impl Ghosts {
                 account.stood = account.stood.max(Some(m.term));
                 self.backs(now, n, ticket, n, "stands")
             }
-            PeerBody::Ack { of: Command::Heartbeat | Command::Update, .. } => {
+            PeerBody::Ack { of: Command::Heartbeat | Command::Update, round } => {
                 let Some(leader) = leader else { return Ok(()) };
                 self.backs(now, n, ticket, leader, "acknowledges")?;
-                let promise = Promise { to: leader, term: m.term, until };
-                self.account(n, ticket).promise = Some(promise);
+                let account = self.account(n, ticket);
+                if let Some(Promise { to, term, round: Some(old), until }) = account.promise {
+                    let live = to == leader && term == m.term && now < until;
+                    if live && round.is_some_and(|new| new.distance_from(old).abs() > 4096) {
+                        let text = format!("t{ticket}: m{n} accepts round {round:?} after {old:?}");
+                        return Err(("L4", text));
+                    }
+                }
+                let promise = Promise { to: leader, term: m.term, round, until: said.until };
+                account.promise = Some(promise);
                 Ok(())
             }
             PeerBody::StepDown { .. } | PeerBody::Revoke { .. } => {
@@ -236,21 +262,15 @@ impl Ghosts {
         }
     }
 
-    /// S3: one leader in a term.
-    fn leads(
-        &mut self,
-        n: usize,
-        t: usize,
-        term: Term,
-        now: True,
-        until: True,
-    ) -> Result<(), Found> {
-        let expire = until.saturating_sub(now);
-        let leaders = &mut self.leaders[t];
-        leaders.retain(|leader| leader.at + expire > now);
+    /// S3: one leader in a term, at any time.
+    fn leads(&mut self, said: &Said, term: Term) -> Result<(), Found> {
+        let Said { now, n, ticket, patience, .. } = *said;
+        let leaders = &mut self.leaders[ticket];
+        leaders.retain(|leader| leader.at + patience > now);
         match leaders.iter_mut().find(|leader| leader.term == term) {
             Some(leader) if leader.member != n => {
-                let text = format!("t{t}: m{n} and m{} both lead in term {term}", leader.member);
+                let other = leader.member;
+                let text = format!("t{ticket}: m{n} and m{other} both lead in term {term}");
                 return Err(("S3", text));
             }
             Some(leader) => leader.at = now,
@@ -260,15 +280,8 @@ impl Ghosts {
     }
 
     /// S4, S5: votes of one life.
-    fn votes(
-        &mut self,
-        now: True,
-        n: usize,
-        to: usize,
-        ticket: usize,
-        leader: Option<usize>,
-        term: Term,
-    ) -> Result<(), Found> {
+    fn votes(&mut self, said: &Said, term: Term) -> Result<(), Found> {
+        let Said { now, n, to, ticket, leader, .. } = *said;
         let Some(leader) = leader.filter(|leader| *leader == to) else { return Ok(()) };
         let account = self.account(n, ticket);
         match account.voted {

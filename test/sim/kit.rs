@@ -18,6 +18,7 @@ pub mod node;
 pub mod plan;
 pub mod process;
 pub mod report;
+pub mod rules;
 pub mod runner;
 pub mod shrink;
 pub mod store;

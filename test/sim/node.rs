@@ -59,6 +59,8 @@ pub struct Node {
     pub ears: Ears,
     /// The last client of this life.
     pub last_client: u64,
+    /// When its engine began.
+    pub began: True,
     /// It starts on the other machine of its site next.
     pub moved: bool,
     /// Whether it ended for good (phase two leaves it broken).

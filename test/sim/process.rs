@@ -9,7 +9,7 @@ use super::world::{Happening, World};
 use booth::daemon::slots::{Limits, Slots};
 use booth::daemon::wheel::Wheel;
 use booth::engine::Event;
-use booth::model::Term;
+use booth::model::{Term, TicketSpec};
 use std::rc::Rc;
 
 impl World {
@@ -46,7 +46,14 @@ impl World {
         node.exec_wake_at = u64::MAX;
         node.ears = ears;
         node.last_client = 0;
-        self.checks.booted(n);
+        self.nodes[n].began = self.now;
+        let clock = *self.nodes[n].clock();
+        let grace = |spec: &TicketSpec| {
+            let length = spec.expire.plus(spec.guard()).plus(spec.drift());
+            clock.when(clock.mono(self.now).plus(length)).saturating_sub(8)
+        };
+        let grace: Vec<True> = self.plan.tickets.iter().map(grace).collect();
+        self.checks.booted(n, &grace);
         self.trace(|w| format!("{} starts, life {}", w.name(n), w.nodes[n].life));
         self.aim_at_restart(n);
         self.step(n, Event::Start);

@@ -345,6 +345,9 @@ impl World {
             | Effect::StartProbe { .. }
             | Effect::StopProbe { .. } => {
                 self.trace(|w| format!("{} {}", w.name(n), w.wish(n, &effect)));
+                if let Effect::WriteCib { ticket, state, .. } = effect {
+                    self.check_grant(n, ticket.get(), state);
+                }
                 self.exec_offer(n, effect);
             }
             Effect::Note(note) => {
@@ -459,6 +462,7 @@ fn new_node(plan: &Plan, codec: &Codec, m: usize) -> Node {
         actions: Vec::new(),
         ears: codec.ears(),
         last_client: 0,
+        began: 0,
         moved: false,
         gone: false,
         jumped_at: 0,

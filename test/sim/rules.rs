@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Rules of `lease.md` that rarely break the promise when they are broken, held against what a
+//! member hears and says: grace and its end (L9), elections and their majorities (L12), the wait
+//! of an administrative grant (L8).
+
+use super::clock::True;
+use super::ghost::Found;
+use booth::model::{Holder, MemberId, Term};
+use booth::wire::{Command, PeerBody, PeerMessage, Reason};
+
+/// What is said, and what it can be judged by.
+#[derive(Clone, Copy, Debug)]
+pub struct Said {
+    /// When.
+    pub now: True,
+    /// By whom.
+    pub n: usize,
+    /// To whom.
+    pub to: usize,
+    /// About which ticket.
+    pub ticket: usize,
+    /// The leader field, if it names a member.
+    pub leader: Option<usize>,
+    /// `E` from the step on: how long an acknowledgement binds.
+    pub until: True,
+    /// When an attempt that begins now ends.
+    pub attempt_until: True,
+    /// `τ·(r+1)`.
+    pub patience: True,
+    /// How many members are a majority.
+    pub majority: u32,
+    /// All sites, as bits.
+    pub sites: u16,
+}
+
+/// What one member has heard and said of one ticket since it started.
+#[derive(Debug, Default)]
+pub struct Rules {
+    /// Until when it must keep still, unless every other site has answered that it is idle.
+    pub grace_until: True,
+    /// What its STATUS carries.
+    nonce: Option<u32>,
+    /// Who has answered it.
+    answered: u16,
+    /// Per member, whether what was last heard from it opens the grace: heartbeats.
+    heartbeat_opens: Vec<bool>,
+    /// The same for vote requests.
+    request_opens: Vec<bool>,
+    /// The term in which it stands or leads, and until when votes count.
+    stands: Option<(Term, True)>,
+    /// Votes heard in that term.
+    votes: u16,
+    /// Every one of them vouched for its voter.
+    vouched: bool,
+    /// An administrator ordered it, without `-F`.
+    ordered: bool,
+    /// When it won.
+    won: Option<True>,
+    /// Who has acknowledged it in this term.
+    acked: u16,
+    /// It may be in the middle of an attempt, in which it does not answer STATUS.
+    silent_until: True,
+}
+
+impl Rules {
+    /// Nothing heard, nothing said.
+    pub fn new(members: usize) -> Rules {
+        let (heartbeat_opens, request_opens) = (vec![false; members], vec![false; members]);
+        Rules { heartbeat_opens, request_opens, ..Rules::default() }
+    }
+
+    /// It hears something.
+    pub fn hears(&mut self, from: usize, m: &PeerMessage, me: MemberId) {
+        match m.body {
+            PeerBody::MyIndex { nonce } if Some(nonce) == self.nonce => self.answered |= 1 << from,
+            PeerBody::Heartbeat { stamp } | PeerBody::Update { stamp } => {
+                self.heartbeat_opens[from] = stamp.established;
+            }
+            PeerBody::ReqVote { established, force, .. } => {
+                self.request_opens[from] = established || force;
+            }
+            PeerBody::Vote { vouched } => {
+                let ours = self.stands.is_some_and(|(term, _)| term == m.term);
+                if m.leader != Holder::Member(me) {
+                    // It may see that it cannot win any more.
+                    self.silent_until = 0;
+                }
+                if ours && m.leader == Holder::Member(me) {
+                    if self.votes & (1 << from) == 0 {
+                        self.vouched &= vouched;
+                    }
+                    self.votes |= 1 << from;
+                }
+            }
+            PeerBody::Ack { of: Command::Heartbeat | Command::Update, .. } => {
+                if self.stands.is_some_and(|(term, _)| term == m.term) {
+                    self.acked |= 1 << from;
+                }
+            }
+            PeerBody::Rejected { .. } => self.silent_until = 0,
+            PeerBody::Status { .. }
+            | PeerBody::MyIndex { .. }
+            | PeerBody::StepDown { .. }
+            | PeerBody::Revoke { .. }
+            | PeerBody::Ack { .. } => {}
+        }
+    }
+
+    /// It has revoked: whatever it was competing for, it does not any more.
+    pub fn gives_up(&mut self) {
+        self.silent_until = 0;
+    }
+
+    fn in_grace(&self, said: &Said) -> bool {
+        let others = said.sites & !(1 << said.n);
+        said.now < self.grace_until && others & !self.answered != 0
+    }
+
+    /// It says something.
+    pub fn says(&mut self, said: &Said, m: &PeerMessage) -> Result<(), Found> {
+        let (n, t) = (said.n, said.ticket);
+        let early = |what: &str| Err(("L9", format!("t{t}: m{n} {what} in its grace")));
+        match m.body {
+            PeerBody::Status { nonce } => self.nonce = Some(nonce),
+            PeerBody::Vote { .. } if said.leader == Some(said.to) => {
+                self.silent_until = 0;
+                if self.in_grace(said) && !self.request_opens[said.to] {
+                    return early("votes");
+                }
+            }
+            PeerBody::Ack { of: Command::Heartbeat | Command::Update, .. } => {
+                self.silent_until = 0;
+                if self.in_grace(said) && !self.heartbeat_opens[said.to] {
+                    return early("acknowledges a leader without a lease");
+                }
+            }
+            PeerBody::ReqVote { reason, established, force } => {
+                if self.stands.is_none_or(|(term, _)| term != m.term) {
+                    self.stands = Some((m.term, said.attempt_until));
+                    (self.votes, self.acked, self.won, self.vouched) = (1 << n, 0, None, true);
+                    self.ordered = reason == Reason::Admin && !force;
+                    self.silent_until = said.attempt_until;
+                }
+                if self.in_grace(said) && !established && !force {
+                    return early("stands");
+                }
+            }
+            PeerBody::Heartbeat { .. } => return self.leads(said, m.term),
+            PeerBody::MyIndex { .. } if said.now < self.silent_until => {
+                return Err(("L9", format!("t{t}: m{n} answers STATUS while it competes")));
+            }
+            PeerBody::StepDown { .. } | PeerBody::Revoke { .. } => self.silent_until = 0,
+            PeerBody::Vote { .. }
+            | PeerBody::MyIndex { .. }
+            | PeerBody::Update { .. }
+            | PeerBody::Ack { .. }
+            | PeerBody::Rejected { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// The first heartbeat of a term: a majority has voted, in time (L12).
+    fn leads(&mut self, said: &Said, term: Term) -> Result<(), Found> {
+        let Some((stood, until)) = self.stands.filter(|(stood, _)| *stood == term) else {
+            let text = format!("t{}: m{} leads in {term} without standing", said.ticket, said.n);
+            return Err(("L12", text));
+        };
+        if self.won.is_some() {
+            return Ok(());
+        }
+        self.won = Some(said.now);
+        self.silent_until = 0;
+        let votes = self.votes.count_ones();
+        if votes < said.majority || said.now > until {
+            let text = format!(
+                "t{}: m{} leads in {stood} with {votes} votes at {}, its attempt ended at {until}",
+                said.ticket, said.n, said.now,
+            );
+            return Err(("L12", text));
+        }
+        Ok(())
+    }
+
+    /// Until when an administrative grant waits (L8), if it does: `wait` is `A`, `long` is
+    /// `E + A`.
+    pub fn wait_until(&self, n: usize, sites: u16, wait: True, long: True) -> Option<True> {
+        let known = self.votes | self.acked | self.answered | 1 << n;
+        let won = self.won.filter(|_| self.ordered && sites & !known != 0)?;
+        Some(won + if self.vouched { wait } else { long })
+    }
+}
