@@ -3,26 +3,32 @@
 
 use super::Context;
 use crate::config::TicketStore;
+use crate::daemon::clock;
 use crate::daemon::guard::{Guard, GuardSetup};
-use crate::daemon::os;
 use crate::engine::HoldWindow;
 use crate::model::{Term, TicketIndex};
 use crate::time::{MonoTime, Span};
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
 /// The pause before a guard that ended is replaced; doubled while that fails.
 const PAUSE_MIN: Span = Span::from_millis(100);
 /// The longest pause.
 const PAUSE_MAX: Span = Span::from_secs(30);
 
+/// How long a new guard may take until it is ready: it has to register itself in a small file.
+const READY: Span = Span::from_secs(10);
+/// How often the first one is looked at; the daemon does nothing else until it is ready.
+const LOOK: Duration = Duration::from_millis(2);
+
 /// The guard, and what it has been told.
 pub(super) struct Keeper {
     setup: GuardSetup,
     guard: Option<Guard>,
-    /// Readable when the guard ends.
-    exit: Option<OwnedFd>,
+    /// Until when it must be ready; `None`: it is.
+    ready_by: Option<MonoTime>,
     retry_at: MonoTime,
     pause: Span,
     /// Until when each held ticket may be held, as told.
@@ -32,7 +38,7 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// Starts a guard, which ends that of an earlier daemon.
+    /// Starts a guard, which ends that of an earlier daemon, and waits until it has.
     pub(super) fn start(context: &Context) -> io::Result<Keeper> {
         let dir = match &context.config.store {
             TicketStore::Pacemaker => None,
@@ -41,12 +47,19 @@ impl Keeper {
         let config_name = context.config.config_name.clone();
         let (site, generation) = (context.config.site, context.generation);
         let setup = GuardSetup { dir, config_name, site, generation };
-        let guard = Guard::start(&context.config.program, &context.table, &setup)?;
-        let exit = os::pid_descriptor(guard.id());
+        let mut guard = Guard::start(&context.config.program, &context.table, &setup)?;
+        let until = clock::mono().plus(READY);
+        while !guard.is_ready() {
+            if clock::mono() >= until || !guard.is_alive() {
+                guard.end();
+                return Err(io::Error::other("it does not become ready"));
+            }
+            std::thread::sleep(LOOK);
+        }
         Ok(Keeper {
             setup,
             guard: Some(guard),
-            exit,
+            ready_by: None,
             retry_at: MonoTime::ZERO,
             pause: PAUSE_MIN,
             told: BTreeMap::new(),
@@ -90,51 +103,52 @@ impl Keeper {
         if let Some(text) = self.untold.get(&ticket) {
             return Err(text.clone());
         }
-        if self.guard.as_ref().is_some_and(Guard::is_alive) {
+        if self.ready_by.is_none() && self.guard.as_ref().is_some_and(Guard::is_alive) {
             Ok(())
         } else {
             Err("the lease guard is not running".to_owned())
         }
     }
 
-    /// Replaces a guard that has ended.
+    /// Replaces a guard that has ended, or does not become ready. Never waits for one.
     pub(super) fn look(&mut self, context: &Context, now: MonoTime) {
-        if self.guard.as_ref().is_some_and(|guard| !guard.is_alive()) {
-            log::error!("the lease guard has ended; starting another");
-            self.exit = None;
-            if let Some(guard) = self.guard.take() {
-                guard.collect();
+        if let Some(guard) = &mut self.guard {
+            if self.ready_by.is_some() && guard.is_ready() {
+                (self.ready_by, self.pause) = (None, PAUSE_MIN);
             }
-            self.retry_at = now;
+            if guard.is_alive() && self.ready_by.is_none_or(|by| now < by) {
+                return;
+            }
+            log::error!(
+                "the lease guard has ended or hangs; nothing is granted until another runs"
+            );
+            if let Some(guard) = self.guard.take() {
+                guard.end();
+            }
+            self.retry_at = self.retry_at.max(now);
         }
-        if self.guard.is_some() || now < self.retry_at {
+        if now < self.retry_at {
             return;
         }
+        // A guard that ends at once is not replaced in a hot loop.
+        self.retry_at = now.plus(self.pause);
+        self.pause = self.pause.times(2).min(PAUSE_MAX);
         match Guard::start(&context.config.program, &context.table, &self.setup) {
-            Ok(guard) => {
-                self.exit = os::pid_descriptor(guard.id());
-                self.guard = Some(guard);
-                self.pause = PAUSE_MIN;
-            }
-            Err(error) => {
-                self.pause = self.pause.times(2).min(PAUSE_MAX);
-                self.retry_at = now.plus(self.pause);
-                let pause = self.pause;
-                log::error!(
-                    "cannot start the lease guard: {error}; nothing is granted meanwhile; \
-                     trying again in {pause}"
-                );
-            }
+            Ok(guard) => (self.guard, self.ready_by) = (Some(guard), Some(now.plus(READY))),
+            Err(error) => log::error!("cannot start the lease guard: {error}; trying again"),
         }
     }
 
     /// When [`Keeper::look`] has something to do without being woken.
     pub(super) fn next_deadline(&self) -> Option<MonoTime> {
-        self.guard.is_none().then_some(self.retry_at)
+        match self.guard {
+            Some(_) => self.ready_by,
+            None => Some(self.retry_at),
+        }
     }
 
-    /// What tells that the guard has ended.
+    /// What tells that the guard is ready, or has ended.
     pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.exit.as_ref().map(AsFd::as_fd)
+        self.guard.as_ref().map(Guard::descriptor)
     }
 }

@@ -22,18 +22,14 @@ use super::poll;
 use crate::model::MemberId;
 use std::ffi::OsString;
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 /// The name under which the guard runs: no resource agent and no init script looks for it.
 pub const NAME: &str = "booth-lease-guard";
-
-/// How long a new guard may take until it is ready: it has to read a small file.
-const READY: Duration = Duration::from_secs(10);
 
 /// What a guard is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,35 +70,27 @@ impl GuardSetup {
     }
 }
 
-/// The running guard, as boothd has it. Dropping it leaves the guard alone: it stays as long as
+/// The guard's process, as boothd has it. Dropping it leaves the guard alone: it stays as long as
 /// there is anything to guard.
 #[derive(Debug)]
 pub struct Guard {
     process: Child,
     socket: UnixStream,
+    ready: bool,
 }
 
 impl Guard {
-    /// Starts a guard and waits until it has read the table.
+    /// Starts a guard; it is of use when it [`Guard::is_ready`].
     ///
     /// # Errors
-    /// It cannot be started, or is not ready in time.
+    /// It cannot be started.
     pub fn start(program: &Path, table: &LeaseTable, setup: &GuardSetup) -> io::Result<Guard> {
         let (ours, theirs) = UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
         let mut command = Command::new(program);
         command.arg0(NAME).args(setup.to_args()).stdin(table.descriptor()?);
         command.stdout(OwnedFd::from(theirs)).stderr(Stdio::null());
-        let mut process = command.spawn()?;
-        // The command keeps a copy of the guard's end, whose closing must be seen.
-        drop(command);
-        ours.set_read_timeout(Some(READY))?;
-        let ready = (&ours).read_exact(&mut [0u8; 1]);
-        if let Err(error) = ready.and_then(|()| ours.set_nonblocking(true)) {
-            let _ = process.kill();
-            let _ = process.wait();
-            return Err(error);
-        }
-        Ok(Guard { process, socket: ours })
+        Ok(Guard { process: command.spawn()?, socket: ours, ready: false })
     }
 
     /// The guard's process.
@@ -110,7 +98,20 @@ impl Guard {
         self.process.id()
     }
 
-    /// Whether it is there.
+    /// What becomes readable when the guard is ready, and when it ends.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// Whether it has taken over: it has registered itself, and looks at the table from now on.
+    pub fn is_ready(&mut self) -> bool {
+        if !self.ready {
+            self.ready = matches!((&self.socket).read(&mut [0u8; 1]), Ok(1));
+        }
+        self.ready
+    }
+
+    /// Whether its process is there.
     pub fn is_alive(&self) -> bool {
         !os::has_exited(self.process.id()).unwrap_or(true)
     }
@@ -120,8 +121,9 @@ impl Guard {
         poll::wake(&self.socket);
     }
 
-    /// Collects a guard that has ended.
-    pub fn collect(mut self) {
-        let _ = self.process.try_wait();
+    /// Ends and collects a guard that is of no use.
+    pub fn end(mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }

@@ -126,10 +126,29 @@ impl Program {
             if idle && self.boothd.is_none() {
                 return Ok(());
             }
+            if self.is_hopeless(&seen.due) {
+                return Err(io::Error::other("the lease table is removed and the store is gone"));
+            }
             let ends = self.helpers.iter().map(|helper| helper.kill_at);
             let wake = ends.chain(waits).chain(seen.nearest).min();
             self.sleep(wake)?;
         }
+    }
+
+    /// Whether everything points to a site that has been taken down for good: no boothd, the
+    /// lease table removed, nothing left but tickets that could not be revoked again and again
+    /// for a minute. Otherwise it goes on trying for ever.
+    fn is_hopeless(&self, due: &[Slot]) -> bool {
+        let in_vain = |target: Target| {
+            let mut troubles = self.troubles.iter();
+            troubles.any(|trouble| trouble.target == target && trouble.pause >= PAUSE_MAX)
+        };
+        let all = match self.setup.dir {
+            Some(_) => in_vain(Target::Directory),
+            None => due.iter().all(|slot| in_vain(Target::Ticket(*slot))),
+        };
+        let gone = self.boothd.is_none() && self.table.is_removed();
+        gone && !due.is_empty() && all
     }
 
     /// Looks at all windows that no guard has dealt with.

@@ -33,7 +33,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 /// What the file begins with; its last byte is the version of the format.
@@ -168,6 +168,11 @@ impl LeaseTable {
     /// The file cannot be opened again.
     pub fn descriptor(&self) -> io::Result<File> {
         open_again(self.file.as_fd())
+    }
+
+    /// Whether the file has been removed: no later daemon will find it.
+    pub fn is_removed(&self) -> bool {
+        self.file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
     }
 
     /// The number of records and the life of the newest daemon.

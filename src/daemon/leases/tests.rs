@@ -177,7 +177,9 @@ fn records_are_locked_one_by_one_and_per_description() {
 fn a_removed_table_is_still_shared_through_descriptors() {
     let dir = Dir::new();
     let opened = dir.open(&["a"]);
+    assert!(!opened.table.is_removed());
     fs::remove_file(dir.path()).expect("removed");
+    assert!(opened.table.is_removed());
     let descriptor = opened.table.descriptor().expect("a descriptor");
     let guard = LeaseTable::reopen(descriptor.as_fd()).expect("the guard's");
     opened.table.tell(Slot(0), Some(&window(60)), Term::ZERO).expect("written");
