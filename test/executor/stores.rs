@@ -110,20 +110,20 @@ fn a_thousand_tickets_are_read_in_one_call() {
 }
 
 #[test]
-fn a_thousand_tickets_are_read_several_at_a_time_where_one_call_cannot() {
+fn tickets_are_read_several_at_a_time_where_one_call_cannot() {
     let mut site = Site::new(Kind::Pacemaker);
-    site.tickets = (0..1000).map(|n| format!("t{n}")).collect();
+    site.tickets = (0..200).map(|n| format!("t{n}")).collect();
     // As Pacemaker 2: without a ticket there is no query.
-    site.script("[ $# -gt 1 ] || exit 64; sleep 0.03; exit 105");
+    site.script("[ $# -gt 1 ] || exit 64; sleep 0.3; exit 105");
     let mut driver = site.start();
     let begun = Instant::now();
-    (0..1000).for_each(|n| driver.tell(&format!("load {n} 20000")));
-    for _ in 0..1000 {
+    (0..200).for_each(|n| driver.tell(&format!("load {n} 60000")));
+    for _ in 0..200 {
         assert!(driver.next().ends_with("Absent"));
     }
-    // One after the other they take 30 s. On an idle machine it is 5 s; others may be at work.
-    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
-    println!("1000 tickets, 30 ms each: {:?}", begun.elapsed());
+    // One after the other they take a minute; the rest is for machines with other work.
+    assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
+    println!("200 tickets, 300 ms each: {:?}", begun.elapsed());
 }
 
 #[test]
