@@ -50,6 +50,11 @@ pub fn main() -> ExitCode {
     let rest: Vec<OsString> = argv.collect();
     let name = argv0.rsplit('/').next().unwrap_or_default();
     if let Some(internal) = INTERNAL.iter().find(|internal| internal.name == name) {
+        // The lease guard stays protected from the out-of-memory killer; other helpers do not.
+        daemon::process::leave_realtime();
+        if internal.name != guard::NAME {
+            daemon::process::become_killable();
+        }
         return (internal.run)(&rest);
     }
     let program = args::program_of(name);

@@ -88,6 +88,9 @@ const KEPT_BESIDES: usize = 4096;
 /// Longer pauses of the loop are logged, since leases may have run out meanwhile.
 const LONG_PAUSE: Span = Span::from_secs(2);
 
+/// What a round may take at most, for clients to be answered in time.
+pub const ROUND_GOAL: Span = Span::from_millis(50);
+
 /// What the loop has seen, for tests and for the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LoopStats {
@@ -97,6 +100,8 @@ pub struct LoopStats {
     pub steps: u64,
     /// The longest time between waking up and waiting again.
     pub longest_round: Span,
+    /// How many rounds took longer than [`ROUND_GOAL`].
+    pub slow_rounds: u64,
 }
 
 /// The loop.
@@ -367,6 +372,7 @@ impl<M: Machine, C: Courier> EngineLoop<M, C> {
 
     fn note_round(&mut self, took: Span) {
         self.stats.longest_round = self.stats.longest_round.max(took);
+        self.stats.slow_rounds += u64::from(took > ROUND_GOAL);
     }
 }
 

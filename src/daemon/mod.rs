@@ -47,7 +47,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
-use threads::{Blueprint, Threads, Vessels};
+use threads::{Blueprint, Threads};
 use watch::FileWatch;
 
 /// What the command line says about a daemon.
@@ -196,12 +196,17 @@ fn live(
     let titled = title::set("boothd", &title_text(config, me, options));
     let member = &config.members[me].member;
     let ident = format!("boothd-{}", member.role.word());
+    // Before any thread is started, the log's included.
+    let realtime = process::enter_realtime();
     let sink = LogSink::start(target, &ident, level(config, options)).map_err(StartError::Log)?;
     let outcome = (|| {
         let version = env!("CARGO_PKG_VERSION");
         log::info!("BOOTH {} {version} daemon is starting", member.role.word());
         for warning in &config.warnings {
             log::warn!("{warning}");
+        }
+        if let Err(error) = realtime {
+            process::note_refusal("use real-time scheduling", &error);
         }
         if let Err(error) = titled {
             log::warn!("cannot set the process title: {error}");
@@ -238,12 +243,10 @@ fn start_and_serve(
     let listener = tcp::bind(address).map_err(bind_error)?;
     let run_dir = run_dir(lock.path(), config, me);
     process::raise_rights();
-    let vessels = Vessels::launch()?;
     change_user(config, me, lock, &run_dir)?;
     let signals = Signals::watch().map_err(StartError::Thread)?;
     let run_dir = &run_dir;
-    let threads =
-        threads::start(Blueprint { config, me, datagrams, listener, run_dir, notifier, vessels })?;
+    let threads = threads::start(Blueprint { config, me, datagrams, listener, run_dir, notifier })?;
     report.up().map_err(StartError::Background)?;
     serve(config, me, lock, &signals, &threads);
     threads.stop();

@@ -310,7 +310,7 @@ pub fn raise_rights() {
 
 /// Logs what could not be had. What this process may not do at all, in a container for
 /// instance, is no news to whoever set it up.
-fn note_refusal(what: &str, error: &io::Error) {
+pub fn note_refusal(what: &str, error: &io::Error) {
     if error.kind() == io::ErrorKind::PermissionDenied {
         log::debug!("not permitted to {what}: {error}");
     } else {
@@ -331,17 +331,52 @@ fn set_limit(resource: libc::__rlimit_resource_t, value: libc::rlim_t) -> io::Re
 /// Reference: the highest priority of the round-robin class.
 const REALTIME_PRIORITY: libc::c_int = 99;
 
-/// Gives the calling thread real-time scheduling. What it starts, threads and children, is
-/// scheduled as usual. Only root may, so threads do it before the daemon gives root up.
-pub fn enter_realtime() {
-    if !am_root() {
-        return;
+/// Gives the calling thread real-time scheduling, and all threads that it starts: the whole
+/// daemon or none of it. Threads share queues and the heap; one with real-time scheduling would
+/// wait, or even spin, for an ordinary one that the machine does not let run.
+///
+/// # Errors
+/// This process is root and the kernel refuses; for others it is not tried.
+pub fn enter_realtime() -> io::Result<()> {
+    if am_root() {
+        schedule(libc::SCHED_RR, REALTIME_PRIORITY)
+    } else {
+        Ok(())
     }
-    let parameters = libc::sched_param { sched_priority: REALTIME_PRIORITY };
-    let policy = libc::SCHED_RR | libc::SCHED_RESET_ON_FORK;
+}
+
+/// Sees to it that what the calling thread starts from now on is scheduled as usual.
+pub fn spare_children() {
+    // SAFETY: takes a number only; 0 means the calling thread.
+    let policy = unsafe { libc::sched_getscheduler(0) };
+    if policy == libc::SCHED_RR {
+        let policy = libc::SCHED_RR | libc::SCHED_RESET_ON_FORK;
+        if let Err(error) = schedule(policy, REALTIME_PRIORITY) {
+            note_refusal("give children ordinary scheduling", &error);
+        }
+    }
+}
+
+/// Begins a program that the daemon has started: scheduled as usual, whoever started it.
+pub fn leave_realtime() {
+    // Nobody may be refused this; without it the program works too.
+    let _ = schedule(libc::SCHED_OTHER, 0);
+}
+
+/// Gives up the daemon's protection from the out-of-memory killer, which a child inherits.
+pub fn become_killable() {
+    if fs::read_to_string("/proc/self/oom_score_adj").is_ok_and(|text| text.trim() == "-1000") {
+        let _ = fs::write("/proc/self/oom_score_adj", "0");
+    }
+}
+
+/// Sets policy and priority of the calling thread.
+fn schedule(policy: libc::c_int, priority: libc::c_int) -> io::Result<()> {
+    let parameters = libc::sched_param { sched_priority: priority };
     // SAFETY: `parameters` is a valid structure for the call; 0 means the calling thread.
-    if unsafe { libc::sched_setscheduler(0, policy, &parameters) } != 0 {
-        note_refusal("use real-time scheduling", &io::Error::last_os_error());
+    match unsafe { libc::sched_setscheduler(0, policy, &parameters) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 

@@ -12,7 +12,7 @@ use super::notify::Notifier;
 use super::outbox::Outbox;
 use super::tcp::{Server, STACK};
 use super::udp::{Gate, Receiver as Datagrams};
-use super::{clock, poll, process, StartError};
+use super::{clock, poll, StartError};
 use crate::auth::{Key, Opener, ReplayGuard, Sealer};
 use crate::config::Config;
 use crate::engine::{Engine, Event, Setup};
@@ -47,8 +47,6 @@ pub(super) struct Blueprint<'a> {
     pub(super) run_dir: &'a Path,
     /// The way to the service manager.
     pub(super) notifier: Notifier,
-    /// The threads that wait for their work.
-    pub(super) vessels: Vessels,
 }
 
 /// The running threads, as the main thread sees them.
@@ -81,49 +79,6 @@ impl Ended {
     fn wait(&self, limit: Duration) -> bool {
         // Nothing is ever sent: the thread drops its end when it ends.
         self.0.recv_timeout(limit) == Err(RecvTimeoutError::Disconnected)
-    }
-}
-
-/// A thread that has its scheduling and waits for its work: real-time scheduling has to be asked
-/// for while the daemon is still root, but the work may begin only afterwards.
-struct Vessel {
-    work: Sender<Work>,
-    ended: Ended,
-}
-
-type Work = Box<dyn FnOnce() + Send>;
-
-impl Vessel {
-    fn launch(name: &str) -> Result<Vessel, StartError> {
-        let (work, work_end) = bounded::<Work>(1);
-        let ended = spawn(name, move || {
-            process::enter_realtime();
-            // A start that fails drops the vessel, and the thread ends.
-            if let Ok(work) = work_end.recv() {
-                work();
-            }
-        })?;
-        Ok(Vessel { work, ended })
-    }
-
-    fn begin(self, work: impl FnOnce() + Send + 'static) -> Ended {
-        // There is room for one piece of work, and this is the only one.
-        let _ = self.work.send(Box::new(work));
-        self.ended
-    }
-}
-
-/// The threads with real-time scheduling.
-pub(super) struct Vessels {
-    engine: Vessel,
-    datagrams: Vessel,
-}
-
-impl Vessels {
-    /// Starts the threads that want real-time scheduling; call it while the daemon is root.
-    pub(super) fn launch() -> Result<Vessels, StartError> {
-        let engine = Vessel::launch("engine")?;
-        Ok(Vessels { engine, datagrams: Vessel::launch("udp-recv")? })
     }
 }
 
@@ -181,7 +136,7 @@ struct Queues {
 /// Starts everything. The executor first: it makes sure that nothing of a predecessor is in
 /// flight, before any packet is sent or answered (`lease.md` L9).
 pub(super) fn start(blueprint: Blueprint<'_>) -> Result<Threads, StartError> {
-    let Blueprint { config, me, datagrams, listener, run_dir, notifier, vessels } = blueprint;
+    let Blueprint { config, me, datagrams, listener, run_dir, notifier } = blueprint;
     let common = Common::new(config, me);
     let queues = Queues {
         control: bounded(CONTROL_QUEUE),
@@ -198,12 +153,11 @@ pub(super) fn start(blueprint: Blueprint<'_>) -> Result<Threads, StartError> {
     let datagrams = Arc::new(datagrams);
     let outbox = make_outbox(config, &common, Arc::clone(&datagrams));
     let peers = queues.peers.0.clone();
-    let datagrams = start_datagrams(config, &common, datagrams, peers, vessels.datagrams)?;
+    let datagrams = start_datagrams(config, &common, datagrams, peers)?;
     let clients = start_server(config, &common, listener, queues.clients.0.clone())?;
     let control = queues.control.0.clone();
     let wishes = executor.as_ref().map(|executor| executor.wishes.clone());
-    let (engine, started) =
-        start_engine(config, &common, queues, outbox, wishes, notifier, vessels.engine)?;
+    let (engine, started) = start_engine(config, &common, queues, outbox, wishes, notifier)?;
     Ok(Threads { started, control, engine, executor, datagrams, clients })
 }
 
@@ -225,13 +179,12 @@ fn start_datagrams(
     common: &Common,
     socket: Arc<UdpSocket>,
     queue: Sender<Event>,
-    vessel: Vessel,
 ) -> Result<Stoppable, StartError> {
     let (opener, guard) = (common.opener(config), common.guard(config));
     let gate = Gate::new(common.roster.clone(), opener, guard, common.unit);
     let receiver = Datagrams::new(socket, gate, queue, clock::now);
     let (sleeper, stop) = poll::waker_pair().map_err(StartError::Thread)?;
-    let ended = vessel.begin(move || receiver.run(&sleeper));
+    let ended = spawn("udp-recv", move || receiver.run(&sleeper))?;
     Ok(Stoppable { stop, ended })
 }
 
@@ -260,7 +213,6 @@ fn start_engine(
     outbox: Outbox,
     wishes: Option<Sender<ToExecutor>>,
     notifier: Notifier,
-    vessel: Vessel,
 ) -> Result<(Ended, UnixStream), StartError> {
     let (started, waker) = poll::waker_pair().map_err(StartError::Thread)?;
     let setup = Setup {
@@ -276,7 +228,7 @@ fn start_engine(
         notifier,
         clock: clock::now,
     };
-    let ended = vessel.begin(move || {
+    let ended = spawn("engine", move || {
         // The sending ends stay here too: no queue is closed under the loop.
         let Queues { control, results, peers, clients } = queues;
         let inbox =
@@ -286,7 +238,7 @@ fn start_engine(
         drop(senders);
         let (rounds, steps, longest) = (stats.rounds, stats.steps, stats.longest_round);
         log::debug!("the engine made {steps} steps in {rounds} rounds, the longest of {longest}");
-    });
+    })?;
     Ok((ended, started))
 }
 

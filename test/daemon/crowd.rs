@@ -68,7 +68,8 @@ fn silent_clients_and_garbage_keep_nobody_out() {
         slowest = slowest.max(begun.elapsed());
     }
     println!("slowest list {slowest:?}");
-    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+    // Nobody had to wait for the two seconds that a silent client is given.
+    assert!(slowest < Duration::from_millis(1_900), "{slowest:?}");
     drop(silent);
     let log = daemon.log();
     let lines = log.matches("refused a datagram").count();

@@ -2,9 +2,10 @@
 //! A site: what it says while the store is read, and how it stops when children hang.
 
 use crate::support::{texts, wait_until, Daemon, Lab, PATIENCE};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// A `crm_ticket` that says its process id and then hangs.
@@ -34,6 +35,26 @@ fn pids(lab: &Lab) -> Vec<PathBuf> {
     text.lines().map(|pid| PathBuf::from(format!("/proc/{pid}"))).collect()
 }
 
+/// The scheduling policy of a thread or process, as its number.
+fn policy(proc: &Path) -> String {
+    let stat = fs::read_to_string(proc.join("stat")).expect("alive");
+    // Field 41; the second is in parentheses and may contain spaces.
+    let (_, rest) = stat.rsplit_once(") ").expect("a line of the kernel");
+    rest.split(' ').nth(41 - 3).expect("long enough").to_owned()
+}
+
+#[test]
+fn all_threads_of_a_daemon_are_scheduled_alike() {
+    let lab = Lab::new(84);
+    let mut daemon = lab.start(1);
+    assert!(lab.client(&["list"], 1).status.success());
+    let tasks = fs::read_dir(format!("/proc/{}/task", daemon.pid())).expect("alive");
+    let policies: BTreeSet<String> =
+        tasks.map(|task| policy(&task.expect("readable").path())).collect();
+    assert_eq!(policies.len(), 1, "{policies:?}; 2 is round-robin, where that is permitted");
+    daemon.stop();
+}
+
 #[test]
 fn a_site_is_started_when_its_store_has_been_read() {
     let lab = Lab::new(80);
@@ -53,6 +74,7 @@ fn a_store_that_hangs_leaves_list_status_and_the_end_alone() {
     wait_until("crm_ticket hangs", || !pids(&lab).is_empty());
     let (stdout, _) = texts(&lab.status(1));
     assert!(stdout.contains("booth_state=starting"), "{stdout}");
+    assert!(pids(&lab).iter().all(|pid| policy(pid) == "0"), "children are scheduled as usual");
     for _ in 0..5 {
         let begun = Instant::now();
         let output = lab.client(&["list"], 1);

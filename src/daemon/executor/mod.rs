@@ -232,6 +232,9 @@ fn start_threads(
         poll::wake(&ringer);
     })?;
     let thread = std::thread::Builder::new().name("executor".to_owned()).stack_size(STACK);
-    let executor = move || Executor::new(context, keeper, (inbox, bell), events).run();
+    let executor = move || {
+        crate::daemon::process::spare_children();
+        Executor::new(context, keeper, (inbox, bell), events).run();
+    };
     Ok(ExecutorHandle { intake, thread: thread.spawn(executor)? })
 }

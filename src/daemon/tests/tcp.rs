@@ -327,7 +327,8 @@ fn hundreds_of_silent_clients_keep_nobody_out() {
     let mut stream = rig.connect();
     stream.write_all(&sealed(&ClientRequest::List, None)).expect("sent");
     assert_eq!(read_reply(&mut stream, None), ClientReply::List(LIST.to_owned()));
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    // Nobody had to wait for the two seconds that a silent client is given.
+    assert!(begun.elapsed() < Duration::from_millis(1_900), "{:?}", begun.elapsed());
     drop(silent);
     rig.stop();
 }
