@@ -7,7 +7,7 @@ use super::lab::{make_open, Lab};
 use super::member::Member;
 use super::packet::{member_id, Packet, ANYONE};
 use super::process::{finish, Finished};
-use super::program::Kind;
+use super::program::{copy_ours, Kind};
 use super::setup::Setup;
 use super::wait::until;
 use std::net::Ipv4Addr;
@@ -47,6 +47,9 @@ impl<'lab> Cluster<'lab> {
             setup.key.as_ref().map(|key| lab.write(&format!("{name}/authkey"), key, 0o600));
         let text = setup.text(&addresses, key_file.as_deref());
         let config = lab.write(&format!("{name}/booth.conf"), text, 0o644);
+        if setup.kinds.contains(&Kind::OursInRoot) {
+            copy_ours(lab);
+        }
         let members = addresses.iter().enumerate().map(|(index, address)| {
             Member::new(setup.kinds[index], *address, dir.join(format!("m{index}")), config.clone())
         });

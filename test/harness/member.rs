@@ -26,8 +26,11 @@ pub struct Member {
     pub address: Ipv4Addr,
     /// Its id.
     pub id: u32,
-    /// Its `crm_ticket`; arbitrators have one too, which must stay unused.
+    /// Its `crm_ticket`; arbitrators have one too, which must stay unused. A member of
+    /// [`Kind::OursInRoot`] uses the real one.
     pub crm: Crm,
+    /// More environment for the daemon.
+    pub environment: Vec<(String, String)>,
     dir: PathBuf,
     config: String,
     process: Option<Child>,
@@ -40,7 +43,16 @@ impl Member {
         std::fs::create_dir_all(&dir).expect("the lab can be written");
         make_open(&dir);
         let crm = Crm::install(&dir);
-        Member { kind, address, id: member_id(address), crm, dir, config, process: None }
+        Member {
+            kind,
+            address,
+            id: member_id(address),
+            crm,
+            environment: Vec::new(),
+            dir,
+            config,
+            process: None,
+        }
     }
 
     /// The directory with its lock file and log.
@@ -59,7 +71,10 @@ impl Member {
         assert!(self.process.is_none(), "{} runs already", self.address);
         let log = OpenOptions::new().create(true).append(true).open(self.dir.join("log"));
         let log: File = log.expect("the lab can be written");
-        let mut command = self.kind.command(lab, "boothd", Some(&self.crm.bin()));
+        let fake = self.crm.bin();
+        let path_first = (self.kind != Kind::OursInRoot).then_some(fake.as_path());
+        let mut command = self.kind.command(lab, "boothd", path_first);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
             .args(["daemon", "-D", "-S", "-c", &self.config, "-s", &self.address.to_string()])
             .arg("-l")

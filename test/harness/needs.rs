@@ -24,7 +24,7 @@ impl Need {
     pub fn of(kind: Kind) -> &'static [Need] {
         match kind {
             Kind::Ours => &[],
-            Kind::Theirs => &[Need::Root, Need::Reference],
+            Kind::Theirs | Kind::OursInRoot => &[Need::Root, Need::Reference],
         }
     }
 

@@ -14,6 +14,9 @@ const REFERENCE_ROOT: &str = "BOOTH_REFERENCE_ROOT";
 /// Where `test/harness/reference-root` puts it.
 const REFERENCE_ROOT_DEFAULT: &str = "/var/cache/booth-reference";
 
+/// Where our program lies in a lab for [`Kind::OursInRoot`].
+const IN_ROOT: &str = "ours-in-root";
+
 /// Whose program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -21,6 +24,8 @@ pub enum Kind {
     Ours,
     /// The C reference, Debian 13's booth 1.2.
     Theirs,
+    /// Ours, inside the reference's root, where the real `crm_ticket` is.
+    OursInRoot,
 }
 
 /// What the compliance suite runs against.
@@ -55,6 +60,19 @@ pub fn link_ours(dir: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Copies our program, under its names, to where the reference's root shows it.
+#[track_caller]
+pub fn copy_ours(lab: &Lab) {
+    let dir = lab.dir().join(IN_ROOT);
+    if !dir.exists() {
+        std::fs::create_dir(&dir).expect("the lab can be written");
+        std::fs::copy(our_file(), dir.join("boothd")).expect("our program can be copied");
+        for name in ["booth", "geostore"] {
+            std::os::unix::fs::symlink("boothd", dir.join(name)).expect("a new directory");
+        }
+    }
+}
+
 impl Kind {
     /// A command that runs `name` (boothd, booth or geostore) in `lab`.
     ///
@@ -63,6 +81,11 @@ impl Kind {
     pub fn command(self, lab: &Lab, name: &str, path_first: Option<&Path>) -> Command {
         let mut command = match self {
             Kind::Ours => Command::new(lab.dir().join("ours").join(name)),
+            Kind::OursInRoot => {
+                let mut command = Command::new("/usr/sbin/chroot");
+                command.arg(reference_root()).arg(lab.dir().join(IN_ROOT).join(name));
+                command
+            }
             Kind::Theirs => {
                 let mut command = Command::new("/usr/sbin/chroot");
                 command.arg(reference_root()).arg(format!("/usr/sbin/{name}"));

@@ -8,6 +8,7 @@ mod harness;
 mod life;
 mod lists;
 mod manual;
+mod pacemaker;
 mod replacement;
 mod steps;
 mod traffic;
