@@ -113,51 +113,53 @@ pub(super) struct LowArgs {
 
 /// Separates options from words; both may come in any order, `--` ends the options.
 pub(super) fn scan(program: Program, argv: &[OsString]) -> Result<LowArgs, UsageError> {
-    let mut low = LowArgs::default();
-    let mut rest = argv.iter();
-    let mut options_end = false;
-    while let Some(word) = rest.next() {
-        let text = utf8(word)?;
-        match text.strip_prefix('-') {
-            _ if options_end => low.words.push(text.to_owned()),
-            None | Some("") => low.words.push(text.to_owned()),
-            Some("-") => options_end = true,
-            Some("-help") => low.help = true,
-            Some("-version") => low.version = true,
-            Some(long) if long.starts_with('-') => {
-                return Err(UsageError::InvalidOption(text.to_owned()));
+    if let Some(word) = argv.iter().find(|word| word.to_str().is_none()) {
+        return Err(UsageError::NotUtf8(word.clone()));
+    }
+    let known = || OPTIONS.iter().filter(|option| option.programs.contains(&program));
+    let mut grammar = getopts::Options::new();
+    grammar.optflagmulti("V", "version", "");
+    for option in known() {
+        let letter = option.letter.to_string();
+        let long = if option.letter == 'h' { "help" } else { "" };
+        match option.value {
+            Some(value) => grammar.optmulti(&letter, long, "", value),
+            None => grammar.optflagmulti(&letter, long, ""),
+        };
+    }
+    let found = grammar.parse(argv).map_err(usage_error)?;
+    let mut low = LowArgs { version: found.opt_present("V"), ..LowArgs::default() };
+    for option in known() {
+        let letter = option.letter.to_string();
+        if option.value.is_none() {
+            for _ in 0..found.opt_count(&letter) {
+                low.set_flag(option.letter);
             }
-            Some("V") => low.version = true,
-            Some(letters) => scan_letters(program, &mut low, letters, &mut rest)?,
+        }
+        for value in found.opt_strs(&letter) {
+            low.set_value(option.letter, &value)?;
         }
     }
+    low.words = found.free;
     Ok(low)
 }
 
-/// Takes one word of option letters: `-D`, `-wC`, `-cNAME`, `-c NAME`, `-Dc NAME`.
-fn scan_letters<'a>(
-    program: Program,
-    low: &mut LowArgs,
-    letters: &'a str,
-    rest: &mut std::slice::Iter<'a, OsString>,
-) -> Result<(), UsageError> {
-    for (at, letter) in letters.char_indices() {
-        let known = OPTIONS.iter().find(|o| o.letter == letter && o.programs.contains(&program));
-        let Some(option) = known else {
-            return Err(UsageError::InvalidOption(letter.to_string()));
-        };
-        if option.value.is_none() {
-            low.set_flag(letter);
-            continue;
+/// What the library says, in the reference's sentences.
+fn usage_error(fail: getopts::Fail) -> UsageError {
+    use getopts::Fail;
+    match fail {
+        Fail::ArgumentMissing(name) => match name.chars().next() {
+            Some(letter) => UsageError::MissingValue(letter),
+            None => UsageError::InvalidOption(name),
+        },
+        Fail::UnrecognizedOption(name)
+        | Fail::OptionMissing(name)
+        | Fail::OptionDuplicated(name)
+        | Fail::UnexpectedArgument(name) => {
+            let long = name.chars().nth(1).is_some();
+            UsageError::InvalidOption(if long { format!("--{name}") } else { name })
         }
-        let attached = &letters[at + letter.len_utf8()..];
-        let value = match attached {
-            "" => utf8(rest.next().ok_or(UsageError::MissingValue(letter))?)?,
-            text => text,
-        };
-        return low.set_value(letter, value);
     }
-    Ok(())
 }
 
 impl LowArgs {
@@ -203,11 +205,6 @@ impl LowArgs {
             other => unreachable!("-{other} is in the table of options, so it is known here"),
         }
     }
-}
-
-/// The word as text.
-fn utf8(word: &OsString) -> Result<&str, UsageError> {
-    word.to_str().ok_or_else(|| UsageError::NotUtf8(word.clone()))
 }
 
 /// The text, unless it is longer than `max` bytes.
