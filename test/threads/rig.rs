@@ -226,7 +226,7 @@ impl Neighbour {
             };
             self.counts.wishes.fetch_add(1, Ordering::Relaxed);
             if random.below(20) == 0 {
-                std::thread::sleep(Duration::from_millis(random.below(10)));
+                std::thread::sleep(Duration::from_millis(5));
             }
             if let Some(event) = outcome(wish, &mut random) {
                 let _ = results.send_timeout(event, Duration::from_millis(100));
