@@ -192,7 +192,7 @@ impl Choices {
 pub enum Dice {
     /// Drawn.
     Random(Prng),
-    /// Given by the explorer: the first question gets this answer, all others the lowest.
+    /// Given by the explorer: the first question gets this answer, all others the highest.
     Fixed(u64),
 }
 
@@ -202,8 +202,8 @@ impl Dice {
         match self {
             Dice::Random(prng) => prng.below(bound),
             Dice::Fixed(answer) => {
-                let value = if bound == 0 { 0 } else { *answer % bound };
-                *answer = 0;
+                let value = if *answer >= bound { bound.saturating_sub(1) } else { *answer };
+                *answer = u64::MAX - 1;
                 value
             }
         }
