@@ -245,8 +245,11 @@ fn a_guard_that_was_killed_is_replaced_and_goes_on_where_it_was() {
         signal(old, libc::SIGKILL);
         until("there is another guard", || site.guards().first().is_some_and(|pid| *pid != old));
         driver.hold(0, 7, 5_000);
-        driver.tell("grant 0 2 7 20000");
-        assert_eq!(driver.next(), "written 2 Written", "{kind:?}");
+        // Its process is there; until it has taken over, grants are refused.
+        until("the new guard is ready", || {
+            driver.tell("grant 0 2 7 20000");
+            driver.next() == "written 2 Written"
+        });
         driver.kill();
         revoked_at(&site, begun, Duration::from_millis(5_000));
     });
