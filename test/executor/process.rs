@@ -35,17 +35,23 @@ pub fn arguments(pid: u32) -> Vec<String> {
     text.split_terminator('\0').map(str::to_owned).collect()
 }
 
-/// All processes whose arguments begin with this name and that use a site's directory: as an
-/// argument, in the environment, or through the descriptor of its lease table.
-pub fn named(name: &str, dir: &str) -> Vec<u32> {
+/// All processes that a site's driver has started, and the driver: they have it in the
+/// environment.
+pub fn of_site(dir: &str) -> Vec<u32> {
+    let wanted = format!("{}={dir}", crate::driver::DIR);
     let entries = fs::read_dir("/proc").expect("there is /proc");
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     pids.filter(|pid: &u32| {
-        arguments(*pid).first().is_some_and(|first| first == name)
-            && fs::read(format!("/proc/{pid}/environ"))
-                .is_ok_and(|environ| String::from_utf8_lossy(&environ).contains(dir))
+        let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environ.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
     })
     .collect()
+}
+
+/// Those of them whose arguments begin with this name.
+pub fn named(name: &str, dir: &str) -> Vec<u32> {
+    let named = |pid: &u32| arguments(*pid).first().is_some_and(|first| first == name);
+    of_site(dir).into_iter().filter(named).collect()
 }
 
 /// The session and the process group of a process.

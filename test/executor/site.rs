@@ -2,7 +2,7 @@
 //! One site of a test: a directory, a store, and a driver that can be talked to and killed.
 
 use crate::driver;
-use crate::process::{lives, named, signal, until, PATIENCE};
+use crate::process::{lives, named, of_site, signal, until, PATIENCE};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{symlink, PermissionsExt};
@@ -198,11 +198,9 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        for name in ["booth-lease-guard", "booth-ticket-writer"] {
-            for pid in named(name, self.text()) {
-                // SAFETY: the call takes two numbers; the process works for this site alone.
-                unsafe { libc::kill(i32::try_from(pid).expect("a pid"), libc::SIGKILL) };
-            }
+        for pid in of_site(self.text()) {
+            // SAFETY: the call takes two numbers; the process works for this site alone.
+            unsafe { libc::kill(i32::try_from(pid).expect("a pid"), libc::SIGKILL) };
         }
     }
 }

@@ -5,6 +5,7 @@ use super::Context;
 use crate::config::TicketStore;
 use crate::daemon::clock;
 use crate::daemon::guard::{Guard, GuardSetup};
+use crate::daemon::os;
 use crate::engine::HoldWindow;
 use crate::model::{Term, TicketIndex};
 use crate::time::{MonoTime, Span};
@@ -20,8 +21,8 @@ const PAUSE_MAX: Span = Span::from_secs(30);
 
 /// How long a new guard may take until it is ready: it has to register itself in a small file.
 const READY: Span = Span::from_secs(10);
-/// How often the first one is looked at; the daemon does nothing else until it is ready.
-const LOOK: Duration = Duration::from_millis(2);
+/// How often the first one is looked at, if it says nothing; the daemon does nothing else then.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// The guard, and what it has been told.
 pub(super) struct Keeper {
@@ -54,7 +55,7 @@ impl Keeper {
                 guard.end();
                 return Err(io::Error::other("it does not become ready"));
             }
-            std::thread::sleep(LOOK);
+            os::wait_readable(&[guard.descriptor()], Some(LOOK), &mut Vec::new());
         }
         Ok(Keeper {
             setup,
