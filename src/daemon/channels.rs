@@ -5,9 +5,12 @@
 //! | channel | capacity | when full |
 //! |---|---|---|
 //! | receiver -> engine | [`PEER_QUEUE`] | drop and count: loss is part of the protocol's model |
+//! | acceptor -> connections | 0 | wait: the kernel keeps the connections that come meanwhile |
 //! | connections -> engine | [`CLIENT_QUEUE`] | wait [`CLIENT_PATIENCE`], then close the connection |
 //! | executor -> engine | [`RESULT_QUEUE`] | wait: blocking sends point towards the engine only |
 //! | main -> engine | [`CONTROL_QUEUE`] | wait: signals are rare |
+//! | timer -> engine | 1 | drop: a ring that waits says the same |
+//! | engine -> timer | [`TIMER_QUEUE`] | keep the newest wish of each ticket, offer it again |
 //! | engine -> executor | [`EXECUTOR_QUEUE`] | keep the wish in order, offer it again |
 //! | engine -> connection | [`REPLY_QUEUE`] | forget the client: slow readers only hurt themselves |
 //! | any -> log | [`LOG_QUEUE`] | drop, count, report the count later |
@@ -31,6 +34,8 @@ pub const CLIENT_PATIENCE: Duration = Duration::from_secs(2);
 pub const RESULT_QUEUE: usize = 64;
 /// Signals that wait for the engine.
 pub const CONTROL_QUEUE: usize = 8;
+/// Alarms that wait for the timer; more are kept by the engine's loop, one per ticket.
+pub const TIMER_QUEUE: usize = 256;
 /// Wishes that wait for the executor; more are kept by the engine's loop.
 pub const EXECUTOR_QUEUE: usize = 64;
 /// Answers that wait for one connection; a request has at most a handful.

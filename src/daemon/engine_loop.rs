@@ -62,6 +62,8 @@ pub struct Inbox {
 pub struct Outlets<C> {
     /// The way to the other members.
     pub courier: C,
+    /// The alarms.
+    pub timer: Timer,
     /// The way to the executor; an arbitrator has none.
     pub executor: Option<Sender<ToExecutor>>,
     /// Called once, when the store has answered about every ticket for the first time.
@@ -108,7 +110,6 @@ pub struct LoopStats {
 pub struct EngineLoop<M, C> {
     machine: M,
     outlets: Outlets<C>,
-    timer: Timer,
     clients: BTreeMap<ClientId, Mailbox>,
     /// Wishes that the executor's queue had no room for, in order.
     kept: VecDeque<Effect>,
@@ -126,11 +127,9 @@ impl<M: Machine, C: Courier> EngineLoop<M, C> {
     /// A loop around a machine that has seen nothing yet. The store is expected to answer about
     /// the first `loads` tickets: all at a site, none at an arbitrator.
     pub fn new(machine: M, outlets: Outlets<C>, loads: usize) -> EngineLoop<M, C> {
-        let timer = Timer::new((outlets.clock)().mono);
         EngineLoop {
             machine,
             outlets,
-            timer,
             clients: BTreeMap::new(),
             kept: VecDeque::new(),
             kept_max: loads.saturating_mul(KEPT_PER_TICKET).saturating_add(KEPT_BESIDES),
@@ -144,7 +143,9 @@ impl<M: Machine, C: Courier> EngineLoop<M, C> {
 
     /// Runs until it is told to stop. All connections are let go at the end.
     pub fn run(mut self, inbox: &Inbox) -> LoopStats {
+        let rings = self.outlets.timer.rings();
         let mut select = Select::new();
+        select.recv(&rings);
         select.recv(&inbox.control);
         select.recv(&inbox.results);
         select.recv(&inbox.peers);
@@ -157,6 +158,7 @@ impl<M: Machine, C: Courier> EngineLoop<M, C> {
             if self.round(inbox) {
                 return self.stats;
             }
+            self.outlets.timer.flush();
             let waits = self.now();
             self.note_round(waits.mono.since(woken.mono));
             let until = self.wake_at(waits.mono);
@@ -186,7 +188,7 @@ impl<M: Machine, C: Courier> EngineLoop<M, C> {
 
     /// When the loop has to wake up although nothing comes.
     fn wake_at(&self, now: MonoTime) -> MonoTime {
-        let look = self.timer.next_look(self.machine.next_deadline());
+        let look = self.outlets.timer.next_look();
         match self.outlets.notifier.next_feed(now) {
             Some(feed) => look.min(feed),
             None => look,
@@ -224,9 +226,9 @@ impl<M: Machine, C: Courier> EngineLoop<M, C> {
     /// Steps with a tick if a timer rang or a second is over, and feeds the watchdog.
     fn look_at_time(&mut self) {
         let now = self.now();
-        if self.timer.ring(now.mono, self.machine.next_deadline()) {
+        if self.outlets.timer.look(now.mono, self.machine.next_deadline()) {
             self.step_at(now, Event::Tick);
-            self.timer.looked(self.machine.next_deadline());
+            self.outlets.timer.looked(self.machine.next_deadline());
             if self.outlets.notifier.wants_status(now.mono) {
                 let held = self.machine.held();
                 self.outlets.notifier.status(now.mono, held);
@@ -291,8 +293,8 @@ impl<M: Machine, C: Courier> EngineLoop<M, C> {
                 }
             }
             Effect::Reply { client, reply, last } => self.answer(client, Answer { reply, last }),
-            Effect::Arm { ticket, at } => self.timer.arm(ticket, at),
-            Effect::Disarm { ticket } => self.timer.disarm(ticket),
+            Effect::Arm { ticket, at } => self.outlets.timer.arm(ticket, at),
+            Effect::Disarm { ticket } => self.outlets.timer.disarm(ticket),
             Effect::Note(note) => write_note(&note),
             Effect::LoadCib { .. }
             | Effect::WriteCib { .. }

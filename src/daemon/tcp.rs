@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The threads that accept connections and serve them.
+//! The acceptor's thread, and the threads that serve what it accepts.
 //!
-//! Each idle thread waits in `accept` and serves what it gets itself, so that no request changes
-//! hands on its way to the engine. There is always one idle thread as long as that is possible:
-//! the thread that took the last place starts another one, up to [`CONNECTIONS_MAX`]; beyond
+//! There is always one idle thread for the next connection as long as that is possible: the
+//! thread that took the last place starts another one, up to [`CONNECTIONS_MAX`]; beyond
 //! that the oldest client that has not yet said what it wants has to go, and requests that may
 //! wait for ever are refused. So neither silent nor patient clients keep anybody out. Threads
 //! end after [`IDLE_LIMIT`] without a connection, all but one.
@@ -11,7 +10,7 @@
 use super::connection::{serve, Bell, Desk};
 use super::limiter::{self, Limiter};
 use super::poll;
-use crossbeam_channel::{bounded, Receiver, Sender};
+use crossbeam_channel::{bounded, Receiver, RecvTimeoutError, SendTimeoutError, Sender};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::collections::BTreeMap;
 use std::io;
@@ -48,8 +47,6 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    // The time limit of reading is that of accepting, too.
-    socket.set_read_timeout(Some(IDLE_LIMIT))?;
     Ok(socket.into())
 }
 
@@ -63,6 +60,8 @@ struct Live {
 /// What the threads share.
 struct Shared {
     listener: TcpListener,
+    /// Where the acceptor hands over what it accepts.
+    accepted: Receiver<TcpStream>,
     desk: Desk,
     /// Connections by the order in which they came.
     live: Mutex<BTreeMap<u64, Live>>,
@@ -89,8 +88,11 @@ impl Server {
     /// There cannot be another thread.
     pub fn start(listener: TcpListener, desk: Desk) -> io::Result<Server> {
         let (present, present_end) = bounded(0);
+        // Without room: a connection is handed over only to a thread that can serve it.
+        let (accepted_end, accepted) = bounded(0);
         let shared = Arc::new(Shared {
             listener,
+            accepted,
             desk,
             live: Mutex::new(BTreeMap::new()),
             next_number: AtomicU64::new(1),
@@ -99,6 +101,15 @@ impl Server {
             stopping: AtomicBool::new(false),
             errors: Mutex::new(Limiter::new(LOG_EVERY)),
         });
+        let acceptor = Acceptor {
+            shared: Arc::clone(&shared),
+            accepted: accepted_end,
+            _present: present.clone(),
+        };
+        std::thread::Builder::new()
+            .name("tcp-accept".to_owned())
+            .stack_size(STACK)
+            .spawn(move || acceptor.run())?;
         start_thread(Worker { shared: Arc::clone(&shared), present })?;
         Ok(Server { shared, present: present_end })
     }
@@ -106,7 +117,7 @@ impl Server {
     /// Begins to stop: nothing more is accepted and all connections are closed.
     pub fn stop(&self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
-        // Wakes every thread that waits in accept; who accepted just before looks again.
+        // Wakes the acceptor; when it ends, the threads that wait for connections end too.
         let _ = SockRef::from(&self.shared.listener).shutdown(Shutdown::Both);
         for entry in self.shared.live().values() {
             let _ = entry.stream.shutdown(Shutdown::Both);
@@ -171,7 +182,44 @@ fn start_thread(worker: Worker) -> io::Result<()> {
         .map(|_| ())
 }
 
-/// One thread.
+/// The thread that accepts.
+struct Acceptor {
+    shared: Arc<Shared>,
+    accepted: Sender<TcpStream>,
+    _present: Sender<()>,
+}
+
+impl Acceptor {
+    fn run(self) {
+        let shared = &*self.shared;
+        while !shared.stopping.load(Ordering::SeqCst) {
+            match shared.listener.accept() {
+                Ok((stream, _)) => self.hand_over(stream),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
+                    _ if shared.stopping.load(Ordering::SeqCst) => return,
+                    _ => {
+                        shared.complain(&format!("cannot accept clients: {error}; trying again"));
+                        std::thread::sleep(REST);
+                    }
+                },
+            }
+        }
+    }
+
+    /// Waits for a thread that takes the connection; those that come meanwhile stay with the
+    /// kernel. When the daemon stops it is closed.
+    fn hand_over(&self, mut stream: TcpStream) {
+        while !self.shared.stopping.load(Ordering::SeqCst) {
+            match self.accepted.send_timeout(stream, REST) {
+                Err(SendTimeoutError::Timeout(back)) => stream = back,
+                Ok(()) | Err(SendTimeoutError::Disconnected(_)) => return,
+            }
+        }
+    }
+}
+
+/// One thread that serves.
 struct Worker {
     shared: Arc<Shared>,
     present: Sender<()>,
@@ -202,27 +250,15 @@ impl Worker {
     /// Waits for a connection; `None` if the thread shall end.
     fn next_connection(&self) -> Option<TcpStream> {
         let shared = &*self.shared;
-        loop {
-            if shared.stopping.load(Ordering::SeqCst) {
-                return None;
-            }
-            match shared.listener.accept() {
-                Ok((stream, _)) => return Some(stream),
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                        if self.leave() {
-                            return None;
-                        }
-                        self.wait_alone();
-                    }
-                    io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
-                    _ if shared.stopping.load(Ordering::SeqCst) => return None,
-                    _ => {
-                        shared.complain(&format!("cannot accept clients: {error}; trying again"));
-                        std::thread::sleep(REST);
-                    }
-                },
-            }
+        if shared.stopping.load(Ordering::SeqCst) {
+            return None;
+        }
+        match shared.accepted.recv_timeout(IDLE_LIMIT) {
+            Ok(stream) => Some(stream),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) if self.leave() => None,
+            // The last one that waits does so without a limit, so that a quiet daemon sleeps.
+            Err(RecvTimeoutError::Timeout) => shared.accepted.recv().ok(),
         }
     }
 
@@ -237,13 +273,6 @@ impl Worker {
             self.shared.threads.fetch_sub(1, Ordering::SeqCst);
         }
         left
-    }
-
-    /// Waits for a connection without a limit, so that a quiet daemon sleeps. Only the last
-    /// idle thread does so: several would all wake up for one connection.
-    fn wait_alone(&self) {
-        // An error comes back from accept, which says it.
-        let _ = poll::wait([self.shared.listener.as_fd()], None);
     }
 
     /// Serves one connection, after seeing to it that another thread takes the next.

@@ -11,6 +11,7 @@ use super::executor::{self, ExecutorConfig, ExecutorHandle};
 use super::notify::Notifier;
 use super::outbox::Outbox;
 use super::tcp::{Server, STACK};
+use super::timer::Timer;
 use super::udp::{Gate, Receiver as Datagrams};
 use super::{clock, poll, StartError};
 use crate::auth::{Key, Opener, ReplayGuard, Sealer};
@@ -223,6 +224,7 @@ fn start_engine(
     let loads = if wishes.is_some() { setup.tickets.len() } else { 0 };
     let outlets = Outlets {
         courier: outbox,
+        timer: Timer::start(clock::now).map_err(StartError::Thread)?,
         executor: wishes,
         started: Box::new(move || poll::wake(&waker)),
         notifier,

@@ -1,116 +1,191 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! When the engine's loop has to look at the time: at the wheel's next alarm, at the engine's
-//! own next deadline, and once a second besides.
+//! The timer's thread around the wheel, and the engine's end of it.
 //!
 //! Timers are hints: the engine compares its deadlines with the clock in every step, so a lost
-//! alarm costs at most the second until the next look. There is no thread behind this, because
-//! the loop knows how long it may sleep; a thread could only add a queue that fills and a second
-//! wake-up for each deadline. Pure: the loop brings the time.
+//! alarm costs at most the second until the loop's next look. Wishes are collected during a round
+//! of the loop, so that at most one per ticket goes through the queue; what finds no room there
+//! is offered again after the next round. A ring that is waiting already says all that another
+//! one could say.
 #![forbid(unsafe_code)]
 
+use super::channels::TIMER_QUEUE;
 use super::wheel::Wheel;
 use crate::model::TicketIndex;
-use crate::time::{MonoTime, Span};
+use crate::time::{MonoTime, Now, Span};
+use crossbeam_channel::{bounded, Receiver, RecvTimeoutError, Sender, TrySendError};
+use std::collections::BTreeMap;
+use std::io;
 
 /// The loop looks at everything this often although nothing happens.
 pub const LOOK_EVERY: Span = Span::from_secs(1);
-/// How soon a deadline is looked at again that a look at the time has left behind. The engine
-/// leaves none; if it did, it would cost some processor time, not the daemon.
+/// How soon a deadline is looked at again that a look at the time has left behind: the engine
+/// handles so many tickets per step, the rest after the other queues had their turn.
 const LEFT_BEHIND: Span = Span::from_millis(1);
+/// The timer's stack: it calls nothing that is deep.
+const STACK: usize = 64 * 1024;
 
-/// The alarms, and when the last look was.
-#[derive(Clone, Debug)]
+/// A ticket's alarm, or none.
+type Wish = (TicketIndex, Option<MonoTime>);
+
+/// The engine's end: sets alarms, hears them ring, and knows when the last look was.
+#[derive(Debug)]
 pub struct Timer {
-    wheel: Wheel,
+    wishes: Sender<Wish>,
+    rings: Receiver<()>,
+    /// Wishes of this round, and those that found no room.
+    changed: BTreeMap<TicketIndex, Option<MonoTime>>,
     last_look: MonoTime,
-    /// The engine's deadline that was due at the last look and still stands.
-    left: Option<MonoTime>,
+    /// Whether the last look has left something behind that is due.
+    left: bool,
 }
 
 impl Timer {
-    /// A timer without alarms that looked at `now` for the last time.
-    pub fn new(now: MonoTime) -> Timer {
-        Timer { wheel: Wheel::new(), last_look: now, left: None }
+    /// Starts the thread; it ends when the timer is dropped.
+    ///
+    /// # Errors
+    /// There cannot be another thread.
+    pub fn start(clock: fn() -> Now) -> io::Result<Timer> {
+        let (wishes, wishes_end) = bounded(TIMER_QUEUE);
+        let (ring, rings) = bounded(1);
+        let builder = std::thread::Builder::new().name("timer".to_owned()).stack_size(STACK);
+        builder.spawn(move || run(clock, &wishes_end, &ring))?;
+        let last_look = clock().mono;
+        Ok(Timer { wishes, rings, changed: BTreeMap::new(), last_look, left: false })
     }
 
-    /// Sets the ticket's alarm.
+    /// Sets the ticket's alarm, in place of an earlier one.
     pub fn arm(&mut self, ticket: TicketIndex, at: MonoTime) {
-        self.wheel.arm(ticket, at);
+        self.changed.insert(ticket, Some(at));
     }
 
     /// Takes the ticket's alarm away.
     pub fn disarm(&mut self, ticket: TicketIndex) {
-        self.wheel.disarm(ticket);
+        self.changed.insert(ticket, None);
     }
 
-    /// When the next look is due, with the engine's own nearest deadline.
-    pub fn next_look(&self, deadline: Option<MonoTime>) -> MonoTime {
-        let deadline = match (deadline, self.left) {
-            (Some(at), Some(left)) if at == left => Some(self.last_look.plus(LEFT_BEHIND)),
-            _ => deadline,
-        };
-        let alarm = self.wheel.next().map(|(at, _)| at);
-        let idle = self.last_look.plus(LOOK_EVERY);
-        [alarm, deadline].into_iter().flatten().fold(idle, MonoTime::min)
+    /// Hands on what has changed; true if all of it found room.
+    pub fn flush(&mut self) -> bool {
+        while let Some((ticket, at)) = self.changed.pop_first() {
+            match self.wishes.try_send((ticket, at)) {
+                Ok(()) => {}
+                Err(TrySendError::Full(_)) => {
+                    self.changed.insert(ticket, at);
+                    return false;
+                }
+                Err(TrySendError::Disconnected(_)) => panic!("the timer's thread lives on"),
+            }
+        }
+        true
     }
 
-    /// Whether a look is due; then the alarms that rang are gone and the second begins anew.
-    pub fn ring(&mut self, now: MonoTime, deadline: Option<MonoTime>) -> bool {
-        if self.next_look(deadline) > now {
+    /// Where the alarms ring.
+    pub fn rings(&self) -> Receiver<()> {
+        self.rings.clone()
+    }
+
+    /// When the next look is due although nothing rings.
+    pub fn next_look(&self) -> MonoTime {
+        let pause = if self.left || !self.changed.is_empty() { LEFT_BEHIND } else { LOOK_EVERY };
+        self.last_look.plus(pause)
+    }
+
+    /// Whether a look is due: something rang, the engine's nearest deadline has passed, or a
+    /// second is over.
+    pub fn look(&mut self, now: MonoTime, deadline: Option<MonoTime>) -> bool {
+        let rang = self.rings.try_recv().is_ok();
+        let passed = deadline.is_some_and(|at| at <= now) && !self.left;
+        if !rang && !passed && now < self.next_look() {
             return false;
         }
-        while self.wheel.ring(now).is_some() {}
         self.last_look = now;
         true
     }
 
-    /// Notes the engine's nearest deadline after the step that a ring led to.
+    /// Notes the engine's nearest deadline after the step that a look led to.
     pub fn looked(&mut self, deadline: Option<MonoTime>) {
-        self.left = deadline.filter(|at| *at <= self.last_look);
+        self.left = deadline.is_some_and(|at| at <= self.last_look);
+    }
+}
+
+/// The thread: waits for the nearest alarm or for another wish.
+fn run(clock: fn() -> Now, wishes: &Receiver<Wish>, ring: &Sender<()>) {
+    let mut wheel = Wheel::new();
+    loop {
+        let now = clock().mono;
+        let mut rang = false;
+        while wheel.ring(now).is_some() {
+            rang = true;
+        }
+        if rang {
+            let _ = ring.try_send(());
+        }
+        let wish = match wheel.next() {
+            Some((at, _)) => wishes.recv_timeout(at.since(now).as_duration()),
+            None => wishes.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match wish {
+            Ok((ticket, Some(at))) => wheel.arm(ticket, at),
+            Ok((ticket, None)) => {
+                wheel.disarm(ticket);
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::clock;
+    use std::time::Duration;
 
-    fn at(millis: u64) -> MonoTime {
-        MonoTime::ZERO.plus(Span::from_millis(millis))
+    #[test]
+    fn the_nearest_alarm_rings_and_a_disarmed_one_does_not() {
+        let mut timer = Timer::start(clock::now).expect("a thread");
+        let begun = clock::mono();
+        timer.arm(TicketIndex::new(0), begun.plus(Span::from_millis(80)));
+        timer.arm(TicketIndex::new(1), begun.plus(Span::from_millis(10)));
+        timer.disarm(TicketIndex::new(1));
+        assert!(timer.flush());
+        timer.rings().recv_timeout(Duration::from_secs(5)).expect("it rings");
+        assert!(clock::mono().since(begun) >= Span::from_millis(80), "not before its time");
+        assert!(timer.rings().recv_timeout(Duration::from_millis(50)).is_err(), "only once");
     }
 
     #[test]
-    fn an_idle_timer_looks_once_a_second() {
-        let mut timer = Timer::new(at(0));
-        assert_eq!(timer.next_look(None), at(1_000));
-        assert!(!timer.ring(at(999), None));
-        assert!(timer.ring(at(1_300), None));
-        assert_eq!(timer.next_look(None), at(2_300));
+    fn an_idle_loop_looks_once_a_second() {
+        let mut timer = Timer::start(clock::now).expect("a thread");
+        let begun = timer.last_look;
+        assert_eq!(timer.next_look(), begun.plus(LOOK_EVERY));
+        assert!(!timer.look(begun.plus(Span::from_millis(999)), None));
+        assert!(timer.look(begun.plus(LOOK_EVERY), None));
     }
 
     #[test]
-    fn the_nearest_of_alarm_and_deadline_comes_first() {
-        let mut timer = Timer::new(at(0));
-        let ticket = TicketIndex::new(3);
-        timer.arm(ticket, at(500));
-        assert_eq!(timer.next_look(Some(at(700))), at(500));
-        assert_eq!(timer.next_look(Some(at(400))), at(400));
-        assert!(timer.ring(at(500), Some(at(700))));
-        assert_eq!(timer.next_look(Some(at(700))), at(700));
-        timer.arm(ticket, at(600));
-        timer.disarm(ticket);
-        assert_eq!(timer.next_look(None), at(1_500));
+    fn a_passed_deadline_is_looked_at_in_the_next_round_and_soon_again_if_it_stays() {
+        let mut timer = Timer::start(clock::now).expect("a thread");
+        let due = timer.last_look.plus(Span::from_millis(10));
+        assert!(!timer.look(due.minus(Span::from_millis(1)), Some(due)));
+        assert!(timer.look(due, Some(due)));
+        timer.looked(Some(due));
+        assert!(!timer.look(due, Some(due)), "it does not keep the processor busy");
+        assert_eq!(timer.next_look(), due.plus(LEFT_BEHIND));
+        assert!(timer.look(due.plus(LEFT_BEHIND), Some(due)));
     }
 
     #[test]
-    fn a_deadline_that_stays_due_does_not_keep_the_processor_busy() {
-        let mut timer = Timer::new(at(0));
-        let stuck = Some(at(10));
-        assert!(timer.ring(at(20), stuck));
-        timer.looked(stuck);
-        assert_eq!(timer.next_look(stuck), at(21));
-        assert!(!timer.ring(at(20), stuck));
-        assert!(timer.ring(at(21), stuck));
-        timer.looked(None);
-        assert_eq!(timer.next_look(Some(at(15))), at(15));
+    fn more_alarms_than_the_queue_has_room_for_all_arrive() {
+        let mut timer = Timer::start(clock::now).expect("a thread");
+        let soon = clock::mono().plus(Span::from_millis(1));
+        for index in 0..4 * TIMER_QUEUE {
+            timer.arm(TicketIndex::new(index), soon);
+        }
+        let begun = clock::mono();
+        while !timer.flush() {
+            assert!(clock::mono().since(begun) < Span::from_secs(5), "the thread takes them");
+            std::thread::yield_now();
+        }
+        timer.rings().recv_timeout(Duration::from_secs(5)).expect("it rings");
     }
 }

@@ -80,7 +80,7 @@ impl Ticket {
         }
         let owed = self.promised_to(now).filter(|to| *to != from);
         if let (Some(owed), false) = (owed, mutant::is_on(Clause::L4LivePromise)) {
-            let outdated = owed == self.me && Some(term) < self.term;
+            let outdated = Some(term) < self.term;
             let why = if outdated { ResultCode::TermOutdated } else { ResultCode::TermStillValid };
             self.reject(cx, from, of, why, owed);
             return;

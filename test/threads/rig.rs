@@ -7,6 +7,7 @@ use booth::daemon::channels::{
 };
 use booth::daemon::engine_loop::{Courier, EngineLoop, Inbox, LoopStats, Outlets};
 use booth::daemon::notify::Notifier;
+use booth::daemon::timer::Timer;
 use booth::daemon::{clock, poll};
 use booth::engine::{CibLoad, CibOutcome, ClientId, Effect, Engine, Event, ProbeOutcome, Setup};
 use booth::model::{
@@ -117,6 +118,7 @@ impl Rig {
             .push(std::thread::spawn(move || me.execute(temper, &wishes_end, &results, random)));
         let outlets = Outlets {
             courier: BadNetwork(Prng::new(seed ^ 400)),
+            timer: Timer::start(clock::now).expect("a thread"),
             executor: Some(wishes),
             started: Box::new(|| {}),
             notifier: Notifier::none(),

@@ -36,11 +36,6 @@ const PAUSES: &[Exception] = &[
         reason: "nothing tells when another process lets go of a file; looks every 20 ms",
     },
     Exception {
-        path: "src/daemon/executor/keeper.rs",
-        complaint: "a sleep",
-        reason: "looks every 2 ms whether a new guard is ready or dead, before anything else runs",
-    },
-    Exception {
         path: "src/daemon/executor/settle.rs",
         complaint: "a sleep",
         reason: "before anything else runs: looks at a lock, and the wait for g of lease.md L9",
