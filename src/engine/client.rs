@@ -76,8 +76,12 @@ impl Ticket {
         cx.reply(client, Reply::Ticket(answer), true);
     }
 
-    /// Who has the ticket now, as clients are told: unknown once its time has passed.
+    /// Who has the ticket now, as clients are told: unknown once its time has passed, and this
+    /// site as long as a revoke of its store has not succeeded.
     pub fn shown_leader(&self, now: MonoTime) -> Holder {
+        if self.quit.is_some() && self.cib.maybe_granted {
+            return Holder::Member(self.my_id);
+        }
         match self.known.leader {
             Holder::Member(_) if self.owes_itself() || self.is_manual() => self.known.leader,
             Holder::Member(_) if now >= self.known.until && self.promised_to(now).is_none() => {

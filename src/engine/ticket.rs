@@ -16,7 +16,9 @@ use super::lease::{window, Link, Promise};
 use super::manual::Manual;
 use super::mutant::{self, Clause};
 use super::renewal::{Announce, Lead};
-use crate::model::{Holder, MemberIndex, MemberRole, Term, TicketIndex, TicketMode, TicketSpec};
+use crate::model::{
+    Holder, MemberId, MemberIndex, MemberRole, Term, TicketIndex, TicketMode, TicketSpec,
+};
 use crate::prng::Prng;
 use crate::time::{MonoTime, Now, Span, WallTime};
 use crate::wire::{PeerBody, PeerMessage, Round};
@@ -89,6 +91,7 @@ pub(super) struct Ticket {
     pub index: TicketIndex,
     pub spec: TicketSpec,
     pub me: MemberIndex,
+    pub my_id: MemberId,
     pub site: bool,
     pub phase: Phase,
     /// The member's own term (L2, L3).
@@ -146,6 +149,7 @@ impl Ticket {
             index,
             spec,
             me: roster.me(),
+            my_id: roster.my_id(),
             site,
             phase: if site { Phase::Loading(Loading::Reading) } else { Phase::Follower },
             term: None,

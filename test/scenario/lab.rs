@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The members of one transcript: engines, stores, the messages that are under way, and the
+//! commands that move them.
+
+use super::words;
+use booth::engine::{
+    CibLoad, CibOutcome, CibState, CibTicket, ClientId, Effect, Engine, Event, NoteLevel,
+    ProbeOutcome, Reply, Setup,
+};
+use booth::model::{
+    Holder, Member, MemberId, MemberIndex, MemberRole, Roster, TicketIndex, TicketMode, TicketName,
+    TicketSpec,
+};
+use booth::time::{MonoTime, Now, Span, WallTime};
+use booth::wire::{ClientOptions, ClientRequest, PeerMessage};
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Messages that one `deliver` may lead to: members that talk without end are a failure.
+const DELIVERIES_MAX: usize = 1_000;
+
+/// What a store or a handler does when it is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Temper {
+    #[default]
+    Works,
+    Fails,
+    Hangs,
+}
+
+#[derive(Debug)]
+struct Node {
+    name: String,
+    role: MemberRole,
+    engine: Option<Engine>,
+    store: CibTicket,
+    store_temper: Temper,
+    handler_temper: Temper,
+}
+
+/// Everything that a transcript has set up.
+#[derive(Debug)]
+pub struct Lab {
+    nodes: Vec<Node>,
+    spec: Option<TicketSpec>,
+    flying: VecDeque<(usize, usize, PeerMessage)>,
+    now: Now,
+    clients: u64,
+    started: u64,
+    output: Vec<String>,
+}
+
+impl Default for Lab {
+    fn default() -> Lab {
+        let mono = MonoTime::from_micros(1_000_000_000);
+        let now = Now { mono, wall: WallTime::from_secs(1_800_000_000) };
+        let (nodes, flying, output) = (Vec::new(), VecDeque::new(), Vec::new());
+        Lab { nodes, spec: None, flying, now, clients: 0, started: 0, output }
+    }
+}
+
+/// A time such as `10s` or `500ms`.
+fn span(text: &str) -> Span {
+    let millis = text.strip_suffix("ms").map(|n| (n, 1));
+    let (number, factor) = millis.or(text.strip_suffix('s').map(|n| (n, 1_000))).expect("a unit");
+    Span::from_millis(number.parse::<u64>().expect("a number") * factor)
+}
+
+/// A ticket with short times, changed by the words of its line.
+fn ticket(words: &[&str]) -> TicketSpec {
+    let mut spec = TicketSpec {
+        name: TicketName::new(words[0]).expect("a ticket name"),
+        mode: TicketMode::Automatic,
+        expire: Span::from_secs(10),
+        acquire_after: Span::ZERO,
+        timeout: Span::from_secs(1),
+        retries: 3,
+        renewal: Span::from_secs(5),
+        weights: Vec::new(),
+        rules: Vec::new(),
+        has_handler: false,
+    };
+    for word in &words[1..] {
+        match word.split_once('=') {
+            Some(("expire", value)) => spec.expire = span(value),
+            Some(("acquire-after", value)) => spec.acquire_after = span(value),
+            Some(("timeout", value)) => spec.timeout = span(value),
+            Some(("renewal", value)) => spec.renewal = span(value),
+            None if *word == "handler" => spec.has_handler = true,
+            None if *word == "manual" => spec.mode = TicketMode::Manual,
+            Some(_) | None => panic!("unknown word of a ticket: {word}"),
+        }
+    }
+    spec
+}
+
+impl Lab {
+    /// Carries out one line.
+    pub fn command(&mut self, line: &str) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            ["members", ref names @ ..] => self.nodes = names.iter().map(|n| node(n)).collect(),
+            ["ticket", ref rest @ ..] => self.spec = Some(ticket(rest)),
+            ["start", "all"] => (0..self.nodes.len()).for_each(|index| self.start(index)),
+            ["start", name] => self.start(self.index(name)),
+            ["crash", name] => {
+                let index = self.index(name);
+                self.nodes[index].engine = None;
+            }
+            ["client", name, verb, ref options @ ..] => self.client(name, verb, options),
+            ["deliver"] => self.deliver(|_, _| true),
+            ["deliver", name] => {
+                let index = self.index(name);
+                self.deliver(|_, to| to == index);
+            }
+            ["drop"] => self.flying.clear(),
+            ["drop", name] => {
+                let index = self.index(name);
+                self.flying.retain(|(from, to, _)| *from != index && *to != index);
+            }
+            ["advance", time] => self.advance(span(time)),
+            ["store", name, temper] => {
+                let index = self.index(name);
+                self.nodes[index].store_temper = parse_temper(temper);
+            }
+            ["handler", name, temper] => {
+                let index = self.index(name);
+                self.nodes[index].handler_temper = parse_temper(temper);
+            }
+            ["show"] => self.show(),
+            _ => panic!("unknown command: {line}"),
+        }
+    }
+
+    /// What the members have said and done since the last call.
+    pub fn take_output(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.output)
+    }
+
+    fn index(&self, name: &str) -> usize {
+        self.nodes.iter().position(|node| node.name == name).expect("a member of this name")
+    }
+
+    fn holder(&self, holder: Holder) -> String {
+        match holder {
+            Holder::Unknown => "NONE".to_owned(),
+            Holder::Nobody => "none".to_owned(),
+            Holder::Member(id) => {
+                let index = (0..self.nodes.len()).find(|index| member(*index).0 == id);
+                self.nodes[index.expect("a member")].name.clone()
+            }
+        }
+    }
+
+    fn start(&mut self, index: usize) {
+        self.started += 1;
+        let members = self.nodes.iter().enumerate().map(|(index, node)| {
+            let (id, address) = member(index);
+            Member { id, role: node.role, address }
+        });
+        let roster = Roster::new(members.collect(), index).expect("a small cluster");
+        let tickets = vec![self.spec.clone().expect("a ticket comes before a start")];
+        self.nodes[index].engine = Some(Engine::new(Setup { roster, tickets, seed: self.started }));
+        self.event(index, Event::Start);
+    }
+
+    fn client(&mut self, name: &str, verb: &str, words: &[&str]) {
+        let options = ClientOptions {
+            immediate: words.contains(&"-F"),
+            wait: words.contains(&"-w"),
+            wait_commit: words.contains(&"-C"),
+            explain: words.contains(&"explain"),
+        };
+        let ticket = Some(self.spec.as_ref().expect("a ticket").name.clone());
+        let request = match verb {
+            "grant" => ClientRequest::Grant { ticket, options },
+            "revoke" => ClientRequest::Revoke { ticket, options },
+            _ => panic!("unknown request: {verb}"),
+        };
+        self.clients += 1;
+        let client = ClientId(self.clients);
+        self.event(self.index(name), Event::Client { client, request });
+    }
+
+    fn deliver(&mut self, wanted: impl Fn(usize, usize) -> bool) {
+        for _ in 0..DELIVERIES_MAX {
+            let next = self.flying.iter().position(|(from, to, _)| wanted(*from, *to));
+            let Some((from, to, message)) = next.and_then(|at| self.flying.remove(at)) else {
+                return;
+            };
+            let from = MemberIndex::new(from).expect("a small cluster");
+            self.event(to, Event::Peer { from, message });
+        }
+        panic!("the members never stop talking");
+    }
+
+    fn advance(&mut self, time: Span) {
+        let end = self.now.mono.plus(time);
+        loop {
+            let deadlines =
+                self.nodes.iter().filter_map(|node| node.engine.as_ref()?.next_deadline());
+            let next = deadlines.min().filter(|at| *at <= end);
+            let at = next.unwrap_or(end).max(self.now.mono);
+            let wall = self.now.wall.plus(at.since(self.now.mono));
+            self.now = Now { mono: at, wall };
+            if next.is_none() {
+                return;
+            }
+            (0..self.nodes.len()).for_each(|index| self.event(index, Event::Tick));
+        }
+    }
+
+    fn event(&mut self, index: usize, event: Event) {
+        let mut effects = Vec::new();
+        let now = self.now;
+        let Some(engine) = &mut self.nodes[index].engine else { return };
+        engine.step(now, event, &mut effects);
+        effects.into_iter().for_each(|effect| self.perform(index, effect));
+    }
+
+    fn perform(&mut self, index: usize, effect: Effect) {
+        match effect {
+            Effect::Send { to, message, resend } => {
+                let said = words::message(&message, |holder| self.holder(holder));
+                let again = if resend { " again" } else { "" };
+                self.say(index, &format!("-> {}: {said}{again}", self.nodes[to.get()].name));
+                self.flying.push_back((index, to.get(), message));
+            }
+            Effect::Reply { reply: Reply::Tickets(rows), .. } => {
+                for row in rows {
+                    let said = words::row(&row, |holder| self.holder(holder));
+                    self.say(index, &format!("lists {said}"));
+                }
+            }
+            Effect::Reply { client, reply, last } => {
+                let said = words::reply(&reply, last);
+                self.say(index, &format!("answers client {}: {said}", client.0));
+            }
+            Effect::LoadCib { ticket, .. } => self.load(index, ticket),
+            Effect::WriteCib { ticket, serial, state } => {
+                let said = words::write(&state, |holder| self.holder(holder));
+                self.say(index, &format!("store: {said}"));
+                if let Some(outcome) = self.write(index, state) {
+                    self.event(index, Event::CibWritten { ticket, serial, outcome });
+                }
+            }
+            Effect::StartProbe { ticket, run, .. } => {
+                self.say(index, "asks its handler");
+                let outcome = match self.nodes[index].handler_temper {
+                    Temper::Works => ProbeOutcome::Success,
+                    Temper::Fails => ProbeOutcome::Failed("exit status 1".to_owned()),
+                    Temper::Hangs => return,
+                };
+                self.event(index, Event::ProbeDone { ticket, run, outcome });
+            }
+            Effect::Note(note) if note.level <= NoteLevel::Info => {
+                let level = format!("{:?}", note.level).to_lowercase();
+                self.say(index, &format!("{level}: {}", note.text));
+            }
+            Effect::Arm { .. }
+            | Effect::Disarm { .. }
+            | Effect::Hold { .. }
+            | Effect::WriteAttr { .. }
+            | Effect::StopProbe { .. }
+            | Effect::Note(_) => {}
+        }
+    }
+
+    fn load(&mut self, index: usize, ticket: TicketIndex) {
+        let outcome = match self.nodes[index].store_temper {
+            Temper::Works => CibLoad::Loaded(self.nodes[index].store.clone()),
+            Temper::Fails => CibLoad::Failed("exit status 1".to_owned()),
+            Temper::Hangs => return,
+        };
+        self.event(index, Event::CibLoaded { ticket, outcome });
+    }
+
+    fn write(&mut self, index: usize, state: CibState) -> Option<CibOutcome> {
+        let expire = self.spec.as_ref().expect("a ticket").expire;
+        let node = &mut self.nodes[index];
+        match node.store_temper {
+            Temper::Works => {
+                let attrs = std::mem::take(&mut node.store.attrs);
+                node.store = CibTicket {
+                    granted: state.granted,
+                    owner: Some(state.owner),
+                    expires: Some(self.now.wall.plus(expire)),
+                    term: Some(state.term),
+                    attrs,
+                };
+                Some(CibOutcome::Written)
+            }
+            Temper::Fails => Some(CibOutcome::Failed("exit status 1".to_owned())),
+            Temper::Hangs => None,
+        }
+    }
+
+    /// What every member lists and every store says.
+    fn show(&mut self) {
+        for index in 0..self.nodes.len() {
+            if self.nodes[index].engine.is_none() {
+                self.say(index, "is down");
+            }
+            self.clients += 1;
+            let client = ClientId(self.clients);
+            self.event(index, Event::Client { client, request: ClientRequest::List });
+            if self.nodes[index].store.granted {
+                self.say(index, "has it granted in its store");
+            }
+        }
+    }
+
+    fn say(&mut self, index: usize, what: &str) {
+        let since = self.now.mono.since(MonoTime::from_micros(1_000_000_000)).as_millis();
+        let line =
+            format!("{:>3}.{:03} {} {what}", since / 1_000, since % 1_000, self.nodes[index].name);
+        self.output.push(line);
+    }
+}
+
+fn parse_temper(word: &str) -> Temper {
+    match word {
+        "works" => Temper::Works,
+        "fails" => Temper::Fails,
+        "hangs" => Temper::Hangs,
+        _ => panic!("a store or handler works, fails or hangs: {word}"),
+    }
+}
+
+fn node(name: &str) -> Node {
+    let role = if name.starts_with("arb") { MemberRole::Arbitrator } else { MemberRole::Site };
+    Node {
+        name: name.to_owned(),
+        role,
+        engine: None,
+        store: CibTicket::default(),
+        store_temper: Temper::Works,
+        handler_temper: Temper::Works,
+    }
+}
+
+fn member(index: usize) -> (MemberId, IpAddr) {
+    let last = u8::try_from(index + 1).expect("a small cluster");
+    let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, last));
+    (MemberId::of_address(address), address)
+}
