@@ -9,11 +9,11 @@ use crate::time::WallTime;
 use crossbeam_channel::{bounded, Receiver, RecvTimeoutError, Sender, TrySendError};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use std::io::{self, Write};
-use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
+use syslog::LoggerBackend;
 
 /// Longer lines are cut: syslog daemons take a few kilobytes at most.
 const LINE_MAX: usize = 2000;
@@ -322,38 +322,36 @@ const fn severity(level: Level) -> u8 {
 }
 
 /// A connection to the syslog daemon, which listens in one of two ways.
-enum Syslog {
-    Datagram(UnixDatagram),
-    Stream(UnixStream),
-}
+///
+/// The library connects and sends. The line is ours: the library's own would state UTC, since it
+/// cannot learn the local time in a program with several threads.
+struct Syslog(LoggerBackend);
 
 impl Syslog {
     fn connect(path: &Path) -> io::Result<Syslog> {
-        let socket = UnixDatagram::unbound()?;
-        socket.set_write_timeout(Some(SYSLOG_LIMIT))?;
-        match socket.connect(path) {
-            Ok(()) => Ok(Syslog::Datagram(socket)),
-            Err(error) if error.raw_os_error() == Some(libc::EPROTOTYPE) => {
-                let stream = UnixStream::connect(path)?;
-                stream.set_write_timeout(Some(SYSLOG_LIMIT))?;
-                Ok(Syslog::Stream(stream))
+        let logger = syslog::unix_custom((), path)
+            .map_err(|error| io::Error::new(io::ErrorKind::NotConnected, error.to_string()))?;
+        match &logger.backend {
+            LoggerBackend::Unix(socket) => socket.set_write_timeout(Some(SYSLOG_LIMIT))?,
+            LoggerBackend::UnixStream(stream) => {
+                stream.get_ref().set_write_timeout(Some(SYSLOG_LIMIT))?;
             }
-            Err(error) => Err(error),
+            LoggerBackend::Udp(..) | LoggerBackend::Tcp(_) => {}
         }
+        Ok(Syslog(logger.backend))
     }
 
     fn write(&mut self, text: &str) -> io::Result<()> {
-        match self {
-            Syslog::Datagram(socket) => socket.send(text.as_bytes()).map(|_| ()),
-            // A stream's messages end with a NUL.
-            Syslog::Stream(stream) => stream.write_all(&[text.as_bytes(), b"\0"].concat()),
-        }
+        // The library writes all of it at once, and ends the messages of a stream with a NUL.
+        self.0.write_all(text.as_bytes())?;
+        self.0.flush()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::net::UnixDatagram;
 
     /// Text as it would be written.
     struct Copies(Sender<String>);
