@@ -7,6 +7,7 @@
 mod kit;
 
 use kit::plan::Plan;
+use kit::reference::Mode;
 use kit::report::{failure, plan_text, Totals};
 use kit::runner::{run_plan, run_seed, Settings};
 use std::time::Instant;
@@ -22,6 +23,8 @@ const HELP: &str = "The simulator: the engine that ships under random faults.
   --lines N     how many lines of a failure are printed (50)
   --no-shrink   print only the seeds that fail
   --keep-on     go on after a failure
+  --mixed MODE  some members speak as the reference: rules (they keep the rules, their packets
+                come in time), rules-late (packets of any age)
   --mutant NAME ignore a clause of lease.md (needs the feature `mutants`)
 ";
 
@@ -36,6 +39,7 @@ struct Options {
     lines: usize,
     keep_on: bool,
     mutant: Option<String>,
+    mode: Option<Mode>,
     settings: Settings,
 }
 
@@ -89,8 +93,11 @@ fn run_many(options: &Options) -> std::process::ExitCode {
             if options.shrink {
                 let mutant = options.mutant.as_ref().map(|name| format!(" --mutant {name}"));
                 let mutant = mutant.unwrap_or_default();
-                let command =
-                    format!("cargo run --release --example sim -- --seed {seed} --seeds 1{mutant}");
+                let mixed = options.mode.map(|mode| format!(" --mixed {}", mode.name()));
+                let mixed = mixed.unwrap_or_default();
+                let command = format!(
+                    "cargo run --release --example sim -- --seed {seed} --seeds 1{mutant}{mixed}"
+                );
                 println!("{}", failure(&plan, &settings, &command, options.lines));
             }
             if !options.keep_on {
@@ -118,6 +125,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
         lines: 50,
         keep_on: false,
         mutant: None,
+        mode: None,
         settings: Settings::default(),
     };
     while let Some(arg) = args.next() {
@@ -132,6 +140,13 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--lines" => options.lines = usize::try_from(number()?).unwrap_or(usize::MAX),
             "--plan" => options.plan = true,
             "--trace" => options.trace = true,
+            "--mixed" => {
+                let name = args.next().unwrap_or_default();
+                let mode = Mode::named(&name).ok_or("--mixed rules or rules-late")?;
+                let only_promise = options.settings.only_promise;
+                options.mode = Some(mode);
+                options.settings = Settings { only_promise, ..mode.settings() };
+            }
             "--promise" => options.settings.only_promise = true,
             "--no-shrink" => options.shrink = false,
             "--keep-on" => options.keep_on = true,

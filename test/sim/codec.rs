@@ -2,6 +2,7 @@
 //! Messages to bytes and back, by the codec and the seal that ship.
 
 use super::choice::Dice;
+use super::clock::True;
 use booth::auth::{Key, Opener, ReplayGuard, Sealer};
 use booth::engine::{Event, RejectKind};
 use booth::model::{MemberId, Roster};
@@ -15,7 +16,16 @@ const MAX_SKEW: Span = Span::from_secs(600);
 const REMEMBERED: usize = 1 << 16;
 
 /// A datagram on its way; one that was sent once can arrive many times.
-pub type Mail = Rc<Vec<u8>>;
+pub type Mail = Rc<Datagram>;
+
+/// A datagram.
+#[derive(Debug)]
+pub struct Datagram {
+    /// What it says.
+    pub bytes: Vec<u8>,
+    /// When it was sent.
+    pub sent: True,
+}
 
 /// What every member uses to speak, and to check what it hears.
 #[derive(Debug)]
@@ -54,8 +64,9 @@ impl Codec {
     }
 
     /// Encodes and seals.
-    pub fn seal(&self, from: usize, message: &PeerMessage, wall: WallTime) -> Mail {
-        Rc::new(self.sealer.seal(encode_peer(self.ids[from], message, self.unit), wall))
+    pub fn seal(&self, from: usize, message: &PeerMessage, sent: True, wall: WallTime) -> Mail {
+        let bytes = self.sealer.seal(encode_peer(self.ids[from], message, self.unit), wall);
+        Rc::new(Datagram { bytes, sent })
     }
 
     /// What a message reads like once decoded again (S10); times lose what the wire cannot say.
@@ -97,8 +108,8 @@ impl Codec {
 
 /// A copy of a datagram that was damaged on its way. Without keys only such damage is done as
 /// no checksum is needed for: the wrong length, a bad magic, version or command.
-pub fn damaged(bytes: &[u8], keyed: bool, dice: &mut Dice) -> Mail {
-    let mut copy = bytes.to_vec();
+pub fn damaged(mail: &Datagram, keyed: bool, dice: &mut Dice) -> Mail {
+    let mut copy = mail.bytes.clone();
     let places: &[usize] = &[12, 13, 16, 19, 24, 27, 28, 31];
     match dice.below(4) {
         0 => {
@@ -115,5 +126,5 @@ pub fn damaged(bytes: &[u8], keyed: bool, dice: &mut Dice) -> Mail {
             copy[at] ^= 0x80;
         }
     }
-    Rc::new(copy)
+    Rc::new(Datagram { bytes: copy, sent: mail.sent })
 }

@@ -7,6 +7,7 @@
 #[allow(dead_code)]
 #[path = "kit.rs"]
 mod kit;
+mod mixed;
 
 use kit::plan::Plan;
 use kit::report::failure;

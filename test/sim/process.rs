@@ -4,6 +4,7 @@
 
 use super::choice::{Dice, Kind};
 use super::clock::{True, MILLI, SECOND};
+use super::codec::Datagram;
 use super::plan::{Target, Trouble};
 use super::world::{Happening, World};
 use booth::daemon::slots::{Limits, Slots};
@@ -220,7 +221,8 @@ impl World {
         for number in 0..usize::from(count) {
             let bytes: Vec<u8> = (0..number * 61).map(|i| (i * 37 + number) as u8).collect();
             let from = (n + 1) % self.nodes.len();
-            self.arrive(n, from, Rc::new(bytes));
+            let sent = self.now;
+            self.arrive(n, from, Rc::new(Datagram { bytes, sent }));
         }
     }
 

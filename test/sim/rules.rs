@@ -72,7 +72,10 @@ impl Rules {
     /// It hears something.
     pub fn hears(&mut self, from: usize, m: &PeerMessage, me: MemberId) {
         match m.body {
-            PeerBody::MyIndex { nonce } if Some(nonce) == self.nonce => self.answered |= 1 << from,
+            // A reference member returns none.
+            PeerBody::MyIndex { nonce } if nonce == 0 || Some(nonce) == self.nonce => {
+                self.answered |= 1 << from;
+            }
             PeerBody::Heartbeat { stamp } | PeerBody::Update { stamp } => {
                 self.heartbeat_opens[from] = stamp.established;
             }

@@ -5,6 +5,7 @@ use super::checkers::Violation;
 use super::choice::{FaultId, Source};
 use super::clock::{True, SECOND};
 use super::plan::Plan;
+use super::reference::Mix;
 use super::world::World;
 
 /// How a seed is run.
@@ -24,6 +25,10 @@ pub struct Settings {
     pub liveness: bool,
     /// No more steps than this.
     pub steps_max: u64,
+    /// Who the members are.
+    pub mix: Mix,
+    /// What is sent from or to a reference member arrives in time or never.
+    pub prompt: bool,
 }
 
 impl Default for Settings {
@@ -36,6 +41,8 @@ impl Default for Settings {
             only_promise: false,
             liveness: true,
             steps_max: u64::MAX,
+            mix: Mix::None,
+            prompt: false,
         }
     }
 }
@@ -73,6 +80,9 @@ pub fn run_plan(plan: Plan, settings: &Settings) -> Outcome {
     let tickets = plan.tickets.len() as u64;
     let chaos = plan.chaos;
     let mut world = World::new(plan, settings.source.clone(), settings.trace);
+    world.manners = settings.mix.cast(world.plan.seed, &world.plan.roles);
+    world.checks.ghosts.unmarked = settings.mix != Mix::None;
+    world.prompt = settings.prompt;
     world.choices.calm = settings.calm;
     world.checks.only_promise = settings.only_promise;
     if settings.record {

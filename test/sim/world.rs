@@ -15,6 +15,7 @@ use super::history::History;
 use super::network::Network;
 use super::node::{Node, Waiting};
 use super::plan::{Order, Plan};
+use super::reference::{plain, Manner};
 use super::store::Site;
 use booth::daemon::slots::{JobEnd, JobId, Limits, Slots};
 use booth::daemon::wheel::Wheel;
@@ -102,6 +103,10 @@ pub struct World {
     pub steps: u64,
     /// Members that nothing bad happens to any more; all faults end with the chaos.
     pub healed: u16,
+    /// Whose programs the members run.
+    pub manners: Vec<Manner>,
+    /// What is sent from or to a reference member arrives in time or never.
+    pub prompt: bool,
     /// There is no lease guard in this world: safety then needs living daemons.
     pub no_guard: bool,
     /// When the step was taken whose effects are being performed.
@@ -140,6 +145,8 @@ impl World {
             history: History::new(trace),
             steps: 0,
             healed: 0,
+            manners: vec![Manner::Ours; all.len()],
+            prompt: false,
             no_guard: false,
             decided: 0,
             effects: Vec::new(),
@@ -253,11 +260,17 @@ impl World {
             Waiting::Event(event) => self.step(n, *event),
             Waiting::Job(id, end) => self.exec_finished(n, id, end),
             Waiting::Mail(from, mail) => {
+                if self.reference_lost(from, n, mail.sent) {
+                    return;
+                }
                 let wall = self.nodes[n].clock().wall(self.now);
                 let (ears, roster) = (&mut self.nodes[n].ears, &self.rosters[n]);
-                let event = self.codec.open(ears, &mail, wall, roster);
-                if let Event::Peer { from: sender, .. } = &event {
+                let mut event = self.codec.open(ears, &mail.bytes, wall, roster);
+                if let Event::Peer { from: sender, message } = &mut event {
                     assert!(sender.get() == from, "a sealed datagram names its sender");
+                    if self.manners[n] != Manner::Ours {
+                        *message = plain(message);
+                    }
                 }
                 self.step(n, event);
             }
@@ -318,14 +331,17 @@ impl World {
             return;
         }
         match effect {
-            Effect::Send { to, message, resend: _ } => {
+            Effect::Send { to, mut message, resend: _ } => {
+                if self.manners[n] != Manner::Ours {
+                    message = plain(&message);
+                }
                 self.history.mix(self.now, 2, (n as u64) << 8 | to.get() as u64);
                 self.trace(|w| {
                     format!("{} -> {}: {}", w.name(n), w.name(to.get()), w.say(&message))
                 });
                 self.check_send(n, to.get(), &message);
                 let wall = self.nodes[n].clock().wall(self.now);
-                let mail = self.codec.seal(n, &message, wall);
+                let mail = self.codec.seal(n, &message, self.now, wall);
                 self.send(n, to.get(), mail);
             }
             Effect::Reply { client, reply, last } => self.reply(n, client, &reply, last),
