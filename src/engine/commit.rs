@@ -228,10 +228,11 @@ impl Ticket {
     }
 
     /// Whether reference members are needed for the majority and have not acknowledged the UPDATE
-    /// of the first grant yet (L5).
+    /// of the first grant yet (L5). Members that return rounds need none: theirs say enough.
     fn updates_pending(&self, cx: &Cx<'_>) -> bool {
         let Some(lead) = &self.lead else { return false };
-        self.reference_needed(cx) && lead.updated.len() + 1 < cx.roster.majority()
+        let sure = self.acknowledged_by_round(cx).union(lead.updated);
+        sure.len() + 1 < cx.roster.majority()
     }
 
     /// The outcome of a write.

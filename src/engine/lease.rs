@@ -4,7 +4,7 @@
 
 use crate::model::{MemberIndex, Term, TicketSpec};
 use crate::time::{MonoTime, Span};
-use crate::wire::Round;
+use crate::wire::{Command, Round};
 use std::collections::VecDeque;
 
 use super::event::HoldWindow;
@@ -62,6 +62,7 @@ impl Promise {
 /// One send of a heartbeat or update to one member.
 #[derive(Clone, Copy, Debug)]
 struct Sent {
+    of: Command,
     round: Round,
     at: MonoTime,
     renewal: u64,
@@ -101,21 +102,25 @@ impl Link {
     }
 
     /// Notes a send of a heartbeat or update and gives its round.
-    pub fn note_sent(&mut self, at: MonoTime, renewal: u64) -> Round {
+    pub fn note_sent(&mut self, of: Command, at: MonoTime, renewal: u64) -> Round {
         let round = self.fresh_round();
         if self.sent.len() >= SENDS_KEPT {
             self.sent.pop_front();
         }
-        self.sent.push_back(Sent { round, at, renewal, acked: false });
+        self.sent.push_back(Sent { of, round, at, renewal, acked: false });
         round
     }
 
-    /// Notes an acknowledgement; returns the renewal of the send that it counts for (L5).
-    pub fn note_ack(&mut self, round: Option<Round>, renewal: u64) -> Option<u64> {
+    /// Notes an acknowledgement; returns the renewal of the send that it counts for (L5). Without a
+    /// round it counts for the oldest unacknowledged send of this kind in this renewal.
+    pub fn note_ack(&mut self, of: Command, round: Option<Round>, renewal: u64) -> Option<u64> {
         self.echoes = Some(round.is_some());
         let entry = match round {
             Some(round) => self.sent.iter_mut().find(|sent| sent.round == round),
-            None => self.sent.iter_mut().find(|sent| sent.renewal == renewal && !sent.acked),
+            None => self
+                .sent
+                .iter_mut()
+                .find(|sent| (sent.of, sent.renewal) == (of, renewal) && !sent.acked),
         }?;
         entry.acked = true;
         self.acked_at = self.acked_at.max(Some(entry.at));

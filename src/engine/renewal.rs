@@ -222,7 +222,7 @@ impl Ticket {
         let established = self.established(cx.now.mono);
         let Some(lead) = &self.lead else { return };
         let (term, number) = (lead.term, lead.renewal.number);
-        let round = self.links[to.get()].note_sent(cx.now.mono, number);
+        let round = self.links[to.get()].note_sent(kind, cx.now.mono, number);
         let stamp = Stamp { round: Some(round), established };
         let body = match kind {
             Command::Update => PeerBody::Update { stamp },
@@ -259,7 +259,7 @@ impl Ticket {
         }
         let round = if mutant::is_on(Clause::L5Round) { None } else { round };
         let number = lead.renewal.number;
-        let counted = self.links[from.get()].note_ack(round, number);
+        let counted = self.links[from.get()].note_ack(of, round, number);
         if counted.is_some() {
             lead.commit.note_answer(from);
         }
@@ -335,17 +335,17 @@ impl Ticket {
     }
 
     /// Whether the majority behind the lease needs members that return no rounds (L5).
-    pub fn reference_needed(&self, cx: &Cx<'_>) -> bool {
-        let rounds = cx
-            .roster
-            .peers()
-            .iter()
-            .filter(|peer| {
-                let link = &self.links[peer.get()];
-                link.echoes == Some(true) && link.acked_at().is_some()
-            })
-            .count();
-        rounds + 1 < cx.roster.majority()
+    fn reference_needed(&self, cx: &Cx<'_>) -> bool {
+        self.acknowledged_by_round(cx).len() + 1 < cx.roster.majority()
+    }
+
+    /// Members that return rounds and have acknowledged something in this term.
+    pub fn acknowledged_by_round(&self, cx: &Cx<'_>) -> MemberSet {
+        let sure = |peer: &MemberIndex| {
+            let link = &self.links[peer.get()];
+            link.echoes == Some(true) && link.acked_at().is_some()
+        };
+        cx.roster.peers().iter().filter(sure).collect()
     }
 
     /// Sends UPDATE to these members, with resends until they acknowledge.
