@@ -51,7 +51,10 @@ impl<'lab> Cluster<'lab> {
             copy_ours(lab);
         }
         let members = addresses.iter().enumerate().map(|(index, address)| {
-            Member::new(setup.kinds[index], *address, dir.join(format!("m{index}")), config.clone())
+            let dir = dir.join(format!("m{index}"));
+            let mut member = Member::new(setup.kinds[index], *address, dir, config.clone());
+            member.place = lab.place(*address);
+            member
         });
         let members = members.collect();
         Cluster { lab, members, config, key: setup.key.clone(), sites: setup.sites }
@@ -181,6 +184,11 @@ impl<'lab> Cluster<'lab> {
             self.crm(index).is_granted("t1").then_some(())
         });
         self.wait_leader(known_by, index, Duration::from_secs(5));
+    }
+
+    /// How many of the members are sites.
+    pub fn sites(&self) -> usize {
+        self.sites
     }
 
     /// The histories of the ticket in the CIB of every site.

@@ -4,10 +4,14 @@
 
 use super::lab::make_open;
 use std::collections::BTreeMap;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// The fake, which is copied for each site.
 const FAKE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/test/fixtures/fake_crm_ticket");
+
+/// No line of a history is longer, in bytes.
+const LINE_MAX: u64 = 16_384;
 
 /// One site's fake.
 #[derive(Clone, Debug)]
@@ -29,8 +33,10 @@ pub struct Call {
 /// One change of a ticket.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
-    /// When, in seconds since 1970.
+    /// Just before it was written, in seconds since 1970.
     pub at: f64,
+    /// Just after; `None`: the call was killed meanwhile, or goes on.
+    pub done: Option<f64>,
     /// Granted here; `None`: never granted or revoked.
     pub granted: Option<bool>,
     /// The attributes.
@@ -112,7 +118,26 @@ impl Crm {
     /// All changes of a ticket.
     pub fn history(&self, ticket: &str) -> Vec<Change> {
         let text = std::fs::read_to_string(self.cib(ticket)).unwrap_or_default();
-        text.lines().filter_map(change_of).collect()
+        let done = std::fs::read_to_string(self.done(ticket)).unwrap_or_default();
+        let done: BTreeMap<&str, f64> = done.lines().filter_map(done_of).collect();
+        let with_end = |line: &str| {
+            let mut change = change_of(line)?;
+            change.done = line.split('\t').next().and_then(|key| done.get(key)).copied();
+            Some(change)
+        };
+        text.lines().filter_map(with_end).collect()
+    }
+
+    /// The last line of the ticket's history: two equal ones mean that nothing changed between.
+    pub fn last_line(&self, ticket: &str) -> Option<String> {
+        let mut file = std::fs::File::open(self.cib(ticket)).ok()?;
+        let length = file.metadata().ok()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(LINE_MAX))).ok()?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).ok()?;
+        // What is behind the last newline is being written.
+        let text = String::from_utf8_lossy(&bytes[..=bytes.iter().rposition(|b| *b == b'\n')?]);
+        text.lines().last().map(str::to_owned)
     }
 
     /// What the CIB says now.
@@ -127,6 +152,10 @@ impl Crm {
 
     fn cib(&self, ticket: &str) -> PathBuf {
         self.dir().join(format!("cib.{}", ticket.replace('/', "%2F")))
+    }
+
+    fn done(&self, ticket: &str) -> PathBuf {
+        self.dir().join(format!("done.{}", ticket.replace('/', "%2F")))
     }
 }
 
@@ -161,7 +190,18 @@ fn change_of(line: &str) -> Option<Change> {
         attributes.insert(name.trim().to_owned(), unescaped(value));
         rest = behind;
     }
-    Some(Change { at, granted, attributes })
+    Some(Change { at, done: None, granted, attributes })
+}
+
+/// Whether a line of a history says *granted*.
+pub fn says_granted(line: &str) -> bool {
+    change_of(line).is_some_and(|change| change.granted == Some(true))
+}
+
+/// Reads a line of the file of ends.
+fn done_of(line: &str) -> Option<(&str, f64)> {
+    let (key, end) = line.split_once('\t')?;
+    Some((key, end.parse().ok()?))
 }
 
 /// Undoes the escapes of XML.

@@ -8,23 +8,29 @@
 use super::needs::{is_root, met, Need};
 use super::process::exit_within;
 use super::program::{link_ours, reference_root};
-use std::cell::Cell;
+use super::switch::{Network, Switch};
+use std::cell::{Cell, OnceCell};
 use std::fs::{File, Permissions};
+use std::io::Write;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Set for the run inside the namespaces.
 const INSIDE: &str = "BOOTH_TEST_INSIDE";
+/// Begins a line of a test inside that is to be seen outside.
+const REPORT: &str = "report: ";
 /// A test that runs longer is ended; none is meant to take more than half of it.
 const LIMIT: Duration = Duration::from_secs(150);
 
 /// One test's own place.
 pub struct Lab {
+    /// Before the directory: what runs in it ends first.
+    switched: OnceCell<Network>,
     dir: tempfile::TempDir,
-    network: [u8; 3],
+    network: Cell<[u8; 3]>,
     inside: bool,
     clusters: Cell<u32>,
 }
@@ -32,13 +38,19 @@ pub struct Lab {
 /// Runs the test `name` (see `test_name!`), if what it needs is there.
 #[track_caller]
 pub fn run(name: &str, needs: &[Need], body: impl FnOnce(&Lab)) {
+    run_for(name, needs, LIMIT, body);
+}
+
+/// The same for a test that may take as long as `limit`.
+#[track_caller]
+pub fn run_for(name: &str, needs: &[Need], limit: Duration, body: impl FnOnce(&Lab)) {
     // type_name gives the name of the test program first, which libtest leaves out.
     let name = name.split_once("::").map_or(name, |(_, rest)| rest);
     if std::env::var_os(INSIDE).is_some() {
         body(&Lab::new(true));
     } else if met(name, needs) {
         if is_root() {
-            run_inside(name);
+            run_inside(name, limit);
         } else {
             body(&Lab::new(false));
         }
@@ -47,7 +59,7 @@ pub fn run(name: &str, needs: &[Need], body: impl FnOnce(&Lab)) {
 
 /// Runs this program again, for one test, in namespaces of its own.
 #[track_caller]
-fn run_inside(name: &str) {
+fn run_inside(name: &str, limit: Duration) {
     let dir = new_dir();
     let log = dir.path().join("output");
     // Both streams in one file, in the order in which they were written.
@@ -65,7 +77,7 @@ fn run_inside(name: &str) {
         .stderr(err)
         .spawn()
         .unwrap_or_else(|error| panic!("cannot start unshare: {error}"));
-    let status = exit_within(&mut child, LIMIT);
+    let status = exit_within(&mut child, limit);
     if status.is_none() {
         // The namespace's first process dies with its parent, and all others with it.
         let _ = child.kill();
@@ -75,6 +87,16 @@ fn run_inside(name: &str) {
     let text = String::from_utf8_lossy(&text);
     let passed = status.is_some_and(|status| status.success()) && text.contains("1 passed");
     assert!(passed, "{name}, in namespaces of its own: {status:?}\n{text}");
+    // Seen with --nocapture; what the test reports is seen always.
+    println!("{text}");
+    for line in text.lines().filter_map(|line| line.strip_prefix(REPORT)) {
+        let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+    }
+}
+
+/// Prints a line that is to be seen although the test passes.
+pub fn report(line: &str) {
+    println!("{REPORT}{line}");
 }
 
 /// A new directory in /tmp, which the reference sees under the same path.
@@ -103,7 +125,8 @@ impl Lab {
                 show_lab_to_reference(dir.path());
             }
         }
-        Lab { dir, network: [127, random_byte(), random_byte()], inside, clusters: Cell::new(0) }
+        let network = Cell::new([127, random_byte(), random_byte()]);
+        Lab { switched: OnceCell::new(), dir, network, inside, clusters: Cell::new(0) }
     }
 
     /// The lab's directory.
@@ -118,14 +141,53 @@ impl Lab {
 
     /// An address of this lab; `host` is 1 to 254.
     pub fn address(&self, host: u8) -> Ipv4Addr {
-        let [a, b, c] = self.network;
+        let [a, b, c] = self.network.get();
         Ipv4Addr::new(a, b, c, host)
+    }
+
+    /// Puts the first members that the lab will have, so many, into network namespaces of their
+    /// own, with a switch between them, and this process at a port of its own. Its address is
+    /// [`Lab::address`] 200.
+    #[track_caller]
+    pub fn plug(&self, members: u8, seed: u64) -> &Switch {
+        assert!(self.inside, "devices are made only inside a namespace");
+        assert!(self.switched.get().is_none() && self.clusters.get() == 0, "once, and first");
+        self.network.set([10, 98, 76]);
+        let addresses: Vec<Ipv4Addr> = (1..=members).map(|host| self.address(host)).collect();
+        let make = || Network::new(&addresses, self.address(200), seed);
+        &self.switched.get_or_init(make).switch
+    }
+
+    /// The network namespace of the member with this address, for `nsenter --net=`, if it is not
+    /// the lab's.
+    pub fn place(&self, address: Ipv4Addr) -> Option<PathBuf> {
+        let host = usize::from(address.octets()[3]);
+        self.switched.get().map(|network| network.place(host - 1))
+    }
+
+    /// Gives the lab a /dev of its own with an empty /dev/shm and no /dev/log.
+    pub fn own_devices(&self) {
+        assert!(self.inside, "devices are replaced only inside a namespace");
+        let script = "set -e
+            mkdir \"$1\"
+            mount -t tmpfs -o mode=755 tmpfs \"$1\"
+            for name in null zero full random urandom tty; do
+                cp -a \"/dev/$name\" \"$1\"
+            done
+            ln -s /proc/self/fd \"$1/fd\"
+            mkdir \"$1/net\" \"$1/pts\"
+            cp -a /dev/net/tun \"$1/net\"
+            mkdir -m 1777 \"$1/shm\"
+            mount --move \"$1\" /dev
+            [ ! -d \"$2/dev\" ] || mount --bind /dev \"$2/dev\"";
+        let dir = self.dir().join("dev").display().to_string();
+        shell(script, &[&dir, &reference_root().display().to_string()]);
     }
 
     /// Gives this machine an address of the lab, if the network is the lab's own: a program
     /// that looks for itself among the interfaces finds it.
     pub fn own(&self, address: Ipv4Addr) {
-        if self.inside {
+        if self.inside && self.switched.get().is_none() {
             shell("ip address add \"$1/32\" dev lo", &[&address.to_string()]);
         }
     }
@@ -172,7 +234,7 @@ fn show_lab_to_reference(dir: &Path) {
 
 /// Runs a shell script that has to succeed.
 #[track_caller]
-fn shell(script: &str, arguments: &[&str]) {
+pub fn shell(script: &str, arguments: &[&str]) {
     let output = Command::new("/bin/sh").args(["-c", script, "sh"]).args(arguments).output();
     let output = output.unwrap_or_else(|error| panic!("cannot start a shell: {error}"));
     assert!(output.status.success(), "{script}: {output:?}");

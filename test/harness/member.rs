@@ -5,8 +5,8 @@ use super::crm::Crm;
 use super::lab::{make_open, Lab};
 use super::packet::member_id;
 use super::process::{exit_within, signal};
-use super::program::Kind;
-use super::wait::until;
+use super::program::{enter, Kind};
+use super::wait::value_within;
 use std::fs::{File, OpenOptions};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -31,9 +31,16 @@ pub struct Member {
     pub crm: Crm,
     /// More environment for the daemon.
     pub environment: Vec<(String, String)>,
+    /// Where its lock file is, if not with its other files.
+    pub run_dir: Option<PathBuf>,
+    /// Its network namespace, if it has one of its own.
+    pub place: Option<PathBuf>,
+    /// Goes to the background when it is started the next time, and logs to syslog. Only where
+    /// it has a network namespace: it has to find its own address.
+    pub background: bool,
     dir: PathBuf,
     config: String,
-    process: Option<Child>,
+    process: Option<Process>,
 }
 
 impl Member {
@@ -49,6 +56,9 @@ impl Member {
             id: member_id(address),
             crm,
             environment: Vec::new(),
+            run_dir: None,
+            place: None,
+            background: false,
             dir,
             config,
             process: None,
@@ -62,10 +72,11 @@ impl Member {
 
     /// Its lock file.
     pub fn lock_file(&self) -> PathBuf {
-        self.dir.join("booth.pid")
+        self.run_dir.as_ref().unwrap_or(&self.dir).join("booth.pid")
     }
 
-    /// Starts the daemon in the foreground, with messages on standard error.
+    /// Starts the daemon in the foreground, with messages on standard error, or, if it is a
+    /// background one, with messages to syslog.
     #[track_caller]
     pub fn spawn(&mut self, lab: &Lab) {
         assert!(self.process.is_none(), "{} runs already", self.address);
@@ -75,15 +86,20 @@ impl Member {
         let path_first = (self.kind != Kind::OursInRoot).then_some(fake.as_path());
         let mut command = self.kind.command(lab, "boothd", path_first);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.args(["daemon", "-c", &self.config, "-l"]).arg(self.lock_file());
+        if !self.background {
+            command.args(["-D", "-S", "-s", &self.address.to_string()]);
+        }
+        if let Some(place) = &self.place {
+            command = enter(&command, place);
+        }
         command
-            .args(["daemon", "-D", "-S", "-c", &self.config, "-s", &self.address.to_string()])
-            .arg("-l")
-            .arg(self.lock_file())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle of a file"))
             .stderr(log);
         let child = command.spawn();
-        self.process = Some(child.unwrap_or_else(|error| panic!("cannot start it: {error}")));
+        let child = child.unwrap_or_else(|error| panic!("cannot start it: {error}"));
+        self.process = Some(Process { child, daemon: None });
     }
 
     /// Starts the daemon and waits until its lock file says that it has started.
@@ -96,25 +112,60 @@ impl Member {
     /// Waits until its lock file says that it has started.
     #[track_caller]
     pub fn wait_started(&mut self) {
-        let what = format!("{} has started", self.address);
-        until(START_LIMIT, &what, || {
-            if let Some(status) = self.exited() {
-                panic!("{} ended: {status:?}\n{}", self.address, self.log());
+        if let Err(why) = self.has_started(START_LIMIT) {
+            panic!("{}: {why}\n{}", self.address, self.log());
+        }
+    }
+
+    /// Waits until its lock file says that it has started.
+    ///
+    /// # Errors
+    /// It ended, or did not start within `limit`; why.
+    pub fn has_started(&mut self, limit: Duration) -> Result<(), String> {
+        let result = value_within(limit, || {
+            if self.background {
+                self.find_daemon();
+            }
+            if let Some(status) =
+                self.exited().filter(|status| !self.background || !status.success())
+            {
+                return Some(Err(format!("it ended: {status:?}")));
             }
             let text = std::fs::read_to_string(self.lock_file()).unwrap_or_default();
             let own = self.pid().is_some_and(|pid| text.contains(&format!("booth_pid={pid} ")));
-            (own && text.contains("booth_state=started")).then_some(())
+            (own && text.contains("booth_state=started")).then_some(Ok(()))
         });
+        result.unwrap_or_else(|| Err(format!("not started within {limit:?}")))
+    }
+
+    /// The daemon that goes on when the program that was started has ended with success.
+    fn find_daemon(&mut self) {
+        let text = std::fs::read_to_string(self.lock_file()).unwrap_or_default();
+        let Some(process) = &mut self.process else { return };
+        let ready = process.child.try_wait().ok().flatten().is_some_and(|status| status.success());
+        let words = text.split([' ', '\n']);
+        let pid = words.filter_map(|word| word.strip_prefix("booth_pid=")?.parse().ok()).next();
+        process.daemon = pid.filter(|pid| ready && is_alive(*pid));
     }
 
     /// Its process id, while it runs.
     pub fn pid(&self) -> Option<u32> {
-        self.process.as_ref().map(Child::id)
+        let process = self.process.as_ref()?;
+        if self.background {
+            process.daemon
+        } else {
+            Some(process.child.id())
+        }
     }
 
-    /// How it ended, if it did by itself.
+    /// Whether it runs; it may have ended by itself.
+    pub fn runs(&self) -> bool {
+        self.pid().is_some_and(is_alive)
+    }
+
+    /// How the program that was started ended, if it did by itself.
     pub fn exited(&mut self) -> Option<ExitStatus> {
-        self.process.as_mut()?.try_wait().ok().flatten()
+        self.process.as_mut()?.child.try_wait().ok().flatten()
     }
 
     /// Sends a signal to the daemon.
@@ -123,7 +174,8 @@ impl Member {
         signal(self.pid().expect("the daemon was started"), name);
     }
 
-    /// Ends the daemon with a signal and returns how it ended.
+    /// Ends the daemon with a signal and returns how it ended; of one in the background nobody
+    /// knows more than that it has ended.
     #[track_caller]
     pub fn end(&mut self, name: &str) -> ExitStatus {
         self.signal(name);
@@ -133,12 +185,21 @@ impl Member {
     /// Waits until the daemon ends by itself.
     #[track_caller]
     pub fn wait_end(&mut self, limit: Duration) -> ExitStatus {
-        let mut child = self.process.take().expect("the daemon was started");
-        exit_within(&mut child, limit).unwrap_or_else(|| {
-            let _ = child.kill();
-            let _ = child.wait();
+        let mut process = self.process.take().expect("the daemon was started");
+        let ended = exit_within(&mut process.child, limit).filter(|_| {
+            process
+                .daemon
+                .is_none_or(|pid| value_within(limit, || (!is_alive(pid)).then_some(())).is_some())
+        });
+        ended.unwrap_or_else(|| {
+            drop(process);
             panic!("{} did not end within {limit:?}\n{}", self.address, self.log());
         })
+    }
+
+    /// Takes note that it is gone; the next start may come.
+    pub fn forget(&mut self) {
+        self.process = None;
     }
 
     /// All that it has written.
@@ -155,12 +216,26 @@ impl Member {
     }
 }
 
-impl Drop for Member {
+/// What was started, and the daemon that it left in the background.
+struct Process {
+    child: Child,
+    daemon: Option<u32>,
+}
+
+/// Whether a process is there and has not ended.
+fn is_alive(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
+}
+
+impl Drop for Process {
     fn drop(&mut self) {
-        if let Some(mut child) = self.process.take() {
-            // A stopped process does not end before it goes on; killed ones do at once.
-            let _ = child.kill();
-            let _ = child.wait();
+        // A stopped process does not end before it goes on; killed ones do at once.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(pid) = self.daemon.filter(|pid| is_alive(*pid)) {
+            signal(pid, "KILL");
         }
     }
 }

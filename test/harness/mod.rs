@@ -16,6 +16,7 @@ mod cluster;
 mod crm;
 mod intervals;
 mod lab;
+mod machine;
 mod member;
 mod needs;
 mod net;
@@ -23,23 +24,28 @@ mod packet;
 mod peer;
 mod process;
 mod program;
+mod recorder;
 mod setup;
 mod sniff;
+mod switch;
 mod wait;
 
 pub use client::{ask, ask_with, Answers, End};
 pub use cluster::Cluster;
 pub use crm::{Call, Change, Crm};
-pub use intervals::{overlaps, Held};
-pub use lab::{run, Lab};
+pub use intervals::{all_held, held, overlaps, Held};
+pub use lab::{report, run, run_for, shell, Lab};
+pub use machine::{Syslog, WallClock};
 pub use needs::Need;
 pub use net::Links;
 pub use packet::{four, member_id, Packet, ANYONE, NOBODY};
 pub use peer::FakeMember;
 pub use process::{finish, Finished};
 pub use program::{under_test, Kind};
+pub use recorder::{Outcome, Recorder};
 pub use setup::{ticket as setup_ticket, Setup, PORT};
 pub use sniff::{Seen, Sniffer};
+pub use switch::{Counts, Link, Switch, Weather};
 pub use wait::{pass, until, value_within};
 
 /// The full name of the test function in which it stands, as libtest knows it.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a test needs of the machine, and what happens if it is not there.
 
+use super::machine::faketime_library;
 use super::program::{reference_root, Kind};
 use std::io::Write;
 use std::path::Path;
@@ -17,6 +18,10 @@ pub enum Need {
     Reference,
     /// `nft`, to cut links.
     Nft,
+    /// TAP devices, for a switch.
+    Tap,
+    /// libfaketime, to set the wall clock of one program.
+    Faketime,
 }
 
 impl Need {
@@ -37,7 +42,9 @@ impl Need {
                 reference_root().display()
             )),
             Need::Nft if find_in_path("nft").is_none() => Some("needs nft".to_owned()),
-            Need::Root | Need::Reference | Need::Nft => None,
+            Need::Tap if !Path::new("/dev/net/tun").exists() => Some("needs /dev/net/tun".into()),
+            Need::Faketime if faketime_library().is_none() => Some("needs libfaketime".into()),
+            Need::Root | Need::Reference | Need::Nft | Need::Tap | Need::Faketime => None,
         }
     }
 }

@@ -73,6 +73,16 @@ pub fn copy_ours(lab: &Lab) {
     }
 }
 
+/// The same command in another network namespace; the process stays the one that is started.
+pub fn enter(command: &Command, place: &Path) -> Command {
+    let mut entering = Command::new("/usr/bin/nsenter");
+    entering.arg(format!("--net={}", place.display())).arg("--");
+    entering.arg(command.get_program()).args(command.get_args());
+    entering.env_clear().current_dir("/");
+    entering.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    entering
+}
+
 impl Kind {
     /// A command that runs `name` (boothd, booth or geostore) in `lab`.
     ///
