@@ -9,8 +9,11 @@
 mod harness;
 
 mod children;
+mod clocks;
 mod floods;
 mod links;
+mod machine;
 mod processes;
 mod random;
 mod watch;
+mod weather;

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Machines that fail around the daemon: a syslog daemon that hangs, a full disk.
+
+use crate::harness::{run, shell, test_name, until, Cluster, Lab, Need, Setup, Syslog};
+use crate::watch::{keeps, list_time, never_two, NEEDS};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const SYSLOG_NEEDS: &[Need] = &[Need::Root, Need::Tap];
+const SOON: Duration = Duration::from_secs(2);
+
+/// Every member logs to a syslog daemon.
+#[track_caller]
+fn in_background<'lab>(lab: &'lab Lab) -> (Syslog, Cluster<'lab>) {
+    lab.own_devices();
+    lab.plug(3, 21);
+    let syslog = Syslog::new(lab);
+    let mut cluster = Cluster::new(lab, &Setup::usual());
+    for member in &mut cluster.members {
+        member.background = true;
+    }
+    cluster.start_all();
+    until(SOON * 5, "they log to syslog", || syslog.text().contains("boothd-site").then_some(()));
+    cluster.grant(0, &[0, 1, 2]);
+    (syslog, cluster)
+}
+
+#[test]
+fn a_syslog_daemon_that_never_reads_stops_nobody() {
+    run(test_name!(), SYSLOG_NEEDS, |lab| {
+        let (syslog, mut cluster) = in_background(lab);
+        let expires = |cluster: &Cluster| cluster.crm(0).state("t1").map(|s| s.number("expires"));
+        syslog.freeze();
+        let (before, begun) = (expires(&cluster), Instant::now());
+        while begun.elapsed() < Duration::from_secs(12) {
+            // Much to say: whoever asks for a ticket that does not exist is written down.
+            drop(cluster.ask(0, &cluster.request(0, "CGnt", "t1"), SOON));
+            assert!(list_time(&cluster, 0) < Duration::from_secs(1));
+            keeps(&cluster, 0, Duration::from_millis(200));
+        }
+        assert!(expires(&cluster) > before, "it is not renewed");
+        // It stops and starts with a log that nobody reads, too.
+        cluster.stop(0);
+        cluster.start(0);
+        keeps(&cluster, 0, Duration::from_secs(6));
+        let text = syslog.text().len();
+        syslog.thaw();
+        until(SOON * 5, "it is logged again", || (syslog.text().len() > text).then_some(()));
+        never_two(&cluster);
+    });
+}
+
+/// A file system of 64 KiB on `dir`, and its filling up to the last byte.
+#[track_caller]
+fn small_disk(dir: &Path) {
+    shell("mount -t tmpfs -o size=64k,mode=777 tmpfs \"$1\"", &[&dir.display().to_string()]);
+}
+
+#[track_caller]
+fn fill(dir: &Path) {
+    // Ends with an error, as it has to.
+    shell("! cat /dev/zero 2>/dev/null >\"$1/full\"", &[&dir.display().to_string()]);
+}
+
+#[test]
+fn a_full_disk_at_the_lock_file_is_told_at_the_start() {
+    run(test_name!(), NEEDS, |lab| {
+        let mut cluster = Cluster::new(lab, &Setup::usual());
+        let run_dir = cluster.members[0].dir().join("run");
+        std::fs::create_dir(&run_dir).expect("the lab can be written");
+        small_disk(&run_dir);
+        cluster.members[0].run_dir = Some(run_dir.clone());
+        fill(&run_dir);
+        cluster.start(1);
+        cluster.start(2);
+        cluster.members[0].spawn(lab);
+        let status = cluster.members[0].wait_end(Duration::from_secs(10));
+        let log = cluster.members[0].log();
+        assert_eq!(status.code(), Some(1), "{log}");
+        assert!(log.contains("No space left on device"), "{log}");
+        assert!(log.contains(&cluster.members[0].lock_file().display().to_string()), "{log}");
+        // With room again it starts as if nothing had been.
+        std::fs::remove_file(run_dir.join("full")).expect("it was made");
+        cluster.start(0);
+        cluster.grant(0, &[0, 1, 2]);
+        never_two(&cluster);
+    });
+}
+
+#[test]
+fn a_disk_that_fills_up_does_not_harm_a_daemon_that_runs() {
+    run(test_name!(), NEEDS, |lab| {
+        let mut cluster = Cluster::new(lab, &Setup::usual());
+        let run_dir = cluster.members[0].dir().join("run");
+        std::fs::create_dir(&run_dir).expect("the lab can be written");
+        small_disk(&run_dir);
+        cluster.members[0].run_dir = Some(run_dir.clone());
+        cluster.start_all();
+        fill(&run_dir);
+        // Granted, renewed, revoked and granted again with a full disk.
+        cluster.grant(0, &[0, 1, 2]);
+        keeps(&cluster, 0, Duration::from_secs(12));
+        cluster.booth(0, &["revoke", "t1"]).expect_code(0);
+        assert!(!cluster.crm(0).is_granted("t1"));
+        cluster.grant(0, &[0, 1, 2]);
+        let status = cluster.members[0].end("TERM");
+        assert_eq!(status.code(), Some(0), "{}", cluster.members[0].log());
+        never_two(&cluster);
+    });
+}
+
+#[test]
+fn the_lease_guard_works_with_a_full_disk() {
+    run(test_name!(), NEEDS, |lab| {
+        let mut cluster = Cluster::new(lab, &Setup::usual());
+        let run_dir = cluster.members[0].dir().join("run");
+        std::fs::create_dir(&run_dir).expect("the lab can be written");
+        small_disk(&run_dir);
+        cluster.members[0].run_dir = Some(run_dir.clone());
+        cluster.start_all();
+        fill(&run_dir);
+        cluster.grant(0, &[0, 1, 2]);
+        cluster.kill(0);
+        crate::watch::wait_granted(&cluster, 1, crate::watch::FAIL_OVER);
+        assert!(!cluster.crm(0).is_granted("t1"));
+        never_two(&cluster);
+    });
+}
