@@ -5,6 +5,7 @@ use super::machine::faketime_library;
 use super::program::{reference_root, Kind};
 use std::io::Write;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 /// Set to 1 (continuous integration): a test that cannot run has failed.
 const REQUIRE_ALL: &str = "BOOTH_TEST_REQUIRE_ALL";
@@ -22,6 +23,9 @@ pub enum Need {
     Tap,
     /// libfaketime, to set the wall clock of one program.
     Faketime,
+    /// A root directory with a Pacemaker cluster's programs, of this name; it is made if it is
+    /// not there (`test/pacemaker/make-root`).
+    ClusterRoot(&'static str),
 }
 
 impl Need {
@@ -44,6 +48,7 @@ impl Need {
             Need::Nft if find_in_path("nft").is_none() => Some("needs nft".to_owned()),
             Need::Tap if !Path::new("/dev/net/tun").exists() => Some("needs /dev/net/tun".into()),
             Need::Faketime if faketime_library().is_none() => Some("needs libfaketime".into()),
+            Need::ClusterRoot(name) => make_root(name).err(),
             Need::Root | Need::Reference | Need::Nft | Need::Tap | Need::Faketime => None,
         }
     }
@@ -53,6 +58,18 @@ impl Need {
 pub fn is_root() -> bool {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+}
+
+/// Makes a root directory, or finds that it is there; the error says why that failed.
+fn make_root(name: &str) -> Result<(), String> {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("test/pacemaker/make-root");
+    let output = Command::new(program).arg(name).stdin(Stdio::null()).output();
+    let output = output.map_err(|error| format!("make-root cannot be started: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let errors = String::from_utf8_lossy(&output.stderr);
+    Err(format!("needs the root directory {name}: {}", errors.trim_end()))
 }
 
 /// The program `name` in PATH.
