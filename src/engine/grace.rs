@@ -176,6 +176,23 @@ impl Ticket {
         if let Some(grace) = &mut self.grace {
             grace.asked[to.get()].0 = Some(cx.now.mono);
         }
+        self.send_status(cx, to, nonce);
+    }
+
+    /// Nobody has answered a vote request. A member that knows a higher term and has no site to
+    /// name refuses in silence (L3): asked what it knows, it tells its term, and the next attempt
+    /// stands above it (L1).
+    pub fn ask_for_terms(&mut self, cx: &mut Cx<'_>) {
+        if self.grace.is_some() {
+            return;
+        }
+        let nonce = fresh_nonce(cx);
+        for peer in cx.roster.peers().iter() {
+            self.send_status(cx, peer, nonce);
+        }
+    }
+
+    fn send_status(&self, cx: &mut Cx<'_>, to: MemberIndex, nonce: u32) {
         let valid = self.known.until.since(cx.now.mono);
         let body = PeerBody::Status { nonce };
         let term = self.known.term.unwrap_or_default();

@@ -189,3 +189,29 @@ fn a_cut_off_holder_revokes_before_the_lease_ends() {
     cluster.advance(SECOND.times(5));
     assert_eq!(cluster.granted(), [1]);
 }
+
+/// `lease.md` L1, L3: a member that has nobody to name refuses a lower term in silence, so a
+/// candidate that nobody answers asks the others what they know, and stands above it.
+#[test]
+fn a_candidate_that_is_many_terms_behind_catches_up_at_once() {
+    let mut cluster = Cluster::new(3, 0, spec("T"));
+    cluster.start_all();
+    cluster.cut = vec![(0, 1), (1, 0), (1, 2), (2, 1)];
+    for _ in 0..20 {
+        cluster.grant(0, ClientOptions::default());
+        cluster.advance(SECOND.times(11));
+        assert_eq!(cluster.granted(), [0]);
+        cluster.revoke(0);
+    }
+    for node in [0, 2] {
+        cluster.crash(node);
+        cluster.start(node);
+    }
+    cluster.advance(SECOND.times(30));
+    cluster.cut.clear();
+    let waiting = ClientOptions { wait: true, ..ClientOptions::default() };
+    let client = cluster.grant(1, waiting);
+    cluster.advance(SECOND.times(5));
+    assert_eq!(cluster.codes(client).last(), Some(&(ResultCode::Success, true)));
+    assert_eq!(cluster.granted(), [1]);
+}
