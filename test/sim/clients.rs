@@ -149,6 +149,10 @@ impl World {
         let ticket = connection.ticket;
         match answer.result {
             ResultCode::Success | ResultCode::SyncSuccess => {
+                if order == Order::Revoke {
+                    // Whatever it was standing for, it does not any more.
+                    self.checks.ghosts.gives_up(n, ticket);
+                }
                 self.clients.done += 1;
                 self.clients.last_done[ticket] = Some(order);
             }

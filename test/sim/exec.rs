@@ -241,8 +241,12 @@ impl World {
         self.nodes[n].pending.push(Pending { id, ticket, state: None });
         let life = self.nodes[n].life;
         let timeout = self.plan.tickets[ticket].timeout.as_micros();
-        let mut after = self.choices.jitter(n, ticket, MILLI, timeout / 4 + MILLI);
+        let usual = self.handler_usual.unwrap_or(timeout / 4);
+        let mut after = self.choices.jitter(n, ticket, MILLI, usual + MILLI);
         let mut end = JobEnd::Done;
+        if self.ill >> n & 1 == 1 {
+            end = JobEnd::Failed("model: exit code 1".into());
+        }
         let ppm = if self.faulty(n) { self.plan.handler_ppm } else { 0 };
         if let Some(mut dice) = self.choices.fault(Kind::Handler, n, ticket, ppm) {
             match dice.below(3) {

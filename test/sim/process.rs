@@ -58,6 +58,10 @@ impl World {
         self.trace(|w| format!("{} starts, life {}", w.name(n), w.nodes[n].life));
         self.aim_at_restart(n);
         self.step(n, Event::Start);
+        if self.wall_wrong >> n & 1 == 1 {
+            self.wall_wrong &= !(1 << n);
+            self.set_right(n);
+        }
     }
 
     /// A process ends, and starts again after `down` (never, if that is endless).

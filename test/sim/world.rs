@@ -109,6 +109,14 @@ pub struct World {
     pub prompt: bool,
     /// There is no lease guard in this world: safety then needs living daemons.
     pub no_guard: bool,
+    /// Members whose wall clocks are set right when they have started.
+    pub wall_wrong: u16,
+    /// Members whose handlers fail, whatever the plan says; bit set: fails.
+    pub ill: u16,
+    /// The longest ordinary run of a handler; `None`: a quarter of `timeout`.
+    pub handler_usual: Option<True>,
+    /// How many runs of handlers have failed.
+    pub handlers_failed: u64,
     /// When the step was taken whose effects are being performed.
     pub decided: True,
     effects: Vec<Effect>,
@@ -148,6 +156,10 @@ impl World {
             manners: vec![Manner::Ours; all.len()],
             prompt: false,
             no_guard: false,
+            wall_wrong: 0,
+            ill: 0,
+            handler_usual: None,
+            handlers_failed: 0,
             decided: 0,
             effects: Vec::new(),
             ids,
@@ -226,6 +238,7 @@ impl World {
             Happening::GuardDue { site, machine, ticket } => self.guard_due(site, machine, ticket),
             Happening::JobEnd { node, life, id, end } => {
                 if self.alive(node, life) {
+                    self.handlers_failed += u64::from(matches!(*end, JobEnd::Failed(_)));
                     self.reach(node, Waiting::Job(id, *end));
                 }
             }
