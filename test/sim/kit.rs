@@ -17,6 +17,7 @@ pub mod network;
 pub mod node;
 pub mod plan;
 pub mod process;
+pub mod quiet;
 pub mod reference;
 pub mod report;
 pub mod rules;

@@ -212,6 +212,21 @@ impl Plan {
         let prng = &mut Prng::new(super::choice::mix(seed ^ 0x706C_616E));
         let roles = draw_roles(prng);
         let tickets = draw_tickets(prng, roles.len());
+        Plan::draw_around(seed, prng, roles, tickets)
+    }
+
+    /// The plan of a seed for these members and tickets.
+    pub fn draw_for(seed: u64, roles: Vec<MemberRole>, tickets: Vec<TicketSpec>) -> Plan {
+        let prng = &mut Prng::new(super::choice::mix(seed ^ 0x666F_7220));
+        Plan::draw_around(seed, prng, roles, tickets)
+    }
+
+    fn draw_around(
+        seed: u64,
+        prng: &mut Prng,
+        roles: Vec<MemberRole>,
+        tickets: Vec<TicketSpec>,
+    ) -> Plan {
         let expire = tickets.iter().map(|spec| spec.expire.as_micros()).max().unwrap_or(SECOND);
         let chaos = expire * between(prng, 6, 24);
         let mut plan = Plan {
