@@ -7,7 +7,7 @@
 use super::helper::HelperExit;
 use super::os::{self, Signal};
 use super::slots::Ending;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus, Stdio};
@@ -140,8 +140,37 @@ impl Child {
 /// # Errors
 /// It cannot be started, or the time is over.
 pub fn run(command: &mut Command, output_max: usize, limit: Duration) -> io::Result<Finished> {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(Stdio::null());
+    run_started(command, None, output_max, limit)
+}
+
+/// The same with a text on standard input.
+///
+/// # Errors
+/// It cannot be started, or the time is over.
+pub fn run_with(
+    command: &mut Command,
+    input: String,
+    output_max: usize,
+    limit: Duration,
+) -> io::Result<Finished> {
+    command.stdin(Stdio::piped());
+    run_started(command, Some(input), output_max, limit)
+}
+
+fn run_started(
+    command: &mut Command,
+    input: Option<String>,
+    output_max: usize,
+    limit: Duration,
+) -> io::Result<Finished> {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = command.spawn()?;
+    if let (Some(mut stdin), Some(text)) = (process.stdin.take(), input) {
+        // A thread, since neither end may wait for the other. One that does not read its input
+        // says so through its exit.
+        std::thread::Builder::new().spawn(move || stdin.write_all(text.as_bytes()))?;
+    }
     let output = Pipe::new(process.stdout.take().map(OwnedFd::from), output_max);
     let errors = Pipe::new(process.stderr.take().map(OwnedFd::from), ERRORS_MAX);
     let exit = os::pid_descriptor(process.id());

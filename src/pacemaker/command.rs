@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Argument vectors of `crm_ticket`, without the program itself. Pure; nothing is quoted, since
-//! no shell is involved.
+//! Argument vectors of `crm_ticket` and `cibadmin`, without the program itself. Pure; nothing is
+//! quoted, since no shell is involved.
 
 use crate::engine::AttrChange;
 use crate::model::{Holder, Term, TicketName};
 
 /// The program's name, looked up in `PATH`.
 pub const PROGRAM: &str = "crm_ticket";
+
+/// The program that changes many tickets in one call; it comes with [`PROGRAM`].
+pub const MANY_PROGRAM: &str = "cibadmin";
 
 /// Everything that one call writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +52,55 @@ pub fn load(ticket: &TicketName) -> Vec<String> {
 /// Prints all tickets as XML. Pacemaker 3 can do this; older ones refuse it.
 pub fn load_all() -> Vec<String> {
     vec!["-q".to_owned()]
+}
+
+/// Changes many tickets in one call of [`MANY_PROGRAM`], which reads [`many`] and answers when the
+/// change is made.
+pub fn write_many() -> Vec<String> {
+    ["-M", "-o", "status", "-s", "-p"].map(str::to_owned).into()
+}
+
+/// Prints all tickets in one call of [`MANY_PROGRAM`].
+pub fn load_many() -> Vec<String> {
+    ["-Q", "-A", "/cib/status/tickets"].map(str::to_owned).into()
+}
+
+/// What [`write_many`] reads. What it does not name of a ticket stays, as with [`write`].
+pub fn many(tickets: &[TicketValues<'_>]) -> String {
+    let mut xml = String::from("<status><tickets>");
+    for values in tickets {
+        let attributes = [
+            ("id", values.ticket.as_str().to_owned()),
+            ("granted", values.granted.to_string()),
+            ("owner", owner_number(values.owner).to_string()),
+            ("expires", values.expires.to_string()),
+            ("term", values.term.to_string()),
+            ("booth-cfg-name", values.config_name.to_owned()),
+        ];
+        xml.push_str("<ticket_state");
+        for (name, value) in attributes {
+            xml.push_str(&format!(" {name}=\"{}\"", escaped(&value)));
+        }
+        xml.push_str("/>");
+    }
+    xml.push_str("</tickets></status>");
+    xml
+}
+
+/// A text as it stands between double quotes in XML.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            c if c.is_control() => escaped.push_str(&format!("&#{};", u32::from(c))),
+            c => escaped.push(c),
+        }
+    }
+    escaped
 }
 
 /// Writes or deletes one attribute of a ticket.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What is known about Pacemaker's `crm_ticket`: its argument vectors, its exit codes, and how
-//! to read its answers (`protocol.md` 6).
+//! What is known about Pacemaker's `crm_ticket`, and of `cibadmin` for many tickets at once:
+//! argument vectors, exit codes, and how to read the answers (`protocol.md` 6).
 //!
 //! Pure: nothing is run here, nothing read from anywhere. The executor runs it.
 #![forbid(unsafe_code)]
@@ -12,6 +12,7 @@ mod ticket_state;
 mod tests;
 
 pub use command::{
-    change_attr, is_absent, load, load_all, owner_number, write, TicketValues, PROGRAM,
+    change_attr, is_absent, load, load_all, load_many, many, owner_number, write, write_many,
+    TicketValues, MANY_PROGRAM, PROGRAM,
 };
 pub use ticket_state::{parse_owner, parse_term, read, read_all, StateError};

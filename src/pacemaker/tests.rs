@@ -42,6 +42,27 @@ fn the_arguments_are_those_of_the_reference() {
 }
 
 #[test]
+fn many_tickets_are_written_as_one_document_that_reads_back() {
+    let names = ["t/1", "a-b", "t3"].map(name);
+    let owner = Holder::Member(MemberId::from_raw(7));
+    let all: Vec<_> = names.iter().map(|ticket| values(ticket, false, owner)).collect();
+    let xml = many(&all);
+    assert!(
+        xml.starts_with("<status><tickets><ticket_state id=\"t/1\" granted=\"false\" owner=\"7\"")
+    );
+    let read = read_all(&xml).expect("it is good");
+    assert_eq!(read.len(), names.len());
+    for ticket in &names {
+        let one = &read[ticket.as_str()];
+        assert_eq!((one.granted, one.owner, one.term), (false, Some(owner), Some(Term::new(3))));
+        assert_eq!(one.expires, Some(WallTime::from_secs(99)));
+    }
+    let mut odd = values(&names[0], false, Holder::Nobody);
+    odd.config_name = "x\n\"<&>";
+    assert!(many(&[odd]).contains("booth-cfg-name=\"x&#10;&quot;&lt;&amp;&gt;\""));
+}
+
+#[test]
 fn attributes_are_set_and_deleted_by_name() {
     let ticket = name("t1");
     let attr = AttrName::new("foo").expect("a good name");

@@ -13,3 +13,4 @@ mod process;
 mod restarts;
 mod site;
 mod stores;
+mod together;

@@ -6,7 +6,7 @@ use crate::process::{lives, named, of_site, signal, until, PATIENCE};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{symlink, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{channel, Receiver};
 use std::time::Duration;
@@ -53,8 +53,10 @@ impl Site {
         for name in ["bin", "crm", "run"] {
             fs::create_dir(dir.path().join(name)).expect("made");
         }
-        let fake = Path::new(env!("CARGO_MANIFEST_DIR")).join("test/fixtures/fake_crm_ticket");
-        symlink(fake, dir.path().join("bin/crm_ticket")).expect("linked");
+        for name in ["crm_ticket", "cibadmin"] {
+            let fake = format!("{}/test/fixtures/fake_{name}", env!("CARGO_MANIFEST_DIR"));
+            symlink(fake, dir.path().join("bin").join(name)).expect("linked");
+        }
         let (tickets, handler) = (vec!["t0".to_owned()], String::new());
         Site { dir, kind, tickets, handler, guard: Duration::from_millis(500) }
     }

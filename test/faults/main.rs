@@ -13,6 +13,7 @@ mod clocks;
 mod floods;
 mod links;
 mod machine;
+mod many;
 mod processes;
 mod random;
 mod watch;

@@ -13,6 +13,9 @@ const FAKE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/test/fixtures/fake_crm_
 /// No line of a history is longer, in bytes.
 const LINE_MAX: u64 = 16_384;
 
+/// Its companion for many tickets.
+const FAKE_MANY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/test/fixtures/fake_cibadmin");
+
 /// One site's fake.
 #[derive(Clone, Debug)]
 pub struct Crm {
@@ -61,7 +64,9 @@ impl Crm {
             std::fs::create_dir_all(&path).expect("the lab can be written");
             make_open(&path);
         }
-        std::fs::copy(FAKE, site.join("bin/crm_ticket")).expect("the fake can be copied");
+        for (fake, name) in [(FAKE, "crm_ticket"), (FAKE_MANY, "cibadmin")] {
+            std::fs::copy(fake, site.join("bin").join(name)).expect("the fake can be copied");
+        }
         Crm { site: site.to_path_buf() }
     }
 

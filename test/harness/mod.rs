@@ -32,7 +32,7 @@ mod wait;
 
 pub use client::{ask, ask_with, Answers, End};
 pub use cluster::Cluster;
-pub use crm::{Call, Change, Crm};
+pub use crm::{now, Call, Change, Crm};
 pub use intervals::{all_held, held, overlaps, Held};
 pub use lab::{report, run, run_for, shell, Lab};
 pub use machine::{Syslog, WallClock};

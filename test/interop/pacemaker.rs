@@ -107,3 +107,59 @@ fn standby_of_a_ticket_is_left_alone() {
         cluster.booth(0, &["revoke", "t1"]).expect_code(0);
     });
 }
+
+/// Runs a real tool with arguments of ours on the CIB in a file.
+fn tool(lab: &Lab, name: &str, cib: &str, arguments: &[String], input: Option<&str>) -> String {
+    let mut command = OursInRoot.command(lab, &format!("../../../usr/sbin/{name}"), None);
+    command.env("CIB_file", cib).args(arguments);
+    let Some(text) = input else { return finish(&mut command, SOON).expect_code(0).stdout };
+    let file = lab.write("input", text, 0o600);
+    let mut with_input = std::process::Command::new("sh");
+    with_input.args(["-c", "exec \"$@\" <\"$0\"", &file]).env("CIB_file", cib);
+    with_input.arg(command.get_program()).args(command.get_args());
+    finish(&mut with_input, SOON).expect_code(0).stdout
+}
+
+#[test]
+fn one_call_for_many_tickets_writes_what_a_call_for_each_writes() {
+    use booth::model::{Holder, MemberId, Term, TicketName};
+    use booth::pacemaker::{load_all, load_many, many, read_all, write, write_many, TicketValues};
+    run(test_name!(), NEEDS, |lab| {
+        drop(Cluster::new(lab, &Setup::of(&[OursInRoot, Ours])));
+        let names: Vec<TicketName> =
+            (0..12).map(|n| TicketName::new(&format!("t/{n}")).expect("a good name")).collect();
+        let values = |ticket, granted| TicketValues {
+            ticket,
+            granted,
+            owner: Holder::Member(MemberId::from_raw(0xFFFF_0007)),
+            expires: 1_700_000_000,
+            term: Term::new(7),
+            config_name: "x<y",
+        };
+        let cibs = ["each.xml", "many.xml"].map(|name| lab.write(name, CIB, 0o600));
+        let revoked: Vec<_> = names.iter().map(|name| values(name, false)).collect();
+        for cib in &cibs {
+            // The last is not there before.
+            for name in &names[..11] {
+                tool(lab, "crm_ticket", cib, &write(&values(name, true)), None);
+            }
+            let mine = ["-t", "t/3", "-S", "mine", "--attr-value=a<b"].map(str::to_owned);
+            tool(lab, "crm_ticket", cib, &mine, None);
+        }
+        for one in &revoked {
+            tool(lab, "crm_ticket", &cibs[0], &write(one), None);
+        }
+        tool(lab, "cibadmin", &cibs[1], &write_many(), Some(&many(&revoked)));
+        let [each, together] = cibs.map(|cib| {
+            let all = tool(lab, "crm_ticket", &cib, &load_all(), None);
+            assert_eq!(all.matches(" last-granted=").count(), 11, "{all}");
+            let read = read_all(&tool(lab, "cibadmin", &cib, &load_many(), None));
+            assert_eq!(read, read_all(&all), "both tools say the same");
+            read.expect("a good answer")
+        });
+        assert_eq!(each.len(), names.len());
+        assert_eq!(each, together);
+        assert!(each.values().all(|ticket| !ticket.granted && ticket.term == Some(Term::new(7))));
+        assert_eq!(each["t/3"].attrs.len(), 1);
+    });
+}

@@ -46,6 +46,11 @@ const PAUSES: &[Exception] = &[
         reason: "a helper of one thread looks at a lock, every 10 ms, until its deadline",
     },
     Exception {
+        path: "src/daemon/helper/many.rs",
+        complaint: "a sleep",
+        reason: "a helper of one thread looks at locks, every 2 ms, until its deadline",
+    },
+    Exception {
         path: "src/daemon/tcp.rs",
         complaint: "a sleep",
         reason: "without descriptors nothing can be waited for; the thread tries again",

@@ -3,13 +3,14 @@
 
 use super::bulk::{self, Bulk};
 use super::keeper::Keeper;
+use super::revokes::{self, Next, Revokes, Wanted};
 use super::worker::Workers;
 use super::Context;
 use crate::config::TicketStore;
 use crate::daemon::child::{Child, Finished};
 use crate::daemon::clock;
 use crate::daemon::helper::{self, call::Call, HelperExit, Order};
-use crate::daemon::leases::Grant;
+use crate::daemon::leases::{Grant, HolderKind, Slot};
 use crate::daemon::slots::{Ending, Job, JobEnd, JobId};
 use crate::engine::{CibExpiry, CibLoad};
 use crate::model::{Term, TicketIndex};
@@ -32,6 +33,7 @@ type Ends = Vec<(JobId, JobEnd)>;
 pub(super) struct Jobs {
     store: Store,
     children: BTreeMap<JobId, Running>,
+    revokes: Revokes,
     /// Which ticket each read is about, until it is answered.
     loads: BTreeMap<JobId, TicketIndex>,
     /// Processes whose answer is not wanted any more.
@@ -52,6 +54,7 @@ struct Running {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Work {
     Load(TicketIndex),
+    Revoke,
     Change,
     Probe,
 }
@@ -64,7 +67,13 @@ impl Jobs {
             TicketStore::Pacemaker => Store::Pacemaker(Bulk::Over),
             TicketStore::Directory(dir) => Store::Directory(Workers::new(dir.clone())),
         };
-        Jobs { store, children: BTreeMap::new(), loads: BTreeMap::new(), leaving: Vec::new() }
+        Jobs {
+            store,
+            children: BTreeMap::new(),
+            revokes: Revokes::new(),
+            loads: BTreeMap::new(),
+            leaving: Vec::new(),
+        }
     }
 
     /// Whether each change of the store is a process.
@@ -85,6 +94,10 @@ impl Jobs {
                 self.loads.insert(id, ticket);
                 self.load(context, id, ticket, ends)
             }
+            Job::Write { ticket, state } if !state.granted && self.are_processes() => {
+                self.revokes.push(Wanted { id, ticket, state });
+                Ok(())
+            }
             Job::Write { ticket, state } => {
                 // A manual ticket has no lease and no guard.
                 let guarded = state.granted && state.expires == CibExpiry::Lease;
@@ -101,7 +114,7 @@ impl Jobs {
         };
         if let Err(error) = started {
             self.loads.remove(&id);
-            ends.push((id, JobEnd::Failed(format!("cannot start a process: {error}"))));
+            ends.push((id, cannot_start(&error)));
         }
     }
 
@@ -145,6 +158,44 @@ impl Jobs {
         self.spawn(id, &mut command, helper::ANSWER_MAX, Work::Load(ticket))
     }
 
+    /// Starts the revokes of the CIB that [`Jobs::start`] has taken in: together, if many have
+    /// come since the last time.
+    pub(super) fn start_revokes(&mut self, context: &Context, now: MonoTime, ends: &mut Ends) {
+        loop {
+            let revokes = self.children.values().filter(|running| running.work == Work::Revoke);
+            let Some(next) = self.revokes.next(now, revokes.count()) else { return };
+            match next {
+                Next::Alone(Wanted { id, ticket, state }) => {
+                    let order = Order::Write(state);
+                    if let Err(error) = self.change(context, id, ticket, order) {
+                        ends.push((id, cannot_start(&error)));
+                    }
+                }
+                Next::Together(wanted) => {
+                    let slots = |wanted: &Wanted| (context.slots[wanted.ticket.get()], *wanted);
+                    let all: Vec<_> = wanted.iter().map(slots).collect();
+                    match self.revoke_together(context, &all) {
+                        Ok(child) => self.revokes.started(child, all),
+                        Err(error) => self.revokes.refused(now, wanted, &error.to_string()),
+                    }
+                }
+            }
+        }
+    }
+
+    fn revoke_together(&mut self, context: &Context, all: &[(Slot, Wanted)]) -> io::Result<Child> {
+        if let Store::Pacemaker(bulk) = &mut self.store {
+            for (_, wanted) in all {
+                bulk.forget(context.config.tickets[wanted.ticket.get()].name.as_str());
+            }
+        }
+        let config_name = context.config.config_name.clone();
+        let (generation, orders) = (context.generation, revokes::orders(all));
+        let mut command = helper(context, &Call::RevokeMany { generation, config_name, orders });
+        command.stdin(context.table.descriptor()?);
+        Child::spawn(&mut command, revokes::ANSWER_MAX).map(Child::ends_alone)
+    }
+
     fn change(
         &mut self,
         context: &Context,
@@ -159,10 +210,14 @@ impl Jobs {
                 bulk.forget(context.config.tickets[ticket.get()].name.as_str());
                 let config_name = context.config.config_name.clone();
                 let generation = context.generation;
+                let work = match order.kind() {
+                    HolderKind::Revoke => Work::Revoke,
+                    HolderKind::Change => Work::Change,
+                };
                 let call = Call::Change { slot, generation, config_name, order };
                 let mut command = helper(context, &call);
                 command.stdin(context.table.descriptor()?);
-                self.spawn(id, &mut command, CHATTER_MAX, Work::Change)
+                self.spawn(id, &mut command, CHATTER_MAX, work)
             }
         }
     }
@@ -200,7 +255,7 @@ impl Jobs {
     ) -> io::Result<()> {
         let child = Child::spawn(command, output_max)?;
         let child = match work {
-            Work::Load(_) | Work::Change => child.ends_alone(),
+            Work::Load(_) | Work::Revoke | Work::Change => child.ends_alone(),
             // A handler may start something that stays.
             Work::Probe => child,
         };
@@ -214,6 +269,7 @@ impl Jobs {
             running.child.end(how);
             return;
         }
+        ends.extend(self.revokes.end(id).map(|end| (id, end)));
         match &mut self.store {
             Store::Directory(workers) => workers.kill(context, id, ends),
             Store::Pacemaker(Bulk::Running(_, waiting, _)) => {
@@ -242,6 +298,7 @@ impl Jobs {
             self.children.remove(&id);
             ended.push((id, meaning(context, work, &finished)));
         }
+        self.revokes.look(now, &mut ended);
         match &mut self.store {
             Store::Directory(workers) => workers.look(context, now, &mut ended),
             Store::Pacemaker(_) => self.look_at_bulk(context, now, &mut ended),
@@ -266,7 +323,7 @@ impl Jobs {
         self.leaving.extend(child.filter(|_| finished.is_none()).map(|child| *child));
         for (id, ticket) in waiting {
             if let Err(error) = self.load(context, id, ticket, ends) {
-                ends.push((id, JobEnd::Failed(format!("cannot start a process: {error}"))));
+                ends.push((id, cannot_start(&error)));
             }
         }
     }
@@ -291,7 +348,7 @@ impl Jobs {
         for running in self.children.values_mut() {
             match running.work {
                 Work::Load(_) | Work::Probe => running.child.end(Ending::Kill),
-                Work::Change => {}
+                Work::Revoke | Work::Change => {}
             }
         }
         match &mut self.store {
@@ -318,7 +375,11 @@ impl Jobs {
             Store::Pacemaker(Bulk::Untried | Bulk::Known(..) | Bulk::Over) => false,
         };
         let leaving = self.leaving.iter().any(Child::needs_looks);
-        store || leaving || self.children.values().any(|running| running.child.needs_looks())
+        let revokes = self.revokes.child().is_some_and(Child::needs_looks);
+        store
+            || leaving
+            || revokes
+            || self.children.values().any(|running| running.child.needs_looks())
     }
 
     /// Which descriptors tell that something has happened.
@@ -326,6 +387,7 @@ impl Jobs {
         let children = self.children.values();
         descriptors.extend(children.flat_map(|running| running.child.descriptors()));
         descriptors.extend(self.leaving.iter().flat_map(Child::descriptors));
+        descriptors.extend(self.revokes.child().into_iter().flat_map(Child::descriptors));
         match &self.store {
             Store::Directory(workers) => descriptors.extend(workers.descriptors()),
             Store::Pacemaker(Bulk::Running(child, ..)) => descriptors.extend(child.descriptors()),
@@ -347,6 +409,10 @@ fn crm_ticket(context: &Context, args: Vec<String>) -> Command {
     helper(context, &Call::Run { program: pacemaker::PROGRAM.to_owned(), args })
 }
 
+fn cannot_start(error: &io::Error) -> JobEnd {
+    JobEnd::Failed(format!("cannot start a process: {error}"))
+}
+
 /// What the end of a process means for its job.
 fn meaning(context: &Context, work: Work, finished: &Finished) -> JobEnd {
     match work {
@@ -359,9 +425,9 @@ fn meaning(context: &Context, work: Work, finished: &Finished) -> JobEnd {
                 Err(text) => CibLoad::Failed(format!("crm_ticket: {text}")),
             })
         }
-        Work::Change if finished.status.success() => JobEnd::Done,
-        Work::Change if finished.was_killed() => JobEnd::Killed,
-        Work::Change => match finished.status.code() {
+        Work::Revoke | Work::Change if finished.status.success() => JobEnd::Done,
+        Work::Revoke | Work::Change if finished.was_killed() => JobEnd::Killed,
+        Work::Revoke | Work::Change => match finished.status.code() {
             Some(code) if code == i32::from(HelperExit::TooLate.code()) => JobEnd::TooLate,
             Some(_) | None if finished.was_refused() => JobEnd::Failed(refusal(finished)),
             Some(_) | None => JobEnd::Failed(format!("crm_ticket: {}", finished.failure())),

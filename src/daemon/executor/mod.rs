@@ -11,6 +11,7 @@ mod bulk;
 mod error;
 mod jobs;
 mod keeper;
+mod revokes;
 mod settle;
 mod thread;
 mod worker;

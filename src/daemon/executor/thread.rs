@@ -79,6 +79,7 @@ impl Executor {
             self.actions.extend(actions);
             self.perform();
             self.collect();
+            self.start_revokes();
             self.flush();
             if self.is_over() {
                 return;
@@ -134,6 +135,14 @@ impl Executor {
     fn collect(&mut self) {
         let mut ends = Vec::new();
         self.jobs.look(&self.context, clock::mono(), &mut ends);
+        self.finished(&mut ends);
+        self.perform();
+    }
+
+    /// Starts the revokes that have been taken in.
+    fn start_revokes(&mut self) {
+        let mut ends = Vec::new();
+        self.jobs.start_revokes(&self.context, clock::mono(), &mut ends);
         self.finished(&mut ends);
         self.perform();
     }

@@ -18,11 +18,14 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-/// How many helpers run at once: `crm_ticket` keeps a processor half busy.
-const HELPERS_MAX: usize = 8;
+/// How many tickets that are due are worth one call for all of them.
+const TOGETHER_MIN: usize = 8;
+
+/// How many helpers run at once, when tickets that are due together have to be revoked one by
+/// one. Each is a process or two with a few megabytes, and waits more than it works.
+const HELPERS_MAX: usize = 128;
 
 /// How long a helper may take at first; each retry gives it twice as long.
 const LIMIT_MIN: Span = Span::from_secs(10);
@@ -51,11 +54,11 @@ pub fn main(args: &[OsString]) -> ExitCode {
     }
 }
 
-/// What a helper works on: one ticket of the CIB, or everything that is due in the directory.
+/// What a helper works on: one ticket of the CIB, or everything that is due in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Target {
     Ticket(Slot),
-    Directory,
+    Everything,
 }
 
 /// A helper that runs.
@@ -144,7 +147,7 @@ impl Program {
             troubles.any(|trouble| trouble.target == target && trouble.pause >= PAUSE_MAX)
         };
         let all = match self.setup.dir {
-            Some(_) => in_vain(Target::Directory),
+            Some(_) => in_vain(Target::Everything),
             None => due.iter().all(|slot| in_vain(Target::Ticket(*slot))),
         };
         let gone = self.boothd.is_none() && self.table.is_removed();
@@ -171,16 +174,27 @@ impl Program {
         Ok(seen)
     }
 
+    /// What the helpers are to work on. Many tickets of the CIB are revoked with one call, or, if
+    /// that has just failed, one by one: from the last, since the daemon begins with the first.
+    fn targets(&self, due: &[Slot], now: MonoTime) -> Vec<Target> {
+        let everything = Target::Everything;
+        if due.is_empty() {
+            return Vec::new();
+        }
+        if self.setup.dir.is_some() || self.helpers.iter().any(|h| h.target == everything) {
+            return vec![everything];
+        }
+        let failed = |t: &Trouble| t.target == everything && t.next_try > now;
+        if due.len() >= TOGETHER_MIN && !self.troubles.iter().any(failed) {
+            return vec![everything];
+        }
+        due.iter().rev().copied().map(Target::Ticket).collect()
+    }
+
     /// Starts what is due and not under way. Tells when the next attempt of something that
     /// failed is.
     fn start_helpers(&mut self, due: &[Slot], now: MonoTime) -> Option<MonoTime> {
-        let mut targets: Vec<Target> = match self.setup.dir {
-            Some(_) => vec![Target::Directory],
-            None => due.iter().copied().map(Target::Ticket).collect(),
-        };
-        if due.is_empty() {
-            targets.clear();
-        }
+        let targets = self.targets(due, now);
         let mut next_try: Option<MonoTime> = None;
         for target in targets {
             if self.helpers.iter().any(|helper| helper.target == target) {
@@ -212,10 +226,7 @@ impl Program {
         let (site, config_name) = (self.setup.site, self.setup.config_name.clone());
         let call = match (target, &self.setup.dir) {
             (Target::Ticket(slot), _) => Call::Revoke { slot, site, config_name },
-            (Target::Directory, dir) => {
-                let dir: PathBuf = dir.clone().unwrap_or_default();
-                Call::Sweep { dir, site, config_name }
-            }
+            (Target::Everything, dir) => Call::Sweep { dir: dir.clone(), site, config_name },
         };
         let mut command = Command::new("/proc/self/exe");
         command.arg0(helper::NAME).args(call.to_args()).stdin(self.table.descriptor()?);
@@ -267,7 +278,7 @@ impl Program {
                 Ok(Some(name)) => name.to_string(),
                 Ok(None) | Err(_) => "a ticket".to_owned(),
             },
-            Target::Directory => "tickets".to_owned(),
+            Target::Everything => "tickets".to_owned(),
         };
         log(
             Level::Error,

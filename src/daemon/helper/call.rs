@@ -35,6 +35,15 @@ pub enum Call {
         /// What.
         order: Order,
     },
+    /// Revoke many tickets in the CIB at once; it prints the place of each that is revoked.
+    RevokeMany {
+        /// The daemon that wants it.
+        generation: Generation,
+        /// `booth-cfg-name`.
+        config_name: String,
+        /// Which, and what to write.
+        orders: Vec<(Slot, Order)>,
+    },
     /// Read and change tickets of the built-in store, as told through standard output, which is
     /// a socket.
     Serve {
@@ -54,10 +63,10 @@ pub enum Call {
         /// `booth-cfg-name`.
         config_name: String,
     },
-    /// For the lease guard: revoke every ticket of the built-in store whose window has ended.
+    /// For the lease guard: revoke every ticket whose window has ended.
     Sweep {
-        /// The store.
-        dir: PathBuf,
+        /// The directory of the built-in store; `None`: the CIB.
+        dir: Option<PathBuf>,
         /// The site.
         site: MemberId,
         /// `booth-cfg-name`.
@@ -88,6 +97,15 @@ impl Call {
                 push(config_name);
                 args.extend(order.fields().into_iter().map(OsString::from));
             }
+            Call::RevokeMany { generation, config_name, orders } => {
+                push("revoke-many");
+                push(&generation.0.to_string());
+                push(config_name);
+                for (slot, order) in orders {
+                    push(&slot.0.to_string());
+                    order.fields().iter().for_each(|field| push(field));
+                }
+            }
             Call::Serve { dir, generation, config_name } => {
                 push("serve");
                 push(&generation.0.to_string());
@@ -104,7 +122,7 @@ impl Call {
                 push("sweep");
                 push(&site.raw().to_string());
                 push(config_name);
-                args.push(dir.into());
+                args.extend(dir.iter().map(OsString::from));
             }
         }
         args
@@ -133,6 +151,11 @@ impl Call {
                     order: Order::parse(&fields?)?,
                 })
             }
+            "revoke-many" => Some(Call::RevokeMany {
+                generation: generation(0)?,
+                config_name: name(1)?,
+                orders: parse_orders(rest.get(2..)?)?,
+            }),
             "serve" => Some(Call::Serve {
                 generation: generation(0)?,
                 config_name: name(1)?,
@@ -141,10 +164,21 @@ impl Call {
             "revoke" => {
                 Some(Call::Revoke { slot: slot(0)?, site: site(1)?, config_name: name(2)? })
             }
-            "sweep" => Some(Call::Sweep { site: site(0)?, config_name: name(1)?, dir: path(2)? }),
+            "sweep" => Some(Call::Sweep { site: site(0)?, config_name: name(1)?, dir: path(2) }),
             _ => None,
         }
     }
+}
+
+/// The tickets and orders in these arguments; `None` if they are none.
+fn parse_orders(args: &[OsString]) -> Option<Vec<(Slot, Order)>> {
+    let parse = |group: &[OsString]| {
+        let fields: Option<Vec<&str>> = group.iter().map(|arg| arg.to_str()).collect();
+        let (slot, order) = fields.as_ref()?.split_first()?;
+        Some((Slot(slot.parse().ok()?), Order::parse(order)?))
+    };
+    // A place and the four fields of a grant or revoke.
+    args.chunks(5).map(parse).collect()
 }
 
 #[cfg(test)]
@@ -185,7 +219,13 @@ mod tests {
             Call::Handler { path: dir.clone(), args },
             Call::Serve { dir: dir.clone(), generation, config_name: config_name.clone() },
             Call::Revoke { slot, site: MemberId::from_raw(9), config_name: config_name.clone() },
-            Call::Sweep { dir, site: MemberId::from_raw(9), config_name: config_name.clone() },
+            Call::Sweep { dir: None, site: MemberId::from_raw(9), config_name: text("x") },
+            Call::Sweep { dir: Some(dir), site: MemberId::from_raw(9), config_name: text("x") },
+            Call::RevokeMany {
+                generation,
+                config_name: text("x"),
+                orders: orders().into_iter().take(6).map(|order| (slot, order)).collect(),
+            },
         ];
         for order in orders() {
             let config_name = config_name.clone();

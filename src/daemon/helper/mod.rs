@@ -15,6 +15,7 @@ pub mod call;
 mod crm;
 mod handler;
 mod lock;
+mod many;
 mod order;
 mod store;
 
@@ -81,6 +82,13 @@ fn run(call: Call) -> HelperExit {
             }
             Err(exit) => exit,
         },
+        Call::RevokeMany { generation, config_name, orders } => match given_table() {
+            Ok(table) => {
+                let work = Work { table: &table, generation, config_name: &config_name };
+                many::revoke(&work, &orders)
+            }
+            Err(exit) => exit,
+        },
         Call::Serve { dir, generation, config_name } => match given_table() {
             Ok(table) => {
                 let work = Work { table: &table, generation, config_name: &config_name };
@@ -93,7 +101,10 @@ fn run(call: Call) -> HelperExit {
             Err(exit) => exit,
         },
         Call::Sweep { dir, site, config_name } => match given_table() {
-            Ok(table) => store::sweep(&table, &dir, Holder::Member(site), &config_name),
+            Ok(table) => match dir {
+                Some(dir) => store::sweep(&table, &dir, Holder::Member(site), &config_name),
+                None => many::sweep(&table, Holder::Member(site), &config_name),
+            },
             Err(exit) => exit,
         },
     }

@@ -40,11 +40,12 @@ impl Limits {
     /// For a process per job.
     ///
     /// A `crm_ticket` call takes about 30 ms, half of it waiting: 8 at a time read 1000 tickets
-    /// in 4 s and keep two processors busy; 8 more are for revokes. The totals bound memory: a
-    /// hung `crm_ticket` has a few megabytes of its own.
+    /// in 4 s and keep two processors busy. The totals bound memory: a hung `crm_ticket` has a
+    /// few megabytes of its own. Revokes are never kept waiting here: those that come together
+    /// are made with one call, and how many processes they are is counted there.
     pub const fn processes() -> Limits {
         Limits {
-            revokes: PoolLimits { brisk: 8, total: 128 },
+            revokes: PoolLimits { brisk: usize::MAX, total: usize::MAX },
             changes: PoolLimits { brisk: 8, total: 64 },
             probes: PoolLimits { brisk: 8, total: 128 },
             slow_after: Span::from_millis(250),

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A site that loses very many tickets of the CIB at the same instant: each is revoked within *g*,
+//! by the daemon or by its guard.
+
+use crate::process::{lives, until};
+use crate::site::{Driver, Kind, Site};
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+/// *g* of a ticket with the default lease time.
+const G: Duration = Duration::from_secs(5);
+
+/// So many tickets in a site whose `crm_ticket` and `cibadmin` take so many seconds. The quick
+/// `crm_ticket` writes what the fake one writes, without its own dozen of processes; its grants
+/// hang.
+fn site_of(tickets: usize, takes: &str) -> Site {
+    let mut site = Site::new(Kind::Pacemaker);
+    site.guard = G;
+    site.tickets = (0..tickets).map(|n| format!("t{n}")).collect();
+    site.script(&format!(
+        "cd \"${{0%/*}}/../crm\"; echo \"$*\" >>calls\n\
+         case \"$*\" in *' -g '*) exec sleep 600;; esac; sleep {takes}\n\
+         while read -r _ g attributes; do granted=$g all=$attributes; done <cib.$2\n\
+         case \"$*\" in *' -r '*) echo \"0\tfalse\t$all\" >>cib.$2; exit;; esac\n\
+         echo; echo \"<ticket_state id=\\\"$2\\\" granted=\\\"$granted\\\" $all/>\""
+    ));
+    site.control(&format!("any delay {takes}\n"));
+    for name in &site.tickets {
+        let line = "0\ttrue\towner=\"1\" expires=\"4000000000\" term=\"1\"\n";
+        fs::write(site.path(&format!("crm/cib.{name}")), line).expect("written");
+    }
+    site
+}
+
+/// All tickets may be held for `hold` from now, and the lease ends after *g* more. Tells when
+/// that is.
+fn hold_all(site: &Site, driver: &mut Driver, hold: Duration, g: Duration) -> SystemTime {
+    let lease_until = SystemTime::now() + hold + g;
+    for n in 0..site.tickets.len() {
+        // What passes meanwhile is taken off, so that all end at the same time.
+        let left = lease_until.duration_since(SystemTime::now()).expect("it is early").as_millis();
+        let hold = left.checked_sub(g.as_millis()).expect("it is early");
+        driver.tell(&format!("hold {n} 1 {hold} {left} {hold} {hold}"));
+    }
+    lease_until
+}
+
+/// Waits until the guard knows everything that the driver was told.
+fn all_told(driver: &mut Driver) {
+    // There is no handler; what comes first is done first.
+    driver.tell("probe 0 1 0 20000");
+    assert!(driver.next().starts_with("probe"));
+}
+
+/// Waits until all are revoked; asserts that each was before its lease ended.
+fn all_revoked_before(site: &Site, lease_until: SystemTime, g: Duration) {
+    let all = 0..site.tickets.len();
+    until("every ticket is revoked", || all.clone().all(|n| !site.is_granted(n)));
+    let written = |name: &String| {
+        let file = fs::metadata(site.path(&format!("crm/cib.{name}"))).expect("there");
+        file.modified().expect("a time")
+    };
+    let last = site.tickets.iter().map(written).max().expect("there are tickets");
+    let begun = lease_until - g;
+    let took = last.duration_since(begun).unwrap_or_default();
+    println!("{} tickets: the last is revoked after {took:?} of {g:?}", site.tickets.len());
+    assert!(last < lease_until, "{took:?} of {g:?}");
+}
+
+/// How many calls of the quick `crm_ticket` have this in their arguments.
+fn calls(site: &Site, part: &str) -> usize {
+    let calls = fs::read_to_string(site.path("crm/calls")).unwrap_or_default();
+    calls.lines().filter(|line| line.contains(part)).count()
+}
+
+fn revoke_all(site: &Site, driver: &mut Driver, limit: u64) {
+    (0..site.tickets.len()).for_each(|n| driver.tell(&format!("revoke {n} {n} 1 {limit}")));
+}
+
+#[test]
+fn the_guard_revokes_a_thousand_tickets_of_a_dead_daemon_in_time() {
+    for takes in ["0.03", "0.3"] {
+        let (hold, g) = (Duration::from_secs(3), G);
+        let site = site_of(1000, takes);
+        let mut driver = site.start();
+        let lease_until = hold_all(&site, &mut driver, hold, g);
+        all_told(&mut driver);
+        driver.kill();
+        all_revoked_before(&site, lease_until, g);
+        assert_eq!(calls(&site, " -r "), 0);
+        until("the guard has nothing to do and ends", || site.guards().is_empty());
+    }
+}
+
+#[test]
+fn the_daemon_revokes_a_thousand_tickets_in_time_beside_its_guard() {
+    for takes in ["0.03", "0.3"] {
+        let (hold, g) = (Duration::from_secs(3), G);
+        let site = site_of(1000, takes);
+        let mut driver = site.start();
+        let lease_until = hold_all(&site, &mut driver, hold, g);
+        until("the windows end", || SystemTime::now() >= lease_until - g);
+        revoke_all(&site, &mut driver, 20_000);
+        all_revoked_before(&site, lease_until, g);
+        for _ in 0..1000 {
+            assert!(driver.next().ends_with(" Written"));
+        }
+        let alone = calls(&site, " -r ");
+        assert!(alone < 100, "{alone} of 1000 tickets needed a call of their own");
+    }
+}
+
+#[test]
+fn without_a_call_for_all_a_hundred_slow_calls_run_at_once() {
+    for dead in [true, false] {
+        let site = site_of(100, "60");
+        fs::remove_file(site.path("bin/cibadmin")).expect("removed");
+        site.program("bin/cibadmin", "exit 1");
+        let mut driver = site.start();
+        if dead {
+            hold_all(&site, &mut driver, Duration::from_secs(1), G);
+            all_told(&mut driver);
+            driver.kill();
+            until("the guard looks at all of them", || calls(&site, " -q") == 100);
+        } else {
+            revoke_all(&site, &mut driver, 60_000);
+            until("the daemon revokes all of them", || calls(&site, " -r ") == 100);
+        }
+        assert!((0..100).all(|n| site.is_granted(n)), "none had ended when the last began");
+    }
+}
+
+#[test]
+fn what_cannot_be_revoked_together_is_revoked_one_by_one() {
+    // Fails; lies; hangs, until its time is over.
+    for (script, outcome) in [("exit 1", "Written"), ("exit 0", "Written"), ("sleep 60", "Killed")]
+    {
+        let site = site_of(20, "0.01");
+        fs::remove_file(site.path("bin/cibadmin")).expect("removed");
+        let tickets = "<tickets><ticket_state id=\"t19\" granted=\"true\"/></tickets>";
+        let text = format!("case $1 in -Q) echo '{tickets}'; exit;; esac\n{script}");
+        site.program("bin/cibadmin", &text);
+        let mut driver = site.start();
+        revoke_all(&site, &mut driver, 3_000);
+        let ends: Vec<String> = (0..20).map(|_| driver.next()).collect();
+        assert!(ends.iter().any(|end| end.ends_with(outcome)), "{script}: {ends:?}");
+        // What the engine does after a failure.
+        for end in ends.iter().filter(|end| !end.ends_with("Written")) {
+            let n = end.split(' ').nth(1).expect("a number");
+            driver.tell(&format!("revoke {n} 1{n} 1 20000"));
+            assert_eq!(driver.next(), format!("written 1{n} Written"));
+        }
+        assert_eq!(calls(&site, " -r "), 20, "{script}");
+        assert!((0..20).all(|n| !site.is_granted(n)));
+    }
+}
+
+#[test]
+fn a_hung_grant_among_many_is_killed_and_keeps_none_of_them_waiting() {
+    let site = site_of(40, "0.01");
+    let mut driver = site.start();
+    // Now what the store says of it is its own.
+    driver.tell("load 7 20000");
+    driver.next();
+    let (hold, g) = (Duration::from_secs(3), G);
+    let lease_until = hold_all(&site, &mut driver, hold, g);
+    driver.tell("hold 7 1 60000 60000 60000 60000");
+    driver.tell("grant 7 7 1 600000");
+    until("the grant hangs", || calls(&site, " -g ") == 1);
+    // Its window now ends with the others'; the daemon is stopped and cannot do anything.
+    let left = lease_until.duration_since(SystemTime::now()).expect("it is early").as_millis();
+    driver.tell(&format!("hold 7 1 {} {left} 0 60000", left - g.as_millis()));
+    all_told(&mut driver);
+    driver.pause();
+    let daemon = driver.id();
+    all_revoked_before(&site, lease_until, g);
+    assert!(lives(daemon));
+}
+
+#[test]
+fn what_is_newer_among_many_is_left_alone_by_the_guard() {
+    let site = site_of(40, "0.01");
+    let mut driver = site.start();
+    let (hold, g) = (Duration::from_secs(2), G);
+    for n in 0..40 {
+        driver.tell(&format!("load {n} 20000"));
+    }
+    (0..40).for_each(|_| drop(driver.next()));
+    hold_all(&site, &mut driver, hold, g);
+    all_told(&mut driver);
+    // Granted through another node of the site, in a later term.
+    let line = "0\ttrue\towner=\"1\" expires=\"4000000001\" term=\"2\"\n";
+    fs::write(site.path("crm/cib.t5"), line).expect("written");
+    driver.kill();
+    until("the guard has nothing to do and ends", || site.guards().is_empty());
+    for n in 0..40 {
+        assert_eq!(site.is_granted(n), n == 5, "{n}");
+    }
+    assert_eq!(site.stored(5), Some((true, 2, 4_000_000_001)));
+}
