@@ -11,6 +11,7 @@ mod harness;
 mod children;
 mod clocks;
 mod floods;
+mod guards;
 mod links;
 mod machine;
 mod many;

@@ -30,6 +30,17 @@ pub fn never_two(cluster: &Cluster) {
     assert!(both.is_empty(), "granted at two sites: {both:#?}\n{histories:#?}");
 }
 
+/// A number in the environment.
+pub fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Waits until this is so.
+#[track_caller]
+pub fn wait_until(limit: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
+    until(limit, what, || is_so().then_some(()));
+}
+
 /// Waits until the site's CIB says *granted*.
 #[track_caller]
 pub fn wait_granted(cluster: &Cluster, site: usize, limit: Duration) {

@@ -38,8 +38,9 @@ pub struct Member {
     /// Goes to the background when it is started the next time, and logs to syslog. Only where
     /// it has a network namespace: it has to find its own address.
     pub background: bool,
+    /// Its configuration file.
+    pub config: String,
     dir: PathBuf,
-    config: String,
     process: Option<Process>,
 }
 
