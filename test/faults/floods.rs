@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(2);
+/// Clients that say nothing, at one member.
+const IDLE_CLIENTS: usize = 300;
 
 /// Sends datagrams to a member as fast as it goes, until told to stop; returns how many.
 fn flood(
@@ -32,6 +34,54 @@ fn flood(
         }
         count
     })
+}
+
+/// Something that goes on in a thread until it is dropped.
+pub struct Nuisance {
+    stop: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<u64>>,
+}
+
+impl Drop for Nuisance {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // How much it was does not matter here.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Garbage datagrams to a member.
+pub fn noise(from: Ipv4Addr, to: Ipv4Addr) -> Nuisance {
+    let stop = Arc::new(AtomicBool::new(false));
+    let thread = flood(from, to, Arc::clone(&stop), |count| {
+        let length = usize::try_from(count * 7919 % 300).unwrap_or(0);
+        (0..length).map(|at| u8::try_from((at * 31 + length * 17) % 256).unwrap_or(0)).collect()
+    });
+    Nuisance { stop, thread: Some(thread) }
+}
+
+/// Clients that connect to a member and say nothing.
+pub fn idle(to: Ipv4Addr) -> Nuisance {
+    let stop = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&stop);
+    let thread = std::thread::spawn(move || {
+        let mut open = Vec::new();
+        let mut count = 0;
+        while !told.load(Ordering::Relaxed) {
+            let limit = Duration::from_millis(100);
+            if open.len() < IDLE_CLIENTS {
+                open.extend(TcpStream::connect_timeout(&SocketAddrV4::new(to, PORT).into(), limit));
+                count += 1;
+            }
+            if open.len() == IDLE_CLIENTS || count % 20 == 0 {
+                pass(limit);
+            }
+        }
+        count
+    });
+    Nuisance { stop, thread: Some(thread) }
 }
 
 /// Floods the holder and a follower for some time and checks that nothing changes.

@@ -15,6 +15,7 @@ mod guards;
 mod links;
 mod machine;
 mod many;
+mod plan;
 mod processes;
 mod random;
 mod watch;

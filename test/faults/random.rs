@@ -1,115 +1,232 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Faults of all kinds at random, from a seed, for a minute or as long as wanted; then all is
-//! healed, and somebody has to hold the ticket.
+//! healed, and somebody has to hold the ticket. The same run with the reference is measured and
+//! not judged.
 
-use crate::harness::{pass, run, test_name, until, Cluster, Links, Setup};
-use crate::watch::{holding, never_two, FAIL_OVER, LEASE, LINK_NEEDS};
+use crate::floods::{idle, noise, Nuisance};
+use crate::harness::{
+    report, run_for, test_name, under_test, until, Change, Cluster, Kind, Lab, Need, Recorder,
+    Setup, Switch, Syslog, WallClock,
+};
+use crate::plan::{Fault, Plan, MEMBERS};
+use crate::watch::{never_two, number, FAIL_OVER, LEASE};
 use std::time::{Duration, Instant};
 
-/// One thing that happens.
-#[derive(Clone, Copy, Debug)]
-enum Fault {
-    Kill(usize),
-    Stop(usize),
-    Go(usize),
-    Cut(usize, usize),
-    CutOneWay(usize, usize),
-    Lose(u8),
-    Heal,
-    Slow(usize),
-    Hang(usize),
-    Fail(usize),
-    Well(usize),
-    Revoke(usize),
-    Grant(usize),
+const NEEDS: &[Need] = &[Need::Root, Need::Tap, Need::Faketime];
+const NEEDS_THEIRS: &[Need] = &[Need::Root, Need::Tap, Need::Faketime, Need::Reference];
+/// Within this a daemon that starts is up, whatever else happens.
+const START_LIMIT: Duration = Duration::from_secs(10);
+/// How long an administrator waits for an answer.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// A cluster to which things happen.
+struct World<'lab> {
+    lab: &'lab Lab,
+    kind: Kind,
+    switch: &'lab Switch,
+    syslog: Syslog,
+    clocks: Vec<WallClock>,
+    cluster: Cluster<'lab>,
+    nuisances: Vec<(usize, bool, Nuisance)>,
+    /// Who is meant to run: not killed.
+    alive: [bool; MEMBERS],
+    /// Daemons that ended by themselves.
+    deaths: usize,
 }
 
-fn draw(random: &mut fastrand::Rng) -> Fault {
-    let member = random.usize(0..3);
-    let site = random.usize(0..2);
-    let other = (member + random.usize(1..3)) % 3;
-    match random.u8(0..20) {
-        0 | 1 => Fault::Kill(member),
-        2 | 3 => Fault::Stop(member),
-        4..=6 => Fault::Go(member),
-        7 => Fault::Cut(member, other),
-        8 => Fault::CutOneWay(member, other),
-        9 => Fault::Lose(random.u8(5..60)),
-        10..=12 => Fault::Heal,
-        13 => Fault::Slow(site),
-        14 => Fault::Hang(site),
-        15 => Fault::Fail(site),
-        16 | 17 => Fault::Well(site),
-        18 => Fault::Revoke(site),
-        _ => Fault::Grant(site),
+impl<'lab> World<'lab> {
+    #[track_caller]
+    fn new(lab: &'lab Lab, seed: u64) -> World<'lab> {
+        lab.own_devices();
+        let switch = lab.plug(3, seed);
+        let syslog = Syslog::new(lab);
+        let mut cluster = Cluster::new(lab, &Setup::usual());
+        let clocks: Vec<WallClock> =
+            (0..MEMBERS).map(|member| WallClock::new(lab, &member.to_string())).collect();
+        for (member, clock) in cluster.members.iter_mut().zip(&clocks) {
+            member.environment.extend(clock.environment(lab));
+            member.background = true;
+        }
+        cluster.start_all();
+        cluster.grant(0, &[0, 1, 2]);
+        let (kind, nuisances) = (under_test(), Vec::new());
+        let (alive, deaths) = ([true; MEMBERS], 0);
+        World { lab, kind, switch, syslog, clocks, cluster, nuisances, alive, deaths }
+    }
+
+    #[track_caller]
+    fn happen(&mut self, fault: &Fault) {
+        match fault {
+            Fault::Kill(member) => {
+                self.alive[*member] = false;
+                match self.kind {
+                    Kind::Ours => self.cluster.kill(*member),
+                    // It may not be up yet, or have ended.
+                    _ => self.cluster.members[*member].wipe(),
+                }
+            }
+            Fault::Start(member) => self.start(*member),
+            Fault::Stop(member) => self.signal(*member, "STOP"),
+            Fault::Go(member) => self.signal(*member, "CONT"),
+            Fault::Link(from, to, weather) => self.switch.set(*from, *to, |one| *one = *weather),
+            Fault::Crm(site, mood) => self.cluster.crm(*site).control(mood),
+            Fault::Syslog(true) => self.syslog.freeze(),
+            Fault::Syslog(false) => self.syslog.thaw(),
+            Fault::Flood(member, true) => {
+                let flood = noise(self.lab.address(200), self.cluster.address(*member));
+                self.nuisances.push((*member, true, flood));
+            }
+            Fault::Idle(member, true) => {
+                self.nuisances.push((*member, false, idle(self.cluster.address(*member))));
+            }
+            Fault::Flood(member, false) => {
+                self.nuisances.retain(|(whose, flood, _)| !(*flood && whose == member));
+            }
+            Fault::Idle(member, false) => {
+                self.nuisances.retain(|(whose, flood, _)| *flood || whose != member);
+            }
+            Fault::Clock(member, ahead) => self.clocks[*member].set(*ahead),
+            Fault::Grant(site) => self.ask(*site, "CGnt"),
+            Fault::Revoke(site) => self.ask(*site, "CRvk"),
+        }
+    }
+
+    fn ask(&self, site: usize, what: &str) {
+        drop(self.cluster.ask(site, &self.cluster.request(site, what, "t1"), PATIENCE));
+    }
+
+    fn signal(&self, member: usize, name: &str) {
+        if self.cluster.members[member].runs() {
+            self.cluster.members[member].signal(name);
+        }
+    }
+
+    /// Starts a daemon. A reference daemon may wait for ever for a log that nobody reads.
+    #[track_caller]
+    fn start(&mut self, member: usize) {
+        self.alive[member] = true;
+        self.cluster.members[member].spawn(self.lab);
+        let limit = if self.kind == Kind::Ours { START_LIMIT } else { START_LIMIT / 10 };
+        let started = self.cluster.members[member].has_started(limit);
+        assert!(started.is_ok() || self.kind != Kind::Ours, "member {member}: {started:?}");
+    }
+
+    /// Whoever is meant to run does; a reference daemon that has ended is started again.
+    #[track_caller]
+    fn look(&mut self) {
+        for member in 0..MEMBERS {
+            let it = &mut self.cluster.members[member];
+            let is_up = it.runs() || it.has_started(Duration::ZERO).is_ok();
+            if is_up || !self.alive[member] || !it.processes().is_empty() {
+                continue;
+            }
+            assert!(self.kind != Kind::Ours, "member {member} has ended");
+            println!("member {member} has ended");
+            self.deaths += 1;
+            it.wipe();
+            self.start(member);
+        }
+        if self.kind == Kind::Ours {
+            never_two(&self.cluster);
+        }
+    }
+
+    /// Everything is well again.
+    #[track_caller]
+    fn heal(&mut self) {
+        self.switch.heal();
+        self.syslog.thaw();
+        self.nuisances.clear();
+        for member in 0..MEMBERS {
+            self.happen(&Fault::Crm(member, String::new()));
+            self.happen(&Fault::Go(member));
+            if !self.alive[member] {
+                self.start(member);
+            }
+        }
     }
 }
 
-/// Lets it happen. A killed member is started again at once: what is dead for long is `Stop`.
-fn happen(cluster: &mut Cluster, links: &Links, fault: Fault) {
-    let limit = Duration::from_millis(300);
-    match fault {
-        Fault::Kill(member) => {
-            cluster.kill(member);
-            cluster.start(member);
-        }
-        Fault::Stop(member) => cluster.members[member].signal("STOP"),
-        Fault::Go(member) => cluster.members[member].signal("CONT"),
-        Fault::Cut(one, other) => links.cut(cluster.address(one), cluster.address(other)),
-        Fault::CutOneWay(from, to) => {
-            links.cut_one_way(cluster.address(from), cluster.address(to));
-        }
-        Fault::Lose(percent) => links.lose(percent),
-        Fault::Heal => links.heal(),
-        Fault::Slow(site) => cluster.crm(site).control("any delay 2"),
-        Fault::Hang(site) => cluster.crm(site).control("grant hang"),
-        Fault::Fail(site) => cluster.crm(site).control("grant exit 1"),
-        Fault::Well(site) => cluster.crm(site).control(""),
-        Fault::Revoke(site) => {
-            let request = cluster.request(site, "CRvk", "t1");
-            drop(cluster.ask(site, &request, limit));
-        }
-        Fault::Grant(site) => {
-            let request = cluster.request(site, "CGnt", "t1");
-            drop(cluster.ask(site, &request, limit));
+/// The longest that a revoke took, from the call to the change: the promise wants it within `g`.
+fn slowest_revoke(cluster: &Cluster) -> f64 {
+    let mut slowest = 0.0_f64;
+    for site in 0..cluster.sites() {
+        let calls = cluster.crm(site).calls_of("revoke");
+        let revoked = |change: &Change| change.granted == Some(false);
+        for change in cluster.crm(site).history("t1").into_iter().filter(revoked) {
+            let call = calls.iter().rev().find(|call| call.at <= change.at);
+            let end = change.done.unwrap_or(change.at);
+            slowest = slowest.max(call.map_or(0.0, |call| end - call.at));
         }
     }
+    slowest
 }
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
+/// The plan of a file, if the environment names one; else what the seed gives.
+fn plan_of(seed: u64, time: Duration) -> Plan {
+    match std::env::var("BOOTH_FAULTS_SCHEDULE") {
+        Ok(path) => {
+            let text = std::fs::read_to_string(&path);
+            Plan::read(&text.unwrap_or_else(|error| panic!("cannot read {path}: {error}")))
+        }
+        Err(_) => Plan::draw(seed, u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+    }
 }
 
 #[test]
 fn whatever_happens_there_is_never_a_second_holder() {
-    run(test_name!(), LINK_NEEDS, |lab| {
+    let time = Duration::from_secs(number("BOOTH_FAULTS_SECONDS").unwrap_or(60));
+    let limit = time + Duration::from_secs(150);
+    let needs = if under_test() == Kind::Ours { NEEDS } else { NEEDS_THEIRS };
+    run_for(test_name!(), needs, limit, |lab| {
         let seed = number("BOOTH_FAULTS_SEED").unwrap_or_else(|| fastrand::u64(..));
-        let time = Duration::from_secs(number("BOOTH_FAULTS_SECONDS").unwrap_or(60));
-        println!("BOOTH_FAULTS_SEED={seed}");
-        let mut random = fastrand::Rng::with_seed(seed);
-        let mut cluster = holding(lab, &Setup::usual());
-        let links = Links::new(lab);
+        let plan = plan_of(seed, time);
+        println!("BOOTH_FAULTS_SEED={seed}\nschedule:\n{plan}---- end of the schedule");
+        let mut world = World::new(lab, seed);
+        let recorder = Recorder::new(&world.cluster, "t1");
         let begun = Instant::now();
-        while begun.elapsed() < time {
-            let fault = draw(&mut random);
-            println!("{:8.3} {fault:?}", begun.elapsed().as_secs_f64());
-            happen(&mut cluster, &links, fault);
-            pass(Duration::from_millis(random.u64(50..1500)));
-            never_two(&cluster);
+        for (at, fault) in &plan.0 {
+            let at = Duration::from_millis(*at);
+            until(time + LEASE, "its time has come", || {
+                world.look();
+                (begun.elapsed() >= at).then_some(())
+            });
+            println!("{:8.3} {fault}", begun.elapsed().as_secs_f64());
+            world.happen(fault);
         }
-        links.heal();
-        for site in [0, 1] {
-            cluster.crm(site).control("");
-        }
-        for member in 0..3 {
-            cluster.members[member].signal("CONT");
-        }
-        // Revoked by a client, it stays free; so it is granted.
-        pass(Duration::from_secs(1));
-        drop(cluster.ask(0, &cluster.request(0, "CGnt", "t1"), Duration::from_secs(2)));
-        until(FAIL_OVER + LEASE * 2, "somebody has it in the end", || {
-            (cluster.crm(0).is_granted("t1") || cluster.crm(1).is_granted("t1")).then_some(())
+        until(time + LEASE, "the end has come", || {
+            world.look();
+            (begun.elapsed() >= time).then_some(())
         });
-        never_two(&cluster);
+        let outcome = recorder.finish(&world.cluster);
+        let (counts, slowest) = (world.switch.counts(), slowest_revoke(&world.cluster));
+        report(&format!(
+            "random: program={:?} seed={seed} {outcome} faults={} died={} \
+             slowest_revoke={slowest:.2}",
+            world.kind,
+            plan.0.len(),
+            world.deaths
+        ));
+        println!("{counts:?}");
+        world.heal();
+        if world.kind == Kind::Ours {
+            outcome.assert_never_two();
+            comes_back(&world);
+        }
     });
+}
+
+/// Somebody holds the ticket again.
+#[track_caller]
+fn comes_back(world: &World<'_>) {
+    // Revoked by a client, it stays free; so it is granted.
+    let cluster = &world.cluster;
+    until(FAIL_OVER + LEASE * 2, "somebody has it in the end", || {
+        let somebody = cluster.crm(0).is_granted("t1") || cluster.crm(1).is_granted("t1");
+        if !somebody {
+            world.ask(0, "CGnt");
+        }
+        somebody.then_some(())
+    });
+    never_two(cluster);
 }

@@ -6,7 +6,7 @@ use super::lab::{make_open, Lab};
 use super::packet::member_id;
 use super::process::{exit_within, signal};
 use super::program::{enter, Kind};
-use super::wait::value_within;
+use super::wait::{until, value_within};
 use std::fs::{File, OpenOptions};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -198,9 +198,30 @@ impl Member {
         })
     }
 
-    /// Takes note that it is gone; the next start may come.
-    pub fn forget(&mut self) {
+    /// Ends with SIGKILL whatever was started with its lock file, in whatever state it is.
+    #[track_caller]
+    pub fn wipe(&mut self) {
         self.process = None;
+        until(STOP_LIMIT, "all its processes have ended", || {
+            let left = self.processes();
+            left.iter().for_each(|pid| signal(*pid, "KILL"));
+            left.is_empty().then_some(())
+        });
+    }
+
+    /// The processes whose arguments name its lock file. A starting daemon is one, too. Outside
+    /// a namespace there may be others, so there are none.
+    pub fn processes(&self) -> Vec<u32> {
+        let Some(_) = self.place else { return Vec::new() };
+        let lock = self.lock_file().display().to_string();
+        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let is_its = |pid: &u32| {
+            let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let mut words = words.split(|byte| *byte == 0);
+            words.any(|word| word == lock.as_bytes()) && is_alive(*pid)
+        };
+        pids.filter(is_its).collect()
     }
 
     /// All that it has written.
@@ -223,11 +244,15 @@ struct Process {
     daemon: Option<u32>,
 }
 
-/// Whether a process is there and has not ended.
+/// Whether a process is there and has not ended. Its first thread may have, while others still
+/// have its sockets open.
 fn is_alive(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-    state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+    threads.flatten().any(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+        state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
+    })
 }
 
 impl Drop for Process {
