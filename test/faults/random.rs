@@ -207,7 +207,10 @@ fn whatever_happens_there_is_never_a_second_holder() {
             plan.0.len(),
             world.deaths
         ));
-        println!("{counts:?}");
+        println!("{counts:?}\n---- syslog\n{}", world.syslog.lines());
+        for (site, from, to) in &outcome.holders {
+            println!("held by site {site} from {from:.3} to {to:.3}");
+        }
         world.heal();
         if world.kind == Kind::Ours {
             outcome.assert_never_two();

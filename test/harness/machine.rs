@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// Where programs send what is for the syslog daemon.
 const SYSLOG_SOCKET: &str = "/dev/log";
+/// What the buffer is filled up with.
+const FILLER: &str = "filler";
 /// How often the reading thread looks whether it shall stop or end.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -52,7 +54,8 @@ impl Syslog {
         filler.set_nonblocking(true).expect("a socket of our own");
         super::wait::until(Duration::from_secs(10), "the syslog buffer is full", || {
             // The thread may still take some before it sees that it is frozen.
-            let full = (0..10_000).any(|_| filler.send_to(b"filler", SYSLOG_SOCKET).is_err());
+            let full =
+                (0..10_000).any(|_| filler.send_to(FILLER.as_bytes(), SYSLOG_SOCKET).is_err());
             (full && self.is_full_for(LOOK_EVERY * 2)).then_some(())
         });
     }
@@ -61,12 +64,20 @@ impl Syslog {
     fn is_full_for(&self, time: Duration) -> bool {
         let filler = UnixDatagram::unbound().expect("a socket");
         filler.set_nonblocking(true).expect("a socket of our own");
-        super::wait::value_within(time, || filler.send_to(b"filler", SYSLOG_SOCKET).ok()).is_none()
+        super::wait::value_within(time, || filler.send_to(FILLER.as_bytes(), SYSLOG_SOCKET).ok())
+            .is_none()
     }
 
     /// It reads again.
     pub fn thaw(&self) {
         self.frozen.store(false, Ordering::Relaxed);
+    }
+
+    /// What programs have said, without what filled the buffer.
+    pub fn lines(&self) -> String {
+        let text = self.text();
+        let lines: Vec<&str> = text.lines().filter(|line| *line != FILLER).collect();
+        lines.join("\n")
     }
 
     /// What it has read so far.
@@ -84,9 +95,7 @@ impl Drop for Syslog {
             let _ = thread.join();
         }
         if std::thread::panicking() {
-            let text = self.text();
-            let lines: Vec<&str> = text.lines().filter(|line| *line != "filler").collect();
-            println!("---- syslog\n{}", lines[lines.len().saturating_sub(120)..].join("\n"));
+            println!("---- syslog\n{}", self.lines());
         }
         // Its buffer ends with it.
         let _ = self.socket.shutdown(std::net::Shutdown::Both);

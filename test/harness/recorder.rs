@@ -113,6 +113,8 @@ pub struct Outcome {
     pub held: f64,
     /// The longest time in which perhaps nobody held it.
     pub longest_gap: f64,
+    /// Who had it when, counted from the beginning: site, from, to.
+    pub holders: Vec<(usize, f64, f64)>,
     /// How often another site got it than the one that had it before.
     pub moves: usize,
     /// How often any site got it.
@@ -143,7 +145,20 @@ impl Outcome {
         longest_gap = longest_gap.max(ended - free_from);
         let moves = times.windows(2).filter(|two| two[0].site != two[1].site).count();
         let (time, grants) = (ended - begun, times.len());
-        Outcome { time, overlaps: found, together, held, longest_gap, moves, grants, looks }
+        let since = |at: f64| at.min(ended) - begun;
+        let holders = times.iter().map(|held| (held.site, since(held.from), since(held.to)));
+        let holders = holders.collect();
+        Outcome {
+            time,
+            overlaps: found,
+            together,
+            held,
+            longest_gap,
+            holders,
+            moves,
+            grants,
+            looks,
+        }
     }
 
     /// Panics if two sites ever held the ticket together, or if nothing was proven about it.
