@@ -2,12 +2,13 @@
 //! A geo-cluster: two sites, `a` and `b`, and an arbitrator.
 
 use super::cib;
-use super::machine::{Machine, Net};
+use super::machine::{shell, Machine, Net};
 use super::record;
 use super::site::{site_address, Site};
-use crate::harness::{finish, run, Finished, Lab, Need};
+use crate::harness::{finish, run_for, Finished, Lab, Need};
 use std::path::{Path, PathBuf};
 use std::process::Child;
+use std::time::Duration;
 
 /// What a test of this layer needs.
 pub const NEEDS: &[Need] = &[Need::Root, Need::ClusterRoot("cluster")];
@@ -19,6 +20,9 @@ pub const EXPIRE: u32 = 20;
 /// `acquire-after` of the ticket in these tests, in seconds.
 pub const ACQUIRE_AFTER: u32 = 5;
 
+/// A test that runs longer is ended. Most of it is waiting for leases, and for Pacemaker.
+pub const LIMIT: Duration = Duration::from_secs(300);
+
 /// The directory of a root that `make-root` has made.
 pub fn root_directory(name: &str) -> PathBuf {
     let roots = std::env::var_os("BOOTH_ROOTS");
@@ -28,9 +32,13 @@ pub fn root_directory(name: &str) -> PathBuf {
 /// Runs a test with a geo-cluster as `plan` describes it, all of it up.
 #[track_caller]
 pub fn with_geo(name: &str, plan: &Plan, body: impl FnOnce(&mut Geo)) {
-    run(name, NEEDS, |lab| {
+    run_for(name, NEEDS, LIMIT, |lab| {
         let mut geo = Geo::new(lab, plan);
-        geo.boot();
+        if plan.bare {
+            geo.boot_clusters();
+        } else {
+            geo.boot();
+        }
         body(&mut geo);
     });
 }
@@ -50,6 +58,8 @@ pub struct Plan {
     pub constraints: String,
     /// How long `rsc` takes to stop, in seconds.
     pub stop: u32,
+    /// Whether nothing of booth is configured: neither a file nor a resource is there.
+    pub bare: bool,
 }
 
 impl Plan {
@@ -62,7 +72,13 @@ impl Plan {
             resources: [String::new(), String::new()],
             constraints: String::new(),
             stop: 1,
+            bare: false,
         }
+    }
+
+    /// Two clusters without anything in them.
+    pub fn bare() -> Plan {
+        Plan { bare: true, ..Plan::usual() }
     }
 
     /// The configuration of booth, the same for all members.
@@ -82,6 +98,9 @@ impl Plan {
 
     /// The CIB of a site.
     fn cib(&self, site: usize) -> String {
+        if self.bare {
+            return cib::whole("", "");
+        }
         let booth = cib::booth(self.agents[site], &site_address(HOSTS[site]), "booth");
         let resources = format!("{booth}{}{}", cib::service(self.stop), self.resources[site]);
         let constraints = format!("{}{}", cib::under_ticket("rsc", "t"), self.constraints);
@@ -104,30 +123,48 @@ impl Geo {
     pub fn new(lab: &Lab, plan: &Plan) -> Geo {
         let net = Net::new(lab);
         let below = root_directory("cluster");
-        let etc = net.installed().join("etc/booth");
-        std::fs::write(etc.join("booth.conf"), plan.config()).expect("the lab can be written");
-        make_key(net.installed(), &etc.join("authkey"));
+        if !plan.bare {
+            let etc = net.installed().join("etc/booth");
+            std::fs::write(etc.join("booth.conf"), plan.config()).expect("the lab can be written");
+            make_key(net.installed(), &etc.join("authkey"));
+        }
         let site = |index: usize, name: &str| {
             Site::new(&net, &below, name, HOSTS[index], plan.nodes[index], &plan.cib(index))
         };
         let sites = [site(0, "a"), site(1, "b")];
-        let arbitrator = Machine::new(&net, &below, "arb", ARBITRATOR);
+        let arbitrator = Machine::new(&net, &below, "arb", ARBITRATOR, "br0");
         Geo { sites, arbitrator, arbitrator_daemon: None }
     }
 
-    /// Starts everything, and waits until every member is ready to grant.
+    /// Starts both clusters and the arbitrator's machine, without its boothd.
     #[track_caller]
-    pub fn boot(&mut self) {
+    pub fn boot_clusters(&mut self) {
         std::thread::scope(|scope| {
             for site in &mut self.sites {
                 scope.spawn(|| site.boot());
             }
         });
         self.arbitrator.boot();
+    }
+
+    /// Starts everything, and waits until every member is ready to grant.
+    #[track_caller]
+    pub fn boot(&mut self) {
+        self.boot_clusters();
         self.start_arbitrator();
         for site in &self.sites {
-            let up = "booth list | grep -qi '^ticket: t, leader: none$'";
-            site.node().wait(60, "boothd answers and is ready", up);
+            site.wait_ready("t");
+        }
+    }
+
+    /// Copies the configuration of site `a` to all others, as pcs and crmsh do through daemons
+    /// of their own or ssh.
+    #[track_caller]
+    pub fn distribute(&self) {
+        let from = self.sites[0].node().root.join("etc/booth").display().to_string();
+        for other in [self.sites[1].node(), &self.arbitrator] {
+            let to = other.root.join("etc").display().to_string();
+            shell("cp -a \"$1\" \"$2\"", &[&from, &to]);
         }
     }
 
@@ -188,5 +225,5 @@ impl Drop for Geo {
 fn make_key(installed: &Path, file: &Path) {
     let mut command = std::process::Command::new(installed.join("usr/sbin/booth-keygen"));
     command.arg(file);
-    finish(&mut command, std::time::Duration::from_secs(10)).expect_code(0);
+    finish(&mut command, Duration::from_secs(10)).expect_code(0);
 }

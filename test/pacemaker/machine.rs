@@ -87,9 +87,9 @@ pub struct Machine {
 
 impl Machine {
     /// Makes a machine over a root directory; it does not run yet. `host` is the last part of its
-    /// address in 10.77.0.0/24.
+    /// address in 10.77.0.0/24, `switch` the bridge to which it is connected.
     #[track_caller]
-    pub fn new(net: &Net, below: &Path, name: &str, host: u8) -> Machine {
+    pub fn new(net: &Net, below: &Path, name: &str, host: u8, switch: &str) -> Machine {
         let script = "set -e
             cd /mnt
             mkdir -p \"$1/upper\" \"$1/work\" \"$1/root\"
@@ -99,12 +99,13 @@ impl Machine {
             mount --bind \"$4\" \"$1/root/shared\"
             ip netns add \"$1\"
             ip link add \"v$1\" type veth peer name eth0 netns \"$1\"
-            ip link set \"v$1\" master br0 up
+            ip link set \"v$1\" master \"$6\" up
             ip -n \"$1\" address add \"$5/24\" dev eth0
             ip -n \"$1\" link set eth0 up";
         let address = format!("10.77.0.{host}");
         let (installed, below) = (net.installed.display(), below.display());
-        shell(script, &[name, &installed.to_string(), &below.to_string(), SHARED, &address]);
+        let (installed, below) = (installed.to_string(), below.to_string());
+        shell(script, &[name, &installed, &below, SHARED, &address, switch]);
         let root = Path::new(PLACE).join(name).join("root");
         let log = net.lab.dir().join(format!("{name}.log"));
         keep_system_log(&root.join("dev/log"), &log);
@@ -141,6 +142,11 @@ impl Machine {
         child.wait().expect("the machine ends");
     }
 
+    /// Whether it runs.
+    pub fn is_up(&self) -> bool {
+        self.running.is_some()
+    }
+
     /// A command that runs inside.
     pub fn command(&self, program: &str) -> Command {
         let (_, first) = self.running.as_ref().expect("the machine runs");
@@ -156,7 +162,10 @@ impl Machine {
     /// Runs a shell script inside.
     #[track_caller]
     pub fn run(&self, script: &str) -> Finished {
-        finish(self.command("sh").args(["-c", script]), COMMAND_LIMIT)
+        let ended = finish(self.command("sh").args(["-c", script]), COMMAND_LIMIT);
+        // Shown if the test fails.
+        println!("{:?} {}# {script}", ended.took, self.name);
+        ended
     }
 
     /// Runs a shell script inside, which has to succeed, and returns what it prints.
@@ -208,18 +217,6 @@ impl Machine {
             .and_then(|()| std::fs::write(&file, text))
             .and_then(|()| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)))
             .unwrap_or_else(|error| panic!("cannot write {}: {error}", file.display()));
-    }
-
-    /// Cuts the machine off the network.
-    #[track_caller]
-    pub fn cut(&self) {
-        shell("ip link set \"v$1\" down", &[&self.name]);
-    }
-
-    /// Connects it again.
-    #[track_caller]
-    pub fn heal(&self) {
-        shell("ip link set \"v$1\" up", &[&self.name]);
     }
 
     /// What daemons and agents have logged.

@@ -16,4 +16,9 @@ mod record;
 mod site;
 
 mod agents;
+mod crmsh;
+mod handlers;
 mod moves;
+mod nodes;
+mod pcs;
+mod tickets;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A site: the nodes of one Pacemaker cluster.
 
-use super::machine::{Machine, Net};
+use super::machine::{shell, Machine, Net};
 use super::record::note_crash;
 use std::path::Path;
 
@@ -9,6 +9,7 @@ use std::path::Path;
 pub struct Site {
     /// Its nodes.
     pub nodes: Vec<Machine>,
+    name: String,
     /// The address of its boothd, which Pacemaker gives to the node that runs it.
     pub address: String,
 }
@@ -19,15 +20,22 @@ impl Site {
     /// of the last possible node.
     #[track_caller]
     pub fn new(net: &Net, below: &Path, name: &str, host: u8, nodes: u8, cib: &str) -> Site {
-        let nodes = (1..=nodes)
-            .map(|number| Machine::new(net, below, &format!("{name}{number}"), host + number - 1));
+        // The nodes of a site hang on a switch of its own.
+        let script = "ip link add \"s$1\" type bridge && ip link set \"s$1\" up &&
+            ip link add \"u$1\" type veth peer name \"d$1\" &&
+            ip link set \"u$1\" master br0 up && ip link set \"d$1\" master \"s$1\" up";
+        shell(script, &[name]);
+        let nodes = (1..=nodes).map(|number| {
+            let node = format!("{name}{number}");
+            Machine::new(net, below, &node, host + number - 1, &format!("s{name}"))
+        });
         let nodes: Vec<Machine> = nodes.collect();
         let corosync = corosync_conf(name, &nodes);
         for node in &nodes {
             node.write("/etc/corosync/corosync.conf", &corosync, 0o644);
             node.write("/var/lib/pacemaker/cib/cib.xml", cib, 0o600);
         }
-        Site { nodes, address: site_address(host) }
+        Site { nodes, name: name.to_owned(), address: site_address(host) }
     }
 
     /// Starts all nodes and their cluster, and waits until it is up.
@@ -59,18 +67,23 @@ impl Site {
         &self.nodes[0]
     }
 
-    /// Cuts all nodes off the network, also off each other.
+    /// Cuts the site off the network; its nodes still hear each other.
+    #[track_caller]
     pub fn cut(&self) {
-        for node in &self.nodes {
-            node.cut();
-        }
+        shell("ip link set \"u$1\" down", &[&self.name]);
     }
 
-    /// Connects all nodes again.
+    /// Connects it again.
+    #[track_caller]
     pub fn heal(&self) {
-        for node in &self.nodes {
-            node.heal();
-        }
+        shell("ip link set \"u$1\" up", &[&self.name]);
+    }
+
+    /// Waits until boothd answers, and knows that a ticket is free and may be granted.
+    #[track_caller]
+    pub fn wait_ready(&self, ticket: &str) {
+        let up = format!("booth list | grep -qi '^ticket: {ticket}, leader: none$'");
+        self.node().wait(60, "boothd answers and is ready", &up);
     }
 
     /// What the CIB knows about a ticket: the element with its attributes.
