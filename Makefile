@@ -44,7 +44,7 @@ manuals_in = $(foreach page,$(manuals),$(mandir)/man$(subst .,,$(suffix $(page))
 # Layers of test/layers that `make check-long` runs; none: all.
 LAYERS ?=
 
-.PHONY: all help demo check check-long lint install uninstall dist deb clean toolchain
+.PHONY: all help demo check check-package check-long lint install uninstall dist deb clean toolchain
 .DELETE_ON_ERROR:
 
 all:
@@ -57,6 +57,7 @@ help:
 #: make             build the program (needs cargo and rustc 1.85 or newer, and cc)
 #: make demo        install a toolchain if there is none, build, and show a failover
 #: make check       the tests that need neither root nor much time
+#: make check-package  those of them for the build of a package: no clock, no network
 #: make check-long  the others, as root; LAYERS="NAME ..." for some of them (test/layers)
 #: make lint        format, compiler and shell lints, manual pages
 #: make install     install; DESTDIR, PREFIX and the usual directory variables are respected
@@ -76,6 +77,9 @@ demo:
 check:
 	@scripts/toolchain check
 	scripts/check quick
+
+check-package:
+	scripts/check package
 
 check-long:
 	@scripts/toolchain check
