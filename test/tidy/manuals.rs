@@ -171,3 +171,106 @@ fn the_pages_have_short_lines_and_their_licence() {
         assert!(longest <= Some(100), "{path:?}: {longest:?}");
     }
 }
+
+/// The options in the patterns of a shell script's `case`: `-h | --help)`.
+fn options_of_script(path: &str) -> BTreeSet<String> {
+    let text = fs::read_to_string(root().join(path)).expect("a script");
+    let patterns = text.lines().filter_map(|line| line.trim().strip_suffix(')'));
+    let words = patterns.flat_map(|pattern| pattern.split('|')).map(str::trim);
+    set(words.filter_map(|word| word.strip_prefix('-')).filter(|word| *word != "*"))
+}
+
+#[test]
+fn every_option_of_booth_keygen_is_documented_and_no_other() {
+    let documented: BTreeSet<String> = items("booth-keygen.8", "DESCRIPTION", "Fl ")
+        .iter()
+        .flat_map(|item| item.split(" , Fl ").map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    assert_eq!(documented, options_of_script("scripts/booth-keygen"));
+    assert!(documented.contains("h"), "{documented:?}");
+}
+
+/// The codes behind `exit` and in `trap`s of the script, and those of its page.
+#[test]
+fn every_exit_code_of_booth_keygen_is_documented_and_no_other() {
+    let text = fs::read_to_string(root().join("scripts/booth-keygen")).expect("the script");
+    let after = |(at, word): (usize, &str)| text[at + word.len()..].chars().next();
+    let known: BTreeSet<char> =
+        text.match_indices("exit ").filter_map(after).filter(char::is_ascii_digit).collect();
+    let page = section("booth-keygen.8", "EXIT STATUS").join("\n");
+    let documented: BTreeSet<char> = page.chars().filter(char::is_ascii_digit).collect();
+    assert_eq!(documented, known);
+}
+
+/// The words `booth_…` that a running daemon and `booth status` print.
+#[test]
+fn every_word_of_status_is_documented_and_no_other() {
+    let page = section("boothd.8", "OUTPUT");
+    let words = page.iter().filter_map(|line| line.strip_prefix(".Va booth_"));
+    let documented = set(words.map(|word| first_word(word)));
+    let mut known = BTreeSet::new();
+    for path in ["src/daemon/lockfile.rs", "src/cli/status.rs"] {
+        let text = fs::read_to_string(root().join(path)).expect("a source file");
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for (at, _) in code.match_indices("booth_") {
+            let (word, after) = code[at + 6..].split_once('=').unwrap_or_default();
+            let is_assigned = after.starts_with('{') || after.starts_with("'{");
+            let is_word = word.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+            if is_word && is_assigned || word == "cfg_name" {
+                known.insert(word.to_owned());
+            }
+        }
+    }
+    assert_eq!(documented, known);
+}
+
+/// Files that the program opens by itself, and the processes that an administrator sees.
+#[test]
+fn every_file_and_every_process_is_documented() {
+    use booth::daemon::{guard, helper, lockfile};
+    let files = set(items("boothd.8", "FILES", "Pa "));
+    let lock = lockfile::default_path("name");
+    let known = set([
+        "/etc/booth/booth.conf",
+        "/etc/booth/name.conf",
+        "/etc/booth/authkey",
+        &lock.display().to_string(),
+        "/var/run/booth/name-address.leases",
+    ]);
+    assert_eq!(files, known);
+    assert_eq!(booth::cli::args::DEFAULT_CONFIG, "booth");
+    let daemon = fs::read_to_string(root().join("src/daemon/mod.rs")).expect("the daemon");
+    assert!(daemon.contains("format!(\"{}-{address}.leases\", config.name)"));
+    let page = section("boothd.8", "HOW TICKETS ARE MANAGED").join("\n");
+    for name in [guard::NAME, helper::NAME] {
+        assert!(page.contains(&format!(".Ql {name}")), "{name}");
+    }
+}
+
+/// The number in `const NAME: … = N;` or `… = Duration::from_secs(N);` of a source file.
+fn constant(path: &str, name: &str) -> u64 {
+    let text = fs::read_to_string(root().join(path)).expect("a source file");
+    let (_, rest) = text.split_once(&format!("const {name}: ")).expect(name);
+    let (_, value) = rest.split_once(" = ").expect("a value");
+    let value = value.trim_start_matches("Duration::from_secs(");
+    let digits: String = value.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or_else(|error| panic!("{name}: {value:.20}: {error}"))
+}
+
+#[test]
+fn the_limits_of_clients_and_daemon_are_those_of_the_source() {
+    let page = section("boothd.8", "LIMITS").join(" ");
+    let says = |text: String| assert!(page.contains(&text), "{text:?} is not in {page:?}");
+    let net = "src/cli/net.rs";
+    says(format!("after {} seconds without a connection", constant(net, "CONNECT_LIMIT")));
+    says(format!("after {} seconds without an answer", constant(net, "ANSWER_LIMIT")));
+    says(format!("or {} seconds if a .Xr crm_ticket 8", constant(net, "CHANGE_LIMIT")));
+    let tcp = "src/daemon/tcp.rs";
+    says(format!("serves {} clients at a time", constant(tcp, "CONNECTIONS_MAX")));
+    says(format!("within {} seconds", constant(tcp, "REQUEST_LIMIT")));
+    let start = constant("src/daemon/process.rs", "START_LIMIT");
+    says(format!("waited for {start} seconds"));
+    let page = section("boothd.8", "OPTIONS").join(" ");
+    let slack = constant("src/cli/ticket.rs", "WAIT_SLACK");
+    assert!(page.contains(&format!(".Ic timeout of the ticket and {slack} seconds")));
+}
