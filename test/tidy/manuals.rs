@@ -274,3 +274,23 @@ fn the_limits_of_clients_and_daemon_are_those_of_the_source() {
     let slack = constant("src/cli/ticket.rs", "WAIT_SLACK");
     assert!(page.contains(&format!(".Ic timeout of the ticket and {slack} seconds")));
 }
+
+/// The completion offers what the tables have; `words='…'` stand in the order geostore, booth.
+#[test]
+fn the_completion_offers_every_operation_and_option() {
+    let text = fs::read_to_string(root().join("scripts/bash-completion")).expect("the script");
+    let lists = text.lines().filter_map(|line| line.trim().strip_prefix("words='"));
+    let lists: Vec<BTreeSet<String>> =
+        lists.map(|list| set(list.trim_end_matches('\'').split_whitespace())).collect();
+    let offered = |program: Program, list: usize| {
+        let options = OPTIONS.iter().filter(|option| option.programs.contains(&program));
+        let options = set(options.map(|option| format!("-{}", option.letter)));
+        assert_eq!(lists[list], options, "{program:?}");
+        // One word for each operation, not its aliases.
+        let first = set(operations(program).map(|def| def.words[0]));
+        assert_eq!(lists[list + 2], first, "{program:?}");
+    };
+    assert_eq!(lists.len(), 4);
+    offered(Program::Geostore, 0);
+    offered(Program::Booth, 1);
+}
