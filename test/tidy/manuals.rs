@@ -207,7 +207,7 @@ fn every_exit_code_of_booth_keygen_is_documented_and_no_other() {
 fn every_word_of_status_is_documented_and_no_other() {
     let page = section("boothd.8", "OUTPUT");
     let words = page.iter().filter_map(|line| line.strip_prefix(".Va booth_"));
-    let documented = set(words.map(|word| first_word(word)));
+    let documented = set(words.map(first_word));
     let mut known = BTreeSet::new();
     for path in ["src/daemon/lockfile.rs", "src/cli/status.rs"] {
         let text = fs::read_to_string(root().join(path)).expect("a source file");
