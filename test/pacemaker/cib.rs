@@ -42,7 +42,8 @@ pub fn under_ticket(resource: &str, ticket: &str) -> String {
     )
 }
 
-/// The whole, for Pacemaker 2.1 and 3. A node alone starts within seconds, not after 20.
+/// The whole. Its versions are what Pacemaker 2.1 and 3 both accept. With these options a node
+/// alone starts within seconds, not after 20.
 pub fn whole(resources: &str, constraints: &str) -> String {
     let mut options = String::new();
     let values =
@@ -51,7 +52,7 @@ pub fn whole(resources: &str, constraints: &str) -> String {
         options.push_str(&format!("<nvpair id=\"o-{name}\" name=\"{name}\" value=\"{value}\"/>"));
     }
     format!(
-        "<cib crm_feature_set=\"3.16.2\" validate-with=\"pacemaker-3.9\" epoch=\"1\" \
+        "<cib crm_feature_set=\"3.16.0\" validate-with=\"pacemaker-3.9\" epoch=\"1\" \
          num_updates=\"0\" admin_epoch=\"0\"><configuration><crm_config>\
          <cluster_property_set id=\"options\">{options}</cluster_property_set></crm_config><nodes/>\
          <resources>{resources}</resources><constraints>{constraints}</constraints>\

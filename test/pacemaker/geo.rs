@@ -11,7 +11,10 @@ use std::process::Child;
 use std::time::Duration;
 
 /// What a test of this layer needs.
-pub const NEEDS: &[Need] = &[Need::Root, Need::ClusterRoot("cluster")];
+const NEEDS: &[Need] = &[Need::Root, Need::ClusterRoot("cluster")];
+/// The same with a site of Debian 12.
+const NEEDS_OLDER: &[Need] =
+    &[Need::Root, Need::ClusterRoot("cluster"), Need::ClusterRoot("older")];
 /// Last part of the address of the first node of each site, and of the arbitrator.
 const HOSTS: [u8; 2] = [10, 30];
 const ARBITRATOR: u8 = 50;
@@ -32,7 +35,8 @@ pub fn root_directory(name: &str) -> PathBuf {
 /// Runs a test with a geo-cluster as `plan` describes it, all of it up.
 #[track_caller]
 pub fn with_geo(name: &str, plan: &Plan, body: impl FnOnce(&mut Geo)) {
-    run_for(name, NEEDS, LIMIT, |lab| {
+    let needs = if plan.roots.contains(&"older") { NEEDS_OLDER } else { NEEDS };
+    run_for(name, needs, LIMIT, |lab| {
         let mut geo = Geo::new(lab, plan);
         if plan.bare {
             geo.boot_clusters();
@@ -46,6 +50,8 @@ pub fn with_geo(name: &str, plan: &Plan, body: impl FnOnce(&mut Geo)) {
 /// What a geo-cluster is to look like. The ticket is `t`; `rsc` depends on it.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// The root directory of each site's machines, see `make-root`.
+    pub roots: [&'static str; 2],
     /// Nodes of each site.
     pub nodes: [u8; 2],
     /// The agent that runs boothd at each site.
@@ -66,6 +72,7 @@ impl Plan {
     /// One node a site, our agent.
     pub fn usual() -> Plan {
         Plan {
+            roots: ["cluster"; 2],
             nodes: [1, 1],
             agents: ["pacemaker:booth-site"; 2],
             ticket: String::new(),
@@ -122,16 +129,17 @@ impl Geo {
     #[track_caller]
     pub fn new(lab: &Lab, plan: &Plan) -> Geo {
         let net = Net::new(lab);
-        let below = root_directory("cluster");
         if !plan.bare {
             let etc = net.installed().join("etc/booth");
             std::fs::write(etc.join("booth.conf"), plan.config()).expect("the lab can be written");
             make_key(net.installed(), &etc.join("authkey"));
         }
         let site = |index: usize, name: &str| {
+            let below = root_directory(plan.roots[index]);
             Site::new(&net, &below, name, HOSTS[index], plan.nodes[index], &plan.cib(index))
         };
         let sites = [site(0, "a"), site(1, "b")];
+        let below = root_directory("cluster");
         let arbitrator = Machine::new(&net, &below, "arb", ARBITRATOR, "br0");
         Geo { sites, arbitrator, arbitrator_daemon: None }
     }

@@ -20,5 +20,7 @@ mod crmsh;
 mod handlers;
 mod moves;
 mod nodes;
+mod older;
 mod pcs;
+mod tester;
 mod tickets;
