@@ -4,10 +4,14 @@
 
 #[path = "../harness/mod.rs"]
 mod harness;
+/// The simulator's model of the reference.
+#[path = "../sim/reference/model/mod.rs"]
+mod reference_model;
 
 mod life;
 mod lists;
 mod manual;
+mod model;
 mod pacemaker;
 mod replacement;
 mod steps;

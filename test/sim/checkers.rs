@@ -5,6 +5,7 @@
 use super::clock::True;
 use super::ghost::Ghosts;
 use super::plan::Plan;
+use super::reference::blame::Blame;
 use super::rules::Said;
 use super::world::World;
 use booth::engine::{CibState, Effect, HoldWindow};
@@ -49,6 +50,8 @@ pub struct Checks {
     pub overlaps: u64,
     /// What the messages say of votes, promises and leases.
     pub ghosts: Ghosts,
+    /// Some members run the reference: who is to blame for an overlap.
+    pub blame: Blame,
     /// Only S1 and S2 count: the proof that a mutant breaks the promise itself.
     pub only_promise: bool,
     /// How often each ticket was granted in a store.
@@ -74,12 +77,18 @@ impl Checks {
             claims: vec![None; tickets * members],
             overlaps: 0,
             ghosts: Ghosts::new(tickets, members),
+            blame: Blame::new(tickets, members),
             only_promise: false,
             grants: 0,
             losses: 0,
             held_since: vec![None; tickets],
             held_sum: vec![0; tickets],
         }
+    }
+
+    /// No ticket is manual.
+    pub fn all_automatic(&mut self) {
+        self.automatic.fill(true);
     }
 
     /// The first thing found.
@@ -158,6 +167,12 @@ impl World {
             (false, None) => *since = Some(now),
             _ => {}
         }
+        if self.faithful_among() && self.checks.asserted(ticket) {
+            self.blame_store(ticket, &granted, after);
+            if !after {
+                self.blame_revoked(site, ticket);
+            }
+        }
         if !after {
             self.checks.losses += u64::from(self.checks.automatic[ticket]);
             self.check_dead_claim(site, ticket);
@@ -165,6 +180,9 @@ impl World {
         }
         self.checks.grants += 1;
         if granted.len() > 1 && self.checks.automatic[ticket] {
+            if self.faithful_among() {
+                return;
+            }
             if self.checks.asserted(ticket) {
                 self.fail("S1", format!("t{ticket} is granted at the sites {granted:?}"));
             } else {
@@ -190,6 +208,7 @@ impl World {
         let until = self.nodes[n].clock().when(window.hold_until);
         let lease = self.nodes[n].clock().when(window.lease_until);
         *self.checks.claim(t, n) = Some(Claim { until, dead: false });
+        self.checks.blame.leased(n, t, lease);
         if !self.checks.asserted(t) {
             return;
         }
@@ -208,7 +227,8 @@ impl World {
         for m in 0..self.nodes.len() {
             let other = *self.checks.claim(t, m);
             let store = self.sites[m].granted(t);
-            if m != n && other.is_some_and(|c| c.until > now && (!c.dead || store)) {
+            let both = m != n && other.is_some_and(|c| c.until > now && (!c.dead || store));
+            if both && (!self.faithful_among() || self.our_fault(t, m, n).is_some()) {
                 let text = format!("t{t}: m{n} may hold until {until}, so may m{m} ({other:?})");
                 self.fail("S2", text);
             }

@@ -107,6 +107,9 @@ fn run_many(options: &Options) -> std::process::ExitCode {
         seed += 1;
     }
     println!("{}", totals.text(start.elapsed()));
+    if options.mode.is_some() {
+        println!("{}", totals.mixed_text());
+    }
     if totals.violations == 0 {
         std::process::ExitCode::SUCCESS
     } else {

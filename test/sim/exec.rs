@@ -171,6 +171,10 @@ impl World {
 
     /// A process of a daemon has ended by itself.
     pub fn exec_done(&mut self, n: usize, life: u32, ticket: usize, id: JobId, report: Report) {
+        if self.faithful(n) {
+            self.reference_done(n, life, ticket, report);
+            return;
+        }
         if self.nodes[n].life == life {
             let end = match report {
                 Report::Load(load) => JobEnd::Loaded(load),
@@ -200,6 +204,9 @@ impl World {
     /// A daemon starts: what its predecessor left running ends, and nothing of it may still take
     /// effect when the new one reads or writes (`lease.md` L9). Returns from when on it may.
     pub fn exec_boot(&mut self, n: usize, moved: bool) -> True {
+        if self.faithful(n) {
+            return self.now;
+        }
         let left: Vec<u32> = self.sites[n]
             .children
             .iter()

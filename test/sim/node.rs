@@ -4,9 +4,10 @@
 use super::clock::{Clock, True};
 use super::codec::{Ears, Mail};
 use super::exec::{Pending, Windows};
+use super::reference::brain::Brain;
 use booth::daemon::slots::{Action, JobEnd, JobId, Slots};
 use booth::daemon::wheel::Wheel;
-use booth::engine::{ClientId, Effect, Engine, Event};
+use booth::engine::{ClientId, Effect, Event};
 use std::collections::VecDeque;
 
 /// Something that reaches a process, or waits while the process is stopped.
@@ -24,7 +25,7 @@ pub enum Waiting {
 #[derive(Debug)]
 pub struct Node {
     /// The engine while the process lives.
-    pub engine: Option<Engine>,
+    pub engine: Option<Brain>,
     /// Counts the lives of the process.
     pub life: u32,
     /// On which of its two machines it runs.

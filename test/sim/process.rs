@@ -55,6 +55,8 @@ impl World {
         };
         let grace: Vec<True> = self.plan.tickets.iter().map(grace).collect();
         self.checks.booted(n, &grace);
+        let now = self.now;
+        self.checks.blame.began(n, now);
         self.trace(|w| format!("{} starts, life {}", w.name(n), w.nodes[n].life));
         self.aim_at_restart(n);
         self.step(n, Event::Start);

@@ -20,6 +20,8 @@ pub struct Totals {
     pub grants: u64,
     /// Overlaps after overrides.
     pub overlaps: u64,
+    /// Overlaps in mixed clusters without an override: runs, how often, with ours, how long.
+    pub mixed: (u64, u64, u64, u64),
     /// Time held, and time there was.
     pub held: (u64, u64),
     /// Lost tickets that recovered by themselves, and all lost ones.
@@ -38,12 +40,31 @@ impl Totals {
         self.ticket_hours += outcome.ticket_hours;
         self.grants += outcome.grants;
         self.overlaps += outcome.overlaps;
+        let (overlaps, with_ours, time) = outcome.mixed;
+        self.mixed.0 += u64::from(overlaps > 0);
+        self.mixed.1 += overlaps;
+        self.mixed.2 += with_ours;
+        self.mixed.3 += time;
         self.held.0 += outcome.held.0;
         self.held.1 += outcome.held.1;
         self.recovered.0 += outcome.recovered.0;
         self.recovered.1 += outcome.recovered.1;
         self.digest = super::choice::mix(self.digest ^ outcome.digest);
         self.violations += u64::from(outcome.violation.is_some());
+    }
+
+    /// What overlapped beside members that run the reference, as text.
+    pub fn mixed_text(&self) -> String {
+        let (runs, overlaps, ours, time) = self.mixed;
+        format!(
+            "two sites at once: in {runs} of {} runs, {overlaps} times, {:.1} s in all; a site of \
+             ours among them: {ours} times; held {:.1} %, recovered {} of {}",
+            self.runs,
+            time as f64 / 1e6,
+            self.held.0 as f64 * 100.0 / (self.held.1.max(1)) as f64,
+            self.recovered.0,
+            self.recovered.1,
+        )
     }
 
     /// The totals as text.

@@ -89,7 +89,8 @@ impl Rules {
                     self.silent_until = 0;
                 }
                 if ours && m.leader == Holder::Member(me) {
-                    if self.votes & (1 << from) == 0 {
+                    // Votes that come after the win do not make its majority.
+                    if self.votes & (1 << from) == 0 && self.won.is_none() {
                         self.vouched &= vouched;
                     }
                     self.votes |= 1 << from;

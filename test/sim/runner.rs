@@ -7,6 +7,7 @@ use super::clock::{True, SECOND};
 use super::plan::Plan;
 use super::reference::Mix;
 use super::world::World;
+use booth::model::TicketMode;
 
 /// How a seed is run.
 #[derive(Clone, Debug)]
@@ -66,6 +67,9 @@ pub struct Outcome {
     pub lines: Vec<String>,
     /// How often two sites were granted after an operator's override.
     pub overlaps: u64,
+    /// The same in mixed clusters, where nobody had overridden anything: how often, how often with
+    /// a site of ours, and for how long.
+    pub mixed: (u64, u64, True),
     /// Grants in any store.
     pub grants: u64,
     /// How long automatic tickets were held, and could have been, in microseconds.
@@ -81,6 +85,13 @@ pub fn run_plan(plan: Plan, settings: &Settings) -> Outcome {
     let chaos = plan.chaos;
     let mut world = World::new(plan, settings.source.clone(), settings.trace);
     world.manners = settings.mix.cast(world.plan.seed, &world.plan.roles);
+    if world.faithful_among() {
+        // The model has none that are manual.
+        for spec in &mut world.plan.tickets {
+            spec.mode = TicketMode::Automatic;
+        }
+        world.checks.all_automatic();
+    }
     world.checks.ghosts.unmarked = settings.mix != Mix::None;
     world.prompt = settings.prompt;
     world.choices.calm = settings.calm;
@@ -98,6 +109,7 @@ pub fn run_plan(plan: Plan, settings: &Settings) -> Outcome {
     if settings.liveness && world.checks.violation().is_none() && world.steps < settings.steps_max {
         recovered = world.phase_two();
     }
+    world.blame_end();
     let hours = world.now as f64 / (3600 * SECOND) as f64;
     Outcome {
         violation: world.checks.violation().cloned(),
@@ -109,6 +121,7 @@ pub fn run_plan(plan: Plan, settings: &Settings) -> Outcome {
         lines: world.history.last(usize::MAX),
         overlaps: world.checks.overlaps,
         grants: world.checks.grants,
+        mixed: world.checks.blame.sums(),
         held,
         recovered,
     }

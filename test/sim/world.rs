@@ -15,6 +15,8 @@ use super::history::History;
 use super::network::Network;
 use super::node::{Node, Waiting};
 use super::plan::{Order, Plan};
+use super::reference::brain::Brain;
+use super::reference::model::Model;
 use super::reference::{plain, Manner};
 use super::store::Site;
 use booth::daemon::slots::{JobEnd, JobId, Limits, Slots};
@@ -313,7 +315,9 @@ impl World {
             self.fail("S0", format!("m{n} panics: {}", text.unwrap_or_default()));
             return;
         }
-        self.check_step(n, &effects);
+        if !self.faithful(n) {
+            self.check_step(n, &effects);
+        }
         let ppm = if effects.len() > 1 && self.faulty(n) { self.plan.split_ppm } else { 0 };
         let split = self.choices.fault(Kind::Split, n, 0, ppm);
         let hit = split.map(|mut dice| (dice.below(effects.len() as u64), dice));
@@ -329,6 +333,7 @@ impl World {
             self.perform(n, effect);
         }
         self.effects = effects;
+        self.reference_arm(n);
         self.check_deadline(n);
         self.plan_wake(n);
     }
@@ -352,7 +357,10 @@ impl World {
                 self.trace(|w| {
                     format!("{} -> {}: {}", w.name(n), w.name(to.get()), w.say(&message))
                 });
-                self.check_send(n, to.get(), &message);
+                self.blame_sent(n, &message);
+                if !self.faithful(n) {
+                    self.check_send(n, to.get(), &message);
+                }
                 let wall = self.nodes[n].clock().wall(self.now);
                 let mail = self.codec.seal(n, &message, self.now, wall);
                 self.send(n, to.get(), mail);
@@ -367,6 +375,13 @@ impl World {
                 self.check_hold(n, ticket.get(), window, term);
                 self.exec_offer(n, effect);
                 self.aim_at_leader(n, window.is_some());
+            }
+            Effect::LoadCib { .. } | Effect::WriteCib { .. } if self.faithful(n) => {
+                self.trace(|w| format!("{} {}", w.name(n), w.wish(n, &effect)));
+                self.reference_call(n, &effect);
+            }
+            Effect::StartProbe { ticket, .. } if self.faithful(n) => {
+                self.reference_probe(n, ticket);
             }
             Effect::LoadCib { .. }
             | Effect::WriteCib { .. }
@@ -452,12 +467,13 @@ impl World {
     }
 
     /// A new engine for a member.
-    pub fn new_engine(&mut self, n: usize) -> Engine {
-        Engine::new(Setup {
-            roster: self.rosters[n].clone(),
-            tickets: self.plan.tickets.clone(),
-            seed: self.choices.seed(n),
-        })
+    pub fn new_engine(&mut self, n: usize) -> Brain {
+        let (roster, tickets) = (self.rosters[n].clone(), self.plan.tickets.clone());
+        let seed = self.choices.seed(n);
+        if self.faithful(n) {
+            return Brain::Theirs(Box::new(Model::new(roster, tickets, seed)));
+        }
+        Brain::Ours(Box::new(Engine::new(Setup { roster, tickets, seed })))
     }
 
     /// The index of a member's id.

@@ -6,6 +6,10 @@
 //! member that cannot say more. [`Manner::Faithful`]: a model of what boothd 1.2 was observed to
 //! do, its faults included.
 
+pub mod blame;
+pub mod brain;
+pub mod model;
+
 use super::choice::mix;
 use super::clock::True;
 use super::runner::Settings;
@@ -87,17 +91,40 @@ pub enum Mode {
     Rules,
     /// The same, but their packets may be late or come again.
     RulesLate,
+    /// The reference as it is.
+    Faithful,
+    /// The reference as it is at the arbitrators (at the last site if there is none).
+    Arbitrators,
+    /// The reference as it is at the first site.
+    OneSite,
+    /// The reference as it is at the sites (all but the last if there is no arbitrator).
+    Sites,
+    /// The reference as it is at every member, for comparison.
+    All,
 }
 
 impl Mode {
     /// Every mode.
-    pub const ALL: [Mode; 2] = [Mode::Rules, Mode::RulesLate];
+    pub const ALL: [Mode; 7] = [
+        Mode::Rules,
+        Mode::RulesLate,
+        Mode::Faithful,
+        Mode::Arbitrators,
+        Mode::OneSite,
+        Mode::Sites,
+        Mode::All,
+    ];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Mode::Rules => "rules",
             Mode::RulesLate => "rules-late",
+            Mode::Faithful => "faithful",
+            Mode::Arbitrators => "arbitrators",
+            Mode::OneSite => "one-site",
+            Mode::Sites => "sites",
+            Mode::All => "all",
         }
     }
 
@@ -108,12 +135,16 @@ impl Mode {
 
     /// The settings of a run.
     pub fn settings(self) -> Settings {
-        match self {
-            Mode::Rules => {
-                Settings { mix: Mix::Some(Manner::Rules), prompt: true, ..Settings::default() }
-            }
-            Mode::RulesLate => Settings { mix: Mix::Some(Manner::Rules), ..Settings::default() },
-        }
+        let (mix, prompt) = match self {
+            Mode::Rules => (Mix::Some(Manner::Rules), true),
+            Mode::RulesLate => (Mix::Some(Manner::Rules), false),
+            Mode::Faithful => (Mix::Some(Manner::Faithful), true),
+            Mode::Arbitrators => (Mix::Arbitrators(Manner::Faithful), true),
+            Mode::OneSite => (Mix::OneSite(Manner::Faithful), true),
+            Mode::Sites => (Mix::Sites(Manner::Faithful), true),
+            Mode::All => (Mix::All(Manner::Faithful), true),
+        };
+        Settings { mix, prompt, ..Settings::default() }
     }
 }
 
@@ -138,6 +169,11 @@ pub fn plain(message: &PeerMessage) -> PeerMessage {
 }
 
 impl World {
+    /// Whether some member runs the model.
+    pub fn faithful_among(&self) -> bool {
+        self.manners.contains(&Manner::Faithful)
+    }
+
     /// Whether a datagram from or to a reference member has been under way for too long to be
     /// told from a fresh one: such a member's packets carry no round, so the promise in mixed
     /// clusters ends where they are late by more than `timeout * (retries + 1)` (RULES.md, L5).

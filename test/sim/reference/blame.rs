@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Who is to blame when two sites hold one ticket in a mixed cluster.
+//!
+//! By `lease.md` every lease is a majority of live promises, and two majorities meet. So where
+//! two sites are granted at one instant, either one of them had no majority of promises, or a
+//! member had given its word to both. If that one runs the reference, the reference broke a rule
+//! (L3 to L6, L9). If it is ours, the fault is ours, and the run has failed.
+
+use super::super::clock::True;
+use super::super::world::World;
+use super::Manner;
+use booth::model::Holder;
+use booth::wire::{Command, PeerBody, PeerMessage};
+
+/// What was promised and held, in true time, and what came of it.
+#[derive(Debug, Default)]
+pub struct Blame {
+    members: usize,
+    /// Per ticket, member and leader: until when the member's word to it binds, by the rules.
+    promised: Vec<True>,
+    /// Per ticket and site of ours: the end of the latest lease that it told its guard.
+    leases: Vec<True>,
+    /// Per member: when it last started.
+    began: Vec<True>,
+    /// How often a site was granted a ticket that another had.
+    pub overlaps: u64,
+    /// The same, where a site of ours was among them.
+    pub with_ours: u64,
+    /// How long, in all.
+    pub time: True,
+    /// Per ticket, since when two sites have had it.
+    since: Vec<Option<True>>,
+}
+
+impl Blame {
+    /// Nothing was promised.
+    pub fn new(tickets: usize, members: usize) -> Blame {
+        Blame {
+            members,
+            promised: vec![0; tickets * members * members],
+            leases: vec![0; tickets * members],
+            began: vec![0; members],
+            since: vec![None; tickets],
+            ..Blame::default()
+        }
+    }
+
+    fn word(&mut self, ticket: usize, m: usize, leader: usize) -> &mut True {
+        &mut self.promised[(ticket * self.members + m) * self.members + leader]
+    }
+
+    /// Those whose word binds them to a leader now, itself included.
+    fn backers(&self, now: True, ticket: usize, leader: usize) -> u16 {
+        let bound = |m: usize| {
+            let at = (ticket * self.members + m) * self.members + leader;
+            m == leader || self.promised[at] > now
+        };
+        (0..self.members).filter(|m| bound(*m)).fold(0, |set, m| set | 1 << m)
+    }
+
+    /// How often sites overlapped, how often one of ours with another, and how long in all.
+    pub fn sums(&self) -> (u64, u64, True) {
+        (self.overlaps, self.with_ours, self.time)
+    }
+
+    /// A process has started.
+    pub fn began(&mut self, n: usize, now: True) {
+        self.began[n] = now;
+    }
+
+    /// A site of ours tells its guard a lease.
+    pub fn leased(&mut self, n: usize, ticket: usize, until: True) {
+        let lease = &mut self.leases[ticket * self.members + n];
+        *lease = (*lease).max(until);
+    }
+}
+
+impl World {
+    /// A member sends something: its acknowledgements are its word.
+    pub fn blame_sent(&mut self, n: usize, message: &PeerMessage) {
+        let PeerBody::Ack { of: Command::Heartbeat | Command::Update, round } = message.body else {
+            return;
+        };
+        let Holder::Member(leader) = message.leader else { return };
+        let ticket = self.plan.tickets.iter().position(|t| t.name == message.ticket);
+        let (Some(ticket), Some(leader)) = (ticket, self.index_of(leader)) else { return };
+        let spec = &self.plan.tickets[ticket];
+        // L4: longer, if there is no round.
+        let longer = if round.is_none() { spec.patience() } else { booth::time::Span::ZERO };
+        let clock = *self.nodes[n].clock();
+        let until = clock.when(clock.mono(self.decided).plus(spec.expire).plus(longer));
+        let word = self.checks.blame.word(ticket, n, leader);
+        *word = (*word).max(until);
+    }
+
+    /// A store says *granted* at several sites, or at one at most again.
+    pub fn blame_store(&mut self, ticket: usize, granted: &[usize], came: bool) {
+        let now = self.now;
+        let blame = &mut self.checks.blame;
+        match (granted.len() > 1, blame.since[ticket]) {
+            (true, None) => blame.since[ticket] = Some(now),
+            (false, Some(since)) => {
+                blame.time += now - since;
+                blame.since[ticket] = None;
+            }
+            _ => {}
+        }
+        if granted.len() < 2 || !came {
+            return;
+        }
+        blame.overlaps += 1;
+        let ours = |m: &usize| self.manners[*m] != Manner::Faithful;
+        self.checks.blame.with_ours += u64::from(granted.iter().any(ours));
+        for (at, x) in granted.iter().enumerate() {
+            for y in &granted[at + 1..] {
+                if let Some(text) = self.our_fault(ticket, *x, *y) {
+                    self.fail("S1", format!("t{ticket} at the sites {granted:?}: {text}"));
+                }
+            }
+        }
+    }
+
+    /// Why it is a fault of ours that two sites have a ticket now; `None`: it is not.
+    pub fn our_fault(&self, ticket: usize, x: usize, y: usize) -> Option<String> {
+        let blame = &self.checks.blame;
+        let now = self.now;
+        let ours = |m: usize| self.manners[m] != Manner::Faithful;
+        let majority = self.nodes.len() / 2 + 1;
+        let backers = [x, y].map(|site| blame.backers(now, ticket, site));
+        let few = |set: u16| usize::try_from(set.count_ones()).unwrap_or(0) < majority;
+        for (site, set) in [x, y].into_iter().zip(backers) {
+            if ours(site) && few(set) {
+                return Some(format!("m{site} is ours and has the word of {set:#b} only"));
+            }
+        }
+        if backers.into_iter().any(few) {
+            // A reference site has it without a lease.
+            return None;
+        }
+        let both = backers[0] & backers[1];
+        let restarted = |m: usize| {
+            // In its grace it may follow what marks itself established, or an UPDATE of a
+            // reference leader: that is the leader's fault, if it has no lease.
+            let spec = &self.plan.tickets[ticket];
+            let grace = spec.expire.as_micros() * 3 / 2;
+            now < blame.began[m] + grace && !(ours(x) && ours(y))
+        };
+        let faithful = (0..blame.members).any(|m| both >> m & 1 == 1 && !ours(m));
+        let forgot = (0..blame.members).any(|m| both >> m & 1 == 1 && restarted(m));
+        (!faithful && !forgot)
+            .then(|| format!("ours have given their word to m{x} and m{y}: {both:#b}"))
+    }
+
+    /// A site of ours has been revoked: that may not be later than its lease.
+    pub fn blame_revoked(&mut self, site: usize, ticket: usize) {
+        let lease = self.checks.blame.leases[ticket * self.checks.blame.members + site];
+        if self.manners[site] == Manner::Ours && self.now > lease + 8 {
+            let text = format!("t{ticket}: m{site} is granted until now, its lease ended {lease}");
+            self.fail("S2", text);
+        }
+    }
+
+    /// The run ends: what still overlaps is counted.
+    pub fn blame_end(&mut self) {
+        let now = self.now;
+        let blame = &mut self.checks.blame;
+        for since in &mut blame.since {
+            if let Some(since) = since.take() {
+                blame.time += now - since;
+            }
+        }
+    }
+}
