@@ -140,8 +140,13 @@ impl Checks {
 impl World {
     /// Something that must never happen has happened; the first counts.
     pub fn fail(&mut self, code: &'static str, text: String) {
+        if matches!(code, "V1" | "V3") && self.checks.blame.unlive_excused {
+            self.checks.blame.unlive = true;
+            return;
+        }
         let promise = matches!(code, "S0" | "S1" | "S2" | "V1" | "V2" | "V3");
-        let by_marks = matches!(code, "L4" | "L5" | "L9") && self.checks.ghosts.unmarked;
+        let twice = code == "S3" && self.faithful_among();
+        let by_marks = twice || matches!(code, "L4" | "L5" | "L9") && self.checks.ghosts.unmarked;
         let counts = promise || !(self.checks.only_promise || by_marks);
         if self.checks.violation.is_none() && counts {
             self.trace(|_| format!("VIOLATION {code}: {text}"));

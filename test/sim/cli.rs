@@ -8,6 +8,7 @@ mod kit;
 
 use kit::plan::Plan;
 use kit::reference::Mode;
+use kit::report::totals_of;
 use kit::report::{failure, plan_text, Totals};
 use kit::runner::{run_plan, run_seed, Settings};
 use std::time::Instant;
@@ -25,6 +26,9 @@ const HELP: &str = "The simulator: the engine that ships under random faults.
   --keep-on     go on after a failure
   --mixed MODE  some members speak as the reference: rules (they keep the rules, their packets
                 come in time), rules-late (packets of any age)
+                faithful (the reference as it is); arbitrators, one-site, sites, all: it runs
+                there and nowhere else
+  --compare     the seeds in each of these positions: how often two sites held a ticket at once
   --mutant NAME ignore a clause of lease.md (needs the feature `mutants`)
 ";
 
@@ -40,6 +44,7 @@ struct Options {
     keep_on: bool,
     mutant: Option<String>,
     mode: Option<Mode>,
+    compare: bool,
     settings: Settings,
 }
 
@@ -72,7 +77,30 @@ fn main() -> std::process::ExitCode {
     }
     // A panic is a finding like any other; where it was is printed with the finding.
     std::panic::set_hook(Box::new(|_| {}));
+    if options.compare {
+        return compare(&options);
+    }
     run_many(&options)
+}
+
+/// The same seeds with the reference in each position. Fails where a mixed cluster had two holders
+/// more often than one that runs the reference alone.
+fn compare(options: &Options) -> std::process::ExitCode {
+    let seeds = options.seed..options.seed + options.seeds;
+    let mut worse = false;
+    let mut most = None;
+    for mode in Mode::POSITIONS {
+        let totals = totals_of(mode, seeds.clone());
+        println!("{:>12}: {}", mode.name(), totals.mixed_text());
+        let (runs, times, _, _) = totals.mixed;
+        let (most_runs, most_times) = *most.get_or_insert((runs, times));
+        worse |= runs > most_runs || times > most_times || totals.violations > 0;
+    }
+    if worse {
+        std::process::ExitCode::FAILURE
+    } else {
+        std::process::ExitCode::SUCCESS
+    }
 }
 
 fn run_many(options: &Options) -> std::process::ExitCode {
@@ -129,6 +157,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
         keep_on: false,
         mutant: None,
         mode: None,
+        compare: false,
         settings: Settings::default(),
     };
     while let Some(arg) = args.next() {
@@ -145,11 +174,12 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--trace" => options.trace = true,
             "--mixed" => {
                 let name = args.next().unwrap_or_default();
-                let mode = Mode::named(&name).ok_or("--mixed rules or rules-late")?;
+                let mode = Mode::named(&name).ok_or("--mixed needs a mode")?;
                 let only_promise = options.settings.only_promise;
                 options.mode = Some(mode);
                 options.settings = Settings { only_promise, ..mode.settings() };
             }
+            "--compare" => options.compare = true,
             "--promise" => options.settings.only_promise = true,
             "--no-shrink" => options.shrink = false,
             "--keep-on" => options.keep_on = true,

@@ -18,6 +18,7 @@ impl World {
     pub fn phase_two(&mut self) -> (u64, u64) {
         let core = self.choose_core();
         self.heal(core);
+        self.reference_heal(core);
         let start = self.now;
         let longest = |f: fn(&booth::model::TicketSpec) -> True, w: &World| {
             w.plan.tickets.iter().map(f).max().unwrap_or(SECOND)
@@ -165,6 +166,7 @@ impl World {
             .open
             .iter()
             .find(|c| core >> c.node & 1 == 1 && !c.left && c.since + most < self.now)
+            .filter(|c| !self.faithful(c.node))
             .copied();
         if let Some(connection) = late {
             self.fail("V2", format!("a client waits for ever: {connection:?}"));

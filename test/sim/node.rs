@@ -2,12 +2,14 @@
 //! One member: the engine that ships, and what the shell around it remembers.
 
 use super::clock::{Clock, True};
-use super::codec::{Ears, Mail};
+use super::codec::{Codec, Ears, Mail};
 use super::exec::{Pending, Windows};
+use super::plan::Plan;
 use super::reference::brain::Brain;
-use booth::daemon::slots::{Action, JobEnd, JobId, Slots};
+use booth::daemon::slots::{Action, JobEnd, JobId, Limits, Slots};
 use booth::daemon::wheel::Wheel;
 use booth::engine::{ClientId, Effect, Event};
+use booth::model::{MemberRole, Term};
 use std::collections::VecDeque;
 
 /// Something that reaches a process, or waits while the process is stopped.
@@ -71,6 +73,39 @@ pub struct Node {
 }
 
 impl Node {
+    /// A member that has not started.
+    pub fn new(plan: &Plan, codec: &Codec, m: usize) -> Node {
+        let tickets = plan.tickets.len();
+        let clock = |machine: usize| {
+            let clock = plan.clocks[m][machine];
+            Clock::new(clock.boot, clock.ppm, clock.wall)
+        };
+        Node {
+            engine: None,
+            life: 0,
+            machine: 0,
+            clocks: [clock(0), clock(1)],
+            site: plan.roles[m] == MemberRole::Site,
+            paused: None,
+            stops: 0,
+            inbox: VecDeque::new(),
+            deferred: VecDeque::new(),
+            wheel: Wheel::new(),
+            wake_at: u64::MAX,
+            slots: Slots::new(tickets, Limits::processes()),
+            windows: vec![(None, Term::ZERO); tickets],
+            pending: Vec::new(),
+            exec_wake_at: u64::MAX,
+            actions: Vec::new(),
+            ears: codec.ears(),
+            last_client: 0,
+            began: 0,
+            moved: false,
+            gone: false,
+            jumped_at: 0,
+        }
+    }
+
     /// The clock of the machine on which it runs.
     pub fn clock(&self) -> &Clock {
         &self.clocks[self.machine]

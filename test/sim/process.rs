@@ -126,7 +126,7 @@ impl World {
 
     /// A stopped process goes on: first what it was doing, then what waits.
     pub fn resume(&mut self, n: usize, stop: u32) {
-        if self.nodes[n].paused != Some(stop) {
+        if self.nodes[n].paused != Some(stop) || self.reference_calls(n) {
             return;
         }
         self.trace(|w| format!("{} goes on", w.name(n)));

@@ -3,7 +3,8 @@
 //! it again; the totals of many runs.
 
 use super::plan::Plan;
-use super::runner::{Outcome, Settings};
+use super::reference::Mode;
+use super::runner::{run_seed, Outcome, Settings};
 use super::shrink::shrink;
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ pub struct Totals {
     pub overlaps: u64,
     /// Overlaps in mixed clusters without an override: runs, how often, with ours, how long.
     pub mixed: (u64, u64, u64, u64),
+    /// Runs with a reference site in which the healed members did not do what ours do.
+    pub unlive: u64,
     /// Time held, and time there was.
     pub held: (u64, u64),
     /// Lost tickets that recovered by themselves, and all lost ones.
@@ -45,6 +48,7 @@ impl Totals {
         self.mixed.1 += overlaps;
         self.mixed.2 += with_ours;
         self.mixed.3 += time;
+        self.unlive += u64::from(outcome.unlive);
         self.held.0 += outcome.held.0;
         self.held.1 += outcome.held.1;
         self.recovered.0 += outcome.recovered.0;
@@ -58,12 +62,13 @@ impl Totals {
         let (runs, overlaps, ours, time) = self.mixed;
         format!(
             "two sites at once: in {runs} of {} runs, {overlaps} times, {:.1} s in all; a site of \
-             ours among them: {ours} times; held {:.1} %, recovered {} of {}",
+             ours among them: {ours} times; held {:.1} %, recovered {} of {}; not as it should be after healing: {} runs",
             self.runs,
             time as f64 / 1e6,
             self.held.0 as f64 * 100.0 / (self.held.1.max(1)) as f64,
             self.recovered.0,
             self.recovered.1,
+            self.unlive,
         )
     }
 
@@ -90,6 +95,19 @@ impl Totals {
             self.digest,
         )
     }
+}
+
+/// The totals of some seeds in a mode.
+pub fn totals_of(mode: Mode, seeds: std::ops::Range<u64>) -> Totals {
+    let mut totals = Totals::default();
+    for seed in seeds {
+        let outcome = run_seed(seed, &mode.settings());
+        if let Some(violation) = &outcome.violation {
+            println!("{} seed {seed}: {} {}", mode.name(), violation.code, violation.text);
+        }
+        totals.add(&outcome);
+    }
+    totals
 }
 
 /// Where the sources were when this was built, if that is known.

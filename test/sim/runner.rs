@@ -70,6 +70,9 @@ pub struct Outcome {
     /// The same in mixed clusters, where nobody had overridden anything: how often, how often with
     /// a site of ours, and for how long.
     pub mixed: (u64, u64, True),
+    /// A healed cluster with a site that runs the reference stayed without a holder, changed it, or
+    /// did not become quiet.
+    pub unlive: bool,
     /// Grants in any store.
     pub grants: u64,
     /// How long automatic tickets were held, and could have been, in microseconds.
@@ -122,6 +125,7 @@ pub fn run_plan(plan: Plan, settings: &Settings) -> Outcome {
         overlaps: world.checks.overlaps,
         grants: world.checks.grants,
         mixed: world.checks.blame.sums(),
+        unlive: world.checks.blame.unlive,
         held,
         recovered,
     }

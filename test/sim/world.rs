@@ -8,22 +8,18 @@
 use super::checkers::Checks;
 use super::choice::{Choices, Kind, Source};
 use super::clients::Clients;
-use super::clock::{Clock, True, MILLI, SECOND};
+use super::clock::{True, MILLI, SECOND};
 use super::codec::{Codec, Mail};
 use super::heap::Future;
 use super::history::History;
 use super::network::Network;
 use super::node::{Node, Waiting};
 use super::plan::{Order, Plan};
-use super::reference::brain::Brain;
-use super::reference::model::Model;
 use super::reference::{plain, Manner};
 use super::store::Site;
-use booth::daemon::slots::{JobEnd, JobId, Limits, Slots};
-use booth::daemon::wheel::Wheel;
-use booth::engine::{ClientId, Effect, Engine, Event, Setup};
-use booth::model::{Member, MemberId, MemberRole, Roster, Term};
-use std::collections::VecDeque;
+use booth::daemon::slots::{JobEnd, JobId};
+use booth::engine::{ClientId, Effect, Event};
+use booth::model::{Member, MemberId, MemberRole, Roster};
 use std::net::{IpAddr, Ipv4Addr};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
@@ -145,7 +141,7 @@ impl World {
             now: 0,
             choices: Choices::new(plan.seed, source),
             future: Future::new(),
-            nodes: (0..all.len()).map(|m| new_node(&plan, &codec, m)).collect(),
+            nodes: (0..all.len()).map(|m| Node::new(&plan, &codec, m)).collect(),
             rosters: (0..all.len()).map(roster).collect(),
             sites: (0..all.len()).map(|_| Site::new(tickets)).collect(),
             net: Network::new(all.len()),
@@ -466,50 +462,8 @@ impl World {
         }
     }
 
-    /// A new engine for a member.
-    pub fn new_engine(&mut self, n: usize) -> Brain {
-        let (roster, tickets) = (self.rosters[n].clone(), self.plan.tickets.clone());
-        let seed = self.choices.seed(n);
-        if self.faithful(n) {
-            return Brain::Theirs(Box::new(Model::new(roster, tickets, seed)));
-        }
-        Brain::Ours(Box::new(Engine::new(Setup { roster, tickets, seed })))
-    }
-
     /// The index of a member's id.
     pub fn index_of(&self, id: MemberId) -> Option<usize> {
         self.ids.iter().position(|other| *other == id)
-    }
-}
-
-fn new_node(plan: &Plan, codec: &Codec, m: usize) -> Node {
-    let tickets = plan.tickets.len();
-    let clock = |machine: usize| {
-        let clock = plan.clocks[m][machine];
-        Clock::new(clock.boot, clock.ppm, clock.wall)
-    };
-    Node {
-        engine: None,
-        life: 0,
-        machine: 0,
-        clocks: [clock(0), clock(1)],
-        site: plan.roles[m] == MemberRole::Site,
-        paused: None,
-        stops: 0,
-        inbox: VecDeque::new(),
-        deferred: VecDeque::new(),
-        wheel: Wheel::new(),
-        wake_at: u64::MAX,
-        slots: Slots::new(tickets, Limits::processes()),
-        windows: vec![(None, Term::ZERO); tickets],
-        pending: Vec::new(),
-        exec_wake_at: u64::MAX,
-        actions: Vec::new(),
-        ears: codec.ears(),
-        last_client: 0,
-        began: 0,
-        moved: false,
-        gone: false,
-        jumped_at: 0,
     }
 }

@@ -28,6 +28,10 @@ pub struct Blame {
     pub with_ours: u64,
     /// How long, in all.
     pub time: True,
+    /// A site that runs the reference is among the healed members.
+    pub unlive_excused: bool,
+    /// The healed cluster did not do what one of ours alone has to do.
+    pub unlive: bool,
     /// Per ticket, since when two sites have had it.
     since: Vec<Option<True>>,
 }

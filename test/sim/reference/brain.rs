@@ -9,7 +9,7 @@ use super::super::world::{Happening, Stage, World};
 use super::model::Model;
 use super::Manner;
 use booth::daemon::slots::JobId;
-use booth::engine::{CibExpiry, CibState, Effect, Engine, Event, ProbeOutcome, ProbeRun};
+use booth::engine::{CibExpiry, CibState, Effect, Engine, Event, ProbeOutcome, ProbeRun, Setup};
 use booth::model::TicketIndex;
 use booth::time::{MonoTime, Now, WallTime};
 
@@ -44,6 +44,16 @@ impl World {
     /// Whether a member runs the model.
     pub fn faithful(&self, n: usize) -> bool {
         self.manners[n] == Manner::Faithful
+    }
+
+    /// A new engine for a member.
+    pub fn new_engine(&mut self, n: usize) -> Brain {
+        let (roster, tickets) = (self.rosters[n].clone(), self.plan.tickets.clone());
+        let seed = self.choices.seed(n);
+        if self.faithful(n) {
+            return Brain::Theirs(Box::new(Model::new(roster, tickets, seed)));
+        }
+        Brain::Ours(Box::new(Engine::new(Setup { roster, tickets, seed })))
     }
 
     /// The model has one timer for all its tickets.
@@ -96,6 +106,34 @@ impl World {
             self.nodes[n].paused = Some(stop);
         }
         self.resume(n, stop);
+    }
+
+    /// Whether it stands still in a call.
+    pub fn reference_calls(&self, n: usize) -> bool {
+        let life = self.nodes[n].life;
+        let call = By::Daemon(life, JobId(u64::MAX));
+        self.faithful(n) && self.sites[n].children.iter().any(|c| c.by == call && !c.killed)
+    }
+
+    /// The members of `core` heal: calls that hang end. What is waited for then is promised only
+    /// if no site among them runs the reference: a single vote of such a site, given to a
+    /// candidate that can never win, is repeated for ever, and its calls block it.
+    pub fn reference_heal(&mut self, core: u16) {
+        for n in (0..self.nodes.len()).filter(|n| core >> n & 1 == 1) {
+            if !self.faithful(n) {
+                continue;
+            }
+            self.checks.blame.unlive_excused |= self.nodes[n].site;
+            let soon = self.now + self.plan.tickets[0].guard().as_micros();
+            let calls = self.sites[n].children.iter_mut();
+            let late = calls.filter(|child| child.end_at.is_some_and(|end| end > soon));
+            let late: Vec<u32> =
+                late.map(|child| (child.end_at = Some(soon), child.id).1).collect();
+            for child in late {
+                let stage = Stage::End;
+                self.future.plan(soon, Happening::Child { site: n, child, stage });
+            }
+        }
     }
 
     /// Its handler runs, beside the process.

@@ -115,6 +115,10 @@ impl Mode {
         Mode::All,
     ];
 
+    /// Where the reference as it is can stand; everywhere first.
+    pub const POSITIONS: [Mode; 5] =
+        [Mode::All, Mode::Sites, Mode::OneSite, Mode::Faithful, Mode::Arbitrators];
+
     /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {
