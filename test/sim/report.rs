@@ -62,7 +62,8 @@ impl Totals {
         let (runs, overlaps, ours, time) = self.mixed;
         format!(
             "two sites at once: in {runs} of {} runs, {overlaps} times, {:.1} s in all; a site of \
-             ours among them: {ours} times; held {:.1} %, recovered {} of {}; not as it should be after healing: {} runs",
+             ours among them: {ours} times; held {:.1} %, \
+             recovered {} of {}; not as it should be after healing: {} runs",
             self.runs,
             time as f64 / 1e6,
             self.held.0 as f64 * 100.0 / (self.held.1.max(1)) as f64,
