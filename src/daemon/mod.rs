@@ -215,8 +215,10 @@ fn live(
             log::warn!("cannot reach the service manager: {error}");
             Notifier::none()
         });
+        // Before there is a lock file, so that no signal can leave one behind.
+        let signals = Signals::watch().map_err(StartError::Thread)?;
         let mut lock = LockFile::acquire(lock_path).map_err(StartError::Lock)?;
-        let lived = start_and_serve(config, me, &mut lock, notifier, &mut report);
+        let lived = start_and_serve(config, me, &mut lock, &signals, notifier, &mut report);
         lock.remove();
         lived
     })();
@@ -233,6 +235,7 @@ fn start_and_serve(
     config: &Config,
     me: usize,
     lock: &mut LockFile,
+    signals: &Signals,
     notifier: Notifier,
     report: &mut Report,
 ) -> Result<(), StartError> {
@@ -244,11 +247,14 @@ fn start_and_serve(
     let run_dir = run_dir(lock.path(), config, me);
     process::raise_rights();
     change_user(config, me, lock, &run_dir)?;
-    let signals = Signals::watch().map_err(StartError::Thread)?;
+    // What comes next may take a while: the changes of a predecessor are waited for.
+    if is_over(signals.take(), None) {
+        return Ok(());
+    }
     let run_dir = &run_dir;
     let threads = threads::start(Blueprint { config, me, datagrams, listener, run_dir, notifier })?;
     report.up().map_err(StartError::Background)?;
-    serve(config, me, lock, &signals, &threads);
+    serve(config, me, lock, signals, &threads);
     threads.stop();
     Ok(())
 }
@@ -270,16 +276,8 @@ fn serve(config: &Config, me: usize, lock: &mut LockFile, signals: &Signals, thr
                 return;
             }
         };
-        for wish in signals.take() {
-            match wish {
-                Wish::Stop(signal) => {
-                    log::info!("caught signal {signal}");
-                    return;
-                }
-                Wish::Dump => threads.dump(),
-                Wish::Reload => log::info!("caught SIGHUP; the configuration stays as it is"),
-                Wish::Child => threads.child_exited(),
-            }
+        if is_over(signals.take(), Some(threads)) {
+            return;
         }
         if ready[1] && started.take().is_some() {
             note_start(config, me, lock);
@@ -288,6 +286,24 @@ fn serve(config: &Config, me: usize, lock: &mut LockFile, signals: &Signals, thr
             watch = restore_lock(lock, watch);
         }
     }
+}
+
+/// Does what signals ask for; whether that is to stop. Before there are threads, nothing else is
+/// of importance.
+fn is_over(wishes: Vec<Wish>, threads: Option<&Threads>) -> bool {
+    for wish in wishes {
+        match (wish, threads) {
+            (Wish::Stop(signal), _) => {
+                log::info!("caught signal {signal}");
+                return true;
+            }
+            (Wish::Dump, Some(threads)) => threads.dump(),
+            (Wish::Child, Some(threads)) => threads.child_exited(),
+            (Wish::Reload, _) => log::info!("caught SIGHUP; the configuration stays as it is"),
+            (Wish::Dump | Wish::Child, None) => {}
+        }
+    }
+    false
 }
 
 /// Says that every ticket has been looked up.

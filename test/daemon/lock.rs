@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The lock file: what `status` and init scripts read, and who may touch it.
 
-use crate::support::{texts, wait_until, Lab};
+use crate::support::{texts, wait_until, Daemon, Lab};
 use std::fs;
+use std::time::{Duration, Instant};
 
 #[test]
 fn status_finds_the_daemon_and_its_end() {
@@ -80,4 +81,38 @@ fn somebody_elses_file_in_its_place_is_left_alone() {
     daemon.stop();
     assert!(lab.lock_file(3).is_symlink());
     assert_eq!(fs::read_to_string(&other).expect("readable"), "not a lock file");
+}
+
+#[test]
+fn a_signal_at_any_moment_of_the_start_leaves_no_lock_file() {
+    const MOMENTS: u32 = 60;
+    let lab = Lab::new(26);
+    let begun = Instant::now();
+    let mut first = lab.start(3);
+    let start = begun.elapsed();
+    first.stop();
+    let (mut before, mut caught) = (0, 0);
+    // A busy machine may take longer than the first time.
+    for moment in (0..MOMENTS).chain([4 * MOMENTS, 16 * MOMENTS]) {
+        let mut command = lab.daemon(3);
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        let begun = Instant::now();
+        let mut daemon = Daemon::adopt(command.spawn().expect("started"), lab.path().join("none"));
+        let wait: Duration = start * moment / MOMENTS;
+        while begun.elapsed() < wait {
+            std::thread::yield_now();
+        }
+        daemon.signal(libc::SIGTERM);
+        // Killed by the signal before it can have made the file, or a clean end.
+        match daemon.end().code() {
+            None => before += 1,
+            Some(code) => {
+                assert_eq!(code, 0, "{wait:?}");
+                caught += 1;
+            }
+        }
+        assert!(!lab.lock_file(3).exists(), "left behind {wait:?} after the start");
+    }
+    println!("{before} ended before the file was made, {caught} removed it; a start is {start:?}");
+    assert!(before > 0 && caught > 0);
 }
