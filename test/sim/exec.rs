@@ -7,8 +7,9 @@ use super::clock::{True, MILLI, SECOND};
 use super::node::Waiting;
 use super::store::{By, Entry, Report, Task};
 use super::world::{Happening, World};
+use booth::daemon::leases::Grant;
 use booth::daemon::slots::{exec_check, Action, Ending, Job, JobEnd, JobId};
-use booth::engine::{CibExpiry, CibState, Effect, HoldWindow};
+use booth::engine::{CibLoad, CibState, Effect, HoldWindow};
 use booth::model::Term;
 use booth::time::WallTime;
 
@@ -62,10 +63,7 @@ impl World {
                 Action::Guard { ticket, window, term } => {
                     let ticket = ticket.get();
                     self.nodes[n].windows[ticket] = (window, term);
-                    let now = self.nodes[n].clock().now(self.now);
-                    let lease = window.map(|window| now.wall_at(window.lease_until));
-                    let expires = WallTime::from_secs(lease.map_or(0, WallTime::as_secs));
-                    self.guard_tell(n, ticket, window, term, expires);
+                    self.guard_tell(n, ticket, window, term);
                 }
                 Action::Start { id, job } => self.exec_start(n, id, job),
                 Action::End { id, how } => self.exec_end(n, id, how),
@@ -115,9 +113,8 @@ impl World {
             self.nodes[n].pending.push(Pending { id, ticket, state: Some(state) });
             return;
         }
-        let (window, term) = self.nodes[n].windows[ticket];
+        let (window, _) = self.nodes[n].windows[ticket];
         let now = self.nodes[n].clock().now(self.now);
-        let bound = state.granted && state.expires == CibExpiry::Lease;
         let expires = match exec_check(&state, window.as_ref(), now) {
             Ok(secs) => WallTime::from_secs(secs),
             Err(_) => {
@@ -126,8 +123,9 @@ impl World {
                 return;
             }
         };
-        if bound {
-            self.guard_tell(n, ticket, window, term, expires);
+        if state.granted {
+            let grant = Grant { term: state.term, expires: expires.as_secs() };
+            self.sites[n].note_grant(machine, ticket, grant);
         }
         let (granted, owner, term) = (state.granted, state.owner, state.term);
         let entry = Entry { granted, owner, term, expires };
@@ -176,6 +174,14 @@ impl World {
             return;
         }
         if self.nodes[n].life == life {
+            if let Report::Load(CibLoad::Loaded(stored)) = &report {
+                if stored.granted {
+                    let expires = stored.expires.map_or(0, WallTime::as_secs);
+                    let grant = Grant { term: stored.term.unwrap_or(Term::ZERO), expires };
+                    let machine = self.nodes[n].machine;
+                    self.sites[n].note_grant(machine, ticket, grant);
+                }
+            }
             let end = match report {
                 Report::Load(load) => JobEnd::Loaded(load),
                 Report::Done => JobEnd::Done,

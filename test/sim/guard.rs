@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The lease guard of each machine (`lease.md` L6): it is told `hold_until` before each grant and
-//! revokes in the store when that passes, whatever has become of the daemon.
+//! revokes in the store when that passes, whatever has become of the daemon. What it decides is
+//! what the shipped guard decides.
 
 use super::store::{By, Entry, Task, Told};
 use super::world::{Happening, World};
-use booth::engine::HoldWindow;
+use booth::daemon::guard::{verdict, Decision, Left};
+use booth::engine::{CibLoad, CibTicket, HoldWindow};
 use booth::model::{Holder, Term};
 use booth::time::WallTime;
 
@@ -16,23 +18,14 @@ impl World {
         ticket: usize,
         window: Option<HoldWindow>,
         term: Term,
-        expires: WallTime,
     ) {
         if self.no_guard {
             return;
         }
         let machine = self.nodes[site].machine;
-        let slot = &mut self.sites[site].told[machine][ticket];
-        let Some(window) = window else {
-            *slot = None;
-            return;
-        };
-        // What the guard takes for its own: the latest that it was ever told (RULES.md).
-        let (term, expires) = match *slot {
-            Some(old) => (term.max(old.term), expires.max(old.expires)),
-            None => (term, expires),
-        };
-        *slot = Some(Told { hold_until: window.hold_until, term, expires });
+        let told = window.map(|window| Told { hold_until: window.hold_until, term });
+        self.sites[site].told[machine][ticket] = told;
+        let Some(window) = window else { return };
         let at = self.nodes[site].clocks[machine].when(window.hold_until).max(self.now);
         self.future.plan(at, Happening::GuardDue { site, machine, ticket });
     }
@@ -59,20 +52,23 @@ impl World {
         for child in hung {
             self.exec_lost(site, child);
         }
-        let entry = self.sites[site].entries[ticket];
-        let newer = |entry: Entry| entry.term > told.term || entry.expires > told.expires;
-        let retire = entry.is_some_and(newer);
-        self.trace(|w| format!("{} guard: t{ticket} due, retires: {retire}", w.name(site)));
-        if retire {
-            self.sites[site].told[machine][ticket] = None;
-            return;
+        let stored = match self.sites[site].read(ticket) {
+            CibLoad::Loaded(stored) => stored,
+            CibLoad::Absent | CibLoad::Failed(_) => CibTicket::default(),
+        };
+        let grant = self.sites[site].grants[machine][ticket];
+        let me = Holder::Member(self.ids[site]);
+        let decision = verdict(me, told.term, grant, Some(&stored));
+        let retires = decision == Decision::Retire;
+        self.trace(|w| format!("{} guard: t{ticket} due, retires: {retires}", w.name(site)));
+        match decision {
+            Decision::Retire => self.sites[site].told[machine][ticket] = None,
+            Decision::Revoke(Left { owner, term, expires, verdict: _ }) => {
+                let expires = WallTime::from_secs(expires);
+                let revoked = Entry { granted: false, owner, term, expires };
+                self.spawn(site, machine, ticket, By::Guard, Task::Write(revoked));
+            }
         }
-        // Also if it is not granted: a change that was ended may still be on its way, and a
-        // later one keeps it from taking effect.
-        let owner = entry.map_or(Holder::Unknown, |entry| entry.owner);
-        let (term, expires) = (told.term, told.expires);
-        let revoked = Entry { granted: false, owner, term, expires };
-        self.spawn(site, machine, ticket, By::Guard, Task::Write(revoked));
     }
 
     /// The guard's revoke has ended: it retires unless it was told of something new meanwhile.

@@ -8,6 +8,7 @@
 use super::choice::Kind;
 use super::clock::{True, MILLI};
 use super::world::{Happening, Stage, World};
+use booth::daemon::leases::Grant;
 use booth::daemon::slots::JobId;
 use booth::engine::{AttrChange, CibLoad, CibTicket};
 use booth::model::{AttrName, AttrValue, Holder, Term};
@@ -31,10 +32,8 @@ pub struct Entry {
 pub struct Told {
     /// When it revokes.
     pub hold_until: booth::time::MonoTime,
-    /// By which it recognises newer entries.
+    /// The term.
     pub term: Term,
-    /// By which it recognises newer entries.
-    pub expires: WallTime,
 }
 
 /// One site's store and the processes that work on it.
@@ -46,6 +45,8 @@ pub struct Site {
     pub attrs: Vec<Vec<(AttrName, AttrValue)>>,
     /// Per machine and ticket, what the lease guard there was told.
     pub told: [Vec<Option<Told>>; 2],
+    /// Per machine and ticket, what its newest grant wrote, or its daemon read at the start.
+    pub grants: [Vec<Option<Grant>>; 2],
     /// All processes that run or whose change may still take effect.
     pub children: Vec<Child>,
     /// The last number given to a child.
@@ -127,6 +128,7 @@ impl Site {
             entries: vec![None; tickets],
             attrs: vec![Vec::new(); tickets],
             told: [vec![None; tickets], vec![None; tickets]],
+            grants: [vec![None; tickets], vec![None; tickets]],
             children: Vec::new(),
             last_child: 0,
             last_effect: vec![0; tickets],
@@ -145,7 +147,7 @@ impl Site {
     }
 
     /// What a reader finds.
-    fn read(&self, ticket: usize) -> CibLoad {
+    pub fn read(&self, ticket: usize) -> CibLoad {
         match self.entries[ticket] {
             None => CibLoad::Absent,
             Some(entry) => CibLoad::Loaded(CibTicket {
@@ -156,6 +158,15 @@ impl Site {
                 attrs: self.attrs[ticket].clone(),
             }),
         }
+    }
+
+    /// What the lease table of a machine notes before a grant, and when a daemon has read one.
+    pub fn note_grant(&mut self, machine: usize, ticket: usize, mut grant: Grant) {
+        let known = &mut self.grants[machine][ticket];
+        if let Some(old) = known.filter(|old| old.term == grant.term) {
+            grant.expires = grant.expires.max(old.expires);
+        }
+        *known = Some(grant);
     }
 }
 
