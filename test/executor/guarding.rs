@@ -2,7 +2,7 @@
 //! The lease guard: it revokes when a daemon is killed, stopped or hung, not before the time and
 //! not what is newer; it costs next to nothing; and a new daemon replaces it without a gap.
 
-use crate::process::{arguments, lives, session_and_group, signal, status, until};
+use crate::process::{arguments, lives, memory, session_and_group, signal, sleeps, status, until};
 use crate::site::{both, Kind, Site};
 use std::time::{Duration, Instant};
 
@@ -61,12 +61,8 @@ fn a_window_that_moves_on_keeps_the_ticket_without_waking_the_guard() {
         let mut driver = site.start();
         driver.grant(0, 7, 4_000);
         let guard = site.guards()[0];
-        let sleeps = || -> u64 {
-            let text = status(guard, "voluntary_ctxt_switches").expect("it lives");
-            text.parse().expect("a number")
-        };
         until("the guard sleeps", || status(guard, "State").is_some_and(|s| s.starts_with('S')));
-        let before = sleeps();
+        let before = sleeps(guard);
         let begun = Instant::now();
         for step in 1..30 {
             let next = begun + Duration::from_millis(step * 200);
@@ -75,7 +71,7 @@ fn a_window_that_moves_on_keeps_the_ticket_without_waking_the_guard() {
             assert!(site.is_granted(0), "after {:?}", begun.elapsed());
         }
         // 5.8 s: once, or with bad luck twice, the old end of the window came.
-        let woken = sleeps() - before;
+        let woken = sleeps(guard) - before;
         assert!(woken <= 3, "woken {woken} times");
         driver.kill();
         until("the guard has revoked the ticket", || !site.is_granted(0));
@@ -180,9 +176,63 @@ fn the_guard_is_small_has_its_own_session_and_no_name_that_agents_look_for() {
         let kilobytes: u64 = anonymous.split(' ').next().and_then(|n| n.parse().ok()).expect("kB");
         println!("the guard has {kilobytes} kB of its own");
         assert!(kilobytes <= 1024, "{kilobytes} kB");
+        let [private, anonymous] = ["Private_Dirty", "Anonymous"].map(|f| memory(guard, f));
+        println!("Private_Dirty {private} kB, Anonymous {anonymous} kB");
+        assert!(private <= 1024 && anonymous <= 1024, "{private} kB, {anonymous} kB");
         let descriptors = std::fs::read_dir(format!("/proc/{guard}/fd")).expect("it lives");
         // Standard three, the table, boothd's socket, the timer.
         assert_eq!(descriptors.count(), 6);
+    });
+}
+
+#[test]
+fn a_guard_with_nothing_near_does_not_wake() {
+    both(|kind| {
+        let site = Site::new(kind);
+        let mut driver = site.start();
+        driver.grant(0, 7, 600_000);
+        let guard = site.guards()[0];
+        let asleep = || status(guard, "State").is_some_and(|s| s.starts_with('S'));
+        until("the guard sleeps", asleep);
+        let (before, begun) = (sleeps(guard), Instant::now());
+        until("four seconds have passed", || begun.elapsed().as_secs() >= 4);
+        assert_eq!(sleeps(guard), before, "{kind:?}: woken");
+        // Nor when its daemon is gone: it has only to notice that, once.
+        driver.kill();
+        until("it has noticed", || asleep() && sleeps(guard) > before);
+        let (before, begun) = (sleeps(guard), Instant::now());
+        until("four seconds have passed", || begun.elapsed().as_secs() >= 4);
+        assert_eq!(sleeps(guard), before, "{kind:?}: woken");
+    });
+}
+
+#[test]
+fn a_guard_gives_a_site_up_that_was_taken_down_for_good_and_no_other() {
+    both(|kind| {
+        // Its store is gone; the lease table of one of the two is gone as well.
+        let sites = [Site::new(kind), Site::new(kind)];
+        for site in &sites {
+            let mut driver = site.start();
+            driver.grant(0, 7, 1_500);
+            match kind {
+                Kind::Pacemaker => site.control("any exit 1\n"),
+                Kind::BuiltIn => {
+                    std::fs::remove_dir_all(site.path("tickets")).expect("removed");
+                    std::fs::write(site.path("tickets"), "no directory").expect("written");
+                }
+            }
+            driver.kill();
+        }
+        let [removed, kept] = &sites;
+        std::fs::remove_file(removed.path("run/table")).expect("removed");
+        let begun = Instant::now();
+        until("most of half a minute has passed", || {
+            assert_eq!(removed.guards().len(), 1, "{kind:?}: given up after {:?}", begun.elapsed());
+            begun.elapsed().as_secs() >= 25
+        });
+        until("the guard has given up", || removed.guards().is_empty());
+        println!("{kind:?}: given up after {:?}", begun.elapsed());
+        assert_eq!(kept.guards().len(), 1, "{kind:?}: it goes on trying");
     });
 }
 

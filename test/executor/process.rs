@@ -16,6 +16,20 @@ pub fn until(what: &str, mut true_now: impl FnMut() -> bool) {
     }
 }
 
+/// The sum of a field of /proc/PID/smaps_rollup in kB.
+pub fn memory(pid: u32, field: &str) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("it lives");
+    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    let number = line.and_then(|rest| rest.trim().strip_suffix(" kB")?.parse().ok());
+    number.unwrap_or_else(|| panic!("no {field} in {text}"))
+}
+
+/// How often a process has gone to sleep by itself.
+pub fn sleeps(pid: u32) -> u64 {
+    let text = status(pid, "voluntary_ctxt_switches").expect("it lives");
+    text.parse().expect("a number")
+}
+
 /// A field of /proc/PID/status.
 pub fn status(pid: u32, field: &str) -> Option<String> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;

@@ -140,7 +140,7 @@ impl Program {
 
     /// Whether everything points to a site that has been taken down for good: no boothd, the
     /// lease table removed, nothing left but tickets that could not be revoked again and again
-    /// for a minute. Otherwise it goes on trying for ever.
+    /// for half a minute. Otherwise it goes on trying for ever.
     fn is_hopeless(&self, due: &[Slot]) -> bool {
         let in_vain = |target: Target| {
             let mut troubles = self.troubles.iter();
