@@ -10,6 +10,7 @@ mod arguments;
 mod attributes;
 mod configuration;
 mod handlers;
+mod ipv6;
 mod keys;
 mod lock_file;
 mod manual;
