@@ -310,12 +310,15 @@ impl Planner {
     /// Somebody revokes the ticket and wants it somewhere, with some patience.
     fn administrator(&mut self, site: usize) {
         if self.is_free(Part::Administrator) {
-            self.busy.push((Part::Administrator, self.at + 30_000));
+            self.busy.push((Part::Administrator, self.at + 60_000));
             for asked in [0, 1] {
                 self.plan.0.push((self.at, Fault::Revoke(asked)));
             }
-            for after in [300, 2_000, 6_000, 14_000, 24_000] {
-                self.plan.0.push((self.at + after, Fault::Grant(site)));
+            // Again and again, first where it is wanted, then at both; a ticket that is held
+            // already stays where it is.
+            for time in 0..15 {
+                let asked = if time < 5 || time % 2 == 0 { site } else { 1 - site };
+                self.plan.0.push((self.at + 300 + 3_000 * time, Fault::Grant(asked)));
             }
         }
     }
