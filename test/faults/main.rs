@@ -18,5 +18,6 @@ mod many;
 mod plan;
 mod processes;
 mod random;
+mod record;
 mod watch;
 mod weather;

@@ -92,13 +92,9 @@ impl Crm {
     pub fn put(&self, ticket: &str, granted: bool, attributes: &[(&str, i64)]) {
         let list: Vec<String> =
             attributes.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
-        let line = format!("{}\t{granted}\t{}\n", now(), list.join(" "));
-        let path = self.cib(ticket);
-        let mut all = std::fs::read_to_string(&path).unwrap_or_default();
-        all.push_str(&line);
-        std::fs::write(&path, all).expect("the lab can be written");
-        let open = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-        std::fs::set_permissions(&path, open).expect("the lab can be written");
+        let at = now();
+        append(&self.cib(ticket), &format!("{at}\t{granted}\t{}\n", list.join(" ")));
+        append(&self.done(ticket), &format!("{at}\t{}\n", now()));
     }
 
     /// Forgets the calls so far.
@@ -168,6 +164,14 @@ impl Crm {
 pub fn now() -> f64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map(|now| now.as_secs_f64()).unwrap_or_default()
+}
+
+/// Adds a line to a file that every user may write.
+fn append(path: &Path, line: &str) {
+    let mut all = std::fs::read_to_string(path).unwrap_or_default();
+    all.push_str(line);
+    std::fs::write(path, all).expect("the lab can be written");
+    make_open(path);
 }
 
 /// Reads a line of `argv`; `None` for one that is not complete yet.
