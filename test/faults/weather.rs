@@ -71,14 +71,20 @@ fn a_holder_stays_in_foul_weather() {
             loss: 15,
             twice: 25,
             delay: millis(20),
-            jitter: millis(300),
+            jitter: millis(500),
             ..Weather::default()
         };
         switch.set_all(|weather| *weather = foul);
-        keeps(&cluster, 0, Duration::from_secs(30));
-        let counts = switch.counts();
-        let all = [counts.lost, counts.twice, counts.overtaken];
-        assert!(all.iter().all(|count| *count > 0), "the weather was fair: {counts:?}");
+        keeps(&cluster, 0, Duration::from_secs(25));
+        // Few datagrams are on one link at once, so that it may take long until one overtakes.
+        until(Duration::from_secs(60), "all of it has happened", || {
+            keeps(&cluster, 0, millis(500));
+            let counts = switch.counts();
+            [counts.lost, counts.twice, counts.overtaken]
+                .iter()
+                .all(|count| *count > 0)
+                .then_some(())
+        });
         switch.heal();
         cluster.wait_leader(&[0, 1, 2], 0, SOON);
         never_two(&cluster);
