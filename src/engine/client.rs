@@ -5,6 +5,7 @@ use super::commit::QuitKind;
 use super::cx::Cx;
 use super::effect::NoteLevel;
 use super::event::ClientId;
+use super::mutant::{self, Clause};
 use super::report::Reply;
 use super::ticket::{Loading, Phase, ProbeFor, Ticket};
 use crate::model::{Holder, RuleMode};
@@ -101,7 +102,8 @@ impl Ticket {
         if self.grant.is_none() {
             let held = self.quit.is_none() && self.owes_itself();
             let leader = self.shown_leader(now);
-            if held || leader.member().is_some_and(|id| id != cx.roster.my_id()) {
+            let other = leader.member().is_some_and(|id| id != cx.roster.my_id());
+            if held || (other && !mutant::is_on(Clause::L3OwnVote)) {
                 self.refuse(cx, client, ResultCode::Overgrant, leader);
                 return;
             }
@@ -126,11 +128,12 @@ impl Ticket {
             self.tell_waiters(cx);
             return;
         }
-        if self.promised_to(now).is_some() {
+        if self.promised_to(now).is_some() && !mutant::is_on(Clause::L3OwnVote) {
             self.answer_grant(cx, ResultCode::Overgrant);
             return;
         }
-        if (self.grace.is_some() && !job.force) || job.next_at.is_some_and(|at| now < at) {
+        let in_grace = self.grace.is_some() && !mutant::is_on(Clause::L9GraceStand);
+        if (in_grace && !job.force) || job.next_at.is_some_and(|at| now < at) {
             self.tell_waiters(cx);
             return;
         }

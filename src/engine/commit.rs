@@ -190,7 +190,8 @@ impl Ticket {
             return;
         }
         self.tell_waiters(cx);
-        if self.commit_pending(cx).is_some() || self.updates_pending(cx) {
+        let updating = self.updates_pending(cx) && !mutant::is_on(Clause::L7Lease);
+        if self.commit_pending(cx).is_some() || updating {
             return;
         }
         if self.grant_in_window(cx.now.mono) || mutant::is_on(Clause::L7Lease) {
@@ -451,10 +452,11 @@ impl Ticket {
         if self.quit.is_some() || self.is_manual() || matches!(self.phase, Phase::Loading(_)) {
             return;
         }
-        if mutant::is_on(Clause::L5Revive) && !self.cib.maybe_granted {
+        let ended = self.hold_window().is_some_and(|window| now >= window.hold_until);
+        if ended && !self.cib.maybe_granted && mutant::is_on(Clause::L5Revive) {
+            self.phase = Phase::Follower;
             return;
         }
-        let ended = self.hold_window().is_some_and(|window| now >= window.hold_until);
         if ended {
             self.note(
                 cx,

@@ -111,10 +111,12 @@ impl Ticket {
     fn may_stand_when_due(&self) -> bool {
         let clean = !self.cib.maybe_granted || self.holding();
         let holder = self.holding();
+        let in_grace = self.grace.is_some() && !mutant::is_on(Clause::L9GraceStand);
+        let bound = self.promise.is_some() && !mutant::is_on(Clause::L3OwnVote);
         matches!(self.phase, Phase::Follower)
             && self.quit.is_none()
             && clean
-            && (holder || (self.grace.is_none() && self.promise.is_none()))
+            && (holder || !(in_grace || bound))
             && self.probe.is_none()
     }
 

@@ -73,10 +73,11 @@ impl Ticket {
     /// Whether a due plan to stand may be carried out now.
     pub fn may_stand(&self, now: MonoTime) -> bool {
         let in_grace = self.grace.is_some() && !mutant::is_on(Clause::L9GraceStand);
+        let careless = mutant::is_on(Clause::L3OwnVote);
         matches!(self.phase, Phase::Follower)
             && (self.ready() || self.holding())
             && (!in_grace || self.established(now))
-            && (self.owes_itself() || self.promised_to(now).is_none())
+            && (self.owes_itself() || self.promised_to(now).is_none() || careless)
             && self.probe.is_none()
     }
 
@@ -322,6 +323,9 @@ impl Ticket {
         self.note(cx, NoteLevel::Info, &text);
         self.start_renewal(cx);
         self.ask_missing(cx);
+        if mutant::is_on(Clause::L7Lease) {
+            self.advance_commit(cx);
+        }
     }
 
     /// REJECTED: an answer to a vote request, or to a heartbeat.

@@ -41,7 +41,7 @@ impl Ticket {
     /// The process starts: grace begins; sites read their store, arbitrators ask at once.
     pub fn begin(&mut self, cx: &mut Cx<'_>) {
         self.started = cx.now;
-        if !self.is_manual() {
+        if !self.is_manual() && !mutant::is_on(Clause::L9Grace) {
             let spec = &self.spec;
             self.grace = Some(Grace {
                 until: cx.now.mono.plus(spec.expire).plus(spec.guard()).plus(spec.drift()),

@@ -12,8 +12,10 @@ pub enum Clause {
     L1FreshTerm,
     /// L2: a member votes for a second candidate in one term.
     L2OneVote,
-    /// L3: a vote is given despite a live promise, lease or grant.
+    /// L3: a vote is given to another despite a live promise, lease or grant.
     L3LivePromise,
+    /// L3: a member gives its own vote, by standing, despite a live promise to another.
+    L3OwnVote,
     /// L4: a promise ends after half of `E`.
     L4PromiseLength,
     /// L4(1): a heartbeat is accepted despite a live promise to another.
@@ -24,18 +26,22 @@ pub enum Clause {
     L5SendTime,
     /// L5: an acknowledgement counts for the latest send whatever round it echoes.
     L5Round,
-    /// L5: a late acknowledgement revives a lease that has ended.
+    /// L5: a lease that has ended without a grant binds nobody, but a late acknowledgement
+    /// revives it.
     L5Revive,
     /// L6: no guard time: held, and granted, right up to the end of the lease.
     L6Guard,
-    /// L6: votes and acknowledges others although the revoke has not succeeded.
+    /// L6: votes for and acknowledges others as soon as it gives up, before the revoke has
+    /// succeeded.
     L6RevokeFirst,
-    /// L7: the grant is written at the win, without a lease.
+    /// L7: a win counts as a lease: the grant is written at once, for `E` from the win.
     L7Lease,
     /// L8: an administrative grant never waits.
     L8Wait,
     /// L9: a store that has not been read counts as free.
     L9Unread,
+    /// L9: no grace at all.
+    L9Grace,
     /// L9: no grace: a starting member votes at once for anybody.
     L9GraceVote,
     /// L9: no grace: a starting member accepts any heartbeat at once.
@@ -44,13 +50,14 @@ pub enum Clause {
     L9GraceStand,
     /// L9: any answer to any STATUS counts, whatever its nonce.
     L9Nonce,
-    /// L9: a candidate, a winner without a lease and a restarted holder answer STATUS.
+    /// L9: a candidate, a winner without a lease and a restarted holder answer STATUS, with
+    /// nothing left of a lease.
     L9Silent,
     /// L9: the stored `expires` is believed, however far off.
     L9Cap,
     /// L10: the end of the holding is announced before the store says revoked.
     L10RevokeFirst,
-    /// L10: a promise is dropped on an announcement of any term.
+    /// L10: a promise is dropped on an announcement of another term.
     L10Term,
     /// L10: a promise is dropped on an announcement of any round.
     L10Round,
@@ -60,10 +67,11 @@ pub enum Clause {
 
 impl Clause {
     /// Every clause there is.
-    pub const ALL: [Clause; 24] = [
+    pub const ALL: [Clause; 26] = [
         Clause::L1FreshTerm,
         Clause::L2OneVote,
         Clause::L3LivePromise,
+        Clause::L3OwnVote,
         Clause::L4PromiseLength,
         Clause::L4LivePromise,
         Clause::L4Round,
@@ -75,6 +83,7 @@ impl Clause {
         Clause::L7Lease,
         Clause::L8Wait,
         Clause::L9Unread,
+        Clause::L9Grace,
         Clause::L9GraceVote,
         Clause::L9GraceAck,
         Clause::L9GraceStand,

@@ -179,9 +179,9 @@ impl Ticket {
                 Some(term) >= self.known.term && (from_known || of == Command::RevokeTicket)
             }
             Some(promise) => {
-                let term_fits = promise.term == term || mutant::is_on(Clause::L10Term);
                 let round_fits = promise.round_ends(stamp.round) || mutant::is_on(Clause::L10Round);
-                promise.to == from && term_fits && round_fits
+                let old = promise.term != term && mutant::is_on(Clause::L10Term);
+                promise.to == from && (promise.term == term && round_fits || old)
             }
         };
         let body = PeerBody::Ack { of, round: stamp.round };
@@ -240,7 +240,8 @@ impl Ticket {
             (self.myself(cx), self.wire_term(), self.spec.expire)
         } else {
             let known = self.known;
-            (known.leader, known.term.unwrap_or_default(), known.until.since(now))
+            let left = if unsure { Span::ZERO } else { known.until.since(now) };
+            (known.leader, known.term.unwrap_or_default(), left)
         };
         let message = self.message(leader, term, valid, PeerBody::MyIndex { nonce });
         cx.send(from, message, false);

@@ -252,7 +252,7 @@ impl Ticket {
             return;
         }
         let mine = leader == self.myself(cx);
-        let leading = matches!(self.phase, Phase::Leader);
+        let leading = matches!(self.phase, Phase::Leader) || self.parked();
         let Some(lead) = &mut self.lead else { return };
         if !mine || !leading || term != lead.term {
             return;
@@ -301,6 +301,9 @@ impl Ticket {
         }
         let first = lead.lease_until.replace(until).is_none();
         lead.renewal.extended = true;
+        if mutant::is_on(Clause::L5Revive) {
+            self.phase = Phase::Leader;
+        }
         if self.cib.maybe_granted {
             self.tell_window(cx);
         }

@@ -6,11 +6,12 @@
 #[path = "kit.rs"]
 mod kit;
 
+use kit::hunt::Hunt;
 use kit::plan::Plan;
 use kit::reference::Mode;
 use kit::report::totals_of;
 use kit::report::{failure, plan_text, Totals};
-use kit::runner::{run_plan, run_seed, Settings};
+use kit::runner::{run_plan, Settings};
 use std::time::Instant;
 
 const HELP: &str = "The simulator: the engine that ships under random faults.
@@ -18,9 +19,13 @@ const HELP: &str = "The simulator: the engine that ships under random faults.
   --seed N      the first seed (1)
   --seeds N     how many seeds (1000; with --ticks: as many as it takes)
   --ticks N     engine steps in all
+  --family NAME run only `ordinary` plans, or the aimed ones of one family (bare, duel, reboot,
+                quit, again, late), or `aimed`: all of those; otherwise each seed runs its
+                ordinary plan and the aimed one whose turn it is
   --plan        print the plan of the seed and end
   --trace       print everything that happens in the seed
   --promise     only a broken promise (S1, S2, V1..V3) counts, not an invariant
+  --holders     only two holders (S1, S2) count, and nothing is healed
   --lines N     how many lines of a failure are printed (50)
   --no-shrink   print only the seeds that fail
   --keep-on     go on after a failure
@@ -29,6 +34,7 @@ const HELP: &str = "The simulator: the engine that ships under random faults.
                 faithful (the reference as it is); arbitrators, one-site, sites, all: it runs
                 there and nowhere else
   --compare     the seeds in each of these positions: how often two sites held a ticket at once
+  --rates       how often each mutant is caught in the first --seeds seeds
   --mutant NAME ignore a clause of lease.md (needs the feature `mutants`)
 ";
 
@@ -42,6 +48,8 @@ struct Options {
     shrink: bool,
     lines: usize,
     keep_on: bool,
+    rates: bool,
+    family: Option<String>,
     mutant: Option<String>,
     mode: Option<Mode>,
     compare: bool,
@@ -62,23 +70,27 @@ fn main() -> std::process::ExitCode {
             return std::process::ExitCode::FAILURE;
         }
     }
-    if options.plan {
-        print!("{}", plan_text(&Plan::draw(options.seed)));
-        return std::process::ExitCode::SUCCESS;
-    }
-    if options.trace {
-        let settings = Settings { trace: true, ..options.settings.clone() };
-        let outcome = run_seed(options.seed, &settings);
-        for line in &outcome.lines {
-            println!("{line}");
+    if options.plan || options.trace {
+        for (name, plan) in plans(&options, options.seed) {
+            println!("{name}");
+            show(&options, plan);
         }
-        println!("{:?}", outcome.violation);
         return std::process::ExitCode::SUCCESS;
     }
     // A panic is a finding like any other; where it was is printed with the finding.
     std::panic::set_hook(Box::new(|_| {}));
     if options.compare {
         return compare(&options);
+    }
+    if options.rates {
+        let only = options.mutant.as_deref().and_then(kit::mutants::clause);
+        return match kit::rates::table(options.seeds, only) {
+            Ok(()) => std::process::ExitCode::SUCCESS,
+            Err(text) => {
+                eprintln!("{text}");
+                std::process::ExitCode::FAILURE
+            }
+        };
     }
     run_many(&options)
 }
@@ -103,34 +115,63 @@ fn compare(options: &Options) -> std::process::ExitCode {
     }
 }
 
+/// Prints a plan, or everything that happens in it.
+fn show(options: &Options, plan: Plan) {
+    if options.plan {
+        print!("{}", plan_text(&plan));
+        return;
+    }
+    let steps_max = options.ticks.unwrap_or(u64::MAX);
+    let settings = Settings { trace: true, steps_max, ..options.settings.clone() };
+    let outcome = run_plan(plan, &settings);
+    for line in &outcome.lines {
+        println!("{line}");
+    }
+    println!("{:?}", outcome.violation);
+}
+
+/// What a person needs to know of a failure.
+fn tell(options: &Options, plan: &Plan, settings: &Settings, name: &str) {
+    if !options.shrink {
+        return;
+    }
+    let mutant = options.mutant.as_ref().map(|name| format!(" --mutant {name}"));
+    let mixed = options.mode.map(|mode| format!(" --mixed {}", mode.name())).unwrap_or_default();
+    let features = if mutant.is_some() { "--features mutants " } else { "" };
+    let command = format!(
+        "cargo run --release {features}--example sim -- --family {name} --seed {} --seeds 1{}{mixed}",
+        plan.seed,
+        mutant.unwrap_or_default(),
+    );
+    println!("{}", failure(plan, settings, &command, options.lines));
+}
+
 fn run_many(options: &Options) -> std::process::ExitCode {
     let start = Instant::now();
     let mut totals = Totals::default();
     let mut seed = options.seed;
     loop {
-        let left = options.ticks.map_or(u64::MAX, |ticks| ticks.saturating_sub(totals.steps));
-        if left == 0 || (options.ticks.is_none() && totals.runs >= options.seeds) {
+        let enough = match options.ticks {
+            Some(ticks) => totals.steps >= ticks,
+            None => seed - options.seed >= options.seeds,
+        };
+        if enough {
             break;
         }
-        let settings = Settings { steps_max: left, ..options.settings.clone() };
-        let plan = Plan::draw(seed);
-        let outcome = run_plan(plan.clone(), &settings);
-        totals.add(&outcome);
-        if let Some(violation) = &outcome.violation {
-            println!("seed {seed}: {} {}", violation.code, violation.text);
-            if options.shrink {
-                let mutant = options.mutant.as_ref().map(|name| format!(" --mutant {name}"));
-                let mutant = mutant.unwrap_or_default();
-                let mixed = options.mode.map(|mode| format!(" --mixed {}", mode.name()));
-                let mixed = mixed.unwrap_or_default();
-                let command = format!(
-                    "cargo run --release --example sim -- --seed {seed} --seeds 1{mutant}{mixed}"
-                );
-                println!("{}", failure(&plan, &settings, &command, options.lines));
+        let mut failed = false;
+        for (name, plan) in plans(options, seed) {
+            let left = options.ticks.map_or(u64::MAX, |ticks| ticks.saturating_sub(totals.steps));
+            let settings = Settings { steps_max: left, ..options.settings.clone() };
+            let outcome = run_plan(plan.clone(), &settings);
+            totals.add(&outcome);
+            if let Some(violation) = &outcome.violation {
+                println!("{name} {seed}: {} {}", violation.code, violation.text);
+                tell(options, &plan, &settings, &name);
+                failed = true;
             }
-            if !options.keep_on {
-                break;
-            }
+        }
+        if failed && !options.keep_on {
+            break;
         }
         seed += 1;
     }
@@ -145,6 +186,28 @@ fn run_many(options: &Options) -> std::process::ExitCode {
     }
 }
 
+/// A family that exists.
+fn family(name: Option<String>) -> Result<String, String> {
+    let name = name.ok_or("--family needs a name")?;
+    let known = Hunt::named(&name).is_some() || name == "ordinary" || name == "aimed";
+    known.then_some(name.clone()).ok_or(format!("there is no family {name:?}"))
+}
+
+/// The plans of a seed, with the option that chooses each.
+fn plans(options: &Options, seed: u64) -> Vec<(String, Plan)> {
+    let wanted = match (&options.family, options.mode) {
+        (Some(wanted), _) => wanted,
+        (None, Some(_)) => return vec![("ordinary".to_owned(), Plan::draw(seed))],
+        (None, None) => return kit::rates::plans(seed).to_vec(),
+    };
+    let plan = match Hunt::named(wanted) {
+        Some(hunt) => hunt.draw(seed),
+        None if wanted == "aimed" => Hunt::of(seed).draw(seed),
+        None => Plan::draw(seed),
+    };
+    vec![(wanted.clone(), plan)]
+}
+
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
     let mut options = Options {
         seed: 1,
@@ -155,6 +218,8 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
         shrink: true,
         lines: 50,
         keep_on: false,
+        rates: false,
+        family: None,
         mutant: None,
         mode: None,
         compare: false,
@@ -183,6 +248,12 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--promise" => options.settings.only_promise = true,
             "--no-shrink" => options.shrink = false,
             "--keep-on" => options.keep_on = true,
+            "--rates" => options.rates = true,
+            "--family" => options.family = Some(family(args.next())?),
+            "--holders" => {
+                options.settings.only_promise = true;
+                options.settings.liveness = false;
+            }
             "--mutant" => options.mutant = Some(args.next().ok_or("--mutant needs a name")?),
             _ => return Err(format!("what is {arg:?}?")),
         }

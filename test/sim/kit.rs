@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The simulator's parts, shared by `test/sim`, `test/explore` and `test/scenario`.
 
+pub mod aimed;
 pub mod checkers;
 pub mod choice;
 pub mod clients;
@@ -11,6 +12,7 @@ pub mod ghost;
 pub mod guard;
 pub mod heap;
 pub mod history;
+pub mod hunt;
 pub mod liveness;
 pub mod mutants;
 pub mod network;
@@ -18,6 +20,7 @@ pub mod node;
 pub mod plan;
 pub mod process;
 pub mod quiet;
+pub mod rates;
 pub mod reference;
 pub mod report;
 pub mod rules;

@@ -9,29 +9,47 @@
 mod kit;
 mod mixed;
 
+use kit::hunt::Hunt;
 use kit::plan::Plan;
 use kit::report::failure;
-use kit::runner::{run_seed, Settings};
+use kit::runner::{run_plan, run_seed, Settings};
 
 /// Seeds of the quick set.
 const QUICK: std::ops::Range<u64> = 1..61;
 /// Seeds that have failed once; they run for ever.
 const SEEDS: &str = include_str!("seeds.txt");
 
+/// Aimed seeds of each family in the quick set.
+const AIMED: std::ops::Range<u64> = 1..25;
+
 /// A seed must keep the promise and come back to life.
-fn must_pass(seed: u64) {
+fn must_pass(family: &str, seed: u64) {
     let settings = Settings::default();
-    let outcome = run_seed(seed, &settings);
-    if outcome.violation.is_some() {
-        let command = format!("cargo run --release --example sim -- --seed {seed} --seeds 1");
-        panic!("{}", failure(&Plan::draw(seed), &settings, &command, 50));
+    let plan = match Hunt::named(family) {
+        Some(hunt) => hunt.draw(seed),
+        None => Plan::draw(seed),
+    };
+    if run_plan(plan.clone(), &settings).violation.is_some() {
+        let command = format!(
+            "cargo run --release --example sim -- --family {family} --seed {seed} --seeds 1"
+        );
+        panic!("{}", failure(&plan, &settings, &command, 50));
     }
 }
 
 #[test]
 fn a_fixed_set_of_seeds_keeps_the_promise() {
     for seed in QUICK {
-        must_pass(seed);
+        must_pass("ordinary", seed);
+    }
+}
+
+#[test]
+fn aimed_plans_keep_the_promise() {
+    for hunt in Hunt::ALL {
+        for seed in AIMED {
+            must_pass(&hunt.name(), seed);
+        }
     }
 }
 
@@ -39,8 +57,12 @@ fn a_fixed_set_of_seeds_keeps_the_promise() {
 fn seeds_that_failed_once_do_not_fail_again() {
     let mut count = 0;
     for line in SEEDS.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()) {
-        let number = line.split_whitespace().next().unwrap_or_default();
-        must_pass(number.parse().expect("a line of seeds.txt begins with a seed"));
+        let mut words = line.split_whitespace();
+        let first = words.next().unwrap_or_default();
+        let aimed = Hunt::named(first).is_some();
+        let (family, number) =
+            if aimed { (first, words.next().unwrap_or_default()) } else { ("ordinary", first) };
+        must_pass(family, number.parse().expect("a line of seeds.txt begins with a seed"));
         count += 1;
     }
     assert!(count > 0, "seeds.txt has seeds");

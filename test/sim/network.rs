@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The network between the members: it loses, doubles, delays, damages, holds back and repeats.
 
+use super::aimed::Kinds;
 use super::choice::Kind;
 use super::clock::{True, MILLI};
 use super::codec::{damaged, Mail};
@@ -30,6 +31,8 @@ pub struct Network {
     links: Vec<Link>,
     kept: Vec<VecDeque<(usize, Mail)>>,
     sent: u64,
+    /// Old datagrams by kind.
+    pub kinds: Kinds,
     /// How many datagrams each member has sent.
     pub sent_by: Vec<u64>,
 }
@@ -42,6 +45,7 @@ impl Network {
             links: vec![Link::default(); members * members],
             kept: vec![VecDeque::new(); members],
             sent: 0,
+            kinds: Kinds::new(members),
             sent_by: vec![0; members],
         }
     }

@@ -3,6 +3,7 @@
 //! list of disturbances. In every run some faults are off, because a run with all faults hides
 //! the ones that need quiet.
 
+use super::aimed::Aimed;
 use super::clock::{True, MILLI, SECOND};
 use booth::model::{MemberRole, TicketMode, TicketName, TicketSpec};
 use booth::prng::Prng;
@@ -168,6 +169,8 @@ pub enum Trouble {
         /// Which ticket.
         ticket: u8,
     },
+    /// Something aimed.
+    Aim(Aimed),
     /// Garbage arrives.
     Garbage {
         /// How many datagrams.
@@ -186,21 +189,21 @@ pub enum Order {
     Revoke,
 }
 
-fn pick<T: Copy>(prng: &mut Prng, from: &[T]) -> T {
+pub fn pick<T: Copy>(prng: &mut Prng, from: &[T]) -> T {
     let index = usize::try_from(prng.below(from.len() as u64)).unwrap_or(0);
     from[index]
 }
 
-fn chance(prng: &mut Prng, percent: u64) -> bool {
+pub fn chance(prng: &mut Prng, percent: u64) -> bool {
     prng.below(100) < percent
 }
 
-fn between(prng: &mut Prng, low: u64, high: u64) -> u64 {
+pub fn between(prng: &mut Prng, low: u64, high: u64) -> u64 {
     low + prng.below(high.saturating_sub(low) + 1)
 }
 
 /// A length between `low` and `high`, every order of magnitude about equally likely.
-fn spread(prng: &mut Prng, low: u64, high: u64) -> u64 {
+pub fn spread(prng: &mut Prng, low: u64, high: u64) -> u64 {
     let octaves = u64::from((high.max(low) / low.max(1)).max(1).ilog2());
     let base = low << prng.below(octaves + 1);
     between(prng, base, (base * 2).min(high.max(base)))

@@ -206,6 +206,7 @@ impl World {
                 self.order(site, usize::from(ticket), order, patience);
             }
             Trouble::Attribute { ticket } => self.attribute(n, usize::from(ticket)),
+            Trouble::Aim(what) => self.aim(n, what, number),
             Trouble::Garbage { count } => self.garbage(n, count),
         }
     }

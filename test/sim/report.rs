@@ -2,10 +2,12 @@
 //! What a person reads: a failure with its plan, its last happenings and the command that shows
 //! it again; the totals of many runs.
 
-use super::plan::Plan;
+use super::choice::Kind;
+use super::plan::{Disturbance, Plan};
 use super::reference::Mode;
 use super::runner::{run_seed, Outcome, Settings};
-use super::shrink::shrink;
+use super::shrink::{shrink, Shrunk};
+use booth::model::MemberRole;
 use std::time::Duration;
 
 /// Sums over many runs.
@@ -124,33 +126,64 @@ fn commit() -> String {
 
 /// A failure, shrunk, as text with its `last` lines.
 pub fn failure(plan: &Plan, settings: &Settings, command: &str, last: usize) -> String {
-    let mut text = String::new();
     let Some(small) = shrink(plan, settings) else {
         return "the seed does not fail any more".to_owned();
     };
-    let violation = small.outcome.violation.clone();
-    if let Some(violation) = violation {
+    let mut text = String::new();
+    if let Some(violation) = &small.outcome.violation {
         text += &format!("{}: {}\n", violation.code, violation.text);
     }
     text += &format!("seed {} at commit {}\n", plan.seed, commit());
     text += &format!("shown again by: {command}\n");
     text += &plan_text(plan);
-    text += &format!(
-        "{} faults are needed (found in {} runs{}): ",
-        small.keep.len(),
-        small.runs,
-        if small.calm { ", ordinary delays constant" } else { "" },
-    );
-    for id in &small.keep {
-        text += &format!("{:?}/{}/{}/{} ", id.kind, id.a, id.b, id.n);
-    }
-    text += "\n";
+    text += &needed(&small);
     let lines = &small.outcome.lines;
     for line in &lines[lines.len().saturating_sub(last)..] {
         text += line;
         text += "\n";
     }
     text
+}
+
+/// What a shrunk failure needs, as text.
+pub fn needed(small: &Shrunk) -> String {
+    let roles: String = small
+        .plan
+        .roles
+        .iter()
+        .map(|role| if *role == MemberRole::Site { 'S' } else { 'A' })
+        .collect();
+    let mut text = format!(
+        "needed: members {roles}, {} tickets, {} faults (found in {} runs{})\n",
+        small.plan.tickets.len(),
+        small.keep.len(),
+        small.runs,
+        if small.calm { ", ordinary delays constant" } else { "" },
+    );
+    for id in &small.keep {
+        let number = usize::try_from(id.n).unwrap_or(usize::MAX);
+        let disturbance = small.plan.disturbances.get(number);
+        match disturbance.filter(|_| id.kind == Kind::Disturbance) {
+            Some(Disturbance { at, target, what }) => {
+                let at = super::history::stamp(*at);
+                text += &format!("{at:>12} {target:?} {what:?}\n");
+            }
+            None => {
+                text += &format!("{:>12} {:?} {}/{} number {}\n", "", id.kind, id.a, id.b, id.n)
+            }
+        }
+    }
+    text
+}
+
+/// The happenings of a traced run without what follows from them or only keeps it going.
+pub fn essence(lines: &[String]) -> Vec<String> {
+    let boring = |line: &&String| {
+        !["<- Tick", " Stat ", " MIdx ", " child ", " Debug", " Info", "wants t", " is asked"]
+            .iter()
+            .any(|part| line.contains(part))
+    };
+    lines.iter().filter(boring).cloned().collect()
 }
 
 /// A plan as text.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Makes a failing seed small: drops faults for as long as it still fails in the same way.
+//! Makes a failing run small: drops faults and disturbances, then whole classes of variation,
+//! members and tickets, for as long as it still fails in the same way.
 
 use super::choice::{FaultId, Source};
 use super::plan::Plan;
@@ -12,6 +13,8 @@ const RUNS_MAX: usize = 3_000;
 /// A failing run with as few faults as could be found.
 #[derive(Debug)]
 pub struct Shrunk {
+    /// The plan, simpler than it was.
+    pub plan: Plan,
     /// The faults that are needed.
     pub keep: BTreeSet<FaultId>,
     /// Whether ordinary delays need not vary.
@@ -23,7 +26,7 @@ pub struct Shrunk {
 }
 
 struct Shrinker<'a> {
-    plan: &'a Plan,
+    plan: Plan,
     settings: &'a Settings,
     code: &'static str,
     calm: bool,
@@ -75,11 +78,75 @@ impl Shrinker<'_> {
     }
 }
 
+/// A way to make a plan simpler; false: there is nothing to simplify in this way.
+type Simpler = fn(&mut Plan) -> bool;
+
+/// All ways, the most worthwhile first.
+const SIMPLER: [Simpler; 9] = [
+    |plan| plan.tickets.len() > 1 && plan.tickets.pop().is_some(),
+    |plan| {
+        let last = plan.roles.len() > 3 && plan.roles.pop().is_some();
+        plan.clocks.truncate(plan.roles.len());
+        last
+    },
+    |plan| std::mem::replace(&mut plan.keyed, false),
+    |plan| {
+        let odd = plan.clocks.iter().flatten().any(|clock| clock.ppm != 0 || clock.wall != 0);
+        for clock in plan.clocks.iter_mut().flatten() {
+            (clock.ppm, clock.wall) = (0, 0);
+        }
+        odd
+    },
+    |plan| {
+        let had = plan.tickets.iter().any(|spec| spec.has_handler);
+        plan.tickets.iter_mut().for_each(|spec| spec.has_handler = false);
+        had
+    },
+    |plan| {
+        let had = plan.tickets.iter().any(|spec| !spec.acquire_after.is_zero());
+        plan.tickets.iter_mut().for_each(|spec| spec.acquire_after = booth::time::Span::ZERO);
+        had
+    },
+    |plan| {
+        let had = plan.tickets.iter().any(|spec| !spec.weights.is_empty());
+        plan.tickets.iter_mut().for_each(|spec| spec.weights.clear());
+        had
+    },
+    |plan| {
+        let had = plan.net.delay_max > plan.net.delay_min;
+        plan.net.delay_max = plan.net.delay_min;
+        had
+    },
+    |plan| std::mem::replace(&mut plan.store.usual_permille, 5) > 5,
+];
+
+impl Shrinker<'_> {
+    /// Tries every way to a simpler plan, each as often as it helps.
+    fn simplify(&mut self, mut keep: BTreeSet<FaultId>) -> BTreeSet<FaultId> {
+        for simpler in SIMPLER {
+            loop {
+                let before = self.plan.clone();
+                if !simpler(&mut self.plan) {
+                    break;
+                }
+                match self.fails(&keep) {
+                    Some(taken) => keep = taken,
+                    None => {
+                        self.plan = before;
+                        break;
+                    }
+                }
+            }
+        }
+        keep
+    }
+}
+
 /// Shrinks a plan that fails with these settings; `None` if it does not.
 pub fn shrink(plan: &Plan, settings: &Settings) -> Option<Shrunk> {
     let first = run_plan(plan.clone(), &Settings { record: true, ..settings.clone() });
     let code = first.violation.as_ref()?.code;
-    let mut shrinker = Shrinker { plan, settings, code, calm: true, runs: 1 };
+    let mut shrinker = Shrinker { plan: plan.clone(), settings, code, calm: true, runs: 1 };
     let all: BTreeSet<FaultId> = first.taken.iter().copied().collect();
     let start = match shrinker.fails(&all) {
         Some(taken) => taken,
@@ -89,6 +156,9 @@ pub fn shrink(plan: &Plan, settings: &Settings) -> Option<Shrunk> {
         }
     };
     let keep = shrinker.drop_chunks(start);
+    let keep = shrinker.simplify(keep);
+    let keep = shrinker.drop_chunks(keep);
     let outcome = shrinker.run(&keep, true);
-    Some(Shrunk { keep, calm: shrinker.calm, outcome, runs: shrinker.runs })
+    let (plan, calm, runs) = (shrinker.plan, shrinker.calm, shrinker.runs);
+    Some(Shrunk { plan, keep, calm, outcome, runs })
 }

@@ -359,6 +359,7 @@ impl World {
                 }
                 let wall = self.nodes[n].clock().wall(self.now);
                 let mail = self.codec.seal(n, &message, self.now, wall);
+                self.net.kinds.keep(to.get(), n, &message, &mail);
                 self.send(n, to.get(), mail);
             }
             Effect::Reply { client, reply, last } => self.reply(n, client, &reply, last),
