@@ -76,6 +76,16 @@ pub enum Aimed {
         /// Within which time.
         within: True,
     },
+    /// Its wall clock is set, and before anything is written by it, its daemon ends and starts
+    /// again: the promise (`lease.md`, condition 3) does not cover that.
+    SetClock {
+        /// By how much.
+        far: True,
+        /// Back, or ahead.
+        back: bool,
+        /// How long it is away.
+        down: True,
+    },
     /// An administrator asks another site.
     AskOther {
         /// Which.
@@ -177,6 +187,14 @@ impl World {
             Aimed::Stale { turn, kind, count, within } => {
                 let to = if turn == 0 { n } else { self.other(n, turn) };
                 self.stale(to, (kind, count), within, number);
+            }
+            Aimed::SetClock { far, back, down } => {
+                self.checks.beyond_promise = true;
+                let far = i64::try_from(far).unwrap_or(i64::MAX);
+                for clock in &mut self.nodes[n].clocks {
+                    clock.jump(if back { -far } else { far });
+                }
+                self.crash(n, down, false, false);
             }
             Aimed::AskOther { turn, ticket, order } => {
                 let mut m = self.other(n, turn);

@@ -54,6 +54,8 @@ pub struct Checks {
     pub blame: Blame,
     /// Only S1 and S2 count: the proof that a mutant breaks the promise itself.
     pub only_promise: bool,
+    /// Something has happened that the promise does not cover: S1 and S2 are not asserted.
+    pub beyond_promise: bool,
     /// How often each ticket was granted in a store.
     pub grants: u64,
     /// How often a store went from granted to revoked.
@@ -79,6 +81,7 @@ impl Checks {
             ghosts: Ghosts::new(tickets, members),
             blame: Blame::new(tickets, members),
             only_promise: false,
+            beyond_promise: false,
             grants: 0,
             losses: 0,
             held_since: vec![None; tickets],
@@ -142,6 +145,10 @@ impl World {
     pub fn fail(&mut self, code: &'static str, text: String) {
         if matches!(code, "V1" | "V3") && self.checks.blame.unlive_excused {
             self.checks.blame.unlive = true;
+            return;
+        }
+        if self.checks.beyond_promise && matches!(code, "S1" | "S2") {
+            self.checks.overlaps += 1;
             return;
         }
         let promise = matches!(code, "S0" | "S1" | "S2" | "V1" | "V2" | "V3");

@@ -20,7 +20,7 @@ const HELP: &str = "The simulator: the engine that ships under random faults.
   --seeds N     how many seeds (1000; with --ticks: as many as it takes)
   --ticks N     engine steps in all
   --family NAME run only `ordinary` plans, or the aimed ones of one family (bare, duel, reboot,
-                quit, again, late), or `aimed`: all of those; otherwise each seed runs its
+                quit, again, late, clock), or `aimed`: all of those; otherwise each seed runs its
                 ordinary plan and the aimed one whose turn it is
   --plan        print the plan of the seed and end
   --trace       print everything that happens in the seed
@@ -136,12 +136,13 @@ fn tell(options: &Options, plan: &Plan, settings: &Settings, name: &str) {
         return;
     }
     let mutant = options.mutant.as_ref().map(|name| format!(" --mutant {name}"));
-    let mixed = options.mode.map(|mode| format!(" --mixed {}", mode.name())).unwrap_or_default();
+    let mixed = options.mode.map(|mode| format!(" --mixed {}", mode.name()));
     let features = if mutant.is_some() { "--features mutants " } else { "" };
     let command = format!(
-        "cargo run --release {features}--example sim -- --family {name} --seed {} --seeds 1{}{mixed}",
+        "cargo run --release {features}--example sim -- --family {name} --seed {} --seeds 1{}{}",
         plan.seed,
         mutant.unwrap_or_default(),
+        mixed.unwrap_or_default(),
     );
     println!("{}", failure(plan, settings, &command, options.lines));
 }

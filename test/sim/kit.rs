@@ -7,6 +7,7 @@ pub mod choice;
 pub mod clients;
 pub mod clock;
 pub mod codec;
+pub mod danger;
 pub mod exec;
 pub mod ghost;
 pub mod guard;

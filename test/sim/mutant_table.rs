@@ -52,7 +52,7 @@ const TABLE: [(Clause, Option<Hunt>, u64, u64, By); 26] = [
     (Clause::L9GraceStand, Some(Hunt::Bare), 1, 100, By::Holders),
     (Clause::L9Nonce, Some(Hunt::Bare), 1, 50, By::Holders),
     (Clause::L9Silent, Some(Hunt::Reboot), 101, 400, By::Holders),
-    (Clause::L9Cap, None, 1, 600, By::Any),
+    (Clause::L9Cap, Some(Hunt::Clock), 1, 20, By::Any),
     (Clause::L10RevokeFirst, Some(Hunt::Quit), 1, 20, By::Holders),
     (Clause::L10Term, Some(Hunt::Again), 1, 100, By::Holders),
     (Clause::L10Round, None, 1, 1_500, By::Any),

@@ -6,7 +6,9 @@ use super::choice::Kind;
 use super::clock::{True, MILLI};
 use super::codec::{damaged, Mail};
 use super::node::Waiting;
+use super::reference::{plain, Manner};
 use super::world::{Happening, World};
+use booth::wire::PeerMessage;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -78,6 +80,23 @@ impl Network {
 }
 
 impl World {
+    /// A member says something to another.
+    pub fn say_to(&mut self, n: usize, to: usize, mut message: PeerMessage) {
+        if self.manners[n] != Manner::Ours {
+            message = plain(&message);
+        }
+        self.history.mix(self.now, 2, (n as u64) << 8 | to as u64);
+        self.trace(|w| format!("{} -> {}: {}", w.name(n), w.name(to), w.say(&message)));
+        self.blame_sent(n, &message);
+        if !self.faithful(n) {
+            self.check_send(n, to, &message);
+        }
+        let wall = self.nodes[n].clock().wall(self.now);
+        let mail = self.codec.seal(n, &message, self.now, wall);
+        self.net.kinds.keep(to, n, &message, &mail);
+        self.send(n, to, mail);
+    }
+
     /// A member hands a datagram to its kernel.
     pub fn send(&mut self, from: usize, to: usize, mail: Mail) {
         let net = self.plan.net;

@@ -160,7 +160,7 @@ impl World {
         match target {
             Target::Member(m) => usize::from(m),
             Target::Holder(ticket) => {
-                let ticket = usize::from(ticket);
+                let ticket = usize::from(ticket).min(self.plan.tickets.len() - 1);
                 (0..self.nodes.len()).find(|m| self.sites[*m].granted(ticket)).unwrap_or(0)
             }
         }
@@ -170,7 +170,13 @@ impl World {
     pub fn disturb(&mut self, number: usize) {
         let disturbance = self.plan.disturbances[number];
         let n = self.target(disturbance.target);
-        if !self.faulty(n) {
+        let ticket = match disturbance.what {
+            Trouble::Admin { ticket, .. } | Trouble::Attribute { ticket } => usize::from(ticket),
+            _ => 0,
+        };
+        // A plan that was made simpler may have fewer members and tickets.
+        let there = n < self.nodes.len() && ticket < self.plan.tickets.len();
+        if !there || !self.faulty(n) {
             return;
         }
         self.trace(|w| format!("{}: {:?}", w.name(n), disturbance.what));

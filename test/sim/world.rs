@@ -345,23 +345,7 @@ impl World {
             return;
         }
         match effect {
-            Effect::Send { to, mut message, resend: _ } => {
-                if self.manners[n] != Manner::Ours {
-                    message = plain(&message);
-                }
-                self.history.mix(self.now, 2, (n as u64) << 8 | to.get() as u64);
-                self.trace(|w| {
-                    format!("{} -> {}: {}", w.name(n), w.name(to.get()), w.say(&message))
-                });
-                self.blame_sent(n, &message);
-                if !self.faithful(n) {
-                    self.check_send(n, to.get(), &message);
-                }
-                let wall = self.nodes[n].clock().wall(self.now);
-                let mail = self.codec.seal(n, &message, self.now, wall);
-                self.net.kinds.keep(to.get(), n, &message, &mail);
-                self.send(n, to.get(), mail);
-            }
+            Effect::Send { to, message, resend: _ } => self.say_to(n, to.get(), message),
             Effect::Reply { client, reply, last } => self.reply(n, client, &reply, last),
             Effect::Arm { ticket, at } => self.nodes[n].wheel.arm(ticket, at),
             Effect::Disarm { ticket } => {
