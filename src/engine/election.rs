@@ -216,11 +216,22 @@ impl Ticket {
         self.heard_of(term);
         self.floor = self.floor.max(Some(term));
         self.vote = Some(Vote { term, to });
-        if let Some(stand) = &mut self.stand {
+        if self.stand.is_some() || self.grant.is_some() {
             let pause = self.spec.timeout.plus(cx.prng.span_below(self.spec.timeout));
-            stand.at = stand.at.max(cx.now.mono.plus(pause));
+            self.stand_no_earlier(cx.now.mono.plus(pause));
         }
         self.say_vote(cx, to, to, term);
+    }
+
+    /// Whoever has this site's vote gets time to win: a plan to stand, or an administrator's
+    /// grant, waits (L13).
+    fn stand_no_earlier(&mut self, at: MonoTime) {
+        if let Some(stand) = &mut self.stand {
+            stand.at = stand.at.max(at);
+        }
+        if let Some(job) = &mut self.grant {
+            job.next_at = job.next_at.max(Some(at));
+        }
     }
 
     /// Sends VOTE_FOR `voted` to a candidate.

@@ -2,10 +2,12 @@
 //! One member and what it answers: votes, promises, grace.
 
 use super::cluster::{roster, spec, the_ticket};
-use crate::engine::{CibLoad, CibTicket, Effect, Engine, Event, Setup};
+use crate::engine::{CibLoad, CibTicket, ClientId, Effect, Engine, Event, Setup};
 use crate::model::{Holder, MemberIndex, Term, TicketName};
 use crate::time::{MonoTime, Now, Span, WallTime};
-use crate::wire::{Command, PeerBody, PeerMessage, Reason, ResultCode, Round, Stamp};
+use crate::wire::{
+    ClientOptions, ClientRequest, Command, PeerBody, PeerMessage, Reason, ResultCode, Round, Stamp,
+};
 
 /// One member under test; the others are played by the test.
 struct Member {
@@ -125,6 +127,28 @@ fn one_vote_per_term() {
     assert!(is_vote(&member.asked_for_vote(1, 3), 0), "the refusal names who has the vote");
     assert!(is_rejected(&member.asked_for_vote(1, 2), ResultCode::TermOutdated, 0));
     assert!(is_vote(&member.asked_for_vote(1, 4), 1));
+}
+
+/// L13: a site that gives its vote to another backs off, its own administrator's grant or not:
+/// two sites that are granted at the same time must not take the votes from each other for ever.
+#[test]
+fn a_candidate_that_votes_for_another_backs_off() {
+    let mut member = Member::settled(0);
+    let request = ClientRequest::Grant {
+        ticket: TicketName::new("T").ok(),
+        options: ClientOptions { wait: true, ..ClientOptions::default() },
+    };
+    let standing = |effects: &[Effect]| {
+        let stands = |effect: &Effect| {
+            matches!(effect, Effect::Send { message, .. }
+                if matches!(message.body, PeerBody::ReqVote { .. }))
+        };
+        effects.iter().any(stands)
+    };
+    assert!(standing(&member.event(Event::Client { client: ClientId(1), request })));
+    assert!(is_vote(&member.asked_for_vote(1, 9), 1), "the vote, and no request of its own");
+    assert!(!standing(&member.advance(Span::from_millis(999))), "not within a timeout");
+    assert!(standing(&member.advance(Span::from_millis(1_001))), "within two");
 }
 
 /// L3: no term and no reason overrides a live promise.
