@@ -6,6 +6,7 @@
 //! disturbing the others, which is what shrinking does, and the explorer can put its own answers
 //! in place of the seed's.
 
+use booth::engine::Effect;
 use booth::prng::Prng;
 use std::collections::BTreeSet;
 
@@ -55,6 +56,17 @@ pub struct FaultId {
     pub n: u32,
 }
 
+/// A question that was asked, for the explorer.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// Which.
+    pub id: FaultId,
+    /// Of a step: at which places of its effects a hit makes a difference, as bits.
+    pub places: u64,
+    /// The digest of everything that had happened.
+    pub digest: u64,
+}
+
 /// Where the answers come from.
 #[derive(Clone, Debug)]
 pub enum Source {
@@ -66,6 +78,20 @@ pub enum Source {
     Script(Vec<(FaultId, u64)>),
 }
 
+/// The places of a step at which a hit makes a difference, as bits: before the first effect that
+/// others can see, and right after each of them.
+pub fn places(effects: &[Effect]) -> u64 {
+    let inside = |effect: &Effect| {
+        matches!(effect, Effect::Arm { .. } | Effect::Disarm { .. } | Effect::Note(_))
+    };
+    let mut places = 0;
+    for (at, _) in effects.iter().enumerate().filter(|(_, effect)| !inside(effect)) {
+        let before = if places == 0 { 1 } else { 0 };
+        places |= before | 1u64.checked_shl(at as u32 + 1).unwrap_or(0);
+    }
+    places
+}
+
 /// Answers every choice of a run.
 #[derive(Debug)]
 pub struct Choices {
@@ -75,7 +101,13 @@ pub struct Choices {
     pub calm: bool,
     counters: Vec<u32>,
     taken: Option<Vec<FaultId>>,
-    asked: Option<Vec<FaultId>>,
+    asked: Option<Vec<Asked>>,
+}
+
+/// Packs the answers to the questions of one fault, first one first, for [`Source::Script`]. What
+/// is asked beyond them gets the highest answer, and so does 255.
+pub fn answers(list: &[u8]) -> u64 {
+    list.iter().rev().fold(u64::MAX, |packed, answer| packed << 8 | u64::from(*answer))
 }
 
 /// Mixes a number well (the finaliser of a 64-bit split generator).
@@ -107,9 +139,21 @@ impl Choices {
         self.taken.as_deref().unwrap_or(&[])
     }
 
-    /// The questions that were asked, in order.
-    pub fn asked(&self) -> &[FaultId] {
-        self.asked.as_deref().unwrap_or(&[])
+    /// The questions that were asked, in order; no more are remembered.
+    pub fn stop_asking(&mut self) -> Vec<Asked> {
+        self.asked.take().unwrap_or_default()
+    }
+
+    /// Whether questions are remembered.
+    pub fn asking(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    /// What is to be known of the question that was asked last.
+    pub fn note_asked(&mut self, places: u64, digest: u64) {
+        if let Some(last) = self.asked.as_mut().and_then(|asked| asked.last_mut()) {
+            (last.places, last.digest) = (places, digest);
+        }
     }
 
     fn place(&mut self, kind: Kind, a: usize, b: usize) -> FaultId {
@@ -131,7 +175,7 @@ impl Choices {
     pub fn fault(&mut self, kind: Kind, a: usize, b: usize, ppm: u32) -> Option<Dice> {
         let id = self.place(kind, a, b);
         if let Some(asked) = &mut self.asked {
-            asked.push(id);
+            asked.push(Asked { id, places: 0, digest: 0 });
         }
         let hash = match &self.source {
             Source::Script(script) => {
@@ -192,7 +236,7 @@ impl Choices {
 pub enum Dice {
     /// Drawn.
     Random(Prng),
-    /// Given by the explorer: the first question gets this answer, all others the highest.
+    /// Given by the explorer: see [`answers`].
     Fixed(u64),
 }
 
@@ -202,9 +246,14 @@ impl Dice {
         match self {
             Dice::Random(prng) => prng.below(bound),
             Dice::Fixed(answer) => {
-                let value = if *answer >= bound { bound.saturating_sub(1) } else { *answer };
-                *answer = u64::MAX - 1;
-                value
+                let digit = *answer & 0xFF;
+                *answer = *answer >> 8 | 0xFF << 56;
+                let most = bound.saturating_sub(1);
+                if digit == 0xFF {
+                    most
+                } else {
+                    digit.min(most)
+                }
             }
         }
     }

@@ -129,8 +129,8 @@ impl World {
         recovered
     }
 
-    /// V1.
-    fn ask_until_held(&mut self, core: u16, bound: True) {
+    /// V1: what has no holder in the core is granted by an administrator, before `bound`.
+    pub fn ask_until_held(&mut self, core: u16, bound: True) {
         let members = self.nodes.len();
         let site = (0..members).find(|m| core >> m & 1 == 1 && self.nodes[*m].site).unwrap_or(0);
         loop {

@@ -37,6 +37,8 @@ pub struct Network {
     pub kinds: Kinds,
     /// How many datagrams each member has sent.
     pub sent_by: Vec<u64>,
+    /// The datagram with this number is so much later than usual; `None`: it is lost.
+    pub one: Option<(u64, Option<True>)>,
 }
 
 impl Network {
@@ -49,7 +51,13 @@ impl Network {
             sent: 0,
             kinds: Kinds::new(members),
             sent_by: vec![0; members],
+            one: None,
         }
+    }
+
+    /// How many datagrams have been sent.
+    pub fn sent(&self) -> u64 {
+        self.sent
     }
 
     /// The link between two members.
@@ -110,6 +118,11 @@ impl World {
         let usual = self.choices.jitter(from, to, net.delay_min, net.delay_max);
         let mut at = self.now.max(link.clog_until) + usual;
         let mut late = link.clog_until > self.now;
+        match self.net.one {
+            Some((number, None)) if number == self.net.sent => return,
+            Some((number, Some(by))) if number == self.net.sent => at += by,
+            Some(_) | None => {}
+        }
         let ppm = if self.faulty(from) && self.faulty(to) { net.fault_ppm } else { 0 };
         if let Some(mut dice) = self.choices.fault(Kind::Datagram, from, to, ppm) {
             let mut roll = dice.below(net.weights.iter().sum::<u64>().max(1));

@@ -218,7 +218,7 @@ impl World {
     }
 
     /// The wall clock of a running daemon is set.
-    fn wall_jump(&mut self, n: usize, by: i64) {
+    pub fn wall_jump(&mut self, n: usize, by: i64) {
         if self.nodes[n].engine.is_none() {
             return;
         }

@@ -61,8 +61,6 @@ pub struct Outcome {
     pub ticket_hours: f64,
     /// The faults that happened.
     pub taken: Vec<FaultId>,
-    /// The questions that were asked, for the explorer.
-    pub asked: Vec<FaultId>,
     /// What happened, as text.
     pub lines: Vec<String>,
     /// How often two sites were granted after an operator's override.
@@ -101,9 +99,6 @@ pub fn run_plan(plan: Plan, settings: &Settings) -> Outcome {
     world.checks.only_promise = settings.only_promise;
     if settings.record {
         world.choices.record();
-        if matches!(settings.source, Source::Script(_)) {
-            world.choices.record_questions();
-        }
     }
     world.set_going();
     world.run_steps(chaos, settings.steps_max);
@@ -120,7 +115,6 @@ pub fn run_plan(plan: Plan, settings: &Settings) -> Outcome {
         digest: world.history.digest(),
         ticket_hours: hours * tickets as f64,
         taken: world.choices.taken().to_vec(),
-        asked: world.choices.asked().to_vec(),
         lines: world.history.last(usize::MAX),
         overlaps: world.checks.overlaps,
         grants: world.checks.grants,

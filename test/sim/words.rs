@@ -3,11 +3,28 @@
 
 use super::world::World;
 use booth::engine::{CibOutcome, Effect, Event, HoldWindow, Reply};
-use booth::model::Holder;
+use booth::model::{Holder, MemberRole};
 use booth::time::MonoTime;
 use booth::wire::{PeerBody, PeerMessage, Stamp};
 
 impl World {
+    /// The member's name in traces.
+    pub fn name(&self, n: usize) -> String {
+        let role = match self.plan.roles[n] {
+            MemberRole::Site => "site",
+            MemberRole::Arbitrator => "arb",
+        };
+        format!("{role}-{n}")
+    }
+
+    /// Adds a line to the history, if somebody wants to read it.
+    pub fn trace(&mut self, text: impl FnOnce(&World) -> String) {
+        if self.history.traced() {
+            let text = text(self);
+            self.history.line(self.now, || text);
+        }
+    }
+
     /// A holder by the member's name.
     pub fn who(&self, holder: Holder) -> String {
         match holder {

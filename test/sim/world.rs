@@ -6,7 +6,7 @@
 //! performs the effects in the model and lets the checkers look.
 
 use super::checkers::Checks;
-use super::choice::{Choices, Kind, Source};
+use super::choice::{Choices, Dice, Kind, Source};
 use super::clients::Clients;
 use super::clock::{True, MILLI, SECOND};
 use super::codec::{Codec, Mail};
@@ -19,7 +19,7 @@ use super::reference::{plain, Manner};
 use super::store::Site;
 use booth::daemon::slots::{JobEnd, JobId};
 use booth::engine::{ClientId, Effect, Event};
-use booth::model::{Member, MemberId, MemberRole, Roster};
+use booth::model::{Member, MemberId, Roster};
 use std::net::{IpAddr, Ipv4Addr};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
@@ -316,7 +316,14 @@ impl World {
         }
         let ppm = if effects.len() > 1 && self.faulty(n) { self.plan.split_ppm } else { 0 };
         let split = self.choices.fault(Kind::Split, n, 0, ppm);
-        let hit = split.map(|mut dice| (dice.below(effects.len() as u64), dice));
+        if self.choices.asking() {
+            self.choices.note_asked(super::choice::places(&effects), self.history.digest());
+        }
+        let hit = split.map(|mut dice| {
+            // The explorer also hits right after the last effect.
+            let most = effects.len() as u64 + u64::from(matches!(dice, Dice::Fixed(_)));
+            (dice.below(most), dice)
+        });
         self.decided = self.now;
         let (mut at, mut hit) = (0, hit);
         for effect in effects.drain(..) {
@@ -327,6 +334,9 @@ impl World {
             }
             at += 1;
             self.perform(n, effect);
+        }
+        if let Some((_, dice)) = hit {
+            self.hit_between(n, dice);
         }
         self.effects = effects;
         self.reference_arm(n);
@@ -428,23 +438,6 @@ impl World {
     /// Whether bad things may still happen to a member.
     pub fn faulty(&self, n: usize) -> bool {
         self.healed & (1 << n) == 0
-    }
-
-    /// The member's name in traces.
-    pub fn name(&self, n: usize) -> String {
-        let role = match self.plan.roles[n] {
-            MemberRole::Site => "site",
-            MemberRole::Arbitrator => "arb",
-        };
-        format!("{role}-{n}")
-    }
-
-    /// Adds a line to the history, if somebody wants to read it.
-    pub fn trace(&mut self, text: impl FnOnce(&World) -> String) {
-        if self.history.traced() {
-            let text = text(self);
-            self.history.line(self.now, || text);
-        }
     }
 
     /// The index of a member's id.
