@@ -2,6 +2,7 @@
 //! The members of one transcript: engines, stores, the messages that are under way, and the
 //! commands that move them.
 
+use super::hand::Hand;
 use super::words;
 use booth::engine::{
     CibLoad, CibOutcome, CibState, CibTicket, ClientId, Effect, Engine, Event, NoteLevel,
@@ -13,7 +14,7 @@ use booth::model::{
 };
 use booth::time::{MonoTime, Now, Span, WallTime};
 use booth::wire::{ClientOptions, ClientRequest, PeerMessage};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Messages that one `deliver` may lead to: members that talk without end are a failure.
@@ -29,11 +30,12 @@ enum Temper {
 }
 
 #[derive(Debug)]
-struct Node {
-    name: String,
+pub struct Node {
+    pub name: String,
     role: MemberRole,
     engine: Option<Engine>,
-    store: CibTicket,
+    pub store: CibTicket,
+    pub hand: Hand,
     store_temper: Temper,
     handler_temper: Temper,
 }
@@ -41,10 +43,17 @@ struct Node {
 /// Everything that a transcript has set up.
 #[derive(Debug)]
 pub struct Lab {
-    nodes: Vec<Node>,
-    spec: Option<TicketSpec>,
+    pub nodes: Vec<Node>,
+    pub spec: Option<TicketSpec>,
     flying: VecDeque<(usize, usize, PeerMessage)>,
-    now: Now,
+    pub now: Now,
+    pub base: Now,
+    /// Stores and messages wait for commands.
+    pub by_hand: bool,
+    /// All messages between two members, in their order.
+    pub sent: HashMap<(usize, usize), Vec<PeerMessage>>,
+    /// The number of the last one that was passed on.
+    pub passed: HashMap<(usize, usize), usize>,
     clients: u64,
     started: u64,
     output: Vec<String>,
@@ -54,16 +63,28 @@ impl Default for Lab {
     fn default() -> Lab {
         let mono = MonoTime::from_micros(1_000_000_000);
         let now = Now { mono, wall: WallTime::from_secs(1_800_000_000) };
-        let (nodes, flying, output) = (Vec::new(), VecDeque::new(), Vec::new());
-        Lab { nodes, spec: None, flying, now, clients: 0, started: 0, output }
+        Lab {
+            nodes: Vec::new(),
+            spec: None,
+            flying: VecDeque::new(),
+            now,
+            base: now,
+            by_hand: false,
+            sent: HashMap::new(),
+            passed: HashMap::new(),
+            clients: 0,
+            started: 0,
+            output: Vec::new(),
+        }
     }
 }
 
-/// A time such as `10s` or `500ms`.
+/// A time such as `10s`, `500ms` or `20us`.
 fn span(text: &str) -> Span {
-    let millis = text.strip_suffix("ms").map(|n| (n, 1));
-    let (number, factor) = millis.or(text.strip_suffix('s').map(|n| (n, 1_000))).expect("a unit");
-    Span::from_millis(number.parse::<u64>().expect("a number") * factor)
+    let units = [("us", 1), ("ms", 1_000), ("s", 1_000_000)];
+    let found = units.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)));
+    let (number, factor) = found.expect("a unit");
+    Span::from_micros(number.parse::<u64>().expect("a number") * factor)
 }
 
 /// A ticket with short times, changed by the words of its line.
@@ -85,6 +106,7 @@ fn ticket(words: &[&str]) -> TicketSpec {
             Some(("expire", value)) => spec.expire = span(value),
             Some(("acquire-after", value)) => spec.acquire_after = span(value),
             Some(("timeout", value)) => spec.timeout = span(value),
+            Some(("retries", value)) => spec.retries = value.parse().expect("a number"),
             Some(("renewal", value)) => spec.renewal = span(value),
             None if *word == "handler" => spec.has_handler = true,
             None if *word == "manual" => spec.mode = TicketMode::Manual,
@@ -101,11 +123,17 @@ impl Lab {
         match words[..] {
             ["members", ref names @ ..] => self.nodes = names.iter().map(|n| node(n)).collect(),
             ["ticket", ref rest @ ..] => self.spec = Some(ticket(rest)),
-            ["start", "all"] => (0..self.nodes.len()).for_each(|index| self.start(index)),
-            ["start", name] => self.start(self.index(name)),
+            ["start", "all"] => (0..self.nodes.len()).for_each(|index| self.start(index, None)),
+            ["start", name] => self.start(self.index(name), None),
+            ["start", name, seed] => {
+                let seed = seed.strip_prefix("seed=").and_then(|seed| seed.parse().ok());
+                self.start(self.index(name), Some(seed.expect("a number as seed")));
+            }
             ["crash", name] => {
                 let index = self.index(name);
                 self.nodes[index].engine = None;
+                self.nodes[index].hand.stopped = false;
+                self.nodes[index].hand.reading = None;
             }
             ["client", name, verb, ref options @ ..] => self.client(name, verb, options),
             ["deliver"] => self.deliver(|_, _| true),
@@ -128,7 +156,7 @@ impl Lab {
                 self.nodes[index].handler_temper = parse_temper(temper);
             }
             ["show"] => self.show(),
-            _ => panic!("unknown command: {line}"),
+            _ => assert!(self.by_hand(&words), "unknown command: {line}"),
         }
     }
 
@@ -137,7 +165,7 @@ impl Lab {
         std::mem::take(&mut self.output)
     }
 
-    fn index(&self, name: &str) -> usize {
+    pub fn index(&self, name: &str) -> usize {
         self.nodes.iter().position(|node| node.name == name).expect("a member of this name")
     }
 
@@ -152,15 +180,16 @@ impl Lab {
         }
     }
 
-    fn start(&mut self, index: usize) {
+    fn start(&mut self, index: usize, seed: Option<u64>) {
         self.started += 1;
+        let seed = seed.unwrap_or(self.started);
         let members = self.nodes.iter().enumerate().map(|(index, node)| {
             let (id, address) = member(index);
             Member { id, role: node.role, address }
         });
         let roster = Roster::new(members.collect(), index).expect("a small cluster");
         let tickets = vec![self.spec.clone().expect("a ticket comes before a start")];
-        self.nodes[index].engine = Some(Engine::new(Setup { roster, tickets, seed: self.started }));
+        self.nodes[index].engine = Some(Engine::new(Setup { roster, tickets, seed }));
         self.event(index, Event::Start);
     }
 
@@ -197,9 +226,11 @@ impl Lab {
     fn advance(&mut self, time: Span) {
         let end = self.now.mono.plus(time);
         loop {
-            let deadlines =
-                self.nodes.iter().filter_map(|node| node.engine.as_ref()?.next_deadline());
-            let next = deadlines.min().filter(|at| *at <= end);
+            let due = |(index, node): (usize, &Node)| {
+                let engine = node.engine.as_ref().filter(|_| !node.hand.stopped)?;
+                engine.next_deadline().map(|at| self.when(index, at))
+            };
+            let next = self.nodes.iter().enumerate().filter_map(due).min().filter(|at| *at <= end);
             let at = next.unwrap_or(end).max(self.now.mono);
             let wall = self.now.wall.plus(at.since(self.now.mono));
             self.now = Now { mono: at, wall };
@@ -210,10 +241,11 @@ impl Lab {
         }
     }
 
-    fn event(&mut self, index: usize, event: Event) {
+    pub fn event(&mut self, index: usize, event: Event) {
         let mut effects = Vec::new();
-        let now = self.now;
-        let Some(engine) = &mut self.nodes[index].engine else { return };
+        let now = self.clock(index);
+        let idle = self.nodes[index].hand.stopped && event == Event::Tick;
+        let Some(engine) = self.nodes[index].engine.as_mut().filter(|_| !idle) else { return };
         engine.step(now, event, &mut effects);
         effects.into_iter().for_each(|effect| self.perform(index, effect));
     }
@@ -224,7 +256,10 @@ impl Lab {
                 let said = words::message(&message, |holder| self.holder(holder));
                 let again = if resend { " again" } else { "" };
                 self.say(index, &format!("-> {}: {said}{again}", self.nodes[to.get()].name));
-                self.flying.push_back((index, to.get(), message));
+                self.sent.entry((index, to.get())).or_default().push(message.clone());
+                if !self.by_hand {
+                    self.flying.push_back((index, to.get(), message));
+                }
             }
             Effect::Reply { reply: Reply::Tickets(rows), .. } => {
                 for row in rows {
@@ -236,11 +271,16 @@ impl Lab {
                 let said = words::reply(&reply, last);
                 self.say(index, &format!("answers client {}: {said}", client.0));
             }
+            Effect::LoadCib { ticket, .. } if self.by_hand => {
+                self.nodes[index].hand.reading = Some(ticket);
+            }
             Effect::LoadCib { ticket, .. } => self.load(index, ticket),
             Effect::WriteCib { ticket, serial, state } => {
                 let said = words::write(&state, |holder| self.holder(holder));
                 self.say(index, &format!("store: {said}"));
-                if let Some(outcome) = self.write(index, state) {
+                if self.by_hand {
+                    self.asks_to_write(index, serial, state);
+                } else if let Some(outcome) = self.write(index, state) {
                     self.event(index, Event::CibWritten { ticket, serial, outcome });
                 }
             }
@@ -257,9 +297,9 @@ impl Lab {
                 let level = format!("{:?}", note.level).to_lowercase();
                 self.say(index, &format!("{level}: {}", note.text));
             }
+            Effect::Hold { window, .. } => self.nodes[index].hand.window = window,
             Effect::Arm { .. }
             | Effect::Disarm { .. }
-            | Effect::Hold { .. }
             | Effect::WriteAttr { .. }
             | Effect::StopProbe { .. }
             | Effect::Note(_) => {}
@@ -310,7 +350,7 @@ impl Lab {
         }
     }
 
-    fn say(&mut self, index: usize, what: &str) {
+    pub fn say(&mut self, index: usize, what: &str) {
         let since = self.now.mono.since(MonoTime::from_micros(1_000_000_000)).as_millis();
         let line =
             format!("{:>3}.{:03} {} {what}", since / 1_000, since % 1_000, self.nodes[index].name);
@@ -334,12 +374,13 @@ fn node(name: &str) -> Node {
         role,
         engine: None,
         store: CibTicket::default(),
+        hand: Hand::default(),
         store_temper: Temper::Works,
         handler_temper: Temper::Works,
     }
 }
 
-fn member(index: usize) -> (MemberId, IpAddr) {
+pub fn member(index: usize) -> (MemberId, IpAddr) {
     let last = u8::try_from(index + 1).expect("a small cluster");
     let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, last));
     (MemberId::of_address(address), address)

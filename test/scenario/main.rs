@@ -5,6 +5,11 @@
 //! line. `UPDATE=1 cargo test --test scenario` rewrites the outputs; the diff is what gets
 //! reviewed. The commands are in `README.md`; faults at random are the simulator's business.
 
+// The simulator's clocks, of which this target uses a part.
+#[allow(dead_code)]
+#[path = "../sim/clock.rs"]
+mod clock;
+mod hand;
 mod lab;
 mod words;
 

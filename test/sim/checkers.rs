@@ -113,6 +113,11 @@ impl Checks {
         &mut self.claims[ticket * self.members + n]
     }
 
+    /// Whether a site has the right to hold now, as far as its daemon knows.
+    pub fn claims(&self, ticket: usize, n: usize, now: True) -> bool {
+        self.claims[ticket * self.members + n].is_some_and(|claim| claim.until > now)
+    }
+
     /// A process has died.
     pub fn died(&mut self, n: usize) {
         for ticket in 0..self.automatic.len() {

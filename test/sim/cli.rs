@@ -10,8 +10,9 @@ use kit::hunt::Hunt;
 use kit::plan::Plan;
 use kit::reference::Mode;
 use kit::report::totals_of;
-use kit::report::{failure, plan_text, Totals};
+use kit::report::{failure, plan_text, transcript, Totals};
 use kit::runner::{run_plan, Settings};
+use kit::shrink::shrink;
 use std::time::Instant;
 
 const HELP: &str = "The simulator: the engine that ships under random faults.
@@ -26,6 +27,7 @@ const HELP: &str = "The simulator: the engine that ships under random faults.
   --trace       print everything that happens in the seed
   --promise     only a broken promise (S1, S2, V1..V3) counts, not an invariant
   --holders     only two holders (S1, S2) count, and nothing is healed
+  --scenario F  write a failure, shrunk, as a transcript for test/scenario to the file F
   --lines N     how many lines of a failure are printed (50)
   --no-shrink   print only the seeds that fail
   --keep-on     go on after a failure
@@ -50,6 +52,7 @@ struct Options {
     keep_on: bool,
     rates: bool,
     family: Option<String>,
+    scenario: Option<String>,
     mutant: Option<String>,
     mode: Option<Mode>,
     compare: bool,
@@ -144,7 +147,19 @@ fn tell(options: &Options, plan: &Plan, settings: &Settings, name: &str) {
         mutant.unwrap_or_default(),
         mixed.unwrap_or_default(),
     );
-    println!("{}", failure(plan, settings, &command, options.lines));
+    let Some(small) = shrink(plan, settings) else {
+        println!("the seed does not fail any more");
+        return;
+    };
+    println!("{}", failure(&small, &command, options.lines));
+    let transcript = transcript(&small, &command);
+    match &options.scenario {
+        None => println!("{transcript}"),
+        Some(file) => match std::fs::write(file, transcript) {
+            Ok(()) => println!("the transcript is in {file}"),
+            Err(error) => println!("{file}: {error}"),
+        },
+    }
 }
 
 fn run_many(options: &Options) -> std::process::ExitCode {
@@ -221,6 +236,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
         keep_on: false,
         rates: false,
         family: None,
+        scenario: None,
         mutant: None,
         mode: None,
         compare: false,
@@ -249,6 +265,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--promise" => options.settings.only_promise = true,
             "--no-shrink" => options.shrink = false,
             "--keep-on" => options.keep_on = true,
+            "--scenario" => options.scenario = Some(args.next().ok_or("--scenario needs a file")?),
             "--rates" => options.rates = true,
             "--family" => options.family = Some(family(args.next())?),
             "--holders" => {

@@ -26,6 +26,7 @@ pub mod reference;
 pub mod report;
 pub mod rules;
 pub mod runner;
+pub mod script;
 pub mod shrink;
 pub mod store;
 pub mod words;

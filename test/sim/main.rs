@@ -11,7 +11,7 @@ mod mixed;
 
 use kit::hunt::Hunt;
 use kit::plan::Plan;
-use kit::report::failure;
+use kit::report::failure_of;
 use kit::runner::{run_plan, run_seed, Settings};
 
 /// Seeds of the quick set.
@@ -33,7 +33,7 @@ fn must_pass(family: &str, seed: u64) {
         let command = format!(
             "cargo run --release --example sim -- --family {family} --seed {seed} --seeds 1"
         );
-        panic!("{}", failure(&plan, &settings, &command, 50));
+        panic!("{}", failure_of(&plan, &settings, &command, 50));
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::kit::plan::Plan;
 use crate::kit::reference::Mode;
-use crate::kit::report::{failure, totals_of};
+use crate::kit::report::{failure_of, totals_of};
 use crate::kit::runner::run_seed;
 
 /// Seeds of the quick set.
@@ -20,7 +20,7 @@ fn must_pass(mode: Mode, seed: u64) {
             "cargo run --release --example sim -- --mixed {} --seed {seed} --seeds 1",
             mode.name(),
         );
-        panic!("{}", failure(&Plan::draw(seed), &settings, &command, 50));
+        panic!("{}", failure_of(&Plan::draw(seed), &settings, &command, 50));
     }
 }
 

@@ -8,7 +8,16 @@
 #[path = "kit.rs"]
 mod kit;
 
+// The runner of the transcripts.
+#[path = "../scenario/hand.rs"]
+mod hand;
+#[path = "../scenario/lab.rs"]
+mod lab;
+#[path = "../scenario/words.rs"]
+mod words;
+
 use booth::engine::mutant::Clause;
+use kit::clock;
 use kit::hunt::Hunt;
 use kit::plan::Plan;
 use kit::rates::two_holders;
@@ -102,4 +111,44 @@ fn every_engine_that_ignores_a_clause_is_caught() {
     assert!(missed.is_empty(), "not caught: {missed:?}");
     let all = Clause::ALL.iter().all(|clause| TABLE.iter().any(|row| row.0 == *clause));
     assert!(all, "every clause is in the table");
+}
+
+/// Runs a transcript; says how many stores have the ticket at its end.
+fn holders_at_the_end(transcript: &str) -> usize {
+    let mut lab = lab::Lab::default();
+    let mut said = Vec::new();
+    let commands =
+        transcript.lines().filter(|l| !l.is_empty() && *l != "----" && !l.starts_with('#'));
+    for command in commands {
+        lab.command(command);
+        said = lab.take_output();
+    }
+    said.iter().filter(|line| line.ends_with("has it granted in its store")).count()
+}
+
+#[test]
+fn a_shrunk_run_becomes_a_transcript_that_shows_two_holders() {
+    let cases = [
+        (Clause::L3OwnVote, Hunt::Again),
+        (Clause::L4PromiseLength, Hunt::Quit),
+        (Clause::L6RevokeFirst, Hunt::Quit),
+        (Clause::L9Grace, Hunt::Reboot),
+        (Clause::L9Nonce, Hunt::Bare),
+        (Clause::L10RevokeFirst, Hunt::Quit),
+    ];
+    for (clause, hunt) in cases {
+        kit::mutants::switch_off(Some(clause)).expect("built with the feature");
+        let settings = two_holders();
+        let small = (1..100).find_map(|seed| shrink(&hunt.draw(seed), &settings)).expect("a run");
+        let transcript = small.outcome.transcript.expect("a transcript");
+        let wrong = holders_at_the_end(&transcript);
+        kit::mutants::switch_off(None).expect("built with the feature");
+        let right = holders_at_the_end(&transcript);
+        println!(
+            "{clause:?}: {} lines, {wrong} holders, {right} by the rules",
+            transcript.lines().count()
+        );
+        assert_eq!(wrong, 2, "{clause:?}:\n{transcript}");
+        assert!(right < 2, "{clause:?}:\n{transcript}");
+    }
 }

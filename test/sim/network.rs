@@ -102,6 +102,7 @@ impl World {
         let wall = self.nodes[n].clock().wall(self.now);
         let mail = self.codec.seal(n, &message, self.now, wall);
         self.net.kinds.keep(to, n, &message, &mail);
+        self.script_sent(n, to, &mail);
         self.send(n, to, mail);
     }
 

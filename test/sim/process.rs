@@ -76,6 +76,7 @@ impl World {
             self.step(n, Event::Shutdown);
         }
         self.trace(|w| format!("{} ends, moves: {moves}", w.name(n)));
+        self.script_end(n, moves);
         self.history.mix(self.now, 4, n as u64);
         let all_die = moves || self.choices.jitter(n, 1, 0, 1) == 1;
         self.exec_orphan(n, all_die);
@@ -117,6 +118,7 @@ impl World {
         }
         self.trace(|w| format!("{} is stopped for {}", w.name(n), length / MILLI));
         self.history.mix(self.now, 5, n as u64);
+        self.script_pause(n, true);
         let node = &mut self.nodes[n];
         node.stops += 1;
         node.paused = Some(node.stops);
@@ -130,6 +132,7 @@ impl World {
             return;
         }
         self.trace(|w| format!("{} goes on", w.name(n)));
+        self.script_pause(n, false);
         self.nodes[n].paused = None;
         while let Some((decided, effect)) = self.nodes[n].deferred.pop_front() {
             self.decided = decided;

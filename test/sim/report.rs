@@ -124,25 +124,36 @@ fn commit() -> String {
     }
 }
 
-/// A failure, shrunk, as text with its `last` lines.
-pub fn failure(plan: &Plan, settings: &Settings, command: &str, last: usize) -> String {
-    let Some(small) = shrink(plan, settings) else {
-        return "the seed does not fail any more".to_owned();
-    };
+/// A shrunk failure as text with its `last` lines.
+pub fn failure(small: &Shrunk, command: &str, last: usize) -> String {
     let mut text = String::new();
     if let Some(violation) = &small.outcome.violation {
         text += &format!("{}: {}\n", violation.code, violation.text);
     }
-    text += &format!("seed {} at commit {}\n", plan.seed, commit());
+    text += &format!("seed {} at commit {}\n", small.plan.seed, commit());
     text += &format!("shown again by: {command}\n");
-    text += &plan_text(plan);
-    text += &needed(&small);
+    text += &plan_text(&small.plan);
+    text += &needed(small);
     let lines = &small.outcome.lines;
     for line in &lines[lines.len().saturating_sub(last)..] {
         text += line;
         text += "\n";
     }
     text
+}
+
+/// A plan that fails, shrunk, as text; for tests.
+pub fn failure_of(plan: &Plan, settings: &Settings, command: &str, last: usize) -> String {
+    match shrink(plan, settings) {
+        Some(small) => failure(&small, command, last),
+        None => "the seed does not fail any more".to_owned(),
+    }
+}
+
+/// A shrunk failure as a transcript for `test/scenario`; `UPDATE=1` adds the outputs there.
+pub fn transcript(small: &Shrunk, command: &str) -> String {
+    let commands = small.outcome.transcript.clone().unwrap_or_default();
+    format!("# From the simulator: {command}\n{commands}")
 }
 
 /// What a shrunk failure needs, as text.

@@ -6,6 +6,7 @@ use super::choice::{FaultId, Source};
 use super::clock::{True, SECOND};
 use super::plan::Plan;
 use super::reference::Mix;
+use super::script::Script;
 use super::world::World;
 use booth::model::TicketMode;
 
@@ -16,6 +17,8 @@ pub struct Settings {
     pub source: Source,
     /// Text is kept.
     pub trace: bool,
+    /// A transcript for `test/scenario` is made.
+    pub script: bool,
     /// The faults that happen are remembered.
     pub record: bool,
     /// Ordinary delays do not vary.
@@ -37,6 +40,7 @@ impl Default for Settings {
         Settings {
             source: Source::Seed,
             trace: false,
+            script: false,
             record: false,
             calm: false,
             only_promise: false,
@@ -61,6 +65,8 @@ pub struct Outcome {
     pub ticket_hours: f64,
     /// The faults that happened.
     pub taken: Vec<FaultId>,
+    /// What happened, as a transcript; [`Settings::script`].
+    pub transcript: Option<String>,
     /// What happened, as text.
     pub lines: Vec<String>,
     /// How often two sites were granted after an operator's override.
@@ -100,6 +106,7 @@ pub fn run_plan(plan: Plan, settings: &Settings) -> Outcome {
     if settings.record {
         world.choices.record();
     }
+    world.script = settings.script.then(|| Script::new(world.nodes.len()));
     world.set_going();
     world.run_steps(chaos, settings.steps_max);
     let held = held(&world);
@@ -108,6 +115,8 @@ pub fn run_plan(plan: Plan, settings: &Settings) -> Outcome {
         recovered = world.phase_two();
     }
     world.blame_end();
+    let found = world.checks.violation().map(|v| format!("{}: {}", v.code, v.text));
+    let transcript = world.transcript(&found.unwrap_or_default());
     let hours = world.now as f64 / (3600 * SECOND) as f64;
     Outcome {
         violation: world.checks.violation().cloned(),
@@ -115,6 +124,7 @@ pub fn run_plan(plan: Plan, settings: &Settings) -> Outcome {
         digest: world.history.digest(),
         ticket_hours: hours * tickets as f64,
         taken: world.choices.taken().to_vec(),
+        transcript,
         lines: world.history.last(usize::MAX),
         overlaps: world.checks.overlaps,
         grants: world.checks.grants,

@@ -37,8 +37,14 @@ impl Shrinker<'_> {
     fn run(&mut self, keep: &BTreeSet<FaultId>, trace: bool) -> Outcome {
         self.runs += 1;
         let source = Source::Only(keep.clone());
-        let settings =
-            Settings { source, calm: self.calm, trace, record: true, ..self.settings.clone() };
+        let settings = Settings {
+            source,
+            calm: self.calm,
+            trace,
+            script: trace,
+            record: true,
+            ..self.settings.clone()
+        };
         run_plan(self.plan.clone(), &settings)
     }
 

@@ -281,7 +281,7 @@ impl World {
         }
         child.effect_at = None;
         let (ticket, task, killed) = (child.ticket, child.task.clone(), child.killed);
-        let start = child.start;
+        let (start, by) = (child.start, child.by);
         if killed {
             self.sites[site].children.retain(|child| child.id != id);
         }
@@ -300,6 +300,7 @@ impl World {
                     return;
                 }
                 self.sites[site].last_effect[ticket] = id;
+                self.script_effect(site, by, entry.granted);
                 self.sites[site].written_at[ticket] = start;
                 let before = self.sites[site].granted(ticket);
                 self.sites[site].entries[ticket] = Some(entry);

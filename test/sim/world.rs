@@ -16,6 +16,7 @@ use super::network::Network;
 use super::node::{Node, Waiting};
 use super::plan::{Order, Plan};
 use super::reference::{plain, Manner};
+use super::script::Script;
 use super::store::Site;
 use booth::daemon::slots::{JobEnd, JobId};
 use booth::engine::{ClientId, Effect, Event};
@@ -97,6 +98,8 @@ pub struct World {
     pub checks: Checks,
     /// What happened.
     pub history: History,
+    /// What happened, as commands of a transcript, if that is wanted.
+    pub script: Option<Script>,
     /// How many steps the engines have taken.
     pub steps: u64,
     /// Members that nothing bad happens to any more; all faults end with the chaos.
@@ -149,6 +152,7 @@ impl World {
             clients: Clients::default(),
             checks: Checks::new(&plan),
             history: History::new(trace),
+            script: None,
             steps: 0,
             healed: 0,
             manners: vec![Manner::Ours; all.len()],
@@ -282,6 +286,7 @@ impl World {
                     if self.manners[n] != Manner::Ours {
                         *message = plain(message);
                     }
+                    self.script_mail(from, n, &mail);
                 }
                 self.step(n, event);
             }
@@ -291,6 +296,7 @@ impl World {
     /// One step of a member's engine, with all that follows from it.
     pub fn step(&mut self, n: usize, event: Event) {
         self.steps += 1;
+        self.script_event(n, &event);
         self.history.mix(self.now, 1, n as u64);
         if self.history.traced() {
             let text = format!("{} <- {}", self.name(n), self.tell(&event));

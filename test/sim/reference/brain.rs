@@ -50,6 +50,7 @@ impl World {
     pub fn new_engine(&mut self, n: usize) -> Brain {
         let (roster, tickets) = (self.rosters[n].clone(), self.plan.tickets.clone());
         let seed = self.choices.seed(n);
+        self.script_start(n, seed);
         if self.faithful(n) {
             return Brain::Theirs(Box::new(Model::new(roster, tickets, seed)));
         }
