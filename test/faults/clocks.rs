@@ -125,3 +125,29 @@ fn a_promise_ends_in_time_whatever_the_clock_says() {
         keeps(&cluster, 1, LEASE);
     });
 }
+
+/// The holder's clock is wrong, and was so when its lease guard started; then it dies, and the
+/// guard has to keep the right time.
+fn guard_is_in_time(lab: &Lab, ahead: i64) {
+    let (mut cluster, clocks) = with_clocks(lab);
+    clocks[0].set(ahead);
+    expires_by(&cluster, 0, ahead);
+    cluster.kill(0);
+    cluster.start(0);
+    keeps(&cluster, 0, Duration::from_secs(6));
+    cluster.kill(0);
+    wait_granted(&cluster, 1, FAIL_OVER);
+    assert!(!cluster.crm(0).is_granted("t1"), "the guard has not revoked");
+    never_two(&cluster);
+    keeps(&cluster, 1, Duration::from_secs(3));
+}
+
+#[test]
+fn a_lease_guard_is_in_time_although_the_clock_is_set_back() {
+    run(test_name!(), CLOCK_NEEDS, |lab| guard_is_in_time(lab, -30 * MINUTES));
+}
+
+#[test]
+fn a_lease_guard_is_in_time_although_the_clock_is_set_ahead() {
+    run(test_name!(), CLOCK_NEEDS, |lab| guard_is_in_time(lab, 30 * MINUTES));
+}

@@ -147,6 +147,35 @@ impl<'lab> World<'lab> {
     }
 }
 
+/// What every process of the lab was doing, for whoever has to find out why a test failed.
+fn print_processes() {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok())
+    {
+        let read = |name: &str| {
+            let bytes = std::fs::read(entry.path().join(name)).unwrap_or_default();
+            let text = String::from_utf8_lossy(&bytes).replace(['\0', '\n'], " ");
+            text.chars().take(400).collect::<String>()
+        };
+        println!("---- process {}", read("stat"));
+        println!(
+            "{}\n{} | {} | {}",
+            read("cmdline"),
+            read("wchan"),
+            read("syscall"),
+            read("stack")
+        );
+    }
+}
+
+impl Drop for World<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            print_processes();
+        }
+    }
+}
+
 /// The longest that a revoke took, from the call to the change: the promise wants it within `g`.
 fn slowest_revoke(cluster: &Cluster) -> f64 {
     let mut slowest = 0.0_f64;

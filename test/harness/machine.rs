@@ -120,7 +120,7 @@ fn read(socket: &UnixDatagram, file: &Path, frozen: &AtomicBool, stop: &AtomicBo
 }
 
 /// The wall clock of one member, which can be set while its program runs: libfaketime, preloaded,
-/// with the monotonic and the boot-time clock left alone. Needs [`super::Need::Faketime`] and
+/// with the monotonic and the boot-time clock left alone, and timers, too (`true_timers.c`). Needs [`super::Need::Faketime`] and
 /// [`Lab::own_devices`], as the library keeps files in /dev/shm.
 #[derive(Clone, Debug)]
 pub struct WallClock {
@@ -154,8 +154,13 @@ impl WallClock {
             let found = faketime_library().expect("the case needs it");
             std::fs::copy(found, &library).expect("the lab can be written");
         }
+        let timers = lab.dir().join("true_timers.so");
+        if !timers.exists() {
+            let (from, to) = (TRUE_TIMERS, timers.display().to_string());
+            super::lab::shell("cc -shared -fPIC -o \"$2\" \"$1\"", &[from, &to]);
+        }
         let pairs = [
-            ("LD_PRELOAD", library.display().to_string()),
+            ("LD_PRELOAD", format!("{}:{}", timers.display(), library.display())),
             ("FAKETIME_TIMESTAMP_FILE", self.file.display().to_string()),
             ("FAKETIME_NO_CACHE", "1".to_owned()),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
@@ -164,6 +169,9 @@ impl WallClock {
         pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 }
+
+/// What libfaketime must not do to timers.
+const TRUE_TIMERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/test/fixtures/true_timers.c");
 
 /// The library, where Debian's package `libfaketime` has it.
 pub fn faketime_library() -> Option<PathBuf> {

@@ -48,6 +48,7 @@ impl Need {
             Need::Nft if find_in_path("nft").is_none() => Some("needs nft".to_owned()),
             Need::Tap if !Path::new("/dev/net/tun").exists() => Some("needs /dev/net/tun".into()),
             Need::Faketime if faketime_library().is_none() => Some("needs libfaketime".into()),
+            Need::Faketime if find_in_path("cc").is_none() => Some("needs cc".into()),
             Need::ClusterRoot(name) => make_root(name).err(),
             Need::Root | Need::Reference | Need::Nft | Need::Tap | Need::Faketime => None,
         }
