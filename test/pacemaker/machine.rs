@@ -41,7 +41,7 @@ impl<'lab> Net<'lab> {
             ip address add 10.77.0.254/24 dev br0
             ip link set br0 up";
         shell(script, &[]);
-        let installed = lab.dir().join("installed");
+        let installed = Path::new(PLACE).join("installed");
         install(&installed);
         Net { lab, installed }
     }
