@@ -120,8 +120,9 @@ fn read(socket: &UnixDatagram, file: &Path, frozen: &AtomicBool, stop: &AtomicBo
 }
 
 /// The wall clock of one member, which can be set while its program runs: libfaketime, preloaded,
-/// with the monotonic and the boot-time clock left alone, and timers, too (`true_timers.c`). Needs [`super::Need::Faketime`] and
-/// [`Lab::own_devices`], as the library keeps files in /dev/shm.
+/// with the monotonic and the boot-time clock left alone, and timers, too (`true_timers.c`).
+/// Needs [`super::Need::Faketime`] and [`Lab::own_devices`], as the library keeps files in
+/// /dev/shm.
 #[derive(Clone, Debug)]
 pub struct WallClock {
     file: PathBuf,
