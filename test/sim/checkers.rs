@@ -46,6 +46,8 @@ pub struct Checks {
     overridden: Vec<bool>,
     /// Per ticket and member, its live claim.
     claims: Vec<Option<Claim>>,
+    /// Per ticket and member: its machine has died, and nothing was written there since.
+    pub unguarded: Vec<Vec<Option<super::machine::Unguarded>>>,
     /// Per ticket, how often two sites were granted although an operator had overridden.
     pub overlaps: u64,
     /// What the messages say of votes, promises and leases.
@@ -77,6 +79,7 @@ impl Checks {
             automatic: plan.tickets.iter().map(|spec| automatic(spec.mode)).collect(),
             overridden: vec![false; tickets],
             claims: vec![None; tickets * members],
+            unguarded: vec![vec![None; members]; tickets],
             overlaps: 0,
             ghosts: Ghosts::new(tickets, members),
             blame: Blame::new(tickets, members),
@@ -196,7 +199,8 @@ impl World {
             return;
         }
         self.checks.grants += 1;
-        if granted.len() > 1 && self.checks.automatic[ticket] {
+        let guarded = granted.iter().filter(|m| !self.unguarded(**m, ticket)).count();
+        if guarded > 1 && self.checks.automatic[ticket] {
             if self.faithful_among() {
                 return;
             }

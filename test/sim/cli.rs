@@ -248,6 +248,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             text.parse().map_err(|_| format!("{arg}: {text:?} is no number"))
         };
         match arg.as_str() {
+            "--help" => return Err(String::new()),
             "--seed" => options.seed = number()?,
             "--seeds" => options.seeds = number()?,
             "--ticks" => options.ticks = Some(number()?),

@@ -65,6 +65,15 @@ impl World {
         if order == Order::Force {
             self.checks.override_ticket(ticket);
         }
+        let before = self.clients.last_asked[ticket];
+        self.coverage.note(match order {
+            Order::Grant => "administrator: grants",
+            Order::Revoke => "administrator: revokes",
+            Order::Force => "administrator: overrides",
+        });
+        if before.is_some_and(|before| before != order) {
+            self.coverage.note("administrator: changes a mind");
+        }
         self.clients.last_asked[ticket] = Some(order);
         self.connect(n, ticket, Some(order), request, patience);
     }
@@ -124,6 +133,7 @@ impl World {
         let same = |c: &Connection| c.node == n && c.life == life && c.client == client;
         let Some(connection) = self.clients.open.iter_mut().find(|c| same(c)) else { return };
         connection.left = true;
+        self.coverage.note("administrator: leaves");
         if self.nodes[n].life == life && self.nodes[n].engine.is_some() {
             self.reach(n, Waiting::Event(Box::new(Event::ClientGone { client })));
         }

@@ -263,9 +263,18 @@ impl World {
         let ppm = if self.faulty(n) { self.plan.handler_ppm } else { 0 };
         if let Some(mut dice) = self.choices.fault(Kind::Handler, n, ticket, ppm) {
             match dice.below(3) {
-                0 => end = JobEnd::Failed("model: exit code 1".into()),
-                1 => return,
-                _ => after = dice.spread(1, 4 * timeout),
+                0 => {
+                    self.coverage.note("handler: fails");
+                    end = JobEnd::Failed("model: exit code 1".into());
+                }
+                1 => {
+                    self.coverage.note("handler: hangs");
+                    return;
+                }
+                _ => {
+                    self.coverage.note("handler: slow");
+                    after = dice.spread(1, 4 * timeout);
+                }
             }
         }
         let (at, end) = (self.now + after, Box::new(end));

@@ -61,6 +61,7 @@ impl World {
         let decision = verdict(me, told.term, grant, Some(&stored));
         let retires = decision == Decision::Retire;
         self.trace(|w| format!("{} guard: t{ticket} due, retires: {retires}", w.name(site)));
+        self.coverage.note(if retires { "guard: retires" } else { "guard: revokes" });
         match decision {
             Decision::Retire => self.sites[site].told[machine][ticket] = None,
             Decision::Revoke(Left { owner, term, expires, verdict: _ }) => {

@@ -89,7 +89,11 @@ impl World {
             if mix(self.plan.seed ^ m as u64) & 1 == 0 {
                 self.nodes[m].gone = true;
                 self.nodes[m].jumped_at = 0;
-                self.crash(m, u64::MAX, false, false);
+                if mix(self.plan.seed ^ m as u64) & 6 == 0 {
+                    self.machine_dies(m, u64::MAX, false);
+                } else {
+                    self.crash(m, u64::MAX, false, false);
+                }
             }
             for other in 0..members {
                 self.net.link(m, other).cut_until = u64::MAX;

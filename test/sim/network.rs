@@ -114,11 +114,15 @@ impl World {
         self.net.keep(to, from, &mail);
         let link = *self.net.link(from, to);
         if self.now < link.cut_until {
+            self.coverage.note("datagram: cut off");
             return;
         }
         let usual = self.choices.jitter(from, to, net.delay_min, net.delay_max);
         let mut at = self.now.max(link.clog_until) + usual;
         let mut late = link.clog_until > self.now;
+        if late {
+            self.coverage.note("datagram: clogged");
+        }
         match self.net.one {
             Some((number, None)) if number == self.net.sent => return,
             Some((number, Some(by))) if number == self.net.sent => at += by,
@@ -133,6 +137,10 @@ impl World {
                 kind += 1;
             }
             self.trace(|w| format!("{} -> {}: fault {kind}", w.name(from), w.name(to)));
+            self.coverage.note(
+                ["datagram: lost", "datagram: doubled", "datagram: late", "datagram: damaged"]
+                    [kind],
+            );
             match kind {
                 0 => return,
                 1 => {
@@ -142,7 +150,11 @@ impl World {
                     self.future.plan(again, Happening::Arrive { to, from, mail, late });
                 }
                 2 => {
-                    at += dice.spread(MILLI, net.late_max);
+                    let by = dice.spread(MILLI, net.late_max);
+                    if by > self.plan.expire_max() {
+                        self.coverage.note("datagram: late by more than a lease");
+                    }
+                    at += by;
                     late = true;
                 }
                 _ => {

@@ -115,6 +115,13 @@ pub enum Trouble {
         /// It was asked to end (SIGTERM).
         clean: bool,
     },
+    /// The machine dies, boothd and its lease guard with it.
+    MachineDies {
+        /// How long boothd is away.
+        down: True,
+        /// The site has no other machine; the store is lost, too.
+        alone: bool,
+    },
     /// The process is stopped and continued.
     Pause {
         /// For how long.
@@ -194,10 +201,12 @@ pub fn pick<T: Copy>(prng: &mut Prng, from: &[T]) -> T {
     from[index]
 }
 
+/// True with a chance of `percent` in a hundred.
 pub fn chance(prng: &mut Prng, percent: u64) -> bool {
     prng.below(100) < percent
 }
 
+/// A number in `low..=high`.
 pub fn between(prng: &mut Prng, low: u64, high: u64) -> u64 {
     low + prng.below(high.saturating_sub(low) + 1)
 }
@@ -218,13 +227,8 @@ impl Plan {
         Plan::draw_around(seed, prng, roles, tickets)
     }
 
-    /// The plan of a seed for these members and tickets.
-    pub fn draw_for(seed: u64, roles: Vec<MemberRole>, tickets: Vec<TicketSpec>) -> Plan {
-        let prng = &mut Prng::new(super::choice::mix(seed ^ 0x666F_7220));
-        Plan::draw_around(seed, prng, roles, tickets)
-    }
-
-    fn draw_around(
+    /// Everything but members and tickets.
+    pub fn draw_around(
         seed: u64,
         prng: &mut Prng,
         roles: Vec<MemberRole>,
@@ -249,12 +253,17 @@ impl Plan {
                 0
             },
             at_store_ppm: if chance(prng, 40) { pick(prng, &[20_000, 100_000]) } else { 0 },
-            force: chance(prng, 6),
+            force: chance(prng, 12),
             disturbances: Vec::new(),
             roles,
             tickets,
         };
         draw_disturbances(prng, &mut plan, expire);
+        super::machine::draw_deaths(
+            &mut Prng::new(super::choice::mix(seed ^ 0x6465_6164)),
+            &mut plan,
+            expire,
+        );
         plan
     }
 

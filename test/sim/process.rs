@@ -48,6 +48,7 @@ impl World {
         node.ears = ears;
         node.last_client = 0;
         self.nodes[n].began = self.now;
+        self.guarded_again(n);
         let clock = *self.nodes[n].clock();
         let grace = |spec: &TicketSpec| {
             let length = spec.expire.plus(spec.guard()).plus(spec.drift());
@@ -72,6 +73,7 @@ impl World {
         if self.nodes[n].engine.is_none() || spared {
             return;
         }
+        self.coverage.note(if clean { "process: is asked to end" } else { "process: ends" });
         if clean && self.nodes[n].paused.is_none() {
             self.step(n, Event::Shutdown);
         }
@@ -89,6 +91,7 @@ impl World {
         node.inbox.clear();
         node.deferred.clear();
         if moves && node.site {
+            self.coverage.note("process: starts on the other machine");
             node.machine = 1 - node.machine;
             node.moved = true;
             // The machines of one site agree on the wall clock.
@@ -118,6 +121,7 @@ impl World {
         }
         self.trace(|w| format!("{} is stopped for {}", w.name(n), length / MILLI));
         self.history.mix(self.now, 5, n as u64);
+        self.coverage.note("process: is stopped");
         self.script_pause(n, true);
         let node = &mut self.nodes[n];
         node.stops += 1;
@@ -184,7 +188,9 @@ impl World {
         }
         self.trace(|w| format!("{}: {:?}", w.name(n), disturbance.what));
         self.history.mix(self.now, 6, number as u64);
+        self.coverage.trouble(disturbance.what);
         match disturbance.what {
+            Trouble::MachineDies { down, alone } => self.machine_dies(n, down, alone),
             Trouble::Crash { down, moves, clean } => self.crash(n, down, moves, clean),
             Trouble::Pause { length } => self.pause(n, length),
             Trouble::Cut { length, out, into, peers } => self.cut(n, length, out, into, peers),

@@ -7,6 +7,7 @@ use super::clock::{True, MILLI, SECOND};
 use super::plan::{ClockPlan, NetPlan, Order, Plan, StorePlan};
 use super::world::World;
 use booth::model::{MemberRole, TicketMode, TicketName, TicketSpec};
+use booth::prng::Prng;
 use booth::time::Span;
 
 /// The ticket of `lease.md`, "Availability to reach": `E` = 60 s, `τ` = 3 s, `r` = 5, `A` = 0.
@@ -69,6 +70,14 @@ pub fn held(plan: Plan) -> World {
     assert_eq!(world.checks.violation(), None, "seed {}", world.plan.seed);
     assert!(world.sites[0].granted(0), "the grant succeeds, seed {}", world.plan.seed);
     world
+}
+
+impl Plan {
+    /// The plan of a seed for these members and tickets.
+    pub fn draw_for(seed: u64, roles: Vec<MemberRole>, tickets: Vec<TicketSpec>) -> Plan {
+        let prng = &mut Prng::new(mix(seed ^ 0x666F_7220));
+        Plan::draw_around(seed, prng, roles, tickets)
+    }
 }
 
 impl World {

@@ -3,6 +3,7 @@
 //! it again; the totals of many runs.
 
 use super::choice::Kind;
+use super::coverage::Coverage;
 use super::plan::{Disturbance, Plan};
 use super::reference::Mode;
 use super::runner::{run_seed, Outcome, Settings};
@@ -31,6 +32,8 @@ pub struct Totals {
     pub held: (u64, u64),
     /// Lost tickets that recovered by themselves, and all lost ones.
     pub recovered: (u64, u64),
+    /// What happened how often.
+    pub coverage: Coverage,
     /// A digest over all runs.
     pub digest: u64,
     /// Violations.
@@ -56,6 +59,7 @@ impl Totals {
         self.recovered.0 += outcome.recovered.0;
         self.recovered.1 += outcome.recovered.1;
         self.digest = super::choice::mix(self.digest ^ outcome.digest);
+        self.coverage.add(&outcome.coverage);
         self.violations += u64::from(outcome.violation.is_some());
     }
 
@@ -83,6 +87,7 @@ impl Totals {
              {:.0} steps a second, {:.0} ticket-hours a minute\n\
              in the chaos tickets were held {:.1} % of the time; {} of {} lost tickets found a \
              holder by themselves after healing; {} overlaps after -F\n\
+             {}\n\
              digest {:016x}",
             self.runs,
             self.steps,
@@ -95,6 +100,7 @@ impl Totals {
             self.recovered.0,
             self.recovered.1,
             self.overlaps,
+            self.coverage.text(),
             self.digest,
         )
     }

@@ -4,6 +4,7 @@
 use super::checkers::Violation;
 use super::choice::{FaultId, Source};
 use super::clock::{True, SECOND};
+use super::coverage::Coverage;
 use super::plan::Plan;
 use super::reference::Mix;
 use super::script::Script;
@@ -81,6 +82,8 @@ pub struct Outcome {
     pub grants: u64,
     /// How long automatic tickets were held, and could have been, in microseconds.
     pub held: (True, True),
+    /// What happened how often.
+    pub coverage: Coverage,
     /// Tickets that were granted and lost and found a holder by themselves after healing, and
     /// how many there were.
     pub recovered: (u64, u64),
@@ -131,6 +134,7 @@ pub fn run_plan(plan: Plan, settings: &Settings) -> Outcome {
         mixed: world.checks.blame.sums(),
         unlive: world.checks.blame.unlive,
         held,
+        coverage: world.coverage,
         recovered,
     }
 }

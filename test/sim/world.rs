@@ -10,6 +10,7 @@ use super::choice::{Choices, Dice, Kind, Source};
 use super::clients::Clients;
 use super::clock::{True, MILLI, SECOND};
 use super::codec::{Codec, Mail};
+use super::coverage::Coverage;
 use super::heap::Future;
 use super::history::History;
 use super::network::Network;
@@ -118,6 +119,8 @@ pub struct World {
     pub handler_usual: Option<True>,
     /// How many runs of handlers have failed.
     pub handlers_failed: u64,
+    /// What happened how often.
+    pub coverage: Coverage,
     /// When the step was taken whose effects are being performed.
     pub decided: True,
     effects: Vec<Effect>,
@@ -158,6 +161,7 @@ impl World {
             manners: vec![Manner::Ours; all.len()],
             prompt: false,
             no_guard: false,
+            coverage: Coverage::default(),
             wall_wrong: 0,
             ill: 0,
             handler_usual: None,
@@ -174,6 +178,7 @@ impl World {
 
     /// Plans the start of every member and all disturbances.
     pub fn set_going(&mut self) {
+        self.coverage.begin(&self.plan);
         for node in 0..self.nodes.len() {
             let at = self.choices.jitter(node, 0, 0, 50 * MILLI);
             self.future.plan(at, Happening::Boot { node });
@@ -428,6 +433,7 @@ impl World {
         if rang && !look {
             let ppm = if self.faulty(n) { self.plan.timer_ppm } else { 0 };
             if let Some(mut dice) = self.choices.fault(Kind::Timer, n, 0, ppm) {
+                self.coverage.note("timer: late");
                 let at = self.now + dice.spread(1, LOOK);
                 self.future.plan(at, Happening::Wake { node: n, life, look: true });
                 self.plan_wake(n);
