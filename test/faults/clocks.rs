@@ -3,7 +3,7 @@
 //! the times that are shown and stored. The clocks that count go on as they are.
 
 use crate::harness::{run, test_name, until, Cluster, Lab, Need, Setup, WallClock};
-use crate::watch::{keeps, never_two, wait_granted, FAIL_OVER, LEASE};
+use crate::watch::{grant, keeps, never_two, wait_granted, FAIL_OVER, LEASE};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const CLOCK_NEEDS: &[Need] = &[Need::Root, Need::Faketime];
@@ -22,7 +22,7 @@ fn with_clocks(lab: &Lab) -> (Cluster<'_>, Vec<WallClock>) {
         member.environment.extend(clock.environment(lab));
     }
     cluster.start_all();
-    cluster.grant(0, &[0, 1, 2]);
+    grant(&cluster, 0);
     (cluster, clocks)
 }
 

@@ -2,7 +2,7 @@
 //! Too much of everything: datagrams, connections, log lines that nobody reads.
 
 use crate::harness::{pass, run, test_name, under_test, until, Cluster, Packet, Setup, PORT};
-use crate::watch::{holding, keeps, list_time, never_two, NEEDS};
+use crate::watch::{grant, holding, keeps, list_time, never_two, NEEDS};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream, UdpSocket};
 use std::process::Stdio;
@@ -181,7 +181,7 @@ fn a_log_that_nobody_reads() {
             let text = std::fs::read_to_string(cluster.members[0].lock_file()).unwrap_or_default();
             text.contains("booth_state=started").then_some(())
         });
-        cluster.grant(0, &[0, 1, 2]);
+        grant(&cluster, 0);
         let stop = Arc::new(AtomicBool::new(false));
         let noise = flood(lab.address(200), cluster.address(0), Arc::clone(&stop), |count| {
             vec![0x5F; usize::try_from(count % 200).unwrap_or(0)]

@@ -2,7 +2,7 @@
 //! Machines that fail around the daemon: a syslog daemon that hangs, a full disk.
 
 use crate::harness::{run, shell, test_name, until, Cluster, Lab, Need, Setup, Syslog};
-use crate::watch::{keeps, list_time, never_two, NEEDS};
+use crate::watch::{grant, keeps, list_time, never_two, NEEDS};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ fn in_background<'lab>(lab: &'lab Lab) -> (Syslog, Cluster<'lab>) {
     }
     cluster.start_all();
     until(SOON * 5, "they log to syslog", || syslog.text().contains("boothd-site").then_some(()));
-    cluster.grant(0, &[0, 1, 2]);
+    grant(&cluster, 0);
     (syslog, cluster)
 }
 
@@ -82,7 +82,7 @@ fn a_full_disk_at_the_lock_file_is_told_at_the_start() {
         // With room again it starts as if nothing had been.
         std::fs::remove_file(run_dir.join("full")).expect("it was made");
         cluster.start(0);
-        cluster.grant(0, &[0, 1, 2]);
+        grant(&cluster, 0);
         never_two(&cluster);
     });
 }
@@ -98,11 +98,11 @@ fn a_disk_that_fills_up_does_not_harm_a_daemon_that_runs() {
         cluster.start_all();
         fill(&run_dir);
         // Granted, renewed, revoked and granted again with a full disk.
-        cluster.grant(0, &[0, 1, 2]);
+        grant(&cluster, 0);
         keeps(&cluster, 0, Duration::from_secs(12));
         cluster.booth(0, &["revoke", "t1"]).expect_code(0);
         assert!(!cluster.crm(0).is_granted("t1"));
-        cluster.grant(0, &[0, 1, 2]);
+        grant(&cluster, 0);
         let status = cluster.members[0].end("TERM");
         assert_eq!(status.code(), Some(0), "{}", cluster.members[0].log());
         never_two(&cluster);
@@ -119,7 +119,7 @@ fn the_lease_guard_works_with_a_full_disk() {
         cluster.members[0].run_dir = Some(run_dir.clone());
         cluster.start_all();
         fill(&run_dir);
-        cluster.grant(0, &[0, 1, 2]);
+        grant(&cluster, 0);
         cluster.kill(0);
         crate::watch::wait_granted(&cluster, 1, crate::watch::FAIL_OVER);
         assert!(!cluster.crm(0).is_granted("t1"));

@@ -9,7 +9,7 @@ use crate::harness::{
     Setup, Switch, Syslog, WallClock,
 };
 use crate::plan::{Fault, Plan, MEMBERS};
-use crate::watch::{never_two, number, FAIL_OVER, LEASE};
+use crate::watch::{grant, never_two, number, FAIL_OVER, LEASE};
 use std::time::{Duration, Instant};
 
 const NEEDS: &[Need] = &[Need::Root, Need::Tap, Need::Faketime];
@@ -48,7 +48,7 @@ impl<'lab> World<'lab> {
             member.background = true;
         }
         cluster.start_all();
-        cluster.grant(0, &[0, 1, 2]);
+        grant(&cluster, 0);
         let (kind, nuisances) = (under_test(), Vec::new());
         let (alive, deaths) = ([true; MEMBERS], 0);
         World { lab, kind, switch, syslog, clocks, cluster, nuisances, alive, deaths }
