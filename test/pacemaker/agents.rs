@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The agent `booth-site`, ours and the one that Debian ships, driven by Pacemaker.
 
-use super::geo::{with_geo, Geo, Plan};
+use super::geo::{with_geo, Geo, Plan, LONG_EXPIRE};
 use super::record::{running, spans, wait_running};
 use crate::harness::test_name;
 
@@ -32,7 +32,7 @@ fn is_kept_running(geo: &mut Geo) {
     // Stopped for good: the lease guard outlives it and ends the grant in time.
     node.ok("crm_resource -r g-booth --meta --set-parameter target-role --parameter-value Stopped");
     node.wait(20, "boothd has ended", "! booth status");
-    wait_running("rsc", &["b1"], 60);
+    wait_running("rsc", &["b1"], u64::from(LONG_EXPIRE) + 40);
     assert!(!geo.sites[0].is_granted("t"));
 }
 
@@ -42,12 +42,13 @@ fn leads(geo: &Geo) -> String {
 
 #[test]
 fn ours_is_kept_running_by_pacemaker() {
-    with_geo(test_name!(), &Plan::usual(), is_kept_running);
+    let plan = Plan { expire: LONG_EXPIRE, ..Plan::usual() };
+    with_geo(test_name!(), &plan, is_kept_running);
 }
 
 #[test]
 fn debians_agent_keeps_our_boothd_running() {
-    let plan = Plan { agents: ["debian:booth-site"; 2], ..Plan::usual() };
+    let plan = Plan { agents: ["debian:booth-site"; 2], expire: LONG_EXPIRE, ..Plan::usual() };
     with_geo(test_name!(), &plan, |geo| {
         let text = geo.sites[0].node().ok("crm_resource --resource booth --query-xml");
         assert!(text.contains("provider=\"debian\""), "{text}");

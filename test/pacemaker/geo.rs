@@ -18,8 +18,12 @@ const NEEDS_OLDER: &[Need] =
 /// Last part of the address of the first node of each site, and of the arbitrator.
 const HOSTS: [u8; 2] = [10, 30];
 const ARBITRATOR: u8 = 50;
-/// `expire` of the ticket in these tests, in seconds.
+/// `expire` of the ticket in most of these tests, in seconds.
 pub const EXPIRE: u32 = 20;
+/// The same where boothd has to be back within a lease, however slow the machine.
+pub const LONG_EXPIRE: u32 = 45;
+/// `renewal-freq` of the ticket, in seconds.
+pub const RENEWAL: u32 = 10;
 /// `acquire-after` of the ticket in these tests, in seconds.
 pub const ACQUIRE_AFTER: u32 = 5;
 
@@ -56,6 +60,8 @@ pub struct Plan {
     pub nodes: [u8; 2],
     /// The agent that runs boothd at each site.
     pub agents: [&'static str; 2],
+    /// `expire` of the ticket, in seconds.
+    pub expire: u32,
     /// Further lines for the ticket in the configuration.
     pub ticket: String,
     /// Further resources of each site.
@@ -75,6 +81,7 @@ impl Plan {
             roots: ["cluster"; 2],
             nodes: [1, 1],
             agents: ["pacemaker:booth-site"; 2],
+            expire: EXPIRE,
             ticket: String::new(),
             resources: [String::new(), String::new()],
             constraints: String::new(),
@@ -96,9 +103,9 @@ impl Plan {
         }
         text.push_str(&format!("arbitrator = 10.77.0.{ARBITRATOR}\n"));
         text.push_str(&format!(
-            "ticket = \"t\"\n  expire = {EXPIRE}\n  acquire-after = {ACQUIRE_AFTER}\n  \
-             timeout = 1\n  retries = 3\n{}",
-            self.ticket
+            "ticket = \"t\"\n  expire = {}\n  renewal-freq = {RENEWAL}\n  \
+             acquire-after = {ACQUIRE_AFTER}\n  timeout = 1\n  retries = 3\n{}",
+            self.expire, self.ticket
         ));
         text
     }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A site with two nodes: boothd moves, or is lost with its node, and the ticket stays.
 
-use super::geo::{with_geo, Geo, Plan, EXPIRE};
+use super::geo::{with_geo, Geo, Plan, LONG_EXPIRE, RENEWAL};
 use super::record::{assert_never_twice, running, spans, wait_running};
-use crate::harness::test_name;
+use crate::harness::{test_name, until};
+use std::time::Duration;
 
 /// Site `a` has two nodes; its resource prefers the second, boothd the first.
 fn plan() -> Plan {
@@ -14,7 +15,7 @@ fn plan() -> Plan {
         )
     };
     let constraints = prefer("rsc", "a2") + &prefer("g-booth", "a1");
-    Plan { nodes: [2, 1], constraints, ..Plan::usual() }
+    Plan { nodes: [2, 1], expire: LONG_EXPIRE, constraints, ..Plan::usual() }
 }
 
 /// Waits until boothd of site `a` runs on a node and leads, and the other node has none.
@@ -40,7 +41,7 @@ fn attribute(geo: &Geo, node: usize, name: &str) -> String {
 #[track_caller]
 fn wait_renewed(geo: &Geo, node: usize, before: &str) {
     let renewed = format!("[ \"$(crm_ticket -t t -G expires)\" -gt {before} ]");
-    geo.sites[0].nodes[node].wait(2 * EXPIRE, "the ticket is renewed", &renewed);
+    geo.sites[0].nodes[node].wait(3 * RENEWAL, "the ticket is renewed", &renewed);
     assert_eq!(attribute(geo, node, "granted"), "true");
 }
 
@@ -55,8 +56,12 @@ fn boothd_moves_to_the_other_node_of_its_site() {
             wait_moved(geo, to);
             // The lease guard of the node that it left is told of no renewal: when the lease that
             // it knows ends, it reads the CIB, sees a newer one, and does nothing.
-            let guard = "! ps -e -o args= | grep -q '[b]ooth-lease-guard'";
-            geo.sites[0].nodes[1 - to].wait(EXPIRE + 20, "the old node's guard has gone", guard);
+            let old = &geo.sites[0].nodes[1 - to];
+            until(Duration::from_secs(u64::from(LONG_EXPIRE) + 20), "it has seen that", || {
+                old.log().contains("t has been granted anew through another node").then_some(())
+            });
+            let gone = "! ps -e -o args= | grep -q '[b]ooth-lease-guard'";
+            old.wait(10, "the old node's guard has gone", gone);
             wait_renewed(geo, to, &told);
             assert_eq!(running("rsc"), ["a2"]);
         }
@@ -97,7 +102,7 @@ fn a_site_that_is_cut_off_while_boothd_moves_gives_the_ticket_up() {
         // From now on the nodes of the site hear each other only.
         geo.sites[0].cut();
         geo.sites[0].node().ok("crm_resource -r g-booth --move --node a2");
-        wait_running("rsc", &["b1"], u64::from(EXPIRE) + 40);
+        wait_running("rsc", &["b1"], u64::from(LONG_EXPIRE) + 40);
         let spans = spans("rsc");
         assert_eq!(spans.len(), 2, "{spans:?}");
         assert!(!geo.sites[0].is_granted("t"));

@@ -2,7 +2,7 @@
 //! A site of Debian 12: Pacemaker 2.1, whose `crm_ticket` and `crm_simulate` talk otherwise than
 //! those of Pacemaker 3, which the other site has.
 
-use super::geo::{with_geo, Plan, ACQUIRE_AFTER, EXPIRE};
+use super::geo::{with_geo, Plan, ACQUIRE_AFTER, EXPIRE, LONG_EXPIRE};
 use super::record::{assert_never_twice, note_crash, spans, wait_running};
 use crate::harness::test_name;
 
@@ -13,7 +13,7 @@ fn plan() -> Plan {
 
 #[test]
 fn pacemaker_2_1_is_granted_renewed_and_moved_away_from() {
-    with_geo(test_name!(), &plan(), |geo| {
+    with_geo(test_name!(), &Plan { expire: LONG_EXPIRE, ..plan() }, |geo| {
         let node = geo.sites[1].node();
         assert!(node.ok("crm_ticket --version").contains("Pacemaker 2.1"));
         geo.grant(1, "b1");

@@ -3,14 +3,15 @@
 //! cluster, attributes.
 
 use super::cib;
-use super::geo::{with_geo, Geo, Plan, ACQUIRE_AFTER, EXPIRE};
+use super::geo::{with_geo, Geo, Plan, ACQUIRE_AFTER, EXPIRE, LONG_EXPIRE};
 use super::record::{assert_never_twice, now, running, spans, wait_running};
 use crate::harness::{test_name, until};
 use std::time::Duration;
 
 #[test]
 fn standby_stops_the_resource_and_keeps_the_ticket() {
-    with_geo(test_name!(), &Plan::usual(), |geo| {
+    let plan = Plan { expire: LONG_EXPIRE, ..Plan::usual() };
+    with_geo(test_name!(), &plan, |geo| {
         geo.grant(0, "a1");
         let node = geo.sites[0].node();
         node.ok("crm_ticket --ticket t --standby");
