@@ -29,6 +29,8 @@ pub const STORE: &str = "EXECUTOR_STORE";
 pub const HANDLER: &str = "EXECUTOR_HANDLER";
 /// What helpers are started from, if not from the program itself.
 pub const PROGRAM: &str = "EXECUTOR_PROGRAM";
+/// If it is set, events are not taken until the wish `listen`.
+pub const DEAF: &str = "EXECUTOR_DEAF";
 /// *g* in milliseconds.
 pub const GUARD: &str = "EXECUTOR_GUARD";
 
@@ -83,8 +85,17 @@ fn play(dir: PathBuf) {
         Err(error) => return say(&format!("error {error}")),
     };
     say(&format!("ready {}", begun.elapsed().as_millis()));
-    let printer = std::thread::spawn(move || events.iter().for_each(|event| tell(&event)));
-    hear(&wishes);
+    let (listen, told_to_listen) = bounded::<()>(1);
+    if var(DEAF).is_empty() {
+        listen.send(()).expect("there is room");
+    }
+    let printer = std::thread::spawn(move || {
+        // If nobody ever says it, the end of the sender does.
+        let _ = told_to_listen.recv();
+        events.iter().for_each(|event| tell(&event));
+    });
+    hear(&wishes, &listen);
+    drop(listen);
     // Standard input has ended, which means: stop.
     wishes.send(ToExecutor::Stop).expect("the executor lives");
     handle.join();
@@ -93,10 +104,14 @@ fn play(dir: PathBuf) {
 }
 
 /// Passes wishes on until standard input ends.
-fn hear(wishes: &Sender<ToExecutor>) {
+fn hear(wishes: &Sender<ToExecutor>, listen: &Sender<()>) {
     for line in std::io::stdin().lock().lines() {
         let line = line.expect("a line");
         let words: Vec<&str> = line.split(' ').collect();
+        if words == ["listen"] {
+            listen.send(()).expect("the printer lives");
+            continue;
+        }
         let wish = wish(&words);
         wishes.send(ToExecutor::Wish(wish)).expect("the executor lives");
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Stores that hang, fail, lie, flood, or leave things behind.
 
-use crate::process::{lives, named, signal, until};
+use crate::process::{arguments, lives, named, of_site, signal, until};
 use crate::site::{Kind, Site};
 use std::fs;
 use std::os::unix::fs::{symlink, PermissionsExt};
@@ -199,6 +199,35 @@ fn hung_tickets_do_not_hold_up_the_others() {
     assert_eq!(driver.next(), "written 39 Written");
     driver.tell("revoke 39 40 1 600000");
     assert_eq!(driver.next(), "written 40 Written");
+}
+
+#[test]
+fn deadlines_are_kept_while_nobody_takes_the_results_and_none_is_lost() {
+    let mut site = Site::new(Kind::Pacemaker);
+    site.tickets = (0..200).map(|n| format!("t{n}")).collect();
+    // Reads answer at once; there is no call for all.
+    site.script("case \"$*\" in *-g*) exec sleep 600;; *'-q'*) exit 105;; esac");
+    let mut command = site.command();
+    let mut driver = site.start_with(command.env(crate::driver::DEAF, "1"));
+    // Three times what the queue to the engine takes.
+    (0..199).for_each(|n| driver.tell(&format!("load {n} 60000")));
+    driver.tell("hold 199 1 60000 60000 60000 1500");
+    driver.tell("grant 199 500 1 60000");
+    let grants = || {
+        let hung = |pid: &u32| arguments(*pid).first().is_some_and(|name| name == "sleep");
+        of_site(site.text()).into_iter().filter(hung).count()
+    };
+    until("the grant hangs", || grants() == 1);
+    until("the grant is killed at its time", || grants() == 0);
+    driver.tell("listen");
+    let mut absent = 0;
+    let mut killed = false;
+    for _ in 0..200 {
+        let said = driver.next();
+        absent += usize::from(said.ends_with(" Absent"));
+        killed |= said == "written 500 Killed";
+    }
+    assert_eq!((absent, killed), (199, true));
 }
 
 #[test]

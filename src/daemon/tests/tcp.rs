@@ -93,12 +93,21 @@ fn run_engine(
 
 impl Rig {
     fn start(key: Option<Key>) -> Rig {
-        let listener = tcp::bind(SocketAddr::from(([127, 20, 0, 1], 0))).expect("bound");
-        let at = listener.local_addr().expect("an address");
         let (queue, queue_end) = bounded(CLIENT_QUEUE);
         let (seen, seen_end) = unbounded();
         let (order, order_end) = unbounded();
         std::thread::spawn(move || run_engine(&queue_end, &order_end, &seen));
+        Rig::with_queue(key, queue, seen_end, order)
+    }
+
+    fn with_queue(
+        key: Option<Key>,
+        queue: Sender<FromClient>,
+        seen: Receiver<Seen>,
+        order: Sender<(ClientId, Answer)>,
+    ) -> Rig {
+        let listener = tcp::bind(SocketAddr::from(([127, 20, 0, 1], 0))).expect("bound");
+        let at = listener.local_addr().expect("an address");
         let members = roster();
         let ids: Vec<_> = members.everyone().iter().map(|m| members.member(m).id).collect();
         let setup = DeskSetup {
@@ -112,7 +121,7 @@ impl Rig {
         };
         let desk = Desk::new(setup, ReplayGuard::new(ids, SKEW));
         let server = Server::start(listener, desk).expect("started");
-        Rig { at, server, seen: seen_end, order }
+        Rig { at, server, seen, order }
     }
 
     fn connect(&self) -> TcpStream {
@@ -305,6 +314,24 @@ fn garbage_closes_the_connection_and_harms_nobody() {
         assert!(is_closed(&mut stream));
     }
     assert!(rig.seen.try_recv().is_err(), "the engine is not bothered");
+    rig.stop();
+}
+
+#[test]
+fn while_the_engine_takes_nothing_clients_are_let_go_after_two_seconds() {
+    let (queue, queue_end) = bounded(CLIENT_QUEUE);
+    while queue.try_send(FromClient::Gone { client: ClientId(0) }).is_ok() {}
+    assert_eq!(queue_end.len(), CLIENT_QUEUE);
+    let rig = Rig::with_queue(None, queue, unbounded().1, unbounded().0);
+    let begun = Instant::now();
+    let mut streams: Vec<TcpStream> = (0..8).map(|_| rig.connect()).collect();
+    for stream in &mut streams {
+        stream.write_all(&sealed(&ClientRequest::List, None)).expect("sent");
+    }
+    assert!(streams.iter_mut().all(is_closed));
+    let took = begun.elapsed();
+    assert!(took > Duration::from_millis(1_500) && took < Duration::from_secs(4), "{took:?}");
+    assert_eq!(queue_end.len(), CLIENT_QUEUE);
     rig.stop();
 }
 
