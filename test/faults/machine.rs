@@ -3,7 +3,7 @@
 
 use crate::harness::{run, shell, test_name, until, Cluster, Lab, Need, Setup, Syslog};
 use crate::watch::{grant, keeps, list_time, never_two, NEEDS};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 const SYSLOG_NEEDS: &[Need] = &[Need::Root, Need::Tap];
@@ -50,11 +50,26 @@ fn a_syslog_daemon_that_never_reads_stops_nobody() {
     });
 }
 
-/// A file system of 64 KiB on `dir`, and its filling up to the last byte.
-#[track_caller]
-fn small_disk(dir: &Path) {
-    shell("mount -t tmpfs -o size=64k,mode=777 tmpfs \"$1\"", &[&dir.display().to_string()]);
+/// A file system of 64 KiB. Taken away at the end: what is mounted cannot be removed with the lab.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Makes it on `dir`.
+    #[track_caller]
+    fn new(dir: &Path) -> SmallDisk {
+        std::fs::create_dir(dir).expect("the lab can be written");
+        shell("mount -t tmpfs -o size=64k,mode=777 tmpfs \"$1\"", &[&dir.display().to_string()]);
+        SmallDisk(dir.to_path_buf())
+    }
 }
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        shell("umount -l \"$1\"", &[&self.0.display().to_string()]);
+    }
+}
+
+/// Fills it up to the last byte.
 
 #[track_caller]
 fn fill(dir: &Path) {
@@ -67,8 +82,7 @@ fn a_full_disk_at_the_lock_file_is_told_at_the_start() {
     run(test_name!(), NEEDS, |lab| {
         let mut cluster = Cluster::new(lab, &Setup::usual());
         let run_dir = cluster.members[0].dir().join("run");
-        std::fs::create_dir(&run_dir).expect("the lab can be written");
-        small_disk(&run_dir);
+        let _disk = SmallDisk::new(&run_dir);
         cluster.members[0].run_dir = Some(run_dir.clone());
         fill(&run_dir);
         cluster.start(1);
@@ -92,8 +106,7 @@ fn a_disk_that_fills_up_does_not_harm_a_daemon_that_runs() {
     run(test_name!(), NEEDS, |lab| {
         let mut cluster = Cluster::new(lab, &Setup::usual());
         let run_dir = cluster.members[0].dir().join("run");
-        std::fs::create_dir(&run_dir).expect("the lab can be written");
-        small_disk(&run_dir);
+        let _disk = SmallDisk::new(&run_dir);
         cluster.members[0].run_dir = Some(run_dir.clone());
         cluster.start_all();
         fill(&run_dir);
@@ -114,8 +127,7 @@ fn the_lease_guard_works_with_a_full_disk() {
     run(test_name!(), NEEDS, |lab| {
         let mut cluster = Cluster::new(lab, &Setup::usual());
         let run_dir = cluster.members[0].dir().join("run");
-        std::fs::create_dir(&run_dir).expect("the lab can be written");
-        small_disk(&run_dir);
+        let _disk = SmallDisk::new(&run_dir);
         cluster.members[0].run_dir = Some(run_dir.clone());
         cluster.start_all();
         fill(&run_dir);
