@@ -70,7 +70,6 @@ impl Drop for SmallDisk {
 }
 
 /// Fills it up to the last byte.
-
 #[track_caller]
 fn fill(dir: &Path) {
     // Ends with an error, as it has to.
