@@ -171,7 +171,8 @@ fn what_cannot_be_revoked_together_is_revoked_one_by_one() {
             driver.tell(&format!("revoke {n} 1{n} 1 20000"));
             assert_eq!(driver.next(), format!("written 1{n} Written"));
         }
-        assert_eq!(calls(&site, " -r "), 20, "{script}");
+        // One that its time limit ended is made again.
+        assert!(calls(&site, " -r ") >= 20, "{script}");
         assert!((0..20).all(|n| !site.is_granted(n)));
     }
 }
