@@ -71,7 +71,8 @@ pub(super) fn revoke(work: &Work<'_>, orders: &[(Slot, Order)]) -> HelperExit {
             })
             .collect();
         write(&program, &values)?;
-        let text: String = locked.iter().map(|slot| format!("{}\n", slot.0)).collect();
+        let lines: Vec<String> = locked.iter().map(|slot| format!("{}\n", slot.0)).collect();
+        let text = lines.concat();
         // If nobody reads it, nobody wants to know any more.
         let _ = io::stdout().write_all(text.as_bytes());
         Ok(())

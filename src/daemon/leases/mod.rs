@@ -257,5 +257,5 @@ fn start_of(slot: Slot) -> u64 {
 fn boot_id() -> u64 {
     let text = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let (low, high) = text.split_at(text.len() / 2);
-    u64::from(crc32fast::hash(low)) << 32 | u64::from(crc32fast::hash(high))
+    (u64::from(crc32fast::hash(low)) << 32) | u64::from(crc32fast::hash(high))
 }

@@ -85,7 +85,8 @@ impl Entries {
 
     /// The file's content.
     pub fn to_text(&self) -> String {
-        self.0.iter().map(|(key, value)| format!("{key}={}\n", escape(value))).collect()
+        let line = |(key, value): (&String, &String)| format!("{key}={}\n", escape(value));
+        self.0.iter().map(line).collect::<Vec<String>>().concat()
     }
 
     /// The ticket that the entries describe.
