@@ -96,7 +96,7 @@ impl Alphabet {
             Kind::Store if asked.id.b < 16 => all(&self.store),
             Kind::Timer if self.timer => vec![answers(&[])],
             Kind::Split => {
-                let places = (0..64).filter(|place| asked.places >> place & 1 == 1);
+                let places = (0..64).filter(|place| (asked.places >> place) & 1 == 1);
                 let hit = |place: u8| {
                     self.hit.iter().map(move |one| answers(&[&[place][..], one].concat()))
                 };

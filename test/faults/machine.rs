@@ -11,7 +11,7 @@ const SOON: Duration = Duration::from_secs(2);
 
 /// Every member logs to a syslog daemon.
 #[track_caller]
-fn in_background<'lab>(lab: &'lab Lab) -> (Syslog, Cluster<'lab>) {
+fn in_background(lab: &Lab) -> (Syslog, Cluster<'_>) {
     lab.own_devices();
     lab.plug(3, 21);
     let syslog = Syslog::new(lab);

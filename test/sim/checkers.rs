@@ -303,7 +303,7 @@ impl World {
         let spec = &self.plan.tickets[ticket];
         let wait = spec.acquire_after.as_micros() * 199 / 200;
         let long = spec.expire.as_micros() * 199 / 200 + wait;
-        let sites = self.plan.sites().fold(0, |set, site| set | 1 << site);
+        let sites = self.plan.sites().fold(0, |set, site| set | (1 << site));
         let rules = self.checks.ghosts.rules(n, ticket);
         if let Some(until) = rules.wait_until(n, sites, wait, long).filter(|t| self.decided < *t) {
             let text = format!("m{n} grants t{ticket} although its delay lasts until {until}");
@@ -421,7 +421,7 @@ impl World {
             attempt_until: clock.when(mono.plus(spec.timeout)) + 8,
             patience: spec.patience().as_micros(),
             majority: u32::try_from(self.nodes.len() / 2 + 1).unwrap_or(u32::MAX),
-            sites: self.plan.sites().fold(0, |set, site| set | 1 << site),
+            sites: self.plan.sites().fold(0, |set, site| set | (1 << site)),
         };
         let found = self.checks.ghosts.sent(&said, message);
         if let Err((code, text)) = found {

@@ -107,7 +107,7 @@ pub struct Choices {
 /// Packs the answers to the questions of one fault, first one first, for [`Source::Script`]. What
 /// is asked beyond them gets the highest answer, and so does 255.
 pub fn answers(list: &[u8]) -> u64 {
-    list.iter().rev().fold(u64::MAX, |packed, answer| packed << 8 | u64::from(*answer))
+    list.iter().rev().fold(u64::MAX, |packed, answer| (packed << 8) | u64::from(*answer))
 }
 
 /// Mixes a number well (the finaliser of a 64-bit split generator).
@@ -165,8 +165,10 @@ impl Choices {
     }
 
     fn hash(&self, id: FaultId) -> u64 {
-        let place =
-            u64::from(id.n) << 24 | (id.kind as u64) << 16 | u64::from(id.a) << 8 | u64::from(id.b);
+        let place = (u64::from(id.n) << 24)
+            | ((id.kind as u64) << 16)
+            | (u64::from(id.a) << 8)
+            | u64::from(id.b);
         mix(self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(mix(place)))
     }
 
@@ -247,7 +249,7 @@ impl Dice {
             Dice::Random(prng) => prng.below(bound),
             Dice::Fixed(answer) => {
                 let digit = *answer & 0xFF;
-                *answer = *answer >> 8 | 0xFF << 56;
+                *answer = (*answer >> 8) | (0xFF << 56);
                 let most = bound.saturating_sub(1);
                 if digit == 0xFF {
                     most

@@ -257,7 +257,7 @@ impl World {
         let usual = self.handler_usual.unwrap_or(timeout / 4);
         let mut after = self.choices.jitter(n, ticket, MILLI, usual + MILLI);
         let mut end = JobEnd::Done;
-        if self.ill >> n & 1 == 1 {
+        if (self.ill >> n) & 1 == 1 {
             end = JobEnd::Failed("model: exit code 1".into());
         }
         let ppm = if self.faulty(n) { self.plan.handler_ppm } else { 0 };

@@ -49,7 +49,7 @@ impl World {
         for _ in 0..64 {
             roll = mix(roll);
             let core = u16::try_from(roll & u64::from(everyone)).unwrap_or(everyone);
-            let site = (0..members).any(|m| core >> m & 1 == 1 && self.nodes[m].site);
+            let site = (0..members).any(|m| (core >> m) & 1 == 1 && self.nodes[m].site);
             if site && usize::try_from(core.count_ones()).unwrap_or(0) > members / 2 {
                 return core;
             }
@@ -69,7 +69,7 @@ impl World {
         self.net.heal(core);
         let members = self.nodes.len();
         for m in 0..members {
-            let inside = core >> m & 1 == 1;
+            let inside = (core >> m) & 1 == 1;
             let (now, paused) = (self.now, self.nodes[m].paused);
             if inside {
                 // With keys, members whose clocks are too far apart do not hear each other.
@@ -117,7 +117,7 @@ impl World {
     }
 
     fn holder(&self, ticket: usize, core: u16) -> Option<usize> {
-        (0..self.nodes.len()).find(|m| core >> m & 1 == 1 && self.sites[*m].granted(ticket))
+        (0..self.nodes.len()).find(|m| (core >> m) & 1 == 1 && self.sites[*m].granted(ticket))
     }
 
     fn count_recovered(&self, core: u16) -> (u64, u64) {
@@ -136,7 +136,7 @@ impl World {
     /// V1: what has no holder in the core is granted by an administrator, before `bound`.
     pub fn ask_until_held(&mut self, core: u16, bound: True) {
         let members = self.nodes.len();
-        let site = (0..members).find(|m| core >> m & 1 == 1 && self.nodes[*m].site).unwrap_or(0);
+        let site = (0..members).find(|m| (core >> m) & 1 == 1 && self.nodes[*m].site).unwrap_or(0);
         loop {
             let free: Vec<usize> =
                 self.automatic().into_iter().filter(|t| self.holder(*t, core).is_none()).collect();
@@ -169,7 +169,7 @@ impl World {
             .clients
             .open
             .iter()
-            .find(|c| core >> c.node & 1 == 1 && !c.left && c.since + most < self.now)
+            .find(|c| (core >> c.node) & 1 == 1 && !c.left && c.since + most < self.now)
             .filter(|c| !self.faithful(c.node))
             .copied();
         if let Some(connection) = late {
@@ -210,6 +210,6 @@ impl World {
     }
 
     fn sent_by_core(&self, core: u16) -> u64 {
-        (0..self.nodes.len()).filter(|m| core >> m & 1 == 1).map(|m| self.net.sent_by[m]).sum()
+        (0..self.nodes.len()).filter(|m| (core >> m) & 1 == 1).map(|m| self.net.sent_by[m]).sum()
     }
 }

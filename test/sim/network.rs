@@ -93,7 +93,7 @@ impl World {
         if self.manners[n] != Manner::Ours {
             message = plain(&message);
         }
-        self.history.mix(self.now, 2, (n as u64) << 8 | to as u64);
+        self.history.mix(self.now, 2, ((n as u64) << 8) | to as u64);
         self.trace(|w| format!("{} -> {}: {}", w.name(n), w.name(to), w.say(&message)));
         self.blame_sent(n, &message);
         if !self.faithful(n) {

@@ -61,7 +61,7 @@ impl World {
         self.trace(|w| format!("{} starts, life {}", w.name(n), w.nodes[n].life));
         self.aim_at_restart(n);
         self.step(n, Event::Start);
-        if self.wall_wrong >> n & 1 == 1 {
+        if (self.wall_wrong >> n) & 1 == 1 {
             self.wall_wrong &= !(1 << n);
             self.set_right(n);
         }
@@ -197,7 +197,7 @@ impl World {
             Trouble::Split { length, side } => {
                 for a in 0..self.nodes.len() {
                     for b in 0..self.nodes.len() {
-                        if (side >> a & 1) != (side >> b & 1) {
+                        if ((side >> a) & 1) != ((side >> b) & 1) {
                             self.cut_link(a, b, length);
                         }
                     }
@@ -251,7 +251,7 @@ impl World {
     /// Cuts links of a member.
     pub fn cut(&mut self, n: usize, length: True, out: bool, into: bool, peers: u16) {
         for m in 0..self.nodes.len() {
-            if m == n || peers >> m & 1 == 0 {
+            if m == n || (peers >> m) & 1 == 0 {
                 continue;
             }
             if out {
@@ -336,7 +336,7 @@ impl World {
             6 => self.crash(n, dice.spread(MILLI, expire), dice.percent(20), false),
             _ => {
                 let most = 1u64 << self.nodes.len();
-                let side = u16::try_from(dice.below(most)).unwrap_or(0) | 1 << n;
+                let side = u16::try_from(dice.below(most)).unwrap_or(0) | (1 << n);
                 self.cut(n, length, true, true, !side);
             }
         }

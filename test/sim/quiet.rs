@@ -85,8 +85,9 @@ impl World {
     /// how long that took; `None`: not within `limit`.
     pub fn run_until_granted(&mut self, ticket: usize, at: u16, limit: True) -> Option<True> {
         let start = self.now;
-        let granted =
-            |w: &World| (0..w.nodes.len()).any(|m| at >> m & 1 == 1 && w.sites[m].granted(ticket));
+        let granted = |w: &World| {
+            (0..w.nodes.len()).any(|m| (at >> m) & 1 == 1 && w.sites[m].granted(ticket))
+        };
         while !granted(self) {
             if self.now >= start + limit || self.checks.violation().is_some() {
                 return None;

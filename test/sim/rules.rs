@@ -189,7 +189,7 @@ impl Rules {
     /// Until when an administrative grant waits (L8), if it does: `wait` is `A`, `long` is
     /// `E + A`.
     pub fn wait_until(&self, n: usize, sites: u16, wait: True, long: True) -> Option<True> {
-        let known = self.votes | self.acked | self.answered | 1 << n;
+        let known = self.votes | self.acked | self.answered | (1 << n);
         let won = self.won.filter(|_| self.ordered && sites & !known != 0)?;
         Some(won + if self.vouched { wait } else { long })
     }

@@ -351,7 +351,7 @@ impl World {
                 let before = self.sites[site].granted(ticket);
                 self.written_by(site, ticket, by);
                 self.sites[site].entries[ticket] = Some(entry);
-                self.history.mix(now, 3, (site as u64) << 8 | u64::from(entry.granted));
+                self.history.mix(now, 3, ((site as u64) << 8) | u64::from(entry.granted));
                 self.trace(|w| format!("{} store: t{ticket} {entry:?}", w.name(site)));
                 self.check_store(site, ticket, before);
             }

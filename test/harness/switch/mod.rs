@@ -49,7 +49,7 @@ impl Switch {
         let link = |from: usize, to: usize| {
             // Any different numbers: each link draws on its own.
             Link::new(
-                seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add((from << 8 | to) as u64),
+                seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(((from << 8) | to) as u64),
             )
         };
         let links: Links =

@@ -27,7 +27,7 @@ fn restarts_lose_nothing() {
         for seed in seeds(100) {
             let mut world = held(seed);
             let losses = world.checks.losses;
-            for member in (0..3).filter(|m| members >> m & 1 == 1) {
+            for member in (0..3).filter(|m| (members >> m) & 1 == 1) {
                 // A supervisor starts it again within a second; its datagrams are lost.
                 let down = MILLI + mix(seed * 3 + member as u64) % SECOND;
                 world.crash(member, down, seed % 5 == 4, seed % 2 == 1);

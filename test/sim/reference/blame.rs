@@ -59,7 +59,7 @@ impl Blame {
             let at = (ticket * self.members + m) * self.members + leader;
             m == leader || self.promised[at] > now
         };
-        (0..self.members).filter(|m| bound(*m)).fold(0, |set, m| set | 1 << m)
+        (0..self.members).filter(|m| bound(*m)).fold(0, |set, m| set | (1 << m))
     }
 
     /// How often sites overlapped, how often one of ours with another, and how long in all.
@@ -149,8 +149,8 @@ impl World {
             let grace = spec.expire.as_micros() * 3 / 2;
             now < blame.began[m] + grace && !(ours(x) && ours(y))
         };
-        let faithful = (0..blame.members).any(|m| both >> m & 1 == 1 && !ours(m));
-        let forgot = (0..blame.members).any(|m| both >> m & 1 == 1 && restarted(m));
+        let faithful = (0..blame.members).any(|m| (both >> m) & 1 == 1 && !ours(m));
+        let forgot = (0..blame.members).any(|m| (both >> m) & 1 == 1 && restarted(m));
         (!faithful && !forgot)
             .then(|| format!("ours have given their word to m{x} and m{y}: {both:#b}"))
     }

@@ -120,7 +120,7 @@ impl World {
     /// if no site among them runs the reference: a single vote of such a site, given to a
     /// candidate that can never win, is repeated for ever, and its calls block it.
     pub fn reference_heal(&mut self, core: u16) {
-        for n in (0..self.nodes.len()).filter(|n| core >> n & 1 == 1) {
+        for n in (0..self.nodes.len()).filter(|n| (core >> n) & 1 == 1) {
             if !self.faithful(n) {
                 continue;
             }

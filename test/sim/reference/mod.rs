@@ -62,12 +62,12 @@ impl Mix {
             Mix::Sites(manner) => (manner, bits(0..sites)),
             Mix::All(manner) => (manner, bits(0..count)),
         };
-        (0..count).map(|m| if chosen >> m & 1 == 1 { manner } else { Manner::Ours }).collect()
+        (0..count).map(|m| if (chosen >> m) & 1 == 1 { manner } else { Manner::Ours }).collect()
     }
 }
 
 fn bits(members: std::ops::Range<usize>) -> u16 {
-    members.fold(0, |set, m| set | 1 << m)
+    members.fold(0, |set, m| set | (1 << m))
 }
 
 /// Some members, neither none nor all.
