@@ -324,7 +324,7 @@ impl Ticket {
         }
         self.note(cx, NoteLevel::Error, "the grant did not end in time: giving the ticket up");
         self.answer_grant(cx, ResultCode::SyncFail);
-        self.step_down(cx);
+        self.give_up_ungranted(cx);
     }
 
     /// A write failed, or came too late (`why` is none): the wish is kept and tried again.

@@ -41,6 +41,9 @@ impl Ticket {
         self.manual.claims.remove(self.me);
         if granted {
             self.claim(cx);
+        } else if owner == self.myself(cx) {
+            // Lost or given up, in this life of the site or when the ticket was not manual yet.
+            self.known.leader = self.other_claim(cx);
         }
         let nonce = fresh_nonce(cx);
         for peer in cx.roster.peers().iter() {

@@ -169,7 +169,9 @@ impl World {
             ResultCode::Redirect if !connection.left => {
                 let to =
                     answer.leader.member().and_then(|id| self.ids.iter().position(|i| *i == id));
-                if let Some(to) = to {
+                if to == Some(n) {
+                    self.fail("S8", format!("{} redirects a client to itself", self.name(n)));
+                } else if let Some(to) = to {
                     let at = self.now + MILLI;
                     self.future.plan(at, Happening::Order { node: to, ticket, order });
                 }

@@ -3,7 +3,7 @@
 
 use super::cluster::{spec, Cluster};
 use crate::engine::{CibOutcome, ProbeOutcome};
-use crate::model::Holder;
+use crate::model::{Holder, TicketMode, TicketSpec};
 use crate::time::Span;
 use crate::wire::{ClientOptions, ResultCode};
 
@@ -62,7 +62,6 @@ fn a_revoke_frees_the_ticket_for_good() {
     assert_eq!(cluster.codes(client), [(ResultCode::Success, true)]);
     cluster.advance(SECOND.times(60));
     assert_eq!(cluster.granted(), [0; 0]);
-    assert_eq!(cluster.listed(1), Holder::Nobody);
     let again = cluster.revoke(1);
     assert_eq!(cluster.codes(again), [(ResultCode::TicketIdle, true)]);
     let grant = cluster.grant(1, ClientOptions::default());
@@ -214,4 +213,37 @@ fn a_candidate_that_is_many_terms_behind_catches_up_at_once() {
     cluster.advance(SECOND.times(5));
     assert_eq!(cluster.codes(client).last(), Some(&(ResultCode::Success, true)));
     assert_eq!(cluster.granted(), [1]);
+}
+
+/// `protocol.md` 8: a store in which a manual ticket is not granted, but still names this site as
+/// its owner (it was an automatic ticket once), makes no holder of it.
+#[test]
+fn a_manual_ticket_that_is_not_granted_has_no_holder_after_a_start() {
+    let mut cluster = Cluster::new(2, 0, manual());
+    cluster.nodes[0].store.owner = Some(cluster.id(0));
+    cluster.start_all();
+    assert_eq!(cluster.listed(0), Holder::Nobody);
+    let client = cluster.revoke(0);
+    assert_eq!(cluster.codes(client), [(ResultCode::TicketIdle, true)]);
+}
+
+/// `lease.md` L14: a manual ticket whose grant was killed is free again. It was stood for like a
+/// lost one, and a revoke was redirected to the very site that answered (simulator, seed 1300221).
+#[test]
+fn a_manual_ticket_whose_grant_is_killed_is_free_and_not_stood_for() {
+    let mut cluster = Cluster::new(2, 0, manual());
+    cluster.start_all();
+    cluster.nodes[0].write = Some(CibOutcome::Killed);
+    let client = cluster.grant(0, ClientOptions { wait: true, ..ClientOptions::default() });
+    cluster.nodes[0].write = Some(CibOutcome::Written);
+    cluster.advance(SECOND.times(60));
+    assert_eq!(cluster.codes(client).last(), Some(&(ResultCode::SyncFail, true)));
+    assert!(cluster.granted().is_empty());
+    assert_eq!(cluster.listed(0), Holder::Nobody);
+    let client = cluster.revoke(0);
+    assert_eq!(cluster.codes(client), [(ResultCode::TicketIdle, true)]);
+}
+
+fn manual() -> TicketSpec {
+    TicketSpec { mode: TicketMode::Manual, ..spec("T") }
 }
