@@ -66,7 +66,8 @@ fn a_wrong_key_no_key_and_an_unwanted_key_are_refused() {
         }
         let text = std::fs::read_to_string(&with.config).expect("it was written");
         let without = text.lines().filter(|line| !line.starts_with("authfile"));
-        let without: String = without.map(|line| format!("{line}\n")).collect();
+        let without: Vec<String> = without.map(|line| format!("{line}\n")).collect();
+        let without = without.concat();
         let config = lab.write("without.conf", without, 0o644);
         let mut command = under_test().command(lab, "booth", None);
         command.args(["grant", "t1", "-c", &config, "-s", &with.address(0).to_string()]);

@@ -127,7 +127,8 @@ impl Site {
                 text.lines()
                     .filter_map(|line| line.split_once('='))
                     .map(|(key, value)| format!("{key}=\"{value}\" "))
-                    .collect()
+                    .collect::<Vec<String>>()
+                    .concat()
             }
         };
         let value = |key: &str| {
@@ -216,6 +217,8 @@ pub struct Driver {
 }
 
 impl Driver {
+    // It is waited for where the driver is dropped.
+    #[allow(clippy::zombie_processes)]
     pub fn start(command: &mut Command) -> Driver {
         let mut child = command.spawn().expect("started");
         let stdin = child.stdin.take();

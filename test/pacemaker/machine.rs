@@ -114,6 +114,8 @@ impl Machine {
 
     /// Starts the machine: its first process only.
     #[track_caller]
+    // It is waited for where the machine is stopped.
+    #[allow(clippy::zombie_processes)]
     pub fn boot(&mut self) {
         assert!(self.running.is_none(), "{} runs already", self.name);
         let mut command = Command::new("ip");

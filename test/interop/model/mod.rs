@@ -4,8 +4,9 @@
 //! and write the same.
 //!
 //! What may differ, because the model leaves it to chance or the real time does: validities by a
-//! second, by four after a start with something in the store; when a repetition comes (one that was seen before is passed over); the `expires` that is
-//! written; how often the same is written in a row.
+//! second, by four after a start with something in the store; when a repetition comes (one that
+//! was seen before is passed over); the `expires` that is written; how
+//! often the same is written in a row.
 
 mod play;
 mod situations;

@@ -7,6 +7,7 @@ use super::Cx;
 use booth::model::{Holder, MemberIndex, Term};
 use booth::time::Span;
 use booth::wire::{Command, PeerBody, PeerMessage, Reason, ResultCode};
+use std::cmp::Ordering;
 
 impl Ticket {
     /// A message of another member.
@@ -144,17 +145,21 @@ impl Ticket {
 
     fn candidate_asked(&mut self, cx: &mut Cx<'_>, from: MemberIndex, term: Term) {
         let me = self.me(cx);
-        if term < self.term {
-            self.refuse(cx, from, Command::ReqVote, ResultCode::TermOutdated, me);
-        } else if term == self.term {
-            self.tell(cx, from, me, Span::ZERO, PeerBody::Vote { vouched: false });
-        } else {
-            let (reason, owned) = (self.reason, self.until);
-            self.free(Holder::Unknown);
-            // What it held before its start stays in the store.
-            self.until = owned;
-            self.give_vote(cx, from, term);
-            self.stand_at = Some((cx.now.mono.plus(self.spec.timeout), reason));
+        match term.cmp(&self.term) {
+            Ordering::Less => {
+                self.refuse(cx, from, Command::ReqVote, ResultCode::TermOutdated, me);
+            }
+            Ordering::Equal => {
+                self.tell(cx, from, me, Span::ZERO, PeerBody::Vote { vouched: false });
+            }
+            Ordering::Greater => {
+                let (reason, owned) = (self.reason, self.until);
+                self.free(Holder::Unknown);
+                // What it held before its start stays in the store.
+                self.until = owned;
+                self.give_vote(cx, from, term);
+                self.stand_at = Some((cx.now.mono.plus(self.spec.timeout), reason));
+            }
         }
     }
 
