@@ -17,7 +17,8 @@ fn the_digest_is_hmac_sha1() {
     ];
     for (key, data, digest) in cases {
         let trailer = maker(key).trailer(data);
-        let hex: String = trailer.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex: Vec<String> = trailer.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = hex.concat();
         assert_eq!(hex, format!("00000002{digest}00000000"));
         assert_eq!(maker(key).verify(data, &trailer), Ok(()));
     }
