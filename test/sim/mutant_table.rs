@@ -38,7 +38,7 @@ enum By {
 }
 
 /// Each clause, the family of plans that finds it, the first seed and how many seeds it may
-/// take. The honest rates, from seed 1 on, are in `README.md`.
+/// take. The honest rates, from seed 1 on, are in `test/README.md`.
 const TABLE: [(Clause, Option<Hunt>, u64, u64, By); 26] = [
     (Clause::L1FreshTerm, None, 1, 20, By::Any),
     (Clause::L2OneVote, Some(Hunt::Duel), 1, 20, By::Any),

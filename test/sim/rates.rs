@@ -59,7 +59,7 @@ pub fn measure(clause: Clause, seeds: u64) -> Result<Rate, String> {
     Ok(rate)
 }
 
-/// The table of `README.md`.
+/// The table of `test/README.md`.
 ///
 /// # Errors
 /// This was built without the feature `mutants`.
