@@ -6,7 +6,7 @@ use super::record::{running, spans, wait_running};
 use crate::harness::test_name;
 
 /// Finds the daemon, not the lease guard.
-const DAEMON: &str = "booth status | sed -n 's/.*booth_lockpid=\\([0-9]*\\) .*/\\1/p'";
+pub const DAEMON: &str = "booth status | sed -n 's/.*booth_lockpid=\\([0-9]*\\) .*/\\1/p'";
 
 /// Pacemaker brings boothd back after each way in which it may end, and nothing is lost.
 fn is_kept_running(geo: &mut Geo) {

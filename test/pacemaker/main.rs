@@ -18,6 +18,7 @@ mod site;
 mod agents;
 mod crmsh;
 mod handlers;
+mod many;
 mod moves;
 mod nodes;
 mod older;

@@ -128,7 +128,9 @@ impl Revokes {
         let Some(finished) = running.child.look() else { return };
         let Some(Together { wanted, killed, .. }) = self.running.take() else { return };
         let done = done(&finished);
-        log::debug!("{} tickets were revoked with one call", done.len());
+        if !done.is_empty() {
+            log::info!("{} tickets were revoked with one call", done.len());
+        }
         let mut left = Vec::new();
         for (slot, wanted) in wanted {
             if done.contains(&slot) {
