@@ -25,6 +25,8 @@ pub struct Hand {
     pub window: Option<HoldWindow>,
     /// Writes that have been asked for, oldest first.
     pub writes: Vec<(WriteSerial, CibState, WallTime)>,
+    /// How many of them can take effect no more, because a later one has.
+    pub past: usize,
 }
 
 /// A message as it is after the wire, which has no parts of a millisecond.
@@ -56,9 +58,11 @@ impl Lab {
                 self.ends(name, WriteSerial(serial.parse().expect("a number")), how);
             }
             ["effect", name, what] => self.effect(name, what == "grant"),
+            ["claims", name] => self.claims(name),
             ["guard", name] => {
                 let index = self.index(name);
                 self.nodes[index].store.granted = false;
+                self.nodes[index].hand.past = self.nodes[index].hand.writes.len();
                 self.say(index, "store: revoked by the lease guard");
             }
             _ => return false,
@@ -141,20 +145,45 @@ impl Lab {
         self.event(index, Event::CibWritten { ticket, serial, outcome });
     }
 
-    /// The newest write of this kind takes effect in the store.
+    /// The newest write of this kind takes effect in the store, unless a later one has: a site
+    /// changes its store through one path, in order.
     fn effect(&mut self, name: &str, granted: bool) {
         let index = self.index(name);
         let node = &mut self.nodes[index];
-        let newest = node.hand.writes.iter().rev().find(|write| write.1.granted == granted);
-        let Some((_, state, expires)) = newest.copied() else {
+        let newest = node.hand.writes.iter().rposition(|write| write.1.granted == granted);
+        let Some(newest) = newest else {
             self.say(index, "has asked for no such write");
             return;
         };
-        node.store.granted = granted;
+        if newest < node.hand.past {
+            self.say(index, "has made a later write");
+            return;
+        }
+        node.hand.past = newest;
+        self.apply(index, newest);
+    }
+
+    /// What a member may hold stands in its store: its newest grant takes effect if the window
+    /// that its engine has told lasts.
+    fn claims(&mut self, name: &str) {
+        let index = self.index(name);
+        let now = self.clock(index).mono;
+        let hand = &self.nodes[index].hand;
+        let may = hand.window.is_some_and(|window| now < window.hold_until);
+        match hand.writes.iter().rposition(|write| write.1.granted).filter(|_| may) {
+            Some(newest) => self.apply(index, newest),
+            None => self.say(index, "may not hold"),
+        }
+    }
+
+    fn apply(&mut self, index: usize, write: usize) {
+        let node = &mut self.nodes[index];
+        let (_, state, expires) = node.hand.writes[write];
+        node.store.granted = state.granted;
         node.store.owner = Some(state.owner);
         node.store.term = Some(state.term);
         node.store.expires = Some(expires);
-        let what = if granted { "granted" } else { "revoked" };
+        let what = if state.granted { "granted" } else { "revoked" };
         self.say(index, &format!("store: {what} now"));
     }
 

@@ -190,7 +190,7 @@ impl World {
     pub fn transcript(&mut self, found: &str) -> Option<String> {
         for n in 0..self.nodes.len() {
             if self.checks.claims(0, n, self.now) && !self.sites[n].granted(0) {
-                self.scribble(|w| format!("effect {} grant", w.name(n)));
+                self.scribble(|w| format!("claims {}", w.name(n)));
             }
         }
         self.scribble(|_| "show".to_owned());
