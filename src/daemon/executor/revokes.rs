@@ -129,7 +129,7 @@ impl Revokes {
         let Some(Together { wanted, killed, .. }) = self.running.take() else { return };
         let done = done(&finished);
         if !done.is_empty() {
-            log::info!("{} tickets were revoked with one call", done.len());
+            log::info!("{} tickets were written as not granted with one call", done.len());
         }
         let mut left = Vec::new();
         for (slot, wanted) in wanted {
