@@ -100,8 +100,8 @@ fn lists_are_answered_about_as_fast_as_by_the_reference() {
         let [ours, theirs] = best;
         report(&format!("list connections a second: ours {ours:.0}, the reference {theirs:.0}"));
         // Ours hands each connection through three threads, the reference through none: 0.8 of its
-        // rate on a quiet machine, 0.55 among fifty busy processes.
-        assert!(ours >= 0.4 * theirs, "{ours:.0} against {theirs:.0}");
+        // rate on a quiet machine, 0.6 without optimization, 0.55 among fifty busy processes.
+        assert!(ours >= 0.3 * theirs, "{ours:.0} against {theirs:.0}");
     });
 }
 
