@@ -19,7 +19,6 @@ fn a_hung_grant_of_the_predecessor_is_ended_before_anything_else() {
     let hung = site.call("grant", 0);
     driver.kill();
     assert!(lives(hung), "it outlives its parent");
-    site.control("");
     let mut driver = site.start();
     assert!(!lives(hung));
     assert!(driver.ready_after >= site.guard, "what it had begun had its time");
