@@ -69,21 +69,34 @@ impl Drop for SmallDisk {
     }
 }
 
-/// Fills it up to the last byte.
-#[track_caller]
-fn fill(dir: &Path) {
-    // Ends with an error, as it has to.
-    shell("! cat /dev/zero 2>/dev/null >\"$1/full\"", &[&dir.display().to_string()]);
+impl SmallDisk {
+    /// Fills it up to the last byte.
+    #[track_caller]
+    fn fill(&self) {
+        // Ends with an error, as it has to.
+        shell("! cat /dev/zero 2>/dev/null >\"$1/full\"", &[&self.0.display().to_string()]);
+    }
+
+    /// Makes room again.
+    fn clear(&self) {
+        std::fs::remove_file(self.0.join("full")).expect("it was made");
+    }
+}
+
+/// A cluster that has not started, whose first member has its lock file on a small disk.
+fn with_a_small_disk(lab: &Lab) -> (Cluster<'_>, SmallDisk) {
+    let mut cluster = Cluster::new(lab, &Setup::usual());
+    let run_dir = cluster.members[0].dir().join("run");
+    let disk = SmallDisk::new(&run_dir);
+    cluster.members[0].run_dir = Some(run_dir);
+    (cluster, disk)
 }
 
 #[test]
 fn a_full_disk_at_the_lock_file_is_told_at_the_start() {
     run(test_name!(), NEEDS, |lab| {
-        let mut cluster = Cluster::new(lab, &Setup::usual());
-        let run_dir = cluster.members[0].dir().join("run");
-        let _disk = SmallDisk::new(&run_dir);
-        cluster.members[0].run_dir = Some(run_dir.clone());
-        fill(&run_dir);
+        let (mut cluster, disk) = with_a_small_disk(lab);
+        disk.fill();
         cluster.start(1);
         cluster.start(2);
         cluster.members[0].spawn(lab);
@@ -93,7 +106,7 @@ fn a_full_disk_at_the_lock_file_is_told_at_the_start() {
         assert!(log.contains("No space left on device"), "{log}");
         assert!(log.contains(&cluster.members[0].lock_file().display().to_string()), "{log}");
         // With room again it starts as if nothing had been.
-        std::fs::remove_file(run_dir.join("full")).expect("it was made");
+        disk.clear();
         cluster.start(0);
         grant(&cluster, 0);
         never_two(&cluster);
@@ -103,12 +116,9 @@ fn a_full_disk_at_the_lock_file_is_told_at_the_start() {
 #[test]
 fn a_disk_that_fills_up_does_not_harm_a_daemon_that_runs() {
     run(test_name!(), NEEDS, |lab| {
-        let mut cluster = Cluster::new(lab, &Setup::usual());
-        let run_dir = cluster.members[0].dir().join("run");
-        let _disk = SmallDisk::new(&run_dir);
-        cluster.members[0].run_dir = Some(run_dir.clone());
+        let (mut cluster, disk) = with_a_small_disk(lab);
         cluster.start_all();
-        fill(&run_dir);
+        disk.fill();
         // Granted, renewed, revoked and granted again with a full disk.
         grant(&cluster, 0);
         keeps(&cluster, 0, Duration::from_secs(12));
@@ -124,12 +134,9 @@ fn a_disk_that_fills_up_does_not_harm_a_daemon_that_runs() {
 #[test]
 fn the_lease_guard_works_with_a_full_disk() {
     run(test_name!(), NEEDS, |lab| {
-        let mut cluster = Cluster::new(lab, &Setup::usual());
-        let run_dir = cluster.members[0].dir().join("run");
-        let _disk = SmallDisk::new(&run_dir);
-        cluster.members[0].run_dir = Some(run_dir.clone());
+        let (mut cluster, disk) = with_a_small_disk(lab);
         cluster.start_all();
-        fill(&run_dir);
+        disk.fill();
         grant(&cluster, 0);
         cluster.kill(0);
         crate::watch::wait_granted(&cluster, 1, crate::watch::FAIL_OVER);
