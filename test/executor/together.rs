@@ -91,17 +91,23 @@ fn revoke_all(site: &Site, driver: &mut Driver, limit: u64) {
     (0..site.tickets.len()).for_each(|n| driver.tell(&format!("revoke {n} {n} 1 {limit}")));
 }
 
+/// A site that may hold a thousand tickets, how long one revoke takes there, and when all windows
+/// end.
+fn thousand(takes: &str) -> (Site, Driver, Duration, SystemTime) {
+    let site = site_of(1000, takes);
+    let mut driver = site.start();
+    let one = one_revoke(&site, &mut driver);
+    let lease_until = hold_all(&site, &mut driver, Duration::from_secs(3), G);
+    (site, driver, one, lease_until - G)
+}
+
 #[test]
 fn the_guard_revokes_a_thousand_tickets_of_a_dead_daemon_in_time() {
     for takes in ["0.03", "0.3"] {
-        let (hold, g) = (Duration::from_secs(3), G);
-        let site = site_of(1000, takes);
-        let mut driver = site.start();
-        let one = one_revoke(&site, &mut driver);
-        let lease_until = hold_all(&site, &mut driver, hold, g);
+        let (site, mut driver, one, ended) = thousand(takes);
         all_told(&mut driver);
         driver.kill();
-        all_revoked_soon(&site, lease_until - g, one);
+        all_revoked_soon(&site, ended, one);
         until("the guard has nothing to do and ends", || site.guards().is_empty());
     }
 }
@@ -109,14 +115,10 @@ fn the_guard_revokes_a_thousand_tickets_of_a_dead_daemon_in_time() {
 #[test]
 fn the_daemon_revokes_a_thousand_tickets_in_time_beside_its_guard() {
     for takes in ["0.03", "0.3"] {
-        let (hold, g) = (Duration::from_secs(3), G);
-        let site = site_of(1000, takes);
-        let mut driver = site.start();
-        let one = one_revoke(&site, &mut driver);
-        let lease_until = hold_all(&site, &mut driver, hold, g);
-        until("the windows end", || SystemTime::now() >= lease_until - g);
+        let (site, mut driver, one, ended) = thousand(takes);
+        until("the windows end", || SystemTime::now() >= ended);
         revoke_all(&site, &mut driver, 20_000);
-        all_revoked_soon(&site, lease_until - g, one);
+        all_revoked_soon(&site, ended, one);
         let mut written = 0;
         while written < 1000 {
             let said = driver.next();
@@ -175,6 +177,47 @@ fn what_cannot_be_revoked_together_is_revoked_one_by_one() {
         assert!(calls(&site, " -r ") >= 20, "{script}");
         assert!((0..20).all(|n| !site.is_granted(n)));
     }
+}
+
+/// A site whose `cibadmin` hangs when it shall change something. So many tickets that they cannot
+/// all be revoked alone before it is called.
+fn site_with_a_hung_cibadmin() -> Site {
+    let site = site_of(128, "0.01");
+    site.control("many hang\n");
+    site
+}
+
+/// Waits until the second half is revoked, while the call for tickets of the first still hangs.
+fn the_second_half_is_revoked(site: &Site, hung: u32) {
+    until("the others are revoked", || (64..128).all(|n| !site.is_granted(n)));
+    assert!(lives(hung), "they waited until it was ended");
+    assert!((0..64).any(|n| site.is_granted(n)));
+}
+
+#[test]
+fn a_hung_call_for_many_keeps_no_later_ones_waiting() {
+    let site = site_with_a_hung_cibadmin();
+    let mut driver = site.start();
+    let mut revoke = |n: usize| driver.tell(&format!("revoke {n} {n} 1 600000"));
+    (0..64).for_each(&mut revoke);
+    let hung = site.call("many", 0);
+    (64..128).for_each(&mut revoke);
+    the_second_half_is_revoked(&site, hung);
+}
+
+#[test]
+fn nor_does_one_of_the_guard() {
+    let site = site_with_a_hung_cibadmin();
+    let mut driver = site.start();
+    let begun = Instant::now();
+    for n in 0..128 {
+        // What passes meanwhile is taken off, so that each half ends at the same time.
+        let hold = if n < 64 { 2_000 } else { 4_000 } - begun.elapsed().as_millis();
+        driver.tell(&format!("hold {n} 1 {hold} {} {hold} {hold}", hold + 60_000));
+    }
+    all_told(&mut driver);
+    driver.kill();
+    the_second_half_is_revoked(&site, site.call("many", 0));
 }
 
 #[test]

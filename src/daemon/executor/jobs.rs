@@ -175,7 +175,7 @@ impl Jobs {
                     let slots = |wanted: &Wanted| (context.slots[wanted.ticket.get()], *wanted);
                     let all: Vec<_> = wanted.iter().map(slots).collect();
                     match self.revoke_together(context, &all) {
-                        Ok(child) => self.revokes.started(child, all),
+                        Ok(child) => self.revokes.started(now, child, all),
                         Err(error) => self.revokes.refused(now, wanted, &error.to_string()),
                     }
                 }

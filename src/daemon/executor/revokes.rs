@@ -28,6 +28,10 @@ const ALONE_FEW: usize = 8;
 /// few megabytes, and waits more than it works.
 const ALONE_MANY: usize = 128;
 
+/// A call for all takes about as long as one for a single ticket. One that takes longer may hang:
+/// those that have come since are then made alone and wait for it no longer.
+const SLOW: Span = Span::from_secs(1);
+
 /// How long none are made together after that has failed.
 const PAUSE: Span = Span::from_secs(60);
 
@@ -52,6 +56,7 @@ pub(super) enum Next {
 #[derive(Debug)]
 struct Together {
     child: Child,
+    since: MonoTime,
     wanted: Vec<(Slot, Wanted)>,
     /// Those that were ended by name.
     killed: BTreeSet<JobId>,
@@ -77,7 +82,8 @@ impl Revokes {
 
     /// What to start next, with so many running alone. Whatever it says is the caller's then.
     pub(super) fn next(&mut self, now: MonoTime, alone: usize) -> Option<Next> {
-        let possible = now >= self.alone_until;
+        let slow = self.running.as_ref().is_some_and(|running| now >= running.since.plus(SLOW));
+        let possible = now >= self.alone_until && !slow;
         if possible && self.waiting.len() >= TOGETHER_MIN {
             if self.running.is_some() {
                 return None;
@@ -93,8 +99,8 @@ impl Revokes {
     }
 
     /// A call for all of these has been started.
-    pub(super) fn started(&mut self, child: Child, wanted: Vec<(Slot, Wanted)>) {
-        self.running = Some(Together { child, wanted, killed: BTreeSet::new() });
+    pub(super) fn started(&mut self, now: MonoTime, child: Child, wanted: Vec<(Slot, Wanted)>) {
+        self.running = Some(Together { child, since: now, wanted, killed: BTreeSet::new() });
     }
 
     /// A call for all of these cannot be made.

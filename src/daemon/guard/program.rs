@@ -13,6 +13,7 @@ use crate::daemon::leases::{GuardEntry, LeaseTable, Slot, Verdict};
 use crate::daemon::os;
 use crate::daemon::slots::Ending;
 use crate::time::{MonoTime, Span};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -22,6 +23,10 @@ use std::process::{Command, ExitCode};
 
 /// How many tickets that are due are worth one call for all of them.
 const TOGETHER_MIN: usize = 8;
+
+/// A call for all takes about as long as one for a single ticket. One that takes longer may hang:
+/// tickets that have become due since are then revoked one by one.
+const SLOW: Span = Span::from_secs(1);
 
 /// How many helpers run at once, when tickets that are due together have to be revoked one by
 /// one. Each is a process or two with a few megabytes, and waits more than it works.
@@ -65,7 +70,10 @@ enum Target {
 struct Helper {
     target: Target,
     child: Child,
+    since: MonoTime,
     kill_at: MonoTime,
+    /// What it works on, if it is everything that was due.
+    covers: BTreeSet<Slot>,
 }
 
 /// A target whose last helper failed.
@@ -174,28 +182,37 @@ impl Program {
         Ok(seen)
     }
 
-    /// What the helpers are to work on. Many tickets of the CIB are revoked with one call, or, if
-    /// that has just failed, one by one: from the last, since the daemon begins with the first.
-    fn targets(&self, due: &[Slot], now: MonoTime) -> Vec<Target> {
+    /// What the helpers are to work on, and when that has to be asked again at the latest. Many
+    /// tickets of the CIB are revoked with one call, or, if that has just failed, one by one: from
+    /// the last, since the daemon begins with the first.
+    fn targets(&self, due: &[Slot], now: MonoTime) -> (Vec<Target>, Option<MonoTime>) {
         let everything = Target::Everything;
         if due.is_empty() {
-            return Vec::new();
+            return (Vec::new(), None);
         }
-        if self.setup.dir.is_some() || self.helpers.iter().any(|h| h.target == everything) {
-            return vec![everything];
+        if self.setup.dir.is_some() {
+            return (vec![everything], None);
         }
-        let failed = |t: &Trouble| t.target == everything && t.next_try > now;
-        if due.len() >= TOGETHER_MIN && !self.troubles.iter().any(failed) {
-            return vec![everything];
+        let sweep = self.helpers.iter().find(|helper| helper.target == everything);
+        let covered = |slot: &Slot| sweep.is_some_and(|sweep| sweep.covers.contains(slot));
+        let alone = due.iter().rev().filter(|slot| !covered(slot));
+        let alone: Vec<Target> = alone.copied().map(Target::Ticket).collect();
+        let Some(sweep) = sweep else {
+            let failed = |t: &Trouble| t.target == everything && t.next_try > now;
+            let together = due.len() >= TOGETHER_MIN && !self.troubles.iter().any(failed);
+            return (if together { vec![everything] } else { alone }, None);
+        };
+        let slow_at = sweep.since.plus(SLOW);
+        if alone.is_empty() || now >= slow_at {
+            return (alone, None);
         }
-        due.iter().rev().copied().map(Target::Ticket).collect()
+        (Vec::new(), Some(slow_at))
     }
 
     /// Starts what is due and not under way. Tells when the next attempt of something that
     /// failed is.
     fn start_helpers(&mut self, due: &[Slot], now: MonoTime) -> Option<MonoTime> {
-        let targets = self.targets(due, now);
-        let mut next_try: Option<MonoTime> = None;
+        let (targets, mut next_try) = self.targets(due, now);
         for target in targets {
             if self.helpers.iter().any(|helper| helper.target == target) {
                 continue;
@@ -211,7 +228,12 @@ impl Program {
             let limit = trouble.map_or(LIMIT_MIN, |trouble| trouble.limit);
             match self.start_helper(target) {
                 Ok(child) => {
-                    self.helpers.push(Helper { target, child, kill_at: now.plus(limit) });
+                    let covers = match target {
+                        Target::Everything => due.iter().copied().collect(),
+                        Target::Ticket(_) => BTreeSet::new(),
+                    };
+                    let kill_at = now.plus(limit);
+                    self.helpers.push(Helper { target, child, since: now, kill_at, covers });
                 }
                 Err(error) => {
                     self.failed(target, now, &format!("cannot start a helper: {error}"));
