@@ -57,7 +57,9 @@ impl Ticket {
         if self.promised_to(cx.now.mono).is_some() {
             return;
         }
-        let from = cx.now.mono.max(self.known.until).plus(self.spec.acquire_after);
+        let hasty = mutant::is_on(Clause::L13AcquireAfter);
+        let wait = if hasty { Span::ZERO } else { self.spec.acquire_after };
+        let from = cx.now.mono.max(self.known.until).plus(wait);
         self.plan_stand(cx, from, Reason::TicketLost);
     }
 
@@ -162,7 +164,8 @@ impl Ticket {
         if self.is_manual() || !Ticket::is_site(cx, from) {
             return;
         }
-        if matches!(self.phase, Phase::Leader) && self.lease_lives(now) {
+        let heeds = self.lease_lives(now) && !mutant::is_on(Clause::L11Request);
+        if matches!(self.phase, Phase::Leader) && heeds {
             self.challenged(cx, from, term);
         }
         if !self.ready() {
@@ -310,6 +313,7 @@ impl Ticket {
         }
         let lease_until = self.lead.as_ref().and_then(|lead| lead.lease_until);
         let earlier = self.lead.take().map(|lead| lead.commit);
+        let earlier = earlier.filter(|_| !mutant::is_on(Clause::L8CarriedOver));
         let mut voters = attempt.votes;
         voters.remove(self.me);
         let commit = match earlier {
@@ -352,7 +356,8 @@ impl Ticket {
         self.heard_of(term);
         if matches!(self.phase, Phase::Leader) {
             let higher = self.lead.as_ref().is_some_and(|lead| term > lead.term);
-            if higher && result == ResultCode::TermOutdated {
+            let deaf = mutant::is_on(Clause::L11Outdated);
+            if higher && result == ResultCode::TermOutdated && !deaf {
                 self.stand_again(cx);
             }
             return;
@@ -411,7 +416,8 @@ impl Ticket {
         if self.unheard < UNHEARD_BEFORE_DOUBLING || self.holding() {
             return random;
         }
-        timeout.times(1 << doublings.min(20)).min(self.spec.expire).plus(random)
+        let most = if mutant::is_on(Clause::L13BackOffCap) { Span::MAX } else { self.spec.expire };
+        timeout.times(1 << doublings.min(20)).min(most).plus(random)
     }
 
     /// When, by the validities that members stated, a majority could be free to vote.
@@ -427,7 +433,8 @@ impl Ticket {
     /// not acknowledged this renewal (L11).
     fn challenged(&mut self, cx: &mut Cx<'_>, by: MemberIndex, term: Term) {
         let Some(lead) = &self.lead else { return };
-        if term > lead.term && lead.renewal.unacked.contains(by) {
+        let asks = lead.renewal.unacked.contains(by) || mutant::is_on(Clause::L11Acknowledged);
+        if term > lead.term && asks {
             self.heard_of(term);
             self.stand_again(cx);
         }

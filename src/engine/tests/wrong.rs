@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Proof that the tests bite: each is run with an engine that ignores its clause, and must fail.
+//! `cargo test --features mutants --lib wrong`.
+//!
+//! A new clause needs a line in `mutant.rs`, a branch where the engine keeps the rule, and a line
+//! here.
+
+use super::{order, prereq, start};
+use crate::engine::mutant::{self, Clause};
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+/// A test of the engine.
+type Test = fn();
+
+/// Which tests fail when which clause is ignored. A clause may stand here more than once.
+const TABLE: &[(Clause, Test)] = &[
+    (Clause::L4RandomRounds, start::each_life_numbers_its_sends_from_elsewhere),
+    (Clause::L9FreeTicket, start::a_free_ticket_with_this_sites_name_is_not_held),
+    (Clause::L9TellGuard, start::a_restarted_holder_tells_its_guard_until_when_it_holds),
+    (Clause::L9Cap, start::a_restarted_holder_tells_its_guard_until_when_it_holds),
+    (Clause::L9GraceLength, start::grace_lasts_longer_than_any_promise_of_the_life_before),
+    (Clause::L13Weights, order::higher_weights_stand_first),
+    (Clause::L13EqualWeights, order::equal_weights_stand_in_configuration_order),
+    (Clause::L13AcquireAfter, order::acquire_after_is_waited_when_a_promise_has_run_out),
+    (Clause::L13BackOffCap, order::the_pauses_of_a_candidate_that_nobody_hears_double_up_to_expire),
+    (Clause::L13LostLease, order::a_leader_that_lost_its_lease_lets_the_others_go_first),
+    (Clause::PrereqAuto, prereq::automatic_rules_are_looked_at_before_a_site_stands),
+    (Clause::PrereqManual, prereq::manual_rules_are_looked_at_before_an_administrators_grant),
+    (Clause::PrereqManual, prereq::manual_rules_are_looked_at_before_a_manual_ticket_is_granted),
+    (Clause::PrereqNotEqual, prereq::automatic_rules_are_looked_at_before_a_site_stands),
+    (Clause::PrereqNotEqual, prereq::manual_rules_are_looked_at_before_an_administrators_grant),
+];
+
+/// Whether the test passes with an engine that ignores the clause.
+fn passes(clause: Option<Clause>, test: Test) -> bool {
+    mutant::switch_off(clause);
+    let passed = catch_unwind(AssertUnwindSafe(test)).is_ok();
+    mutant::switch_off(None);
+    passed
+}
+
+#[test]
+fn every_wrong_engine_fails_its_test() {
+    let missed: Vec<Clause> = TABLE
+        .iter()
+        .filter(|(clause, test)| passes(Some(*clause), *test))
+        .map(|(clause, _)| *clause)
+        .collect();
+    assert!(missed.is_empty(), "not caught: {missed:?}");
+    let untried = |clause: &&Clause| !TABLE.iter().any(|(in_table, _)| in_table == *clause);
+    let untried: Vec<&Clause> = Clause::BY_TESTS.iter().filter(untried).collect();
+    assert!(untried.is_empty(), "no test is named for {untried:?}");
+}
+
+#[test]
+fn the_right_engine_passes_the_same_tests() {
+    for (clause, test) in TABLE {
+        assert!(passes(None, *test), "the test for {clause:?} fails with the right engine");
+    }
+}
