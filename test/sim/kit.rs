@@ -9,6 +9,7 @@ pub mod clock;
 pub mod codec;
 pub mod coverage;
 pub mod danger;
+pub mod excuses;
 pub mod exec;
 pub mod ghost;
 pub mod guard;
