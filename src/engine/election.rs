@@ -236,7 +236,7 @@ impl Ticket {
 
     /// Sends VOTE_FOR `voted` to a candidate.
     fn say_vote(&mut self, cx: &mut Cx<'_>, to: MemberIndex, voted: MemberIndex, term: Term) {
-        let body = PeerBody::Vote { vouched: self.grace.is_none() };
+        let body = PeerBody::Vote { vouched: self.grace.is_none(), unbound_for: Some(Span::ZERO) };
         let leader = Holder::Member(cx.roster.member(voted).id);
         let message = self.message(leader, term, Span::ZERO, body);
         cx.send(to, message, false);

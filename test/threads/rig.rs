@@ -308,11 +308,15 @@ fn any_message(random: &mut Prng) -> PeerMessage {
         0 => PeerBody::Status { nonce: 7 },
         1 => PeerBody::MyIndex { nonce: 0 },
         2 => PeerBody::ReqVote { reason: Reason::Admin, established: false, force: true },
-        3 => PeerBody::Vote { vouched: true },
+        3 => PeerBody::Vote { vouched: true, unbound_for: Some(Span::ZERO) },
         4 => PeerBody::Heartbeat { stamp },
         5 => PeerBody::Update { stamp },
         6 => PeerBody::Ack { of: Command::Heartbeat, round: stamp.round },
-        _ => PeerBody::Rejected { of: Command::ReqVote, result: ResultCode::TermStillValid },
+        _ => PeerBody::Rejected {
+            of: Command::ReqVote,
+            result: ResultCode::TermStillValid,
+            granted: false,
+        },
     };
     PeerMessage {
         ticket: ticket_of(random),
