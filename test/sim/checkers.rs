@@ -294,7 +294,7 @@ impl World {
             return;
         }
         let clock = *self.nodes[n].clock();
-        let (window, _) = self.nodes[n].windows[ticket];
+        let (window, _) = self.nodes[n].wished[ticket];
         let inside = window.is_some_and(|window| clock.mono(self.decided) < window.hold_until);
         if !inside {
             let text = format!("m{n} grants t{ticket} outside a lease: {window:?}");
@@ -349,8 +349,9 @@ impl World {
         }
     }
 
-    /// The armed timers are what the engine says it waits for (S9).
-    pub fn check_deadline(&mut self, n: usize) {
+    /// The armed timers are what the engine says it waits for, and nothing is due any more when it
+    /// was told that time has passed (S9).
+    pub fn check_deadline(&mut self, n: usize, ticked: bool) {
         let node = &self.nodes[n];
         let Some(engine) = &node.engine else { return };
         if node.paused.is_some() {
@@ -358,10 +359,15 @@ impl World {
         }
         let armed = node.wheel.next().map(|(at, _)| at);
         let wanted = engine.next_deadline();
-        // A timer that rang and got lost is made up for by the loop's next look.
+        // A timer that rang and got lost is made up for by the loop's next look: a tick.
         let missed = wanted.is_some_and(|at| at <= node.clock().mono(self.now));
         if armed != wanted && !missed {
             let text = format!("m{n} armed {armed:?}, its nearest deadline is {wanted:?}");
+            self.fail("S9", text);
+        }
+        // One tick serves up to 128 tickets.
+        if ticked && missed && self.plan.tickets.len() <= 128 && !self.faithful(n) {
+            let text = format!("m{n} leaves {wanted:?} due after a tick");
             self.fail("S9", text);
         }
     }

@@ -44,7 +44,7 @@ impl World {
 
     fn choose_core(&mut self) -> u16 {
         let members = self.nodes.len();
-        let everyone = (1u16 << members) - 1;
+        let everyone = u16::MAX >> (16 - members);
         let mut roll = mix(self.plan.seed ^ 0x636F_7265);
         for _ in 0..64 {
             roll = mix(roll);

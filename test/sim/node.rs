@@ -5,6 +5,7 @@ use super::clock::{Clock, True};
 use super::codec::{Codec, Ears, Mail};
 use super::exec::{Pending, Windows};
 use super::plan::Plan;
+use super::queues::Queues;
 use super::reference::brain::Brain;
 use booth::daemon::slots::{Action, JobEnd, JobId, Limits, Slots};
 use booth::daemon::wheel::Wheel;
@@ -52,6 +53,10 @@ pub struct Node {
     pub slots: Slots,
     /// What the executor was told of each ticket's window.
     pub windows: Windows,
+    /// What its engine wished last of each ticket's window; the executor may not know yet.
+    pub wished: Windows,
+    /// What is on its way between its engine and its executor.
+    pub queues: Queues,
     /// Handlers that run, and writes that wait for the lock.
     pub pending: Vec<Pending>,
     /// When the world will look at the executor's deadlines next.
@@ -96,6 +101,8 @@ impl Node {
             wake_at: u64::MAX,
             slots: Slots::new(tickets, Limits::processes()),
             windows: vec![(None, Term::ZERO); tickets],
+            wished: vec![(None, Term::ZERO); tickets],
+            queues: Queues::default(),
             pending: Vec::new(),
             exec_wake_at: u64::MAX,
             actions: Vec::new(),
