@@ -272,12 +272,18 @@ impl Bench {
     /// A vote for this member.
     pub fn vote(&mut self, from: usize, term: u32) -> Deeds {
         let me = self.id(self.me);
-        self.hear_valid(from, me, term, Span::ZERO, PeerBody::Vote { vouched: true })
+        self.hear_valid(
+            from,
+            me,
+            term,
+            Span::ZERO,
+            PeerBody::Vote { vouched: true, unbound_for: Some(Span::MAX) },
+        )
     }
 
     /// REJECTED, of a vote request or a heartbeat.
     pub fn reject(&mut self, from: usize, of: Command, result: ResultCode, term: u32) -> Deeds {
-        let body = PeerBody::Rejected { of, result };
+        let body = PeerBody::Rejected { of, result, granted: false };
         self.hear_valid(from, self.id(from), term, Span::ZERO, body)
     }
 

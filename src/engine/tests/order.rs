@@ -135,8 +135,11 @@ pub fn a_candidate_waits_until_a_majority_could_be_free() {
         let first = *stood.first().expect("it stands when the promise has run out");
         bench.now.mono = bench.now.mono.max(first);
         for (from, valid) in [1, 2].into_iter().zip(validities) {
-            let body =
-                PeerBody::Rejected { of: Command::ReqVote, result: ResultCode::TermStillValid };
+            let body = PeerBody::Rejected {
+                of: Command::ReqVote,
+                result: ResultCode::TermStillValid,
+                granted: false,
+            };
             let leader = bench.id(1);
             bench.hear_valid(from, leader, 4, SECOND.times(valid), body);
         }

@@ -101,7 +101,7 @@ pub fn grace_lasts_longer_than_any_promise_of_the_life_before() {
         assert!(votes.is_empty(), "heartbeat {heartbeat}");
         bench.advance(SECOND.times(20));
         let answers = bench.asked_for_vote(1, 9);
-        let votes = answers.sent(|body| matches!(body, PeerBody::Vote { vouched: true }));
+        let votes = answers.sent(|body| matches!(body, PeerBody::Vote { vouched: true, .. }));
         assert_eq!(votes.len(), 1, "and ends by itself");
     }
 }
