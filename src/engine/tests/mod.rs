@@ -2,14 +2,17 @@
 //! Rule tests: a member is prepared through events only, takes one step, and the effects are
 //! compared. Each test cites the rule of `lease.md` or the vector that it checks.
 //!
-//! Tests that are `pub` stand in the table of wrong engines (`wrong`) as well.
+//! Tests that are `pub` stand in the table of wrong engines (`wrong`), or may.
 
 mod bench;
 mod cluster;
 mod grants;
+mod higher_terms;
 mod member;
 mod order;
 mod prereq;
+mod renewals;
 mod start;
+mod store;
 #[cfg(feature = "mutants")]
 mod wrong;

@@ -5,7 +5,7 @@
 //! A new clause needs a line in `mutant.rs`, a branch where the engine keeps the rule, and a line
 //! here.
 
-use super::{order, prereq, start};
+use super::{higher_terms, order, prereq, renewals, start, store};
 use crate::engine::mutant::{self, Clause};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
@@ -15,10 +15,24 @@ type Test = fn();
 /// Which tests fail when which clause is ignored. A clause may stand here more than once.
 const TABLE: &[(Clause, Test)] = &[
     (Clause::L4RandomRounds, start::each_life_numbers_its_sends_from_elsewhere),
+    (Clause::L5NewRenewal, renewals::a_new_renewal_follows_one_that_nobody_acknowledged),
+    (Clause::L5SendsKept, renewals::a_late_acknowledgement_counts_for_its_own_send),
+    (Clause::L6Expiry, store::a_grant_is_written_with_its_expiry),
+    (Clause::L6FirstGrant, store::a_first_grant_that_cannot_be_written_is_given_up),
+    (Clause::L6Serial, store::an_outcome_that_comes_late_does_not_count_for_the_next_write),
+    (Clause::L8CarriedOver, higher_terms::a_commit_delay_is_carried_over_to_the_next_election),
     (Clause::L9FreeTicket, start::a_free_ticket_with_this_sites_name_is_not_held),
     (Clause::L9TellGuard, start::a_restarted_holder_tells_its_guard_until_when_it_holds),
     (Clause::L9Cap, start::a_restarted_holder_tells_its_guard_until_when_it_holds),
     (Clause::L9GraceLength, start::grace_lasts_longer_than_any_promise_of_the_life_before),
+    (Clause::L11Outdated, higher_terms::an_outdated_leader_is_elected_again_and_goes_on_holding),
+    (
+        Clause::L11Request,
+        higher_terms::a_vote_request_of_a_member_that_does_not_follow_is_answered_by_a_reelection,
+    ),
+    (Clause::L11Acknowledged, higher_terms::a_vote_request_of_a_follower_is_only_refused),
+    (Clause::L11Once, higher_terms::a_leader_stands_again_at_most_once_per_renewal),
+    (Clause::L12Attempt, renewals::late_votes_do_not_count),
     (Clause::L13Weights, order::higher_weights_stand_first),
     (Clause::L13EqualWeights, order::equal_weights_stand_in_configuration_order),
     (Clause::L13AcquireAfter, order::acquire_after_is_waited_when_a_promise_has_run_out),
