@@ -5,7 +5,7 @@
 use super::cluster::{roster, spec, the_ticket};
 use crate::engine::{
     CibLoad, CibOutcome, CibState, CibTicket, ClientId, Effect, Engine, Event, HoldWindow,
-    ProbeOutcome, ProbeRun, Reply, Setup, WriteSerial,
+    ProbeOutcome, ProbeRun, Reply, Setup, TicketRow, WriteSerial,
 };
 use crate::model::{Holder, MemberIndex, Roster, Term, TicketName, TicketSpec};
 use crate::time::{MonoTime, Now, Span, WallTime};
@@ -475,13 +475,18 @@ impl Bench {
         term
     }
 
-    /// The leader that `booth list` shows.
-    pub fn listed(&mut self) -> Holder {
+    /// The ticket's line of `booth list`.
+    pub fn row(&mut self) -> TicketRow {
         let (_, deeds) = self.ask(ClientRequest::List);
         let rows = deeds.0.into_iter().find_map(|(_, effect)| match effect {
             Effect::Reply { reply: Reply::Tickets(rows), .. } => Some(rows),
             _ => None,
         });
-        rows.expect("list is answered at once")[0].leader
+        rows.expect("list is answered at once").remove(0)
+    }
+
+    /// The leader that `booth list` shows.
+    pub fn listed(&mut self) -> Holder {
+        self.row().leader
     }
 }

@@ -5,9 +5,14 @@
 //! Tests that are `pub` stand in the table of wrong engines (`wrong`), or may.
 
 mod bench;
+mod by_hand;
+mod clients;
 mod cluster;
+mod endings;
 mod grants;
+mod handlers;
 mod higher_terms;
+mod listing;
 mod member;
 mod order;
 mod prereq;
