@@ -312,6 +312,7 @@ impl Ticket {
             link.begin_term();
         }
         let lease_until = self.lead.as_ref().and_then(|lead| lead.lease_until);
+        let challenged = self.lead.as_ref().is_some_and(|lead| lead.renewal.challenged);
         let earlier = self.lead.take().map(|lead| lead.commit);
         let earlier = earlier.filter(|_| !mutant::is_on(Clause::L8CarriedOver));
         let mut voters = attempt.votes;
@@ -337,6 +338,10 @@ impl Ticket {
         let text = format!("won the election with the votes of {}", cx.names(attempt.votes));
         self.note(cx, NoteLevel::Info, &text);
         self.start_renewal(cx);
+        if let Some(lead) = &mut self.lead {
+            // A re-election is a part of the renewal that it was for (L11).
+            lead.renewal.challenged = challenged;
+        }
         self.ask_missing(cx);
         if mutant::is_on(Clause::L7Lease) {
             self.advance_commit(cx);
@@ -444,7 +449,8 @@ impl Ticket {
     /// once per renewal (L11).
     fn stand_again(&mut self, cx: &mut Cx<'_>) {
         let Some(lead) = &mut self.lead else { return };
-        if std::mem::replace(&mut lead.renewal.challenged, true) {
+        let again = std::mem::replace(&mut lead.renewal.challenged, true);
+        if again && !mutant::is_on(Clause::L11Once) {
             return;
         }
         self.note(cx, NoteLevel::Info, "a higher term is known: standing for re-election");

@@ -5,7 +5,7 @@
 use super::cluster::{roster, spec, the_ticket};
 use crate::engine::{
     CibLoad, CibOutcome, CibState, CibTicket, ClientId, Effect, Engine, Event, HoldWindow,
-    ProbeOutcome, ProbeRun, Reply, Setup, WriteSerial,
+    ProbeOutcome, ProbeRun, Reply, Setup, TicketRow, WriteSerial,
 };
 use crate::model::{Holder, MemberIndex, Roster, Term, TicketName, TicketSpec};
 use crate::time::{MonoTime, Now, Span, WallTime};
@@ -37,6 +37,32 @@ pub struct Asked {
     pub deadline: MonoTime,
 }
 
+/// How everything around a member answers in [`Bench::play`]; `None`, or a member that is not
+/// named: not at all.
+#[derive(Clone, Debug)]
+pub struct World {
+    pub grants: Option<CibOutcome>,
+    pub revokes: Option<CibOutcome>,
+    pub handler: Option<ProbeOutcome>,
+    /// Who votes for this member whenever it asks.
+    pub votes: Vec<usize>,
+    /// Who acknowledges what it sends.
+    pub acks: Vec<usize>,
+}
+
+impl World {
+    /// All is well in a cluster of three, as its first site sees it.
+    pub fn kind() -> World {
+        World {
+            grants: Some(CibOutcome::Written),
+            revokes: Some(CibOutcome::Written),
+            handler: Some(ProbeOutcome::Success),
+            votes: vec![1, 2],
+            acks: vec![1, 2],
+        }
+    }
+}
+
 /// One member; its index among the members is `me`.
 pub struct Bench {
     engine: Engine,
@@ -54,6 +80,29 @@ pub fn at(index: usize) -> MemberIndex {
 
 pub fn stamp(round: u32, established: bool) -> Stamp {
     Stamp { round: Round::new(round), established }
+}
+
+/// The acknowledgement of a message, if there is one.
+fn ack(body: PeerBody) -> Option<PeerBody> {
+    let (of, round) = match body {
+        PeerBody::Heartbeat { stamp } => (Command::Heartbeat, stamp.round),
+        PeerBody::Update { stamp } => (Command::Update, stamp.round),
+        PeerBody::Revoke { stamp, .. } => (Command::RevokeTicket, stamp.round),
+        PeerBody::StepDown { stamp, .. } => (Command::VoteFor, stamp.round),
+        _ => return None,
+    };
+    Some(PeerBody::Ack { of, round })
+}
+
+/// The round of a message, if it has one.
+pub fn round(body: &PeerBody) -> u32 {
+    match body {
+        PeerBody::Heartbeat { stamp }
+        | PeerBody::Update { stamp }
+        | PeerBody::Revoke { stamp, .. }
+        | PeerBody::StepDown { stamp, .. } => stamp.round.expect("ours number their sends").get(),
+        _ => panic!("no round in {body:?}"),
+    }
 }
 
 /// What a store says of a ticket that is granted here until `expires`.
@@ -229,6 +278,71 @@ impl Bench {
         panic!("a deadline that has passed stays due");
     }
 
+    /// Lets time pass until it stands for election, at most so long; returns what it does then.
+    pub fn until_it_stands(&mut self, most: Span) -> Deeds {
+        let end = self.now.mono.plus(most);
+        while self.now.mono < end {
+            let next = self.engine.next_deadline().unwrap_or(end).min(end);
+            let deeds = self.advance_to(next.max(self.now.mono));
+            if !deeds.requests().is_empty() {
+                return deeds;
+            }
+        }
+        panic!("it does not stand within {most}");
+    }
+
+    /// Lets time pass, deadline by deadline, while everything around answers at once.
+    pub fn play(&mut self, span: Span, world: &World) -> Deeds {
+        let end = self.now.mono.plus(span);
+        let mut all = Deeds(Vec::new());
+        for _ in 0..10_000 {
+            let next = self.engine.next_deadline().filter(|at| *at <= end);
+            let deeds = self.advance_to(next.unwrap_or(end).max(self.now.mono));
+            all.0.extend(self.answered(deeds, world).0);
+            if next.is_none() {
+                return all;
+            }
+        }
+        panic!("a deadline that has passed stays due");
+    }
+
+    /// Everything around answers `deeds`, and what they lead to; returns all of it.
+    pub fn answered(&mut self, deeds: Deeds, world: &World) -> Deeds {
+        let mut all = deeds;
+        let mut next = 0;
+        while let Some((_, effect)) = all.0.get(next).cloned() {
+            assert!(next < 10_000, "the member never stops talking");
+            next += 1;
+            if let Some(event) = self.answer(effect, world) {
+                all.0.extend(self.event(event).0);
+            }
+        }
+        all
+    }
+
+    /// What follows an effect.
+    fn answer(&self, effect: Effect, world: &World) -> Option<Event> {
+        let ticket = the_ticket();
+        match effect {
+            Effect::WriteCib { serial, state, .. } => {
+                let outcome = if state.granted { &world.grants } else { &world.revokes };
+                outcome.clone().map(|outcome| Event::CibWritten { ticket, serial, outcome })
+            }
+            Effect::StartProbe { run, .. } => {
+                let outcome = world.handler.clone();
+                outcome.map(|outcome| Event::ProbeDone { ticket, run, outcome })
+            }
+            Effect::Send { to, message, .. } => {
+                let mut reply = message;
+                let asks = matches!(reply.body, PeerBody::ReqVote { .. });
+                reply.body = if asks { PeerBody::Vote { vouched: true } } else { ack(reply.body)? };
+                let willing = if asks { &world.votes } else { &world.acks };
+                willing.contains(&to.get()).then_some(Event::Peer { from: to, message: reply })
+            }
+            _ => None,
+        }
+    }
+
     /// The id of a member.
     pub fn id(&self, member: usize) -> Holder {
         Holder::Member(self.roster.member(at(member)).id)
@@ -287,17 +401,10 @@ impl Bench {
         self.hear_valid(from, self.id(from), term, Span::ZERO, body)
     }
 
-    /// A member acknowledges one message of `deeds`.
+    /// A member acknowledges what it was sent.
     pub fn ack(&mut self, sent: &Sent) -> Deeds {
-        let (of, round, leader) = match sent.message.body {
-            PeerBody::Heartbeat { stamp } => (Command::Heartbeat, stamp.round, self.id(self.me)),
-            PeerBody::Update { stamp } => (Command::Update, stamp.round, self.id(self.me)),
-            PeerBody::Revoke { stamp, .. } => (Command::RevokeTicket, stamp.round, Holder::Nobody),
-            PeerBody::StepDown { stamp, .. } => (Command::VoteFor, stamp.round, Holder::Nobody),
-            _ => panic!("there is nothing to acknowledge in {sent:?}"),
-        };
-        let term = sent.message.term.get();
-        self.hear(sent.to, leader, term, PeerBody::Ack { of, round })
+        let body = ack(sent.message.body).expect("something to acknowledge");
+        self.hear(sent.to, sent.message.leader, sent.message.term.get(), body)
     }
 
     /// Everyone acknowledges the heartbeats and updates of `deeds`, and what follows.
@@ -374,13 +481,18 @@ impl Bench {
         term
     }
 
-    /// The leader that `booth list` shows.
-    pub fn listed(&mut self) -> Holder {
+    /// The ticket's line of `booth list`.
+    pub fn row(&mut self) -> TicketRow {
         let (_, deeds) = self.ask(ClientRequest::List);
         let rows = deeds.0.into_iter().find_map(|(_, effect)| match effect {
             Effect::Reply { reply: Reply::Tickets(rows), .. } => Some(rows),
             _ => None,
         });
-        rows.expect("list is answered at once")[0].leader
+        rows.expect("list is answered at once").remove(0)
+    }
+
+    /// The leader that `booth list` shows.
+    pub fn listed(&mut self) -> Holder {
+        self.row().leader
     }
 }

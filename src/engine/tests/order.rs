@@ -109,19 +109,9 @@ pub fn a_candidate_that_is_answered_does_not_wait_longer_and_longer() {
     let mut bench = Bench::three();
     bench.heartbeat(1, 3, stamp(7, true));
     bench.advance(SECOND.times(100));
-    for _ in 0..10 {
-        let mut stood = bench.advance(SECOND.times(13)).stood();
-        let last = stood.pop().expect("it goes on trying");
-        if bench.now.mono.since(last) >= SECOND {
-            continue;
-        }
-        bench.reject(2, Command::ReqVote, ResultCode::TermOutdated, 4);
-        let next = bench.advance(SECOND.times(2)).stood();
-        assert!(!next.is_empty(), "a timeout and a random part of one after {last:?}");
-        return;
-    }
-    let stood = bench.advance(SECOND.times(12)).stood();
-    panic!("no attempt was met: {stood:?}");
+    bench.until_it_stands(SECOND.times(13));
+    bench.reject(2, Command::ReqVote, ResultCode::TermOutdated, 4);
+    bench.until_it_stands(SECOND.times(2));
 }
 
 /// L13: after `TVld` not before a majority could be free, by the validities stated.
@@ -130,10 +120,7 @@ pub fn a_candidate_waits_until_a_majority_could_be_free() {
     for (validities, least) in [([6, 9], 6), ([9, 6], 6), ([8, 8], 8), ([100, 200], 10)] {
         let mut bench = Bench::three();
         bench.heartbeat(1, 3, stamp(7, true));
-        bench.advance(SECOND.times(10));
-        let stood = bench.advance(SECOND).stood();
-        let first = *stood.first().expect("it stands when the promise has run out");
-        bench.now.mono = bench.now.mono.max(first);
+        bench.until_it_stands(SECOND.times(11));
         for (from, valid) in [1, 2].into_iter().zip(validities) {
             let body = PeerBody::Rejected {
                 of: Command::ReqVote,

@@ -2,12 +2,12 @@
 //! A start with an empty memory (L9): what the store says, grace, and the guard of a restarted
 //! holder.
 
-use super::bench::{granted, stamp, Bench, SECOND};
+use super::bench::{granted, round, stamp, Bench, SECOND};
 use super::cluster::spec;
 use crate::engine::{CibLoad, CibTicket, Effect};
 use crate::model::{Holder, Term};
 use crate::time::{Span, WallTime};
-use crate::wire::{PeerBody, ResultCode, Stamp};
+use crate::wire::{PeerBody, ResultCode};
 use std::collections::BTreeSet;
 
 /// A site of three that has not started.
@@ -168,10 +168,7 @@ pub fn each_life_numbers_its_sends_from_elsewhere() {
         let stood = bench.start(stored);
         let won = bench.elected(&stood);
         for sent in won.heartbeats() {
-            let PeerBody::Heartbeat { stamp: Stamp { round, .. } } = sent.message.body else {
-                panic!("a heartbeat")
-            };
-            rounds.insert(round.expect("a round").get());
+            rounds.insert(round(&sent.message.body));
         }
     }
     let rounds: Vec<u32> = rounds.into_iter().collect();
