@@ -62,6 +62,7 @@ impl World {
         }
         self.trace(|w| format!("{}'s machine is dead, store lost: {alone}", w.name(n)));
         self.coverage.note("machine: dies with its guard");
+        self.sites[n].recorded[machine] = false;
         for told in &mut self.sites[n].told[machine] {
             *told = None;
         }
