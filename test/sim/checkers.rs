@@ -3,7 +3,9 @@
 //! production can show (messages, effects, stores) and true time, never the engine's inside.
 
 use super::clock::True;
+use super::excuses::{Excuse, Excuses, Suspensions};
 use super::ghost::Ghosts;
+use super::machine::Unguarded;
 use super::plan::Plan;
 use super::reference::blame::Blame;
 use super::rules::Said;
@@ -19,7 +21,7 @@ const EFFECTS_MAX: usize = 24;
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which property: `S1` to `S10`, `V1` to `V3`, or a rule.
+    /// Which property: `S1` to `S11`, `V1` to `V4`, or a rule.
     pub code: &'static str,
     /// What happened.
     pub text: String,
@@ -42,26 +44,26 @@ pub struct Checks {
     violation: Option<Violation>,
     members: usize,
     automatic: Vec<bool>,
-    /// Per ticket, whether an operator has overridden the rules; nothing is asserted then.
-    overridden: Vec<bool>,
+    /// Per ticket, what keeps it from being judged as usual.
+    pub suspended: Suspensions,
+    /// How often each excuse was accepted.
+    pub excuses: Excuses,
     /// Per ticket and member, its live claim.
     claims: Vec<Option<Claim>>,
-    /// Per ticket and member: its machine has died, and nothing was written there since.
-    pub unguarded: Vec<Vec<Option<super::machine::Unguarded>>>,
-    /// Per ticket, how often two sites were granted although an operator had overridden.
-    pub overlaps: u64,
+    /// Per ticket and member: its machine has died, and nobody watches over its store.
+    pub unguarded: Vec<Vec<Option<Unguarded>>>,
     /// What the messages say of votes, promises and leases.
     pub ghosts: Ghosts,
     /// Some members run the reference: who is to blame for an overlap.
     pub blame: Blame,
     /// Only S1 and S2 count: the proof that a mutant breaks the promise itself.
     pub only_promise: bool,
-    /// Something has happened that the promise does not cover: S1 and S2 are not asserted.
-    pub beyond_promise: bool,
     /// How often each ticket was granted in a store.
     pub grants: u64,
     /// How often a store went from granted to revoked.
     pub losses: u64,
+    /// The same for the stores of each member.
+    pub losses_at: Vec<u64>,
     /// Per ticket, when the sum was last brought up to date, and whether it is held.
     pub held_since: Vec<Option<True>>,
     /// Per ticket, for how long it was granted somewhere.
@@ -77,16 +79,16 @@ impl Checks {
             violation: None,
             members,
             automatic: plan.tickets.iter().map(|spec| automatic(spec.mode)).collect(),
-            overridden: vec![false; tickets],
+            suspended: Suspensions::new(tickets),
+            excuses: Excuses::default(),
             claims: vec![None; tickets * members],
             unguarded: vec![vec![None; members]; tickets],
-            overlaps: 0,
             ghosts: Ghosts::new(tickets, members),
             blame: Blame::new(tickets, members),
             only_promise: false,
-            beyond_promise: false,
             grants: 0,
             losses: 0,
+            losses_at: vec![0; members],
             held_since: vec![None; tickets],
             held_sum: vec![0; tickets],
         }
@@ -102,14 +104,19 @@ impl Checks {
         self.violation.as_ref()
     }
 
-    /// An operator overrides the rules for a ticket.
-    pub fn override_ticket(&mut self, ticket: usize) {
-        self.overridden[ticket] = true;
+    /// Keeps what was found, unless something was before.
+    pub fn found(&mut self, violation: Violation) {
+        self.violation.get_or_insert(violation);
+    }
+
+    /// Whether the rules of automatic tickets hold for a ticket.
+    pub fn automatic(&self, ticket: usize) -> bool {
+        self.automatic[ticket]
     }
 
     /// Whether safety is asserted for a ticket.
     pub fn asserted(&self, ticket: usize) -> bool {
-        self.automatic[ticket] && !self.overridden[ticket]
+        self.automatic[ticket] && !self.suspended.lasts(ticket, Excuse::Override)
     }
 
     fn claim(&mut self, ticket: usize, n: usize) -> &mut Option<Claim> {
@@ -149,26 +156,6 @@ impl Checks {
 }
 
 impl World {
-    /// Something that must never happen has happened; the first counts.
-    pub fn fail(&mut self, code: &'static str, text: String) {
-        if matches!(code, "V1" | "V3") && self.checks.blame.unlive_excused {
-            self.checks.blame.unlive = true;
-            return;
-        }
-        if self.checks.beyond_promise && matches!(code, "S1" | "S2") {
-            self.checks.overlaps += 1;
-            return;
-        }
-        let promise = matches!(code, "S0" | "S1" | "S2" | "V1" | "V2" | "V3");
-        let twice = code == "S3" && self.faithful_among();
-        let by_marks = twice || matches!(code, "L4" | "L5" | "L9") && self.checks.ghosts.unmarked;
-        let counts = promise || !(self.checks.only_promise || by_marks);
-        if self.checks.violation.is_none() && counts {
-            self.trace(|_| format!("VIOLATION {code}: {text}"));
-            self.checks.violation = Some(Violation { code, text, at: self.now });
-        }
-    }
-
     /// A store has changed: S1.
     pub fn check_store(&mut self, site: usize, ticket: usize, before: bool) {
         let after = self.sites[site].granted(ticket);
@@ -187,28 +174,37 @@ impl World {
             (false, None) => *since = Some(now),
             _ => {}
         }
-        if self.faithful_among() && self.checks.asserted(ticket) {
+        if self.faithful_among() && self.checks.automatic[ticket] {
             self.blame_store(ticket, &granted, after);
             if !after {
                 self.blame_revoked(site, ticket);
             }
         }
         if !after {
-            self.checks.losses += u64::from(self.checks.automatic[ticket]);
+            let lost = u64::from(self.checks.automatic[ticket]);
+            self.checks.losses += lost;
+            self.checks.losses_at[site] += lost;
             self.check_dead_claim(site, ticket);
             return;
         }
         self.checks.grants += 1;
-        let guarded = granted.iter().filter(|m| !self.unguarded(**m, ticket)).count();
-        if guarded > 1 && self.checks.automatic[ticket] {
-            if self.faithful_among() {
-                return;
-            }
-            if self.checks.asserted(ticket) {
-                self.fail("S1", format!("t{ticket} is granted at the sites {granted:?}"));
-            } else {
-                self.checks.overlaps += 1;
-            }
+        self.check_one_holder(ticket);
+    }
+
+    /// S1: the stores of two sites say *granted*. In mixed clusters that is [`Blame`]'s question.
+    pub fn check_one_holder(&mut self, ticket: usize) {
+        if self.faithful_among() || !self.checks.automatic[ticket] {
+            return;
+        }
+        let granted: Vec<usize> =
+            (0..self.sites.len()).filter(|m| self.sites[*m].granted(ticket)).collect();
+        if granted.len() < 2 {
+            return;
+        }
+        if granted.iter().filter(|m| !self.left_alone(**m, ticket)).count() < 2 {
+            self.excuse(Excuse::DeadMachine);
+        } else {
+            self.fail_of(ticket, "S1", format!("t{ticket} is granted at the sites {granted:?}"));
         }
     }
 
@@ -230,7 +226,7 @@ impl World {
         let lease = self.nodes[n].clock().when(window.lease_until);
         *self.checks.claim(t, n) = Some(Claim { until, dead: false });
         self.checks.blame.leased(n, t, lease);
-        if !self.checks.asserted(t) {
+        if !self.checks.automatic[t] {
             return;
         }
         let spec = &self.plan.tickets[t];
@@ -239,7 +235,7 @@ impl World {
             || window.kill_at > window.hold_until.minus(spec.guard())
             || window.start_before > window.hold_until.minus(spec.guard().times(2))
         {
-            self.fail("S6", format!("m{n} keeps too little of t{t}'s lease back: {window:?}"));
+            self.fail_of(t, "S6", format!("m{n} keeps too little of t{t}'s lease: {window:?}"));
         }
         let now = self.now;
         if until <= now {
@@ -248,11 +244,16 @@ impl World {
         for m in 0..self.nodes.len() {
             let other = *self.checks.claim(t, m);
             let store = self.sites[m].granted(t);
-            let both = m != n && other.is_some_and(|c| c.until > now && (!c.dead || store));
-            if both && (!self.faithful_among() || self.our_fault(t, m, n).is_some()) {
-                let text = format!("t{t}: m{n} may hold until {until}, so may m{m} ({other:?})");
-                self.fail("S2", text);
+            if m == n || !other.is_some_and(|c| c.until > now && (!c.dead || store)) {
+                continue;
             }
+            let excuse = if self.faithful_among() { self.our_fault(t, m, n).ok() } else { None };
+            if let Some(excuse) = excuse {
+                self.excuse(excuse);
+                continue;
+            }
+            let text = format!("t{t}: m{n} may hold until {until}, so may m{m} ({other:?})");
+            self.fail_of(t, "S2", text);
         }
         self.check_lease(n, t, lease, window, term);
     }
@@ -272,15 +273,14 @@ impl World {
         let started = self.nodes[n].began;
         let cap = clock.when(clock.mono(started).plus(expire)) + 8;
         if self.checks.ghosts.restarted(n, t) && lease > cap {
-            self.fail("L9", format!("t{t}: m{n}, just started, claims a lease until {lease}"));
+            let text = format!("t{t}: m{n}, just started, claims a lease until {lease}");
+            self.fail_of(t, "L9", text);
         } else if lease > allowed && !self.checks.ghosts.restarted(n, t) {
             let text = format!("t{t}: m{n} claims a lease until {lease}, its acks give {allowed}");
-            self.fail("L5", text);
+            self.fail_of(t, "L5", text);
         } else if revived && lease > known + 8 && !self.checks.ghosts.fresh(n, t, term) {
-            self.fail(
-                "L5",
-                format!("t{t}: m{n} revives a lease that ended at {known}: {window:?}"),
-            );
+            let text = format!("t{t}: m{n} revives a lease that ended at {known}: {window:?}");
+            self.fail_of(t, "L5", text);
         }
         self.checks.ghosts.hold(n, t, lease, term);
     }
@@ -290,24 +290,25 @@ impl World {
         if !state.granted {
             self.checks.ghosts.gives_up(n, ticket);
         }
-        if !self.checks.asserted(ticket) || !state.granted {
+        if !self.checks.automatic[ticket] || !state.granted {
             return;
         }
         let clock = *self.nodes[n].clock();
         let (window, _) = self.nodes[n].wished[ticket];
         let inside = window.is_some_and(|window| clock.mono(self.decided) < window.hold_until);
         if !inside {
-            self.fail("S6", format!("m{n} grants t{ticket} outside a lease: {window:?}"));
+            let text = format!("m{n} grants t{ticket} outside a lease: {window:?}");
+            self.fail_of(ticket, "S6", text);
             return;
         }
         let spec = &self.plan.tickets[ticket];
         let wait = spec.acquire_after.as_micros() * 199 / 200;
         let long = spec.expire.as_micros() * 199 / 200 + wait;
-        let sites = self.plan.sites().fold(0, |set, site| set | (1 << site));
+        let sites = self.site_set();
         let rules = self.checks.ghosts.rules(n, ticket);
         if let Some(until) = rules.wait_until(n, sites, wait, long).filter(|t| self.decided < *t) {
             let text = format!("m{n} grants t{ticket} although its delay lasts until {until}");
-            self.fail("S6", text);
+            self.fail_of(ticket, "S6", text);
         }
     }
 
@@ -387,8 +388,11 @@ impl World {
                 self.fail("S10", format!("m{n} sends {message:?}, it reads {again:?}"));
             }
         }
-        if !self.checks.asserted(ticket) {
+        if !self.checks.automatic[ticket] {
             return;
+        }
+        if matches!(message.body, PeerBody::ReqVote { force: true, .. }) {
+            self.overridden(ticket);
         }
         let clock = *self.nodes[n].clock();
         let expire = self.plan.tickets[ticket].expire;
@@ -413,7 +417,7 @@ impl World {
         };
         if own && backs && leader != Some(n) {
             let text = format!("m{n} backs m{leader:?} for t{ticket}, its own store is granted");
-            self.fail("L3", text);
+            self.fail_of(ticket, "L3", text);
         }
         let spec = &self.plan.tickets[ticket];
         let mono = clock.mono(self.decided);
@@ -427,11 +431,10 @@ impl World {
             attempt_until: clock.when(mono.plus(spec.timeout)) + 8,
             patience: spec.patience().as_micros(),
             majority: u32::try_from(self.nodes.len() / 2 + 1).unwrap_or(u32::MAX),
-            sites: self.plan.sites().fold(0, |set, site| set | (1 << site)),
+            sites: self.site_set(),
         };
-        let found = self.checks.ghosts.sent(&said, message);
-        if let Err((code, text)) = found {
-            self.fail(code, text);
+        for (code, text) in self.checks.ghosts.sent(&said, message) {
+            self.fail_of(ticket, code, text);
         }
     }
 }

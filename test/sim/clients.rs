@@ -62,9 +62,6 @@ impl World {
             Order::Grant | Order::Force => ClientRequest::Grant { ticket: name, options },
             Order::Revoke => ClientRequest::Revoke { ticket: name, options },
         };
-        if order == Order::Force {
-            self.checks.override_ticket(ticket);
-        }
         let before = self.clients.last_asked[ticket];
         self.coverage.note(match order {
             Order::Grant => "administrator: grants",

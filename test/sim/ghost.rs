@@ -153,6 +153,14 @@ impl Ghosts {
         others.checked_sub(1).and_then(|at| times.get(at).copied())
     }
 
+    /// Until when a member has a lease by what was acknowledged in its newest term, each counting
+    /// for `expire` from its send; 0: it has none.
+    pub fn leads_until(&self, n: usize, ticket: usize, expire: True) -> True {
+        let acked = &self.accounts[ticket * self.members + n].acked;
+        let Some(term) = acked.iter().flatten().map(|(term, _)| *term).max() else { return 0 };
+        self.lease(n, ticket, term, self.members / 2).map_or(0, |sent| sent + expire)
+    }
+
     /// A member hears something.
     pub fn delivered(&mut self, _: True, n: usize, from: usize, m: &PeerMessage, ids: &[MemberId]) {
         let Some(ticket) = m.ticket.as_str().strip_prefix('t').and_then(|t| t.parse().ok()) else {
@@ -202,13 +210,15 @@ impl Ghosts {
         }
     }
 
-    /// A member says something.
-    pub fn sent(&mut self, said: &Said, m: &PeerMessage) -> Result<(), Found> {
+    /// A member says something. Everything is noted, whatever is wrong with it.
+    pub fn sent(&mut self, said: &Said, m: &PeerMessage) -> Vec<Found> {
+        let by_rules = self.account(said.n, said.ticket).rules.says(said, m);
+        let by_words = self.said(said, m);
+        by_rules.err().into_iter().chain(by_words.err()).collect()
+    }
+
+    fn said(&mut self, said: &Said, m: &PeerMessage) -> Result<(), Found> {
         let Said { now, n, to, ticket, leader, .. } = *said;
-        match self.account(n, ticket).rules.says(said, m) {
-            Err((code, _)) if self.unmarked && code == "L9" => {}
-            found => found?,
-        }
         match m.body {
             PeerBody::Heartbeat { stamp } | PeerBody::Update { stamp } => {
                 if let Some(round) = stamp.round {
@@ -223,28 +233,28 @@ impl Ghosts {
             PeerBody::Vote { .. } => self.votes(said, m.term),
             PeerBody::ReqVote { .. } => {
                 let account = self.account(n, ticket);
+                account.stood = account.stood.max(Some(m.term));
                 if let Some((term, other)) = account.voted {
                     if term == m.term && other != n {
                         let text = format!("t{ticket}: m{n} stands in {term}, voted for m{other}");
                         return Err(("S5", text));
                     }
                 }
-                account.stood = account.stood.max(Some(m.term));
                 self.backs(now, n, ticket, n, "stands")
             }
             PeerBody::Ack { of: Command::Heartbeat | Command::Update, round } => {
                 let Some(leader) = leader else { return Ok(()) };
-                self.backs(now, n, ticket, leader, "acknowledges")?;
-                let account = self.account(n, ticket);
-                if let Some(Promise { to, term, round: Some(old), until }) = account.promise {
+                let found = self.backs(now, n, ticket, leader, "acknowledges");
+                let promise = Promise { to: leader, term: m.term, round, until: said.until };
+                let before = self.account(n, ticket).promise.replace(promise);
+                found?;
+                if let Some(Promise { to, term, round: Some(old), until }) = before {
                     let live = to == leader && term == m.term && now < until;
                     if live && round.is_some_and(|new| new.distance_from(old).abs() > 4096) {
                         let text = format!("t{ticket}: m{n} accepts round {round:?} after {old:?}");
                         return Err(("L4", text));
                     }
                 }
-                let promise = Promise { to: leader, term: m.term, round, until: said.until };
-                account.promise = Some(promise);
                 Ok(())
             }
             PeerBody::StepDown { .. } | PeerBody::Revoke { .. } => {
@@ -290,7 +300,15 @@ impl Ghosts {
         let Said { now, n, to, ticket, leader, .. } = *said;
         let Some(leader) = leader.filter(|leader| *leader == to) else { return Ok(()) };
         let account = self.account(n, ticket);
-        match account.voted {
+        let before = account.voted;
+        if before.is_none_or(|(voted, _)| voted <= term) {
+            account.voted = Some((term, leader));
+        }
+        if account.stood == Some(term) {
+            let text = format!("t{ticket}: m{n} votes for m{leader} in {term}, in which it stood");
+            return Err(("S5", text));
+        }
+        match before {
             Some((voted, _)) if term < voted => {
                 return Err(("S4", format!("t{ticket}: m{n} votes in {term} after {voted}")));
             }
@@ -298,11 +316,7 @@ impl Ghosts {
                 let text = format!("t{ticket}: m{n} votes for m{leader} and m{other} in {term}");
                 return Err(("S5", text));
             }
-            _ => account.voted = Some((term, leader)),
-        }
-        if account.stood == Some(term) {
-            let text = format!("t{ticket}: m{n} votes for m{leader} in {term}, in which it stood");
-            return Err(("S5", text));
+            _ => {}
         }
         self.backs(now, n, ticket, leader, "votes for")
     }

@@ -10,6 +10,7 @@ pub mod codec;
 pub mod coverage;
 pub mod danger;
 pub mod disturb;
+pub mod excuses;
 pub mod exec;
 pub mod ghost;
 pub mod guard;

@@ -75,6 +75,8 @@ pub struct Node {
     pub gone: bool,
     /// The wall clock was set after the last grant of a ticket was written.
     pub jumped_at: True,
+    /// When the wall clock was last set against condition 3 of the promise.
+    pub clock_set_at: True,
 }
 
 impl Node {
@@ -110,6 +112,7 @@ impl Node {
             moved: false,
             gone: false,
             jumped_at: 0,
+            clock_set_at: 0,
         }
     }
 

@@ -51,7 +51,8 @@ impl World {
         node.ears = ears;
         node.last_client = 0;
         self.nodes[n].began = self.now;
-        self.guarded_again(n);
+        self.runs_again(n);
+        self.check_wall(n);
         let clock = *self.nodes[n].clock();
         let grace = |spec: &TicketSpec| {
             let length = spec.expire.plus(spec.guard()).plus(spec.drift());
@@ -141,6 +142,7 @@ impl World {
         self.trace(|w| format!("{} goes on", w.name(n)));
         self.script_pause(n, false);
         self.nodes[n].paused = None;
+        self.runs_again(n);
         while let Some((decided, effect)) = self.nodes[n].deferred.pop_front() {
             self.decided = decided;
             self.perform(n, effect);

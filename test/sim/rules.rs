@@ -116,8 +116,13 @@ impl Rules {
     }
 
     fn in_grace(&self, said: &Said) -> bool {
-        let others = said.sites & !(1 << said.n);
-        said.now < self.grace_until && others & !self.answered != 0
+        self.grace_lasts(said.n, said.sites, said.now)
+    }
+
+    /// Whether a member must keep still at this time: not every other site has answered.
+    pub fn grace_lasts(&self, n: usize, sites: u16, now: True) -> bool {
+        let others = sites & !(1 << n);
+        now < self.grace_until && others & !self.answered != 0
     }
 
     /// It says something.

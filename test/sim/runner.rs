@@ -5,6 +5,7 @@ use super::checkers::Violation;
 use super::choice::{FaultId, Source};
 use super::clock::{True, SECOND};
 use super::coverage::Coverage;
+use super::excuses::Excuses;
 use super::plan::Plan;
 use super::reference::Mix;
 use super::script::Script;
@@ -70,10 +71,10 @@ pub struct Outcome {
     pub transcript: Option<String>,
     /// What happened, as text.
     pub lines: Vec<String>,
-    /// How often two sites were granted after an operator's override.
-    pub overlaps: u64,
-    /// The same in mixed clusters, where nobody had overridden anything: how often, how often with
-    /// a site of ours, and for how long.
+    /// What was excused how often.
+    pub excuses: Excuses,
+    /// Two sites at once in mixed clusters: how often, how often with a site of ours, and for how
+    /// long.
     pub mixed: (u64, u64, True),
     /// A healed cluster with a site that runs the reference stayed without a holder, changed it, or
     /// did not become quiet.
@@ -129,7 +130,7 @@ pub fn run_plan(plan: Plan, settings: &Settings) -> Outcome {
         taken: world.choices.taken().to_vec(),
         transcript,
         lines: world.history.last(usize::MAX),
-        overlaps: world.checks.overlaps,
+        excuses: world.checks.excuses,
         grants: world.checks.grants,
         mixed: world.checks.blame.sums(),
         unlive: world.checks.blame.unlive,

@@ -178,7 +178,7 @@ impl World {
     /// (`lease.md`) is what the rest of the lease is kept for.
     fn critical(&self, site: usize, ticket: usize) -> bool {
         let spec = &self.plan.tickets[ticket];
-        if self.unguarded(site, ticket) {
+        if self.unwatched(site, ticket) {
             // The one call that ends the excuse (`machine.rs`) keeps condition 2, too.
             return true;
         }
@@ -212,7 +212,7 @@ impl World {
         let slow_end = dice.between(usual, slow);
         let revoke = matches!(task, Task::Write(entry) if !entry.granted);
         let needed = match task {
-            Task::Load => self.unguarded(site, ticket),
+            Task::Load => self.unwatched(site, ticket),
             Task::Write(_) | Task::Attr(_) => revoke && self.critical(site, ticket),
         };
         self.note_course(task, if needed { 0 } else { kind });
@@ -352,11 +352,11 @@ impl World {
                 self.script_effect(site, by, entry.granted);
                 self.sites[site].written_at[ticket] = start;
                 let before = self.sites[site].granted(ticket);
-                self.written_by(site, ticket, by);
                 self.sites[site].entries[ticket] = Some(entry);
                 self.history.mix(now, 3, ((site as u64) << 8) | u64::from(entry.granted));
                 self.trace(|w| format!("{} store: t{ticket} {entry:?}", w.name(site)));
                 self.check_store(site, ticket, before);
+                self.written_by(site, ticket, by, before);
             }
             Task::Attr(change) => {
                 let attrs = &mut self.sites[site].attrs[ticket];

@@ -54,6 +54,8 @@ pub enum Happening {
     ExecTick { node: usize, life: u32 },
     /// A time that the lease guard was told.
     GuardDue { site: usize, machine: usize, ticket: usize },
+    /// The time for which the death of a machine is an excuse.
+    ExcuseEnds { site: usize, life: u32, stops: u32 },
     /// A job of an executor has ended.
     JobEnd { node: usize, life: u32, id: JobId, end: Box<JobEnd> },
     /// A disturbance of the plan, by its number.
@@ -253,6 +255,7 @@ impl World {
                 }
             }
             Happening::GuardDue { site, machine, ticket } => self.guard_due(site, machine, ticket),
+            Happening::ExcuseEnds { site, life, stops } => self.excuse_ends(site, life, stops),
             Happening::JobEnd { node, life, id, end } => {
                 if self.alive(node, life) {
                     let handler = self.nodes[node].pending.iter().any(|p| p.id == id);
@@ -313,6 +316,8 @@ impl World {
     /// One step of a member's engine, with all that follows from it.
     pub fn step(&mut self, n: usize, event: Event) {
         self.steps += 1;
+        self.end_suspensions();
+        self.check_forced(&event);
         self.script_event(n, &event);
         self.history.mix(self.now, 1, n as u64);
         if self.history.traced() {
@@ -464,6 +469,11 @@ impl World {
     /// Whether bad things may still happen to a member.
     pub fn faulty(&self, n: usize) -> bool {
         self.healed & (1 << n) == 0
+    }
+
+    /// All sites, as bits.
+    pub fn site_set(&self) -> u16 {
+        self.plan.sites().fold(0, |set, site| set | (1 << site))
     }
 
     /// The index of a member's id.
