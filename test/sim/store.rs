@@ -249,6 +249,7 @@ impl World {
             }
             _ => {
                 self.coverage.note("grant: says done, does nothing");
+                self.store_misleads(site, ticket);
                 Course { effect: None, end: Some(end), success: true }
             }
         }
