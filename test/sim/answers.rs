@@ -33,8 +33,11 @@ enum Knows {
     Free,
 }
 
+/// How many failed candidacies are remembered.
+const FAILED_KEPT: usize = 16;
+
 /// One member and one ticket.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Account {
     /// Its last candidacy.
     attempt: Option<(Term, Reason)>,
@@ -42,8 +45,10 @@ struct Account {
     committed: bool,
     /// An order whose client has left, or was told that it is pending, may still be carried out.
     going: bool,
-    /// In which candidacy an administrator's order failed.
-    failed: Option<Term>,
+    /// In which candidacies an administrator's order failed.
+    failed: Vec<Term>,
+    /// The last term in which it led.
+    led: Option<Term>,
     /// What it can know.
     knows: Knows,
     /// The highest term of which it heard anything.
@@ -117,6 +122,11 @@ impl Answers {
         account.heard = m.term;
     }
 
+    /// A member leads.
+    pub fn leads(&mut self, n: usize, ticket: usize, term: Term) {
+        self.of(n, ticket).led = Some(term);
+    }
+
     /// A member stands for election.
     pub fn stands(&mut self, n: usize, ticket: usize, term: Term, reason: Reason) {
         let account = self.of(n, ticket);
@@ -185,7 +195,7 @@ impl World {
         self.checks.answers.own(c.ticket);
         let granted = self.sites[c.node].granted(c.ticket);
         let account = self.checks.answers.of(c.node, c.ticket);
-        (account.going, account.failed) = (false, None);
+        (account.going, account.attempt) = (false, None);
         if granted || account.revoked_at >= c.since {
             return;
         }
@@ -209,7 +219,10 @@ impl World {
             _ if others => {}
             _ => {
                 let ordered = account.attempt.filter(|(_, reason)| *reason == Reason::Admin);
-                account.failed = ordered.map(|(term, _)| term);
+                if let Some((term, _)) = ordered {
+                    account.failed.truncate(FAILED_KEPT - 1);
+                    account.failed.insert(0, term);
+                }
             }
         }
     }
@@ -253,7 +266,8 @@ impl World {
         let stored = self.sites[n].granted(ticket);
         let wanted = self.grant_wanted(n, ticket);
         let account = self.checks.answers.of(n, ticket);
-        let Account { attempt, failed, stepped, .. } = *account;
+        let Account { attempt, led, heard, stepped, .. } = *account;
+        let own = led.filter(|term| account.failed.contains(term) && *term >= heard);
         if std::mem::replace(&mut account.committed, true) || stored {
             return;
         }
@@ -273,14 +287,17 @@ impl World {
             return;
         }
         let led_to = stepped
-            .filter(|(from, term)| self.checks.answers.of(*from, ticket).failed == Some(*term));
-        if failed.is_some() || led_to.is_some() {
-            let text = format!(
-                "m{n} acquires t{ticket} by itself ({reason:?}), which nobody had: a grant failed \
-                 here in {failed:?}, or at a site that stepped down: {led_to:?}"
-            );
-            self.fail_of(ticket, "C2", text);
+            .filter(|(from, term)| self.checks.answers.of(*from, ticket).failed.contains(term));
+        if own.is_none() && led_to.is_none() {
+            // Not by a failed grant.
+            self.checks.answers.own(ticket);
+            return;
         }
+        let text = format!(
+            "m{n} acquires t{ticket} by itself ({reason:?}), which nobody had: a grant failed here \
+             in {own:?}, or at a site that stepped down: {led_to:?}"
+        );
+        self.fail_of(ticket, "C2", text);
     }
 
     /// C3: clients that do not wait for the outcome have an answer in time, at members that run.

@@ -407,6 +407,9 @@ impl World {
             }
             self.checks.answers.stands(n, ticket, message.term, reason);
         }
+        if matches!(message.body, PeerBody::Heartbeat { .. }) {
+            self.checks.answers.leads(n, ticket, message.term);
+        }
         let clock = *self.nodes[n].clock();
         let expire = self.plan.tickets[ticket].expire;
         let until = clock.when(clock.mono(self.decided).plus(expire)).saturating_sub(4);
