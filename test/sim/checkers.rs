@@ -2,6 +2,7 @@
 //! What must hold after every step: S1 to S10 of `architecture.md` 9. The checkers see what
 //! production can show (messages, effects, stores) and true time, never the engine's inside.
 
+use super::answers::Answers;
 use super::clock::True;
 use super::excuses::{Excuse, Excuses, Suspensions};
 use super::ghost::Ghosts;
@@ -46,6 +47,8 @@ pub struct Checks {
     automatic: Vec<bool>,
     /// Per ticket, what keeps it from being judged as usual.
     pub suspended: Suspensions,
+    /// Whether clients are told the truth.
+    pub answers: Answers,
     /// How often each excuse was accepted.
     pub excuses: Excuses,
     /// Per ticket and member, its live claim.
@@ -80,6 +83,7 @@ impl Checks {
             members,
             automatic: plan.tickets.iter().map(|spec| automatic(spec.mode)).collect(),
             suspended: Suspensions::new(tickets),
+            answers: Answers::new(tickets, members),
             excuses: Excuses::default(),
             claims: vec![None; tickets * members],
             unguarded: vec![vec![None; members]; tickets],
@@ -140,6 +144,7 @@ impl Checks {
     /// A process has started.
     pub fn booted(&mut self, n: usize, grace: &[True]) {
         self.ghosts.forget(n, grace);
+        self.answers.forget(n);
     }
 
     /// A message reaches a living engine.
@@ -152,6 +157,9 @@ impl Checks {
         ids: &[MemberId],
     ) {
         self.ghosts.delivered(now, n, from, m, ids);
+        if let Some(ticket) = self.ghosts.ticket_of(m) {
+            self.answers.hears(n, from, ticket, m, ids);
+        }
     }
 }
 
@@ -162,6 +170,7 @@ impl World {
         if before == after {
             return;
         }
+        self.answers_store(site, ticket, after);
         let granted: Vec<usize> =
             (0..self.sites.len()).filter(|m| self.sites[*m].granted(ticket)).collect();
         let now = self.now;
@@ -287,6 +296,7 @@ impl World {
 
     /// An engine wants a grant written: S6.
     pub fn check_grant(&mut self, n: usize, ticket: usize, state: CibState) {
+        self.check_commit(n, ticket, state.granted);
         if !state.granted {
             self.checks.ghosts.gives_up(n, ticket);
         }
@@ -391,8 +401,14 @@ impl World {
         if !self.checks.automatic[ticket] {
             return;
         }
-        if matches!(message.body, PeerBody::ReqVote { force: true, .. }) {
-            self.overridden(ticket);
+        if let PeerBody::ReqVote { force, reason, .. } = message.body {
+            if force {
+                self.overridden(ticket);
+            }
+            self.checks.answers.stands(n, ticket, message.term, reason);
+        }
+        if matches!(message.body, PeerBody::Heartbeat { .. }) {
+            self.checks.answers.leads(n, ticket, message.term);
         }
         let clock = *self.nodes[n].clock();
         let expire = self.plan.tickets[ticket].expire;

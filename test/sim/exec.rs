@@ -204,6 +204,10 @@ impl World {
 
     /// A daemon starts: what its predecessor left running ends, and nothing of it may still take
     /// effect when the new one reads or writes (`lease.md` L9). Returns from when on it may.
+    ///
+    /// As the shipped executor does, it waits for *g* where the lease table of its machine knows
+    /// nothing of the site's last daemon (the first start on this machine, or after it was
+    /// elsewhere), and where a change begun by a predecessor is not known to have ended.
     pub fn exec_boot(&mut self, n: usize, moved: bool) -> True {
         if self.faithful(n) {
             return self.now;
@@ -218,7 +222,12 @@ impl World {
             self.child_kill(n, id);
         }
         let guard = self.plan.tickets.iter().map(|spec| spec.guard().as_micros()).max();
-        if moved || self.sites[n].children.iter().any(|child| child.by != By::Guard) {
+        let machine = self.nodes[n].machine;
+        let first = !std::mem::replace(&mut self.sites[n].recorded[machine], true);
+        if first {
+            self.coverage.note("process: starts on a machine that knows nothing of it");
+        }
+        if moved || first || self.sites[n].children.iter().any(|child| child.by != By::Guard) {
             self.now + guard.unwrap_or(SECOND) * 101 / 100
         } else {
             self.now

@@ -2,6 +2,7 @@
 //! The simulator's parts, shared by `test/sim`, `test/explore` and `test/scenario`.
 
 pub mod aimed;
+pub mod answers;
 pub mod checkers;
 pub mod choice;
 pub mod clients;

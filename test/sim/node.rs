@@ -37,6 +37,8 @@ pub struct Node {
     pub clocks: [Clock; 2],
     /// Stopped, until the resumption with this number.
     pub paused: Option<u32>,
+    /// When it went on after a stop.
+    pub resumed_at: True,
     /// Counts the stops.
     pub stops: u32,
     /// What waits while it is stopped.
@@ -94,6 +96,7 @@ impl Node {
             clocks: [clock(0), clock(1)],
             site: plan.roles[m] == MemberRole::Site,
             paused: None,
+            resumed_at: 0,
             stops: 0,
             inbox: VecDeque::new(),
             deferred: VecDeque::new(),

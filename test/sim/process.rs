@@ -142,6 +142,7 @@ impl World {
         self.trace(|w| format!("{} goes on", w.name(n)));
         self.script_pause(n, false);
         self.nodes[n].paused = None;
+        self.nodes[n].resumed_at = self.now;
         self.runs_again(n);
         while let Some((decided, effect)) = self.nodes[n].deferred.pop_front() {
             self.decided = decided;

@@ -175,6 +175,9 @@ impl World {
             ids,
             plan,
         };
+        if world.plan.worlds.fresh {
+            world.sites.iter_mut().for_each(|site| site.recorded = [false, false]);
+        }
         world.clients.last_done = vec![None; tickets];
         world.clients.last_asked = vec![None; tickets];
         world

@@ -14,6 +14,8 @@ use booth::prng::Prng;
 pub struct Worlds {
     /// The queues between each engine and its executor.
     pub queues: QueuePlan,
+    /// All machines have just been started: no lease table has a record.
+    pub fresh: bool,
 }
 
 /// Dice for one kind of world.
@@ -36,7 +38,10 @@ pub fn crowd(seed: u64) -> Option<Vec<MemberRole>> {
 impl Worlds {
     /// The worlds of a seed.
     pub fn draw(seed: u64, tickets: &[TicketSpec]) -> Worlds {
-        Worlds { queues: draw_queues(&mut dice(seed, 2), tickets) }
+        Worlds {
+            queues: draw_queues(&mut dice(seed, 2), tickets),
+            fresh: chance(&mut dice(seed, 3), 20),
+        }
     }
 }
 
