@@ -44,23 +44,41 @@ pub(super) struct Stand {
 }
 
 impl Ticket {
-    /// Plans to stand for a ticket that was lost, if there is one: `acquire-after` and this site's
-    /// place in the order of weights after its holder's time has ended (L13).
+    /// Whether the ticket is lost as far as this site knows: its holder's time has ended or will
+    /// end, and nobody gave it up for good.
+    pub fn knows_of_a_loss(&self) -> bool {
+        self.known.leader.member().is_some()
+    }
+
+    /// Whether this site is owed a plan to stand (L13): the ticket is lost, it is bound to nobody,
+    /// nothing of its own is under way, and it has no plan.
+    pub fn lacks_a_plan(&self, now: MonoTime) -> bool {
+        self.site
+            && !self.is_manual()
+            && matches!(self.phase, Phase::Follower)
+            && self.knows_of_a_loss()
+            && self.stand.is_none()
+            && self.grant.is_none()
+            && self.quit.is_none()
+            && !self.owes_itself()
+            && self.promised_to(now).is_none()
+            && self.fresh_term().is_some()
+    }
+
+    /// Gives this site a plan to stand if it is owed one: `acquire-after` and its place in the
+    /// order of weights after its holder's time has ended (L13). It is called at the end of every
+    /// step, so that nothing else has to remember it.
     pub fn replan(&mut self, cx: &mut Cx<'_>) {
-        let lost = self.known.leader.member().is_some();
-        if !self.site || self.is_manual() || self.stand.is_some() || !lost {
-            return;
-        }
-        if self.owes_itself() || matches!(self.phase, Phase::Loading(_) | Phase::Candidate(_)) {
-            return;
-        }
-        if self.promised_to(cx.now.mono).is_some() {
+        let now = cx.now.mono;
+        if !self.lacks_a_plan(now) {
             return;
         }
         let hasty = mutant::is_on(Clause::L13AcquireAfter);
         let wait = if hasty { Span::ZERO } else { self.spec.acquire_after };
-        let from = cx.now.mono.max(self.known.until).plus(wait);
+        let from = now.max(self.known.until).plus(wait);
         self.plan_stand(cx, from, Reason::TicketLost);
+        // What was due in this step has been done: a plan is for a later one.
+        self.stand_no_earlier(now.plus(Span::from_micros(1)));
     }
 
     /// Plans to stand in this site's turn after `from`.
@@ -210,6 +228,9 @@ impl Ticket {
         if matches!(self.phase, Phase::Candidate(_)) {
             self.phase = Phase::Follower;
             self.note(cx, NoteLevel::Debug, "candidacy abandoned in favour of another");
+            if self.knows_of_a_loss() && self.grant.is_none() {
+                self.stand = Some(Stand { at: cx.now.mono, reason: Reason::TicketLost });
+            }
         }
         if force {
             self.waive_grace(to, term);

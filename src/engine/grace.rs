@@ -118,7 +118,6 @@ impl Ticket {
         if !granted {
             self.phase = Phase::Follower;
             self.ask_everyone(cx);
-            self.replan(cx);
             return;
         }
         self.known.leader = me;
@@ -157,7 +156,6 @@ impl Ticket {
     pub fn loaded_and_revoked(&mut self, cx: &mut Cx<'_>) {
         self.phase = Phase::Follower;
         self.ask_everyone(cx);
-        self.replan(cx);
     }
 
     /// Sends STATUS to all other members.
@@ -284,7 +282,6 @@ impl Ticket {
     pub fn end_grace(&mut self, cx: &mut Cx<'_>) {
         if self.grace.take().is_some() {
             self.note(cx, NoteLevel::Debug, "start-up is over");
-            self.replan(cx);
             self.advance_grant(cx);
         }
     }

@@ -301,7 +301,6 @@ impl Ticket {
                 let until = if same { until.max(self.known.until) } else { until };
                 self.known = Known { leader, term: Some(term), until };
                 self.stand = None;
-                self.replan(cx);
             }
             // Nobody in term 0 is also what a member says that knows nothing.
             Holder::Nobody if term > Term::ZERO && (newer || same) => self.adopt_nobody(cx, term),

@@ -17,6 +17,7 @@ mod member;
 mod order;
 mod prereq;
 mod renewals;
+mod standing;
 mod start;
 mod store;
 #[cfg(feature = "mutants")]
