@@ -4,6 +4,7 @@
 
 use super::hand::Hand;
 use super::words;
+use booth::daemon::slots::exec_check;
 use booth::engine::{
     CibLoad, CibOutcome, CibState, CibTicket, ClientId, Effect, Engine, Event, NoteLevel,
     ProbeOutcome, Reply, Setup,
@@ -316,15 +317,18 @@ impl Lab {
     }
 
     fn write(&mut self, index: usize, state: CibState) -> Option<CibOutcome> {
-        let expire = self.spec.as_ref().expect("a ticket").expire;
+        let now = self.clock(index);
         let node = &mut self.nodes[index];
         match node.store_temper {
             Temper::Works => {
+                let Ok(expires) = exec_check(&state, node.hand.window.as_ref(), now) else {
+                    return Some(CibOutcome::TooLate);
+                };
                 let attrs = std::mem::take(&mut node.store.attrs);
                 node.store = CibTicket {
                     granted: state.granted,
                     owner: Some(state.owner),
-                    expires: Some(self.now.wall.plus(expire)),
+                    expires: Some(WallTime::from_secs(expires)),
                     term: Some(state.term),
                     attrs,
                 };
