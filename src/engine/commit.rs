@@ -238,7 +238,8 @@ impl Ticket {
 
     /// The outcome of a write.
     pub fn handle_written(&mut self, cx: &mut Cx<'_>, serial: WriteSerial, outcome: CibOutcome) {
-        let Some(flight) = self.cib.flight.filter(|flight| flight.serial == serial) else {
+        let any = mutant::is_on(Clause::L6WriteSerial);
+        let Some(flight) = self.cib.flight.filter(|flight| any || flight.serial == serial) else {
             return;
         };
         self.cib.flight = None;

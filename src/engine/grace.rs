@@ -143,7 +143,9 @@ impl Ticket {
     fn resume(&mut self, cx: &mut Cx<'_>) {
         self.phase = Phase::Follower;
         self.note(cx, NoteLevel::Info, "granted here before the restart: standing for re-election");
-        self.tell_window(cx);
+        if !mutant::is_on(Clause::L9TellGuard) {
+            self.tell_window(cx);
+        }
         self.ask_everyone(cx);
         self.stand_for_election(cx, Reason::Reacquire, false);
     }

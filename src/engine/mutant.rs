@@ -24,6 +24,8 @@ pub enum Clause {
     L4Round,
     /// L5: the lease counts from the arrival of acknowledgements.
     L5SendTime,
+    /// L5: rounds begin at 1 in each life instead of at a random number.
+    L5RandomRound,
     /// L5: an acknowledgement counts for the latest send whatever round it echoes.
     L5Round,
     /// L5: a lease that has ended without a grant binds nobody, but a late acknowledgement
@@ -38,6 +40,8 @@ pub enum Clause {
     L7Lease,
     /// L8: an administrative grant never waits.
     L8Wait,
+    /// L6: the outcome of any write counts for the one that is under way.
+    L6WriteSerial,
     /// L9: a store that has not been read counts as free.
     L9Unread,
     /// L9: no grace at all.
@@ -55,6 +59,8 @@ pub enum Clause {
     L9Silent,
     /// L9: the stored `expires` is believed, however far off.
     L9Cap,
+    /// L9: a restarted holder does not tell its lease guard until when it holds.
+    L9TellGuard,
     /// L10: the end of the holding is announced before the store says revoked.
     L10RevokeFirst,
     /// L10: a promise is dropped on an announcement of another term.
@@ -67,7 +73,7 @@ pub enum Clause {
 
 impl Clause {
     /// Every clause there is.
-    pub const ALL: [Clause; 26] = [
+    pub const ALL: [Clause; 29] = [
         Clause::L1FreshTerm,
         Clause::L2OneVote,
         Clause::L3LivePromise,
@@ -76,12 +82,14 @@ impl Clause {
         Clause::L4LivePromise,
         Clause::L4Round,
         Clause::L5SendTime,
+        Clause::L5RandomRound,
         Clause::L5Round,
         Clause::L5Revive,
         Clause::L6Guard,
         Clause::L6RevokeFirst,
         Clause::L7Lease,
         Clause::L8Wait,
+        Clause::L6WriteSerial,
         Clause::L9Unread,
         Clause::L9Grace,
         Clause::L9GraceVote,
@@ -90,6 +98,7 @@ impl Clause {
         Clause::L9Nonce,
         Clause::L9Silent,
         Clause::L9Cap,
+        Clause::L9TellGuard,
         Clause::L10RevokeFirst,
         Clause::L10Term,
         Clause::L10Round,

@@ -144,7 +144,9 @@ impl Ticket {
         prng: &mut Prng,
     ) -> Ticket {
         let site = roster.am_site();
-        let links = (0..roster.len()).map(|_| Link::new(Round::from_random(prng.any()))).collect();
+        let one = mutant::is_on(Clause::L5RandomRound);
+        let first = |number: u64| Round::from_random(if one { 0 } else { number });
+        let links = (0..roster.len()).map(|_| Link::new(first(prng.any()))).collect();
         Ticket {
             index,
             spec,

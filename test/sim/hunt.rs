@@ -32,12 +32,23 @@ pub enum Hunt {
     /// The holder's wall clock is set, right before its daemon ends and starts again. That is
     /// more than the promise allows, so only the rules that still hold are asserted.
     Clock,
+    /// The holder's machine dies; boothd comes back on the other one, hears nobody, and is stopped
+    /// or ends as well.
+    Orphan,
 }
 
 impl Hunt {
     /// All families.
-    pub const ALL: [Hunt; 7] =
-        [Hunt::Bare, Hunt::Duel, Hunt::Reboot, Hunt::Quit, Hunt::Again, Hunt::Late, Hunt::Clock];
+    pub const ALL: [Hunt; 8] = [
+        Hunt::Bare,
+        Hunt::Duel,
+        Hunt::Reboot,
+        Hunt::Quit,
+        Hunt::Again,
+        Hunt::Late,
+        Hunt::Clock,
+        Hunt::Orphan,
+    ];
 
     /// The family with this name.
     pub fn named(name: &str) -> Option<Hunt> {
@@ -67,6 +78,7 @@ impl Hunt {
             Hunt::Again => hunter.again(),
             Hunt::Late => hunter.late(),
             Hunt::Clock => hunter.clock(),
+            Hunt::Orphan => hunter.orphan(),
         }
         hunter.plan.disturbances.sort_by_key(|disturbance| disturbance.at);
         hunter.plan

@@ -25,6 +25,7 @@ pub mod plan;
 pub mod process;
 pub mod quiet;
 pub mod rates;
+pub mod recovery;
 pub mod reference;
 pub mod report;
 pub mod rules;
