@@ -243,13 +243,16 @@ impl Ticket {
 
     /// Tells clients what they wait for, when that has changed.
     pub fn tell_waiters(&mut self, cx: &mut Cx<'_>) {
+        if mutant::is_on(Clause::ClientToldNothing) {
+            return;
+        }
         let Some(mut job) = self.grant.take() else { return };
         let (cause, left) = self.grant_cause(cx);
         let myself = self.myself(cx);
         job.waiters.retain_mut(|waiter| {
             let commit = cause == WaitCause::CommitDelay;
             let first = waiter.told.is_none();
-            let changed = waiter.told != Some(cause);
+            let changed = waiter.told != Some(cause) && !mutant::is_on(Clause::ClientToldOnce);
             let due =
                 first || (commit && !waiter.pending_told) || (changed && waiter.options.explain);
             if !due {

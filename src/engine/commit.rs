@@ -156,7 +156,8 @@ impl Ticket {
 
     /// Writes *granted*; the window has been told before.
     pub fn write_grant(&mut self, cx: &mut Cx<'_>, term: Term) {
-        let expires = if self.is_manual() { CibExpiry::Never } else { CibExpiry::Lease };
+        let endless = self.is_manual() || mutant::is_on(Clause::L6Expiry);
+        let expires = if endless { CibExpiry::Never } else { CibExpiry::Lease };
         let owner = self.myself(cx);
         let limit = self.spec.patience();
         if self.cib.grant_tried_at.is_none() {
@@ -238,7 +239,7 @@ impl Ticket {
 
     /// The outcome of a write.
     pub fn handle_written(&mut self, cx: &mut Cx<'_>, serial: WriteSerial, outcome: CibOutcome) {
-        let any = mutant::is_on(Clause::L6WriteSerial);
+        let any = mutant::is_on(Clause::L6Serial);
         let Some(flight) = self.cib.flight.filter(|flight| any || flight.serial == serial) else {
             return;
         };
@@ -348,7 +349,8 @@ impl Ticket {
         if state.granted {
             self.tell_first_failure(cx);
             let since = self.cib.grant_tried_at.unwrap_or(cx.now.mono);
-            let patient = cx.now.mono.since(since) < self.spec.patience();
+            let endless = mutant::is_on(Clause::L6FirstGrant);
+            let patient = cx.now.mono.since(since) < self.spec.patience() || endless;
             if !self.cib.granted && !patient && self.quit.is_none() {
                 self.note(
                     cx,
@@ -384,10 +386,10 @@ impl Ticket {
 
     /// Gives the ticket up in favour of another site; this one comes after the others.
     pub fn step_down(&mut self, cx: &mut Cx<'_>) {
-        let timeout = self.spec.timeout;
-        let pause =
-            timeout.times(2).plus(self.spec.acquire_after).plus(cx.prng.span_below(timeout));
-        self.quit(cx, QuitKind::StepDown, Some(cx.now.mono.plus(pause)));
+        let hasty = mutant::is_on(Clause::L13LostLease);
+        let timeout = if hasty { Span::ZERO } else { self.spec.timeout };
+        let at = cx.now.mono.plus(timeout.times(2)).plus(cx.prng.span_below(timeout));
+        self.quit(cx, QuitKind::StepDown, Some(at.plus(self.spec.acquire_after)));
     }
 
     /// Gives the ticket up: revoke in the store, then announce (L10).

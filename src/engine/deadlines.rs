@@ -133,7 +133,6 @@ impl Ticket {
                 let text = format!("the lease of {} has ended", cx.name(promise.to));
                 self.note(cx, NoteLevel::Warning, &text);
                 self.known.until = self.known.until.min(cx.now.mono);
-                self.replan(cx);
             }
         }
         if self.grace.as_ref().is_some_and(|grace| cx.now.mono >= grace.until) {

@@ -44,21 +44,41 @@ pub(super) struct Stand {
 }
 
 impl Ticket {
-    /// Plans to stand for a ticket that was lost, if there is one: `acquire-after` and this site's
-    /// place in the order of weights after its holder's time has ended (L13).
+    /// Whether the ticket is lost as far as this site knows: its holder's time has ended or will
+    /// end, and nobody gave it up for good.
+    pub fn knows_of_a_loss(&self) -> bool {
+        self.known.leader.member().is_some()
+    }
+
+    /// Whether this site is owed a plan to stand (L13): the ticket is lost, it is bound to nobody,
+    /// nothing of its own is under way, and it has no plan.
+    pub fn lacks_a_plan(&self, now: MonoTime) -> bool {
+        self.site
+            && !self.is_manual()
+            && matches!(self.phase, Phase::Follower)
+            && self.knows_of_a_loss()
+            && self.stand.is_none()
+            && self.grant.is_none()
+            && self.quit.is_none()
+            && !self.owes_itself()
+            && self.promised_to(now).is_none()
+            && self.fresh_term().is_some()
+    }
+
+    /// Gives this site a plan to stand if it is owed one: `acquire-after` and its place in the
+    /// order of weights after its holder's time has ended (L13). It is called at the end of every
+    /// step, so that nothing else has to remember it.
     pub fn replan(&mut self, cx: &mut Cx<'_>) {
-        let lost = self.known.leader.member().is_some();
-        if !self.site || self.is_manual() || self.stand.is_some() || !lost {
+        let now = cx.now.mono;
+        if !self.lacks_a_plan(now) {
             return;
         }
-        if self.owes_itself() || matches!(self.phase, Phase::Loading(_) | Phase::Candidate(_)) {
-            return;
-        }
-        if self.promised_to(cx.now.mono).is_some() {
-            return;
-        }
-        let from = cx.now.mono.max(self.known.until).plus(self.spec.acquire_after);
+        let hasty = mutant::is_on(Clause::L13AcquireAfter);
+        let wait = if hasty { Span::ZERO } else { self.spec.acquire_after };
+        let from = now.max(self.known.until).plus(wait);
         self.plan_stand(cx, from, Reason::TicketLost);
+        // What was due in this step has been done: a plan is for a later one.
+        self.stand_no_earlier(now.plus(Span::from_micros(1)));
     }
 
     /// Plans to stand in this site's turn after `from`.
@@ -162,7 +182,8 @@ impl Ticket {
         if self.is_manual() || !Ticket::is_site(cx, from) {
             return;
         }
-        if matches!(self.phase, Phase::Leader) && self.lease_lives(now) {
+        let heeds = self.lease_lives(now) && !mutant::is_on(Clause::L11Request);
+        if matches!(self.phase, Phase::Leader) && heeds {
             self.challenged(cx, from, term);
         }
         if !self.ready() {
@@ -207,6 +228,9 @@ impl Ticket {
         if matches!(self.phase, Phase::Candidate(_)) {
             self.phase = Phase::Follower;
             self.note(cx, NoteLevel::Debug, "candidacy abandoned in favour of another");
+            if self.knows_of_a_loss() && self.grant.is_none() {
+                self.stand = Some(Stand { at: cx.now.mono, reason: Reason::TicketLost });
+            }
         }
         if force {
             self.waive_grace(to, term);
@@ -236,7 +260,7 @@ impl Ticket {
 
     /// Sends VOTE_FOR `voted` to a candidate.
     fn say_vote(&mut self, cx: &mut Cx<'_>, to: MemberIndex, voted: MemberIndex, term: Term) {
-        let body = PeerBody::Vote { vouched: self.grace.is_none() };
+        let body = PeerBody::Vote { vouched: self.grace.is_none(), unbound_for: Some(Span::ZERO) };
         let leader = Holder::Member(cx.roster.member(voted).id);
         let message = self.message(leader, term, Span::ZERO, body);
         cx.send(to, message, false);
@@ -309,7 +333,9 @@ impl Ticket {
             link.begin_term();
         }
         let lease_until = self.lead.as_ref().and_then(|lead| lead.lease_until);
+        let challenged = self.lead.as_ref().is_some_and(|lead| lead.renewal.challenged);
         let earlier = self.lead.take().map(|lead| lead.commit);
+        let earlier = earlier.filter(|_| !mutant::is_on(Clause::L8CarriedOver));
         let mut voters = attempt.votes;
         voters.remove(self.me);
         let commit = match earlier {
@@ -333,6 +359,10 @@ impl Ticket {
         let text = format!("won the election with the votes of {}", cx.names(attempt.votes));
         self.note(cx, NoteLevel::Info, &text);
         self.start_renewal(cx);
+        if let Some(lead) = &mut self.lead {
+            // A re-election is a part of the renewal that it was for (L11).
+            lead.renewal.challenged = challenged;
+        }
         self.ask_missing(cx);
         if mutant::is_on(Clause::L7Lease) {
             self.advance_commit(cx);
@@ -352,7 +382,8 @@ impl Ticket {
         self.heard_of(term);
         if matches!(self.phase, Phase::Leader) {
             let higher = self.lead.as_ref().is_some_and(|lead| term > lead.term);
-            if higher && result == ResultCode::TermOutdated {
+            let deaf = mutant::is_on(Clause::L11Outdated);
+            if higher && result == ResultCode::TermOutdated && !deaf {
                 self.stand_again(cx);
             }
             return;
@@ -411,7 +442,8 @@ impl Ticket {
         if self.unheard < UNHEARD_BEFORE_DOUBLING || self.holding() {
             return random;
         }
-        timeout.times(1 << doublings.min(20)).min(self.spec.expire).plus(random)
+        let most = if mutant::is_on(Clause::L13BackOffCap) { Span::MAX } else { self.spec.expire };
+        timeout.times(1 << doublings.min(20)).min(most).plus(random)
     }
 
     /// When, by the validities that members stated, a majority could be free to vote.
@@ -427,7 +459,8 @@ impl Ticket {
     /// not acknowledged this renewal (L11).
     fn challenged(&mut self, cx: &mut Cx<'_>, by: MemberIndex, term: Term) {
         let Some(lead) = &self.lead else { return };
-        if term > lead.term && lead.renewal.unacked.contains(by) {
+        let asks = lead.renewal.unacked.contains(by) || mutant::is_on(Clause::L11Acknowledged);
+        if term > lead.term && asks {
             self.heard_of(term);
             self.stand_again(cx);
         }
@@ -437,7 +470,8 @@ impl Ticket {
     /// once per renewal (L11).
     fn stand_again(&mut self, cx: &mut Cx<'_>) {
         let Some(lead) = &mut self.lead else { return };
-        if std::mem::replace(&mut lead.renewal.challenged, true) {
+        let again = std::mem::replace(&mut lead.renewal.challenged, true);
+        if again && !mutant::is_on(Clause::L11Once) {
             return;
         }
         self.note(cx, NoteLevel::Info, "a higher term is known: standing for re-election");

@@ -5,8 +5,8 @@
 //! randomness but a seeded generator: the same events give the same effects, byte for byte.
 //!
 //! Order of a step: what has ended by now ends (promises, leases, holdings); then the event is
-//! looked at; then what is due is done; then the ticket's timer is set and its invariants are
-//! checked. Tickets are independent of each other: a step touches the event's ticket, and
+//! looked at; then what is due is done; then a site that is owed a plan to stand gets one, the
+//! ticket's timer is set and its invariants are checked. Tickets are independent of each other: a step touches the event's ticket, and
 //! [`Event::Tick`] those that are due.
 #![forbid(unsafe_code)]
 
@@ -190,6 +190,7 @@ impl Engine {
         ticket.fold(&mut cx);
         act(ticket, &mut cx);
         ticket.run_due(&mut cx);
+        ticket.replan(&mut cx);
         let (before, after) = ticket.rearm(&mut cx);
         ticket.check_invariants(&cx);
         if before != after {

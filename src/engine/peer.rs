@@ -35,7 +35,9 @@ impl Ticket {
             PeerBody::ReqVote { reason, established, force } => {
                 self.handle_req_vote(cx, from, term, reason, (established, force));
             }
-            PeerBody::Vote { vouched } => self.handle_vote(cx, from, leader, term, vouched),
+            PeerBody::Vote { vouched, unbound_for: _ } => {
+                self.handle_vote(cx, from, leader, term, vouched);
+            }
             PeerBody::StepDown { stamp, .. } => {
                 self.handle_end(cx, from, term, stamp, Command::VoteFor)
             }
@@ -299,7 +301,6 @@ impl Ticket {
                 let until = if same { until.max(self.known.until) } else { until };
                 self.known = Known { leader, term: Some(term), until };
                 self.stand = None;
-                self.replan(cx);
             }
             // Nobody in term 0 is also what a member says that knows nothing.
             Holder::Nobody if term > Term::ZERO && (newer || same) => self.adopt_nobody(cx, term),
@@ -325,14 +326,16 @@ impl Ticket {
         let valid = until.map_or(Span::ZERO, |until| until.since(now)).min(self.spec.expire);
         let leader = Holder::Member(cx.roster.member(named).id);
         let term = self.term.max(self.ended[to.get()]).unwrap_or_default();
-        let message = self.message(leader, term, valid, PeerBody::Rejected { of, result });
+        let message =
+            self.message(leader, term, valid, PeerBody::Rejected { of, result, granted: false });
         cx.send(to, message, false);
     }
 
     /// Tells a candidate for a lost ticket that it was revoked meanwhile (`protocol.md` 2).
     pub fn reject_outdated(&mut self, cx: &mut Cx<'_>, to: MemberIndex) {
         let term = self.known.term.unwrap_or_default();
-        let body = PeerBody::Rejected { of: Command::ReqVote, result: ResultCode::YouOutdated };
+        let result = ResultCode::YouOutdated;
+        let body = PeerBody::Rejected { of: Command::ReqVote, result, granted: false };
         let message = self.message(Holder::Nobody, term, Span::ZERO, body);
         cx.send(to, message, false);
     }

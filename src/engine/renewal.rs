@@ -179,7 +179,9 @@ impl Ticket {
                     lead.renewal.next_at = MonoTime::MAX;
                     lead.renewal.retry_at = None;
                 }
-                self.start_probe(cx, ProbeFor::Renewal, window.hold_until);
+                let late = u64::from(mutant::is_on(Clause::L6Handler)) * 3_600;
+                let deadline = window.hold_until.plus(Span::from_secs(late));
+                self.start_probe(cx, ProbeFor::Renewal, deadline);
                 return;
             }
         }
@@ -199,7 +201,7 @@ impl Ticket {
         }
         if renewal.tries >= retries {
             renewal.retry_at = None;
-            if !renewal.extended {
+            if !renewal.extended && !mutant::is_on(Clause::L5NewRenewal) {
                 self.start_renewal(cx);
             }
             return;
@@ -429,7 +431,8 @@ impl Ticket {
         let retries = self.spec.retries;
         let retry_at = cx.now.mono.plus(self.spec.timeout);
         let Some(announce) = &mut self.announce else { return };
-        if announce.delivery.unacked.is_empty() || announce.delivery.tries >= retries {
+        let silent = mutant::is_on(Clause::L10Resend);
+        if announce.delivery.unacked.is_empty() || announce.delivery.tries >= retries || silent {
             self.announce = None;
             return;
         }

@@ -169,5 +169,6 @@ impl Ticket {
             assert!(self.lead.is_some(), "a leader has won a term");
         }
         assert!(self.term <= self.seen, "no term is higher than those seen");
+        assert!(!self.lacks_a_plan(now), "a site that knows of a lost ticket plans to stand");
     }
 }

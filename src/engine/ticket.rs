@@ -144,9 +144,9 @@ impl Ticket {
         prng: &mut Prng,
     ) -> Ticket {
         let site = roster.am_site();
-        let one = mutant::is_on(Clause::L5RandomRound);
-        let first = |number: u64| Round::from_random(if one { 0 } else { number });
-        let links = (0..roster.len()).map(|_| Link::new(first(prng.any()))).collect();
+        let first = |any| if mutant::is_on(Clause::L4RandomRounds) { 0 } else { any };
+        let link = |_| Link::new(Round::from_random(first(prng.any())));
+        let links = (0..roster.len()).map(link).collect();
         Ticket {
             index,
             spec,
@@ -298,14 +298,16 @@ impl Ticket {
     /// The number of this member in the order in which sites stand: higher weights first, then
     /// configuration order (L13).
     pub fn place(&self, cx: &Cx<'_>) -> u64 {
-        let weight = |m: MemberIndex| self.spec.weights.get(m.get()).copied().unwrap_or(0);
+        let sign = if mutant::is_on(Clause::L13Weights) { -1 } else { 1 };
+        let weight = |m: MemberIndex| sign * self.spec.weights.get(m.get()).copied().unwrap_or(0);
         let mine = weight(self.me);
+        let ranked = !mutant::is_on(Clause::L13EqualWeights);
         let ahead = cx
             .roster
             .sites()
             .iter()
             .filter(|m| *m != self.me)
-            .filter(|m| weight(*m) > mine || (weight(*m) == mine && *m < self.me))
+            .filter(|m| weight(*m) > mine || (weight(*m) == mine && *m < self.me && ranked))
             .count();
         u64::try_from(ahead).unwrap_or(0)
     }

@@ -106,6 +106,9 @@ pub enum PeerBody {
     Vote {
         /// The voter keeps the rules of `lease.md` and is out of grace.
         vouched: bool,
+        /// For how long the voter's word has bound it to nobody but the candidate, as far as it
+        /// knows; on the wire in whole milliseconds, rounded down. `None`: a reference peer.
+        unbound_for: Option<Span>,
     },
     /// VOTE_FOR nobody: the sender, who led, gives up the ticket.
     StepDown {
@@ -131,7 +134,8 @@ pub enum PeerBody {
         /// Round and mark of this send.
         stamp: Stamp,
     },
-    /// ACK.
+    /// ACK. From a member of ours `valid_for` is the promise that it gave, and the packet says in
+    /// which unit, because the leader's lease counts by it (`lease.md` L5).
     Ack {
         /// What it acknowledges: `Heartbeat`, `Update`, `RevokeTicket` or `VoteFor`.
         of: Command,
@@ -145,5 +149,8 @@ pub enum PeerBody {
         of: Command,
         /// Why: `TermOutdated`, `TermStillValid` or `YouOutdated`.
         result: ResultCode,
+        /// The sender's own store may say *granted*: an objection, which a candidate heeds
+        /// whoever voted for it (`lease.md` L3). A reference peer never says so.
+        granted: bool,
     },
 }

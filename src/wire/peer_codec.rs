@@ -10,8 +10,10 @@ use super::payload::{read_ticket_name, TicketPayload};
 use super::peer::{PeerBody, PeerMessage, Round, Stamp};
 use super::unit::TimeUnit;
 use crate::model::{Holder, MemberId, Term};
+use crate::time::Span;
 
-/// Bit 31 of `options`: the *established* mark of requests, the *vouched* mark of votes.
+/// Bit 31 of `options`: the *established* mark of requests, the *vouched* mark of votes, the
+/// *granted* mark of rejections, the *milliseconds* mark of acknowledgements.
 const MARK_BIT: u32 = 1 << 31;
 /// Bit 0 of a vote request's `options`: `-F` of an administrative grant.
 const FORCE_BIT: u32 = 1;
@@ -19,6 +21,7 @@ const FORCE_BIT: u32 = 1;
 /// The unsealed packet of a message between members, 124 bytes.
 pub fn encode_peer(from: MemberId, message: &PeerMessage, unit: TimeUnit) -> Vec<u8> {
     let mut header = Header::of(command_of(&message.body), from.raw());
+    let millis = unit == TimeUnit::Millis;
     match message.body {
         PeerBody::Status { nonce } => header.options = nonce,
         PeerBody::MyIndex { nonce } => {
@@ -29,9 +32,9 @@ pub fn encode_peer(from: MemberId, message: &PeerMessage, unit: TimeUnit) -> Vec
             header.reason = reason.raw();
             header.options = bit(established, MARK_BIT) | bit(force, FORCE_BIT);
         }
-        PeerBody::Vote { vouched } => {
+        PeerBody::Vote { vouched, unbound_for } => {
             header.request = Command::ReqVote.raw();
-            header.options = bit(vouched, MARK_BIT);
+            header.options = bit(vouched, MARK_BIT) | unbound_for.map_or(0, unbound_bits);
         }
         PeerBody::StepDown { reason, stamp } | PeerBody::Revoke { reason, stamp } => {
             header.reason = reason.raw();
@@ -42,11 +45,12 @@ pub fn encode_peer(from: MemberId, message: &PeerMessage, unit: TimeUnit) -> Vec
         }
         PeerBody::Ack { of, round } => {
             header.request = of.raw();
-            header.options = round.map_or(0, Round::get);
+            header.options = round.map_or(0, |round| round.get() | bit(millis, MARK_BIT));
         }
-        PeerBody::Rejected { of, result } => {
+        PeerBody::Rejected { of, result, granted } => {
             header.request = of.raw();
             header.result = result.raw();
+            header.options = bit(granted, MARK_BIT);
         }
     }
     let leader = match message.leader {
@@ -82,12 +86,19 @@ pub fn decode_peer(packet: &[u8], unit: TimeUnit) -> Result<(MemberId, PeerMessa
         Holder::Unknown => return Err(WireError::NoLeader),
         leader @ (Holder::Nobody | Holder::Member(_)) => leader,
     };
+    let body = body_of(command, &header, leader)?;
+    let unit = match body {
+        // It says itself what it counts in: configurations may differ.
+        PeerBody::Ack { round: Some(_), .. } if header.options & MARK_BIT != 0 => TimeUnit::Millis,
+        PeerBody::Ack { round: Some(_), .. } => TimeUnit::Seconds,
+        _ => unit,
+    };
     let message = PeerMessage {
         ticket: read_ticket_name(payload.name)?,
         leader,
         term: Term::new(payload.term),
         valid_for: unit.span(payload.valid_for),
-        body: body_of(command, &header, leader)?,
+        body,
     };
     Ok((MemberId::from_raw(header.from), message))
 }
@@ -122,6 +133,7 @@ fn body_of(command: Command, header: &Header, leader: Holder) -> Result<PeerBody
                 .filter(|of| is_between_members(*of))
                 .ok_or(WireError::Request { command, request: header.request })?,
             result: rejection_of(header)?,
+            granted: marked,
         },
         Command::List
         | Command::Grant
@@ -140,7 +152,10 @@ fn body_of(command: Command, header: &Header, leader: Holder) -> Result<PeerBody
 fn vote_of(header: &Header, leader: Holder, stamp: Stamp) -> Result<PeerBody, WireError> {
     let answers_request = header.request == Command::ReqVote.raw();
     match (answers_request, leader) {
-        (true, Holder::Member(_)) => Ok(PeerBody::Vote { vouched: stamp.established }),
+        (true, Holder::Member(_)) => Ok(PeerBody::Vote {
+            vouched: stamp.established,
+            unbound_for: unbound_of(header.options & !MARK_BIT),
+        }),
         (true, Holder::Nobody | Holder::Unknown) => Err(WireError::VoteForNobody),
         (false, _) if header.request != 0 => {
             Err(WireError::Request { command: Command::VoteFor, request: header.request })
@@ -204,6 +219,18 @@ const fn is_between_members(command: Command) -> bool {
         | Command::Result
         | Command::ResultList => false,
     }
+}
+
+/// How long a voter has been unbound, as bits 0 to 30 of its vote: one more than the milliseconds,
+/// because 0 is what a reference peer sends; the largest number if it does not fit.
+fn unbound_bits(span: Span) -> u32 {
+    let most = u64::from(MARK_BIT) - 1;
+    u32::try_from(span.as_millis().saturating_add(1).min(most)).unwrap_or(MARK_BIT - 1)
+}
+
+/// The reverse of [`unbound_bits`].
+fn unbound_of(bits: u32) -> Option<Span> {
+    bits.checked_sub(1).map(|millis| Span::from_millis(u64::from(millis)))
 }
 
 fn stamp_bits(stamp: Stamp) -> u32 {

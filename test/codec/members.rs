@@ -5,7 +5,8 @@ use crate::strategies::{member, peer_message, unit};
 use booth::model::{Holder, MemberId, Term, TicketName, TicketNameError};
 use booth::time::Span;
 use booth::wire::{
-    decode_peer, encode_peer, Command, Field, PeerBody, PeerMessage, TimeUnit, WireError, PEER_LEN,
+    decode_peer, encode_peer, Command, Field, PeerBody, PeerMessage, Round, TimeUnit, WireError,
+    PEER_LEN,
 };
 use proptest::prelude::*;
 
@@ -127,7 +128,7 @@ fn a_name_must_end_and_be_a_name() {
 #[test]
 fn votes_and_step_downs_are_told_apart_by_what_they_answer() {
     let member = Holder::Member(MemberId::from_raw(9));
-    let vote = packet(member, PeerBody::Vote { vouched: true });
+    let vote = packet(member, PeerBody::Vote { vouched: true, unbound_for: None });
     let nobody = MemberId::NOBODY.to_be_bytes();
     assert_eq!(error(&with(vote.clone(), LEADER, &nobody)), WireError::VoteForNobody);
     assert_eq!(error(&with(vote.clone(), REQUEST, &[0; 4])), WireError::StepDownWithLeader);
@@ -146,7 +147,8 @@ fn answers_name_what_they_can_answer() {
         assert_eq!(error(&with(ack.clone(), REQUEST, &request)), expected);
     }
     let result = booth::wire::ResultCode::TermOutdated;
-    let rejected = packet(leader, PeerBody::Rejected { of: Command::Heartbeat, result });
+    let rejected =
+        packet(leader, PeerBody::Rejected { of: Command::Heartbeat, result, granted: false });
     for result in [*b"Over", *b"Nope", [0; 4]] {
         let raw = u32::from_be_bytes(result);
         let expected = WireError::Result { command: Command::Rejected, result: raw };
@@ -164,4 +166,39 @@ fn a_message_between_members_has_one_size() {
     let expected = WireError::Size { command: Command::Heartbeat, len: 125, expected: PEER_LEN };
     assert_eq!(error(&longer), expected);
     assert_eq!(error(&heartbeat()[..47]), WireError::TooShort { len: 47, need: 48 });
+}
+
+/// An ACK of ours says in which unit its promise is counted: configurations may differ while one
+/// is being changed, and the leader's lease counts by it.
+#[test]
+fn an_acknowledgement_with_a_round_is_read_in_the_unit_of_its_sender() {
+    let body = PeerBody::Ack { of: Command::Heartbeat, round: Round::new(5) };
+    for sent in [TimeUnit::Seconds, TimeUnit::Millis] {
+        for read in [TimeUnit::Seconds, TimeUnit::Millis] {
+            let message = PeerMessage {
+                ticket: TicketName::new("T").expect("valid"),
+                leader: Holder::Member(MemberId::from_raw(7)),
+                term: Term::new(3),
+                valid_for: Span::from_secs(10),
+                body,
+            };
+            let bytes = encode_peer(MemberId::from_raw(9), &message, sent);
+            let (_, again) = decode_peer(&bytes, read).expect("a message");
+            assert_eq!(again, message, "sent in {sent:?}, read in {read:?}");
+        }
+    }
+}
+
+/// 0 is what a reference peer sends: a vote of ours says at least one, and at most all bits.
+#[test]
+fn a_vote_says_how_long_its_sender_has_been_unbound() {
+    let member = Holder::Member(MemberId::from_raw(9));
+    let bits = |span: Option<Span>| {
+        let packet = packet(member, PeerBody::Vote { vouched: true, unbound_for: span });
+        u32::from_be_bytes([packet[36], packet[37], packet[38], packet[39]])
+    };
+    assert_eq!(bits(None), 0x8000_0000);
+    assert_eq!(bits(Some(Span::ZERO)), 0x8000_0001);
+    assert_eq!(bits(Some(Span::from_millis(1500))), 0x8000_0000 + 1501);
+    assert_eq!(bits(Some(Span::MAX)), 0xFFFF_FFFF);
 }

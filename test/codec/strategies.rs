@@ -47,6 +47,11 @@ fn round() -> impl Strategy<Value = Option<Round>> {
     option::of((1..=Round::MAX).prop_map(|number| Round::new(number).expect("a round")))
 }
 
+/// How long a voter has been unbound: whole milliseconds, and no more than the wire can say.
+fn unbound() -> impl Strategy<Value = Option<Span>> {
+    prop::option::of((0..=0x7FFF_FFFE_u64).prop_map(Span::from_millis))
+}
+
 fn stamp() -> impl Strategy<Value = Stamp> {
     (round(), any::<bool>()).prop_map(|(round, established)| Stamp { round, established })
 }
@@ -67,15 +72,16 @@ fn body() -> impl Strategy<Value = PeerBody> {
         (reason(), any::<bool>(), any::<bool>()).prop_map(|(reason, established, force)| {
             PeerBody::ReqVote { reason, established, force }
         }),
-        any::<bool>().prop_map(|vouched| PeerBody::Vote { vouched }),
+        (any::<bool>(), unbound())
+            .prop_map(|(vouched, unbound_for)| PeerBody::Vote { vouched, unbound_for }),
         (reason(), stamp()).prop_map(|(reason, stamp)| PeerBody::StepDown { reason, stamp }),
         stamp().prop_map(|stamp| PeerBody::Heartbeat { stamp }),
         stamp().prop_map(|stamp| PeerBody::Update { stamp }),
         (reason(), stamp()).prop_map(|(reason, stamp)| PeerBody::Revoke { reason, stamp }),
         (select(acknowledged.to_vec()), round())
             .prop_map(|(of, round)| PeerBody::Ack { of, round }),
-        (select(rejected.to_vec()), select(results.to_vec()))
-            .prop_map(|(of, result)| PeerBody::Rejected { of, result }),
+        (select(rejected.to_vec()), select(results.to_vec()), any::<bool>())
+            .prop_map(|(of, result, granted)| PeerBody::Rejected { of, result, granted }),
     ]
 }
 

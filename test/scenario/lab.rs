@@ -4,6 +4,7 @@
 
 use super::hand::Hand;
 use super::words;
+use booth::daemon::slots::exec_check;
 use booth::engine::{
     CibLoad, CibOutcome, CibState, CibTicket, ClientId, Effect, Engine, Event, NoteLevel,
     ProbeOutcome, Reply, Setup,
@@ -315,8 +316,13 @@ impl Lab {
         self.event(index, Event::CibLoaded { ticket, outcome });
     }
 
+    /// What the daemon writes is what was asked for: `expires` too, and a lease's grant only while
+    /// its window lasts.
     fn write(&mut self, index: usize, state: CibState) -> Option<CibOutcome> {
-        let expire = self.spec.as_ref().expect("a ticket").expire;
+        let window = self.nodes[index].hand.window;
+        let Ok(secs) = exec_check(&state, window.as_ref(), self.clock(index)) else {
+            return Some(CibOutcome::TooLate);
+        };
         let node = &mut self.nodes[index];
         match node.store_temper {
             Temper::Works => {
@@ -324,7 +330,7 @@ impl Lab {
                 node.store = CibTicket {
                     granted: state.granted,
                     owner: Some(state.owner),
-                    expires: Some(self.now.wall.plus(expire)),
+                    expires: Some(WallTime::from_secs(secs)),
                     term: Some(state.term),
                     attrs,
                 };
@@ -344,10 +350,25 @@ impl Lab {
             self.clients += 1;
             let client = ClientId(self.clients);
             self.event(index, Event::Client { client, request: ClientRequest::List });
-            if self.nodes[index].store.granted {
-                self.say(index, "has it granted in its store");
+            if let Some(said) = self.store_says(index) {
+                self.say(index, &said);
             }
         }
+    }
+
+    /// What stands in a store, and how long before (-) or after (+) now it expires; nothing if
+    /// the ticket was never there.
+    fn store_says(&self, index: usize) -> Option<String> {
+        let CibTicket { granted, owner, expires, term, .. } = &self.nodes[index].store;
+        let what = if *granted { "granted" } else { "revoked" };
+        let (owner, term) = (self.holder((*owner)?), (*term)?);
+        let (at, now) = ((*expires)?.as_micros(), self.clock(index).wall.as_micros());
+        let sign = if at < now { '-' } else { '+' };
+        let expires = match at {
+            0 => "0".to_owned(),
+            at => format!("{sign}{}", Span::from_micros(at.abs_diff(now))),
+        };
+        Some(format!("has it {what} in its store: owner={owner} term={term} expires={expires}"))
     }
 
     pub fn say(&mut self, index: usize, what: &str) {

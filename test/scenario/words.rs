@@ -39,7 +39,7 @@ pub fn message(message: &PeerMessage, holder: impl Fn(Holder) -> String) -> Stri
             let force = if force { " force" } else { "" };
             format!("RVot {}{}{force}", reason(why), mark(established))
         }
-        PeerBody::Vote { vouched } => {
+        PeerBody::Vote { vouched, .. } => {
             format!("VtFr{}", if vouched { " vouched" } else { "" })
         }
         PeerBody::StepDown { reason: why, .. } => format!("VtFr step-down {}", reason(why)),
@@ -47,8 +47,9 @@ pub fn message(message: &PeerMessage, holder: impl Fn(Holder) -> String) -> Stri
         PeerBody::Update { stamp } => format!("UpdE{}", mark(stamp.established)),
         PeerBody::Revoke { reason: why, .. } => format!("Revk {}", reason(why)),
         PeerBody::Ack { of, .. } => format!("Ack. of {}", command(of)),
-        PeerBody::Rejected { of, result } => {
-            format!("RJC! {} of {}", letters(result.raw()), command(of))
+        PeerBody::Rejected { of, result, granted } => {
+            let objects = if granted { " granted" } else { "" };
+            format!("RJC! {} of {}{objects}", letters(result.raw()), command(of))
         }
     };
     let leader = holder(message.leader);

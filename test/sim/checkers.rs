@@ -2,6 +2,7 @@
 //! What must hold after every step: S1 to S10 of `architecture.md` 9. The checkers see what
 //! production can show (messages, effects, stores) and true time, never the engine's inside.
 
+use super::answers::Answers;
 use super::clock::True;
 use super::excuses::{Excuse, Excuses, Suspensions};
 use super::ghost::Ghosts;
@@ -46,6 +47,8 @@ pub struct Checks {
     automatic: Vec<bool>,
     /// Per ticket, what keeps it from being judged as usual.
     pub suspended: Suspensions,
+    /// Whether clients are told the truth.
+    pub answers: Answers,
     /// How often each excuse was accepted.
     pub excuses: Excuses,
     /// Per ticket and member, its live claim.
@@ -80,6 +83,7 @@ impl Checks {
             members,
             automatic: plan.tickets.iter().map(|spec| automatic(spec.mode)).collect(),
             suspended: Suspensions::new(tickets),
+            answers: Answers::new(tickets, members),
             excuses: Excuses::default(),
             claims: vec![None; tickets * members],
             unguarded: vec![vec![None; members]; tickets],
@@ -140,6 +144,7 @@ impl Checks {
     /// A process has started.
     pub fn booted(&mut self, n: usize, grace: &[True]) {
         self.ghosts.forget(n, grace);
+        self.answers.forget(n);
     }
 
     /// A message reaches a living engine.
@@ -152,6 +157,9 @@ impl Checks {
         ids: &[MemberId],
     ) {
         self.ghosts.delivered(now, n, from, m, ids);
+        if let Some(ticket) = self.ghosts.ticket_of(m) {
+            self.answers.hears(n, from, ticket, m, ids);
+        }
     }
 }
 
@@ -162,6 +170,7 @@ impl World {
         if before == after {
             return;
         }
+        self.answers_store(site, ticket, after);
         let granted: Vec<usize> =
             (0..self.sites.len()).filter(|m| self.sites[*m].granted(ticket)).collect();
         let now = self.now;
@@ -287,6 +296,7 @@ impl World {
 
     /// An engine wants a grant written: S6.
     pub fn check_grant(&mut self, n: usize, ticket: usize, state: CibState) {
+        self.check_commit(n, ticket, state.granted);
         if !state.granted {
             self.checks.ghosts.gives_up(n, ticket);
         }
@@ -294,7 +304,7 @@ impl World {
             return;
         }
         let clock = *self.nodes[n].clock();
-        let (window, _) = self.nodes[n].windows[ticket];
+        let (window, _) = self.nodes[n].wished[ticket];
         let inside = window.is_some_and(|window| clock.mono(self.decided) < window.hold_until);
         if !inside {
             let text = format!("m{n} grants t{ticket} outside a lease: {window:?}");
@@ -349,8 +359,9 @@ impl World {
         }
     }
 
-    /// The armed timers are what the engine says it waits for (S9).
-    pub fn check_deadline(&mut self, n: usize) {
+    /// The armed timers are what the engine says it waits for, and nothing is due any more when it
+    /// was told that time has passed (S9).
+    pub fn check_deadline(&mut self, n: usize, ticked: bool) {
         let node = &self.nodes[n];
         let Some(engine) = &node.engine else { return };
         if node.paused.is_some() {
@@ -358,10 +369,15 @@ impl World {
         }
         let armed = node.wheel.next().map(|(at, _)| at);
         let wanted = engine.next_deadline();
-        // A timer that rang and got lost is made up for by the loop's next look.
+        // A timer that rang and got lost is made up for by the loop's next look: a tick.
         let missed = wanted.is_some_and(|at| at <= node.clock().mono(self.now));
         if armed != wanted && !missed {
             let text = format!("m{n} armed {armed:?}, its nearest deadline is {wanted:?}");
+            self.fail("S9", text);
+        }
+        // One tick serves up to 128 tickets.
+        if ticked && missed && self.plan.tickets.len() <= 128 && !self.faithful(n) {
+            let text = format!("m{n} leaves {wanted:?} due after a tick");
             self.fail("S9", text);
         }
     }
@@ -385,8 +401,14 @@ impl World {
         if !self.checks.automatic[ticket] {
             return;
         }
-        if matches!(message.body, PeerBody::ReqVote { force: true, .. }) {
-            self.overridden(ticket);
+        if let PeerBody::ReqVote { force, reason, .. } = message.body {
+            if force {
+                self.overridden(ticket);
+            }
+            self.checks.answers.stands(n, ticket, message.term, reason);
+        }
+        if matches!(message.body, PeerBody::Heartbeat { .. }) {
+            self.checks.answers.leads(n, ticket, message.term);
         }
         let clock = *self.nodes[n].clock();
         let expire = self.plan.tickets[ticket].expire;

@@ -25,6 +25,8 @@ pub struct Connection {
     pub order: Option<Order>,
     /// Since when.
     pub since: True,
+    /// It waits for the outcome however long that takes.
+    pub patient: bool,
     /// The client closed it.
     pub left: bool,
 }
@@ -123,8 +125,16 @@ impl World {
         let client = self.nodes[n].new_client();
         let life = self.nodes[n].life;
         let since = self.now;
+        let patient = match &request {
+            ClientRequest::Grant { options, .. } | ClientRequest::Revoke { options, .. } => {
+                options.wait || options.wait_commit
+            }
+            _ => false,
+        };
         let left = false;
-        self.clients.open.push(Connection { node: n, life, client, ticket, order, since, left });
+        let connection = Connection { node: n, life, client, ticket, order, since, patient, left };
+        self.clients.open.push(connection);
+        self.check_waiting();
         if patience > 0 {
             let at = self.now + patience;
             self.future.plan(at, Happening::Leave { node: n, life, client });
@@ -147,6 +157,8 @@ impl World {
         let same = |c: &Connection| c.node == n && c.life == life && c.client == client;
         let Some(connection) = self.clients.open.iter_mut().find(|c| same(c)) else { return };
         connection.left = true;
+        let connection = *connection;
+        self.answer_missed(&connection, false);
         self.coverage.note("administrator: leaves");
         if self.nodes[n].life == life && self.nodes[n].engine.is_some() {
             self.reach(n, Waiting::Event(Box::new(Event::ClientGone { client })));
@@ -171,6 +183,7 @@ impl World {
         }
         let (Reply::Ticket(answer), Some(order)) = (reply, connection.order) else { return };
         let ticket = connection.ticket;
+        self.check_answer(&connection, answer.result, last);
         match answer.result {
             ResultCode::Success | ResultCode::SyncSuccess => {
                 if order == Order::Revoke {
@@ -200,6 +213,11 @@ impl World {
     /// A process has ended: its connections are closed.
     pub fn hang_up(&mut self, n: usize) {
         let life = self.nodes[n].life;
+        let open = std::mem::take(&mut self.clients.open);
+        for connection in open.iter().filter(|c| c.node == n && c.life == life) {
+            self.answer_missed(connection, true);
+        }
+        self.clients.open = open;
         self.clients.open.retain(|c| c.node != n || c.life != life);
     }
 }

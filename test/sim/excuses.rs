@@ -37,11 +37,13 @@ pub enum Excuse {
     ReferenceHealed,
     /// Mixed clusters: clients of reference members.
     ReferenceClient,
+    /// A store's tool that says *done* and does nothing.
+    StoreMisled,
 }
 
 impl Excuse {
     /// Every excuse there is.
-    pub const ALL: [Excuse; 12] = [
+    pub const ALL: [Excuse; 13] = [
         Excuse::DeadMachine,
         Excuse::ClockSet,
         Excuse::Override,
@@ -54,6 +56,7 @@ impl Excuse {
         Excuse::Unmarked,
         Excuse::ReferenceHealed,
         Excuse::ReferenceClient,
+        Excuse::StoreMisled,
     ];
 
     /// What is excused, why, and until when.
@@ -94,6 +97,9 @@ impl Excuse {
                 "V1, V3, V4: a site that runs the reference is among the healed members"
             }
             Excuse::ReferenceClient => "V2: a client of a member that runs the reference",
+            Excuse::StoreMisled => {
+                "C1: the store's tool said that a grant was done since the order, and it was not"
+            }
         }
     }
 }

@@ -168,15 +168,15 @@ impl Ghosts {
         self.accounts[ticket * self.members + n].followed
     }
 
+    /// Which ticket a message is about.
+    pub fn ticket_of(&self, m: &PeerMessage) -> Option<usize> {
+        let number = m.ticket.as_str().strip_prefix('t').and_then(|t| t.parse().ok());
+        number.filter(|ticket| *ticket < self.leaders.len())
+    }
+
     /// A member hears something.
     pub fn delivered(&mut self, _: True, n: usize, from: usize, m: &PeerMessage, ids: &[MemberId]) {
-        let Some(ticket) = m.ticket.as_str().strip_prefix('t').and_then(|t| t.parse().ok()) else {
-            return;
-        };
-        let ticket: usize = ticket;
-        if ticket >= self.leaders.len() {
-            return;
-        }
+        let Some(ticket) = self.ticket_of(m) else { return };
         let account = self.account(n, ticket);
         account.rules.hears(from, m, ids[n]);
         match m.body {

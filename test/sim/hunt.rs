@@ -7,6 +7,7 @@ use super::aimed::{Aimed, ANY, REVOKE, STEP_DOWN};
 use super::clock::{True, MILLI, SECOND};
 use super::plan::{between, chance, pick, spread};
 use super::plan::{ClockPlan, Disturbance, NetPlan, Order, Plan, StorePlan, Target, Trouble};
+use super::worlds::Worlds;
 use booth::model::{MemberRole, TicketMode, TicketName, TicketSpec};
 use booth::prng::Prng;
 use booth::time::Span;
@@ -32,6 +33,9 @@ pub enum Hunt {
     /// The holder's wall clock is set, right before its daemon ends and starts again. That is
     /// more than the promise allows, so only the rules that still hold are asserted.
     Clock,
+    /// Two members do not hear each other for longer than a lease, the others hear both; then the
+    /// holder is lost.
+    Pair,
     /// The holder's machine dies; boothd comes back on the other one, hears nobody, and is stopped
     /// or ends as well.
     Orphan,
@@ -39,7 +43,7 @@ pub enum Hunt {
 
 impl Hunt {
     /// All families.
-    pub const ALL: [Hunt; 8] = [
+    pub const ALL: [Hunt; 9] = [
         Hunt::Bare,
         Hunt::Duel,
         Hunt::Reboot,
@@ -47,6 +51,7 @@ impl Hunt {
         Hunt::Again,
         Hunt::Late,
         Hunt::Clock,
+        Hunt::Pair,
         Hunt::Orphan,
     ];
 
@@ -78,6 +83,7 @@ impl Hunt {
             Hunt::Again => hunter.again(),
             Hunt::Late => hunter.late(),
             Hunt::Clock => hunter.clock(),
+            Hunt::Pair => hunter.pair(),
             Hunt::Orphan => hunter.orphan(),
         }
         hunter.plan.disturbances.sort_by_key(|disturbance| disturbance.at);
@@ -126,10 +132,12 @@ impl Hunter {
             fault_ppm: pick(&mut prng, &[0, 0, 100_000]),
             weights: [1, 1, 1, 1],
         };
+        let tickets = vec![ticket];
+        let worlds = Worlds::draw(seed, &tickets);
         let plan = Plan {
             seed,
             roles,
-            tickets: vec![ticket],
+            tickets,
             keyed: false,
             chaos: expire * LENGTH,
             clocks,
@@ -141,6 +149,7 @@ impl Hunter {
             at_restart_ppm: 0,
             at_leader_ppm: 0,
             at_store_ppm: 0,
+            worlds,
             force: false,
             disturbances: Vec::new(),
         };

@@ -2,6 +2,7 @@
 //! The simulator's parts, shared by `test/sim`, `test/explore` and `test/scenario`.
 
 pub mod aimed;
+pub mod answers;
 pub mod checkers;
 pub mod choice;
 pub mod clients;
@@ -9,6 +10,7 @@ pub mod clock;
 pub mod codec;
 pub mod coverage;
 pub mod danger;
+pub mod disturb;
 pub mod excuses;
 pub mod exec;
 pub mod ghost;
@@ -21,8 +23,10 @@ pub mod machine;
 pub mod mutants;
 pub mod network;
 pub mod node;
+pub mod pairs;
 pub mod plan;
 pub mod process;
+pub mod queues;
 pub mod quiet;
 pub mod rates;
 pub mod recovery;
@@ -35,3 +39,4 @@ pub mod shrink;
 pub mod store;
 pub mod words;
 pub mod world;
+pub mod worlds;

@@ -58,6 +58,7 @@ impl World {
     /// Ends all faults between the members of `core`; the others stay broken.
     pub fn heal(&mut self, core: u16) {
         self.trace(|w| format!("phase two: the members {core:#b} of {} heal", w.nodes.len()));
+        self.check_waiting();
         self.healed = core;
         // A round trip fits into a timeout, or nobody could ever be elected.
         let timeout = self.plan.tickets.iter().map(|spec| spec.timeout.as_micros()).min();

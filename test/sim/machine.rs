@@ -98,6 +98,7 @@ impl World {
         }
         self.trace(|w| format!("{}'s machine is dead, store lost: {alone}", w.name(n)));
         self.coverage.note("machine: dies with its guard");
+        self.sites[n].recorded[machine] = false;
         for ticket in 0..self.plan.tickets.len() {
             let told = self.sites[n].told[machine][ticket].take();
             let clock = &self.nodes[n].clocks[machine];

@@ -109,8 +109,8 @@ fn every_engine_that_ignores_a_clause_is_caught() {
     kit::mutants::switch_off(None).expect("built with the feature");
     let _ = std::panic::take_hook();
     assert!(missed.is_empty(), "not caught: {missed:?}");
-    let all = Clause::ALL.iter().all(|clause| TABLE.iter().any(|row| row.0 == *clause));
-    assert!(all, "every clause is in the table");
+    let all = Clause::BY_SEEDS.iter().all(|clause| TABLE.iter().any(|row| row.0 == *clause));
+    assert!(all, "every clause that is proven by seeds is in the table");
 }
 
 /// Runs a transcript; says how many stores have the ticket at its end.
@@ -123,7 +123,7 @@ fn holders_at_the_end(transcript: &str) -> usize {
         lab.command(command);
         said = lab.take_output();
     }
-    said.iter().filter(|line| line.ends_with("has it granted in its store")).count()
+    said.iter().filter(|line| line.contains("has it granted in its store")).count()
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::clock::{Clock, True};
 use super::codec::{Codec, Ears, Mail};
 use super::exec::{Pending, Windows};
 use super::plan::Plan;
+use super::queues::Queues;
 use super::reference::brain::Brain;
 use booth::daemon::slots::{Action, JobEnd, JobId, Limits, Slots};
 use booth::daemon::wheel::Wheel;
@@ -36,6 +37,8 @@ pub struct Node {
     pub clocks: [Clock; 2],
     /// Stopped, until the resumption with this number.
     pub paused: Option<u32>,
+    /// When it went on after a stop.
+    pub resumed_at: True,
     /// Counts the stops.
     pub stops: u32,
     /// What waits while it is stopped.
@@ -52,6 +55,10 @@ pub struct Node {
     pub slots: Slots,
     /// What the executor was told of each ticket's window.
     pub windows: Windows,
+    /// What its engine wished last of each ticket's window; the executor may not know yet.
+    pub wished: Windows,
+    /// What is on its way between its engine and its executor.
+    pub queues: Queues,
     /// Handlers that run, and writes that wait for the lock.
     pub pending: Vec<Pending>,
     /// When the world will look at the executor's deadlines next.
@@ -89,6 +96,7 @@ impl Node {
             clocks: [clock(0), clock(1)],
             site: plan.roles[m] == MemberRole::Site,
             paused: None,
+            resumed_at: 0,
             stops: 0,
             inbox: VecDeque::new(),
             deferred: VecDeque::new(),
@@ -96,6 +104,8 @@ impl Node {
             wake_at: u64::MAX,
             slots: Slots::new(tickets, Limits::processes()),
             windows: vec![(None, Term::ZERO); tickets],
+            wished: vec![(None, Term::ZERO); tickets],
+            queues: Queues::default(),
             pending: Vec::new(),
             exec_wake_at: u64::MAX,
             actions: Vec::new(),

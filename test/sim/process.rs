@@ -6,6 +6,7 @@ use super::choice::{Dice, Kind};
 use super::clock::{True, MILLI, SECOND};
 use super::codec::Datagram;
 use super::plan::{Target, Trouble};
+use super::queues::Queues;
 use super::world::{Happening, World};
 use booth::daemon::slots::{Limits, Slots};
 use booth::daemon::wheel::Wheel;
@@ -42,6 +43,8 @@ impl World {
         node.wake_at = u64::MAX;
         node.slots = Slots::new(tickets, Limits::processes());
         node.windows = vec![(None, Term::ZERO); tickets];
+        node.wished = vec![(None, Term::ZERO); tickets];
+        node.queues = Queues::default();
         node.pending.clear();
         node.actions = Vec::new();
         node.exec_wake_at = u64::MAX;
@@ -139,6 +142,7 @@ impl World {
         self.trace(|w| format!("{} goes on", w.name(n)));
         self.script_pause(n, false);
         self.nodes[n].paused = None;
+        self.nodes[n].resumed_at = self.now;
         self.runs_again(n);
         while let Some((decided, effect)) = self.nodes[n].deferred.pop_front() {
             self.decided = decided;
@@ -149,6 +153,7 @@ impl World {
         }
         self.nodes[n].exec_wake_at = u64::MAX;
         self.exec_tick(n);
+        self.take_wishes(n);
         let tick_first = self.choices.jitter(n, 2, 0, 1) == 1;
         let life = self.nodes[n].life;
         if tick_first && self.nodes[n].runs() {

@@ -6,6 +6,7 @@ use super::choice::{mix, Source};
 use super::clock::{True, MILLI, SECOND};
 use super::plan::{ClockPlan, NetPlan, Order, Plan, StorePlan};
 use super::world::World;
+use super::worlds::Worlds;
 use booth::model::{MemberRole, TicketMode, TicketName, TicketSpec};
 use booth::prng::Prng;
 use booth::time::Span;
@@ -51,6 +52,7 @@ pub fn quiet(seed: u64, roles: Vec<MemberRole>, tickets: Vec<TicketSpec>) -> Pla
         at_restart_ppm: 0,
         at_leader_ppm: 0,
         at_store_ppm: 0,
+        worlds: Worlds::default(),
         force: false,
         disturbances: Vec::new(),
     }

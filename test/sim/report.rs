@@ -224,6 +224,7 @@ pub fn plan_text(plan: &Plan) -> String {
         plan.at_store_ppm,
         plan.force,
     );
+    text += &format!("  {:?}\n", plan.worlds);
     for spec in &plan.tickets {
         text += &format!(
             "  {} {:?}: expire {} acquire-after {} timeout {} retries {} renewal {} handler {}\n",

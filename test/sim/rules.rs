@@ -82,7 +82,7 @@ impl Rules {
             PeerBody::ReqVote { established, force, .. } => {
                 self.request_opens[from] = established || force;
             }
-            PeerBody::Vote { vouched } => {
+            PeerBody::Vote { vouched, .. } => {
                 let ours = self.stands.is_some_and(|(term, _)| term == m.term);
                 if m.leader != Holder::Member(me) {
                     // It may see that it cannot win any more.

@@ -88,12 +88,16 @@ impl Shrinker<'_> {
 type Simpler = fn(&mut Plan) -> bool;
 
 /// All ways, the most worthwhile first.
-const SIMPLER: [Simpler; 9] = [
+const SIMPLER: [Simpler; 10] = [
     |plan| plan.tickets.len() > 1 && plan.tickets.pop().is_some(),
     |plan| {
         let last = plan.roles.len() > 3 && plan.roles.pop().is_some();
         plan.clocks.truncate(plan.roles.len());
         last
+    },
+    |plan| {
+        let queues = std::mem::take(&mut plan.worlds.queues);
+        queues.usual > 0 || queues.slow_ppm > 0
     },
     |plan| std::mem::replace(&mut plan.keyed, false),
     |plan| {

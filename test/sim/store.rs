@@ -47,6 +47,8 @@ pub struct Site {
     pub told: [Vec<Option<Told>>; 2],
     /// Per machine and ticket, what its newest grant wrote, or its daemon read at the start.
     pub grants: [Vec<Option<Grant>>; 2],
+    /// Per machine, whether its lease table has a record of this boot.
+    pub recorded: [bool; 2],
     /// All processes that run or whose change may still take effect.
     pub children: Vec<Child>,
     /// The last number given to a child.
@@ -129,6 +131,7 @@ impl Site {
             attrs: vec![Vec::new(); tickets],
             told: [vec![None; tickets], vec![None; tickets]],
             grants: [vec![None; tickets], vec![None; tickets]],
+            recorded: [true, false],
             children: Vec::new(),
             last_child: 0,
             last_effect: vec![0; tickets],
@@ -246,6 +249,7 @@ impl World {
             }
             _ => {
                 self.coverage.note("grant: says done, does nothing");
+                self.store_misleads(site, ticket);
                 Course { effect: None, end: Some(end), success: true }
             }
         }

@@ -50,7 +50,9 @@ impl World {
                 let force = if force { " force" } else { "" };
                 format!("RVot {reason:?}{}{force}", marks(established))
             }
-            PeerBody::Vote { vouched } => format!("VtFr vouched={vouched}"),
+            PeerBody::Vote { vouched, unbound_for } => {
+                format!("VtFr vouched={vouched} unbound={unbound_for:?}")
+            }
             PeerBody::StepDown { reason, stamp } => {
                 stamped(&format!("VtFr-nobody {reason:?}"), stamp)
             }
@@ -61,7 +63,9 @@ impl World {
                 let round = round.map_or("none".into(), |round| round.get().to_string());
                 format!("Ack of={of:?} round={round}")
             }
-            PeerBody::Rejected { of, result } => format!("RJC! of={of:?} {result:?}"),
+            PeerBody::Rejected { of, result, granted } => {
+                format!("RJC! of={of:?} {result:?} granted={granted}")
+            }
         };
         let (ticket, leader) = (&message.ticket, self.who(message.leader));
         format!("{ticket} {body} term={} leader={leader} valid={}", message.term, message.valid_for)

@@ -48,6 +48,8 @@ pub enum Happening {
     Post { node: usize, life: u32, event: Box<Event> },
     /// A process of a ticket store.
     Child { site: usize, child: u32, stage: Stage },
+    /// A wish of an engine reaches its executor.
+    Wish { node: usize, life: u32 },
     /// A deadline of an executor.
     ExecTick { node: usize, life: u32 },
     /// A time that the lease guard was told.
@@ -173,6 +175,9 @@ impl World {
             ids,
             plan,
         };
+        if world.plan.worlds.fresh {
+            world.sites.iter_mut().for_each(|site| site.recorded = [false, false]);
+        }
         world.clients.last_done = vec![None; tickets];
         world.clients.last_asked = vec![None; tickets];
         world.clients.done_term = vec![Term::ZERO; tickets];
@@ -241,6 +246,11 @@ impl World {
                 self.child_effect(site, child)
             }
             Happening::Child { site, child, stage: Stage::End } => self.child_end(site, child),
+            Happening::Wish { node, life } => {
+                if self.alive(node, life) {
+                    self.take_wishes(node);
+                }
+            }
             Happening::ExecTick { node, life } => {
                 if self.alive(node, life) && self.nodes[node].paused.is_none() {
                     self.exec_tick(node);
@@ -250,7 +260,9 @@ impl World {
             Happening::ExcuseEnds { site, life, stops } => self.excuse_ends(site, life, stops),
             Happening::JobEnd { node, life, id, end } => {
                 if self.alive(node, life) {
-                    self.handlers_failed += u64::from(matches!(*end, JobEnd::Failed(_)));
+                    let handler = self.nodes[node].pending.iter().any(|p| p.id == id);
+                    let failed = handler && matches!(*end, JobEnd::Failed(_));
+                    self.handlers_failed += u64::from(failed);
                     self.reach(node, Waiting::Job(id, *end));
                 }
             }
@@ -320,6 +332,7 @@ impl World {
         let mut effects = std::mem::take(&mut self.effects);
         let node = &mut self.nodes[n];
         let Some(engine) = node.engine.as_mut() else { return };
+        let ticked = event == Event::Tick;
         let now = node.clocks[node.machine].now(self.now);
         let panicked = catch_unwind(AssertUnwindSafe(|| engine.step(now, event, &mut effects)));
         if let Err(panic) = panicked {
@@ -358,7 +371,7 @@ impl World {
         }
         self.effects = effects;
         self.reference_arm(n);
-        self.check_deadline(n);
+        self.check_deadline(n, ticked);
         self.plan_wake(n);
     }
 
@@ -382,7 +395,8 @@ impl World {
             Effect::Hold { ticket, window, term } => {
                 self.trace(|w| format!("{} {}", w.name(n), w.wish(n, &effect)));
                 self.check_hold(n, ticket.get(), window, term);
-                self.exec_offer(n, effect);
+                self.nodes[n].wished[ticket.get()] = (window, term);
+                self.send_wish(n, effect);
                 self.aim_at_leader(n, window.is_some());
             }
             Effect::LoadCib { .. } | Effect::WriteCib { .. } if self.faithful(n) => {
@@ -401,7 +415,7 @@ impl World {
                 if let Effect::WriteCib { ticket, state, .. } = effect {
                     self.check_grant(n, ticket.get(), state);
                 }
-                self.exec_offer(n, effect);
+                self.send_wish(n, effect);
             }
             Effect::Note(note) => {
                 self.trace(|w| format!("{} {:?}: {}", w.name(n), note.level, note.text));

@@ -64,7 +64,8 @@ fn setup(seed: u64) -> Setup {
     Setup { roster, tickets: (0..TICKETS).map(spec).collect(), seed }
 }
 
-/// A network that loses a third of all messages and refuses a tenth.
+/// A network that delivers nothing and refuses to take a tenth of all messages: what comes in is
+/// the flood's.
 struct BadNetwork(Prng);
 
 impl Courier for BadNetwork {
@@ -308,11 +309,15 @@ fn any_message(random: &mut Prng) -> PeerMessage {
         0 => PeerBody::Status { nonce: 7 },
         1 => PeerBody::MyIndex { nonce: 0 },
         2 => PeerBody::ReqVote { reason: Reason::Admin, established: false, force: true },
-        3 => PeerBody::Vote { vouched: true },
+        3 => PeerBody::Vote { vouched: true, unbound_for: Some(Span::ZERO) },
         4 => PeerBody::Heartbeat { stamp },
         5 => PeerBody::Update { stamp },
         6 => PeerBody::Ack { of: Command::Heartbeat, round: stamp.round },
-        _ => PeerBody::Rejected { of: Command::ReqVote, result: ResultCode::TermStillValid },
+        _ => PeerBody::Rejected {
+            of: Command::ReqVote,
+            result: ResultCode::TermStillValid,
+            granted: false,
+        },
     };
     PeerMessage {
         ticket: ticket_of(random),

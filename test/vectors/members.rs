@@ -44,12 +44,12 @@ fn meaning(packet: &Packet, unit: TimeUnit) -> (MemberId, PeerMessage) {
         "MIdx" => PeerBody::MyIndex { nonce: 0 },
         "RVot" => PeerBody::ReqVote { reason, established: false, force: false },
         "VtFr" if leader == MemberId::NOBODY => PeerBody::StepDown { reason, stamp },
-        "VtFr" => PeerBody::Vote { vouched: false },
+        "VtFr" => PeerBody::Vote { vouched: false, unbound_for: None },
         "HrtB" => PeerBody::Heartbeat { stamp },
         "UpdE" => PeerBody::Update { stamp },
         "Revk" => PeerBody::Revoke { reason, stamp },
         "Ack." => PeerBody::Ack { of, round: None },
-        "RJC!" => PeerBody::Rejected { of, result },
+        "RJC!" => PeerBody::Rejected { of, result, granted: false },
         other => panic!("{}: command {other}", packet.place),
     };
     let message = PeerMessage {

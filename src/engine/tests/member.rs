@@ -10,26 +10,26 @@ use crate::wire::{
 };
 
 /// One member under test; the others are played by the test.
-struct Member {
-    engine: Engine,
-    now: Now,
+pub struct Member {
+    pub engine: Engine,
+    pub now: Now,
 }
 
-fn at(index: usize) -> MemberIndex {
+pub fn at(index: usize) -> MemberIndex {
     MemberIndex::new(index).expect("a test has few members")
 }
 
-fn holder(index: usize) -> Holder {
+pub fn holder(index: usize) -> Holder {
     Holder::Member(roster(2, 1, 0).member(at(index)).id)
 }
 
-fn stamp(round: u32, established: bool) -> Stamp {
+pub fn stamp(round: u32, established: bool) -> Stamp {
     Stamp { round: Round::new(round), established }
 }
 
 impl Member {
     /// A member of two sites and an arbitrator that has just started.
-    fn started(me: usize, stored: CibTicket) -> Member {
+    pub fn started(me: usize, stored: CibTicket) -> Member {
         let setup = Setup { roster: roster(2, 1, me), tickets: vec![spec("T")], seed: 5 };
         let now = Now {
             mono: MonoTime::from_micros(50_000_000),
@@ -45,25 +45,31 @@ impl Member {
     }
 
     /// The same, when its grace is over.
-    fn settled(me: usize) -> Member {
+    pub fn settled(me: usize) -> Member {
         let mut member = Member::started(me, CibTicket::default());
         member.advance(Span::from_secs(20));
         member
     }
 
-    fn event(&mut self, event: Event) -> Vec<Effect> {
+    pub fn event(&mut self, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.engine.step(self.now, event, &mut effects);
         effects
     }
 
-    fn advance(&mut self, span: Span) -> Vec<Effect> {
+    pub fn advance(&mut self, span: Span) -> Vec<Effect> {
         self.now = Now { mono: self.now.mono.plus(span), wall: self.now.wall.plus(span) };
         self.event(Event::Tick)
     }
 
     /// Sends a message to it and returns what it answers the sender.
-    fn hear(&mut self, from: usize, leader: Holder, term: u32, body: PeerBody) -> Vec<PeerMessage> {
+    pub fn hear(
+        &mut self,
+        from: usize,
+        leader: Holder,
+        term: u32,
+        body: PeerBody,
+    ) -> Vec<PeerMessage> {
         let ticket = TicketName::new("T").expect("valid");
         let valid_for = Span::from_secs(10);
         let message = PeerMessage { ticket, leader, term: Term::new(term), valid_for, body };
@@ -75,26 +81,26 @@ impl Member {
         sent.filter(|message| !matches!(message.body, PeerBody::Status { .. })).collect()
     }
 
-    fn asked_for_vote(&mut self, from: usize, term: u32) -> Vec<PeerMessage> {
+    pub fn asked_for_vote(&mut self, from: usize, term: u32) -> Vec<PeerMessage> {
         let body = PeerBody::ReqVote { reason: Reason::Admin, established: false, force: false };
         self.hear(from, holder(from), term, body)
     }
 
-    fn heartbeat(&mut self, from: usize, term: u32, stamp: Stamp) -> Vec<PeerMessage> {
+    pub fn heartbeat(&mut self, from: usize, term: u32, stamp: Stamp) -> Vec<PeerMessage> {
         self.hear(from, holder(from), term, PeerBody::Heartbeat { stamp })
     }
 }
 
-fn is_vote(answers: &[PeerMessage], to: usize) -> bool {
+pub fn is_vote(answers: &[PeerMessage], to: usize) -> bool {
     let [answer] = answers else { return false };
     matches!(answer.body, PeerBody::Vote { .. }) && answer.leader == holder(to)
 }
 
-fn is_ack(answers: &[PeerMessage]) -> bool {
+pub fn is_ack(answers: &[PeerMessage]) -> bool {
     matches!(answers, [PeerMessage { body: PeerBody::Ack { .. }, .. }])
 }
 
-fn is_rejected(answers: &[PeerMessage], why: ResultCode, named: usize) -> bool {
+pub fn is_rejected(answers: &[PeerMessage], why: ResultCode, named: usize) -> bool {
     matches!(answers, [PeerMessage { leader, body: PeerBody::Rejected { result, .. }, .. }]
         if *result == why && *leader == holder(named))
 }

@@ -82,6 +82,11 @@ impl<'a> Source<'a> {
         self.pick(Reason::ALL)
     }
 
+    /// How long a voter has been unbound.
+    pub fn unbound(&mut self) -> Option<Span> {
+        self.flag().then(|| Span::from_millis(u64::from(self.u32() >> 1)))
+    }
+
     /// What a message between members says, and its leader field.
     pub fn body(&mut self, members: &[MemberId]) -> (PeerBody, Holder) {
         let acknowledged =
@@ -97,7 +102,7 @@ impl<'a> Source<'a> {
                 let (established, force) = (self.flag(), self.flag());
                 (PeerBody::ReqVote { reason: self.reason(), established, force }, somebody)
             }
-            3 => (PeerBody::Vote { vouched: self.flag() }, somebody),
+            3 => (PeerBody::Vote { vouched: self.flag(), unbound_for: self.unbound() }, somebody),
             4 => {
                 let body = PeerBody::StepDown { reason: self.reason(), stamp: self.stamp() };
                 (body, Holder::Nobody)
@@ -111,7 +116,10 @@ impl<'a> Source<'a> {
             8 => (PeerBody::Ack { of: self.pick(&acknowledged), round: self.round() }, anybody),
             _ => {
                 let of = self.pick(&[Command::ReqVote, Command::Heartbeat, Command::Update]);
-                (PeerBody::Rejected { of, result: self.pick(&results) }, anybody)
+                (
+                    PeerBody::Rejected { of, result: self.pick(&results), granted: self.flag() },
+                    anybody,
+                )
             }
         }
     }

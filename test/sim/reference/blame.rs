@@ -65,9 +65,7 @@ impl Blame {
 
     /// Those whose word binds them to a leader now, itself included.
     fn backers(&self, now: True, ticket: usize, leader: usize) -> u16 {
-        let bound = |m: usize| {
-            m == leader || self.promised[self.place(ticket, m, leader)] > now
-        };
+        let bound = |m: usize| m == leader || self.promised[self.place(ticket, m, leader)] > now;
         (0..self.members).filter(|m| bound(*m)).fold(0, |set, m| set | (1 << m))
     }
 

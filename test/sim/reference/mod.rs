@@ -161,13 +161,13 @@ pub fn plain(message: &PeerMessage) -> PeerMessage {
         PeerBody::ReqVote { reason, .. } => {
             PeerBody::ReqVote { reason, established: false, force: false }
         }
-        PeerBody::Vote { .. } => PeerBody::Vote { vouched: false },
+        PeerBody::Vote { .. } => PeerBody::Vote { vouched: false, unbound_for: None },
         PeerBody::StepDown { reason, .. } => PeerBody::StepDown { reason, stamp },
         PeerBody::Heartbeat { .. } => PeerBody::Heartbeat { stamp },
         PeerBody::Update { .. } => PeerBody::Update { stamp },
         PeerBody::Revoke { reason, .. } => PeerBody::Revoke { reason, stamp },
         PeerBody::Ack { of, .. } => PeerBody::Ack { of, round: None },
-        PeerBody::Rejected { of, result } => PeerBody::Rejected { of, result },
+        PeerBody::Rejected { of, result, .. } => PeerBody::Rejected { of, result, granted: false },
     };
     PeerMessage { body, ..message.clone() }
 }

@@ -92,7 +92,7 @@ impl Ticket {
         named: Holder,
     ) {
         let valid = if named == self.leader { self.left(cx) } else { Span::ZERO };
-        self.tell(cx, to, named, valid, PeerBody::Rejected { of, result });
+        self.tell(cx, to, named, valid, PeerBody::Rejected { of, result, granted: false });
     }
 
     fn give_vote(&mut self, cx: &mut Cx<'_>, to: MemberIndex, term: Term) {
@@ -102,7 +102,13 @@ impl Ticket {
         }
         self.voted = Some(to);
         let leader = Holder::Member(cx.roster.member(to).id);
-        self.tell(cx, to, leader, self.left(cx), PeerBody::Vote { vouched: false });
+        self.tell(
+            cx,
+            to,
+            leader,
+            self.left(cx),
+            PeerBody::Vote { vouched: false, unbound_for: None },
+        );
     }
 
     fn req_vote(&mut self, cx: &mut Cx<'_>, from: MemberIndex, term: Term, reason: Reason) {
@@ -150,7 +156,13 @@ impl Ticket {
                 self.refuse(cx, from, Command::ReqVote, ResultCode::TermOutdated, me);
             }
             Ordering::Equal => {
-                self.tell(cx, from, me, Span::ZERO, PeerBody::Vote { vouched: false });
+                self.tell(
+                    cx,
+                    from,
+                    me,
+                    Span::ZERO,
+                    PeerBody::Vote { vouched: false, unbound_for: None },
+                );
             }
             Ordering::Greater => {
                 let (reason, owned) = (self.reason, self.until);
@@ -176,7 +188,13 @@ impl Ticket {
             self.refuse(cx, from, of, ResultCode::TermOutdated, voted.unwrap_or(Holder::Nobody));
         } else if let Some(other) = other {
             let leader = Holder::Member(cx.roster.member(other).id);
-            self.tell(cx, from, leader, Span::ZERO, PeerBody::Vote { vouched: false });
+            self.tell(
+                cx,
+                from,
+                leader,
+                Span::ZERO,
+                PeerBody::Vote { vouched: false, unbound_for: None },
+            );
         } else {
             let stands = self.stand_at.map(|(_, reason)| reason);
             if self.state == State::Leader {

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Kinds of worlds that are drawn beside the rest of a plan, each from dice of its own: so a seed
+//! keeps the other parts of its plan when a kind is added.
+
+use super::choice::mix;
+use super::clock::{True, MILLI, SECOND};
+use super::plan::{between, chance, pick};
+use super::queues::QueuePlan;
+use booth::model::{MemberRole, TicketSpec};
+use booth::prng::Prng;
+
+/// What a plan has beyond weather and disturbances. The default is the world of a quiet day.
+#[derive(Clone, Debug, Default)]
+pub struct Worlds {
+    /// The queues between each engine and its executor.
+    pub queues: QueuePlan,
+    /// All machines have just been started: no lease table has a record.
+    pub fresh: bool,
+}
+
+/// Dice for one kind of world.
+fn dice(seed: u64, kind: u64) -> Prng {
+    Prng::new(mix(mix(seed ^ 0x776F_726C) ^ kind))
+}
+
+/// In a few runs there are more members than anybody has.
+pub fn crowd(seed: u64) -> Option<Vec<MemberRole>> {
+    let prng = &mut dice(seed, 1);
+    if !chance(prng, 2) {
+        return None;
+    }
+    let members = between(prng, 10, 16);
+    let sites = members - between(prng, 0, members / 2);
+    let role = |m| if m < sites { MemberRole::Site } else { MemberRole::Arbitrator };
+    Some((0..members).map(role).collect())
+}
+
+impl Worlds {
+    /// The worlds of a seed.
+    pub fn draw(seed: u64, tickets: &[TicketSpec]) -> Worlds {
+        Worlds {
+            queues: draw_queues(&mut dice(seed, 2), tickets),
+            fresh: chance(&mut dice(seed, 3), 20),
+        }
+    }
+}
+
+fn draw_queues(prng: &mut Prng, tickets: &[TicketSpec]) -> QueuePlan {
+    let timeout = tickets.iter().map(|spec| spec.timeout.as_micros()).min().unwrap_or(SECOND);
+    let usual: True = pick(prng, &[0, MILLI, 10 * MILLI, 50 * MILLI]).min(timeout / 10);
+    let slow_ppm = pick(prng, &[0, 10_000, 100_000, 300_000]);
+    QueuePlan { usual, slow_ppm, slow_max: timeout / pick(prng, &[10, 2, 1]) }
+}
