@@ -19,6 +19,10 @@ pub enum Excuse {
     ClockSet,
     /// Condition 5.
     Override,
+    /// V4: nobody can say whether it is wanted.
+    RevokeAsked,
+    /// V4: it is not known to be lost.
+    NobodyKnows,
     /// Mixed clusters: a reference member's word.
     ReferenceWord,
     /// Mixed clusters: a reference site's lease.
@@ -39,10 +43,12 @@ pub enum Excuse {
 
 impl Excuse {
     /// Every excuse there is.
-    pub const ALL: [Excuse; 11] = [
+    pub const ALL: [Excuse; 13] = [
         Excuse::DeadMachine,
         Excuse::ClockSet,
         Excuse::Override,
+        Excuse::RevokeAsked,
+        Excuse::NobodyKnows,
         Excuse::ReferenceWord,
         Excuse::ReferenceLease,
         Excuse::FollowedUpdate,
@@ -69,6 +75,10 @@ impl Excuse {
                 "an administrator used -F; until every lease from before the last forced attempt \
                  has ended, and one site at most holds"
             }
+            Excuse::RevokeAsked => {
+                "V4: a revoke was asked for after the grant, whatever came of it"
+            }
+            Excuse::NobodyKnows => "V4: no site among the healed knows of the grant",
             Excuse::ReferenceWord => "S1, S2: a reference member gave its word to both sites",
             Excuse::ReferenceLease => {
                 "S1, S2: a reference site holds without the word of a majority"

@@ -36,11 +36,14 @@ pub enum Hunt {
     /// Two members do not hear each other for longer than a lease, the others hear both; then the
     /// holder is lost.
     Pair,
+    /// The holder's machine dies; boothd comes back on the other one, hears nobody, and is stopped
+    /// or ends as well.
+    Orphan,
 }
 
 impl Hunt {
     /// All families.
-    pub const ALL: [Hunt; 8] = [
+    pub const ALL: [Hunt; 9] = [
         Hunt::Bare,
         Hunt::Duel,
         Hunt::Reboot,
@@ -49,6 +52,7 @@ impl Hunt {
         Hunt::Late,
         Hunt::Clock,
         Hunt::Pair,
+        Hunt::Orphan,
     ];
 
     /// The family with this name.
@@ -80,6 +84,7 @@ impl Hunt {
             Hunt::Late => hunter.late(),
             Hunt::Clock => hunter.clock(),
             Hunt::Pair => hunter.pair(),
+            Hunt::Orphan => hunter.orphan(),
         }
         hunter.plan.disturbances.sort_by_key(|disturbance| disturbance.at);
         hunter.plan

@@ -29,6 +29,7 @@ pub mod process;
 pub mod queues;
 pub mod quiet;
 pub mod rates;
+pub mod recovery;
 pub mod reference;
 pub mod report;
 pub mod rules;

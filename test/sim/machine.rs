@@ -14,7 +14,8 @@
 //! A site with one machine loses its store as well.
 
 use super::clock::{True, MILLI, SECOND};
-use super::plan::{between, chance, spread, Disturbance, Plan, Target, Trouble};
+use super::hunt::{Hunter, HOLDER};
+use super::plan::{between, chance, spread, Disturbance, Order, Plan, Target, Trouble};
 use super::store::{By, Child};
 use super::world::{Happening, World};
 use booth::prng::Prng;
@@ -45,6 +46,35 @@ pub fn draw_deaths(prng: &mut Prng, plan: &mut Plan, expire: True) {
         plan.disturbances.push(Disturbance { at, target, what });
     }
     plan.disturbances.sort_by_key(|d| d.at);
+}
+
+impl Hunter {
+    /// The holder's machine dies, and what comes after it on the other machine dies, too.
+    pub(super) fn orphan(&mut self) {
+        let guard = self.plan.tickets[0].guard().as_micros();
+        let mut at = SECOND / 4;
+        while at < self.plan.chaos {
+            let site = self.site();
+            self.ask(at, site, Order::Grant);
+            let hit = at + self.expire / 4 + self.between(0, self.expire);
+            let down = self.spread(MILLI, self.expire / 4);
+            let cut = self.expire * 2 + self.between(0, self.expire);
+            let (out, into, peers) = (true, true, u16::MAX);
+            self.add(hit - MILLI, HOLDER, Trouble::Cut { length: cut, out, into, peers });
+            self.add(hit, HOLDER, Trouble::MachineDies { down, alone: false });
+            // It has waited for what may be under way, has read, and may have revoked.
+            let blow = hit + down + guard + self.between(0, self.expire * 3 / 4);
+            let length = self.between(self.expire / 2, self.expire * 2);
+            let what = match self.prng.below(3) {
+                0 => Trouble::Pause { length },
+                1 => Trouble::Crash { down: length, moves: false, clean: false },
+                _ => Trouble::Crash { down: length, moves: true, clean: false },
+            };
+            self.add(blow, HOLDER, what);
+            self.ask_others(hit + self.expire, self.expire);
+            at = hit + cut + self.between(0, self.expire);
+        }
+    }
 }
 
 impl World {

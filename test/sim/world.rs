@@ -21,7 +21,7 @@ use super::script::Script;
 use super::store::Site;
 use booth::daemon::slots::{JobEnd, JobId};
 use booth::engine::{ClientId, Effect, Event};
-use booth::model::{Member, MemberId, Roster};
+use booth::model::{Member, MemberId, Roster, Term};
 use std::net::{IpAddr, Ipv4Addr};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
@@ -143,7 +143,7 @@ impl World {
         };
         let all: Vec<Member> = (0..plan.roles.len()).map(member).collect();
         let ids: Vec<MemberId> = all.iter().map(|member| member.id).collect();
-        // The addresses differ and there are fewer than sixteen.
+        // The addresses differ and there are no more than sixteen.
         let roster = |m| Roster::new(all.clone(), m).expect("a valid list of members");
         let codec = Codec::new(plan.keyed, plan.millis(), ids.clone());
         let tickets = plan.tickets.len();
@@ -180,6 +180,8 @@ impl World {
         }
         world.clients.last_done = vec![None; tickets];
         world.clients.last_asked = vec![None; tickets];
+        world.clients.done_term = vec![Term::ZERO; tickets];
+        world.clients.revoked_since = vec![false; tickets];
         world
     }
 
@@ -469,6 +471,11 @@ impl World {
     /// Whether bad things may still happen to a member.
     pub fn faulty(&self, n: usize) -> bool {
         self.healed & (1 << n) == 0
+    }
+
+    /// All members, as bits; there are sixteen at most.
+    pub fn everyone(&self) -> u16 {
+        (0..self.nodes.len()).fold(0, |set, m| set | (1 << m))
     }
 
     /// All sites, as bits.
