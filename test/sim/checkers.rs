@@ -238,7 +238,7 @@ impl World {
         if !self.checks.automatic[t] {
             return;
         }
-        let spec = &self.plan.tickets[t];
+        let spec = self.spec(n, t);
         let kept = spec.guard().plus(spec.drift());
         if window.hold_until > window.lease_until.minus(kept)
             || window.kill_at > window.hold_until.minus(spec.guard())
@@ -269,7 +269,7 @@ impl World {
 
     /// The lease of a window must follow from acknowledged sends, or be a restarted holder's.
     fn check_lease(&mut self, n: usize, t: usize, lease: True, window: HoldWindow, term: Term) {
-        let spec = &self.plan.tickets[t];
+        let spec = self.spec(n, t);
         let clock = *self.nodes[n].clock();
         let expire = spec.expire;
         let majority = self.nodes.len() / 2 + 1;
@@ -311,7 +311,7 @@ impl World {
             self.fail_of(ticket, "S6", text);
             return;
         }
-        let spec = &self.plan.tickets[ticket];
+        let spec = self.spec(n, ticket);
         let wait = spec.acquire_after.as_micros() * 199 / 200;
         let long = spec.expire.as_micros() * 199 / 200 + wait;
         let sites = self.site_set();
@@ -411,7 +411,7 @@ impl World {
             self.checks.answers.leads(n, ticket, message.term);
         }
         let clock = *self.nodes[n].clock();
-        let expire = self.plan.tickets[ticket].expire;
+        let expire = self.spec(n, ticket).expire;
         let until = clock.when(clock.mono(self.decided).plus(expire)).saturating_sub(4);
         let own = self.sites[n].granted(ticket);
         let leader = match message.leader {
@@ -435,7 +435,7 @@ impl World {
             let text = format!("m{n} backs m{leader:?} for t{ticket}, its own store is granted");
             self.fail_of(ticket, "L3", text);
         }
-        let spec = &self.plan.tickets[ticket];
+        let spec = self.spec(n, ticket).clone();
         let mono = clock.mono(self.decided);
         let said = Said {
             now: self.decided,

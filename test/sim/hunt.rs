@@ -81,6 +81,7 @@ impl Hunt {
             Hunt::Clock => hunter.clock(),
             Hunt::Pair => hunter.pair(),
         }
+        super::worlds::finish_aimed(seed, &mut hunter.plan);
         hunter.plan.disturbances.sort_by_key(|disturbance| disturbance.at);
         hunter.plan
     }
@@ -128,7 +129,6 @@ impl Hunter {
             weights: [1, 1, 1, 1],
         };
         let tickets = vec![ticket];
-        let worlds = Worlds::draw(seed, &tickets);
         let plan = Plan {
             seed,
             roles,
@@ -144,7 +144,7 @@ impl Hunter {
             at_restart_ppm: 0,
             at_leader_ppm: 0,
             at_store_ppm: 0,
-            worlds,
+            worlds: Worlds::default(),
             force: false,
             disturbances: Vec::new(),
         };

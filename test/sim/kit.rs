@@ -8,6 +8,7 @@ pub mod choice;
 pub mod clients;
 pub mod clock;
 pub mod codec;
+pub mod configs;
 pub mod coverage;
 pub mod danger;
 pub mod disturb;

@@ -18,6 +18,7 @@ impl World {
     pub fn phase_two(&mut self) -> (u64, u64) {
         let core = self.choose_core();
         self.heal(core);
+        self.merge_configs(core);
         self.reference_heal(core);
         let start = self.now;
         let longest = |f: fn(&booth::model::TicketSpec) -> True, w: &World| {
@@ -61,6 +62,7 @@ impl World {
     pub fn heal(&mut self, core: u16) {
         self.trace(|w| format!("phase two: the members {core:#b} of {} heal", w.nodes.len()));
         self.check_waiting();
+        self.complete_configs();
         self.healed = core;
         // A round trip fits into a timeout, or nobody could ever be elected.
         let timeout = self.plan.tickets.iter().map(|spec| spec.timeout.as_micros()).min();

@@ -177,7 +177,7 @@ impl World {
     /// Whether a revoke at this site must go well now, because condition 2 of the promise
     /// (`lease.md`) is what the rest of the lease is kept for.
     fn critical(&self, site: usize, ticket: usize) -> bool {
-        let spec = &self.plan.tickets[ticket];
+        let spec = self.spec(site, ticket);
         if self.unwatched(site, ticket) {
             // The one call that ends the excuse (`machine.rs`) keeps condition 2, too.
             return true;
@@ -192,7 +192,7 @@ impl World {
     }
 
     fn course(&mut self, site: usize, ticket: usize, task: &Task) -> Course {
-        let guard = self.plan.tickets[ticket].guard().as_micros() * 99 / 100;
+        let guard = self.spec(site, ticket).guard().as_micros() * 99 / 100;
         let usual = (guard * self.plan.store.usual_permille / 1000).max(2);
         let end = self.choices.jitter(site, ticket, usual / 4, usual);
         let effect = self.choices.jitter(site, ticket + 16, 0, end);
@@ -274,7 +274,7 @@ impl World {
     pub fn spawn(&mut self, site: usize, machine: usize, ticket: usize, by: By, task: Task) -> u32 {
         let course = if by == By::Guard {
             // Condition 2: what the guard runs ends within its time.
-            let guard = self.plan.tickets[ticket].guard().as_micros() * 99 / 100;
+            let guard = self.spec(site, ticket).guard().as_micros() * 99 / 100;
             let usual = (guard * self.plan.store.usual_permille / 1000).max(2);
             let end = self.choices.jitter(site, ticket, usual / 2, usual);
             Course { effect: Some(end / 2), end: Some(end), success: true }
@@ -391,10 +391,8 @@ impl World {
     /// Kills a process: it ends at once; its change may still take effect soon.
     pub fn child_kill(&mut self, site: usize, id: u32) {
         let now = self.now;
-        let (ticket, guard) = match self.sites[site].child(id) {
-            Some(child) => (child.ticket, self.plan.tickets[child.ticket].guard().as_micros()),
-            None => return,
-        };
+        let Some(ticket) = self.sites[site].child(id).map(|child| child.ticket) else { return };
+        let guard = self.spec(site, ticket).guard().as_micros();
         let after = self.choices.jitter(site, ticket, 0, guard * 9 / 10);
         let zombie = self.choices.jitter(site, ticket, 0, 1) == 1;
         let Some(child) = self.sites[site].child(id) else { return };
