@@ -132,6 +132,11 @@ impl Checks {
         self.claims[ticket * self.members + n].is_some_and(|claim| claim.until > now)
     }
 
+    /// When a site's right to hold ends or ended, as its daemon said last.
+    pub fn claim_end(&self, ticket: usize, n: usize) -> Option<True> {
+        self.claims[ticket * self.members + n].map(|claim| claim.until)
+    }
+
     /// A process has died.
     pub fn died(&mut self, n: usize) {
         for ticket in 0..self.automatic.len() {
@@ -208,6 +213,9 @@ impl World {
         let granted: Vec<usize> =
             (0..self.sites.len()).filter(|m| self.sites[*m].granted(ticket)).collect();
         if granted.len() < 2 {
+            return;
+        }
+        if self.check_sick(ticket, &granted) {
             return;
         }
         if granted.iter().filter(|m| !self.left_alone(**m, ticket)).count() < 2 {
@@ -405,7 +413,7 @@ impl World {
             if force {
                 self.overridden(ticket);
             }
-            self.checks.answers.stands(n, ticket, message.term, reason);
+            self.checks.answers.stands(self.now, n, ticket, message.term, reason);
         }
         if matches!(message.body, PeerBody::Heartbeat { .. }) {
             self.checks.answers.leads(n, ticket, message.term);

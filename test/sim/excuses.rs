@@ -36,13 +36,15 @@ pub enum Excuse {
     ReferenceClient,
     /// `expire` was lowered by a restart.
     LoweredExpire,
+    /// A store that is ill for longer than a lease.
+    SickStore,
     /// A store's tool that says *done* and does nothing.
     StoreMisled,
 }
 
 impl Excuse {
     /// Every excuse there is.
-    pub const ALL: [Excuse; 12] = [
+    pub const ALL: [Excuse; 13] = [
         Excuse::DeadMachine,
         Excuse::ClockSet,
         Excuse::Override,
@@ -54,6 +56,7 @@ impl Excuse {
         Excuse::ReferenceHealed,
         Excuse::ReferenceClient,
         Excuse::LoweredExpire,
+        Excuse::SickStore,
         Excuse::StoreMisled,
     ];
 
@@ -94,6 +97,11 @@ impl Excuse {
             Excuse::LoweredExpire => {
                 "S1, S2: a member started with a lower expire before the old one had passed since \
                  it ended; until then, and until one site at most holds"
+            }
+            Excuse::SickStore => {
+                "S1: the first site's store was ill when its lease ended, and its daemon had ended, \
+                 was stopped, or had not heard the same majority both ways since its lease lived; \
+                 nor had it heard the second site both ways when that stood for election"
             }
             Excuse::StoreMisled => {
                 "C1: the store's tool said that a grant was done since the order, and it was not"

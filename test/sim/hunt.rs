@@ -36,11 +36,13 @@ pub enum Hunt {
     /// Two members do not hear each other for longer than a lease, the others hear both; then the
     /// holder is lost.
     Pair,
+    /// The holder's store is ill for longer than a lease while the network works.
+    Sick,
 }
 
 impl Hunt {
     /// All families.
-    pub const ALL: [Hunt; 8] = [
+    pub const ALL: [Hunt; 9] = [
         Hunt::Bare,
         Hunt::Duel,
         Hunt::Reboot,
@@ -49,6 +51,7 @@ impl Hunt {
         Hunt::Late,
         Hunt::Clock,
         Hunt::Pair,
+        Hunt::Sick,
     ];
 
     /// The family with this name.
@@ -80,6 +83,7 @@ impl Hunt {
             Hunt::Late => hunter.late(),
             Hunt::Clock => hunter.clock(),
             Hunt::Pair => hunter.pair(),
+            Hunt::Sick => hunter.sick(),
         }
         super::worlds::finish_aimed(seed, &mut hunter.plan);
         hunter.plan.disturbances.sort_by_key(|disturbance| disturbance.at);

@@ -36,6 +36,7 @@ pub mod rules;
 pub mod runner;
 pub mod script;
 pub mod shrink;
+pub mod sick;
 pub mod store;
 pub mod words;
 pub mod world;

@@ -118,6 +118,13 @@ pub enum Trouble {
         /// It was asked to end (SIGTERM).
         clean: bool,
     },
+    /// The store of its site is ill.
+    Sick {
+        /// For how long.
+        length: True,
+        /// In which way.
+        what: super::sick::Ailment,
+    },
     /// Its configuration is changed; that counts from its next start.
     Configure {
         /// `expire` is this many times the plan's from then on.

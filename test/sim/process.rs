@@ -199,6 +199,7 @@ impl World {
         self.history.mix(self.now, 6, number as u64);
         self.coverage.trouble(disturbance.what);
         match disturbance.what {
+            Trouble::Sick { length, what } => self.sicken(n, what, length),
             Trouble::Configure { expire } => self.configure(n, expire),
             Trouble::MachineDies { down, alone } => self.machine_dies(n, down, alone),
             Trouble::Crash { down, moves, clean } => self.crash(n, down, moves, clean),

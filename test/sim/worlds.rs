@@ -32,6 +32,7 @@ pub fn finish(seed: u64, plan: &mut Plan) {
     plan.worlds.queues = draw_queues(&mut dice(seed, 2), &plan.tickets);
     plan.worlds.fresh = chance(&mut dice(seed, 3), 20);
     draw_configs(&mut dice(seed, 4), plan);
+    super::sick::draw_sickness(&mut dice(seed, 5), plan);
 }
 
 /// Dice for one kind of world.
