@@ -131,7 +131,7 @@ impl World {
         if !(0..self.plan.tickets.len()).any(|ticket| self.unwatched(n, ticket)) {
             return;
         }
-        let guard = self.plan.tickets.iter().map(|spec| spec.guard().as_micros()).max();
+        let guard = self.specs(n).iter().map(|spec| spec.guard().as_micros()).max();
         let allowed = 2 * guard.unwrap_or(SECOND) * self.plan.tickets.len() as u64 + SECOND;
         let (life, stops) = (self.nodes[n].life, self.nodes[n].stops);
         let ends = Happening::ExcuseEnds { site: n, life, stops };
