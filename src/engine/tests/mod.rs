@@ -5,3 +5,4 @@
 mod cluster;
 mod grants;
 mod member;
+mod starvation;
