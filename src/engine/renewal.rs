@@ -168,15 +168,16 @@ impl Ticket {
         self.extend_lease(cx);
     }
 
+    /// Whether a renewal waits for the handler: who holds asks it before each.
+    pub fn asks_before_renewal(&self) -> bool {
+        self.spec.has_handler && self.holding()
+    }
+
     /// The time of the next renewal has come: the handler is asked first.
     pub fn renewal_due(&mut self, cx: &mut Cx<'_>) {
-        if self.spec.has_handler && self.holding() {
-            if self.probe.is_some() {
-                return;
-            }
+        if self.asks_before_renewal() {
             if let Some(window) = self.hold_window() {
                 if let Some(lead) = &mut self.lead {
-                    lead.renewal.next_at = MonoTime::MAX;
                     lead.renewal.retry_at = None;
                 }
                 let late = u64::from(mutant::is_on(Clause::L6Handler)) * 3_600;

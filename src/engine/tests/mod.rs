@@ -19,6 +19,7 @@ mod prereq;
 mod renewals;
 mod standing;
 mod start;
+mod starvation;
 mod store;
 #[cfg(feature = "mutants")]
 mod wrong;
