@@ -4,7 +4,7 @@
 
 use crate::engine::{
     CibLoad, CibOutcome, CibState, CibTicket, ClientId, Effect, Engine, Event, ProbeOutcome, Reply,
-    Setup,
+    Setup, WriteSerial,
 };
 use crate::model::{
     Holder, Member, MemberId, MemberIndex, MemberRole, Roster, TicketIndex, TicketMode, TicketName,
@@ -51,6 +51,12 @@ pub struct Node {
     /// What a write does; `None`: it hangs.
     pub write: Option<CibOutcome>,
     pub writes: Vec<CibState>,
+    /// The write that hangs.
+    hung: Option<(WriteSerial, CibState)>,
+    /// How often a window was told, its end included.
+    pub told: usize,
+    /// The lines of its log.
+    pub log: Vec<String>,
 }
 
 /// Several members and the time.
@@ -76,6 +82,9 @@ impl Cluster {
             handler: Some(ProbeOutcome::Success),
             write: Some(CibOutcome::Written),
             writes: Vec::new(),
+            hung: None,
+            told: 0,
+            log: Vec::new(),
         };
         let start = MonoTime::from_micros(1_000_000_000);
         Cluster {
@@ -139,16 +148,12 @@ impl Cluster {
             }
             Effect::WriteCib { ticket, serial, state } => {
                 self.nodes[node].writes.push(state);
-                let Some(outcome) = self.nodes[node].write.clone() else { return };
+                let Some(outcome) = self.nodes[node].write.clone() else {
+                    self.nodes[node].hung = Some((serial, state));
+                    return;
+                };
                 if outcome == CibOutcome::Written {
-                    let left = self.nodes[node].store.clone();
-                    self.nodes[node].store = CibTicket {
-                        granted: state.granted,
-                        owner: Some(state.owner),
-                        expires: Some(self.now.wall.plus(self.spec.expire)),
-                        term: Some(state.term),
-                        attrs: left.attrs,
-                    };
+                    self.put(node, state);
                 }
                 self.event(node, Event::CibWritten { ticket, serial, outcome });
             }
@@ -161,12 +166,37 @@ impl Cluster {
                 let outcome = CibOutcome::Written;
                 self.event(node, Event::AttrWritten { ticket, serial, outcome });
             }
-            Effect::Arm { .. }
-            | Effect::Disarm { .. }
-            | Effect::Hold { .. }
-            | Effect::StopProbe { .. }
-            | Effect::Note(_) => {}
+            Effect::Arm { .. } | Effect::Disarm { .. } | Effect::StopProbe { .. } => {}
+            Effect::Hold { .. } => self.nodes[node].told += 1,
+            Effect::Note(note) => self.nodes[node].log.push(note.text),
         }
+    }
+
+    /// A write takes effect.
+    fn put(&mut self, node: usize, state: CibState) {
+        let left = self.nodes[node].store.clone();
+        self.nodes[node].store = CibTicket {
+            granted: state.granted,
+            owner: Some(state.owner),
+            expires: Some(self.now.wall.plus(self.spec.expire)),
+            term: Some(state.term),
+            attrs: left.attrs,
+        };
+    }
+
+    /// The newest write that hangs ends well, and later ones work.
+    pub fn release(&mut self, node: usize) {
+        self.nodes[node].write = Some(CibOutcome::Written);
+        let Some((serial, state)) = self.nodes[node].hung.take() else { return };
+        self.put(node, state);
+        let (ticket, outcome) = (the_ticket(), CibOutcome::Written);
+        self.event(node, Event::CibWritten { ticket, serial, outcome });
+        self.settle();
+    }
+
+    /// Whether a line of a member's log contains this.
+    pub fn logged(&self, node: usize, what: &str) -> bool {
+        self.nodes[node].log.iter().any(|line| line.contains(what))
     }
 
     /// Delivers everything that is under way.

@@ -3,5 +3,6 @@
 //! compared. Each test cites the rule of `lease.md` or the vector that it checks.
 
 mod cluster;
+mod giving_up;
 mod grants;
 mod member;
