@@ -63,9 +63,12 @@ impl Ticket {
         let leading = lead.filter(|_| matches!(self.phase, Phase::Leader));
         let free = self.quit.is_none() && !matches!(self.phase, Phase::Loading(_));
         let patience = self.spec.patience();
-        let hold_end = self.hold_window().map(|window| window.hold_until).filter(|_| free);
+        let hold_end = match self.leaving() {
+            true => lead.and_then(|lead| lead.lease_until),
+            false => self.hold_window().map(|window| window.hold_until).filter(|_| free),
+        };
         let give_up = lead
-            .filter(|lead| lead.lease_until.is_none() && free)
+            .filter(|lead| lead.lease_until.is_none() && (free || self.leaving()))
             .map(|lead| lead.won_at.plus(patience));
         let election_end = match &self.phase {
             Phase::Candidate(attempt) => Some(attempt.until),
@@ -111,12 +114,12 @@ impl Ticket {
     /// Whether standing is only a matter of time: what else it waits for wakes this ticket by
     /// itself (the end of a promise, of grace, of a handler, of a revoke).
     fn may_stand_when_due(&self) -> bool {
-        let clean = !self.cib.maybe_granted || self.holding();
-        let holder = self.holding();
+        let holder = self.holding() || self.leaving();
+        let clean = !self.cib.maybe_granted || holder;
         let in_grace = self.grace.is_some() && !mutant::is_on(Clause::L9GraceStand);
         let bound = self.promise.is_some() && !mutant::is_on(Clause::L3OwnVote);
         matches!(self.phase, Phase::Follower)
-            && self.quit.is_none()
+            && (self.quit.is_none() || self.leaving())
             && clean
             && (holder || !(in_grace || bound))
             && self.probe.is_none()
@@ -152,6 +155,7 @@ impl Ticket {
                 continue;
             }
             self.advance_grant(cx);
+            self.plan_leaving(cx);
             if self.due(cx.now.mono).is_none() {
                 return;
             }

@@ -18,6 +18,7 @@ mod deadlines;
 mod effect;
 mod election;
 mod event;
+mod giving_up;
 mod grace;
 mod lease;
 mod manual;

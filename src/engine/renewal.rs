@@ -162,6 +162,7 @@ impl Ticket {
         renewal.update_sent = MemberSet::EMPTY;
         renewal.challenged = false;
         renewal.next_at = now.plus(renewal_freq);
+        self.say_leaving(cx);
         for peer in peers.iter() {
             self.send_lead(cx, peer, Command::Heartbeat, false);
         }
@@ -307,13 +308,13 @@ impl Ticket {
         if mutant::is_on(Clause::L5Revive) {
             self.phase = Phase::Leader;
         }
-        if self.cib.maybe_granted {
+        if self.holding() {
             self.tell_window(cx);
         }
         if first && !self.holding() {
             self.note(cx, NoteLevel::Debug, "acknowledged by a majority");
         }
-        if let Some(lead) = &self.lead {
+        if let Some(lead) = self.lead.as_ref().filter(|_| self.quit.is_none()) {
             self.known.leader = Holder::Member(cx.roster.my_id());
             self.known.term = Some(lead.term);
             self.known.until = until;
@@ -326,8 +327,9 @@ impl Ticket {
     /// they have acknowledged it and it has its majority.
     fn update_reference_members(&mut self, cx: &mut Cx<'_>) {
         let needed_first = self.reference_needed(cx);
+        let leaving = self.leaving();
         let Some(lead) = &mut self.lead else { return };
-        if !lead.renewal.extended || !(lead.announced || needed_first) {
+        if !lead.renewal.extended || !(lead.announced || needed_first || leaving) {
             return;
         }
         let plain = |peer: &MemberIndex| {

@@ -48,7 +48,7 @@ pub enum Excuse {
 
 impl Excuse {
     /// Every excuse there is.
-    pub const ALL: [Excuse; 13] = [
+    pub const ALL: [Excuse; 15] = [
         Excuse::DeadMachine,
         Excuse::ClockSet,
         Excuse::Override,

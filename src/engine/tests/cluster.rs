@@ -4,7 +4,7 @@
 
 use crate::engine::{
     AttrChange, CibExpiry, CibLoad, CibOutcome, CibState, CibTicket, ClientId, Effect, Engine,
-    Event, HoldWindow, ProbeOutcome, Reply, Setup,
+    Event, HoldWindow, ProbeOutcome, Reply, Setup, WriteSerial,
 };
 use crate::model::{
     Holder, Member, MemberId, MemberIndex, MemberRole, Roster, TicketIndex, TicketMode, TicketName,
@@ -53,6 +53,12 @@ pub struct Node {
     pub writes: Vec<CibState>,
     /// The window that its engine has told last.
     pub told: Option<HoldWindow>,
+    /// The write that hangs.
+    hung: Option<(WriteSerial, CibState)>,
+    /// How often a window was told, its end included.
+    pub tellings: usize,
+    /// The lines of its log.
+    pub log: Vec<String>,
 }
 
 /// Several members and the time.
@@ -79,6 +85,9 @@ impl Cluster {
             write: Some(CibOutcome::Written),
             writes: Vec::new(),
             told: None,
+            hung: None,
+            tellings: 0,
+            log: Vec::new(),
         };
         let start = MonoTime::from_micros(1_000_000_000);
         Cluster {
@@ -143,7 +152,10 @@ impl Cluster {
             }
             Effect::WriteCib { ticket, serial, state } => {
                 self.nodes[node].writes.push(state);
-                let Some(outcome) = self.write(node, state) else { return };
+                let Some(outcome) = self.write(node, state) else {
+                    self.nodes[node].hung = Some((serial, state));
+                    return;
+                };
                 self.event(node, Event::CibWritten { ticket, serial, outcome });
             }
             Effect::StartProbe { ticket, run, .. } => {
@@ -161,11 +173,12 @@ impl Cluster {
                 let outcome = CibOutcome::Written;
                 self.event(node, Event::AttrWritten { ticket, serial, outcome });
             }
-            Effect::Hold { window, .. } => self.nodes[node].told = window,
-            Effect::Arm { .. }
-            | Effect::Disarm { .. }
-            | Effect::StopProbe { .. }
-            | Effect::Note(_) => {}
+            Effect::Arm { .. } | Effect::Disarm { .. } | Effect::StopProbe { .. } => {}
+            Effect::Hold { window, .. } => {
+                self.nodes[node].told = window;
+                self.nodes[node].tellings += 1;
+            }
+            Effect::Note(note) => self.nodes[node].log.push(note.text),
         }
     }
 
@@ -193,6 +206,21 @@ impl Cluster {
         store.expires = Some(WallTime::from_secs(expires.as_secs()));
         store.term = Some(state.term);
         Some(CibOutcome::Written)
+    }
+
+    /// The newest write that hangs ends well, and later ones work.
+    pub fn release(&mut self, node: usize) {
+        self.nodes[node].write = Some(CibOutcome::Written);
+        let Some((serial, state)) = self.nodes[node].hung.take() else { return };
+        self.write(node, state);
+        let (ticket, outcome) = (the_ticket(), CibOutcome::Written);
+        self.event(node, Event::CibWritten { ticket, serial, outcome });
+        self.settle();
+    }
+
+    /// Whether a line of a member's log contains this.
+    pub fn logged(&self, node: usize, what: &str) -> bool {
+        self.nodes[node].log.iter().any(|line| line.contains(what))
     }
 
     /// Delivers everything that is under way.
