@@ -148,6 +148,9 @@ impl Checks {
     /// A process has started.
     pub fn booted(&mut self, n: usize, grace: &[True]) {
         self.ghosts.forget(n, grace);
+        for ticket in 0..self.automatic.len() {
+            self.resources.revokes(n, ticket);
+        }
         self.answers.forget(n);
     }
 
@@ -305,12 +308,13 @@ impl World {
         self.check_commit(n, ticket, state.granted);
         if !state.granted {
             self.checks.ghosts.gives_up(n, ticket);
+            self.checks.resources.revokes(n, ticket);
         }
         if !self.checks.automatic[ticket] || !state.granted {
             return;
         }
         let ordered = self.grant_ordered(n, ticket);
-        self.checks.resources.wished(n, ticket, ordered);
+        self.checks.resources.grants(n, ticket, ordered);
         let clock = *self.nodes[n].clock();
         let (window, _) = self.nodes[n].wished[ticket];
         let inside = window.is_some_and(|window| clock.mono(self.decided) < window.hold_until);

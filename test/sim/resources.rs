@@ -4,8 +4,8 @@
 //! `acquire-after` lies between the instant at which the old site's store said revoked and the one
 //! at which the new site's says granted: after a lost lease and after a step-down alike.
 //!
-//! By itself: no order for a grant is open at the new site when it wishes the write, and it did
-//! not stand for one. What an administrator orders waits by L8, which S6 looks at. From a site to
+//! By itself: no order for a grant is open at the new site when it first wishes the write,
+//! and it did not stand for one. What an administrator orders waits by L8, which S6 looks at. From a site to
 //! itself nothing is waited for. A site whose machine died and whose store still says granted
 //! counts from the time that its guard was told.
 
@@ -17,7 +17,9 @@ use super::world::World;
 struct Site {
     /// When its store last went from granted to revoked.
     revoked_at: Option<True>,
-    /// The last grant that its engine wished is an administrator's.
+    /// Its engine has wished a grant since it last wished a revoke.
+    committed: bool,
+    /// The first of these wishes was an administrator's.
     ordered: bool,
 }
 
@@ -43,9 +45,18 @@ impl Resources {
         self.of(n, ticket).revoked_at = Some(now);
     }
 
-    /// An engine wishes a grant, for an administrator or not.
-    pub fn wished(&mut self, n: usize, ticket: usize, ordered: bool) {
-        self.of(n, ticket).ordered = ordered;
+    /// An engine wishes a grant, for an administrator or not; what it wishes until it revokes
+    /// repeats that.
+    pub fn grants(&mut self, n: usize, ticket: usize, ordered: bool) {
+        let site = self.of(n, ticket);
+        if !std::mem::replace(&mut site.committed, true) {
+            site.ordered = ordered;
+        }
+    }
+
+    /// An engine wishes a revoke, or starts.
+    pub fn revokes(&mut self, n: usize, ticket: usize) {
+        self.of(n, ticket).committed = false;
     }
 }
 
