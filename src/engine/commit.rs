@@ -61,6 +61,8 @@ pub(super) struct Quit {
     pub term: Option<Term>,
     /// When this site may stand again.
     pub stand_at: Option<MonoTime>,
+    /// Whether the log says that the lease goes on meanwhile.
+    pub told: bool,
 }
 
 /// Why a ticket is given up.
@@ -361,6 +363,7 @@ impl Ticket {
                 self.give_up_ungranted(cx);
             }
         } else {
+            self.say_leaving(cx);
             self.tell_revoke_failure(cx);
         }
     }
@@ -398,8 +401,6 @@ impl Ticket {
         if let Some(until) = self.commit_pending(cx) {
             self.commit_not_before = Some(until);
         }
-        self.phase = Phase::Follower;
-        self.stand = None;
         self.stop_probe(cx);
         let owner = match kind {
             QuitKind::Revoke => Holder::Nobody,
@@ -409,7 +410,8 @@ impl Ticket {
         self.known.leader = owner;
         self.known.term = known_term;
         self.known.until = cx.now.mono;
-        self.quit = Some(Quit { kind, term, stand_at });
+        self.quit = Some(Quit { kind, term, stand_at, told: false });
+        self.lead_on_or_follow(cx);
         if mutant::is_on(Clause::L10RevokeFirst) {
             if let Some(term) = term {
                 self.start_announcement(cx, AnnounceKind::of(kind), term);
@@ -428,7 +430,9 @@ impl Ticket {
     fn quit_done(&mut self, cx: &mut Cx<'_>) {
         let Some(quit) = self.quit.take() else { return };
         self.lead = None;
+        self.phase = Phase::Follower;
         self.note(cx, NoteLevel::Info, "not granted here any more");
+        self.end_of_leaving(cx, &quit);
         if let Some(term) = quit.term.filter(|_| !self.is_manual()) {
             self.start_announcement(cx, AnnounceKind::of(quit.kind), term);
         }
@@ -440,8 +444,12 @@ impl Ticket {
                 }
             }
             QuitKind::StepDown => {
-                self.stand =
-                    quit.stand_at.map(|at| Stand { at, reason: crate::wire::Reason::TicketLost });
+                self.stand = quit.stand_at.map(|at| {
+                    // Counted from the announcement, which the revoke may have delayed.
+                    let turn = self.spec.timeout.times(2).plus(self.spec.acquire_after);
+                    let at = at.max(cx.now.mono.plus(turn));
+                    Stand { at, reason: crate::wire::Reason::TicketLost }
+                });
             }
         }
         self.answer_revoke(cx, ResultCode::Success);
@@ -453,6 +461,7 @@ impl Ticket {
     pub fn fold_lease(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now.mono;
         if self.quit.is_some() || self.is_manual() || matches!(self.phase, Phase::Loading(_)) {
+            self.fold_leaving(cx);
             return;
         }
         let ended = self.hold_window().is_some_and(|window| now >= window.hold_until);

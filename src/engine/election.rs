@@ -108,6 +108,10 @@ impl Ticket {
             self.stand_for_election(cx, Reason::Reacquire, false);
             return;
         }
+        if self.leaving() {
+            self.stand_leaving(cx);
+            return;
+        }
         if !self.attrs.fulfil(&self.spec.rules, RuleMode::Auto) {
             self.note(cx, NoteLevel::Info, "attribute prerequisites do not hold: not standing");
             self.plan_stand(cx, cx.now.mono.plus(self.spec.renewal), stand.reason);
@@ -356,6 +360,9 @@ impl Ticket {
         };
         let nonce = fresh_nonce(cx);
         self.lead = Some(Lead::new(attempt.term, cx.now.mono, lease_until, commit, nonce));
+        if let Some(quit) = &mut self.quit {
+            quit.term = Some(attempt.term);
+        }
         let text = format!("won the election with the votes of {}", cx.names(attempt.votes));
         self.note(cx, NoteLevel::Info, &text);
         self.start_renewal(cx);
@@ -439,7 +446,8 @@ impl Ticket {
         let timeout = self.spec.timeout;
         let random = cx.prng.span_below(timeout);
         let doublings = self.unheard.saturating_sub(UNHEARD_BEFORE_DOUBLING);
-        if self.unheard < UNHEARD_BEFORE_DOUBLING || self.holding() {
+        let keeps = self.holding() || (self.leaving() && self.established(cx.now.mono));
+        if self.unheard < UNHEARD_BEFORE_DOUBLING || keeps {
             return random;
         }
         let most = if mutant::is_on(Clause::L13BackOffCap) { Span::MAX } else { self.spec.expire };

@@ -18,6 +18,7 @@ mod deadlines;
 mod effect;
 mod election;
 mod event;
+mod giving_up;
 mod grace;
 mod lease;
 mod manual;
@@ -208,13 +209,20 @@ impl Engine {
         }
     }
 
-    /// Time has passed: every ticket that is due.
+    /// Time has passed: every ticket that is due. Each has its turn once: a step leaves nothing
+    /// due (`check_invariants`), so the next in the agenda is another ticket.
     fn tick(&mut self, now: Now, effects: &mut Vec<Effect>) {
         for _ in 0..DUE_TICKETS_MAX {
-            match self.agenda.first().copied() {
-                Some((at, ticket)) if at <= now.mono => self.with(now, effects, ticket, |_, _| {}),
-                _ => return,
+            let Some((at, ticket)) = self.agenda.first().copied() else { return };
+            if at > now.mono {
+                return;
             }
+            self.with(now, effects, ticket, |_, _| {});
+            let again = self.agenda.first().is_some_and(|(_, next)| *next == ticket);
+            assert!(
+                !again || self.next_deadline() > Some(now.mono) || mutant::any(),
+                "a ticket that was served is not due again"
+            );
         }
     }
 

@@ -234,10 +234,11 @@ impl Ticket {
         }
         let competes = matches!(self.phase, Phase::Candidate(_));
         let unsure = self.owes_itself() && !self.lease_lives(now);
-        if !self.ready() || ((competes || unsure) && !mutant::is_on(Clause::L9Silent)) {
+        let leads = self.lease_lives(now);
+        let speaks = self.ready() || (self.leaving() && leads);
+        if !speaks || ((competes || unsure) && !mutant::is_on(Clause::L9Silent)) {
             return;
         }
-        let leads = self.lease_lives(now);
         let (leader, term, valid) = if leads {
             (self.myself(cx), self.wire_term(), self.spec.expire)
         } else {

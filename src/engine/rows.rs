@@ -151,6 +151,8 @@ impl Ticket {
             return;
         }
         let now = cx.now.mono;
+        // It was just armed for the nearest of its deadlines.
+        assert!(self.armed.is_none_or(|at| now < at), "no deadline is left due");
         if !self.site {
             let passive = matches!(self.phase, Phase::Follower);
             assert!(passive, "an arbitrator only follows");

@@ -240,9 +240,9 @@ impl Ticket {
 
     /// Whether its messages are established: a live lease, or a restarted holder (L9).
     pub fn established(&self, now: MonoTime) -> bool {
-        self.quit.is_none()
-            && (self.lease_lives(now)
-                || (self.holding() && self.inherited.is_some_and(|until| now < until)))
+        let keeps = self.holding() || self.leaving();
+        (self.quit.is_none() || self.leaving())
+            && (self.lease_lives(now) || (keeps && self.inherited.is_some_and(|until| now < until)))
     }
 
     /// Whether it owes its help to itself (L3): a lease, a grant in its store until the revoke has

@@ -41,6 +41,8 @@ const FAILED_KEPT: usize = 16;
 struct Account {
     /// Its last candidacy.
     attempt: Option<(Term, Reason)>,
+    /// When it stood last.
+    stood_at: Option<True>,
     /// It has wished a grant since it last revoked or started.
     committed: bool,
     /// An order whose client has left, or was told that it is pending, may still be carried out.
@@ -122,16 +124,22 @@ impl Answers {
         account.heard = m.term;
     }
 
+    /// When a member stood for election last, in this life.
+    pub fn stood_at(&self, n: usize, ticket: usize) -> Option<True> {
+        self.accounts[ticket * self.members + n].stood_at
+    }
+
     /// A member leads.
     pub fn leads(&mut self, n: usize, ticket: usize, term: Term) {
         self.of(n, ticket).led = Some(term);
     }
 
     /// A member stands for election.
-    pub fn stands(&mut self, n: usize, ticket: usize, term: Term, reason: Reason) {
+    pub fn stands(&mut self, now: True, n: usize, ticket: usize, term: Term, reason: Reason) {
         let account = self.of(n, ticket);
         if account.attempt.is_none_or(|(last, _)| last != term) {
             account.attempt = Some((term, reason));
+            account.stood_at = Some(now);
         }
     }
 }
@@ -177,6 +185,7 @@ impl World {
         let ordered = self.clients.open.iter().any(revoking);
         let account = self.checks.answers.of(n, ticket);
         if granted {
+            self.sites[n].granted_at[ticket] = now;
             account.misled_at = None;
         } else {
             account.revoked_at = now;

@@ -136,6 +136,11 @@ impl Checks {
         self.claims[ticket * self.members + n].is_some_and(|claim| claim.until > now)
     }
 
+    /// When a site's right to hold ends or ended, as its daemon said last.
+    pub fn claim_end(&self, ticket: usize, n: usize) -> Option<True> {
+        self.claims[ticket * self.members + n].map(|claim| claim.until)
+    }
+
     /// A process has died.
     pub fn died(&mut self, n: usize) {
         for ticket in 0..self.automatic.len() {
@@ -219,6 +224,9 @@ impl World {
         if granted.len() < 2 {
             return;
         }
+        if self.check_sick(ticket, &granted) {
+            return;
+        }
         if granted.iter().filter(|m| !self.left_alone(**m, ticket)).count() < 2 {
             self.excuse(Excuse::DeadMachine);
         } else {
@@ -247,7 +255,7 @@ impl World {
         if !self.checks.automatic[t] {
             return;
         }
-        let spec = &self.plan.tickets[t];
+        let spec = self.spec(n, t);
         let kept = spec.guard().plus(spec.drift());
         if window.hold_until > window.lease_until.minus(kept)
             || window.kill_at > window.hold_until.minus(spec.guard())
@@ -278,7 +286,7 @@ impl World {
 
     /// The lease of a window must follow from acknowledged sends, or be a restarted holder's.
     fn check_lease(&mut self, n: usize, t: usize, lease: True, window: HoldWindow, term: Term) {
-        let spec = &self.plan.tickets[t];
+        let spec = self.spec(n, t);
         let clock = *self.nodes[n].clock();
         let expire = spec.expire;
         let majority = self.nodes.len() / 2 + 1;
@@ -323,7 +331,7 @@ impl World {
             self.fail_of(ticket, "S6", text);
             return;
         }
-        let spec = &self.plan.tickets[ticket];
+        let spec = self.spec(n, ticket);
         let wait = spec.acquire_after.as_micros() * 199 / 200;
         let long = spec.expire.as_micros() * 199 / 200 + wait;
         let sites = self.site_set();
@@ -417,13 +425,13 @@ impl World {
             if force {
                 self.overridden(ticket);
             }
-            self.checks.answers.stands(n, ticket, message.term, reason);
+            self.checks.answers.stands(self.now, n, ticket, message.term, reason);
         }
         if matches!(message.body, PeerBody::Heartbeat { .. }) {
             self.checks.answers.leads(n, ticket, message.term);
         }
         let clock = *self.nodes[n].clock();
-        let expire = self.plan.tickets[ticket].expire;
+        let expire = self.spec(n, ticket).expire;
         let until = clock.when(clock.mono(self.decided).plus(expire)).saturating_sub(4);
         let own = self.sites[n].granted(ticket);
         let leader = match message.leader {
@@ -447,7 +455,7 @@ impl World {
             let text = format!("m{n} backs m{leader:?} for t{ticket}, its own store is granted");
             self.fail_of(ticket, "L3", text);
         }
-        let spec = &self.plan.tickets[ticket];
+        let spec = self.spec(n, ticket).clone();
         let mono = clock.mono(self.decided);
         let said = Said {
             now: self.decided,

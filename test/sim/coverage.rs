@@ -7,7 +7,7 @@ use booth::model::{MemberRole, TicketMode};
 use std::collections::BTreeMap;
 
 /// Everything that is counted; a long run has none of them at zero (`main.rs`).
-const ALL: [&str; 66] = [
+const ALL: [&str; 76] = [
     "world: 2 members",
     "world: 3 members",
     "world: 4 members",
@@ -70,6 +70,16 @@ const ALL: [&str; 66] = [
     "administrator: changes a mind",
     "administrator: leaves",
     "administrator: attribute",
+    "store: hangs for long",
+    "store: fails for long",
+    "store: is slow for long",
+    "store: misstates its revokes for long",
+    "members: expire differs",
+    "members: other times differ",
+    "members: one lacks a ticket",
+    "members: expire is raised",
+    "members: expire is lowered safely",
+    "members: expire is lowered at once",
     "queue: slow",
     "queue: a report crosses a wish",
     "guard: revokes",
@@ -130,7 +140,9 @@ impl Coverage {
             Trouble::Replay { .. } => self.note("old datagrams repeated"),
             Trouble::Attribute { .. } => self.note("administrator: attribute"),
             Trouble::Garbage { .. } => self.note("garbage"),
-            Trouble::Crash { .. }
+            Trouble::Configure { .. }
+            | Trouble::Sick { .. }
+            | Trouble::Crash { .. }
             | Trouble::MachineDies { .. }
             | Trouble::Pause { .. }
             | Trouble::Cut { .. }

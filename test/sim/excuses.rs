@@ -7,7 +7,8 @@ use super::checkers::Violation;
 use super::clock::True;
 use super::world::World;
 use booth::engine::Event;
-use booth::model::TicketName;
+use booth::model::{TicketName, TicketSpec};
+use booth::time::Span;
 use booth::wire::ClientRequest;
 
 /// A reason why something is no violation.
@@ -39,13 +40,17 @@ pub enum Excuse {
     ReferenceClient,
     /// Mixed clusters: the resources' time.
     ReferenceResources,
+    /// `expire` was lowered by a restart.
+    LoweredExpire,
+    /// A store that is ill for longer than a lease.
+    SickStore,
     /// A store's tool that says *done* and does nothing.
     StoreMisled,
 }
 
 impl Excuse {
     /// Every excuse there is.
-    pub const ALL: [Excuse; 14] = [
+    pub const ALL: [Excuse; 16] = [
         Excuse::DeadMachine,
         Excuse::ClockSet,
         Excuse::Override,
@@ -59,6 +64,8 @@ impl Excuse {
         Excuse::ReferenceHealed,
         Excuse::ReferenceClient,
         Excuse::ReferenceResources,
+        Excuse::LoweredExpire,
+        Excuse::SickStore,
         Excuse::StoreMisled,
     ];
 
@@ -103,6 +110,15 @@ impl Excuse {
                 "S11: beside members that run the reference, which do not wait for resources"
             }
             Excuse::ReferenceClient => "V2: a client of a member that runs the reference",
+            Excuse::LoweredExpire => {
+                "S1, S2, S11: a member started with a lower expire before the old one had passed since \
+                 it ended; until then, and until one site at most holds"
+            }
+            Excuse::SickStore => {
+                "S1: the first site's store was ill when its lease ended, and its daemon had ended, \
+                 was stopped, or had not heard the same majority both ways since its lease lived; \
+                 nor had it heard the second site both ways when that stood for election"
+            }
             Excuse::StoreMisled => {
                 "C1: the store's tool said that a grant was done since the order, and it was not"
             }
@@ -213,6 +229,8 @@ impl World {
             self.excuse(Excuse::Override);
         } else if matches!(code, "S1" | "S2" | "S11") && lasts(Excuse::ClockSet) {
             self.excuse(Excuse::ClockSet);
+        } else if matches!(code, "S1" | "S2" | "S11") && lasts(Excuse::LoweredExpire) {
+            self.excuse(Excuse::LoweredExpire);
         } else {
             self.fail(code, text);
         }
@@ -230,8 +248,13 @@ impl World {
     /// lease (`timeout * (retries + 1)`, L12). Every lease from before has ended one `expire`
     /// later; what is given from then on is given by the rules.
     pub fn overridden(&mut self, ticket: usize) {
-        let spec = &self.plan.tickets[ticket];
-        let after = spec.timeout.plus(spec.patience()).plus(spec.expire).as_micros();
+        // Of members that differ, the slowest counts.
+        let longest = |f: fn(&TicketSpec) -> Span| {
+            let all = (0..self.nodes.len()).map(|n| f(self.spec(n, ticket)));
+            all.max().unwrap_or(Span::ZERO)
+        };
+        let attempt = longest(|spec| spec.timeout.plus(spec.patience()));
+        let after = attempt.plus(longest(|spec| spec.expire)).as_micros();
         // Clocks run up to 0.5 % apart.
         let until = self.now + after * 101 / 100 + super::clock::MILLI;
         self.checks.suspended.begin(ticket, Excuse::Override, until);
@@ -262,7 +285,8 @@ impl World {
     /// it may count on one `expire` from its start that it does not have, and members in their
     /// grace may follow it; what they had promised before ends one `expire` later.
     fn misread(&mut self, ticket: usize) {
-        let expire = self.plan.tickets[ticket].expire.as_micros();
+        let all = (0..self.nodes.len()).map(|n| self.spec(n, ticket).expire.as_micros());
+        let expire = all.max().unwrap_or(0);
         let until = self.now + 2 * expire * 101 / 100;
         self.checks.suspended.begin(ticket, Excuse::ClockSet, until);
     }
@@ -275,11 +299,11 @@ impl World {
             if !self.checks.suspended.0[ticket].iter().any(|one| one.until <= now) {
                 continue;
             }
-            let expire = self.plan.tickets[ticket].expire.as_micros();
+            let expire = |m: usize| self.spec(m, ticket).expire.as_micros();
             let holds = |m: usize| {
                 self.sites[m].granted(ticket)
                     || self.checks.claims(ticket, m, now)
-                    || self.checks.ghosts.leads_until(m, ticket, expire) > now
+                    || self.checks.ghosts.leads_until(m, ticket, expire(m)) > now
             };
             if (0..self.nodes.len()).filter(|m| holds(*m)).count() <= 1 {
                 self.trace(|_| format!("t{ticket} is judged again"));

@@ -221,7 +221,7 @@ impl World {
         for id in left {
             self.child_kill(n, id);
         }
-        let guard = self.plan.tickets.iter().map(|spec| spec.guard().as_micros()).max();
+        let guard = self.specs(n).iter().map(|spec| spec.guard().as_micros()).max();
         let machine = self.nodes[n].machine;
         let first = !std::mem::replace(&mut self.sites[n].recorded[machine], true);
         if first {
@@ -257,7 +257,7 @@ impl World {
         self.check_probe(n, ticket);
         self.nodes[n].pending.push(Pending { id, ticket, state: None });
         let life = self.nodes[n].life;
-        let timeout = self.plan.tickets[ticket].timeout.as_micros();
+        let timeout = self.spec(n, ticket).timeout.as_micros();
         let usual = self.handler_usual.unwrap_or(timeout / 4);
         let mut after = self.choices.jitter(n, ticket, MILLI, usual + MILLI);
         let mut end = JobEnd::Done;

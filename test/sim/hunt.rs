@@ -39,11 +39,13 @@ pub enum Hunt {
     /// The holder's machine dies; boothd comes back on the other one, hears nobody, and is stopped
     /// or ends as well.
     Orphan,
+    /// The holder's store is ill for longer than a lease while the network works.
+    Sick,
 }
 
 impl Hunt {
     /// All families.
-    pub const ALL: [Hunt; 9] = [
+    pub const ALL: [Hunt; 10] = [
         Hunt::Bare,
         Hunt::Duel,
         Hunt::Reboot,
@@ -53,6 +55,7 @@ impl Hunt {
         Hunt::Clock,
         Hunt::Pair,
         Hunt::Orphan,
+        Hunt::Sick,
     ];
 
     /// The family with this name.
@@ -85,7 +88,9 @@ impl Hunt {
             Hunt::Clock => hunter.clock(),
             Hunt::Pair => hunter.pair(),
             Hunt::Orphan => hunter.orphan(),
+            Hunt::Sick => hunter.sick(),
         }
+        super::worlds::finish_aimed(seed, &mut hunter.plan);
         hunter.plan.disturbances.sort_by_key(|disturbance| disturbance.at);
         hunter.plan
     }
@@ -133,7 +138,6 @@ impl Hunter {
             weights: [1, 1, 1, 1],
         };
         let tickets = vec![ticket];
-        let worlds = Worlds::draw(seed, &tickets);
         let plan = Plan {
             seed,
             roles,
@@ -149,7 +153,7 @@ impl Hunter {
             at_restart_ppm: 0,
             at_leader_ppm: 0,
             at_store_ppm: 0,
-            worlds,
+            worlds: Worlds::default(),
             force: false,
             disturbances: Vec::new(),
         };

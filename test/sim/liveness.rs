@@ -20,6 +20,7 @@ impl World {
         let core = self.choose_core();
         let lost = self.lost_tickets(core);
         self.heal(core);
+        self.merge_configs(core);
         self.reference_heal(core);
         let longest = |f: fn(&booth::model::TicketSpec) -> True, w: &World| {
             w.plan.tickets.iter().map(f).max().unwrap_or(SECOND)
@@ -59,7 +60,9 @@ impl World {
     pub fn heal(&mut self, core: u16) {
         self.trace(|w| format!("phase two: the members {core:#b} of {} heal", w.nodes.len()));
         self.check_waiting();
+        self.complete_configs();
         self.healed = core;
+        self.cure();
         // A round trip fits into a timeout, or nobody could ever be elected.
         let timeout = self.plan.tickets.iter().map(|spec| spec.timeout.as_micros()).min();
         let delay = timeout.unwrap_or(SECOND) / 5;

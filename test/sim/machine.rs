@@ -141,7 +141,7 @@ impl World {
         if !(0..self.plan.tickets.len()).any(|ticket| self.unwatched(n, ticket)) {
             return;
         }
-        let guard = self.plan.tickets.iter().map(|spec| spec.guard().as_micros()).max();
+        let guard = self.specs(n).iter().map(|spec| spec.guard().as_micros()).max();
         // A report, a wish and an end each wait in a queue, for each of the two calls.
         let queues = self.plan.worlds.queues;
         let queued = 6 * (queues.usual + queues.slow_max);

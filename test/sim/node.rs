@@ -3,6 +3,7 @@
 
 use super::clock::{Clock, True};
 use super::codec::{Codec, Ears, Mail};
+use super::configs::{Variant, SAME};
 use super::exec::{Pending, Windows};
 use super::plan::Plan;
 use super::queues::Queues;
@@ -10,7 +11,7 @@ use super::reference::brain::Brain;
 use booth::daemon::slots::{Action, JobEnd, JobId, Limits, Slots};
 use booth::daemon::wheel::Wheel;
 use booth::engine::{ClientId, Effect, Event};
-use booth::model::{MemberRole, Term};
+use booth::model::{MemberRole, Term, TicketSpec};
 use std::collections::VecDeque;
 
 /// Something that reaches a process, or waits while the process is stopped.
@@ -45,6 +46,12 @@ pub struct Node {
     pub inbox: VecDeque<Waiting>,
     /// Effects of the step in which it was stopped, and when that was.
     pub deferred: VecDeque<(True, Effect)>,
+    /// Its configuration file.
+    pub variant: Variant,
+    /// The tickets with which it runs, or ran last; `None`: the plan's.
+    pub tickets: Option<Vec<TicketSpec>>,
+    /// When its process ended last.
+    pub ended_at: True,
     /// Whether it is a site.
     pub site: bool,
     /// The timers that the engine armed.
@@ -98,6 +105,9 @@ impl Node {
             paused: None,
             resumed_at: 0,
             stops: 0,
+            variant: SAME,
+            tickets: None,
+            ended_at: 0,
             inbox: VecDeque::new(),
             deferred: VecDeque::new(),
             wheel: Wheel::new(),

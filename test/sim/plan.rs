@@ -118,6 +118,18 @@ pub enum Trouble {
         /// It was asked to end (SIGTERM).
         clean: bool,
     },
+    /// The store of its site is ill.
+    Sick {
+        /// For how long.
+        length: True,
+        /// In which way.
+        what: super::sick::Ailment,
+    },
+    /// Its configuration is changed; that counts from its next start.
+    Configure {
+        /// `expire` is this many times the plan's from then on.
+        expire: u8,
+    },
     /// The machine dies, boothd and its lease guard with it.
     MachineDies {
         /// How long boothd is away.
@@ -227,7 +239,9 @@ impl Plan {
         let prng = &mut Prng::new(super::choice::mix(seed ^ 0x706C_616E));
         let roles = super::worlds::crowd(seed).unwrap_or(draw_roles(prng));
         let tickets = draw_tickets(prng, roles.len());
-        Plan::draw_around(seed, prng, roles, tickets)
+        let mut plan = Plan::draw_around(seed, prng, roles, tickets);
+        super::worlds::finish(seed, &mut plan);
+        plan
     }
 
     /// Everything but members and tickets.
@@ -257,7 +271,7 @@ impl Plan {
             },
             at_store_ppm: if chance(prng, 40) { pick(prng, &[20_000, 100_000]) } else { 0 },
             force: chance(prng, 12),
-            worlds: Worlds::draw(seed, &tickets),
+            worlds: Worlds::default(),
             disturbances: Vec::new(),
             roles,
             tickets,

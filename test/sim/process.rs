@@ -31,6 +31,7 @@ impl World {
 
     /// The engine of a started process begins.
     pub fn begin(&mut self, n: usize) {
+        self.read_config(n);
         let engine = self.new_engine(n);
         let tickets = self.plan.tickets.len();
         let ears = self.codec.ears();
@@ -58,7 +59,7 @@ impl World {
             let length = spec.expire.plus(spec.guard()).plus(spec.drift());
             clock.when(clock.mono(self.now).plus(length)).saturating_sub(8)
         };
-        let grace: Vec<True> = self.plan.tickets.iter().map(grace).collect();
+        let grace: Vec<True> = self.specs(n).iter().map(grace).collect();
         self.checks.booted(n, &grace);
         let now = self.now;
         self.checks.blame.began(n, now);
@@ -90,6 +91,7 @@ impl World {
         self.checks.died(n);
         let now = self.now;
         let node = &mut self.nodes[n];
+        node.ended_at = now;
         node.engine = None;
         node.paused = None;
         node.inbox.clear();
@@ -197,6 +199,8 @@ impl World {
         self.history.mix(self.now, 6, number as u64);
         self.coverage.trouble(disturbance.what);
         match disturbance.what {
+            Trouble::Sick { length, what } => self.sicken(n, what, length),
+            Trouble::Configure { expire } => self.configure(n, expire),
             Trouble::MachineDies { down, alone } => self.machine_dies(n, down, alone),
             Trouble::Crash { down, moves, clean } => self.crash(n, down, moves, clean),
             Trouble::Pause { length } => self.pause(n, length),
@@ -354,7 +358,7 @@ impl World {
         let ppm = if self.faulty(n) { self.plan.at_store_ppm } else { 0 };
         let Some(mut dice) = self.choices.fault(Kind::AtStore, n, ticket, ppm) else { return };
         let expire = self.plan.expire_max();
-        let at = self.now + dice.below(self.plan.tickets[ticket].guard().as_micros());
+        let at = self.now + dice.below(self.spec(n, ticket).guard().as_micros());
         let life = self.nodes[n].life;
         match dice.below(3) {
             0 => {

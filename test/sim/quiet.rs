@@ -78,6 +78,7 @@ impl Plan {
     /// The plan of a seed for these members and tickets.
     pub fn draw_for(seed: u64, roles: Vec<MemberRole>, tickets: Vec<TicketSpec>) -> Plan {
         let prng = &mut Prng::new(mix(seed ^ 0x666F_7220));
+        // Without other worlds: the figures are those of members that are alike.
         Plan::draw_around(seed, prng, roles, tickets)
     }
 }

@@ -63,7 +63,8 @@ impl World {
     fn recovery_time(&self, ticket: usize) -> True {
         let spec = &self.plan.tickets[ticket];
         let expire = spec.expire.as_micros();
-        let lease = expire * 17 / 10 + spec.acquire_after.as_micros() + 4 * spec.timeout.as_micros();
+        let lease =
+            expire * 17 / 10 + spec.acquire_after.as_micros() + 4 * spec.timeout.as_micros();
         let start = 4 * spec.guard().as_micros() + spec.drift().as_micros();
         let store = match self.plan.store.fault_ppm {
             0 => 0,

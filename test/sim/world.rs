@@ -190,6 +190,7 @@ impl World {
     /// Plans the start of every member and all disturbances.
     pub fn set_going(&mut self) {
         self.coverage.begin(&self.plan);
+        self.configure_all();
         for node in 0..self.nodes.len() {
             let at = self.choices.jitter(node, 0, 0, 50 * MILLI);
             self.future.plan(at, Happening::Boot { node });

@@ -4,7 +4,8 @@
 
 use super::choice::mix;
 use super::clock::{True, MILLI, SECOND};
-use super::plan::{between, chance, pick};
+use super::configs::{draw_configs, Variant};
+use super::plan::{between, chance, pick, Plan};
 use super::queues::QueuePlan;
 use booth::model::{MemberRole, TicketSpec};
 use booth::prng::Prng;
@@ -16,6 +17,22 @@ pub struct Worlds {
     pub queues: QueuePlan,
     /// All machines have just been started: no lease table has a record.
     pub fresh: bool,
+    /// Each member's configuration, where they differ.
+    pub configs: Vec<Variant>,
+}
+
+/// What an aimed plan has of it.
+pub fn finish_aimed(seed: u64, plan: &mut Plan) {
+    plan.worlds.queues = draw_queues(&mut dice(seed, 2), &plan.tickets);
+    plan.worlds.fresh = chance(&mut dice(seed, 3), 20);
+}
+
+/// What is drawn when everything else is there.
+pub fn finish(seed: u64, plan: &mut Plan) {
+    plan.worlds.queues = draw_queues(&mut dice(seed, 2), &plan.tickets);
+    plan.worlds.fresh = chance(&mut dice(seed, 3), 20);
+    draw_configs(&mut dice(seed, 4), plan);
+    super::sick::draw_sickness(&mut dice(seed, 5), plan);
 }
 
 /// Dice for one kind of world.
@@ -33,16 +50,6 @@ pub fn crowd(seed: u64) -> Option<Vec<MemberRole>> {
     let sites = members - between(prng, 0, members / 2);
     let role = |m| if m < sites { MemberRole::Site } else { MemberRole::Arbitrator };
     Some((0..members).map(role).collect())
-}
-
-impl Worlds {
-    /// The worlds of a seed.
-    pub fn draw(seed: u64, tickets: &[TicketSpec]) -> Worlds {
-        Worlds {
-            queues: draw_queues(&mut dice(seed, 2), tickets),
-            fresh: chance(&mut dice(seed, 3), 20),
-        }
-    }
 }
 
 fn draw_queues(prng: &mut Prng, tickets: &[TicketSpec]) -> QueuePlan {

@@ -335,7 +335,11 @@ impl Bench {
             Effect::Send { to, message, .. } => {
                 let mut reply = message;
                 let asks = matches!(reply.body, PeerBody::ReqVote { .. });
-                reply.body = if asks { PeerBody::Vote { vouched: true } } else { ack(reply.body)? };
+                reply.body = if asks {
+                    PeerBody::Vote { vouched: true, unbound_for: Some(Span::MAX) }
+                } else {
+                    ack(reply.body)?
+                };
                 let willing = if asks { &world.votes } else { &world.acks };
                 willing.contains(&to.get()).then_some(Event::Peer { from: to, message: reply })
             }

@@ -136,8 +136,11 @@ pub fn a_candidate_that_is_told_of_a_revoke_gives_up() {
     let mut bench = Bench::three();
     bench.heartbeat(1, 3, stamp(7, true));
     bench.until_it_stands(SECOND.times(12));
-    let body =
-        PeerBody::Rejected { of: crate::wire::Command::ReqVote, result: ResultCode::YouOutdated };
+    let body = PeerBody::Rejected {
+        of: crate::wire::Command::ReqVote,
+        result: ResultCode::YouOutdated,
+        granted: false,
+    };
     bench.hear_valid(2, Holder::Nobody, 3, Span::ZERO, body);
     assert!(bench.advance(SECOND.times(60)).stood().is_empty());
     assert_eq!(bench.listed(), Holder::Nobody);

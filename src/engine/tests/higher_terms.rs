@@ -85,7 +85,7 @@ pub fn a_vote_request_of_a_follower_is_only_refused() {
     assert!(deeds.stood().is_empty());
     let refused = deeds.sent(|body| {
         let why = ResultCode::TermStillValid;
-        matches!(body, PeerBody::Rejected { of: Command::ReqVote, result } if *result == why)
+        matches!(body, PeerBody::Rejected { of: Command::ReqVote, result, .. } if *result == why)
     });
     assert_eq!(refused.len(), 1);
     assert_eq!(refused[0].message.leader, bench.id(0));

@@ -9,6 +9,7 @@ mod by_hand;
 mod clients;
 mod cluster;
 mod endings;
+mod giving_up;
 mod grants;
 mod handlers;
 mod higher_terms;
@@ -19,6 +20,7 @@ mod prereq;
 mod renewals;
 mod standing;
 mod start;
+mod starvation;
 mod store;
 #[cfg(feature = "mutants")]
 mod wrong;

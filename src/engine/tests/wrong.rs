@@ -6,7 +6,8 @@
 //! here.
 
 use super::{
-    by_hand, clients, endings, handlers, higher_terms, order, prereq, renewals, start, store,
+    by_hand, clients, endings, grants, handlers, higher_terms, order, prereq, renewals, start,
+    store,
 };
 use crate::engine::mutant::{self, Clause};
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -20,6 +21,7 @@ const TABLE: &[(Clause, Test)] = &[
     (Clause::L5NewRenewal, renewals::a_new_renewal_follows_one_that_nobody_acknowledged),
     (Clause::L5SendsKept, renewals::a_late_acknowledgement_counts_for_its_own_send),
     (Clause::L6Expiry, store::a_grant_is_written_with_its_expiry),
+    (Clause::L6Expiry, grants::a_restarted_holder_that_is_alone_holds_as_long_as_its_store_says),
     (Clause::L6FirstGrant, store::a_first_grant_that_cannot_be_written_is_given_up),
     (Clause::L6Serial, store::an_outcome_that_comes_late_does_not_count_for_the_next_write),
     (Clause::L6Handler, handlers::a_handler_at_a_renewal_may_run_until_the_holding_ends),
