@@ -33,6 +33,7 @@ pub mod rates;
 pub mod recovery;
 pub mod reference;
 pub mod report;
+pub mod resources;
 pub mod rules;
 pub mod runner;
 pub mod script;

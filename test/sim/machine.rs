@@ -6,7 +6,8 @@
 //! because nobody is left to revoke. That site, and no other, is excused for this ticket, from the
 //! time that the dead guard was told on, until the first of:
 //!
-//! - boothd runs there again, on whatever machine, and has told its guard a time for the ticket;
+//! - boothd runs there again, on whatever machine, and has told its guard a time for the ticket
+//!   (if that has passed, because boothd was stopped meanwhile: the guard has had *g* to revoke);
 //! - a change of the new boothd, or of a guard, has taken effect;
 //! - the new boothd has run, neither stopped nor ended, for `2g` for each ticket and a second: the
 //!   time of a read and of a revoke of what it found.
@@ -25,6 +26,15 @@ use booth::prng::Prng;
 pub struct Unguarded {
     /// From when on the store may not say *granted* any more, by what the dead guard was told.
     from: True,
+    /// A guard was told a time that had already passed: when its revoke must be over.
+    ends: Option<True>,
+}
+
+impl Unguarded {
+    /// From when on the store may not say *granted* any more.
+    pub fn from(self) -> True {
+        self.from
+    }
 }
 
 /// In some runs machines die as a whole.
@@ -104,8 +114,8 @@ impl World {
             let clock = &self.nodes[n].clocks[machine];
             let from = told.map_or(self.now, |told| clock.when(told.hold_until));
             // What an earlier death left counts on, if there was no guard in between.
-            let earlier = self.checks.unguarded[ticket][n];
-            self.checks.unguarded[ticket][n] = earlier.or(Some(Unguarded { from }));
+            let from = self.checks.unguarded[ticket][n].map_or(from, |earlier| earlier.from);
+            self.checks.unguarded[ticket][n] = Some(Unguarded { from, ends: None });
         }
         let here = |child: &Child| child.machine == machine && !child.killed;
         let left: Vec<u32> =
@@ -132,7 +142,11 @@ impl World {
             return;
         }
         let guard = self.specs(n).iter().map(|spec| spec.guard().as_micros()).max();
-        let allowed = 2 * guard.unwrap_or(SECOND) * self.plan.tickets.len() as u64 + SECOND;
+        // A report, a wish and an end each wait in a queue, for each of the two calls.
+        let queues = self.plan.worlds.queues;
+        let queued = 6 * (queues.usual + queues.slow_max);
+        let calls = 2 * guard.unwrap_or(SECOND) * self.plan.tickets.len() as u64;
+        let allowed = calls + queued + SECOND;
         let (life, stops) = (self.nodes[n].life, self.nodes[n].stops);
         let ends = Happening::ExcuseEnds { site: n, life, stops };
         self.future.plan(self.now + allowed, ends);
@@ -145,6 +159,27 @@ impl World {
             return;
         }
         for ticket in 0..self.plan.tickets.len() {
+            self.watched_again(site, ticket);
+        }
+    }
+
+    /// The new boothd has told its guard a time, which comes at `due`.
+    pub fn told_again(&mut self, site: usize, ticket: usize, due: True) {
+        let guard = self.plan.tickets[ticket].guard().as_micros();
+        let Some(unguarded) = &mut self.checks.unguarded[ticket][site] else { return };
+        if due > self.now {
+            self.watched_again(site, ticket);
+        } else if unguarded.ends.is_none() {
+            let ends = self.now + guard * 101 / 100;
+            unguarded.ends = Some(ends);
+            self.future.plan(ends, Happening::GuardEnds { site, ticket });
+        }
+    }
+
+    /// The guard that was told late has had its time, unless its machine died as well.
+    pub fn guard_ends(&mut self, site: usize, ticket: usize) {
+        let now = self.now;
+        if self.checks.unguarded[ticket][site].is_some_and(|one| one.ends == Some(now)) {
             self.watched_again(site, ticket);
         }
     }

@@ -56,6 +56,8 @@ pub enum Happening {
     GuardDue { site: usize, machine: usize, ticket: usize },
     /// The time for which the death of a machine is an excuse.
     ExcuseEnds { site: usize, life: u32, stops: u32 },
+    /// The time for which a guard that was told late is waited for.
+    GuardEnds { site: usize, ticket: usize },
     /// A job of an executor has ended.
     JobEnd { node: usize, life: u32, id: JobId, end: Box<JobEnd> },
     /// A disturbance of the plan, by its number.
@@ -259,6 +261,7 @@ impl World {
             }
             Happening::GuardDue { site, machine, ticket } => self.guard_due(site, machine, ticket),
             Happening::ExcuseEnds { site, life, stops } => self.excuse_ends(site, life, stops),
+            Happening::GuardEnds { site, ticket } => self.guard_ends(site, ticket),
             Happening::JobEnd { node, life, id, end } => {
                 if self.alive(node, life) {
                     let handler = self.nodes[node].pending.iter().any(|p| p.id == id);
