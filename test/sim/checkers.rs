@@ -8,6 +8,7 @@ use super::excuses::{Excuse, Excuses, Suspensions};
 use super::ghost::Ghosts;
 use super::machine::Unguarded;
 use super::plan::Plan;
+use super::prereq::Prereqs;
 use super::reference::blame::Blame;
 use super::rules::Said;
 use super::world::World;
@@ -47,6 +48,8 @@ pub struct Checks {
     automatic: Vec<bool>,
     /// Per ticket, what keeps it from being judged as usual.
     pub suspended: Suspensions,
+    /// Whether rules are kept.
+    pub prereqs: Prereqs,
     /// Whether clients are told the truth.
     pub answers: Answers,
     /// How often each excuse was accepted.
@@ -83,6 +86,7 @@ impl Checks {
             members,
             automatic: plan.tickets.iter().map(|spec| automatic(spec.mode)).collect(),
             suspended: Suspensions::new(tickets),
+            prereqs: Prereqs::new(tickets, members),
             answers: Answers::new(tickets, members),
             excuses: Excuses::default(),
             claims: vec![None; tickets * members],
@@ -150,6 +154,7 @@ impl Checks {
     pub fn booted(&mut self, n: usize, grace: &[True]) {
         self.ghosts.forget(n, grace);
         self.answers.forget(n);
+        self.prereqs.forget(n);
     }
 
     /// A message reaches a living engine.
@@ -414,6 +419,7 @@ impl World {
                 self.overridden(ticket);
             }
             self.checks.answers.stands(self.now, n, ticket, message.term, reason);
+            self.prereq_stands(n, ticket, message.term, reason);
         }
         if matches!(message.body, PeerBody::Heartbeat { .. }) {
             self.checks.answers.leads(n, ticket, message.term);
