@@ -8,6 +8,7 @@ use super::excuses::{Excuse, Excuses, Suspensions};
 use super::ghost::Ghosts;
 use super::machine::Unguarded;
 use super::plan::Plan;
+use super::prereq::Prereqs;
 use super::reference::blame::Blame;
 use super::resources::Resources;
 use super::rules::Said;
@@ -48,6 +49,8 @@ pub struct Checks {
     automatic: Vec<bool>,
     /// Per ticket, what keeps it from being judged as usual.
     pub suspended: Suspensions,
+    /// Whether rules are kept.
+    pub prereqs: Prereqs,
     /// Whether clients are told the truth.
     pub answers: Answers,
     /// How long resources had to stop.
@@ -86,6 +89,7 @@ impl Checks {
             members,
             automatic: plan.tickets.iter().map(|spec| automatic(spec.mode)).collect(),
             suspended: Suspensions::new(tickets),
+            prereqs: Prereqs::new(tickets, members),
             answers: Answers::new(tickets, members),
             resources: Resources::new(tickets, members),
             excuses: Excuses::default(),
@@ -157,6 +161,7 @@ impl Checks {
             self.resources.revokes(n, ticket);
         }
         self.answers.forget(n);
+        self.prereqs.forget(n);
     }
 
     /// A message reaches a living engine.
@@ -426,6 +431,7 @@ impl World {
                 self.overridden(ticket);
             }
             self.checks.answers.stands(self.now, n, ticket, message.term, reason);
+            self.prereq_stands(n, ticket, message.term, reason);
         }
         if matches!(message.body, PeerBody::Heartbeat { .. }) {
             self.checks.answers.leads(n, ticket, message.term);

@@ -37,6 +37,13 @@ impl Unguarded {
     }
 }
 
+impl Unguarded {
+    /// From this time on the store may not say *granted*.
+    pub fn since(from: True) -> Unguarded {
+        Unguarded { from }
+    }
+}
+
 /// In some runs machines die as a whole.
 pub fn draw_deaths(prng: &mut Prng, plan: &mut Plan, expire: True) {
     if !chance(prng, 20) {

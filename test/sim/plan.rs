@@ -118,6 +118,11 @@ pub enum Trouble {
         /// It was asked to end (SIGTERM).
         clean: bool,
     },
+    /// The store of its site loses a ticket.
+    Lose {
+        /// Which.
+        ticket: u8,
+    },
     /// The store of its site is ill.
     Sick {
         /// For how long.

@@ -187,7 +187,9 @@ impl World {
         let disturbance = self.plan.disturbances[number];
         let n = self.target(disturbance.target);
         let ticket = match disturbance.what {
-            Trouble::Admin { ticket, .. } | Trouble::Attribute { ticket } => usize::from(ticket),
+            Trouble::Admin { ticket, .. }
+            | Trouble::Attribute { ticket }
+            | Trouble::Lose { ticket } => usize::from(ticket),
             _ => 0,
         };
         // A plan that was made simpler may have fewer members and tickets.
@@ -199,6 +201,7 @@ impl World {
         self.history.mix(self.now, 6, number as u64);
         self.coverage.trouble(disturbance.what);
         match disturbance.what {
+            Trouble::Lose { ticket } => self.lose_ticket(n, usize::from(ticket)),
             Trouble::Sick { length, what } => self.sicken(n, what, length),
             Trouble::Configure { expire } => self.configure(n, expire),
             Trouble::MachineDies { down, alone } => self.machine_dies(n, down, alone),

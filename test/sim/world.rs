@@ -191,6 +191,8 @@ impl World {
     pub fn set_going(&mut self) {
         self.coverage.begin(&self.plan);
         self.configure_all();
+        self.fill_stores();
+        self.fulfil_rules();
         for node in 0..self.nodes.len() {
             let at = self.choices.jitter(node, 0, 0, 50 * MILLI);
             self.future.plan(at, Happening::Boot { node });
@@ -325,6 +327,7 @@ impl World {
         self.end_suspensions();
         self.check_forced(&event);
         self.script_event(n, &event);
+        self.prereq_event(n, &event);
         self.history.mix(self.now, 1, n as u64);
         if self.history.traced() {
             let text = format!("{} <- {}", self.name(n), self.tell(&event));
@@ -419,6 +422,7 @@ impl World {
                 if let Effect::WriteCib { ticket, state, .. } = effect {
                     self.check_grant(n, ticket.get(), state);
                 }
+                self.prereq_wish(n, &effect);
                 self.send_wish(n, effect);
             }
             Effect::Note(note) => {
