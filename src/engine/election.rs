@@ -34,6 +34,8 @@ pub(super) struct Attempt {
     pub bound: MemberSet,
     /// Whether anybody answered.
     heard: bool,
+    /// Until when those who voted for this member were bound to anyone else, as they say.
+    pub others_until: MonoTime,
 }
 
 /// A site's plan to stand.
@@ -73,7 +75,8 @@ impl Ticket {
         if !self.lacks_a_plan(now) {
             return;
         }
-        let from = now.max(self.known.until).plus(self.spec.acquire_after);
+        let ended = self.known.until.max(self.others_until(cx));
+        let from = now.max(ended.plus(self.spec.acquire_after));
         self.plan_stand(cx, from, Reason::TicketLost);
         // What was due in this step has been done: a plan is for a later one.
         self.stand_no_earlier(now.plus(Span::from_micros(1)));
@@ -144,6 +147,7 @@ impl Ticket {
             refused: MemberSet::EMPTY,
             bound: MemberSet::EMPTY,
             heard: false,
+            others_until: MonoTime::ZERO,
         });
         let text = format!("standing for election ({})", reason_word(reason));
         self.note(cx, NoteLevel::Info, &text);
@@ -257,7 +261,8 @@ impl Ticket {
 
     /// Sends VOTE_FOR `voted` to a candidate.
     fn say_vote(&mut self, cx: &mut Cx<'_>, to: MemberIndex, voted: MemberIndex, term: Term) {
-        let body = PeerBody::Vote { vouched: self.grace.is_none(), unbound_for: Some(Span::ZERO) };
+        let unbound_for = Some(if to == voted { self.unbound_for(cx, to) } else { Span::ZERO });
+        let body = PeerBody::Vote { vouched: self.grace.is_none(), unbound_for };
         let leader = Holder::Member(cx.roster.member(voted).id);
         let message = self.message(leader, term, Span::ZERO, body);
         cx.send(to, message, false);
@@ -282,8 +287,9 @@ impl Ticket {
         from: MemberIndex,
         leader: Holder,
         term: Term,
-        vouched: bool,
+        told: (bool, Option<Span>),
     ) {
+        let (vouched, unbound_for) = told;
         self.heard_of(term);
         let for_me = leader == self.myself(cx);
         if let (Phase::Leader, Some(lead)) = (&self.phase, &mut self.lead) {
@@ -302,6 +308,9 @@ impl Ticket {
         if for_me {
             attempt.votes.insert(from);
             attempt.refused.remove(from);
+            // Clocks differ in their rates; a reference member does not say: until now.
+            let unbound = unbound_for.map_or(Span::ZERO, |span| span.divided(100).times(99));
+            attempt.others_until = attempt.others_until.max(cx.now.mono.minus(unbound));
             if vouched {
                 attempt.vouched.insert(from);
             }
@@ -329,6 +338,8 @@ impl Ticket {
         for link in &mut self.links {
             link.begin_term();
         }
+        let pending = self.lead.is_some().then(|| self.lease_lives(cx.now.mono));
+        self.plan_acquire(cx, &attempt, pending);
         let lease_until = self.lead.as_ref().and_then(|lead| lead.lease_until);
         let earlier = self.lead.take().map(|lead| lead.commit);
         let mut voters = attempt.votes;

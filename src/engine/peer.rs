@@ -35,8 +35,8 @@ impl Ticket {
             PeerBody::ReqVote { reason, established, force } => {
                 self.handle_req_vote(cx, from, term, reason, (established, force));
             }
-            PeerBody::Vote { vouched, unbound_for: _ } => {
-                self.handle_vote(cx, from, leader, term, vouched);
+            PeerBody::Vote { vouched, unbound_for } => {
+                self.handle_vote(cx, from, leader, term, (vouched, unbound_for));
             }
             PeerBody::StepDown { stamp, .. } => {
                 self.handle_end(cx, from, term, stamp, Command::VoteFor)
@@ -126,6 +126,7 @@ impl Ticket {
         self.announce = None;
         self.unheard = 0;
         self.commit_not_before = None;
+        self.acquire.clear();
         self.stop_probe(cx);
         self.term = Some(term);
         self.heard_of(term);
@@ -221,7 +222,9 @@ impl Ticket {
         let leader = Holder::Member(cx.roster.member(from).id);
         self.known = Known { leader, term: Some(term), until: cx.now.mono };
         if matches!(self.phase, Phase::Follower) {
-            self.plan_stand(cx, cx.now.mono, Reason::StepDown);
+            // Nobody waits for the end of its lease, but its resources need their time.
+            let from = cx.now.mono.plus(self.spec.acquire_after);
+            self.plan_stand(cx, from, Reason::StepDown);
         }
     }
 

@@ -51,6 +51,8 @@ pub struct Node {
     /// What a write does; `None`: it hangs.
     pub write: Option<CibOutcome>,
     pub writes: Vec<CibState>,
+    /// When the store began to say *granted* or *revoked*, in turn.
+    pub turned: Vec<(MonoTime, bool)>,
 }
 
 /// Several members and the time.
@@ -76,6 +78,7 @@ impl Cluster {
             handler: Some(ProbeOutcome::Success),
             write: Some(CibOutcome::Written),
             writes: Vec::new(),
+            turned: Vec::new(),
         };
         let start = MonoTime::from_micros(1_000_000_000);
         Cluster {
@@ -142,6 +145,9 @@ impl Cluster {
                 let Some(outcome) = self.nodes[node].write.clone() else { return };
                 if outcome == CibOutcome::Written {
                     let left = self.nodes[node].store.clone();
+                    if left.granted != state.granted {
+                        self.nodes[node].turned.push((self.now.mono, state.granted));
+                    }
                     self.nodes[node].store = CibTicket {
                         granted: state.granted,
                         owner: Some(state.owner),

@@ -13,6 +13,8 @@ use crate::wire::{
 pub struct Member {
     pub engine: Engine,
     pub now: Now,
+    /// What its last STATUS carried.
+    pub nonce: u32,
 }
 
 pub fn at(index: usize) -> MemberIndex {
@@ -35,7 +37,7 @@ impl Member {
             mono: MonoTime::from_micros(50_000_000),
             wall: WallTime::from_secs(1_800_000_000),
         };
-        let mut member = Member { engine: Engine::new(setup), now };
+        let mut member = Member { engine: Engine::new(setup), now, nonce: 0 };
         member.event(Event::Start);
         if me < 2 {
             let outcome = CibLoad::Loaded(stored);
@@ -54,6 +56,13 @@ impl Member {
     pub fn event(&mut self, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.engine.step(self.now, event, &mut effects);
+        for effect in &effects {
+            if let Effect::Send { message, .. } = effect {
+                if let PeerBody::Status { nonce } = message.body {
+                    self.nonce = nonce;
+                }
+            }
+        }
         effects
     }
 
@@ -220,7 +229,7 @@ fn a_stale_grant_is_revoked_first() {
     let setup = Setup { roster: roster(2, 1, 0), tickets: vec![spec("T")], seed: 5 };
     let wall = WallTime::from_secs(1_800_000_000);
     let now = Now { mono: MonoTime::from_micros(1), wall };
-    let mut member = Member { engine: Engine::new(setup), now };
+    let mut member = Member { engine: Engine::new(setup), now, nonce: 0 };
     member.event(Event::Start);
     let outcome = CibLoad::Loaded(stored);
     let effects = member.event(Event::CibLoaded { ticket: the_ticket(), outcome });
@@ -236,7 +245,7 @@ fn a_stale_grant_is_revoked_first() {
 fn an_unread_store_keeps_a_site_silent() {
     let setup = Setup { roster: roster(2, 1, 0), tickets: vec![spec("T")], seed: 5 };
     let now = Now { mono: MonoTime::from_micros(1), wall: WallTime::from_secs(1_800_000_000) };
-    let mut member = Member { engine: Engine::new(setup), now };
+    let mut member = Member { engine: Engine::new(setup), now, nonce: 0 };
     member.event(Event::Start);
     let outcome = CibLoad::Failed("no such file".into());
     member.event(Event::CibLoaded { ticket: the_ticket(), outcome });

@@ -5,4 +5,5 @@
 mod cluster;
 mod grants;
 mod member;
+mod resources;
 mod standing;
