@@ -120,8 +120,9 @@ impl Ticket {
         let now = cx.now.mono;
         let other = |id| Some(id) != Some(cx.roster.my_id());
         let known = match self.known.leader {
-            Holder::Member(id) if other(id) => self.known.until,
-            Holder::Member(_) | Holder::Nobody | Holder::Unknown => MonoTime::ZERO,
+            Holder::Member(id) if !other(id) => MonoTime::ZERO,
+            Holder::Member(_) | Holder::Unknown => self.known.until,
+            Holder::Nobody => MonoTime::ZERO,
         };
         self.bound_to.to_others(self.me, now).max(known.min(now))
     }

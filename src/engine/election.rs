@@ -47,9 +47,14 @@ pub(super) struct Stand {
 
 impl Ticket {
     /// Whether the ticket is lost as far as this site knows: its holder's time has ended or will
-    /// end, and nobody gave it up for good.
+    /// end, and nobody gave it up for good. Who had it need not be known: a term above 0 says that
+    /// somebody did (the reference leaves such entries in the CIB).
     pub fn knows_of_a_loss(&self) -> bool {
-        self.known.leader.member().is_some()
+        match self.known.leader {
+            Holder::Member(_) => true,
+            Holder::Unknown => self.known.term > Some(Term::ZERO),
+            Holder::Nobody => false,
+        }
     }
 
     /// Whether this site is owed a plan to stand (L13): the ticket is lost, it is bound to nobody,

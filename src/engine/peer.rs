@@ -28,6 +28,7 @@ impl Ticket {
             PeerBody::Status { nonce } => {
                 self.heard_of(term);
                 self.handle_status(cx, from, nonce);
+                self.tell_term(cx, from, nonce, term);
             }
             PeerBody::MyIndex { nonce } => {
                 self.handle_my_index(cx, from, nonce, leader, (term, valid));
@@ -244,9 +245,8 @@ impl Ticket {
         let (leader, term, valid) = if leads {
             (self.myself(cx), self.wire_term(), self.spec.expire)
         } else {
-            let known = self.known;
-            let left = if unsure { Span::ZERO } else { known.until.since(now) };
-            (known.leader, known.term.unwrap_or_default(), left)
+            let left = if unsure { Span::ZERO } else { self.known.until.since(now) };
+            self.stated(left)
         };
         let message = self.message(leader, term, valid, PeerBody::MyIndex { nonce });
         cx.send(from, message, false);
@@ -287,7 +287,11 @@ impl Ticket {
             }
         }
         self.note_answer(cx, from, nonce, !leads);
-        self.adopt(cx, leader, term, valid);
+        // A reference member says *nobody* in its term also when it does not know the leader. What
+        // it knows to be revoked it answers a vote request with.
+        if nonce != 0 || leader != Holder::Nobody {
+            self.adopt(cx, leader, term, valid);
+        }
     }
 
     /// Takes over what another member knows, if it is newer: knowledge only, no promise.
@@ -298,8 +302,9 @@ impl Ticket {
         }
         let newer = Some(term) > self.known.term;
         let same = Some(term) == self.known.term;
+        let named = self.known.leader == leader || self.known.leader == Holder::Unknown;
         match leader {
-            Holder::Member(_) if newer || (same && self.known.leader == leader) => {
+            Holder::Member(_) if newer || (same && named) => {
                 let until = cx.now.mono.plus(valid.min(self.spec.expire));
                 let until = if same { until.max(self.known.until) } else { until };
                 self.known = Known { leader, term: Some(term), until };

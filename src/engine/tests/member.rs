@@ -71,8 +71,21 @@ impl Member {
         self.event(Event::Tick)
     }
 
-    /// Sends a message to it and returns what it answers the sender.
+    /// Sends a message to it and returns what it answers the sender, but for its own questions.
     pub fn hear(
+        &mut self,
+        from: usize,
+        leader: Holder,
+        term: u32,
+        body: PeerBody,
+    ) -> Vec<PeerMessage> {
+        let mut answers = self.hear_all(from, leader, term, body);
+        answers.retain(|message| !matches!(message.body, PeerBody::Status { .. }));
+        answers
+    }
+
+    /// Sends a message to it and returns all that it then says to the sender.
+    pub fn hear_all(
         &mut self,
         from: usize,
         leader: Holder,
@@ -87,7 +100,7 @@ impl Member {
             Effect::Send { to, message, .. } if to == at(from) => Some(message),
             _ => None,
         });
-        sent.filter(|message| !matches!(message.body, PeerBody::Status { .. })).collect()
+        sent.collect()
     }
 
     pub fn asked_for_vote(&mut self, from: usize, term: u32) -> Vec<PeerMessage> {

@@ -4,6 +4,7 @@
 
 mod cluster;
 mod grants;
+mod lost;
 mod member;
 mod resources;
 mod standing;
