@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod attrs;
+mod bound;
 mod client;
 mod commit;
 mod cx;
@@ -192,6 +193,7 @@ impl Engine {
         act(ticket, &mut cx);
         ticket.run_due(&mut cx);
         ticket.replan(&mut cx);
+        ticket.observe_bound(&cx);
         let (before, after) = ticket.rearm(&mut cx);
         ticket.check_invariants(&cx);
         if before != after {

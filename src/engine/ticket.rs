@@ -5,6 +5,7 @@
 //! against the `now` of the step. The rules stand in the sibling modules, one subject each.
 
 use super::attrs::Attrs;
+use super::bound::{Acquire, Bound};
 use super::client::{GrantJob, Revokers};
 use super::commit::{Cib, Quit};
 use super::cx::Cx;
@@ -125,6 +126,10 @@ pub(super) struct Ticket {
     pub quit: Option<Quit>,
     /// The end of a commit delay whose leader lost its lease: it belongs to the ticket (L8).
     pub commit_not_before: Option<MonoTime>,
+    /// Until when its word bound it to whom.
+    pub bound_to: Bound,
+    /// What a ticket that moves by itself waits for before it is granted.
+    pub acquire: Acquire,
     pub announce: Option<Announce>,
     pub probe: Option<Probe>,
     pub grant: Option<GrantJob>,
@@ -171,6 +176,8 @@ impl Ticket {
             cib: Cib::default(),
             quit: None,
             commit_not_before: None,
+            bound_to: Bound::new(roster.len()),
+            acquire: Acquire::default(),
             announce: None,
             probe: None,
             grant: None,

@@ -15,7 +15,7 @@ use booth::model::{
 };
 use booth::time::{MonoTime, Now, Span, WallTime};
 use booth::wire::{ClientOptions, ClientRequest, PeerMessage};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Messages that one `deliver` may lead to: members that talk without end are a failure.
@@ -55,6 +55,10 @@ pub struct Lab {
     pub sent: HashMap<(usize, usize), Vec<PeerMessage>>,
     /// The number of the last one that was passed on.
     pub passed: HashMap<(usize, usize), usize>,
+    /// Links that are cut, as (from, to).
+    cut: HashSet<(usize, usize)>,
+    /// Messages are not shown.
+    hushed: bool,
     clients: u64,
     started: u64,
     output: Vec<String>,
@@ -73,6 +77,8 @@ impl Default for Lab {
             by_hand: false,
             sent: HashMap::new(),
             passed: HashMap::new(),
+            cut: HashSet::new(),
+            hushed: false,
             clients: 0,
             started: 0,
             output: Vec::new(),
@@ -147,7 +153,10 @@ impl Lab {
                 let index = self.index(name);
                 self.flying.retain(|(from, to, _)| *from != index && *to != index);
             }
+            ["cut", ref names @ ..] => self.cut(names, true),
+            ["mend", ref names @ ..] => self.cut(names, false),
             ["advance", time] => self.advance(span(time)),
+            ["run", time] => self.run(span(time)),
             ["store", name, temper] => {
                 let index = self.index(name);
                 self.nodes[index].store_temper = parse_temper(temper);
@@ -224,14 +233,53 @@ impl Lab {
         panic!("the members never stop talking");
     }
 
+    /// Cuts, or mends, the links between one member and others (all of them if none is named).
+    fn cut(&mut self, names: &[&str], cut: bool) {
+        let one = self.index(names[0]);
+        let others: Vec<usize> = match &names[1..] {
+            [] => (0..self.nodes.len()).filter(|index| *index != one).collect(),
+            names => names.iter().map(|name| self.index(name)).collect(),
+        };
+        for link in others.iter().flat_map(|other| [(one, *other), (*other, one)]) {
+            if cut {
+                self.cut.insert(link);
+            } else {
+                self.cut.remove(&link);
+            }
+        }
+        self.flying.retain(|(from, to, _)| !self.cut.contains(&(*from, *to)));
+    }
+
+    /// Time passes, and messages are delivered at once, without being shown.
+    fn run(&mut self, time: Span) {
+        let end = self.now.mono.plus(time);
+        self.hushed = true;
+        self.deliver(|_, _| true);
+        loop {
+            let at = self.next_tick().filter(|at| *at <= end).unwrap_or(end);
+            let over = at == end;
+            self.advance(at.since(self.now.mono));
+            self.deliver(|_, _| true);
+            if over {
+                break;
+            }
+        }
+        self.hushed = false;
+    }
+
+    /// When the next timer of a member rings.
+    fn next_tick(&self) -> Option<MonoTime> {
+        let due = |(index, node): (usize, &Node)| {
+            let engine = node.engine.as_ref().filter(|_| !node.hand.stopped)?;
+            engine.next_deadline().map(|at| self.when(index, at))
+        };
+        self.nodes.iter().enumerate().filter_map(due).min()
+    }
+
     fn advance(&mut self, time: Span) {
         let end = self.now.mono.plus(time);
         loop {
-            let due = |(index, node): (usize, &Node)| {
-                let engine = node.engine.as_ref().filter(|_| !node.hand.stopped)?;
-                engine.next_deadline().map(|at| self.when(index, at))
-            };
-            let next = self.nodes.iter().enumerate().filter_map(due).min().filter(|at| *at <= end);
+            let next = self.next_tick().filter(|at| *at <= end);
             let at = next.unwrap_or(end).max(self.now.mono);
             let wall = self.now.wall.plus(at.since(self.now.mono));
             self.now = Now { mono: at, wall };
@@ -254,11 +302,13 @@ impl Lab {
     fn perform(&mut self, index: usize, effect: Effect) {
         match effect {
             Effect::Send { to, message, resend } => {
-                let said = words::message(&message, |holder| self.holder(holder));
-                let again = if resend { " again" } else { "" };
-                self.say(index, &format!("-> {}: {said}{again}", self.nodes[to.get()].name));
+                if !self.hushed {
+                    let said = words::message(&message, |holder| self.holder(holder));
+                    let again = if resend { " again" } else { "" };
+                    self.say(index, &format!("-> {}: {said}{again}", self.nodes[to.get()].name));
+                }
                 self.sent.entry((index, to.get())).or_default().push(message.clone());
-                if !self.by_hand {
+                if !self.by_hand && !self.cut.contains(&(index, to.get())) {
                     self.flying.push_back((index, to.get(), message));
                 }
             }

@@ -35,12 +35,10 @@ impl Unguarded {
     pub fn from(self) -> True {
         self.from
     }
-}
 
-impl Unguarded {
     /// From this time on the store may not say *granted*.
     pub fn since(from: True) -> Unguarded {
-        Unguarded { from }
+        Unguarded { from, ends: None }
     }
 }
 

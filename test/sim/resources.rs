@@ -73,7 +73,9 @@ impl World {
         let spec = &self.plan.tickets[ticket];
         // Clocks run up to 0.5 % apart.
         let wait = spec.acquire_after.as_micros() * 99 / 100;
-        if wait == 0 || !self.checks.automatic(ticket) || self.checks.resources.of(n, ticket).ordered
+        if wait == 0
+            || !self.checks.automatic(ticket)
+            || self.checks.resources.of(n, ticket).ordered
         {
             return;
         }

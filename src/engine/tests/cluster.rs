@@ -59,6 +59,8 @@ pub struct Node {
     pub tellings: usize,
     /// The lines of its log.
     pub log: Vec<String>,
+    /// When the store began to say *granted* or *revoked*, in turn.
+    pub turned: Vec<(MonoTime, bool)>,
 }
 
 /// Several members and the time.
@@ -88,6 +90,7 @@ impl Cluster {
             hung: None,
             tellings: 0,
             log: Vec::new(),
+            turned: Vec::new(),
         };
         let start = MonoTime::from_micros(1_000_000_000);
         Cluster {
@@ -186,7 +189,7 @@ impl Cluster {
     /// only inside the window that was told, with the window's end as `expires`, in whole seconds.
     fn write(&mut self, node: usize, state: CibState) -> Option<CibOutcome> {
         let now = self.now;
-        let Node { told, write, store, .. } = &mut self.nodes[node];
+        let Node { told, write, store, turned, .. } = &mut self.nodes[node];
         if write.clone()? != CibOutcome::Written {
             return write.clone();
         }
@@ -201,6 +204,9 @@ impl Cluster {
                 now.wall_at(window.lease_until)
             }
         };
+        if store.granted != state.granted {
+            turned.push((now.mono, state.granted));
+        }
         store.granted = state.granted;
         store.owner = Some(state.owner);
         store.expires = Some(WallTime::from_secs(expires.as_secs()));
