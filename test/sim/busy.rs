@@ -15,6 +15,8 @@ use std::collections::VecDeque;
 const RESULTS: usize = 64;
 const PEERS: usize = 32;
 const CLIENTS: usize = 16;
+/// The datagrams of a flood.
+const FLOOD: usize = 400;
 
 /// The queues of a loop that is busy.
 #[derive(Debug)]
@@ -31,9 +33,12 @@ pub struct Busy {
 
 impl World {
     /// A loop has too much to do for a while.
-    pub fn make_busy(&mut self, n: usize, length: True, pause: True) {
+    pub fn make_busy(&mut self, n: usize, (length, pause): (True, True), flood: Option<u64>) {
         if !self.nodes[n].runs() || !self.faulty(n) || self.faithful(n) {
             return;
+        }
+        if let Some(salt) = flood {
+            self.replay(n, FLOOD, pause, salt);
         }
         self.coverage.note("loop: overloaded");
         let until = self.now + length;
@@ -155,7 +160,7 @@ pub fn draw_busy(prng: &mut Prng, plan: &mut Plan) {
         };
         let length = spread(prng, 100 * MILLI, expire * 3);
         let pause = spread(prng, 20 * MILLI, expire / 4);
-        let what = Trouble::Busy { length, pause };
+        let what = Trouble::Busy { length, pause, flood: chance(prng, 30) };
         plan.disturbances.push(Disturbance { at, target, what });
     }
     plan.disturbances.sort_by_key(|d| d.at);

@@ -124,6 +124,8 @@ pub enum Trouble {
         length: True,
         /// The longest time from one round of the loop to the next.
         pause: True,
+        /// Old datagrams come in a flood meanwhile.
+        flood: bool,
     },
     /// The store of its site loses a ticket.
     Lose {

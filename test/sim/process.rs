@@ -207,7 +207,9 @@ impl World {
         self.history.mix(self.now, 6, number as u64);
         self.coverage.trouble(disturbance.what);
         match disturbance.what {
-            Trouble::Busy { length, pause } => self.make_busy(n, length, pause),
+            Trouble::Busy { length, pause, flood } => {
+                self.make_busy(n, (length, pause), flood.then_some(number as u64));
+            }
             Trouble::Lose { ticket } => self.lose_ticket(n, usize::from(ticket)),
             Trouble::Sick { length, what } => self.sicken(n, what, length),
             Trouble::Configure { expire } => self.configure(n, expire),
