@@ -100,7 +100,9 @@ impl Ticket {
             return;
         }
         if self.grant.is_none() {
-            let held = self.quit.is_none() && self.owes_itself();
+            // A grant that waits to be committed can be hurried up with -F.
+            let pending = self.commit_pending(cx).is_some();
+            let held = self.quit.is_none() && self.owes_itself() && !pending;
             let leader = self.shown_leader(now);
             let other = leader.member().is_some_and(|id| id != cx.roster.my_id());
             if held || (other && !mutant::is_on(Clause::L3OwnVote)) {
@@ -243,13 +245,17 @@ impl Ticket {
 
     /// Tells clients what they wait for, when that has changed.
     pub fn tell_waiters(&mut self, cx: &mut Cx<'_>) {
-        let Some(mut job) = self.grant.take() else { return };
+        if mutant::is_on(Clause::ClientToldNothing) {
+            return;
+        }
+        // Whether the job is forced matters to what it waits for: it must still be there.
         let (cause, left) = self.grant_cause(cx);
+        let Some(mut job) = self.grant.take() else { return };
         let myself = self.myself(cx);
         job.waiters.retain_mut(|waiter| {
             let commit = cause == WaitCause::CommitDelay;
             let first = waiter.told.is_none();
-            let changed = waiter.told != Some(cause);
+            let changed = waiter.told != Some(cause) && !mutant::is_on(Clause::ClientToldOnce);
             let due =
                 first || (commit && !waiter.pending_told) || (changed && waiter.options.explain);
             if !due {

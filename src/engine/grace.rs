@@ -43,8 +43,10 @@ impl Ticket {
         self.started = cx.now;
         if !self.is_manual() && !mutant::is_on(Clause::L9Grace) {
             let spec = &self.spec;
+            let short = mutant::is_on(Clause::L9GraceLength);
+            let extra = if short { Span::ZERO } else { spec.guard().plus(spec.drift()) };
             self.grace = Some(Grace {
-                until: cx.now.mono.plus(spec.expire).plus(spec.guard()).plus(spec.drift()),
+                until: cx.now.mono.plus(spec.expire).plus(extra),
                 nonce: fresh_nonce(cx),
                 ask_at: None,
                 idle: MemberSet::EMPTY,
@@ -107,15 +109,15 @@ impl Ticket {
             term: stored.term,
             until: cx.now.mono.plus(left.min(self.spec.expire)),
         };
-        self.cib.loaded(stored.granted, owner, stored.term.unwrap_or_default());
+        let granted = stored.granted || (owner == me && mutant::is_on(Clause::L9FreeTicket));
+        self.cib.loaded(granted, owner, stored.term.unwrap_or_default());
         if self.is_manual() {
             self.begin_manual(cx, stored.granted, owner);
             return;
         }
-        if !stored.granted {
+        if !granted {
             self.phase = Phase::Follower;
             self.ask_everyone(cx);
-            self.replan(cx);
             return;
         }
         self.known.leader = me;
@@ -143,7 +145,9 @@ impl Ticket {
     fn resume(&mut self, cx: &mut Cx<'_>) {
         self.phase = Phase::Follower;
         self.note(cx, NoteLevel::Info, "granted here before the restart: standing for re-election");
-        self.tell_window(cx);
+        if !mutant::is_on(Clause::L9TellGuard) {
+            self.tell_window(cx);
+        }
         self.ask_everyone(cx);
         self.stand_for_election(cx, Reason::Reacquire, false);
     }
@@ -152,7 +156,6 @@ impl Ticket {
     pub fn loaded_and_revoked(&mut self, cx: &mut Cx<'_>) {
         self.phase = Phase::Follower;
         self.ask_everyone(cx);
-        self.replan(cx);
     }
 
     /// Sends STATUS to all other members.
@@ -193,10 +196,32 @@ impl Ticket {
     }
 
     fn send_status(&self, cx: &mut Cx<'_>, to: MemberIndex, nonce: u32) {
-        let valid = self.known.until.since(cx.now.mono);
-        let body = PeerBody::Status { nonce };
-        let term = self.known.term.unwrap_or_default();
-        let message = self.message(self.known.leader, term, valid, body);
+        let (leader, term, valid) = self.stated(self.known.until.since(cx.now.mono));
+        let message = self.message(leader, term, valid, PeerBody::Status { nonce });
+        cx.send(to, message, false);
+    }
+
+    /// Leader, term and validity as this member tells what it knows. Members never say *unknown*,
+    /// and *nobody* in a term means that it was revoked: a member that does not know the leader of
+    /// its term says what one that knows nothing says.
+    pub fn stated(&self, left: Span) -> (Holder, Term, Span) {
+        match self.known.leader {
+            Holder::Unknown => (Holder::Nobody, Term::ZERO, Span::ZERO),
+            leader => (leader, self.known.term.unwrap_or_default(), left),
+        }
+    }
+
+    /// Who asks with a lower term than that of a ticket whose leader is not known here learns the
+    /// term (L1) from a question of this member: its answer cannot say it. A reference member asks
+    /// without a nonce and is told nothing.
+    pub fn tell_term(&self, cx: &mut Cx<'_>, to: MemberIndex, nonce: u32, theirs: Term) {
+        let unknown = self.known.leader == Holder::Unknown;
+        let Some(term) = self.known.term.filter(|term| unknown && *term > theirs) else { return };
+        if nonce == 0 || matches!(self.phase, Phase::Loading(_)) {
+            return;
+        }
+        let nonce = self.grace.as_ref().map_or_else(|| fresh_nonce(cx), |grace| grace.nonce);
+        let message = self.message(Holder::Nobody, term, Span::ZERO, PeerBody::Status { nonce });
         cx.send(to, message, false);
     }
 
@@ -279,7 +304,6 @@ impl Ticket {
     pub fn end_grace(&mut self, cx: &mut Cx<'_>) {
         if self.grace.take().is_some() {
             self.note(cx, NoteLevel::Debug, "start-up is over");
-            self.replan(cx);
             self.advance_grant(cx);
         }
     }

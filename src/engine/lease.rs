@@ -8,6 +8,7 @@ use crate::wire::{Command, Round};
 use std::collections::VecDeque;
 
 use super::event::HoldWindow;
+use super::mutant::{self, Clause};
 
 /// Sends remembered per ticket and member: late acknowledgements still matter, and eight sends
 /// do in practice (`lease.md`, "Pitfalls").
@@ -104,7 +105,7 @@ impl Link {
     /// Notes a send of a heartbeat or update and gives its round.
     pub fn note_sent(&mut self, of: Command, at: MonoTime, renewal: u64) -> Round {
         let round = self.fresh_round();
-        if self.sent.len() >= SENDS_KEPT {
+        if self.sent.len() >= if mutant::is_on(Clause::L5SendsKept) { 1 } else { SENDS_KEPT } {
             self.sent.pop_front();
         }
         self.sent.push_back(Sent { of, round, at, renewal, acked: false });

@@ -8,6 +8,7 @@ use super::cx::Cx;
 use super::effect::NoteLevel;
 use super::event::ClientId;
 use super::grace::fresh_nonce;
+use super::mutant::{self, Clause};
 use super::renewal::AnnounceKind;
 use super::ticket::{Known, Phase, ProbeFor, Ticket};
 use crate::model::{Holder, MemberIndex, MemberSet, RuleMode};
@@ -90,7 +91,8 @@ impl Ticket {
         let heard = self.manual.unacked.is_empty() || self.manual.tries >= self.spec.retries;
         if heard && !self.manual.resting {
             self.manual.resting = true;
-            self.manual.say_at = Some(cx.now.mono.plus(REPEAT));
+            let never = mutant::is_on(Clause::L14Repeat);
+            self.manual.say_at = (!never).then_some(cx.now.mono.plus(REPEAT));
             return;
         }
         if heard {

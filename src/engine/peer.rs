@@ -28,6 +28,7 @@ impl Ticket {
             PeerBody::Status { nonce } => {
                 self.heard_of(term);
                 self.handle_status(cx, from, nonce);
+                self.tell_term(cx, from, nonce, term);
             }
             PeerBody::MyIndex { nonce } => {
                 self.handle_my_index(cx, from, nonce, leader, (term, valid));
@@ -35,8 +36,8 @@ impl Ticket {
             PeerBody::ReqVote { reason, established, force } => {
                 self.handle_req_vote(cx, from, term, reason, (established, force));
             }
-            PeerBody::Vote { vouched, unbound_for: _ } => {
-                self.handle_vote(cx, from, leader, term, vouched);
+            PeerBody::Vote { vouched, unbound_for } => {
+                self.handle_vote(cx, from, leader, term, (vouched, unbound_for));
             }
             PeerBody::StepDown { stamp, .. } => {
                 self.handle_end(cx, from, term, stamp, Command::VoteFor)
@@ -126,6 +127,7 @@ impl Ticket {
         self.announce = None;
         self.unheard = 0;
         self.commit_not_before = None;
+        self.acquire.clear();
         self.stop_probe(cx);
         self.term = Some(term);
         self.heard_of(term);
@@ -221,7 +223,9 @@ impl Ticket {
         let leader = Holder::Member(cx.roster.member(from).id);
         self.known = Known { leader, term: Some(term), until: cx.now.mono };
         if matches!(self.phase, Phase::Follower) {
-            self.plan_stand(cx, cx.now.mono, Reason::StepDown);
+            // Nobody waits for the end of its lease, but its resources need their time.
+            let from = cx.now.mono.plus(self.spec.acquire_after);
+            self.plan_stand(cx, from, Reason::StepDown);
         }
     }
 
@@ -234,16 +238,16 @@ impl Ticket {
         }
         let competes = matches!(self.phase, Phase::Candidate(_));
         let unsure = self.owes_itself() && !self.lease_lives(now);
-        if !self.ready() || ((competes || unsure) && !mutant::is_on(Clause::L9Silent)) {
+        let leads = self.lease_lives(now);
+        let speaks = self.ready() || (self.leaving() && leads);
+        if !speaks || ((competes || unsure) && !mutant::is_on(Clause::L9Silent)) {
             return;
         }
-        let leads = self.lease_lives(now);
         let (leader, term, valid) = if leads {
             (self.myself(cx), self.wire_term(), self.spec.expire)
         } else {
-            let known = self.known;
-            let left = if unsure { Span::ZERO } else { known.until.since(now) };
-            (known.leader, known.term.unwrap_or_default(), left)
+            let left = if unsure { Span::ZERO } else { self.known.until.since(now) };
+            self.stated(left)
         };
         let message = self.message(leader, term, valid, PeerBody::MyIndex { nonce });
         cx.send(from, message, false);
@@ -284,7 +288,11 @@ impl Ticket {
             }
         }
         self.note_answer(cx, from, nonce, !leads);
-        self.adopt(cx, leader, term, valid);
+        // A reference member says *nobody* in its term also when it does not know the leader. What
+        // it knows to be revoked it answers a vote request with.
+        if nonce != 0 || leader != Holder::Nobody {
+            self.adopt(cx, leader, term, valid);
+        }
     }
 
     /// Takes over what another member knows, if it is newer: knowledge only, no promise.
@@ -295,13 +303,13 @@ impl Ticket {
         }
         let newer = Some(term) > self.known.term;
         let same = Some(term) == self.known.term;
+        let named = self.known.leader == leader || self.known.leader == Holder::Unknown;
         match leader {
-            Holder::Member(_) if newer || (same && self.known.leader == leader) => {
+            Holder::Member(_) if newer || (same && named) => {
                 let until = cx.now.mono.plus(valid.min(self.spec.expire));
                 let until = if same { until.max(self.known.until) } else { until };
                 self.known = Known { leader, term: Some(term), until };
                 self.stand = None;
-                self.replan(cx);
             }
             // Nobody in term 0 is also what a member says that knows nothing.
             Holder::Nobody if term > Term::ZERO && (newer || same) => self.adopt_nobody(cx, term),

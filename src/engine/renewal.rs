@@ -162,24 +162,28 @@ impl Ticket {
         renewal.update_sent = MemberSet::EMPTY;
         renewal.challenged = false;
         renewal.next_at = now.plus(renewal_freq);
+        self.say_leaving(cx);
         for peer in peers.iter() {
             self.send_lead(cx, peer, Command::Heartbeat, false);
         }
         self.extend_lease(cx);
     }
 
+    /// Whether a renewal waits for the handler: who holds asks it before each.
+    pub fn asks_before_renewal(&self) -> bool {
+        self.spec.has_handler && self.holding()
+    }
+
     /// The time of the next renewal has come: the handler is asked first.
     pub fn renewal_due(&mut self, cx: &mut Cx<'_>) {
-        if self.spec.has_handler && self.holding() {
-            if self.probe.is_some() {
-                return;
-            }
+        if self.asks_before_renewal() {
             if let Some(window) = self.hold_window() {
                 if let Some(lead) = &mut self.lead {
-                    lead.renewal.next_at = MonoTime::MAX;
                     lead.renewal.retry_at = None;
                 }
-                self.start_probe(cx, ProbeFor::Renewal, window.hold_until);
+                let late = u64::from(mutant::is_on(Clause::L6Handler)) * 3_600;
+                let deadline = window.hold_until.plus(Span::from_secs(late));
+                self.start_probe(cx, ProbeFor::Renewal, deadline);
                 return;
             }
         }
@@ -199,7 +203,7 @@ impl Ticket {
         }
         if renewal.tries >= retries {
             renewal.retry_at = None;
-            if !renewal.extended {
+            if !renewal.extended && !mutant::is_on(Clause::L5NewRenewal) {
                 self.start_renewal(cx);
             }
             return;
@@ -304,13 +308,13 @@ impl Ticket {
         if mutant::is_on(Clause::L5Revive) {
             self.phase = Phase::Leader;
         }
-        if self.cib.maybe_granted {
+        if self.holding() {
             self.tell_window(cx);
         }
         if first && !self.holding() {
             self.note(cx, NoteLevel::Debug, "acknowledged by a majority");
         }
-        if let Some(lead) = &self.lead {
+        if let Some(lead) = self.lead.as_ref().filter(|_| self.quit.is_none()) {
             self.known.leader = Holder::Member(cx.roster.my_id());
             self.known.term = Some(lead.term);
             self.known.until = until;
@@ -323,8 +327,9 @@ impl Ticket {
     /// they have acknowledged it and it has its majority.
     fn update_reference_members(&mut self, cx: &mut Cx<'_>) {
         let needed_first = self.reference_needed(cx);
+        let leaving = self.leaving();
         let Some(lead) = &mut self.lead else { return };
-        if !lead.renewal.extended || !(lead.announced || needed_first) {
+        if !lead.renewal.extended || !(lead.announced || needed_first || leaving) {
             return;
         }
         let plain = |peer: &MemberIndex| {
@@ -429,7 +434,8 @@ impl Ticket {
         let retries = self.spec.retries;
         let retry_at = cx.now.mono.plus(self.spec.timeout);
         let Some(announce) = &mut self.announce else { return };
-        if announce.delivery.unacked.is_empty() || announce.delivery.tries >= retries {
+        let silent = mutant::is_on(Clause::L10Resend);
+        if announce.delivery.unacked.is_empty() || announce.delivery.tries >= retries || silent {
             self.announce = None;
             return;
         }

@@ -151,6 +151,8 @@ impl Ticket {
             return;
         }
         let now = cx.now.mono;
+        // It was just armed for the nearest of its deadlines.
+        assert!(self.armed.is_none_or(|at| now < at), "no deadline is left due");
         if !self.site {
             let passive = matches!(self.phase, Phase::Follower);
             assert!(passive, "an arbitrator only follows");
@@ -169,5 +171,6 @@ impl Ticket {
             assert!(self.lead.is_some(), "a leader has won a term");
         }
         assert!(self.term <= self.seen, "no term is higher than those seen");
+        assert!(!self.lacks_a_plan(now), "a site that knows of a lost ticket plans to stand");
     }
 }

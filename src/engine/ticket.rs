@@ -5,6 +5,7 @@
 //! against the `now` of the step. The rules stand in the sibling modules, one subject each.
 
 use super::attrs::Attrs;
+use super::bound::{Acquire, Bound};
 use super::client::{GrantJob, Revokers};
 use super::commit::{Cib, Quit};
 use super::cx::Cx;
@@ -125,6 +126,10 @@ pub(super) struct Ticket {
     pub quit: Option<Quit>,
     /// The end of a commit delay whose leader lost its lease: it belongs to the ticket (L8).
     pub commit_not_before: Option<MonoTime>,
+    /// Until when its word bound it to whom.
+    pub bound_to: Bound,
+    /// What a ticket that moves by itself waits for before it is granted.
+    pub acquire: Acquire,
     pub announce: Option<Announce>,
     pub probe: Option<Probe>,
     pub grant: Option<GrantJob>,
@@ -144,7 +149,9 @@ impl Ticket {
         prng: &mut Prng,
     ) -> Ticket {
         let site = roster.am_site();
-        let links = (0..roster.len()).map(|_| Link::new(Round::from_random(prng.any()))).collect();
+        let first = |any| if mutant::is_on(Clause::L4RandomRounds) { 0 } else { any };
+        let link = |_| Link::new(Round::from_random(first(prng.any())));
+        let links = (0..roster.len()).map(link).collect();
         Ticket {
             index,
             spec,
@@ -169,6 +176,8 @@ impl Ticket {
             cib: Cib::default(),
             quit: None,
             commit_not_before: None,
+            bound_to: Bound::new(roster.len()),
+            acquire: Acquire::default(),
             announce: None,
             probe: None,
             grant: None,
@@ -238,9 +247,9 @@ impl Ticket {
 
     /// Whether its messages are established: a live lease, or a restarted holder (L9).
     pub fn established(&self, now: MonoTime) -> bool {
-        self.quit.is_none()
-            && (self.lease_lives(now)
-                || (self.holding() && self.inherited.is_some_and(|until| now < until)))
+        let keeps = self.holding() || self.leaving();
+        (self.quit.is_none() || self.leaving())
+            && (self.lease_lives(now) || (keeps && self.inherited.is_some_and(|until| now < until)))
     }
 
     /// Whether it owes its help to itself (L3): a lease, a grant in its store until the revoke has
@@ -296,14 +305,16 @@ impl Ticket {
     /// The number of this member in the order in which sites stand: higher weights first, then
     /// configuration order (L13).
     pub fn place(&self, cx: &Cx<'_>) -> u64 {
-        let weight = |m: MemberIndex| self.spec.weights.get(m.get()).copied().unwrap_or(0);
+        let sign = if mutant::is_on(Clause::L13Weights) { -1 } else { 1 };
+        let weight = |m: MemberIndex| sign * self.spec.weights.get(m.get()).copied().unwrap_or(0);
         let mine = weight(self.me);
+        let ranked = !mutant::is_on(Clause::L13EqualWeights);
         let ahead = cx
             .roster
             .sites()
             .iter()
             .filter(|m| *m != self.me)
-            .filter(|m| weight(*m) > mine || (weight(*m) == mine && *m < self.me))
+            .filter(|m| weight(*m) > mine || (weight(*m) == mine && *m < self.me && ranked))
             .count();
         u64::try_from(ahead).unwrap_or(0)
     }

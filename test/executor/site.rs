@@ -3,6 +3,7 @@
 
 use crate::driver;
 use crate::process::{lives, named, of_site, signal, until, PATIENCE};
+use booth::daemon::leases::LeaseTable;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{symlink, PermissionsExt};
@@ -45,6 +46,9 @@ pub struct Site {
     pub handler: String,
     /// *g*.
     pub guard: Duration,
+    /// Whether nobody knows what an earlier daemon of the site has begun elsewhere: then the first
+    /// one waits for *g*.
+    pub unknown: bool,
 }
 
 impl Site {
@@ -58,7 +62,8 @@ impl Site {
             symlink(fake, dir.path().join("bin").join(name)).expect("linked");
         }
         let (tickets, handler) = (vec!["t0".to_owned()], String::new());
-        Site { dir, kind, tickets, handler, guard: Duration::from_millis(500) }
+        let guard = Duration::from_millis(500);
+        Site { dir, kind, tickets, handler, guard, unknown: false }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -165,6 +170,12 @@ impl Site {
         all.into_iter().filter(|pid| lives(*pid)).collect()
     }
 
+    /// How many helpers of this site run.
+    pub fn helpers(&self) -> usize {
+        let all = named("booth-ticket-writer", self.text());
+        all.into_iter().filter(|pid| lives(*pid)).count()
+    }
+
     /// A command that starts a driver.
     pub fn command(&self) -> Command {
         let path = std::env::var("PATH").unwrap_or_default();
@@ -190,6 +201,11 @@ impl Site {
     }
 
     pub fn start_with(&self, command: &mut Command) -> Driver {
+        let table = self.path("run/table");
+        if !self.unknown && !table.exists() {
+            let opened = LeaseTable::open(&table, &[]).expect("made");
+            opened.table.note_settled(opened.generation).expect("written");
+        }
         let mut driver = Driver::start(command);
         let said = driver.next();
         assert!(said.starts_with("ready"), "{said}");

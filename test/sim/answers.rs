@@ -145,6 +145,13 @@ impl Answers {
 }
 
 impl World {
+    /// Whether an administrator is behind a grant that a member wishes now.
+    pub fn grant_ordered(&self, n: usize, ticket: usize) -> bool {
+        let account = &self.checks.answers.accounts[ticket * self.nodes.len() + n];
+        let stood = account.attempt.is_some_and(|(_, reason)| reason == Reason::Admin);
+        stood || self.grant_wanted(n, ticket)
+    }
+
     /// An order for a grant of a ticket that may still be carried out at a member.
     fn grant_wanted(&self, n: usize, ticket: usize) -> bool {
         let asks = |c: &Connection| {

@@ -10,6 +10,7 @@ use super::machine::Unguarded;
 use super::plan::Plan;
 use super::prereq::Prereqs;
 use super::reference::blame::Blame;
+use super::resources::Resources;
 use super::rules::Said;
 use super::world::World;
 use booth::engine::{CibState, Effect, HoldWindow};
@@ -52,6 +53,8 @@ pub struct Checks {
     pub prereqs: Prereqs,
     /// Whether clients are told the truth.
     pub answers: Answers,
+    /// How long resources had to stop.
+    pub resources: Resources,
     /// How often each excuse was accepted.
     pub excuses: Excuses,
     /// Per ticket and member, its live claim.
@@ -88,6 +91,7 @@ impl Checks {
             suspended: Suspensions::new(tickets),
             prereqs: Prereqs::new(tickets, members),
             answers: Answers::new(tickets, members),
+            resources: Resources::new(tickets, members),
             excuses: Excuses::default(),
             claims: vec![None; tickets * members],
             unguarded: vec![vec![None; members]; tickets],
@@ -153,6 +157,9 @@ impl Checks {
     /// A process has started.
     pub fn booted(&mut self, n: usize, grace: &[True]) {
         self.ghosts.forget(n, grace);
+        for ticket in 0..self.automatic.len() {
+            self.resources.revokes(n, ticket);
+        }
         self.answers.forget(n);
         self.prereqs.forget(n);
     }
@@ -204,9 +211,11 @@ impl World {
             self.checks.losses += lost;
             self.checks.losses_at[site] += lost;
             self.check_dead_claim(site, ticket);
+            self.checks.resources.revoked(site, ticket, now);
             return;
         }
         self.checks.grants += 1;
+        self.check_resources(site, ticket);
         self.check_one_holder(ticket);
     }
 
@@ -312,10 +321,13 @@ impl World {
         self.check_commit(n, ticket, state.granted);
         if !state.granted {
             self.checks.ghosts.gives_up(n, ticket);
+            self.checks.resources.revokes(n, ticket);
         }
         if !self.checks.automatic[ticket] || !state.granted {
             return;
         }
+        let ordered = self.grant_ordered(n, ticket);
+        self.checks.resources.grants(n, ticket, ordered);
         let clock = *self.nodes[n].clock();
         let (window, _) = self.nodes[n].wished[ticket];
         let inside = window.is_some_and(|window| clock.mono(self.decided) < window.hold_until);

@@ -7,7 +7,7 @@ use super::node::Waiting;
 use super::plan::Order;
 use super::world::{Happening, World};
 use booth::engine::{ClientId, Event, Reply};
-use booth::model::{AttrName, AttrValue};
+use booth::model::{AttrName, AttrValue, Term};
 use booth::wire::{decode_request, encode_request, ClientOptions, ClientRequest, ResultCode};
 
 /// One connection.
@@ -40,10 +40,26 @@ pub struct Clients {
     pub last_done: Vec<Option<Order>>,
     /// Per ticket: whether an order was given at all after which nobody can say.
     pub last_asked: Vec<Option<Order>>,
+    /// Per ticket: the term in which that order was carried out.
+    pub done_term: Vec<Term>,
+    /// Per ticket: whether a revoke was asked for since.
+    pub revoked_since: Vec<bool>,
     /// How many orders were answered with success, and how many otherwise.
     pub done: u64,
     /// How many orders were refused or failed.
     pub refused: u64,
+}
+
+impl Clients {
+    /// Whether a revoke of the ticket was asked for since the last order that was carried out, or
+    /// is still on its way from before.
+    pub fn revoke_asked(&self, ticket: usize) -> bool {
+        self.revoked_since[ticket] || self.revoke_open(ticket)
+    }
+
+    fn revoke_open(&self, ticket: usize) -> bool {
+        self.open.iter().any(|c| c.ticket == ticket && c.order == Some(Order::Revoke))
+    }
 }
 
 impl World {
@@ -74,6 +90,7 @@ impl World {
             self.coverage.note("administrator: changes a mind");
         }
         self.clients.last_asked[ticket] = Some(order);
+        self.clients.revoked_since[ticket] |= order == Order::Revoke;
         self.connect(n, ticket, Some(order), request, patience);
     }
 
@@ -175,6 +192,8 @@ impl World {
                 }
                 self.clients.done += 1;
                 self.clients.last_done[ticket] = Some(order);
+                self.clients.done_term[ticket] = answer.term;
+                self.clients.revoked_since[ticket] = self.clients.revoke_open(ticket);
             }
             ResultCode::Redirect if !connection.left => {
                 let to =

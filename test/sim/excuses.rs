@@ -20,6 +20,10 @@ pub enum Excuse {
     ClockSet,
     /// Condition 5.
     Override,
+    /// V4: nobody can say whether it is wanted.
+    RevokeAsked,
+    /// V4: it is not known to be lost.
+    NobodyKnows,
     /// Mixed clusters: a reference member's word.
     ReferenceWord,
     /// Mixed clusters: a reference site's lease.
@@ -34,6 +38,8 @@ pub enum Excuse {
     ReferenceHealed,
     /// Mixed clusters: clients of reference members.
     ReferenceClient,
+    /// Mixed clusters: the resources' time.
+    ReferenceResources,
     /// `expire` was lowered by a restart.
     LoweredExpire,
     /// A store that is ill for longer than a lease.
@@ -44,10 +50,12 @@ pub enum Excuse {
 
 impl Excuse {
     /// Every excuse there is.
-    pub const ALL: [Excuse; 13] = [
+    pub const ALL: [Excuse; 16] = [
         Excuse::DeadMachine,
         Excuse::ClockSet,
         Excuse::Override,
+        Excuse::RevokeAsked,
+        Excuse::NobodyKnows,
         Excuse::ReferenceWord,
         Excuse::ReferenceLease,
         Excuse::FollowedUpdate,
@@ -55,6 +63,7 @@ impl Excuse {
         Excuse::Unmarked,
         Excuse::ReferenceHealed,
         Excuse::ReferenceClient,
+        Excuse::ReferenceResources,
         Excuse::LoweredExpire,
         Excuse::SickStore,
         Excuse::StoreMisled,
@@ -66,16 +75,20 @@ impl Excuse {
             Excuse::DeadMachine => {
                 "S1: the machine of a site died with its guard, and what it was told has passed; \
                  until boothd there has told a guard, has written, or has run for the time of a \
-                 read and a revoke of each ticket"
+                 read and a revoke of each ticket (`machine.rs`)"
             }
             Excuse::ClockSet => {
-                "S1, S2: a site started with a grant in its store that was written by another \
+                "S1, S2, S11: a site started with a grant in its store that was written by another \
                  wall clock; for two leases from that start, and until one site at most holds"
             }
             Excuse::Override => {
                 "an administrator used -F; until every lease from before the last forced attempt \
                  has ended, and one site at most holds"
             }
+            Excuse::RevokeAsked => {
+                "V4: a revoke was asked for after the grant, whatever came of it"
+            }
+            Excuse::NobodyKnows => "V4: no site among the healed knows of the grant",
             Excuse::ReferenceWord => "S1, S2: a reference member gave its word to both sites",
             Excuse::ReferenceLease => {
                 "S1, S2: a reference site holds without the word of a majority"
@@ -93,9 +106,12 @@ impl Excuse {
             Excuse::ReferenceHealed => {
                 "V1, V3, V4: a site that runs the reference is among the healed members"
             }
+            Excuse::ReferenceResources => {
+                "S11: beside members that run the reference, which do not wait for resources"
+            }
             Excuse::ReferenceClient => "V2: a client of a member that runs the reference",
             Excuse::LoweredExpire => {
-                "S1, S2: a member started with a lower expire before the old one had passed since \
+                "S1, S2, S11: a member started with a lower expire before the old one had passed since \
                  it ended; until then, and until one site at most holds"
             }
             Excuse::SickStore => {
@@ -146,8 +162,8 @@ impl Excuses {
 /// does not cover.
 #[derive(Clone, Copy, Debug)]
 pub struct Suspension {
-    /// What happened: [`Excuse::Override`] (nothing is asserted) or [`Excuse::ClockSet`] (S1 and
-    /// S2 are not).
+    /// What happened: [`Excuse::Override`] (nothing is asserted) or [`Excuse::ClockSet`] (S1, S2
+    /// and S11 are not).
     pub why: Excuse,
     /// Not before this it ends.
     until: True,
@@ -186,6 +202,10 @@ impl World {
             self.excuse(Excuse::ReferenceHealed);
             return;
         }
+        if code == "S11" && self.faithful_among() {
+            self.excuse(Excuse::ReferenceResources);
+            return;
+        }
         if code == "S3" && self.faithful_among() {
             self.excuse(Excuse::ReferenceTerm);
             return;
@@ -207,9 +227,9 @@ impl World {
         let lasts = |why| self.checks.suspended.lasts(ticket, why);
         if lasts(Excuse::Override) {
             self.excuse(Excuse::Override);
-        } else if matches!(code, "S1" | "S2") && lasts(Excuse::ClockSet) {
+        } else if matches!(code, "S1" | "S2" | "S11") && lasts(Excuse::ClockSet) {
             self.excuse(Excuse::ClockSet);
-        } else if matches!(code, "S1" | "S2") && lasts(Excuse::LoweredExpire) {
+        } else if matches!(code, "S1" | "S2" | "S11") && lasts(Excuse::LoweredExpire) {
             self.excuse(Excuse::LoweredExpire);
         } else {
             self.fail(code, text);

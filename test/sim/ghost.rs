@@ -28,6 +28,8 @@ struct Account {
     voted: Option<(Term, usize)>,
     /// The highest term in which it stood.
     stood: Option<Term>,
+    /// The highest term in which it acknowledged another that leads.
+    followed: Option<Term>,
     /// Per member, its sends as a leader: in which term and round, when.
     sends: Vec<VecDeque<(Term, Round, True)>>,
     /// The latest acknowledged send to each member, and its term.
@@ -161,6 +163,11 @@ impl Ghosts {
         self.lease(n, ticket, term, self.members / 2).map_or(0, |sent| sent + expire)
     }
 
+    /// The highest term in which a member has acknowledged a leader since it started.
+    pub fn acknowledged(&self, n: usize, ticket: usize) -> Option<Term> {
+        self.accounts[ticket * self.members + n].followed
+    }
+
     /// Which ticket a message is about.
     pub fn ticket_of(&self, m: &PeerMessage) -> Option<usize> {
         let number = m.ticket.as_str().strip_prefix('t').and_then(|t| t.parse().ok());
@@ -246,7 +253,9 @@ impl Ghosts {
                 let Some(leader) = leader else { return Ok(()) };
                 let found = self.backs(now, n, ticket, leader, "acknowledges");
                 let promise = Promise { to: leader, term: m.term, round, until: said.until };
-                let before = self.account(n, ticket).promise.replace(promise);
+                let account = self.account(n, ticket);
+                account.followed = account.followed.max(Some(m.term));
+                let before = account.promise.replace(promise);
                 found?;
                 if let Some(Promise { to, term, round: Some(old), until }) = before {
                     let live = to == leader && term == m.term && now < until;

@@ -26,8 +26,8 @@ impl World {
         let told = window.map(|window| Told { hold_until: window.hold_until, term });
         self.sites[site].told[machine][ticket] = told;
         let Some(window) = window else { return };
-        self.watched_again(site, ticket);
         let at = self.nodes[site].clocks[machine].when(window.hold_until).max(self.now);
+        self.told_again(site, ticket, at);
         self.future.plan(at, Happening::GuardDue { site, machine, ticket });
     }
 

@@ -36,13 +36,16 @@ pub enum Hunt {
     /// Two members do not hear each other for longer than a lease, the others hear both; then the
     /// holder is lost.
     Pair,
+    /// The holder's machine dies; boothd comes back on the other one, hears nobody, and is stopped
+    /// or ends as well.
+    Orphan,
     /// The holder's store is ill for longer than a lease while the network works.
     Sick,
 }
 
 impl Hunt {
     /// All families.
-    pub const ALL: [Hunt; 9] = [
+    pub const ALL: [Hunt; 10] = [
         Hunt::Bare,
         Hunt::Duel,
         Hunt::Reboot,
@@ -51,6 +54,7 @@ impl Hunt {
         Hunt::Late,
         Hunt::Clock,
         Hunt::Pair,
+        Hunt::Orphan,
         Hunt::Sick,
     ];
 
@@ -83,6 +87,7 @@ impl Hunt {
             Hunt::Late => hunter.late(),
             Hunt::Clock => hunter.clock(),
             Hunt::Pair => hunter.pair(),
+            Hunt::Orphan => hunter.orphan(),
             Hunt::Sick => hunter.sick(),
         }
         super::worlds::finish_aimed(seed, &mut hunter.plan);

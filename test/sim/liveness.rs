@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Phase two: a random majority with a site in it is healed, the others stay broken, and within
-//! computed times there must be one holder (V1), no waiting client (V2), no more messages than
-//! renewals need (V3), and no change of holder.
+//! computed times lost tickets must have a holder by themselves (V4, `recovery.rs`), all others
+//! when an administrator asks (V1); no client waits (V2), there are no more messages than renewals
+//! need (V3), and the holder stays.
 
 use super::choice::mix;
 use super::clock::{True, SECOND};
@@ -17,20 +18,17 @@ impl World {
     /// how many there were.
     pub fn phase_two(&mut self) -> (u64, u64) {
         let core = self.choose_core();
+        let lost = self.lost_tickets(core);
         self.heal(core);
         self.merge_configs(core);
         self.reference_heal(core);
-        let start = self.now;
         let longest = |f: fn(&booth::model::TicketSpec) -> True, w: &World| {
             w.plan.tickets.iter().map(f).max().unwrap_or(SECOND)
         };
         let expire = longest(|spec| spec.expire.as_micros(), self);
         let after = longest(|spec| spec.acquire_after.as_micros(), self);
         let patience = longest(|spec| spec.patience().as_micros(), self);
-        let timeout = longest(|spec| spec.timeout.as_micros(), self);
-        // `lease.md`, last section: a lost ticket is held again.
-        self.run(start + expire * 17 / 10 + after + 4 * timeout);
-        let recovered = self.count_recovered(core);
+        let recovered = self.check_recovered(core, &lost);
         // What nobody in the core knows of must be granted by an administrator: grace, commit
         // delay (both at most E and a little), an election, a write.
         let bound = self.now + expire * 23 / 10 + 2 * after + 4 * patience + 4 * ASK_AGAIN;
@@ -45,7 +43,7 @@ impl World {
 
     fn choose_core(&mut self) -> u16 {
         let members = self.nodes.len();
-        let everyone = u16::MAX >> (16 - members);
+        let everyone = self.everyone();
         let mut roll = mix(self.plan.seed ^ 0x636F_7265);
         for _ in 0..64 {
             roll = mix(roll);
@@ -121,21 +119,9 @@ impl World {
         (0..self.plan.tickets.len()).filter(auto).collect()
     }
 
-    fn holder(&self, ticket: usize, core: u16) -> Option<usize> {
+    /// The member of the core in whose store a ticket is granted.
+    pub fn holder(&self, ticket: usize, core: u16) -> Option<usize> {
         (0..self.nodes.len()).find(|m| (core >> m) & 1 == 1 && self.sites[*m].granted(ticket))
-    }
-
-    fn count_recovered(&self, core: u16) -> (u64, u64) {
-        let mut recovered = (0, 0);
-        for ticket in self.automatic() {
-            if self.clients.last_asked[ticket] != Some(Order::Revoke)
-                && self.clients.last_done[ticket] == Some(Order::Grant)
-            {
-                recovered.1 += 1;
-                recovered.0 += u64::from(self.holder(ticket, core).is_some());
-            }
-        }
-        recovered
     }
 
     /// V1: what has no holder in the core is granted by an administrator, before `bound`.

@@ -6,7 +6,8 @@
 //! because nobody is left to revoke. That site, and no other, is excused for this ticket, from the
 //! time that the dead guard was told on, until the first of:
 //!
-//! - boothd runs there again, on whatever machine, and has told its guard a time for the ticket;
+//! - boothd runs there again, on whatever machine, and has told its guard a time for the ticket
+//!   (if that has passed, because boothd was stopped meanwhile: the guard has had *g* to revoke);
 //! - a change of the new boothd, or of a guard, has taken effect;
 //! - the new boothd has run, neither stopped nor ended, for `2g` for each ticket and a second: the
 //!   time of a read and of a revoke of what it found.
@@ -14,7 +15,8 @@
 //! A site with one machine loses its store as well.
 
 use super::clock::{True, MILLI, SECOND};
-use super::plan::{between, chance, spread, Disturbance, Plan, Target, Trouble};
+use super::hunt::{Hunter, HOLDER};
+use super::plan::{between, chance, spread, Disturbance, Order, Plan, Target, Trouble};
 use super::store::{By, Child};
 use super::world::{Happening, World};
 use booth::prng::Prng;
@@ -24,12 +26,19 @@ use booth::prng::Prng;
 pub struct Unguarded {
     /// From when on the store may not say *granted* any more, by what the dead guard was told.
     from: True,
+    /// A guard was told a time that had already passed: when its revoke must be over.
+    ends: Option<True>,
 }
 
 impl Unguarded {
+    /// From when on the store may not say *granted* any more.
+    pub fn from(self) -> True {
+        self.from
+    }
+
     /// From this time on the store may not say *granted*.
     pub fn since(from: True) -> Unguarded {
-        Unguarded { from }
+        Unguarded { from, ends: None }
     }
 }
 
@@ -52,6 +61,35 @@ pub fn draw_deaths(prng: &mut Prng, plan: &mut Plan, expire: True) {
         plan.disturbances.push(Disturbance { at, target, what });
     }
     plan.disturbances.sort_by_key(|d| d.at);
+}
+
+impl Hunter {
+    /// The holder's machine dies, and what comes after it on the other machine dies, too.
+    pub(super) fn orphan(&mut self) {
+        let guard = self.plan.tickets[0].guard().as_micros();
+        let mut at = SECOND / 4;
+        while at < self.plan.chaos {
+            let site = self.site();
+            self.ask(at, site, Order::Grant);
+            let hit = at + self.expire / 4 + self.between(0, self.expire);
+            let down = self.spread(MILLI, self.expire / 4);
+            let cut = self.expire * 2 + self.between(0, self.expire);
+            let (out, into, peers) = (true, true, u16::MAX);
+            self.add(hit - MILLI, HOLDER, Trouble::Cut { length: cut, out, into, peers });
+            self.add(hit, HOLDER, Trouble::MachineDies { down, alone: false });
+            // It has waited for what may be under way, has read, and may have revoked.
+            let blow = hit + down + guard + self.between(0, self.expire * 3 / 4);
+            let length = self.between(self.expire / 2, self.expire * 2);
+            let what = match self.prng.below(3) {
+                0 => Trouble::Pause { length },
+                1 => Trouble::Crash { down: length, moves: false, clean: false },
+                _ => Trouble::Crash { down: length, moves: true, clean: false },
+            };
+            self.add(blow, HOLDER, what);
+            self.ask_others(hit + self.expire, self.expire);
+            at = hit + cut + self.between(0, self.expire);
+        }
+    }
 }
 
 impl World {
@@ -81,8 +119,8 @@ impl World {
             let clock = &self.nodes[n].clocks[machine];
             let from = told.map_or(self.now, |told| clock.when(told.hold_until));
             // What an earlier death left counts on, if there was no guard in between.
-            let earlier = self.checks.unguarded[ticket][n];
-            self.checks.unguarded[ticket][n] = earlier.or(Some(Unguarded { from }));
+            let from = self.checks.unguarded[ticket][n].map_or(from, |earlier| earlier.from);
+            self.checks.unguarded[ticket][n] = Some(Unguarded { from, ends: None });
         }
         let here = |child: &Child| child.machine == machine && !child.killed;
         let left: Vec<u32> =
@@ -109,7 +147,11 @@ impl World {
             return;
         }
         let guard = self.specs(n).iter().map(|spec| spec.guard().as_micros()).max();
-        let allowed = 2 * guard.unwrap_or(SECOND) * self.plan.tickets.len() as u64 + SECOND;
+        // A report, a wish and an end each wait in a queue, for each of the two calls.
+        let queues = self.plan.worlds.queues;
+        let queued = 6 * (queues.usual + queues.slow_max);
+        let calls = 2 * guard.unwrap_or(SECOND) * self.plan.tickets.len() as u64;
+        let allowed = calls + queued + SECOND;
         let (life, stops) = (self.nodes[n].life, self.nodes[n].stops);
         let ends = Happening::ExcuseEnds { site: n, life, stops };
         self.future.plan(self.now + allowed, ends);
@@ -122,6 +164,27 @@ impl World {
             return;
         }
         for ticket in 0..self.plan.tickets.len() {
+            self.watched_again(site, ticket);
+        }
+    }
+
+    /// The new boothd has told its guard a time, which comes at `due`.
+    pub fn told_again(&mut self, site: usize, ticket: usize, due: True) {
+        let guard = self.plan.tickets[ticket].guard().as_micros();
+        let Some(unguarded) = &mut self.checks.unguarded[ticket][site] else { return };
+        if due > self.now {
+            self.watched_again(site, ticket);
+        } else if unguarded.ends.is_none() {
+            let ends = self.now + guard * 101 / 100;
+            unguarded.ends = Some(ends);
+            self.future.plan(ends, Happening::GuardEnds { site, ticket });
+        }
+    }
+
+    /// The guard that was told late has had its time, unless its machine died as well.
+    pub fn guard_ends(&mut self, site: usize, ticket: usize) {
+        let now = self.now;
+        if self.checks.unguarded[ticket][site].is_some_and(|one| one.ends == Some(now)) {
             self.watched_again(site, ticket);
         }
     }

@@ -5,7 +5,7 @@ use booth::engine::mutant::Clause;
 
 /// The clause with this name.
 pub fn clause(name: &str) -> Option<Clause> {
-    Clause::ALL.into_iter().find(|clause| format!("{clause:?}") == name)
+    Clause::ALL.iter().copied().find(|clause| format!("{clause:?}") == name)
 }
 
 /// Makes the engines of this thread ignore the clause with this name.

@@ -21,7 +21,7 @@ use super::script::Script;
 use super::store::Site;
 use booth::daemon::slots::{JobEnd, JobId};
 use booth::engine::{ClientId, Effect, Event};
-use booth::model::{Member, MemberId, Roster};
+use booth::model::{Member, MemberId, Roster, Term};
 use std::net::{IpAddr, Ipv4Addr};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
@@ -58,6 +58,8 @@ pub enum Happening {
     GuardDue { site: usize, machine: usize, ticket: usize },
     /// The time for which the death of a machine is an excuse.
     ExcuseEnds { site: usize, life: u32, stops: u32 },
+    /// The time for which a guard that was told late is waited for.
+    GuardEnds { site: usize, ticket: usize },
     /// A job of an executor has ended.
     JobEnd { node: usize, life: u32, id: JobId, end: Box<JobEnd> },
     /// A disturbance of the plan, by its number.
@@ -145,7 +147,7 @@ impl World {
         };
         let all: Vec<Member> = (0..plan.roles.len()).map(member).collect();
         let ids: Vec<MemberId> = all.iter().map(|member| member.id).collect();
-        // The addresses differ and there are fewer than sixteen.
+        // The addresses differ and there are no more than sixteen.
         let roster = |m| Roster::new(all.clone(), m).expect("a valid list of members");
         let codec = Codec::new(plan.keyed, plan.millis(), ids.clone());
         let tickets = plan.tickets.len();
@@ -182,6 +184,8 @@ impl World {
         }
         world.clients.last_done = vec![None; tickets];
         world.clients.last_asked = vec![None; tickets];
+        world.clients.done_term = vec![Term::ZERO; tickets];
+        world.clients.revoked_since = vec![false; tickets];
         world
     }
 
@@ -266,6 +270,7 @@ impl World {
             }
             Happening::GuardDue { site, machine, ticket } => self.guard_due(site, machine, ticket),
             Happening::ExcuseEnds { site, life, stops } => self.excuse_ends(site, life, stops),
+            Happening::GuardEnds { site, ticket } => self.guard_ends(site, ticket),
             Happening::JobEnd { node, life, id, end } => {
                 if self.alive(node, life) {
                     let handler = self.nodes[node].pending.iter().any(|p| p.id == id);
@@ -450,6 +455,11 @@ impl World {
     /// Whether bad things may still happen to a member.
     pub fn faulty(&self, n: usize) -> bool {
         self.healed & (1 << n) == 0
+    }
+
+    /// All members, as bits; there are sixteen at most.
+    pub fn everyone(&self) -> u16 {
+        (0..self.nodes.len()).fold(0, |set, m| set | (1 << m))
     }
 
     /// All sites, as bits.
