@@ -60,24 +60,19 @@ impl Variant {
 
 /// In some runs the members' configurations differ.
 pub fn draw_configs(prng: &mut Prng, plan: &mut Plan) {
-    if !chance(prng, 15) {
+    if !chance(prng, 20) {
         return;
     }
     let members = plan.members();
     let longer = |prng: &mut Prng| pick(prng, &[1, 1, 2, 3, 10]);
     let mut first = vec![SAME; members];
-    match prng.below(6) {
+    let kind = prng.below(6);
+    match kind {
         0 => first.iter_mut().for_each(|one| one.expire = longer(prng)),
         1 => {
             for one in &mut first {
                 (one.hasty, one.curt) = (chance(prng, 50), chance(prng, 50));
                 one.after = pick(prng, &[None, Some(0), Some(3), Some(10)]);
-            }
-            if plan.tickets.len() > 1 {
-                let who = usize::try_from(prng.below(members as u64)).unwrap_or(0);
-                first[who].lacks = true;
-                // It must be able to start again when it gets the ticket (condition 3).
-                plan.disturbances.retain(|d| !matches!(d.what, Trouble::WallJump { .. }));
             }
         }
         2 => {
@@ -99,6 +94,12 @@ pub fn draw_configs(prng: &mut Prng, plan: &mut Plan) {
                 configure(prng, plan, (who, at), to, MILLI);
             }
         }
+    }
+    if kind < 2 && plan.tickets.len() > 1 {
+        let who = usize::try_from(prng.below(members as u64)).unwrap_or(0);
+        first[who].lacks = true;
+        // It must be able to start again when it gets the ticket (condition 3).
+        plan.disturbances.retain(|d| !matches!(d.what, Trouble::WallJump { .. }));
     }
     plan.worlds.configs = first;
     plan.disturbances.sort_by_key(|d| d.at);

@@ -7,7 +7,7 @@ use booth::model::{MemberRole, TicketMode};
 use std::collections::BTreeMap;
 
 /// Everything that is counted; a long run has none of them at zero (`main.rs`).
-const ALL: [&str; 87] = [
+const ALL: [&str; 89] = [
     "world: 2 members",
     "world: 3 members",
     "world: 4 members",
@@ -91,6 +91,8 @@ const ALL: [&str; 87] = [
     "members: expire is raised",
     "members: expire is lowered safely",
     "members: expire is lowered at once",
+    "loop: overloaded",
+    "loop: a datagram finds no room",
     "queue: slow",
     "queue: a report crosses a wish",
     "guard: revokes",
@@ -155,6 +157,7 @@ impl Coverage {
             Trouble::Configure { .. }
             | Trouble::Sick { .. }
             | Trouble::Lose { .. }
+            | Trouble::Busy { .. }
             | Trouble::Crash { .. }
             | Trouble::MachineDies { .. }
             | Trouble::Pause { .. }

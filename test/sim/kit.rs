@@ -3,6 +3,7 @@
 
 pub mod aimed;
 pub mod answers;
+pub mod busy;
 pub mod checkers;
 pub mod choice;
 pub mod clients;

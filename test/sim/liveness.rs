@@ -63,6 +63,7 @@ impl World {
         self.complete_configs();
         self.healed = core;
         self.cure();
+        self.calm_loops();
         // A round trip fits into a timeout, or nobody could ever be elected.
         let timeout = self.plan.tickets.iter().map(|spec| spec.timeout.as_micros()).min();
         let delay = timeout.unwrap_or(SECOND) / 5;

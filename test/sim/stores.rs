@@ -150,6 +150,12 @@ impl World {
         if !granted {
             return;
         }
+        self.checks.held_since[ticket] = Some(0);
+        self.checks.answers.own(ticket);
+        if !self.checks.automatic(ticket) {
+            // It has no guard and no end.
+            return;
+        }
         let grant = Grant { term, expires: expires.as_secs() };
         self.sites[n].note_grant(0, ticket, grant);
         let until = u64::try_from(left.expires).unwrap_or(0);
@@ -166,8 +172,6 @@ impl World {
             // Its machine died, and was started again (condition 4).
             self.checks.unguarded[ticket][n] = Some(Unguarded::since(0));
         }
-        self.checks.held_since[ticket] = Some(0);
-        self.checks.answers.own(ticket);
     }
 
     /// A store loses a ticket, with everything that it says of it.

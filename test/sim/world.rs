@@ -16,7 +16,7 @@ use super::history::History;
 use super::network::Network;
 use super::node::{Node, Waiting};
 use super::plan::{Order, Plan};
-use super::reference::{plain, Manner};
+use super::reference::Manner;
 use super::script::Script;
 use super::store::Site;
 use booth::daemon::slots::{JobEnd, JobId};
@@ -48,6 +48,8 @@ pub enum Happening {
     Post { node: usize, life: u32, event: Box<Event> },
     /// A process of a ticket store.
     Child { site: usize, child: u32, stage: Stage },
+    /// A round of a loop that is busy.
+    Round { node: usize, life: u32 },
     /// A wish of an engine reaches its executor.
     Wish { node: usize, life: u32 },
     /// A deadline of an executor.
@@ -251,6 +253,11 @@ impl World {
                 self.child_effect(site, child)
             }
             Happening::Child { site, child, stage: Stage::End } => self.child_end(site, child),
+            Happening::Round { node, life } => {
+                if self.alive(node, life) {
+                    self.round(node);
+                }
+            }
             Happening::Wish { node, life } => {
                 if self.alive(node, life) {
                     self.take_wishes(node);
@@ -287,37 +294,6 @@ impl World {
             }
             Happening::Order { node, ticket, order } => self.order(node, ticket, order, 0),
             Happening::Leave { node, life, client } => self.leave(node, life, client),
-        }
-    }
-
-    /// Something reaches a process: at once, or when it goes on.
-    pub fn reach(&mut self, n: usize, waiting: Waiting) {
-        if self.nodes[n].engine.is_none() {
-            return;
-        }
-        if self.nodes[n].paused.is_some() {
-            self.nodes[n].inbox.push_back(waiting);
-            return;
-        }
-        match waiting {
-            Waiting::Event(event) => self.step(n, *event),
-            Waiting::Job(id, end) => self.exec_finished(n, id, end),
-            Waiting::Mail(from, mail) => {
-                if self.reference_lost(from, n, mail.sent) {
-                    return;
-                }
-                let wall = self.nodes[n].clock().wall(self.now);
-                let (ears, roster) = (&mut self.nodes[n].ears, &self.rosters[n]);
-                let mut event = self.codec.open(ears, &mail.bytes, wall, roster);
-                if let Event::Peer { from: sender, message } = &mut event {
-                    assert!(sender.get() == from, "a sealed datagram names its sender");
-                    if self.manners[n] != Manner::Ours {
-                        *message = plain(message);
-                    }
-                    self.script_mail(from, n, &mail);
-                }
-                self.step(n, event);
-            }
         }
     }
 
@@ -447,7 +423,7 @@ impl World {
     }
 
     fn wake(&mut self, n: usize, life: u32, look: bool) {
-        if !self.alive(n, life) || self.nodes[n].paused.is_some() {
+        if !self.alive(n, life) || self.nodes[n].paused.is_some() || self.nodes[n].busy.is_some() {
             return;
         }
         let node = &mut self.nodes[n];

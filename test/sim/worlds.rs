@@ -5,7 +5,7 @@
 use super::choice::mix;
 use super::clock::{True, MILLI, SECOND};
 use super::configs::{draw_configs, Variant};
-use super::plan::{between, chance, pick, Plan};
+use super::plan::{between, chance, pick, Disturbance, Plan, Trouble};
 use super::queues::QueuePlan;
 use super::stores::Left;
 use booth::model::{MemberRole, TicketSpec};
@@ -41,7 +41,13 @@ pub fn finish(seed: u64, plan: &mut Plan) {
     draw_configs(&mut dice(seed, 4), plan);
     super::prereq::draw_rules(&mut dice(seed, 6), plan);
     super::stores::draw_stores(&mut dice(seed, 7), plan);
+    super::busy::draw_busy(&mut dice(seed, 8), plan);
     super::sick::draw_sickness(&mut dice(seed, 5), plan);
+    // With a store go the attributes.
+    let loses = |d: &Disturbance| {
+        matches!(d.what, Trouble::Lose { .. } | Trouble::MachineDies { alone: true, .. })
+    };
+    plan.worlds.rules_change |= plan.worlds.rules && plan.disturbances.iter().any(loses);
 }
 
 /// Dice for one kind of world.
