@@ -308,7 +308,8 @@ impl Ticket {
         for link in &mut self.links {
             link.begin_term();
         }
-        let lease_until = self.lead.as_ref().and_then(|lead| lead.lease_until);
+        let lease = self.lead.as_ref().map(|lead| (lead.lease_until, lead.length));
+        let lease = lease.unwrap_or((None, self.spec.expire));
         let earlier = self.lead.take().map(|lead| lead.commit);
         let mut voters = attempt.votes;
         voters.remove(self.me);
@@ -329,7 +330,7 @@ impl Ticket {
             }
         };
         let nonce = fresh_nonce(cx);
-        self.lead = Some(Lead::new(attempt.term, cx.now.mono, lease_until, commit, nonce));
+        self.lead = Some(Lead::new(attempt.term, cx.now.mono, lease, commit, nonce));
         let text = format!("won the election with the votes of {}", cx.names(attempt.votes));
         self.note(cx, NoteLevel::Info, &text);
         self.start_renewal(cx);

@@ -3,6 +3,7 @@
 //! compared. Each test cites the rule of `lease.md` or the vector that it checks.
 
 mod cluster;
+mod expire;
 mod grants;
 mod member;
 mod starvation;
