@@ -16,6 +16,7 @@ mod client;
 mod commit;
 mod cx;
 mod deadlines;
+mod differs;
 mod effect;
 mod election;
 mod event;

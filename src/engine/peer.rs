@@ -52,7 +52,9 @@ impl Ticket {
                 }
                 self.handle_lead(cx, from, message);
             }
-            PeerBody::Ack { of, round } => self.handle_ack(cx, from, of, round, (leader, term)),
+            PeerBody::Ack { of, round } => {
+                self.handle_ack(cx, from, of, round, (leader, term, valid));
+            }
             PeerBody::Rejected { result, .. } => {
                 self.handle_rejected(cx, from, result, leader, (term, valid));
             }
@@ -132,10 +134,13 @@ impl Ticket {
         self.term = Some(term);
         self.heard_of(term);
         self.floor = self.floor.max(Some(term));
-        let mut length = expire;
-        if stamp.round.is_none() {
+        let stated = self.stated_expire(message.valid_for);
+        self.outlast(expire.max(stated));
+        let mut length = expire.max(stated);
+        match stamp.round {
+            Some(_) => self.note_expire(cx, from, message.valid_for),
             // A reference leader counts its lease from the acknowledgements of a majority.
-            length = length.plus(self.spec.patience());
+            None => length = length.plus(self.spec.patience()),
         }
         if mutant::is_on(Clause::L4PromiseLength) {
             length = length.divided(2);
@@ -147,13 +152,13 @@ impl Ticket {
         promise.until = before.map_or(until, |before| before.max(until));
         promise.saw_round(stamp.round);
         self.promise = Some(promise);
-        let valid =
-            if message.valid_for.is_zero() { expire } else { message.valid_for.min(expire) };
+        let valid = if stated.is_zero() { expire } else { stated };
         self.known = Known { leader: message.leader, term: Some(term), until: now.plus(valid) };
         if known_before != message.leader {
             let text = format!("{} is the leader", cx.name(from));
             self.note(cx, NoteLevel::Info, &text);
         }
+        // What the leader may count on: a promise beyond it would not outlive a restart (L5).
         let body = PeerBody::Ack { of, round: stamp.round };
         let ack = self.message(message.leader, term, expire, body);
         cx.send(from, ack, false);

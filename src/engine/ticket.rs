@@ -9,6 +9,7 @@ use super::bound::{Acquire, Bound};
 use super::client::{GrantJob, Revokers};
 use super::commit::{Cib, Quit};
 use super::cx::Cx;
+use super::differs::Differs;
 use super::effect::NoteLevel;
 use super::election::{Attempt, Stand};
 use super::event::{HoldWindow, ProbeRun};
@@ -110,6 +111,8 @@ pub(super) struct Ticket {
     /// Per member: rounds, acknowledgements, refusals.
     pub links: Vec<Link>,
     pub known: Known,
+    /// Whose `expire` is another one.
+    pub differs: Differs,
     /// The lead of the last term won, as long as it lasts.
     pub lead: Option<Lead>,
     /// What a restarted holder may still count on (L9): the end of its old lease at most.
@@ -167,6 +170,7 @@ impl Ticket {
             ended: vec![None; roster.len()],
             links,
             known: Known::default(),
+            differs: Differs::default(),
             lead: None,
             inherited: None,
             grace: None,
@@ -235,7 +239,8 @@ impl Ticket {
                     kill_at: until,
                 }
             } else {
-                window(&self.spec, until)
+                let lease = self.lead.as_ref().filter(|lead| lead.lease_until == Some(until));
+                window(&self.spec, until, lease.map_or(self.spec.expire, |lead| lead.length))
             }
         })
     }

@@ -9,6 +9,7 @@ mod by_hand;
 mod clients;
 mod cluster;
 mod endings;
+mod expire;
 mod giving_up;
 mod grants;
 mod handlers;
