@@ -4,6 +4,7 @@
 //!
 //! Tests that are `pub` stand in the table of wrong engines (`wrong`), or may.
 
+mod attributes;
 mod bench;
 mod by_hand;
 mod clients;
@@ -16,6 +17,7 @@ mod listing;
 mod member;
 mod order;
 mod prereq;
+mod promises;
 mod renewals;
 mod start;
 mod store;
