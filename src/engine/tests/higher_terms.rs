@@ -149,7 +149,8 @@ pub fn a_commit_delay_outlives_a_lost_lease() {
     let unsure = PeerBody::Vote { vouched: false };
     let won = bench.hear_valid(2, me, term, crate::time::Span::ZERO, unsure);
     bench.acked_by(&[2], &won);
-    bench.advance(SECOND.times(9));
+    let silent = World { acks: Vec::new(), votes: Vec::new(), ..World::kind() };
+    bench.play(SECOND.times(9), &silent);
     let (_, stood) = bench.grant(patient);
     let world = World { acks: vec![2], votes: vec![2], ..World::kind() };
     let mut deeds = bench.answered(stood, &world);
