@@ -4,6 +4,7 @@
 //!
 //! Tests that are `pub` stand in the table of wrong engines (`wrong`), or may.
 
+mod attributes;
 mod bench;
 mod by_hand;
 mod clients;
@@ -19,6 +20,7 @@ mod lost;
 mod member;
 mod order;
 mod prereq;
+mod promises;
 mod renewals;
 mod resources;
 mod standing;
