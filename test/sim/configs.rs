@@ -204,7 +204,7 @@ impl World {
 
     /// Phase two: a ticket that a healed member lacks is configured there; and what is judged by
     /// the plan's times is judged by the longest of any member's.
-    pub fn merge_configs(&mut self, core: u16) {
+    pub fn merge_configs(&mut self) {
         if self.plan.worlds.configs.is_empty() {
             return;
         }
@@ -217,13 +217,18 @@ impl World {
         let delay_max = self.plan.net.delay_max.min(timeout / 5);
         self.plan.net.delay_max = delay_max;
         self.plan.net.delay_min = self.plan.net.delay_min.min(delay_max);
+        // What was promised by the longest of all configurations may count still.
+        let changes = self.plan.disturbances.iter().filter_map(|d| match d.what {
+            Trouble::Configure { expire } => Some(expire),
+            _ => None,
+        });
+        let first = self.plan.worlds.configs.iter().map(|variant| variant.expire);
+        let times = u64::from(changes.chain(first).max().unwrap_or(1));
         for ticket in 0..self.plan.tickets.len() {
             let mut all = self.plan.tickets[ticket].clone();
-            for n in (0..self.nodes.len()).filter(|n| (core >> n) & 1 == 1) {
-                let own = self.spec(n, ticket);
-                all.expire = all.expire.max(own.expire);
-                all.acquire_after = all.acquire_after.max(own.acquire_after);
-                all.renewal = all.renewal.min(own.renewal);
+            all.expire = all.expire.times(times);
+            for n in 0..self.nodes.len() {
+                all.acquire_after = all.acquire_after.max(self.spec(n, ticket).acquire_after);
             }
             self.plan.tickets[ticket] = all;
         }

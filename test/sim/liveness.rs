@@ -20,7 +20,7 @@ impl World {
         let core = self.choose_core();
         let lost = self.lost_tickets(core);
         self.heal(core);
-        self.merge_configs(core);
+        self.merge_configs();
         self.reference_heal(core);
         let longest = |f: fn(&booth::model::TicketSpec) -> True, w: &World| {
             w.plan.tickets.iter().map(f).max().unwrap_or(SECOND)

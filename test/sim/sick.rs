@@ -106,6 +106,12 @@ impl World {
         self.sites[site].sick.is_some_and(|sick| sick.until + near >= end.min(self.now))
     }
 
+    /// Whether a store that said revoked at this time was ill right before: within the longest
+    /// pause between two tries, and what one takes.
+    pub fn ailed(&self, site: usize, at: True) -> bool {
+        self.sites[site].sick.is_some_and(|sick| sick.until + 40 * SECOND >= at)
+    }
+
     /// Since when two members run and hear each other.
     fn linked_since(&mut self, a: usize, b: usize) -> Option<True> {
         if !self.nodes[a].runs() || !self.nodes[b].runs() {
