@@ -7,3 +7,4 @@ mod expire;
 mod grants;
 mod member;
 mod starvation;
+mod verified;
