@@ -33,6 +33,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 mod ticket;
+mod verified;
 
 pub use effect::{AttrChange, CibExpiry, CibState, Effect, Note, NoteLevel};
 pub use event::{

@@ -64,7 +64,7 @@ impl Ticket {
     }
 
     /// HEARTBEAT or UPDATE of `from` (L4).
-    fn handle_lead(&mut self, cx: &mut Cx<'_>, from: MemberIndex, message: &PeerMessage) {
+    pub fn handle_lead(&mut self, cx: &mut Cx<'_>, from: MemberIndex, message: &PeerMessage) {
         let (of, stamp) = match message.body {
             PeerBody::Update { stamp } => (Command::Update, stamp),
             PeerBody::Heartbeat { stamp } => (Command::Heartbeat, stamp),
@@ -76,6 +76,9 @@ impl Ticket {
         let established = stamp.established || plain_update;
         let early = mutant::is_on(Clause::L9GraceAck);
         if !self.ready() || !(self.grace_allows(from, term, established) || early) {
+            return;
+        }
+        if !self.is_verified(cx, from, message) {
             return;
         }
         let hopeless = self.lead.as_ref().is_some_and(|lead| lead.lease_until.is_none());
@@ -234,8 +237,8 @@ impl Ticket {
         }
     }
 
-    /// STATUS: answered unless this member competes, has won without a lease, or holds what it
-    /// held before a restart (L9).
+    /// STATUS: answered unless this member competes or has won without a lease (L9). A restarted
+    /// holder, and a leader that stands again, say that they lead.
     fn handle_status(&mut self, cx: &mut Cx<'_>, from: MemberIndex, nonce: u32) {
         let now = cx.now.mono;
         if matches!(self.phase, Phase::Candidate(_)) {
@@ -244,14 +247,23 @@ impl Ticket {
         let competes = matches!(self.phase, Phase::Candidate(_));
         let unsure = self.owes_itself() && !self.lease_lives(now);
         let leads = self.lease_lives(now);
-        let speaks = self.ready() || (self.leaving() && leads);
-        if !speaks || ((competes || unsure) && !mutant::is_on(Clause::L9Silent)) {
+        if !(self.ready() || (self.leaving() && leads)) {
             return;
         }
-        let (leader, term, valid) = if leads {
-            (self.myself(cx), self.wire_term(), self.spec.expire)
+        let still = self.answers_as_leader(now).filter(|_| competes || unsure);
+        let silent = (competes || unsure) && !mutant::is_on(Clause::L9Silent);
+        if silent && still.is_none() {
+            return;
+        }
+        let me = self.myself(cx);
+        let (leader, term, valid) = if let Some(left) = still {
+            (me, self.wire_term(), left)
+        } else if leads {
+            (me, self.wire_term(), self.spec.expire)
         } else {
-            let left = if unsure { Span::ZERO } else { self.known.until.since(now) };
+            // Who does not lead does not say so, whatever its store says of its own old lease.
+            let mine = unsure || self.known.leader == me;
+            let left = if mine { Span::ZERO } else { self.known.until.since(now) };
             self.stated(left)
         };
         let message = self.message(leader, term, valid, PeerBody::MyIndex { nonce });
@@ -298,6 +310,7 @@ impl Ticket {
         if nonce != 0 || leader != Holder::Nobody {
             self.adopt(cx, leader, term, valid);
         }
+        self.verify(cx, from, nonce, leads.then_some(term));
     }
 
     /// Takes over what another member knows, if it is newer: knowledge only, no promise.

@@ -18,6 +18,7 @@ use super::lease::{window, Link, Promise};
 use super::manual::Manual;
 use super::mutant::{self, Clause};
 use super::renewal::{Announce, Lead};
+use super::verified::Verified;
 use crate::model::{
     Holder, MemberId, MemberIndex, MemberRole, Term, TicketIndex, TicketMode, TicketSpec,
 };
@@ -118,6 +119,8 @@ pub(super) struct Ticket {
     /// What a restarted holder may still count on (L9): the end of its old lease at most.
     pub inherited: Option<MonoTime>,
     pub grace: Option<Grace>,
+    /// Who is known to lead while grace lasts.
+    pub verified: Verified,
     /// Both clocks at the start of the process.
     pub started: Now,
     /// When this site stands, if nothing comes between.
@@ -174,6 +177,7 @@ impl Ticket {
             lead: None,
             inherited: None,
             grace: None,
+            verified: Verified::new(roster.len()),
             started: Now::default(),
             stand: None,
             unheard: 0,

@@ -150,6 +150,7 @@ pub fn a_grant_ends_when_another_site_turns_out_to_hold_the_ticket() {
         let body = crate::wire::PeerBody::Rejected {
             of: crate::wire::Command::ReqVote,
             result: ResultCode::TermStillValid,
+            granted: false,
         };
         all.0.extend(bench.hear(from, leader, 3, body).0);
     }

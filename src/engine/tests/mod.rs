@@ -27,5 +27,6 @@ mod standing;
 mod start;
 mod starvation;
 mod store;
+mod verified;
 #[cfg(feature = "mutants")]
 mod wrong;

@@ -105,7 +105,7 @@ pub fn a_forced_vote_in_grace_does_not_vouch_and_opens_nothing_else() {
     bench.start(CibTicket::default());
     assert_eq!(votes(&request(&mut bench, 0, 3, Reason::Admin, false)), 0, "grace");
     let deeds = request(&mut bench, 0, 3, Reason::Admin, true);
-    let vouched = |body: &PeerBody| matches!(body, PeerBody::Vote { vouched: true });
+    let vouched = |body: &PeerBody| matches!(body, PeerBody::Vote { vouched: true, .. });
     assert_eq!((votes(&deeds), deeds.sent(vouched).len()), (1, 0));
     assert_eq!(acks(&bench.heartbeat(0, 4, stamp(7, false))), 0, "another term");
     assert_eq!(acks(&bench.heartbeat(1, 3, stamp(7, false))), 0, "another site");
