@@ -85,6 +85,8 @@ impl Ticket {
         }
         match self.known.leader {
             Holder::Member(_) if self.owes_itself() || self.is_manual() => self.known.leader,
+            // It held the ticket once; its store says that it does not any more.
+            Holder::Member(id) if id == self.my_id => Holder::Unknown,
             Holder::Member(_) if now >= self.known.until && self.promised_to(now).is_none() => {
                 Holder::Unknown
             }
@@ -317,6 +319,11 @@ impl Ticket {
             return;
         }
         let cancels = competing || self.grant.is_some();
+        if self.grace.is_some() && !cancels {
+            // What this site has not heard yet may make it stand.
+            self.refuse(cx, client, ResultCode::Busy, Holder::Nobody);
+            return;
+        }
         if cancels {
             self.note(
                 cx,

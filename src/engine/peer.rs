@@ -246,7 +246,7 @@ impl Ticket {
             (self.myself(cx), self.wire_term(), self.spec.expire)
         } else {
             let left = if unsure { Span::ZERO } else { self.known.until.since(now) };
-            self.stated(left)
+            self.stated_to(cx, from, nonce, left)
         };
         let message = self.message(leader, term, valid, PeerBody::MyIndex { nonce });
         cx.send(from, message, false);
@@ -255,6 +255,23 @@ impl Ticket {
             // Whoever asks has just started: it need not wait for the next renewal.
             self.send_lead(cx, from, Command::Update, false);
         }
+    }
+
+    /// What this member tells of the leader. The leader itself, if it asks, has just started: it
+    /// hears what is left of this member's promise to it, zero if there is none (L9).
+    fn stated_to(
+        &self,
+        cx: &Cx<'_>,
+        to: MemberIndex,
+        nonce: u32,
+        left: Span,
+    ) -> (Holder, Term, Span) {
+        let (leader, term, left) = self.stated(left);
+        if nonce == 0 || leader != Holder::Member(cx.roster.member(to).id) {
+            return (leader, term, left);
+        }
+        let (term, left) = self.word_to(to, cx.now.mono).unwrap_or((term, Span::ZERO));
+        (leader, term, left)
     }
 
     /// A member that has just started may have missed the vote request.
@@ -287,6 +304,7 @@ impl Ticket {
             }
         }
         self.note_answer(cx, from, nonce, !leads);
+        self.note_backing(cx, from, nonce, (leader, term, valid));
         // A reference member says *nobody* in its term also when it does not know the leader. What
         // it knows to be revoked it answers a vote request with.
         if nonce != 0 || leader != Holder::Nobody {
