@@ -318,6 +318,7 @@ impl Ticket {
         let mut others = cx.roster.sites();
         others.remove(self.me);
         if others.is_subset_of(grace.idle) {
+            self.free_is_known = true;
             self.end_grace(cx);
         }
     }

@@ -209,6 +209,7 @@ impl Ticket {
     /// The ticket is known to be free, by an administrator's wish: nobody stands for it.
     pub fn adopt_nobody(&mut self, cx: &mut Cx<'_>, term: Term) {
         self.stand = None;
+        self.free_is_known = true;
         self.known = Known { leader: Holder::Nobody, term: Some(term), until: cx.now.mono };
         if matches!(self.phase, Phase::Follower) && self.grant.is_none() {
             self.stop_probe(cx);

@@ -200,3 +200,32 @@ fn backing_is_more_than_half_of_the_others_in_one_term() {
     assert!(!with(2, &[(1, new, 9)]).suffices(later), "counted from the first question");
     assert!(with(2, &[(1, new, 9)]).suffices(now.plus(Span::from_millis(8_909))));
 }
+
+/// `list`: *none* is known to be free, *NONE* is not known.
+#[test]
+fn a_ticket_is_shown_as_free_only_if_that_is_known() {
+    let mut fresh = Cluster::new(2, 1, spec("T"));
+    fresh.start(0);
+    assert_eq!(fresh.listed(0), Holder::Unknown, "nobody was heard");
+    fresh.start(1);
+    fresh.start(2);
+    for node in 0..3 {
+        assert_eq!(fresh.listed(node), Holder::Nobody, "all sites have answered {node}");
+    }
+    let mut alone = Cluster::new(2, 1, spec("T"));
+    alone.nodes[0].store = stored(Holder::Nobody, 7);
+    alone.start(0);
+    assert_eq!(alone.listed(0), Holder::Unknown, "its store may be old");
+    alone.advance(SECOND.times(60));
+    assert_eq!(alone.listed(0), Holder::Unknown);
+    alone.start(1);
+    alone.start(2);
+    assert_eq!(alone.listed(1), Holder::Nobody);
+    let mut revoked = Cluster::new(2, 1, spec("T"));
+    revoked.start_all();
+    revoked.grant(0, ClientOptions::default());
+    revoked.revoke(0);
+    for node in 0..3 {
+        assert_eq!(revoked.listed(node), Holder::Nobody, "revoked {node}");
+    }
+}
