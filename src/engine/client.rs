@@ -78,16 +78,22 @@ impl Ticket {
     }
 
     /// Who has the ticket now, as clients are told: unknown once its time has passed, and this
-    /// site as long as a revoke of its store has not succeeded.
+    /// site as long as a revoke of its store has not succeeded. Nobody only if that is known: a
+    /// store that says so may be old, and a ticket that no site has ever had is free.
     pub fn shown_leader(&self, now: MonoTime) -> Holder {
         if self.quit.is_some() && self.cib.maybe_granted {
             return Holder::Member(self.my_id);
         }
         match self.known.leader {
             Holder::Member(_) if self.owes_itself() || self.is_manual() => self.known.leader,
+            // It held the ticket once; its store says that it does not any more.
+            Holder::Member(id) if id == self.my_id => Holder::Unknown,
             Holder::Member(_) if now >= self.known.until && self.promised_to(now).is_none() => {
                 Holder::Unknown
             }
+            Holder::Nobody | Holder::Unknown if self.is_manual() => self.known.leader,
+            Holder::Nobody if !self.free_is_known => Holder::Unknown,
+            Holder::Unknown if self.free_is_known && !self.knows_of_a_loss() => Holder::Nobody,
             known => known,
         }
     }
@@ -311,6 +317,7 @@ impl Ticket {
                 }
             }
             self.known.leader = Holder::Nobody;
+            self.free_is_known = true;
             self.write_revoke(cx, Holder::Nobody);
             return;
         }
@@ -320,6 +327,11 @@ impl Ticket {
             return;
         }
         let cancels = competing || self.grant.is_some();
+        if self.grace.is_some() && !cancels {
+            // What this site has not heard yet may make it stand.
+            self.refuse(cx, client, ResultCode::Busy, Holder::Nobody);
+            return;
+        }
         if cancels {
             self.note(
                 cx,

@@ -403,6 +403,7 @@ impl Ticket {
             QuitKind::StepDown => self.myself(cx),
         };
         let known_term = term.or(self.known.term);
+        self.free_is_known |= owner == Holder::Nobody;
         self.known.leader = owner;
         self.known.term = known_term;
         self.known.until = cx.now.mono;

@@ -46,9 +46,8 @@ pub(super) struct Stand {
 }
 
 impl Ticket {
-    /// Whether the ticket is lost as far as this site knows: its holder's time has ended or will
-    /// end, and nobody gave it up for good. Who had it need not be known: a term above 0 says that
-    /// somebody did (the reference leaves such entries in the CIB).
+    /// Whether the ticket is lost as far as this site knows: nobody gave it up for good. Who had it
+    /// need not be known: a term above 0 says that somebody did (what the reference leaves behind).
     pub fn knows_of_a_loss(&self) -> bool {
         match self.known.leader {
             Holder::Member(_) => true,
@@ -73,18 +72,22 @@ impl Ticket {
     }
 
     /// Gives this site a plan to stand if it is owed one: `acquire-after` and its place in the
-    /// order of weights after its holder's time has ended (L13). It is called at the end of every
-    /// step, so that nothing else has to remember it.
+    /// order of weights after its holder's time has ended (L13). At the end of every step.
     pub fn replan(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now.mono;
         if !self.lacks_a_plan(now) {
             return;
         }
-        let hasty = mutant::is_on(Clause::L13AcquireAfter);
-        let wait = if hasty { Span::ZERO } else { self.spec.acquire_after };
-        let ended = self.known.until.max(self.others_until(cx));
-        let from = now.max(ended.plus(wait));
-        self.plan_stand(cx, from, Reason::TicketLost);
+        if self.known.leader == self.myself(cx) {
+            // It was its own: there is nobody whose time has to end.
+            self.plan_stand(cx, now, Reason::Reacquire);
+        } else {
+            let ended = self.known.until.max(self.others_until(cx));
+            let hasty = mutant::is_on(Clause::L13AcquireAfter);
+            let wait = if hasty { Span::ZERO } else { self.spec.acquire_after };
+            let from = now.max(ended.plus(wait));
+            self.plan_stand(cx, from, Reason::TicketLost);
+        }
         // What was due in this step has been done: a plan is for a later one.
         self.stand_no_earlier(now.plus(Span::from_micros(1)));
     }

@@ -2,6 +2,7 @@
 //! Starting with an empty memory (`lease.md` L9): what the store says, what the other members
 //! are asked, and what this member may not do until it knows enough.
 
+use super::backing::Backing;
 use super::cx::Cx;
 use super::effect::{Effect, NoteLevel};
 use super::event::{CibLoad, CibTicket};
@@ -35,6 +36,8 @@ pub(super) struct Grace {
     asked: Vec<(Option<MonoTime>, Option<MonoTime>)>,
     /// A member and term to which `-F` opened the door before the end of the grace.
     waived: Option<(MemberIndex, Term)>,
+    /// Who is promised to this member.
+    pub backing: Backing,
 }
 
 impl Grace {
@@ -71,6 +74,7 @@ impl Ticket {
                 answered: MemberSet::EMPTY,
                 asked: vec![(None, None); cx.roster.len()],
                 waived: None,
+                backing: Backing::new(cx.roster.len()),
             });
         }
         if self.site {
@@ -114,7 +118,7 @@ impl Ticket {
 
     /// What the store said becomes this member's knowledge.
     fn begin_with(&mut self, cx: &mut Cx<'_>, stored: CibTicket) {
-        let owner = stored.owner.unwrap_or_default();
+        let (owner, foreign) = self.owner_of(cx, &stored);
         self.attrs.load(stored.attrs);
         self.term = stored.term;
         self.seen = stored.term;
@@ -155,8 +159,28 @@ impl Ticket {
                 "granted here in the store, but its time has passed: revoking",
             );
             self.phase = Phase::Loading(Loading::Revoking);
-            self.write_revoke(cx, me);
+            if foreign {
+                self.known.leader = Holder::Nobody;
+            }
+            self.write_revoke(cx, self.known.leader);
         }
+    }
+
+    /// The owner that the store names, and whether that is no member of this configuration: it was
+    /// renamed or taken out. Such a ticket is free. Nobody waits for a lease of a member that there
+    /// is none of, and nobody acquires by itself what an administrator has not granted since; its
+    /// term counts (L1).
+    fn owner_of(&self, cx: &mut Cx<'_>, stored: &CibTicket) -> (Holder, bool) {
+        let owner = stored.owner.unwrap_or_default();
+        let Some(id) = owner.member().filter(|id| cx.roster.index_of(*id).is_none()) else {
+            return (owner, false);
+        };
+        let text = format!(
+            "the owner in the store, {id}, is no member of this configuration: the ticket counts \
+             as free; grant it where it shall be"
+        );
+        self.note(cx, NoteLevel::Warning, &text);
+        (Holder::Nobody, true)
     }
 
     /// A restarted holder: it stands at once, and holds until its old lease ends.
@@ -196,6 +220,7 @@ impl Ticket {
         };
         if let Some(grace) = &mut self.grace {
             grace.asked[to.get()].0 = Some(cx.now.mono);
+            grace.backing.note_asked(to, cx.now.mono);
         }
         self.send_status(cx, to, nonce);
     }
@@ -243,11 +268,13 @@ impl Ticket {
         cx.send(to, message, false);
     }
 
-    /// STATUS again, every `timeout`, to the sites that have not answered.
+    /// STATUS again, every `timeout`: to the sites that have not answered that they are idle, and to
+    /// the arbitrators that have not answered.
     pub fn ask_again(&mut self, cx: &mut Cx<'_>) {
         let Some(grace) = &mut self.grace else { return };
         grace.ask_at = Some(cx.now.mono.plus(self.spec.timeout));
-        let missing = cx.roster.sites().without(grace.idle);
+        let silent = cx.roster.peers().without(cx.roster.sites()).without(grace.answered);
+        let missing = cx.roster.sites().without(grace.idle).union(silent);
         for peer in missing.iter().filter(|peer| *peer != self.me).collect::<Vec<_>>() {
             self.ask(cx, peer);
         }
@@ -314,6 +341,7 @@ impl Ticket {
         let mut others = cx.roster.sites();
         others.remove(self.me);
         if others.is_subset_of(grace.idle) {
+            self.free_is_known = true;
             self.end_grace(cx);
         }
     }

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod attrs;
+mod backing;
 mod bound;
 mod client;
 mod commit;

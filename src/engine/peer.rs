@@ -217,6 +217,7 @@ impl Ticket {
     /// The ticket is known to be free, by an administrator's wish: nobody stands for it.
     pub fn adopt_nobody(&mut self, cx: &mut Cx<'_>, term: Term) {
         self.stand = None;
+        self.free_is_known = true;
         self.known = Known { leader: Holder::Nobody, term: Some(term), until: cx.now.mono };
         if matches!(self.phase, Phase::Follower) && self.grant.is_none() {
             self.stop_probe(cx);
@@ -264,7 +265,7 @@ impl Ticket {
             // Who does not lead does not say so, whatever its store says of its own old lease.
             let mine = unsure || self.known.leader == me;
             let left = if mine { Span::ZERO } else { self.known.until.since(now) };
-            self.stated(left)
+            self.stated_to(cx, from, nonce, left)
         };
         let message = self.message(leader, term, valid, PeerBody::MyIndex { nonce });
         cx.send(from, message, false);
@@ -273,6 +274,23 @@ impl Ticket {
             // Whoever asks has just started: it need not wait for the next renewal.
             self.send_lead(cx, from, Command::Update, false);
         }
+    }
+
+    /// What this member tells of the leader. The leader itself, if it asks, has just started: it
+    /// hears what is left of this member's promise to it, zero if there is none (L9).
+    fn stated_to(
+        &self,
+        cx: &Cx<'_>,
+        to: MemberIndex,
+        nonce: u32,
+        left: Span,
+    ) -> (Holder, Term, Span) {
+        let (leader, term, left) = self.stated(left);
+        if nonce == 0 || leader != Holder::Member(cx.roster.member(to).id) {
+            return (leader, term, left);
+        }
+        let (term, left) = self.word_to(to, cx.now.mono).unwrap_or((term, Span::ZERO));
+        (leader, term, left)
     }
 
     /// A member that has just started may have missed the vote request.
@@ -305,6 +323,7 @@ impl Ticket {
             }
         }
         self.note_answer(cx, from, nonce, !leads);
+        self.note_backing(cx, from, nonce, (leader, term, valid));
         // A reference member says *nobody* in its term also when it does not know the leader. What
         // it knows to be revoked it answers a vote request with.
         if nonce != 0 || leader != Holder::Nobody {

@@ -114,6 +114,10 @@ pub(super) struct Ticket {
     pub known: Known,
     /// Whose `expire` is another one.
     pub differs: Differs,
+    /// Whether that a ticket without a holder is free was learned in this life: every other site
+    /// has answered that it is idle, or the ticket was revoked meanwhile. The store alone, read by
+    /// a member that has heard nobody, may be old.
+    pub free_is_known: bool,
     /// The lead of the last term won, as long as it lasts.
     pub lead: Option<Lead>,
     /// What a restarted holder may still count on (L9): the end of its old lease at most.
@@ -174,6 +178,7 @@ impl Ticket {
             links,
             known: Known::default(),
             differs: Differs::default(),
+            free_is_known: false,
             lead: None,
             inherited: None,
             grace: None,

@@ -172,6 +172,10 @@ impl Lab {
                 let index = self.index(name);
                 self.nodes[index].store_temper = parse_temper(temper);
             }
+            ["lose", name] => {
+                let index = self.index(name);
+                self.nodes[index].store = CibTicket::default();
+            }
             ["handler", name, temper] => {
                 let index = self.index(name);
                 self.nodes[index].handler_temper = parse_temper(temper);
