@@ -59,13 +59,13 @@ fn ticket_line(text: &mut String, row: &TicketRow, roster: &Roster) {
         text.push_str(" [manual mode]");
     }
     for remark in &row.remarks {
-        put_remark(text, *remark);
+        put_remark(text, *remark, roster);
     }
     text.push('\n');
 }
 
 /// One of our own remarks, with the space before it.
-fn put_remark(text: &mut String, remark: Remark) {
+fn put_remark(text: &mut String, remark: Remark, roster: &Roster) {
     match remark {
         Remark::CibFailing(since) => {
             put(text, format_args!(" (CIB update failing since {})", LocalTime::of(since)));
@@ -79,6 +79,10 @@ fn put_remark(text: &mut String, remark: Remark) {
         Remark::StartingUp(None) => text.push_str(" (starting up: the CIB has not been read yet)"),
         Remark::HandlerRunning(since) => {
             put(text, format_args!(" (handler running since {})", LocalTime::of(since)));
+        }
+        Remark::Objection(site) => {
+            let site = roster.member(site).address;
+            put(text, format_args!(" ({site} may still have it granted; grant -F overrides)"));
         }
     }
 }

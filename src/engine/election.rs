@@ -169,6 +169,10 @@ impl Ticket {
         if matches!(self.phase, Phase::Leader) && self.lease_lives(now) {
             self.challenged(cx, from, term);
         }
+        if self.only_objects(Clause::L3LivePromise) {
+            self.object(cx, from, Command::ReqVote);
+            return;
+        }
         if !self.ready() {
             return;
         }
@@ -272,6 +276,7 @@ impl Ticket {
         if let (Phase::Leader, Some(lead)) = (&self.phase, &mut self.lead) {
             if for_me && lead.term == term {
                 lead.commit.note_answer(from);
+                self.take_back_objection(cx, from);
                 self.advance_commit(cx);
             }
             return;
@@ -288,6 +293,7 @@ impl Ticket {
             if vouched {
                 attempt.vouched.insert(from);
             }
+            self.take_back_objection(cx, from);
         } else {
             attempt.refused.insert(from);
         }
@@ -351,12 +357,15 @@ impl Ticket {
         &mut self,
         cx: &mut Cx<'_>,
         from: MemberIndex,
-        result: ResultCode,
+        (result, granted): (ResultCode, bool),
         leader: Holder,
         terms: (Term, Span),
     ) {
         let (term, valid) = terms;
         self.heard_of(term);
+        if self.is_objection(cx, from, granted, (result, leader, valid)) {
+            self.note_objection(cx, from);
+        }
         if matches!(self.phase, Phase::Leader) {
             let higher = self.lead.as_ref().is_some_and(|lead| term > lead.term);
             if higher && result == ResultCode::TermOutdated {
@@ -368,6 +377,10 @@ impl Ticket {
         let bound_until = cx.now.mono.plus(valid.min(self.spec.expire));
         let Phase::Candidate(attempt) = &mut self.phase else { return };
         attempt.heard = true;
+        if granted && valid.is_zero() {
+            // It has no lease, and may vote as soon as its store says revoked.
+            return;
+        }
         attempt.refused.insert(from);
         let admin = attempt.reason == Reason::Admin;
         if result == ResultCode::TermStillValid {
@@ -417,7 +430,9 @@ impl Ticket {
         let doublings = self.unheard.saturating_sub(UNHEARD_BEFORE_DOUBLING);
         let keeps = self.holding() || (self.leaving() && self.established(cx.now.mono));
         if self.unheard < UNHEARD_BEFORE_DOUBLING || keeps {
-            return random;
+            // Others must find the time to stand, above all with -F.
+            let calm = if self.leaving() && !keeps { timeout.times(3) } else { Span::ZERO };
+            return random.plus(calm);
         }
         timeout.times(1 << doublings.min(20)).min(self.spec.expire).plus(random)
     }

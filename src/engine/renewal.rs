@@ -279,6 +279,9 @@ impl Ticket {
                 }
             }
         }
+        if counted.is_some() {
+            self.take_back_objection(cx, from);
+        }
         self.extend_lease(cx);
     }
 

@@ -52,6 +52,9 @@ pub enum Remark {
     StartingUp(Option<WallTime>),
     /// `(handler running since TIME)`.
     HandlerRunning(WallTime),
+    /// `(ADDR may still have it granted; grant -F overrides)`: this site waits because
+    /// another one says that its store may say *granted*.
+    Objection(MemberIndex),
 }
 
 /// One member of `booth peers`.

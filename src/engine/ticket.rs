@@ -15,6 +15,7 @@ use super::grace::Grace;
 use super::lease::{window, Link, Promise};
 use super::manual::Manual;
 use super::mutant::{self, Clause};
+use super::objection::Objections;
 use super::renewal::{Announce, Lead};
 use crate::model::{
     Holder, MemberId, MemberIndex, MemberRole, Term, TicketIndex, TicketMode, TicketSpec,
@@ -126,6 +127,8 @@ pub(super) struct Ticket {
     /// The end of a commit delay whose leader lost its lease: it belongs to the ticket (L8).
     pub commit_not_before: Option<MonoTime>,
     pub announce: Option<Announce>,
+    /// Sites whose store may say *granted*.
+    pub objections: Objections,
     pub probe: Option<Probe>,
     pub grant: Option<GrantJob>,
     pub revokers: Revokers,
@@ -170,6 +173,7 @@ impl Ticket {
             quit: None,
             commit_not_before: None,
             announce: None,
+            objections: Objections::none(roster.len()),
             probe: None,
             grant: None,
             revokers: Revokers::default(),

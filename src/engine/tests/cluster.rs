@@ -4,7 +4,7 @@
 
 use crate::engine::{
     CibLoad, CibOutcome, CibState, CibTicket, ClientId, Effect, Engine, Event, ProbeOutcome, Reply,
-    Setup, WriteSerial,
+    Setup, TicketRow, WriteSerial,
 };
 use crate::model::{
     Holder, Member, MemberId, MemberIndex, MemberRole, Roster, TicketIndex, TicketMode, TicketName,
@@ -51,6 +51,8 @@ pub struct Node {
     /// What a write does; `None`: it hangs.
     pub write: Option<CibOutcome>,
     pub writes: Vec<CibState>,
+    /// Whether the store cannot be read.
+    pub unreadable: bool,
     /// The write that hangs.
     hung: Option<(WriteSerial, CibState)>,
     /// How often a window was told, its end included.
@@ -82,6 +84,7 @@ impl Cluster {
             handler: Some(ProbeOutcome::Success),
             write: Some(CibOutcome::Written),
             writes: Vec::new(),
+            unreadable: false,
             hung: None,
             told: 0,
             log: Vec::new(),
@@ -143,7 +146,10 @@ impl Cluster {
             }
             Effect::Reply { client, reply, last } => self.replies.push((client, reply, last)),
             Effect::LoadCib { ticket, .. } => {
-                let outcome = CibLoad::Loaded(self.nodes[node].store.clone());
+                let outcome = match self.nodes[node].unreadable {
+                    true => CibLoad::Failed("exit status 1".into()),
+                    false => CibLoad::Loaded(self.nodes[node].store.clone()),
+                };
                 self.event(node, Event::CibLoaded { ticket, outcome });
             }
             Effect::WriteCib { ticket, serial, state } => {
@@ -273,10 +279,15 @@ impl Cluster {
 
     /// What a member's list shows as leader.
     pub fn listed(&mut self, node: usize) -> Holder {
+        self.row(node).leader
+    }
+
+    /// The line of a member's list.
+    pub fn row(&mut self, node: usize) -> TicketRow {
         let client = self.ask(node, ClientRequest::List);
         let found = self.replies.iter().find(|(to, ..)| *to == client);
         match found {
-            Some((_, Reply::Tickets(rows), _)) => rows[0].leader,
+            Some((_, Reply::Tickets(rows), _)) => rows[0].clone(),
             _ => panic!("list is answered at once"),
         }
     }

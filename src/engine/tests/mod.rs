@@ -6,3 +6,4 @@ mod cluster;
 mod giving_up;
 mod grants;
 mod member;
+mod objections;
