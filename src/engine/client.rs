@@ -106,8 +106,8 @@ impl Ticket {
             return;
         }
         if self.grant.is_none() {
-            // A grant that waits to be committed can be hurried up with -F.
-            let pending = self.commit_pending(cx).is_some();
+            // A lead that has not granted yet is not in the way: `-F` ends what it waits for.
+            let pending = self.lead.is_some() && !self.cib.maybe_granted;
             let held = self.quit.is_none() && self.owes_itself() && !pending;
             let leader = self.shown_leader(now);
             let other = leader.member().is_some_and(|id| id != cx.roster.my_id());
@@ -243,6 +243,9 @@ impl Ticket {
         if self.cib.maybe_granted {
             return (WaitCause::CibWrite, Span::ZERO);
         }
+        if self.objected_until(now).is_some() {
+            return (WaitCause::Objection, Span::ZERO);
+        }
         match self.commit_pending(cx) {
             Some(until) if self.lease_lives(now) => (WaitCause::CommitDelay, left(until)),
             _ => (WaitCause::Election, Span::ZERO),
@@ -251,13 +254,17 @@ impl Ticket {
 
     /// Tells clients what they wait for, when that has changed.
     pub fn tell_waiters(&mut self, cx: &mut Cx<'_>) {
-        if mutant::is_on(Clause::ClientToldNothing) {
+        if mutant::is_on(Clause::ClientToldNothing) || self.grant.is_none() {
             return;
         }
         // Whether the job is forced matters to what it waits for: it must still be there.
         let (cause, left) = self.grant_cause(cx);
         let Some(mut job) = self.grant.take() else { return };
-        let myself = self.myself(cx);
+        let objector = self.objectors(cx.now.mono).iter().next();
+        let leader = match objector.filter(|_| cause == WaitCause::Objection) {
+            Some(site) => Holder::Member(cx.roster.member(site).id),
+            None => self.myself(cx),
+        };
         job.waiters.retain_mut(|waiter| {
             let commit = cause == WaitCause::CommitDelay;
             let first = waiter.told.is_none();
@@ -270,7 +277,7 @@ impl Ticket {
             waiter.told = Some(cause);
             waiter.pending_told |= commit;
             let code = if commit { ResultCode::CibPending } else { ResultCode::More };
-            let mut answer = self.answer(cx, code, myself);
+            let mut answer = self.answer(cx, code, leader);
             answer.cause = Some((cause, left));
             let last = commit && !waiter.options.wait_commit;
             cx.reply(waiter.client, Reply::Ticket(answer), last);

@@ -194,7 +194,9 @@ impl Ticket {
         }
         self.tell_waiters(cx);
         let updating = self.updates_pending(cx) && !mutant::is_on(Clause::L7Lease);
-        if self.commit_pending(cx).is_some() || updating {
+        self.say_objections(cx);
+        let objected = self.objected_until(cx.now.mono).is_some();
+        if self.commit_pending(cx).is_some() || updating || objected {
             return;
         }
         if self.grant_in_window(cx.now.mono) || mutant::is_on(Clause::L7Lease) {

@@ -45,6 +45,8 @@ pub enum DeadlineKind {
     UpdateRetry,
     /// REVOKE or step-down is sent again.
     Announce,
+    /// Those who object are asked again.
+    Objection,
     /// A site stands (L13).
     Stand,
     /// The next attempt of an administrator's grant.
@@ -57,7 +59,7 @@ pub enum DeadlineKind {
 
 impl Ticket {
     /// All deadlines that this ticket has now.
-    pub fn deadlines(&self) -> [(DeadlineKind, Option<MonoTime>); 17] {
+    pub fn deadlines(&self) -> [(DeadlineKind, Option<MonoTime>); 18] {
         use DeadlineKind as K;
         let lead = self.lead.as_ref();
         let leading = lead.filter(|_| matches!(self.phase, Phase::Leader));
@@ -105,6 +107,7 @@ impl Ticket {
             (K::Retry, leading.and_then(|lead| lead.renewal.retry_at)),
             (K::UpdateRetry, leading.and_then(|lead| lead.update.map(|update| update.retry_at))),
             (K::Announce, self.announce.map(|announce| announce.delivery.retry_at)),
+            (K::Objection, self.objection_due()),
             (K::Stand, stand),
             (K::GrantRetry, grant.filter(|_| matches!(self.phase, Phase::Follower))),
             (K::ProbeLimit, self.probe.map(|probe| probe.deadline.plus(PROBE_EXTRA))),
@@ -185,6 +188,7 @@ impl Ticket {
             DeadlineKind::Retry => self.renewal_retry(cx),
             DeadlineKind::UpdateRetry => self.update_retry(cx),
             DeadlineKind::Announce => self.announce_retry(cx),
+            DeadlineKind::Objection => self.ask_objectors(cx),
             DeadlineKind::Stand => self.stand_due(cx),
             DeadlineKind::GrantRetry => self.grant_retry(cx),
             DeadlineKind::ProbeLimit => self.probe_overdue(cx),

@@ -202,6 +202,10 @@ impl Ticket {
         if matches!(self.phase, Phase::Leader) && heeds {
             self.challenged(cx, from, term);
         }
+        if self.only_objects(Clause::L3LivePromise) {
+            self.object(cx, from, Command::ReqVote);
+            return;
+        }
         if !self.ready() {
             return;
         }
@@ -310,6 +314,7 @@ impl Ticket {
         if let (Phase::Leader, Some(lead)) = (&self.phase, &mut self.lead) {
             if for_me && lead.term == term {
                 lead.commit.note_answer(from);
+                self.take_back_objection(cx, from);
                 self.advance_commit(cx);
             }
             return;
@@ -329,6 +334,7 @@ impl Ticket {
             if vouched {
                 attempt.vouched.insert(from);
             }
+            self.take_back_objection(cx, from);
         } else {
             attempt.refused.insert(from);
         }
@@ -401,12 +407,15 @@ impl Ticket {
         &mut self,
         cx: &mut Cx<'_>,
         from: MemberIndex,
-        result: ResultCode,
+        (result, granted): (ResultCode, bool),
         leader: Holder,
         terms: (Term, Span),
     ) {
         let (term, valid) = terms;
         self.heard_of(term);
+        if self.is_objection(cx, from, granted, (result, leader, valid)) {
+            self.note_objection(cx, from);
+        }
         if matches!(self.phase, Phase::Leader) {
             let higher = self.lead.as_ref().is_some_and(|lead| term > lead.term);
             let deaf = mutant::is_on(Clause::L11Outdated);
@@ -419,6 +428,10 @@ impl Ticket {
         let bound_until = cx.now.mono.plus(valid.min(self.spec.expire));
         let Phase::Candidate(attempt) = &mut self.phase else { return };
         attempt.heard = true;
+        if granted && valid.is_zero() {
+            // It has no lease, and may vote as soon as its store says revoked.
+            return;
+        }
         attempt.refused.insert(from);
         let admin = attempt.reason == Reason::Admin;
         if result == ResultCode::TermStillValid {
@@ -468,7 +481,9 @@ impl Ticket {
         let doublings = self.unheard.saturating_sub(UNHEARD_BEFORE_DOUBLING);
         let keeps = self.holding() || (self.leaving() && self.established(cx.now.mono));
         if self.unheard < UNHEARD_BEFORE_DOUBLING || keeps {
-            return random;
+            // Others must find the time to stand, above all with -F.
+            let calm = if self.leaving() && !keeps { timeout.times(3) } else { Span::ZERO };
+            return random.plus(calm);
         }
         let most = if mutant::is_on(Clause::L13BackOffCap) { Span::MAX } else { self.spec.expire };
         timeout.times(1 << doublings.min(20)).min(most).plus(random)

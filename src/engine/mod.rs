@@ -26,6 +26,7 @@ mod grace;
 mod lease;
 mod manual;
 pub mod mutant;
+mod objection;
 mod peer;
 mod probe;
 mod renewal;

@@ -55,9 +55,12 @@ impl Ticket {
             PeerBody::Ack { of, round } => {
                 self.handle_ack(cx, from, of, round, (leader, term, valid));
             }
-            PeerBody::Rejected { result, .. } => {
-                self.handle_rejected(cx, from, result, leader, (term, valid));
+            PeerBody::Rejected { result, granted, .. } => {
+                self.handle_rejected(cx, from, (result, granted), leader, (term, valid));
             }
+        }
+        if !matches!(message.body, PeerBody::Rejected { .. }) {
+            self.objector_speaks(cx, from);
         }
         self.heard_from(cx, from);
         true
@@ -74,6 +77,10 @@ impl Ticket {
         // A reference leader marks nothing, but its UPDATE follows a majority of acknowledgements.
         let plain_update = of == Command::Update && stamp.round.is_none();
         let established = stamp.established || plain_update;
+        if self.only_objects(Clause::L4LivePromise) {
+            self.object(cx, from, of);
+            return;
+        }
         let early = mutant::is_on(Clause::L9GraceAck);
         if !self.ready() || !(self.grace_allows(from, term, established) || early) {
             return;
@@ -319,6 +326,7 @@ impl Ticket {
         if let Some(lead) = &mut self.lead {
             if !leads && nonce != 0 && nonce == lead.nonce {
                 lead.commit.note_answer(from);
+                self.take_back_objection(cx, from);
                 self.advance_commit(cx);
             }
         }
@@ -372,8 +380,8 @@ impl Ticket {
         let valid = until.map_or(Span::ZERO, |until| until.since(now)).min(self.spec.expire);
         let leader = Holder::Member(cx.roster.member(named).id);
         let term = self.term.max(self.ended[to.get()]).unwrap_or_default();
-        let message =
-            self.message(leader, term, valid, PeerBody::Rejected { of, result, granted: false });
+        let granted = named == self.me && self.may_say_granted();
+        let message = self.message(leader, term, valid, PeerBody::Rejected { of, result, granted });
         cx.send(to, message, false);
     }
 

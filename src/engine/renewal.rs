@@ -302,6 +302,9 @@ impl Ticket {
         if round.is_some() {
             self.note_expire(cx, from, stated);
         }
+        if counted.is_some() {
+            self.take_back_objection(cx, from);
+        }
         self.extend_lease(cx);
     }
 

@@ -17,6 +17,7 @@ use super::grace::Grace;
 use super::lease::{window, Link, Promise};
 use super::manual::Manual;
 use super::mutant::{self, Clause};
+use super::objection::Objections;
 use super::renewal::{Announce, Lead};
 use super::verified::Verified;
 use crate::model::{
@@ -141,6 +142,8 @@ pub(super) struct Ticket {
     /// What a ticket that moves by itself waits for before it is granted.
     pub acquire: Acquire,
     pub announce: Option<Announce>,
+    /// Sites whose store may say *granted*.
+    pub objections: Objections,
     pub probe: Option<Probe>,
     pub grant: Option<GrantJob>,
     pub revokers: Revokers,
@@ -192,6 +195,7 @@ impl Ticket {
             bound_to: Bound::new(roster.len()),
             acquire: Acquire::default(),
             announce: None,
+            objections: Objections::none(roster.len()),
             probe: None,
             grant: None,
             revokers: Revokers::default(),

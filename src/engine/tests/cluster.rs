@@ -53,6 +53,8 @@ pub struct Node {
     pub writes: Vec<CibState>,
     /// The window that its engine has told last.
     pub told: Option<HoldWindow>,
+    /// Whether the store cannot be read.
+    pub unreadable: bool,
     /// The write that hangs.
     hung: Option<(WriteSerial, CibState)>,
     /// How often a window was told, its end included.
@@ -90,6 +92,7 @@ impl Cluster {
             write: Some(CibOutcome::Written),
             writes: Vec::new(),
             told: None,
+            unreadable: false,
             hung: None,
             tellings: 0,
             log: Vec::new(),
@@ -161,7 +164,10 @@ impl Cluster {
             }
             Effect::Reply { client, reply, last } => self.replies.push((client, reply, last)),
             Effect::LoadCib { ticket, .. } => {
-                let outcome = CibLoad::Loaded(self.nodes[node].store.clone());
+                let outcome = match self.nodes[node].unreadable {
+                    true => CibLoad::Failed("exit status 1".into()),
+                    false => CibLoad::Loaded(self.nodes[node].store.clone()),
+                };
                 self.event(node, Event::CibLoaded { ticket, outcome });
             }
             Effect::WriteCib { ticket, serial, state } => {

@@ -18,6 +18,7 @@ mod higher_terms;
 mod listing;
 mod lost;
 mod member;
+mod objections;
 mod order;
 mod prereq;
 mod promises;
