@@ -72,7 +72,8 @@ pub fn an_arbitrator_is_neither_voted_for_nor_followed() {
     assert_eq!(bench.listed(), Holder::Unknown);
 }
 
-/// `protocol.md` 2: a heartbeat in another's name is dropped, and counted.
+/// `protocol.md` 1, 2: a heartbeat in another's name is dropped, and so is a message whose leader
+/// is unknown; both are counted.
 #[test]
 pub fn a_heartbeat_in_the_name_of_another_is_dropped() {
     let mut bench = Bench::settled(2, 1, 2, spec("T"));
@@ -80,7 +81,8 @@ pub fn a_heartbeat_in_the_name_of_another_is_dropped() {
         let body = PeerBody::Heartbeat { stamp: stamp(7, true) };
         assert_eq!(acks(&bench.hear(0, leader, 3, body)), 0);
     }
-    assert_eq!(bench.peer_rows()[0].counters.invalid, 3);
+    bench.hear(0, Holder::Unknown, 3, PeerBody::MyIndex { nonce: 7 });
+    assert_eq!(bench.peer_rows()[0].counters.invalid, 4);
 }
 
 /// `protocol.md` 2: who knows that the ticket was revoked tells a candidate that gives no reason,
