@@ -8,6 +8,7 @@
 #[path = "kit.rs"]
 mod kit;
 mod mixed;
+mod verdicts;
 
 use kit::clock::SECOND;
 use kit::coverage::Coverage;
