@@ -100,7 +100,9 @@ impl Ticket {
             return;
         }
         if self.grant.is_none() {
-            let held = self.quit.is_none() && self.owes_itself();
+            // A grant that waits to be committed can be hurried up with -F.
+            let pending = self.commit_pending(cx).is_some();
+            let held = self.quit.is_none() && self.owes_itself() && !pending;
             let leader = self.shown_leader(now);
             let other = leader.member().is_some_and(|id| id != cx.roster.my_id());
             if held || (other && !mutant::is_on(Clause::L3OwnVote)) {
@@ -246,8 +248,9 @@ impl Ticket {
         if mutant::is_on(Clause::ClientToldNothing) {
             return;
         }
-        let Some(mut job) = self.grant.take() else { return };
+        // Whether the job is forced matters to what it waits for: it must still be there.
         let (cause, left) = self.grant_cause(cx);
+        let Some(mut job) = self.grant.take() else { return };
         let myself = self.myself(cx);
         job.waiters.retain_mut(|waiter| {
             let commit = cause == WaitCause::CommitDelay;

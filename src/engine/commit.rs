@@ -213,22 +213,18 @@ impl Ticket {
         }
     }
 
-    /// Until when the commit of an administrative grant waits for sites that have not answered.
+    /// Until when the commit waits: that of an administrative grant for sites that have not
+    /// answered (L8), that of a ticket that moves by itself for `acquire-after`.
     pub fn commit_pending(&self, cx: &Cx<'_>) -> Option<MonoTime> {
         let lead = self.lead.as_ref()?;
-        let missing = lead.commit.missing(self.other_sites(cx));
         let forced = self.grant.as_ref().is_some_and(|job| job.force);
-        let waits = lead.commit.needed && !missing.is_empty() && cx.now.mono < lead.commit.until;
-        (waits && !forced && !self.cib.maybe_granted && !mutant::is_on(Clause::L8Wait))
-            .then_some(lead.commit.until)
-    }
-
-    /// The commit delay is over, whatever the missing sites say.
-    pub fn commit_delay_over(&mut self, cx: &mut Cx<'_>) {
-        if let Some(lead) = &mut self.lead {
-            lead.commit.needed = false;
+        if forced || self.cib.maybe_granted {
+            return None;
         }
-        self.advance_commit(cx);
+        let missing = lead.commit.missing(self.other_sites(cx));
+        let waits = lead.commit.needed && !missing.is_empty() && cx.now.mono < lead.commit.until;
+        let answers = (waits && !mutant::is_on(Clause::L8Wait)).then_some(lead.commit.until);
+        answers.max(self.acquire_pending(cx.now.mono))
     }
 
     /// Whether reference members are needed for the majority and have not acknowledged the UPDATE
@@ -300,6 +296,7 @@ impl Ticket {
             return;
         }
         self.commit_not_before = None;
+        self.acquire.clear();
         self.cib.grant_tried_at = None;
         let Some(lead) = &mut self.lead else { return };
         let untold = cx.roster.peers().without(lead.updated);
@@ -389,8 +386,7 @@ impl Ticket {
 
     /// Gives the ticket up in favour of another site; this one comes after the others.
     pub fn step_down(&mut self, cx: &mut Cx<'_>) {
-        let hasty = mutant::is_on(Clause::L13LostLease);
-        let timeout = if hasty { Span::ZERO } else { self.spec.timeout };
+        let timeout = self.spec.timeout;
         let at = cx.now.mono.plus(timeout.times(2)).plus(cx.prng.span_below(timeout));
         self.quit(cx, QuitKind::StepDown, Some(at.plus(self.spec.acquire_after)));
     }
@@ -448,6 +444,8 @@ impl Ticket {
                     // Counted from the announcement, which the revoke may have delayed.
                     let turn = self.spec.timeout.times(2).plus(self.spec.acquire_after);
                     let at = at.max(cx.now.mono.plus(turn));
+                    let hasty = mutant::is_on(Clause::L13LostLease);
+                    let at = if hasty { cx.now.mono } else { at };
                     Stand { at, reason: crate::wire::Reason::TicketLost }
                 });
             }

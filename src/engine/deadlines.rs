@@ -87,9 +87,10 @@ impl Ticket {
         let asking = self.probe.is_some() && self.asks_before_renewal();
         let renewal = leading.map(|lead| lead.renewal.next_at).filter(|_| !asking);
         let grant = self.grant.as_ref().and_then(|job| job.next_at);
-        let commit_delay = leading
-            .filter(|lead| lead.commit.needed && !self.cib.maybe_granted)
-            .map(|lead| lead.commit.until);
+        let commit_delay = leading.filter(|_| !self.cib.maybe_granted).and_then(|lead| {
+            let answers = lead.commit.needed.then_some(lead.commit.until);
+            answers.into_iter().chain(self.acquire.at).min()
+        });
         [
             (K::PromiseEnd, self.promise.map(|promise| promise.until)),
             (K::HoldEnd, hold_end),

@@ -34,6 +34,8 @@ pub(super) struct Attempt {
     pub bound: MemberSet,
     /// Whether anybody answered.
     heard: bool,
+    /// Until when those who voted for this member were bound to anyone else, as they say.
+    pub others_until: MonoTime,
 }
 
 /// A site's plan to stand.
@@ -45,9 +47,14 @@ pub(super) struct Stand {
 
 impl Ticket {
     /// Whether the ticket is lost as far as this site knows: its holder's time has ended or will
-    /// end, and nobody gave it up for good.
+    /// end, and nobody gave it up for good. Who had it need not be known: a term above 0 says that
+    /// somebody did (the reference leaves such entries in the CIB).
     pub fn knows_of_a_loss(&self) -> bool {
-        self.known.leader.member().is_some()
+        match self.known.leader {
+            Holder::Member(_) => true,
+            Holder::Unknown => self.known.term > Some(Term::ZERO),
+            Holder::Nobody => false,
+        }
     }
 
     /// Whether this site is owed a plan to stand (L13): the ticket is lost, it is bound to nobody,
@@ -75,7 +82,8 @@ impl Ticket {
         }
         let hasty = mutant::is_on(Clause::L13AcquireAfter);
         let wait = if hasty { Span::ZERO } else { self.spec.acquire_after };
-        let from = now.max(self.known.until).plus(wait);
+        let ended = self.known.until.max(self.others_until(cx));
+        let from = now.max(ended.plus(wait));
         self.plan_stand(cx, from, Reason::TicketLost);
         // What was due in this step has been done: a plan is for a later one.
         self.stand_no_earlier(now.plus(Span::from_micros(1)));
@@ -150,6 +158,7 @@ impl Ticket {
             refused: MemberSet::EMPTY,
             bound: MemberSet::EMPTY,
             heard: false,
+            others_until: MonoTime::ZERO,
         });
         let text = format!("standing for election ({})", reason_word(reason));
         self.note(cx, NoteLevel::Info, &text);
@@ -264,7 +273,8 @@ impl Ticket {
 
     /// Sends VOTE_FOR `voted` to a candidate.
     fn say_vote(&mut self, cx: &mut Cx<'_>, to: MemberIndex, voted: MemberIndex, term: Term) {
-        let body = PeerBody::Vote { vouched: self.grace.is_none(), unbound_for: Some(Span::ZERO) };
+        let unbound_for = Some(if to == voted { self.unbound_for(cx, to) } else { Span::ZERO });
+        let body = PeerBody::Vote { vouched: self.grace.is_none(), unbound_for };
         let leader = Holder::Member(cx.roster.member(voted).id);
         let message = self.message(leader, term, Span::ZERO, body);
         cx.send(to, message, false);
@@ -289,8 +299,9 @@ impl Ticket {
         from: MemberIndex,
         leader: Holder,
         term: Term,
-        vouched: bool,
+        told: (bool, Option<Span>),
     ) {
+        let (vouched, unbound_for) = told;
         self.heard_of(term);
         let for_me = leader == self.myself(cx);
         if let (Phase::Leader, Some(lead)) = (&self.phase, &mut self.lead) {
@@ -309,6 +320,9 @@ impl Ticket {
         if for_me {
             attempt.votes.insert(from);
             attempt.refused.remove(from);
+            // Clocks differ in their rates; a reference member does not say: until now.
+            let unbound = unbound_for.map_or(Span::ZERO, |span| span.divided(100).times(99));
+            attempt.others_until = attempt.others_until.max(cx.now.mono.minus(unbound));
             if vouched {
                 attempt.vouched.insert(from);
             }
@@ -336,8 +350,11 @@ impl Ticket {
         for link in &mut self.links {
             link.begin_term();
         }
-        let lease_until = self.lead.as_ref().and_then(|lead| lead.lease_until);
+        let pending = self.lead.is_some().then(|| self.lease_lives(cx.now.mono));
+        self.plan_acquire(cx, &attempt, pending);
         let challenged = self.lead.as_ref().is_some_and(|lead| lead.renewal.challenged);
+        let lease = self.lead.as_ref().map(|lead| (lead.lease_until, lead.length));
+        let lease = lease.unwrap_or((None, self.spec.expire));
         let earlier = self.lead.take().map(|lead| lead.commit);
         let earlier = earlier.filter(|_| !mutant::is_on(Clause::L8CarriedOver));
         let mut voters = attempt.votes;
@@ -359,7 +376,7 @@ impl Ticket {
             }
         };
         let nonce = fresh_nonce(cx);
-        self.lead = Some(Lead::new(attempt.term, cx.now.mono, lease_until, commit, nonce));
+        self.lead = Some(Lead::new(attempt.term, cx.now.mono, lease, commit, nonce));
         if let Some(quit) = &mut self.quit {
             quit.term = Some(attempt.term);
         }

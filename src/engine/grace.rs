@@ -196,10 +196,32 @@ impl Ticket {
     }
 
     fn send_status(&self, cx: &mut Cx<'_>, to: MemberIndex, nonce: u32) {
-        let valid = self.known.until.since(cx.now.mono);
-        let body = PeerBody::Status { nonce };
-        let term = self.known.term.unwrap_or_default();
-        let message = self.message(self.known.leader, term, valid, body);
+        let (leader, term, valid) = self.stated(self.known.until.since(cx.now.mono));
+        let message = self.message(leader, term, valid, PeerBody::Status { nonce });
+        cx.send(to, message, false);
+    }
+
+    /// Leader, term and validity as this member tells what it knows. Members never say *unknown*,
+    /// and *nobody* in a term means that it was revoked: a member that does not know the leader of
+    /// its term says what one that knows nothing says.
+    pub fn stated(&self, left: Span) -> (Holder, Term, Span) {
+        match self.known.leader {
+            Holder::Unknown => (Holder::Nobody, Term::ZERO, Span::ZERO),
+            leader => (leader, self.known.term.unwrap_or_default(), left),
+        }
+    }
+
+    /// Who asks with a lower term than that of a ticket whose leader is not known here learns the
+    /// term (L1) from a question of this member: its answer cannot say it. A reference member asks
+    /// without a nonce and is told nothing.
+    pub fn tell_term(&self, cx: &mut Cx<'_>, to: MemberIndex, nonce: u32, theirs: Term) {
+        let unknown = self.known.leader == Holder::Unknown;
+        let Some(term) = self.known.term.filter(|term| unknown && *term > theirs) else { return };
+        if nonce == 0 || matches!(self.phase, Phase::Loading(_)) {
+            return;
+        }
+        let nonce = self.grace.as_ref().map_or_else(|| fresh_nonce(cx), |grace| grace.nonce);
+        let message = self.message(Holder::Nobody, term, Span::ZERO, PeerBody::Status { nonce });
         cx.send(to, message, false);
     }
 

@@ -11,10 +11,12 @@
 #![forbid(unsafe_code)]
 
 mod attrs;
+mod bound;
 mod client;
 mod commit;
 mod cx;
 mod deadlines;
+mod differs;
 mod effect;
 mod election;
 mod event;
@@ -192,6 +194,7 @@ impl Engine {
         act(ticket, &mut cx);
         ticket.run_due(&mut cx);
         ticket.replan(&mut cx);
+        ticket.observe_bound(&cx);
         let (before, after) = ticket.rearm(&mut cx);
         ticket.check_invariants(&cx);
         if before != after {

@@ -28,6 +28,7 @@ impl Ticket {
             PeerBody::Status { nonce } => {
                 self.heard_of(term);
                 self.handle_status(cx, from, nonce);
+                self.tell_term(cx, from, nonce, term);
             }
             PeerBody::MyIndex { nonce } => {
                 self.handle_my_index(cx, from, nonce, leader, (term, valid));
@@ -35,8 +36,8 @@ impl Ticket {
             PeerBody::ReqVote { reason, established, force } => {
                 self.handle_req_vote(cx, from, term, reason, (established, force));
             }
-            PeerBody::Vote { vouched, unbound_for: _ } => {
-                self.handle_vote(cx, from, leader, term, vouched);
+            PeerBody::Vote { vouched, unbound_for } => {
+                self.handle_vote(cx, from, leader, term, (vouched, unbound_for));
             }
             PeerBody::StepDown { stamp, .. } => {
                 self.handle_end(cx, from, term, stamp, Command::VoteFor)
@@ -51,7 +52,9 @@ impl Ticket {
                 }
                 self.handle_lead(cx, from, message);
             }
-            PeerBody::Ack { of, round } => self.handle_ack(cx, from, of, round, (leader, term)),
+            PeerBody::Ack { of, round } => {
+                self.handle_ack(cx, from, of, round, (leader, term, valid));
+            }
             PeerBody::Rejected { result, .. } => {
                 self.handle_rejected(cx, from, result, leader, (term, valid));
             }
@@ -126,14 +129,18 @@ impl Ticket {
         self.announce = None;
         self.unheard = 0;
         self.commit_not_before = None;
+        self.acquire.clear();
         self.stop_probe(cx);
         self.term = Some(term);
         self.heard_of(term);
         self.floor = self.floor.max(Some(term));
-        let mut length = expire;
-        if stamp.round.is_none() {
+        let stated = self.stated_expire(message.valid_for);
+        self.outlast(expire.max(stated));
+        let mut length = expire.max(stated);
+        match stamp.round {
+            Some(_) => self.note_expire(cx, from, message.valid_for),
             // A reference leader counts its lease from the acknowledgements of a majority.
-            length = length.plus(self.spec.patience());
+            None => length = length.plus(self.spec.patience()),
         }
         if mutant::is_on(Clause::L4PromiseLength) {
             length = length.divided(2);
@@ -145,13 +152,13 @@ impl Ticket {
         promise.until = before.map_or(until, |before| before.max(until));
         promise.saw_round(stamp.round);
         self.promise = Some(promise);
-        let valid =
-            if message.valid_for.is_zero() { expire } else { message.valid_for.min(expire) };
+        let valid = if stated.is_zero() { expire } else { stated };
         self.known = Known { leader: message.leader, term: Some(term), until: now.plus(valid) };
         if known_before != message.leader {
             let text = format!("{} is the leader", cx.name(from));
             self.note(cx, NoteLevel::Info, &text);
         }
+        // What the leader may count on: a promise beyond it would not outlive a restart (L5).
         let body = PeerBody::Ack { of, round: stamp.round };
         let ack = self.message(message.leader, term, expire, body);
         cx.send(from, ack, false);
@@ -221,7 +228,9 @@ impl Ticket {
         let leader = Holder::Member(cx.roster.member(from).id);
         self.known = Known { leader, term: Some(term), until: cx.now.mono };
         if matches!(self.phase, Phase::Follower) {
-            self.plan_stand(cx, cx.now.mono, Reason::StepDown);
+            // Nobody waits for the end of its lease, but its resources need their time.
+            let from = cx.now.mono.plus(self.spec.acquire_after);
+            self.plan_stand(cx, from, Reason::StepDown);
         }
     }
 
@@ -242,9 +251,8 @@ impl Ticket {
         let (leader, term, valid) = if leads {
             (self.myself(cx), self.wire_term(), self.spec.expire)
         } else {
-            let known = self.known;
-            let left = if unsure { Span::ZERO } else { known.until.since(now) };
-            (known.leader, known.term.unwrap_or_default(), left)
+            let left = if unsure { Span::ZERO } else { self.known.until.since(now) };
+            self.stated(left)
         };
         let message = self.message(leader, term, valid, PeerBody::MyIndex { nonce });
         cx.send(from, message, false);
@@ -285,7 +293,11 @@ impl Ticket {
             }
         }
         self.note_answer(cx, from, nonce, !leads);
-        self.adopt(cx, leader, term, valid);
+        // A reference member says *nobody* in its term also when it does not know the leader. What
+        // it knows to be revoked it answers a vote request with.
+        if nonce != 0 || leader != Holder::Nobody {
+            self.adopt(cx, leader, term, valid);
+        }
     }
 
     /// Takes over what another member knows, if it is newer: knowledge only, no promise.
@@ -296,8 +308,9 @@ impl Ticket {
         }
         let newer = Some(term) > self.known.term;
         let same = Some(term) == self.known.term;
+        let named = self.known.leader == leader || self.known.leader == Holder::Unknown;
         match leader {
-            Holder::Member(_) if newer || (same && self.known.leader == leader) => {
+            Holder::Member(_) if newer || (same && named) => {
                 let until = cx.now.mono.plus(valid.min(self.spec.expire));
                 let until = if same { until.max(self.known.until) } else { until };
                 self.known = Known { leader, term: Some(term), until };

@@ -5,9 +5,11 @@
 //! against the `now` of the step. The rules stand in the sibling modules, one subject each.
 
 use super::attrs::Attrs;
+use super::bound::{Acquire, Bound};
 use super::client::{GrantJob, Revokers};
 use super::commit::{Cib, Quit};
 use super::cx::Cx;
+use super::differs::Differs;
 use super::effect::NoteLevel;
 use super::election::{Attempt, Stand};
 use super::event::{HoldWindow, ProbeRun};
@@ -109,6 +111,8 @@ pub(super) struct Ticket {
     /// Per member: rounds, acknowledgements, refusals.
     pub links: Vec<Link>,
     pub known: Known,
+    /// Whose `expire` is another one.
+    pub differs: Differs,
     /// The lead of the last term won, as long as it lasts.
     pub lead: Option<Lead>,
     /// What a restarted holder may still count on (L9): the end of its old lease at most.
@@ -125,6 +129,10 @@ pub(super) struct Ticket {
     pub quit: Option<Quit>,
     /// The end of a commit delay whose leader lost its lease: it belongs to the ticket (L8).
     pub commit_not_before: Option<MonoTime>,
+    /// Until when its word bound it to whom.
+    pub bound_to: Bound,
+    /// What a ticket that moves by itself waits for before it is granted.
+    pub acquire: Acquire,
     pub announce: Option<Announce>,
     pub probe: Option<Probe>,
     pub grant: Option<GrantJob>,
@@ -162,6 +170,7 @@ impl Ticket {
             ended: vec![None; roster.len()],
             links,
             known: Known::default(),
+            differs: Differs::default(),
             lead: None,
             inherited: None,
             grace: None,
@@ -171,6 +180,8 @@ impl Ticket {
             cib: Cib::default(),
             quit: None,
             commit_not_before: None,
+            bound_to: Bound::new(roster.len()),
+            acquire: Acquire::default(),
             announce: None,
             probe: None,
             grant: None,
@@ -228,7 +239,8 @@ impl Ticket {
                     kill_at: until,
                 }
             } else {
-                window(&self.spec, until)
+                let lease = self.lead.as_ref().filter(|lead| lead.lease_until == Some(until));
+                window(&self.spec, until, lease.map_or(self.spec.expire, |lead| lead.length))
             }
         })
     }

@@ -8,12 +8,14 @@ use super::excuses::{Excuse, Excuses, Suspensions};
 use super::ghost::Ghosts;
 use super::machine::Unguarded;
 use super::plan::Plan;
+use super::prereq::Prereqs;
 use super::reference::blame::Blame;
 use super::resources::Resources;
 use super::rules::Said;
 use super::world::World;
 use booth::engine::{CibState, Effect, HoldWindow};
 use booth::model::{Holder, MemberId, Term, TicketMode};
+use booth::time::Span;
 use booth::wire::{PeerBody, PeerMessage};
 
 /// The most effects that one step may have for each ticket and member: two messages to each
@@ -48,6 +50,8 @@ pub struct Checks {
     automatic: Vec<bool>,
     /// Per ticket, what keeps it from being judged as usual.
     pub suspended: Suspensions,
+    /// Whether rules are kept.
+    pub prereqs: Prereqs,
     /// Whether clients are told the truth.
     pub answers: Answers,
     /// How long resources had to stop.
@@ -86,6 +90,7 @@ impl Checks {
             members,
             automatic: plan.tickets.iter().map(|spec| automatic(spec.mode)).collect(),
             suspended: Suspensions::new(tickets),
+            prereqs: Prereqs::new(tickets, members),
             answers: Answers::new(tickets, members),
             resources: Resources::new(tickets, members),
             excuses: Excuses::default(),
@@ -157,6 +162,7 @@ impl Checks {
             self.resources.revokes(n, ticket);
         }
         self.answers.forget(n);
+        self.prereqs.forget(n);
     }
 
     /// A message reaches a living engine.
@@ -290,8 +296,9 @@ impl World {
         let clock = *self.nodes[n].clock();
         let expire = spec.expire;
         let majority = self.nodes.len() / 2 + 1;
-        let ghost = self.checks.ghosts.lease(n, t, term, majority - 1);
-        let from_sends = ghost.map(|sent| clock.when(clock.mono(sent).plus(expire)));
+        // An acknowledgement counts for what it states, but for no longer than `expire`.
+        let end = |sent, word: Span| clock.when(clock.mono(sent).plus(word.min(expire)));
+        let from_sends = self.checks.ghosts.lease(n, t, term, majority - 1, end);
         let known = self.checks.ghosts.holding(n, t).unwrap_or(0);
         // A few microseconds are lost between the clocks.
         let allowed = from_sends.unwrap_or(0).max(known) + 8;
@@ -426,6 +433,7 @@ impl World {
                 self.overridden(ticket);
             }
             self.checks.answers.stands(self.now, n, ticket, message.term, reason);
+            self.prereq_stands(n, ticket, message.term, reason);
         }
         if matches!(message.body, PeerBody::Heartbeat { .. }) {
             self.checks.answers.leads(n, ticket, message.term);

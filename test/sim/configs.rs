@@ -60,24 +60,19 @@ impl Variant {
 
 /// In some runs the members' configurations differ.
 pub fn draw_configs(prng: &mut Prng, plan: &mut Plan) {
-    if !chance(prng, 15) {
+    if !chance(prng, 20) {
         return;
     }
     let members = plan.members();
     let longer = |prng: &mut Prng| pick(prng, &[1, 1, 2, 3, 10]);
     let mut first = vec![SAME; members];
-    match prng.below(6) {
+    let kind = prng.below(6);
+    match kind {
         0 => first.iter_mut().for_each(|one| one.expire = longer(prng)),
         1 => {
             for one in &mut first {
                 (one.hasty, one.curt) = (chance(prng, 50), chance(prng, 50));
                 one.after = pick(prng, &[None, Some(0), Some(3), Some(10)]);
-            }
-            if plan.tickets.len() > 1 {
-                let who = usize::try_from(prng.below(members as u64)).unwrap_or(0);
-                first[who].lacks = true;
-                // It must be able to start again when it gets the ticket (condition 3).
-                plan.disturbances.retain(|d| !matches!(d.what, Trouble::WallJump { .. }));
             }
         }
         2 => {
@@ -99,6 +94,12 @@ pub fn draw_configs(prng: &mut Prng, plan: &mut Plan) {
                 configure(prng, plan, (who, at), to, MILLI);
             }
         }
+    }
+    if kind < 2 && plan.tickets.len() > 1 {
+        let who = usize::try_from(prng.below(members as u64)).unwrap_or(0);
+        first[who].lacks = true;
+        // It must be able to start again when it gets the ticket (condition 3).
+        plan.disturbances.retain(|d| !matches!(d.what, Trouble::WallJump { .. }));
     }
     plan.worlds.configs = first;
     plan.disturbances.sort_by_key(|d| d.at);
@@ -203,7 +204,7 @@ impl World {
 
     /// Phase two: a ticket that a healed member lacks is configured there; and what is judged by
     /// the plan's times is judged by the longest of any member's.
-    pub fn merge_configs(&mut self, core: u16) {
+    pub fn merge_configs(&mut self) {
         if self.plan.worlds.configs.is_empty() {
             return;
         }
@@ -216,13 +217,18 @@ impl World {
         let delay_max = self.plan.net.delay_max.min(timeout / 5);
         self.plan.net.delay_max = delay_max;
         self.plan.net.delay_min = self.plan.net.delay_min.min(delay_max);
+        // What was promised by the longest of all configurations may count still.
+        let changes = self.plan.disturbances.iter().filter_map(|d| match d.what {
+            Trouble::Configure { expire } => Some(expire),
+            _ => None,
+        });
+        let first = self.plan.worlds.configs.iter().map(|variant| variant.expire);
+        let times = u64::from(changes.chain(first).max().unwrap_or(1));
         for ticket in 0..self.plan.tickets.len() {
             let mut all = self.plan.tickets[ticket].clone();
-            for n in (0..self.nodes.len()).filter(|n| (core >> n) & 1 == 1) {
-                let own = self.spec(n, ticket);
-                all.expire = all.expire.max(own.expire);
-                all.acquire_after = all.acquire_after.max(own.acquire_after);
-                all.renewal = all.renewal.min(own.renewal);
+            all.expire = all.expire.times(times);
+            for n in 0..self.nodes.len() {
+                all.acquire_after = all.acquire_after.max(self.spec(n, ticket).acquire_after);
             }
             self.plan.tickets[ticket] = all;
         }

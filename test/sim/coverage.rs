@@ -7,7 +7,7 @@ use booth::model::{MemberRole, TicketMode};
 use std::collections::BTreeMap;
 
 /// Everything that is counted; a long run has none of them at zero (`main.rs`).
-const ALL: [&str; 76] = [
+const ALL: [&str; 89] = [
     "world: 2 members",
     "world: 3 members",
     "world: 4 members",
@@ -70,6 +70,17 @@ const ALL: [&str; 76] = [
     "administrator: changes a mind",
     "administrator: leaves",
     "administrator: attribute",
+    "prereq: auto, holds",
+    "prereq: manual, holds",
+    "store at the start: granted, expired",
+    "store at the start: granted",
+    "store at the start: owned by nobody",
+    "store at the start: owner not known",
+    "store at the start: owner is no member",
+    "store at the start: owned by a member",
+    "store: loses a ticket while boothd runs",
+    "store: loses a ticket while boothd is down",
+    "world: attr-prereq",
     "store: hangs for long",
     "store: fails for long",
     "store: is slow for long",
@@ -80,6 +91,8 @@ const ALL: [&str; 76] = [
     "members: expire is raised",
     "members: expire is lowered safely",
     "members: expire is lowered at once",
+    "loop: overloaded",
+    "loop: a datagram finds no room",
     "queue: slow",
     "queue: a report crosses a wish",
     "guard: revokes",
@@ -124,6 +137,7 @@ impl Coverage {
             ("world: handler", plan.tickets.iter().any(|spec| spec.has_handler)),
             ("world: weights", plan.tickets.iter().any(|spec| !spec.weights.is_empty())),
             ("world: no arbitrator", !plan.roles.contains(&MemberRole::Arbitrator)),
+            ("world: attr-prereq", plan.worlds.rules),
             ("world: keys", plan.keyed),
             ("world: clock rates 0.5 % apart", rates(i64::max) - rates(i64::min) >= 4_900),
             ("world: wall clocks apart", plan.clocks.iter().flatten().any(|c| c.wall != 0)),
@@ -142,6 +156,8 @@ impl Coverage {
             Trouble::Garbage { .. } => self.note("garbage"),
             Trouble::Configure { .. }
             | Trouble::Sick { .. }
+            | Trouble::Lose { .. }
+            | Trouble::Busy { .. }
             | Trouble::Crash { .. }
             | Trouble::MachineDies { .. }
             | Trouble::Pause { .. }

@@ -3,6 +3,7 @@
 
 pub mod aimed;
 pub mod answers;
+pub mod busy;
 pub mod checkers;
 pub mod choice;
 pub mod clients;
@@ -27,6 +28,7 @@ pub mod node;
 pub mod pairs;
 pub mod panics;
 pub mod plan;
+pub mod prereq;
 pub mod process;
 pub mod queues;
 pub mod quiet;
@@ -42,6 +44,7 @@ pub mod shrink;
 pub mod sick;
 pub mod soak;
 pub mod store;
+pub mod stores;
 pub mod words;
 pub mod world;
 pub mod worlds;

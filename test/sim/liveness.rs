@@ -20,7 +20,7 @@ impl World {
         let core = self.choose_core();
         let lost = self.lost_tickets(core);
         self.heal(core);
-        self.merge_configs(core);
+        self.merge_configs();
         self.reference_heal(core);
         let longest = |f: fn(&booth::model::TicketSpec) -> True, w: &World| {
             w.plan.tickets.iter().map(f).max().unwrap_or(SECOND)
@@ -63,6 +63,7 @@ impl World {
         self.complete_configs();
         self.healed = core;
         self.cure();
+        self.calm_loops();
         // A round trip fits into a timeout, or nobody could ever be elected.
         let timeout = self.plan.tickets.iter().map(|spec| spec.timeout.as_micros()).min();
         let delay = timeout.unwrap_or(SECOND) / 5;

@@ -35,6 +35,11 @@ impl Unguarded {
     pub fn from(self) -> True {
         self.from
     }
+
+    /// From this time on the store may not say *granted*.
+    pub fn since(from: True) -> Unguarded {
+        Unguarded { from, ends: None }
+    }
 }
 
 /// In some runs machines die as a whole.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! One member: the engine that ships, and what the shell around it remembers.
 
+use super::busy::Busy;
 use super::clock::{Clock, True};
 use super::codec::{Codec, Ears, Mail};
 use super::configs::{Variant, SAME};
@@ -64,6 +65,8 @@ pub struct Node {
     pub windows: Windows,
     /// What its engine wished last of each ticket's window; the executor may not know yet.
     pub wished: Windows,
+    /// What waits for its loop while that has too much to do.
+    pub busy: Option<Busy>,
     /// What is on its way between its engine and its executor.
     pub queues: Queues,
     /// Handlers that run, and writes that wait for the lock.
@@ -116,6 +119,7 @@ impl Node {
             windows: vec![(None, Term::ZERO); tickets],
             wished: vec![(None, Term::ZERO); tickets],
             queues: Queues::default(),
+            busy: None,
             pending: Vec::new(),
             exec_wake_at: u64::MAX,
             actions: Vec::new(),

@@ -118,6 +118,20 @@ pub enum Trouble {
         /// It was asked to end (SIGTERM).
         clean: bool,
     },
+    /// Its engine's loop has too much to do.
+    Busy {
+        /// For how long.
+        length: True,
+        /// The longest time from one round of the loop to the next.
+        pause: True,
+        /// Old datagrams come in a flood meanwhile.
+        flood: bool,
+    },
+    /// The store of its site loses a ticket.
+    Lose {
+        /// Which.
+        ticket: u8,
+    },
     /// The store of its site is ill.
     Sick {
         /// For how long.

@@ -46,6 +46,7 @@ impl World {
         node.windows = vec![(None, Term::ZERO); tickets];
         node.wished = vec![(None, Term::ZERO); tickets];
         node.queues = Queues::default();
+        node.busy = None;
         node.pending.clear();
         node.actions = Vec::new();
         node.exec_wake_at = u64::MAX;
@@ -92,6 +93,7 @@ impl World {
         let now = self.now;
         let node = &mut self.nodes[n];
         node.ended_at = now;
+        node.busy = None;
         node.engine = None;
         node.paused = None;
         node.inbox.clear();
@@ -158,7 +160,7 @@ impl World {
         self.take_wishes(n);
         let tick_first = self.choices.jitter(n, 2, 0, 1) == 1;
         let life = self.nodes[n].life;
-        if tick_first && self.nodes[n].runs() {
+        if tick_first && self.nodes[n].runs() && self.nodes[n].busy.is_none() {
             self.step(n, Event::Tick);
         }
         while self.nodes[n].runs() && self.nodes[n].life == life {
@@ -169,7 +171,11 @@ impl World {
             return;
         }
         self.nodes[n].wake_at = u64::MAX;
-        self.step(n, Event::Tick);
+        if self.nodes[n].busy.is_some() {
+            self.plan_round(n);
+        } else {
+            self.step(n, Event::Tick);
+        }
     }
 
     fn target(&self, target: Target) -> usize {
@@ -187,7 +193,9 @@ impl World {
         let disturbance = self.plan.disturbances[number];
         let n = self.target(disturbance.target);
         let ticket = match disturbance.what {
-            Trouble::Admin { ticket, .. } | Trouble::Attribute { ticket } => usize::from(ticket),
+            Trouble::Admin { ticket, .. }
+            | Trouble::Attribute { ticket }
+            | Trouble::Lose { ticket } => usize::from(ticket),
             _ => 0,
         };
         // A plan that was made simpler may have fewer members and tickets.
@@ -199,6 +207,10 @@ impl World {
         self.history.mix(self.now, 6, number as u64);
         self.coverage.trouble(disturbance.what);
         match disturbance.what {
+            Trouble::Busy { length, pause, flood } => {
+                self.make_busy(n, (length, pause), flood.then_some(number as u64));
+            }
+            Trouble::Lose { ticket } => self.lose_ticket(n, usize::from(ticket)),
             Trouble::Sick { length, what } => self.sicken(n, what, length),
             Trouble::Configure { expire } => self.configure(n, expire),
             Trouble::MachineDies { down, alone } => self.machine_dies(n, down, alone),

@@ -6,6 +6,7 @@
 use super::choice::Kind;
 use super::clock::{True, MILLI};
 use super::node::Waiting;
+use super::reference::{plain, Manner};
 use super::world::{Happening, World};
 use booth::daemon::slots::{JobEnd, JobId};
 use booth::engine::{Effect, Event};
@@ -46,6 +47,43 @@ pub struct Queues {
 }
 
 impl World {
+    /// Something reaches a process: at once, or when it goes on.
+    pub fn reach(&mut self, n: usize, waiting: Waiting) {
+        if self.nodes[n].engine.is_none() {
+            return;
+        }
+        if self.nodes[n].paused.is_some() {
+            self.nodes[n].inbox.push_back(waiting);
+            return;
+        }
+        match waiting {
+            Waiting::Event(event) => {
+                if let Some(event) = self.queue(n, *event) {
+                    self.step(n, event);
+                }
+            }
+            Waiting::Job(id, end) => self.exec_finished(n, id, end),
+            Waiting::Mail(from, mail) => {
+                if self.reference_lost(from, n, mail.sent) {
+                    return;
+                }
+                let wall = self.nodes[n].clock().wall(self.now);
+                let (ears, roster) = (&mut self.nodes[n].ears, &self.rosters[n]);
+                let mut event = self.codec.open(ears, &mail.bytes, wall, roster);
+                if let Event::Peer { from: sender, message } = &mut event {
+                    assert!(sender.get() == from, "a sealed datagram names its sender");
+                    if self.manners[n] != Manner::Ours {
+                        *message = plain(message);
+                    }
+                    self.script_mail(from, n, &mail);
+                }
+                if let Some(event) = self.queue(n, event) {
+                    self.step(n, event);
+                }
+            }
+        }
+    }
+
     fn lag(&mut self, n: usize, way: Way) -> True {
         let queues = self.plan.worlds.queues;
         if queues.usual == 0 && queues.slow_ppm == 0 {

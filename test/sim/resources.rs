@@ -82,6 +82,13 @@ impl World {
         let others = (0..self.nodes.len()).filter(|m| *m != n);
         let last = others.filter_map(|m| Some((self.ran_until(m, ticket)?, m))).max();
         let Some((until, m)) = last.filter(|(until, _)| Some(*until) > own) else { return };
+        if self.now < until + wait && self.ailed(m, until) {
+            // It ran on for longer than its lease, and nobody could know for how long.
+            if self.despite_sickness(m, n, ticket).is_none() {
+                self.excuse(super::excuses::Excuse::SickStore);
+                return;
+            }
+        }
         if self.now < until + wait {
             let text = format!(
                 "t{ticket} moves by itself from m{m}, revoked at {until}, to m{n} after {} us; \

@@ -123,7 +123,9 @@ pub fn run_plan(plan: Plan, settings: &Settings) -> Outcome {
     world.run_steps(chaos, settings.steps_max);
     let held = held(&world);
     let mut recovered = (0, 0);
-    if settings.liveness && world.checks.violation().is_none() && world.steps < settings.steps_max {
+    // Where rules have come not to hold, nobody promises a holder.
+    let liveness = settings.liveness && !world.plan.worlds.rules_change;
+    if liveness && world.checks.violation().is_none() && world.steps < settings.steps_max {
         recovered = world.phase_two();
     }
     world.blame_end();

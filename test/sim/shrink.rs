@@ -99,7 +99,7 @@ impl Shrinker<'_> {
 type Simpler = fn(&mut Plan) -> bool;
 
 /// All ways, the most worthwhile first.
-const SIMPLER: [Simpler; 10] = [
+const SIMPLER: [Simpler; 13] = [
     |plan| plan.tickets.len() > 1 && plan.tickets.pop().is_some(),
     |plan| {
         let last = plan.roles.len() > 3 && plan.roles.pop().is_some();
@@ -109,6 +109,13 @@ const SIMPLER: [Simpler; 10] = [
     |plan| {
         let queues = std::mem::take(&mut plan.worlds.queues);
         queues.usual > 0 || queues.slow_ppm > 0
+    },
+    |plan| !std::mem::take(&mut plan.worlds.configs).is_empty(),
+    |plan| !std::mem::take(&mut plan.worlds.left).is_empty(),
+    |plan| {
+        let had = std::mem::replace(&mut plan.worlds.rules, false);
+        plan.tickets.iter_mut().for_each(|spec| spec.rules.clear());
+        had
     },
     |plan| std::mem::replace(&mut plan.keyed, false),
     |plan| {

@@ -33,6 +33,17 @@ pub enum Ailment {
     RevokesLie,
 }
 
+/// What is drawn: revokes that fail twice as often as anything else.
+const AILMENTS: [Ailment; 7] = [
+    Ailment::Hangs,
+    Ailment::Fails,
+    Ailment::Slow,
+    Ailment::RevokesFail,
+    Ailment::RevokesFail,
+    Ailment::RevokesHang,
+    Ailment::RevokesLie,
+];
+
 /// A store that is ill until a time.
 #[derive(Clone, Copy, Debug)]
 pub struct Sickness {
@@ -93,6 +104,12 @@ impl World {
         let near = 2 * spec.guard().as_micros();
         let end = self.checks.claim_end(ticket, site).unwrap_or(self.now);
         self.sites[site].sick.is_some_and(|sick| sick.until + near >= end.min(self.now))
+    }
+
+    /// Whether a store that said revoked at this time was ill right before: within the longest
+    /// pause between two tries, and what one takes.
+    pub fn ailed(&self, site: usize, at: True) -> bool {
+        self.sites[site].sick.is_some_and(|sick| sick.until + 40 * SECOND >= at)
     }
 
     /// Since when two members run and hear each other.
@@ -185,16 +202,7 @@ impl Hunter {
             self.ask_other(at + SECOND, Order::Grant);
             let ill = at + self.between(SECOND * 2, self.expire);
             let length = self.between(self.expire, self.expire * 5);
-            let ailments = [
-                Ailment::Hangs,
-                Ailment::Fails,
-                Ailment::Slow,
-                Ailment::RevokesFail,
-                Ailment::RevokesFail,
-                Ailment::RevokesHang,
-                Ailment::RevokesLie,
-            ];
-            let what = pick(&mut self.prng, &ailments);
+            let what = pick(&mut self.prng, &AILMENTS);
             self.add(ill, HOLDER, Trouble::Sick { length, what });
             let hit = ill + self.between(MILLI, self.expire / 2);
             self.trouble_the_ill(hit, length);
@@ -243,14 +251,13 @@ impl Hunter {
 /// In a few ordinary runs a store is ill for a while.
 pub fn draw_sickness(prng: &mut booth::prng::Prng, plan: &mut super::plan::Plan) {
     use super::plan::{between, chance, spread, Disturbance, Target};
-    if !chance(prng, 6) {
+    if !chance(prng, 10) {
         return;
     }
     let expire = plan.expire_max();
     for _ in 0..between(prng, 1, 3) {
         let at = between(prng, expire, plan.chaos.max(expire));
-        let all = [Ailment::Hangs, Ailment::Fails, Ailment::Slow, Ailment::RevokesFail];
-        let what = pick(prng, &all);
+        let what = pick(prng, &AILMENTS);
         let length = spread(prng, expire / 4, expire * 4);
         let ticket = mix(plan.seed) % plan.tickets.len() as u64;
         let target = Target::Holder(u8::try_from(ticket).unwrap_or(0));

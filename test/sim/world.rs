@@ -17,7 +17,7 @@ use super::network::Network;
 use super::node::{Node, Waiting};
 use super::panics::Panic;
 use super::plan::{Order, Plan};
-use super::reference::{plain, Manner};
+use super::reference::Manner;
 use super::script::Script;
 use super::store::Site;
 use booth::daemon::slots::{JobEnd, JobId};
@@ -48,6 +48,8 @@ pub enum Happening {
     Post { node: usize, life: u32, event: Box<Event> },
     /// A process of a ticket store.
     Child { site: usize, child: u32, stage: Stage },
+    /// A round of a loop that is busy.
+    Round { node: usize, life: u32 },
     /// A wish of an engine reaches its executor.
     Wish { node: usize, life: u32 },
     /// A deadline of an executor.
@@ -194,6 +196,8 @@ impl World {
     pub fn set_going(&mut self) {
         self.coverage.begin(&self.plan);
         self.configure_all();
+        self.fill_stores();
+        self.fulfil_rules();
         for node in 0..self.nodes.len() {
             let at = self.choices.jitter(node, 0, 0, 50 * MILLI);
             self.future.plan(at, Happening::Boot { node });
@@ -252,6 +256,11 @@ impl World {
                 self.child_effect(site, child)
             }
             Happening::Child { site, child, stage: Stage::End } => self.child_end(site, child),
+            Happening::Round { node, life } => {
+                if self.alive(node, life) {
+                    self.round(node);
+                }
+            }
             Happening::Wish { node, life } => {
                 if self.alive(node, life) {
                     self.take_wishes(node);
@@ -291,43 +300,13 @@ impl World {
         }
     }
 
-    /// Something reaches a process: at once, or when it goes on.
-    pub fn reach(&mut self, n: usize, waiting: Waiting) {
-        if self.nodes[n].engine.is_none() {
-            return;
-        }
-        if self.nodes[n].paused.is_some() {
-            self.nodes[n].inbox.push_back(waiting);
-            return;
-        }
-        match waiting {
-            Waiting::Event(event) => self.step(n, *event),
-            Waiting::Job(id, end) => self.exec_finished(n, id, end),
-            Waiting::Mail(from, mail) => {
-                if self.reference_lost(from, n, mail.sent) {
-                    return;
-                }
-                let wall = self.nodes[n].clock().wall(self.now);
-                let (ears, roster) = (&mut self.nodes[n].ears, &self.rosters[n]);
-                let mut event = self.codec.open(ears, &mail.bytes, wall, roster);
-                if let Event::Peer { from: sender, message } = &mut event {
-                    assert!(sender.get() == from, "a sealed datagram names its sender");
-                    if self.manners[n] != Manner::Ours {
-                        *message = plain(message);
-                    }
-                    self.script_mail(from, n, &mail);
-                }
-                self.step(n, event);
-            }
-        }
-    }
-
     /// One step of a member's engine, with all that follows from it.
     pub fn step(&mut self, n: usize, event: Event) {
         self.steps += 1;
         self.end_suspensions();
         self.check_forced(&event);
         self.script_event(n, &event);
+        self.prereq_event(n, &event);
         self.history.mix(self.now, 1, n as u64);
         if self.history.traced() {
             let text = format!("{} <- {}", self.name(n), self.tell(&event));
@@ -414,6 +393,7 @@ impl World {
                 if let Effect::WriteCib { ticket, state, .. } = effect {
                     self.check_grant(n, ticket.get(), state);
                 }
+                self.prereq_wish(n, &effect);
                 self.send_wish(n, effect);
             }
             Effect::Note(note) => {
@@ -438,7 +418,7 @@ impl World {
     }
 
     fn wake(&mut self, n: usize, life: u32, look: bool) {
-        if !self.alive(n, life) || self.nodes[n].paused.is_some() {
+        if !self.alive(n, life) || self.nodes[n].paused.is_some() || self.nodes[n].busy.is_some() {
             return;
         }
         let node = &mut self.nodes[n];

@@ -5,8 +5,9 @@
 use super::choice::mix;
 use super::clock::{True, MILLI, SECOND};
 use super::configs::{draw_configs, Variant};
-use super::plan::{between, chance, pick, Plan};
+use super::plan::{between, chance, pick, Disturbance, Plan, Trouble};
 use super::queues::QueuePlan;
+use super::stores::Left;
 use booth::model::{MemberRole, TicketSpec};
 use booth::prng::Prng;
 
@@ -19,6 +20,12 @@ pub struct Worlds {
     pub fresh: bool,
     /// Each member's configuration, where they differ.
     pub configs: Vec<Variant>,
+    /// Tickets have rules.
+    pub rules: bool,
+    /// And the attributes that they look at change.
+    pub rules_change: bool,
+    /// What the stores hold at the beginning.
+    pub left: Vec<Left>,
 }
 
 /// What an aimed plan has of it.
@@ -32,7 +39,15 @@ pub fn finish(seed: u64, plan: &mut Plan) {
     plan.worlds.queues = draw_queues(&mut dice(seed, 2), &plan.tickets);
     plan.worlds.fresh = chance(&mut dice(seed, 3), 20);
     draw_configs(&mut dice(seed, 4), plan);
+    super::prereq::draw_rules(&mut dice(seed, 6), plan);
+    super::stores::draw_stores(&mut dice(seed, 7), plan);
+    super::busy::draw_busy(&mut dice(seed, 8), plan);
     super::sick::draw_sickness(&mut dice(seed, 5), plan);
+    // With a store go the attributes.
+    let loses = |d: &Disturbance| {
+        matches!(d.what, Trouble::Lose { .. } | Trouble::MachineDies { alone: true, .. })
+    };
+    plan.worlds.rules_change |= plan.worlds.rules && plan.disturbances.iter().any(loses);
 }
 
 /// Dice for one kind of world.

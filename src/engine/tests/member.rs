@@ -13,6 +13,8 @@ use crate::wire::{
 pub struct Member {
     pub engine: Engine,
     pub now: Now,
+    /// What its last STATUS carried.
+    pub nonce: u32,
 }
 
 pub fn at(index: usize) -> MemberIndex {
@@ -35,7 +37,7 @@ impl Member {
             mono: MonoTime::from_micros(50_000_000),
             wall: WallTime::from_secs(1_800_000_000),
         };
-        let mut member = Member { engine: Engine::new(setup), now };
+        let mut member = Member { engine: Engine::new(setup), now, nonce: 0 };
         member.event(Event::Start);
         if me < 2 {
             let outcome = CibLoad::Loaded(stored);
@@ -54,6 +56,13 @@ impl Member {
     pub fn event(&mut self, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.engine.step(self.now, event, &mut effects);
+        for effect in &effects {
+            if let Effect::Send { message, .. } = effect {
+                if let PeerBody::Status { nonce } = message.body {
+                    self.nonce = nonce;
+                }
+            }
+        }
         effects
     }
 
@@ -62,8 +71,21 @@ impl Member {
         self.event(Event::Tick)
     }
 
-    /// Sends a message to it and returns what it answers the sender.
+    /// Sends a message to it and returns what it answers the sender, but for its own questions.
     pub fn hear(
+        &mut self,
+        from: usize,
+        leader: Holder,
+        term: u32,
+        body: PeerBody,
+    ) -> Vec<PeerMessage> {
+        let mut answers = self.hear_all(from, leader, term, body);
+        answers.retain(|message| !matches!(message.body, PeerBody::Status { .. }));
+        answers
+    }
+
+    /// Sends a message to it and returns all that it then says to the sender.
+    pub fn hear_all(
         &mut self,
         from: usize,
         leader: Holder,
@@ -78,7 +100,7 @@ impl Member {
             Effect::Send { to, message, .. } if to == at(from) => Some(message),
             _ => None,
         });
-        sent.filter(|message| !matches!(message.body, PeerBody::Status { .. })).collect()
+        sent.collect()
     }
 
     pub fn asked_for_vote(&mut self, from: usize, term: u32) -> Vec<PeerMessage> {
@@ -220,7 +242,7 @@ fn a_stale_grant_is_revoked_first() {
     let setup = Setup { roster: roster(2, 1, 0), tickets: vec![spec("T")], seed: 5 };
     let wall = WallTime::from_secs(1_800_000_000);
     let now = Now { mono: MonoTime::from_micros(1), wall };
-    let mut member = Member { engine: Engine::new(setup), now };
+    let mut member = Member { engine: Engine::new(setup), now, nonce: 0 };
     member.event(Event::Start);
     let outcome = CibLoad::Loaded(stored);
     let effects = member.event(Event::CibLoaded { ticket: the_ticket(), outcome });
@@ -236,7 +258,7 @@ fn a_stale_grant_is_revoked_first() {
 fn an_unread_store_keeps_a_site_silent() {
     let setup = Setup { roster: roster(2, 1, 0), tickets: vec![spec("T")], seed: 5 };
     let now = Now { mono: MonoTime::from_micros(1), wall: WallTime::from_secs(1_800_000_000) };
-    let mut member = Member { engine: Engine::new(setup), now };
+    let mut member = Member { engine: Engine::new(setup), now, nonce: 0 };
     member.event(Event::Start);
     let outcome = CibLoad::Failed("no such file".into());
     member.event(Event::CibLoaded { ticket: the_ticket(), outcome });

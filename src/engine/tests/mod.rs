@@ -4,20 +4,25 @@
 //!
 //! Tests that are `pub` stand in the table of wrong engines (`wrong`), or may.
 
+mod attributes;
 mod bench;
 mod by_hand;
 mod clients;
 mod cluster;
 mod endings;
+mod expire;
 mod giving_up;
 mod grants;
 mod handlers;
 mod higher_terms;
 mod listing;
+mod lost;
 mod member;
 mod order;
 mod prereq;
+mod promises;
 mod renewals;
+mod resources;
 mod standing;
 mod start;
 mod starvation;
