@@ -9,6 +9,7 @@ mod judge;
 #[path = "kit.rs"]
 mod kit;
 mod mixed;
+mod verdicts;
 
 use kit::clock::SECOND;
 use kit::coverage::Coverage;

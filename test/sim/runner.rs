@@ -6,6 +6,7 @@ use super::choice::{FaultId, Source};
 use super::clock::{True, SECOND};
 use super::coverage::Coverage;
 use super::excuses::Excuses;
+use super::panics::{run_watched, Panic};
 use super::plan::Plan;
 use super::reference::Mix;
 use super::script::Script;
@@ -35,6 +36,10 @@ pub struct Settings {
     pub mix: Mix,
     /// What is sent from or to a reference member arrives in time or never.
     pub prompt: bool,
+    /// Where the run is known to panic.
+    pub panics: Option<Panic>,
+    /// The step at which an engine shall panic: to prove that it is reported.
+    pub plant: Option<u64>,
 }
 
 impl Default for Settings {
@@ -50,6 +55,8 @@ impl Default for Settings {
             steps_max: u64::MAX,
             mix: Mix::None,
             prompt: false,
+            panics: None,
+            plant: None,
         }
     }
 }
@@ -105,6 +112,7 @@ pub fn run_plan(plan: Plan, settings: &Settings) -> Outcome {
     }
     world.checks.ghosts.unmarked = settings.mix != Mix::None;
     world.prompt = settings.prompt;
+    world.panics = (settings.panics.clone(), settings.plant);
     world.choices.calm = settings.calm;
     world.checks.only_promise = settings.only_promise;
     if settings.record {
@@ -157,5 +165,5 @@ fn held(world: &World) -> (True, True) {
 
 /// Runs a seed.
 pub fn run_seed(seed: u64, settings: &Settings) -> Outcome {
-    run_plan(Plan::draw(seed), settings)
+    run_watched(&Plan::draw(seed), settings)
 }

@@ -15,6 +15,7 @@ use super::heap::Future;
 use super::history::History;
 use super::network::Network;
 use super::node::{Node, Waiting};
+use super::panics::Panic;
 use super::plan::{Order, Plan};
 use super::reference::Manner;
 use super::script::Script;
@@ -23,7 +24,6 @@ use booth::daemon::slots::{JobEnd, JobId};
 use booth::engine::{ClientId, Effect, Event};
 use booth::model::{Member, MemberId, Roster, Term};
 use std::net::{IpAddr, Ipv4Addr};
-use std::panic::{catch_unwind, AssertUnwindSafe};
 
 /// The longest a lost timer is missed: the loop looks once a second.
 const LOOK: True = SECOND;
@@ -129,6 +129,8 @@ pub struct World {
     pub handlers_failed: u64,
     /// What happened how often.
     pub coverage: Coverage,
+    /// The step at which the engine is known to panic, and the one at which it shall.
+    pub panics: (Option<Panic>, Option<u64>),
     /// When the step was taken whose effects are being performed.
     pub decided: True,
     effects: Vec<Effect>,
@@ -175,6 +177,7 @@ impl World {
             handler_usual: None,
             handlers_failed: 0,
             decided: 0,
+            panics: (None, None),
             effects: Vec::new(),
             ids,
             plan,
@@ -313,16 +316,8 @@ impl World {
             self.checks.delivered(self.now, n, from.get(), message, &self.ids);
         }
         let mut effects = std::mem::take(&mut self.effects);
-        let node = &mut self.nodes[n];
-        let Some(engine) = node.engine.as_mut() else { return };
         let ticked = event == Event::Tick;
-        let now = node.clocks[node.machine].now(self.now);
-        let panicked = catch_unwind(AssertUnwindSafe(|| engine.step(now, event, &mut effects)));
-        if let Err(panic) = panicked {
-            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-            self.nodes[n].engine = None;
-            self.fail("S0", format!("m{n} panics: {}", text.unwrap_or_default()));
+        if !self.step_engine(n, event, &mut effects) {
             return;
         }
         if !self.faithful(n) {
