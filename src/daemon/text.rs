@@ -59,13 +59,13 @@ fn ticket_line(text: &mut String, row: &TicketRow, roster: &Roster) {
         text.push_str(" [manual mode]");
     }
     for remark in &row.remarks {
-        put_remark(text, *remark);
+        put_remark(text, *remark, roster);
     }
     text.push('\n');
 }
 
 /// One of our own remarks, with the space before it.
-fn put_remark(text: &mut String, remark: Remark) {
+fn put_remark(text: &mut String, remark: Remark, roster: &Roster) {
     match remark {
         Remark::CibFailing(since) => {
             put(text, format_args!(" (CIB update failing since {})", LocalTime::of(since)));
@@ -79,6 +79,12 @@ fn put_remark(text: &mut String, remark: Remark) {
         Remark::StartingUp(None) => text.push_str(" (starting up: the CIB has not been read yet)"),
         Remark::HandlerRunning(since) => {
             put(text, format_args!(" (handler running since {})", LocalTime::of(since)));
+        }
+        Remark::ExpireDiffers(members) => {
+            let address = |member| roster.member(member).address.to_string();
+            let addresses: Vec<String> = members.iter().map(address).collect();
+            // Clients split the line at a comma: none is put between several members.
+            put(text, format_args!(" (expire differs at {})", addresses.join(" and ")));
         }
     }
 }
@@ -223,6 +229,7 @@ mod tests {
             Remark::StartingUp(Some(T)),
             Remark::StartingUp(None),
             Remark::HandlerRunning(T),
+            Remark::ExpireDiffers([index(1), index(2)].into_iter().collect()),
         ];
         for remark in remarks {
             let text = tickets(&[TicketRow { remarks: vec![remark], ..row("T") }], &roster());

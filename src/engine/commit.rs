@@ -386,8 +386,7 @@ impl Ticket {
 
     /// Gives the ticket up in favour of another site; this one comes after the others.
     pub fn step_down(&mut self, cx: &mut Cx<'_>) {
-        let hasty = mutant::is_on(Clause::L13LostLease);
-        let timeout = if hasty { Span::ZERO } else { self.spec.timeout };
+        let timeout = self.spec.timeout;
         let at = cx.now.mono.plus(timeout.times(2)).plus(cx.prng.span_below(timeout));
         self.quit(cx, QuitKind::StepDown, Some(at.plus(self.spec.acquire_after)));
     }
@@ -445,6 +444,8 @@ impl Ticket {
                     // Counted from the announcement, which the revoke may have delayed.
                     let turn = self.spec.timeout.times(2).plus(self.spec.acquire_after);
                     let at = at.max(cx.now.mono.plus(turn));
+                    let hasty = mutant::is_on(Clause::L13LostLease);
+                    let at = if hasty { cx.now.mono } else { at };
                     Stand { at, reason: crate::wire::Reason::TicketLost }
                 });
             }

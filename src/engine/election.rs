@@ -352,8 +352,9 @@ impl Ticket {
         }
         let pending = self.lead.is_some().then(|| self.lease_lives(cx.now.mono));
         self.plan_acquire(cx, &attempt, pending);
-        let lease_until = self.lead.as_ref().and_then(|lead| lead.lease_until);
         let challenged = self.lead.as_ref().is_some_and(|lead| lead.renewal.challenged);
+        let lease = self.lead.as_ref().map(|lead| (lead.lease_until, lead.length));
+        let lease = lease.unwrap_or((None, self.spec.expire));
         let earlier = self.lead.take().map(|lead| lead.commit);
         let earlier = earlier.filter(|_| !mutant::is_on(Clause::L8CarriedOver));
         let mut voters = attempt.votes;
@@ -375,7 +376,7 @@ impl Ticket {
             }
         };
         let nonce = fresh_nonce(cx);
-        self.lead = Some(Lead::new(attempt.term, cx.now.mono, lease_until, commit, nonce));
+        self.lead = Some(Lead::new(attempt.term, cx.now.mono, lease, commit, nonce));
         if let Some(quit) = &mut self.quit {
             quit.term = Some(attempt.term);
         }

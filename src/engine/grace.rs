@@ -37,6 +37,24 @@ pub(super) struct Grace {
     waived: Option<(MemberIndex, Term)>,
 }
 
+impl Grace {
+    /// Whether `-F` has opened the door to this candidate and its term.
+    pub fn is_waived(&self, to: MemberIndex, term: Term) -> bool {
+        self.waived == Some((to, term))
+    }
+
+    /// When a member was last asked.
+    pub fn asked_at(&self, member: MemberIndex) -> Option<MonoTime> {
+        self.asked[member.get()].0
+    }
+
+    /// What a member has answered is not enough: it is asked again when it is heard.
+    pub fn ask_soon(&mut self, member: MemberIndex, now: MonoTime) {
+        self.answered.remove(member);
+        self.asked[member.get()].1.get_or_insert(now);
+    }
+}
+
 impl Ticket {
     /// The process starts: grace begins; sites read their store, arbitrators ask at once.
     pub fn begin(&mut self, cx: &mut Cx<'_>) {
@@ -258,7 +276,7 @@ impl Ticket {
     pub fn grace_allows(&self, from: MemberIndex, term: Term, established: bool) -> bool {
         match &self.grace {
             None => true,
-            Some(grace) => established || grace.waived == Some((from, term)),
+            Some(grace) => established || grace.is_waived(from, term),
         }
     }
 
@@ -303,6 +321,7 @@ impl Ticket {
     /// Grace is over.
     pub fn end_grace(&mut self, cx: &mut Cx<'_>) {
         if self.grace.take().is_some() {
+            self.verified.clear();
             self.note(cx, NoteLevel::Debug, "start-up is over");
             self.advance_grant(cx);
         }

@@ -151,7 +151,8 @@ impl Ticket {
                 }
             }
             PeerBody::Ack { of, round } => {
-                self.handle_ack(cx, from, of, round, (message.leader, message.term));
+                let told = (message.leader, message.term, message.valid_for);
+                self.handle_ack(cx, from, of, round, told);
             }
             PeerBody::Revoke { .. }
             | PeerBody::Status { .. }

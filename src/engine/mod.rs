@@ -16,6 +16,7 @@ mod client;
 mod commit;
 mod cx;
 mod deadlines;
+mod differs;
 mod effect;
 mod election;
 mod event;
@@ -32,6 +33,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 mod ticket;
+mod verified;
 
 pub use effect::{AttrChange, CibExpiry, CibState, Effect, Note, NoteLevel};
 pub use event::{

@@ -52,7 +52,9 @@ impl Ticket {
                 }
                 self.handle_lead(cx, from, message);
             }
-            PeerBody::Ack { of, round } => self.handle_ack(cx, from, of, round, (leader, term)),
+            PeerBody::Ack { of, round } => {
+                self.handle_ack(cx, from, of, round, (leader, term, valid));
+            }
             PeerBody::Rejected { result, .. } => {
                 self.handle_rejected(cx, from, result, leader, (term, valid));
             }
@@ -62,7 +64,7 @@ impl Ticket {
     }
 
     /// HEARTBEAT or UPDATE of `from` (L4).
-    fn handle_lead(&mut self, cx: &mut Cx<'_>, from: MemberIndex, message: &PeerMessage) {
+    pub fn handle_lead(&mut self, cx: &mut Cx<'_>, from: MemberIndex, message: &PeerMessage) {
         let (of, stamp) = match message.body {
             PeerBody::Update { stamp } => (Command::Update, stamp),
             PeerBody::Heartbeat { stamp } => (Command::Heartbeat, stamp),
@@ -74,6 +76,9 @@ impl Ticket {
         let established = stamp.established || plain_update;
         let early = mutant::is_on(Clause::L9GraceAck);
         if !self.ready() || !(self.grace_allows(from, term, established) || early) {
+            return;
+        }
+        if !self.is_verified(cx, from, message) {
             return;
         }
         let hopeless = self.lead.as_ref().is_some_and(|lead| lead.lease_until.is_none());
@@ -132,10 +137,13 @@ impl Ticket {
         self.term = Some(term);
         self.heard_of(term);
         self.floor = self.floor.max(Some(term));
-        let mut length = expire;
-        if stamp.round.is_none() {
+        let stated = self.stated_expire(message.valid_for);
+        self.outlast(expire.max(stated));
+        let mut length = expire.max(stated);
+        match stamp.round {
+            Some(_) => self.note_expire(cx, from, message.valid_for),
             // A reference leader counts its lease from the acknowledgements of a majority.
-            length = length.plus(self.spec.patience());
+            None => length = length.plus(self.spec.patience()),
         }
         if mutant::is_on(Clause::L4PromiseLength) {
             length = length.divided(2);
@@ -147,13 +155,13 @@ impl Ticket {
         promise.until = before.map_or(until, |before| before.max(until));
         promise.saw_round(stamp.round);
         self.promise = Some(promise);
-        let valid =
-            if message.valid_for.is_zero() { expire } else { message.valid_for.min(expire) };
+        let valid = if stated.is_zero() { expire } else { stated };
         self.known = Known { leader: message.leader, term: Some(term), until: now.plus(valid) };
         if known_before != message.leader {
             let text = format!("{} is the leader", cx.name(from));
             self.note(cx, NoteLevel::Info, &text);
         }
+        // What the leader may count on: a promise beyond it would not outlive a restart (L5).
         let body = PeerBody::Ack { of, round: stamp.round };
         let ack = self.message(message.leader, term, expire, body);
         cx.send(from, ack, false);
@@ -229,8 +237,8 @@ impl Ticket {
         }
     }
 
-    /// STATUS: answered unless this member competes, has won without a lease, or holds what it
-    /// held before a restart (L9).
+    /// STATUS: answered unless this member competes or has won without a lease (L9). A restarted
+    /// holder, and a leader that stands again, say that they lead.
     fn handle_status(&mut self, cx: &mut Cx<'_>, from: MemberIndex, nonce: u32) {
         let now = cx.now.mono;
         if matches!(self.phase, Phase::Candidate(_)) {
@@ -239,14 +247,23 @@ impl Ticket {
         let competes = matches!(self.phase, Phase::Candidate(_));
         let unsure = self.owes_itself() && !self.lease_lives(now);
         let leads = self.lease_lives(now);
-        let speaks = self.ready() || (self.leaving() && leads);
-        if !speaks || ((competes || unsure) && !mutant::is_on(Clause::L9Silent)) {
+        if !(self.ready() || (self.leaving() && leads)) {
             return;
         }
-        let (leader, term, valid) = if leads {
-            (self.myself(cx), self.wire_term(), self.spec.expire)
+        let still = self.answers_as_leader(now).filter(|_| competes || unsure);
+        let silent = (competes || unsure) && !mutant::is_on(Clause::L9Silent);
+        if silent && still.is_none() {
+            return;
+        }
+        let me = self.myself(cx);
+        let (leader, term, valid) = if let Some(left) = still {
+            (me, self.wire_term(), left)
+        } else if leads {
+            (me, self.wire_term(), self.spec.expire)
         } else {
-            let left = if unsure { Span::ZERO } else { self.known.until.since(now) };
+            // Who does not lead does not say so, whatever its store says of its own old lease.
+            let mine = unsure || self.known.leader == me;
+            let left = if mine { Span::ZERO } else { self.known.until.since(now) };
             self.stated(left)
         };
         let message = self.message(leader, term, valid, PeerBody::MyIndex { nonce });
@@ -293,6 +310,7 @@ impl Ticket {
         if nonce != 0 || leader != Holder::Nobody {
             self.adopt(cx, leader, term, valid);
         }
+        self.verify(cx, from, nonce, leads.then_some(term));
     }
 
     /// Takes over what another member knows, if it is newer: knowledge only, no promise.

@@ -119,6 +119,10 @@ impl Ticket {
                 remarks.push(Remark::HandlerRunning(probe.since));
             }
         }
+        let differing = self.differs.members();
+        if !differing.is_empty() {
+            remarks.push(Remark::ExpireDiffers(differing));
+        }
         remarks
     }
 
@@ -141,7 +145,13 @@ impl Ticket {
         let next = nearest.map_or("nothing to wait for".to_string(), |(at, kind)| {
             format!("next: {kind:?} in {} s", at.since(cx.now.mono).as_secs())
         });
-        let text = format!("leader {leader}, here {store}; {next}");
+        let differing = self.differs.members();
+        let differs = if differing.is_empty() {
+            String::new()
+        } else {
+            format!("; expire differs at {}", cx.names(differing))
+        };
+        let text = format!("leader {leader}, here {store}; {next}{differs}");
         self.note(cx, NoteLevel::Info, &text);
     }
 

@@ -9,6 +9,7 @@ use super::bound::{Acquire, Bound};
 use super::client::{GrantJob, Revokers};
 use super::commit::{Cib, Quit};
 use super::cx::Cx;
+use super::differs::Differs;
 use super::effect::NoteLevel;
 use super::election::{Attempt, Stand};
 use super::event::{HoldWindow, ProbeRun};
@@ -17,6 +18,7 @@ use super::lease::{window, Link, Promise};
 use super::manual::Manual;
 use super::mutant::{self, Clause};
 use super::renewal::{Announce, Lead};
+use super::verified::Verified;
 use crate::model::{
     Holder, MemberId, MemberIndex, MemberRole, Term, TicketIndex, TicketMode, TicketSpec,
 };
@@ -110,11 +112,15 @@ pub(super) struct Ticket {
     /// Per member: rounds, acknowledgements, refusals.
     pub links: Vec<Link>,
     pub known: Known,
+    /// Whose `expire` is another one.
+    pub differs: Differs,
     /// The lead of the last term won, as long as it lasts.
     pub lead: Option<Lead>,
     /// What a restarted holder may still count on (L9): the end of its old lease at most.
     pub inherited: Option<MonoTime>,
     pub grace: Option<Grace>,
+    /// Who is known to lead while grace lasts.
+    pub verified: Verified,
     /// Both clocks at the start of the process.
     pub started: Now,
     /// When this site stands, if nothing comes between.
@@ -167,9 +173,11 @@ impl Ticket {
             ended: vec![None; roster.len()],
             links,
             known: Known::default(),
+            differs: Differs::default(),
             lead: None,
             inherited: None,
             grace: None,
+            verified: Verified::new(roster.len()),
             started: Now::default(),
             stand: None,
             unheard: 0,
@@ -235,7 +243,8 @@ impl Ticket {
                     kill_at: until,
                 }
             } else {
-                window(&self.spec, until)
+                let lease = self.lead.as_ref().filter(|lead| lead.lease_until == Some(until));
+                window(&self.spec, until, lease.map_or(self.spec.expire, |lead| lead.length))
             }
         })
     }

@@ -3,14 +3,16 @@
 
 use crate::driver;
 use crate::process::{lives, named, of_site, signal, until, PATIENCE};
-use booth::daemon::leases::LeaseTable;
-use std::fs;
+use booth::daemon::leases::{LeaseTable, Slot};
+use booth::time::MonoTime;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{symlink, PermissionsExt};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{channel, Receiver};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The two stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +150,24 @@ impl Site {
         self.stored(ticket).is_some_and(|stored| stored.0)
     }
 
+    /// When the store was last written.
+    pub fn changed_at(&self, ticket: usize) -> SystemTime {
+        let name = &self.tickets[ticket];
+        let path = match self.kind {
+            Kind::Pacemaker => self.path(&format!("crm/cib.{name}")),
+            Kind::BuiltIn => self.path(&format!("tickets/{name}")),
+        };
+        fs::metadata(path).and_then(|file| file.modified()).expect("there")
+    }
+
+    /// Until when the guard was told last that the ticket may be held.
+    pub fn hold_until(&self, ticket: u32) -> MonoTime {
+        let file = File::options().read(true).write(true).open(self.path("run/table"));
+        let table = LeaseTable::reopen(file.expect("there").as_fd()).expect("readable");
+        let told = table.told(Slot(ticket)).expect("readable").expect("told");
+        told.window.expect("there is something to guard").hold_until
+    }
+
     /// Writes to the store behind everybody's back.
     pub fn write(&self, granted: bool, term: u64, expires: u64) {
         match self.kind {
@@ -189,6 +209,12 @@ impl Site {
             .env(driver::HANDLER, &self.handler)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
+        // What whoever runs the tests has set is no part of them.
+        for (name, _) in std::env::vars_os() {
+            if name.as_encoded_bytes().starts_with(b"BOOTH_") {
+                command.env_remove(name);
+            }
+        }
         if self.kind == Kind::BuiltIn {
             command.env(driver::STORE, self.path("tickets"));
         }
@@ -269,11 +295,21 @@ impl Driver {
         self.tell(&format!("hold {ticket} {term} {millis} {lease} {start} {kill}"));
     }
 
-    /// Holds and grants a ticket, and waits until that is written.
+    /// Grants a ticket, and waits until that is written and the guard knows that the ticket may
+    /// be held for so many milliseconds. However slow the machine is, the grant is in time.
     pub fn grant(&mut self, ticket: usize, term: u32, millis: u64) {
-        self.hold(ticket, term, millis);
+        self.hold(ticket, term, 600_000);
         self.tell(&format!("grant {ticket} 1{ticket} {term} 20000"));
         assert_eq!(self.next(), format!("written 1{ticket} Written"));
+        self.hold(ticket, term, millis);
+        self.all_told();
+    }
+
+    /// Waits until the guard knows everything that was told. There is no handler.
+    pub fn all_told(&mut self) {
+        // What comes first is done first.
+        self.tell("probe 0 1 0 20000");
+        assert!(self.next().starts_with("probed 1 Failed"));
     }
 
     /// The next event.

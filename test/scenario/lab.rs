@@ -36,6 +36,8 @@ pub struct Node {
     role: MemberRole,
     engine: Option<Engine>,
     pub store: CibTicket,
+    /// Words of its own for the ticket.
+    config: Vec<String>,
     pub hand: Hand,
     store_temper: Temper,
     handler_temper: Temper,
@@ -108,7 +110,13 @@ fn ticket(words: &[&str]) -> TicketSpec {
         rules: Vec::new(),
         has_handler: false,
     };
-    for word in &words[1..] {
+    change(&mut spec, &words[1..]);
+    spec
+}
+
+/// Changes a ticket by these words.
+fn change(spec: &mut TicketSpec, words: &[&str]) {
+    for word in words {
         match word.split_once('=') {
             Some(("expire", value)) => spec.expire = span(value),
             Some(("acquire-after", value)) => spec.acquire_after = span(value),
@@ -120,7 +128,6 @@ fn ticket(words: &[&str]) -> TicketSpec {
             Some(_) | None => panic!("unknown word of a ticket: {word}"),
         }
     }
-    spec
 }
 
 impl Lab {
@@ -130,6 +137,10 @@ impl Lab {
         match words[..] {
             ["members", ref names @ ..] => self.nodes = names.iter().map(|n| node(n)).collect(),
             ["ticket", ref rest @ ..] => self.spec = Some(ticket(rest)),
+            ["configure", name, ref rest @ ..] => {
+                let index = self.index(name);
+                self.nodes[index].config = rest.iter().map(|word| (*word).to_owned()).collect();
+            }
             ["start", "all"] => (0..self.nodes.len()).for_each(|index| self.start(index, None)),
             ["start", name] => self.start(self.index(name), None),
             ["start", name, seed] => {
@@ -190,6 +201,14 @@ impl Lab {
         }
     }
 
+    /// The ticket as a member is configured with it.
+    fn ticket_of(&self, index: usize) -> TicketSpec {
+        let mut spec = self.spec.clone().expect("a ticket comes before a start");
+        let words: Vec<&str> = self.nodes[index].config.iter().map(String::as_str).collect();
+        change(&mut spec, &words);
+        spec
+    }
+
     fn start(&mut self, index: usize, seed: Option<u64>) {
         self.started += 1;
         let seed = seed.unwrap_or(self.started);
@@ -198,7 +217,7 @@ impl Lab {
             Member { id, role: node.role, address }
         });
         let roster = Roster::new(members.collect(), index).expect("a small cluster");
-        let tickets = vec![self.spec.clone().expect("a ticket comes before a start")];
+        let tickets = vec![self.ticket_of(index)];
         self.nodes[index].engine = Some(Engine::new(Setup { roster, tickets, seed }));
         self.event(index, Event::Start);
     }
@@ -445,6 +464,7 @@ fn node(name: &str) -> Node {
         role,
         engine: None,
         store: CibTicket::default(),
+        config: Vec::new(),
         hand: Hand::default(),
         store_temper: Temper::Works,
         handler_temper: Temper::Works,

@@ -92,6 +92,7 @@ pub fn row(row: &TicketRow, holder: impl Fn(Holder) -> String) -> String {
             Remark::CibSlow(_) => " (CIB update running)",
             Remark::StartingUp(_) => " (starting up)",
             Remark::HandlerRunning(_) => " (handler running)",
+            Remark::ExpireDiffers(_) => " (expire differs)",
         })
         .collect();
     let pending = if row.commit_pending.is_some() { " (commit pending)" } else { "" };

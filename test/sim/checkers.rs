@@ -15,6 +15,7 @@ use super::rules::Said;
 use super::world::World;
 use booth::engine::{CibState, Effect, HoldWindow};
 use booth::model::{Holder, MemberId, Term, TicketMode};
+use booth::time::Span;
 use booth::wire::{PeerBody, PeerMessage};
 
 /// The most effects that one step may have for each ticket and member: two messages to each
@@ -295,8 +296,9 @@ impl World {
         let clock = *self.nodes[n].clock();
         let expire = spec.expire;
         let majority = self.nodes.len() / 2 + 1;
-        let ghost = self.checks.ghosts.lease(n, t, term, majority - 1);
-        let from_sends = ghost.map(|sent| clock.when(clock.mono(sent).plus(expire)));
+        // An acknowledgement counts for what it states, but for no longer than `expire`.
+        let end = |sent, word: Span| clock.when(clock.mono(sent).plus(word.min(expire)));
+        let from_sends = self.checks.ghosts.lease(n, t, term, majority - 1, end);
         let known = self.checks.ghosts.holding(n, t).unwrap_or(0);
         // A few microseconds are lost between the clocks.
         let allowed = from_sends.unwrap_or(0).max(known) + 8;

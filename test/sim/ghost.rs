@@ -5,6 +5,7 @@
 use super::clock::True;
 use super::rules::{Rules, Said};
 use booth::model::{MemberId, Term};
+use booth::time::Span;
 use booth::wire::{Command, PeerBody, PeerMessage, Round};
 use std::collections::VecDeque;
 
@@ -20,6 +21,15 @@ struct Promise {
     until: True,
 }
 
+/// An acknowledged send.
+#[derive(Clone, Copy, Debug)]
+struct Acked {
+    term: Term,
+    at: True,
+    /// The promise that the acknowledgement states.
+    word: Span,
+}
+
 /// What one member's messages say about one ticket.
 #[derive(Debug, Default)]
 struct Account {
@@ -32,8 +42,9 @@ struct Account {
     followed: Option<Term>,
     /// Per member, its sends as a leader: in which term and round, when.
     sends: Vec<VecDeque<(Term, Round, True)>>,
-    /// The latest acknowledged send to each member, and its term.
-    acked: Vec<Option<(Term, True)>>,
+    /// The sends that each member has acknowledged in the latest term: of those for which it
+    /// stated the same promise, the latest one.
+    acked: Vec<Vec<Acked>>,
     /// The lease that it claims, and its term.
     lease: Option<(True, Term)>,
     /// It has not claimed anything since it started.
@@ -46,7 +57,7 @@ impl Account {
     fn new(members: usize, restarted: bool) -> Account {
         let sends = vec![VecDeque::new(); members];
         let rules = Rules::new(members);
-        Account { sends, acked: vec![None; members], restarted, rules, ..Account::default() }
+        Account { sends, acked: vec![Vec::new(); members], restarted, rules, ..Account::default() }
     }
 }
 
@@ -132,7 +143,7 @@ impl Ghosts {
     /// Whether a site has claimed nothing yet since it started, or what its store gave it.
     pub fn restarted(&self, n: usize, ticket: usize) -> bool {
         let account = &self.accounts[ticket * self.members + n];
-        account.restarted && account.acked.iter().all(Option::is_none)
+        account.restarted && account.acked.iter().all(Vec::is_empty)
     }
 
     /// Whether a claim in this term is the first of a new election.
@@ -140,27 +151,32 @@ impl Ghosts {
         self.accounts[ticket * self.members + n].lease.is_none_or(|(_, claimed)| claimed != term)
     }
 
-    /// When the send was that a lease in this term counts from, given that so many others must
-    /// have acknowledged.
-    pub fn lease(&self, n: usize, ticket: usize, term: Term, others: usize) -> Option<True> {
+    /// When a lease in this term ends, given that so many others must have acknowledged: `end`
+    /// says when an acknowledged send counts no more, by what was stated.
+    pub fn lease(
+        &self,
+        n: usize,
+        ticket: usize,
+        term: Term,
+        others: usize,
+        end: impl Fn(True, Span) -> True,
+    ) -> Option<True> {
         let account = &self.accounts[ticket * self.members + n];
-        let mut times: Vec<True> = account
-            .acked
-            .iter()
-            .flatten()
-            .filter(|(acked, _)| *acked == term)
-            .map(|(_, at)| *at)
-            .collect();
-        times.sort_unstable_by(|a, b| b.cmp(a));
-        others.checked_sub(1).and_then(|at| times.get(at).copied())
+        let of_term = |acks: &Vec<Acked>| {
+            acks.iter().filter(|ack| ack.term == term).map(|ack| end(ack.at, ack.word)).max()
+        };
+        let mut ends: Vec<True> = account.acked.iter().filter_map(of_term).collect();
+        ends.sort_unstable_by(|a, b| b.cmp(a));
+        others.checked_sub(1).and_then(|at| ends.get(at).copied())
     }
 
-    /// Until when a member has a lease by what was acknowledged in its newest term, each counting
-    /// for `expire` from its send; 0: it has none.
+    /// Until when a member has a lease by what was acknowledged in its newest term, each send
+    /// counting for `expire` or for the promise that was stated; 0: it has none.
     pub fn leads_until(&self, n: usize, ticket: usize, expire: True) -> True {
         let acked = &self.accounts[ticket * self.members + n].acked;
-        let Some(term) = acked.iter().flatten().map(|(term, _)| *term).max() else { return 0 };
-        self.lease(n, ticket, term, self.members / 2).map_or(0, |sent| sent + expire)
+        let Some(term) = acked.iter().flatten().map(|ack| ack.term).max() else { return 0 };
+        let end = |sent: True, word: Span| sent + expire.min(word.as_micros());
+        self.lease(n, ticket, term, self.members / 2, end).unwrap_or(0)
     }
 
     /// The highest term in which a member has acknowledged a leader since it started.
@@ -200,10 +216,15 @@ impl Ghosts {
                 let sends = &account.sends[from];
                 let sent = sends.iter().find(|(term, r, _)| *term == m.term && *r == round);
                 if let Some((term, _, at)) = sent.copied() {
-                    let latest = &mut account.acked[from];
-                    if latest.is_none_or(|(old, time)| old < term || (old == term && time < at)) {
-                        *latest = Some((term, at));
+                    let acks = &mut account.acked[from];
+                    if acks.iter().any(|ack| ack.term > term) {
+                        return;
                     }
+                    let word = m.valid_for;
+                    let latest = acks.iter().filter(|ack| (ack.term, ack.word) == (term, word));
+                    let at = latest.map(|ack| ack.at).max().map_or(at, |before| before.max(at));
+                    acks.retain(|ack| ack.term == term && ack.word != word);
+                    acks.push(Acked { term, at, word });
                 }
             }
             PeerBody::Status { .. }

@@ -170,7 +170,7 @@ impl World {
 
     /// The new boothd has told its guard a time, which comes at `due`.
     pub fn told_again(&mut self, site: usize, ticket: usize, due: True) {
-        let guard = self.plan.tickets[ticket].guard().as_micros();
+        let guard = self.spec(site, ticket).guard().as_micros();
         let Some(unguarded) = &mut self.checks.unguarded[ticket][site] else { return };
         if due > self.now {
             self.watched_again(site, ticket);

@@ -10,7 +10,8 @@ use super::clock::{True, SECOND};
 use super::excuses::Excuse;
 use super::plan::Order;
 use super::world::World;
-use booth::model::TicketMode;
+use booth::model::{TicketMode, TicketSpec};
+use booth::time::Span;
 
 /// The longest pause between two calls of a store's tool that fail.
 const STORE_PAUSE: True = 30 * SECOND;
@@ -61,19 +62,21 @@ impl World {
     /// handler that hangs is ended after `E` and 5 s, and the next attempt begins after
     /// `renewal-freq`.
     fn recovery_time(&self, ticket: usize) -> True {
-        let spec = &self.plan.tickets[ticket];
-        let expire = spec.expire.as_micros();
-        let lease =
-            expire * 17 / 10 + spec.acquire_after.as_micros() + 4 * spec.timeout.as_micros();
-        let start = 4 * spec.guard().as_micros() + spec.drift().as_micros();
+        // Of members that differ, the slowest counts, also of those that do not heal.
+        let longest = |f: fn(&TicketSpec) -> Span| {
+            (0..self.nodes.len()).map(|n| f(self.spec(n, ticket)).as_micros()).max().unwrap_or(0)
+        };
+        let expire = longest(|spec| spec.expire);
+        let attempts = 4 * longest(|spec| spec.timeout);
+        let lease = expire * 17 / 10 + longest(|spec| spec.acquire_after) + attempts;
+        let start = 4 * longest(TicketSpec::guard) + longest(TicketSpec::drift);
         let store = match self.plan.store.fault_ppm {
             0 => 0,
-            _ => spec.patience().as_micros() + STORE_PAUSE,
+            _ => longest(TicketSpec::patience) + STORE_PAUSE,
         };
-        let handler = if spec.has_handler && self.plan.handler_ppm > 0 {
-            expire + HANDLER_EXTRA + spec.renewal.as_micros()
-        } else {
-            0
+        let handler = match self.plan.tickets[ticket].has_handler && self.plan.handler_ppm > 0 {
+            true => expire + HANDLER_EXTRA + longest(|spec| spec.renewal),
+            false => 0,
         };
         lease + start + store + handler
     }

@@ -70,13 +70,11 @@ impl World {
 
     /// S11: a store has come to say granted.
     pub fn check_resources(&mut self, n: usize, ticket: usize) {
-        let spec = self.spec(n, ticket).clone();
+        let acquire_after = self.spec(n, ticket).acquire_after;
         // Clocks run up to 0.5 % apart.
-        let wait = spec.acquire_after.as_micros() * 99 / 100;
-        if wait == 0
-            || !self.checks.automatic(ticket)
-            || self.checks.resources.of(n, ticket).ordered
-        {
+        let wait = acquire_after.as_micros() * 99 / 100;
+        let ordered = self.checks.resources.of(n, ticket).ordered;
+        if wait == 0 || ordered || !self.checks.automatic(ticket) {
             return;
         }
         // What ran elsewhere before this site held last has stopped long ago.
@@ -94,9 +92,8 @@ impl World {
         if self.now < until + wait {
             let text = format!(
                 "t{ticket} moves by itself from m{m}, revoked at {until}, to m{n} after {} us; \
-                 acquire-after is {}",
+                 acquire-after is {acquire_after}",
                 self.now - until,
-                spec.acquire_after,
             );
             self.fail_of(ticket, "S11", text);
         }

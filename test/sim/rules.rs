@@ -42,6 +42,8 @@ pub struct Rules {
     nonce: Option<u32>,
     /// Who has answered it.
     answered: u16,
+    /// Who has answered that it, or another member, leads.
+    said_leads: u16,
     /// Per member, whether what was last heard from it opens the grace: heartbeats.
     heartbeat_opens: Vec<bool>,
     /// The same for vote requests.
@@ -75,6 +77,9 @@ impl Rules {
             // A reference member returns none.
             PeerBody::MyIndex { nonce } if nonce == 0 || Some(nonce) == self.nonce => {
                 self.answered |= 1 << from;
+                if !m.valid_for.is_zero() && m.leader != Holder::Member(me) {
+                    self.said_leads |= 1 << from;
+                }
             }
             PeerBody::Heartbeat { stamp } | PeerBody::Update { stamp } => {
                 self.heartbeat_opens[from] = stamp.established;
@@ -142,6 +147,9 @@ impl Rules {
                 if self.in_grace(said) && !self.heartbeat_opens[said.to] {
                     return early("acknowledges a leader without a lease");
                 }
+                if self.in_grace(said) && self.said_leads & (1 << said.to) == 0 {
+                    return early("acknowledges a leader that did not answer");
+                }
             }
             PeerBody::ReqVote { reason, established, force } => {
                 if self.stands.is_none_or(|(term, _)| term != m.term) {
@@ -156,7 +164,11 @@ impl Rules {
                 }
             }
             PeerBody::Heartbeat { .. } => return self.leads(said, m.term),
-            PeerBody::MyIndex { .. } if said.now < self.silent_until => {
+            // A restarted holder, and a leader that stands again, may say that they lead.
+            PeerBody::MyIndex { .. }
+                if said.now < self.silent_until
+                    && (said.leader != Some(n) || m.valid_for.is_zero()) =>
+            {
                 return Err(("L9", format!("t{t}: m{n} answers STATUS while it competes")));
             }
             PeerBody::StepDown { .. } | PeerBody::Revoke { .. } => self.silent_until = 0,

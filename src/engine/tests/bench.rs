@@ -4,7 +4,7 @@
 
 use super::cluster::{roster, spec, the_ticket};
 use crate::engine::{
-    CibLoad, CibOutcome, CibState, CibTicket, ClientId, Effect, Engine, Event, HoldWindow,
+    CibLoad, CibOutcome, CibState, CibTicket, ClientId, Effect, Engine, Event, HoldWindow, PeerRow,
     ProbeOutcome, ProbeRun, Reply, Setup, TicketRow, WriteSerial,
 };
 use crate::model::{Holder, MemberIndex, Roster, Term, TicketName, TicketSpec};
@@ -493,6 +493,16 @@ impl Bench {
             _ => None,
         });
         rows.expect("list is answered at once").remove(0)
+    }
+
+    /// The rows of `booth peers`.
+    pub fn peer_rows(&mut self) -> Vec<PeerRow> {
+        let (_, deeds) = self.ask(ClientRequest::Peers);
+        let rows = deeds.0.into_iter().find_map(|(_, effect)| match effect {
+            Effect::Reply { reply: Reply::Peers(rows), last: true, .. } => Some(rows),
+            _ => None,
+        });
+        rows.expect("peers is answered at once")
     }
 
     /// The leader that `booth list` shows.

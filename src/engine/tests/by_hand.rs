@@ -177,6 +177,24 @@ pub fn a_manual_ticket_does_not_move_by_itself() {
     assert!(asked.sent(|body| matches!(body, PeerBody::Vote { .. })).is_empty());
 }
 
+/// Whoever asks is told who holds the ticket, and takes it as a claim.
+#[test]
+pub fn a_starting_member_hears_of_the_claims() {
+    let mut bench = site();
+    let (_, deeds) = bench.grant(ClientOptions::default());
+    bench.answered(deeds, &World::kind());
+    let deeds = bench.hear(2, Holder::Nobody, 0, PeerBody::Status { nonce: 99 });
+    let answers = deeds.sent(|body| matches!(body, PeerBody::MyIndex { nonce: 99 }));
+    assert_eq!(answers.len(), 1);
+    assert_eq!(answers[0].message.leader, bench.id(0));
+    let mut bench = site();
+    let leader = bench.id(1);
+    bench.hear_valid(2, leader, 0, Span::ZERO, PeerBody::MyIndex { nonce: 99 });
+    assert_eq!(bench.listed(), Holder::Unknown, "hearsay");
+    bench.hear_valid(1, leader, 0, Span::ZERO, PeerBody::MyIndex { nonce: 99 });
+    assert_eq!(bench.listed(), leader);
+}
+
 /// A handler that does not agree keeps a manual ticket from being taken.
 #[test]
 pub fn a_handler_decides_about_a_manual_grant() {

@@ -126,6 +126,49 @@ pub fn a_commit_delay_ends_with_the_missing_answer_or_with_force() {
     }
 }
 
+/// L8: a vote of the missing site that comes late is an answer, too.
+#[test]
+pub fn a_late_vote_of_the_missing_site_ends_the_commit_delay() {
+    let slow = TicketSpec { acquire_after: SECOND.times(5), ..spec("T") };
+    let mut bench = Bench::settled(2, 1, 0, slow);
+    let (_, stood) = bench.grant(ClientOptions { wait_commit: true, ..explain() });
+    let term = stood.requests()[0].message.term.get();
+    let won = bench.vote(2, term);
+    assert!(bench.acked_by(&[2], &won).grants().is_empty());
+    assert!(bench.vote(1, term - 1).grants().is_empty(), "an old vote is none");
+    assert_eq!(bench.vote(1, term).grants().len(), 1);
+}
+
+/// Members that say that another site holds the ticket end an administrator's grant.
+#[test]
+pub fn a_grant_ends_when_another_site_turns_out_to_hold_the_ticket() {
+    let mut bench = Bench::three();
+    let (client, _) = bench.grant(explain());
+    let leader = bench.id(1);
+    let mut all = Deeds(Vec::new());
+    for from in [1, 2] {
+        let body = crate::wire::PeerBody::Rejected {
+            of: crate::wire::Command::ReqVote,
+            result: ResultCode::TermStillValid,
+            granted: false,
+        };
+        all.0.extend(bench.hear(from, leader, 3, body).0);
+    }
+    assert_eq!(all.final_answer(client), Some(ResultCode::Overgrant));
+    assert_eq!(bench.listed(), leader);
+}
+
+/// A revoke where the ticket is lost ends this site's plan to stand for it.
+#[test]
+pub fn a_revoke_of_a_lost_ticket_ends_the_plan_to_stand() {
+    let slow = TicketSpec { acquire_after: SECOND.times(7), ..spec("T") };
+    let mut bench = Bench::settled(2, 1, 0, slow);
+    bench.heartbeat(1, 3, super::bench::stamp(7, true));
+    bench.advance(SECOND.times(12));
+    bench.revoke(ClientOptions::default());
+    assert!(bench.advance(SECOND.times(60)).stood().is_empty());
+}
+
 /// L8: when a voter does not vouch, leases may be alive: `expire` is waited for as well.
 #[test]
 pub fn a_commit_waits_for_expire_when_a_voter_does_not_vouch() {

@@ -4,7 +4,7 @@
 
 use crate::engine::{
     AttrChange, CibExpiry, CibLoad, CibOutcome, CibState, CibTicket, ClientId, Effect, Engine,
-    Event, HoldWindow, ProbeOutcome, Reply, Setup, WriteSerial,
+    Event, HoldWindow, ProbeOutcome, Reply, Setup, TicketRow, WriteSerial,
 };
 use crate::model::{
     Holder, Member, MemberId, MemberIndex, MemberRole, Roster, TicketIndex, TicketMode, TicketName,
@@ -68,8 +68,11 @@ pub struct Cluster {
     pub nodes: Vec<Node>,
     pub now: Now,
     pub replies: Vec<(ClientId, Reply, bool)>,
+    /// Two stores have said *granted* at the same time.
+    pub two_holders: bool,
     sites: usize,
-    spec: TicketSpec,
+    /// What each member is configured with when it starts.
+    specs: Vec<TicketSpec>,
     flying: VecDeque<(usize, usize, PeerMessage)>,
     seed: u64,
     clients: u64,
@@ -97,8 +100,9 @@ impl Cluster {
             nodes: (0..sites + arbitrators).map(node).collect(),
             now: Now { mono: start, wall: WallTime::from_secs(1_800_000_000) },
             replies: Vec::new(),
+            two_holders: false,
             sites,
-            spec,
+            specs: vec![spec; sites + arbitrators],
             flying: VecDeque::new(),
             seed: 1,
             clients: 0,
@@ -111,10 +115,17 @@ impl Cluster {
         self.seed += 1;
         let arbitrators = self.nodes.len() - self.sites;
         let roster = roster(self.sites, arbitrators, node);
-        let setup = Setup { roster, tickets: vec![self.spec.clone()], seed: self.seed };
+        let setup = Setup { roster, tickets: vec![self.specs[node].clone()], seed: self.seed };
         self.nodes[node].engine = Some(Engine::new(setup));
         self.event(node, Event::Start);
         self.settle();
+    }
+
+    /// Gives a member another `expire`, and half of it as `renewal-freq`, from its next start on.
+    pub fn configure(&mut self, node: usize, expire: Span) {
+        let spec = &mut self.specs[node];
+        spec.expire = expire;
+        spec.renewal = expire.divided(2);
     }
 
     /// Starts all members.
@@ -159,6 +170,7 @@ impl Cluster {
                     self.nodes[node].hung = Some((serial, state));
                     return;
                 };
+                self.two_holders |= self.granted().len() > 1;
                 self.event(node, Event::CibWritten { ticket, serial, outcome });
             }
             Effect::StartProbe { ticket, run, .. } => {
@@ -263,13 +275,13 @@ impl Cluster {
 
     /// A client asks a member to grant the ticket.
     pub fn grant(&mut self, node: usize, options: ClientOptions) -> ClientId {
-        let ticket = Some(self.spec.name.clone());
+        let ticket = Some(self.specs[node].name.clone());
         self.ask(node, ClientRequest::Grant { ticket, options })
     }
 
     /// A client asks a member to revoke the ticket.
     pub fn revoke(&mut self, node: usize) -> ClientId {
-        let ticket = Some(self.spec.name.clone());
+        let ticket = Some(self.specs[node].name.clone());
         self.ask(node, ClientRequest::Revoke { ticket, options: ClientOptions::default() })
     }
 
@@ -303,11 +315,25 @@ impl Cluster {
 
     /// What a member's list shows as leader.
     pub fn listed(&mut self, node: usize) -> Holder {
+        self.row(node).leader
+    }
+
+    /// A member's line of list.
+    pub fn row(&mut self, node: usize) -> TicketRow {
         let client = self.ask(node, ClientRequest::List);
         let found = self.replies.iter().find(|(to, ..)| *to == client);
         match found {
-            Some((_, Reply::Tickets(rows), _)) => rows[0].leader,
+            Some((_, Reply::Tickets(rows), _)) => rows[0].clone(),
             _ => panic!("list is answered at once"),
+        }
+    }
+
+    /// Cuts every link of a member, both ways, or joins them again.
+    pub fn isolate(&mut self, node: usize, alone: bool) {
+        self.cut.retain(|(from, to)| *from != node && *to != node);
+        if alone {
+            let others = (0..self.nodes.len()).filter(|other| *other != node);
+            self.cut.extend(others.flat_map(|other| [(node, other), (other, node)]));
         }
     }
 

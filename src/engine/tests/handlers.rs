@@ -134,6 +134,17 @@ pub fn a_grant_that_the_handler_refuses_fails() {
     assert!(bench.advance(SECOND.times(100)).stood().is_empty());
 }
 
+/// L13: an administrator's grant, too, asks the handler before each attempt.
+#[test]
+pub fn a_grant_asks_the_handler_before_each_attempt() {
+    let mut bench = Bench::settled(2, 1, 0, handled());
+    let (_, asked) = bench.grant(ClientOptions { wait: true, ..ClientOptions::default() });
+    assert!(!bench.probed(&asked, ProbeOutcome::Success).stood().is_empty());
+    let failed = bench.advance(SECOND.times(3));
+    assert_eq!(failed.probes().len(), 1, "asked again");
+    assert!(failed.stood().is_empty());
+}
+
 /// An answer counts for its own run: an old one, of a handler that was given up, does not.
 #[test]
 pub fn an_old_answer_of_a_handler_does_not_count() {

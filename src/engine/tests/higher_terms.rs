@@ -39,6 +39,10 @@ pub fn an_outdated_leader_is_elected_again_and_goes_on_holding() {
     expect_reelection(&deeds, term + 6);
     let won = bench.elected(&deeds);
     assert!(won.windows().is_empty() && won.writes().is_empty(), "nothing new is acknowledged");
+    let marked = won.heartbeats().iter().all(
+        |sent| matches!(sent.message.body, PeerBody::Heartbeat { stamp } if stamp.established),
+    );
+    assert!(marked, "L5: it keeps its lease");
     let leased = bench.acked_by_all(&won);
     assert_eq!(leased.grants().len(), 1, "the new term is written");
     assert_eq!(leased.grants()[0].1.term, Term::new(term + 6));
@@ -130,6 +134,33 @@ pub fn a_reelection_that_fails_is_tried_again_while_the_lease_lasts() {
     assert_ne!(over.revokes()[0].1.term, Term::ZERO);
     let (serial, _) = over.revokes()[0];
     bench.wrote(serial, CibOutcome::Written);
+}
+
+/// L8: the wait belongs to the ticket, also where its leader lost the lease meanwhile and is granted
+/// the ticket anew.
+#[test]
+pub fn a_commit_delay_outlives_a_lost_lease() {
+    let slow = TicketSpec { acquire_after: SECOND, ..spec("T") };
+    let mut bench = Bench::settled(2, 1, 0, slow);
+    let patient = ClientOptions { wait_commit: true, ..ClientOptions::default() };
+    let (_, stood) = bench.grant(patient);
+    let (me, term) = (bench.id(0), stood.requests()[0].message.term.get());
+    let began = bench.now.mono;
+    let unsure = PeerBody::Vote { vouched: false, unbound_for: Some(crate::time::Span::MAX) };
+    let won = bench.hear_valid(2, me, term, crate::time::Span::ZERO, unsure);
+    bench.acked_by(&[2], &won);
+    let silent = World { acks: Vec::new(), votes: Vec::new(), ..World::kind() };
+    bench.play(SECOND.times(9), &silent);
+    let (_, stood) = bench.grant(patient);
+    let world = World { acks: vec![2], votes: vec![2], ..World::kind() };
+    let mut deeds = bench.answered(stood, &world);
+    assert!(!deeds.heartbeats().is_empty(), "elected anew");
+    deeds.0.extend(bench.play(SECOND.times(5), &world).0);
+    let grant = deeds.0.iter().find(|(_, effect)| {
+        matches!(effect, crate::engine::Effect::WriteCib { state, .. } if state.granted)
+    });
+    let waited = grant.expect("the wait ends").0.since(began);
+    assert_eq!(waited, SECOND.times(11), "E + A from the first win");
 }
 
 /// L8: the wait of a pending leader belongs to the ticket and survives its re-election.

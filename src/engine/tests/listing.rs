@@ -3,18 +3,9 @@
 
 use super::bench::{stamp, Bench, World, SECOND};
 use super::cluster::spec;
-use crate::engine::{CibLoad, CibOutcome, CibTicket, Effect, Event, PeerRow, Remark, Reply};
+use crate::engine::{CibLoad, CibOutcome, CibTicket, Event, Remark};
 use crate::model::{Holder, TicketSpec};
-use crate::wire::{ClientOptions, ClientRequest};
-
-fn peers(bench: &mut Bench) -> Vec<PeerRow> {
-    let (_, deeds) = bench.ask(ClientRequest::Peers);
-    let rows = deeds.0.into_iter().find_map(|(_, effect)| match effect {
-        Effect::Reply { reply: Reply::Peers(rows), last: true, .. } => Some(rows),
-        _ => None,
-    });
-    rows.expect("peers is answered at once")
-}
+use crate::wire::ClientOptions;
 
 /// The holder, its expiry at the lease's end, and nothing else while all is well.
 #[test]
@@ -83,13 +74,13 @@ pub fn a_starting_member_is_listed_as_such() {
 #[test]
 pub fn peers_are_listed_with_their_counters() {
     let mut bench = Bench::three();
-    let before = peers(&mut bench);
+    let before = bench.peer_rows();
     assert_eq!(before.iter().map(|row| row.member.get()).collect::<Vec<_>>(), [1, 2]);
     assert!(before.iter().all(|row| row.last_recv.is_none() && row.counters.received == 0));
     bench.hold();
     let heard = bench.now.wall;
     bench.play(SECOND.times(8), &World { acks: vec![1], ..World::kind() });
-    let after = peers(&mut bench);
+    let after = bench.peer_rows();
     assert_eq!(after[0].counters.resends, before[0].counters.resends);
     assert_eq!(after[1].counters.resends, before[1].counters.resends + 3);
     assert!(after.iter().all(|row| row.counters.received >= 3));

@@ -4,11 +4,13 @@
 //!
 //! Tests that are `pub` stand in the table of wrong engines (`wrong`), or may.
 
+mod attributes;
 mod bench;
 mod by_hand;
 mod clients;
 mod cluster;
 mod endings;
+mod expire;
 mod giving_up;
 mod grants;
 mod handlers;
@@ -18,11 +20,13 @@ mod lost;
 mod member;
 mod order;
 mod prereq;
+mod promises;
 mod renewals;
 mod resources;
 mod standing;
 mod start;
 mod starvation;
 mod store;
+mod verified;
 #[cfg(feature = "mutants")]
 mod wrong;

@@ -4,7 +4,7 @@
 use super::bench::{at, stamp, Bench, SECOND};
 use super::cluster::spec;
 use crate::engine::CibTicket;
-use crate::model::{Holder, TicketSpec};
+use crate::model::{Holder, Term, TicketSpec};
 use crate::time::{MonoTime, Span};
 use crate::wire::{Command, PeerBody, Reason, ResultCode};
 
@@ -67,6 +67,56 @@ pub fn acquire_after_is_waited_when_a_promise_has_run_out() {
     let slow = TicketSpec { acquire_after: SECOND.times(7), ..spec("T") };
     expect_place(&slow, 1, 1);
     expect_place(&slow, 4, 4);
+}
+
+/// L13: a step is a quarter of a second, or of `timeout` if that is shorter.
+#[test]
+pub fn a_step_is_a_quarter_of_a_second_at_most() {
+    for (timeout, step) in [(5_000, 250), (1_000, 250), (400, 100)] {
+        let spec = TicketSpec { timeout: Span::from_millis(timeout), ..spec("T") };
+        for seed in 1..=10 {
+            let (first, step) = (turn(4, &spec, seed), Span::from_millis(step));
+            let fits = first >= step.times(4) && first < step.times(5);
+            assert!(fits, "timeout {timeout} ms, seed {seed}: {first}");
+        }
+    }
+}
+
+/// L13: what the store says of the lost holder's lease is waited for, too: a site that starts has
+/// made no promise, but knows when the lease ends.
+#[test]
+pub fn a_starting_site_waits_for_the_end_of_the_lease_that_its_store_knows() {
+    let mut bench = Bench::new(2, 1, 0, TicketSpec { acquire_after: SECOND, ..spec("T") });
+    let expires = Some(bench.now.wall.plus(SECOND.times(8)));
+    let (owner, term) = (Some(bench.id(1)), Some(Term::new(3)));
+    let stored = CibTicket { granted: false, owner, expires, term, attrs: Vec::new() };
+    let began = bench.now.mono;
+    let deeds = bench.start(stored);
+    let asked = deeds.sent(|body| matches!(body, PeerBody::Status { .. }));
+    let PeerBody::Status { nonce } = asked[0].message.body else { panic!("a question") };
+    bench.hear_valid(1, Holder::Unknown, 0, Span::ZERO, PeerBody::MyIndex { nonce });
+    bench.hear_valid(1, Holder::Nobody, 0, Span::ZERO, PeerBody::MyIndex { nonce });
+    let stood = bench.advance(SECOND.times(15)).stood();
+    let wait = stood.first().expect("grace is over").since(began);
+    assert!(wait >= SECOND.times(9), "expires and acquire-after: {wait}");
+}
+
+/// L12, L13: an attempt that a majority refuses has failed at once.
+#[test]
+pub fn an_attempt_that_cannot_be_won_any_more_has_failed() {
+    for seed in 1..=10 {
+        let mut bench = Bench::seeded(2, 1, 0, spec("T"), seed);
+        bench.start(CibTicket::default());
+        bench.past_grace();
+        bench.heartbeat(1, 3, stamp(7, true));
+        bench.until_it_stands(SECOND.times(12));
+        let stood = bench.now.mono;
+        bench.reject(1, Command::ReqVote, ResultCode::TermOutdated, 5);
+        bench.reject(2, Command::ReqVote, ResultCode::TermOutdated, 6);
+        let again = bench.until_it_stands(SECOND.times(2));
+        assert!(bench.now.mono.since(stood) < SECOND, "a random part of timeout");
+        assert!(again.requests().iter().all(|sent| sent.message.term == Term::new(7)), "L1");
+    }
 }
 
 /// L13: an arbitrator never stands, whatever happens.

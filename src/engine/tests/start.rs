@@ -4,10 +4,10 @@
 
 use super::bench::{granted, round, stamp, Bench, SECOND};
 use super::cluster::spec;
-use crate::engine::{CibLoad, CibTicket, Effect};
+use crate::engine::{CibLoad, CibTicket, Effect, Remark};
 use crate::model::{Holder, Term};
 use crate::time::{Span, WallTime};
-use crate::wire::{PeerBody, ResultCode};
+use crate::wire::{ClientOptions, PeerBody, ResultCode};
 use std::collections::BTreeSet;
 
 /// A site of three that has not started.
@@ -129,6 +129,58 @@ pub fn grace_ends_when_every_other_site_is_idle() {
     assert_eq!(votes(&mut bench), 1);
 }
 
+/// L9: a site that leads after all, or again, is not idle.
+#[test]
+pub fn an_idle_site_may_take_its_word_back() {
+    let mut bench = Bench::new(3, 1, 3, spec("T"));
+    let deeds = bench.start(CibTicket::default());
+    let asked = deeds.sent(|body| matches!(body, PeerBody::Status { .. }));
+    let PeerBody::Status { nonce } = asked[0].message.body else { panic!("a question") };
+    let body = PeerBody::MyIndex { nonce };
+    let leader = bench.id(0);
+    bench.hear_valid(0, Holder::Nobody, 0, Span::ZERO, body);
+    bench.hear_valid(1, Holder::Nobody, 0, Span::ZERO, body);
+    bench.hear_valid(0, leader, 3, SECOND.times(10), body);
+    bench.hear_valid(2, Holder::Nobody, 0, Span::ZERO, body);
+    let answers = bench.asked_for_vote(1, 9);
+    assert!(answers.sent(|body| matches!(body, PeerBody::Vote { .. })).is_empty());
+}
+
+/// L9 (a): the end of grace is acted upon at once: an administrator's grant waits for it.
+#[test]
+pub fn a_waiting_grant_is_tried_as_soon_as_grace_ends() {
+    let mut bench = fresh();
+    bench.start(CibTicket::default());
+    let [Remark::StartingUp(Some(until))] = bench.row().remarks[..] else { panic!("grace") };
+    let (_, deeds) = bench.grant(ClientOptions { wait: true, ..ClientOptions::default() });
+    assert!(deeds.stood().is_empty());
+    bench.until_it_stands(SECOND.times(30));
+    assert_eq!(bench.now.wall, until);
+}
+
+/// L9: `expires` is compared with the wall clock as it was at the start: a clock that is set back
+/// while the store is being read adds nothing to a lease.
+#[test]
+pub fn a_clock_that_is_set_while_the_store_is_read_does_not_count() {
+    for (set_to, held) in [(0, true), (-12, true), (12, true)] {
+        let mut bench = fresh();
+        bench.event(crate::engine::Event::Start);
+        let stored = granted(bench.id(0), 4, later(&bench, 8));
+        let end = bench.now.mono.plus(SECOND.times(8));
+        let wall = bench.now.wall;
+        let moved = SECOND.times(12);
+        bench.now.wall = match set_to {
+            0 => wall,
+            -12 => wall.minus(moved),
+            _ => wall.plus(moved),
+        };
+        let deeds = bench.loaded(CibLoad::Loaded(stored));
+        let window = deeds.windows().first().copied().flatten();
+        assert_eq!(window.is_some(), held);
+        assert_eq!(window.map(|window| window.lease_until), Some(end), "set by {set_to} s");
+    }
+}
+
 /// L9: while grace lasts, STATUS is repeated every `timeout` to the sites that have not answered.
 #[test]
 pub fn a_starting_member_goes_on_asking_the_sites_that_are_silent() {
@@ -182,7 +234,7 @@ pub fn each_life_numbers_its_sends_from_elsewhere() {
 pub fn an_unread_store_fails_an_impatient_grant() {
     let mut bench = fresh();
     bench.event(crate::engine::Event::Start);
-    let (client, deeds) = bench.grant(crate::wire::ClientOptions::default());
+    let (client, deeds) = bench.grant(ClientOptions::default());
     assert_eq!(deeds.told(client)[0].0, ResultCode::More);
     let deeds = bench.loaded(CibLoad::Failed("exit status 1".into()));
     assert_eq!(deeds.final_answer(client), Some(ResultCode::SyncFail));

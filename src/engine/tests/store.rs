@@ -181,6 +181,18 @@ pub fn a_revoke_is_tried_again_for_good() {
     assert!(!deeds.announcements().is_empty());
 }
 
+/// L6: the window that the shell is told: held until `g + d` before the lease's end, grants started
+/// until `2g` before that, and killed `g` before it.
+#[test]
+pub fn the_window_leaves_time_for_the_guard() {
+    let (_, _, first) = granting(ClientOptions::default());
+    let window = first.windows()[0].expect("a window");
+    let before = |at: MonoTime| window.lease_until.since(at).as_millis();
+    assert_eq!(before(window.hold_until), 5_600, "g 5 s, d 0.6 s");
+    assert_eq!(before(window.start_before), 15_600);
+    assert_eq!(before(window.kill_at), 10_600);
+}
+
 /// L6: a grant is not started when it could not end before the window does.
 #[test]
 pub fn a_grant_is_not_started_so_late_that_it_could_not_end() {
