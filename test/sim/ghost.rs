@@ -154,7 +154,14 @@ impl Ghosts {
     }
 
     /// A member hears something.
-    pub fn delivered(&mut self, _: True, n: usize, from: usize, m: &PeerMessage, ids: &[MemberId]) {
+    pub fn delivered(
+        &mut self,
+        now: True,
+        n: usize,
+        from: usize,
+        m: &PeerMessage,
+        ids: &[MemberId],
+    ) {
         let Some(ticket) = m.ticket.as_str().strip_prefix('t').and_then(|t| t.parse().ok()) else {
             return;
         };
@@ -163,7 +170,7 @@ impl Ghosts {
             return;
         }
         let account = self.account(n, ticket);
-        account.rules.hears(from, m, ids[n]);
+        account.rules.hears(now, from, m, ids[n]);
         match m.body {
             PeerBody::Revoke { stamp, .. } | PeerBody::StepDown { stamp, .. } => {
                 // L10: only the end of exactly what was promised.
