@@ -268,8 +268,8 @@ impl Ticket {
         cx.send(to, message, false);
     }
 
-    /// STATUS again, every `timeout`: to the sites that have not answered that they are idle, and to
-    /// the arbitrators that have not answered.
+    /// STATUS again, every `timeout`: to the sites that have not answered that they are idle, and
+    /// to the arbitrators that have not answered.
     pub fn ask_again(&mut self, cx: &mut Cx<'_>) {
         let Some(grace) = &mut self.grace else { return };
         grace.ask_at = Some(cx.now.mono.plus(self.spec.timeout));

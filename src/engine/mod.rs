@@ -6,8 +6,8 @@
 //!
 //! Order of a step: what has ended by now ends (promises, leases, holdings); then the event is
 //! looked at; then what is due is done; then a site that is owed a plan to stand gets one, the
-//! ticket's timer is set and its invariants are checked. Tickets are independent of each other: a step touches the event's ticket, and
-//! [`Event::Tick`] those that are due.
+//! ticket's timer is set and its invariants are checked. Tickets are independent of each other: a
+//! step touches the event's ticket, and [`Event::Tick`] those that are due.
 #![forbid(unsafe_code)]
 
 mod attrs;

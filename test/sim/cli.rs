@@ -7,11 +7,11 @@
 mod kit;
 
 use kit::hunt::Hunt;
+use kit::panics::run_watched;
 use kit::plan::Plan;
 use kit::reference::Mode;
 use kit::report::totals_of;
 use kit::report::{failure, plan_text, transcript, Totals};
-use kit::panics::run_watched;
 use kit::runner::Settings;
 use kit::shrink::shrink;
 use std::time::Instant;

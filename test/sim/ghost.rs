@@ -191,10 +191,17 @@ impl Ghosts {
     }
 
     /// A member hears something.
-    pub fn delivered(&mut self, _: True, n: usize, from: usize, m: &PeerMessage, ids: &[MemberId]) {
+    pub fn delivered(
+        &mut self,
+        now: True,
+        n: usize,
+        from: usize,
+        m: &PeerMessage,
+        ids: &[MemberId],
+    ) {
         let Some(ticket) = self.ticket_of(m) else { return };
         let account = self.account(n, ticket);
-        account.rules.hears(from, m, ids[n]);
+        account.rules.hears(now, from, m, ids[n]);
         match m.body {
             PeerBody::Revoke { stamp, .. } | PeerBody::StepDown { stamp, .. } => {
                 // L10: only the end of exactly what was promised.

@@ -105,7 +105,8 @@ fn start() -> Worker {
 fn tell_and_sleep(info: &PanicHookInfo<'_>) {
     let Some(tell) = TELL.take() else { return };
     let message = message(info.payload());
-    let place = info.location().map_or(String::new(), |at| format!(" ({}:{})", at.file(), at.line()));
+    let place =
+        info.location().map_or(String::new(), |at| format!(" ({}:{})", at.file(), at.line()));
     let (n, step) = PLACE.get();
     let text = format!("m{n} panics in step {step}: {message}{place}");
     if tell.send(Ended::Panicked(Panic { step, text })).is_ok() {

@@ -44,6 +44,9 @@ pub struct Rules {
     answered: u16,
     /// Who has answered that it, or another member, leads.
     said_leads: u16,
+    /// Per member, the term of its promise to this one, as it has answered, and until when that
+    /// lasts at most.
+    backed: Vec<Option<(Term, True)>>,
     /// Per member, whether what was last heard from it opens the grace: heartbeats.
     heartbeat_opens: Vec<bool>,
     /// The same for vote requests.
@@ -68,11 +71,20 @@ impl Rules {
     /// Nothing heard, nothing said.
     pub fn new(members: usize) -> Rules {
         let (heartbeat_opens, request_opens) = (vec![false; members], vec![false; members]);
-        Rules { heartbeat_opens, request_opens, ..Rules::default() }
+        let backed = vec![None; members];
+        Rules { heartbeat_opens, request_opens, backed, ..Rules::default() }
     }
 
     /// It hears something.
-    pub fn hears(&mut self, from: usize, m: &PeerMessage, me: MemberId) {
+    pub fn hears(&mut self, now: True, from: usize, m: &PeerMessage, me: MemberId) {
+        if matches!(m.body, PeerBody::MyIndex { nonce } if nonce != 0 && Some(nonce) == self.nonce)
+        {
+            let word = m.leader == Holder::Member(me) && !m.valid_for.is_zero();
+            self.backed[from] = word.then_some((m.term, now + m.valid_for.as_micros()));
+            if self.suffices(now) {
+                self.grace_until = now;
+            }
+        }
         match m.body {
             // A reference member returns none.
             PeerBody::MyIndex { nonce } if nonce == 0 || Some(nonce) == self.nonce => {
@@ -128,6 +140,15 @@ impl Rules {
     pub fn grace_lasts(&self, n: usize, sites: u16, now: True) -> bool {
         let others = sites & !(1 << n);
         now < self.grace_until && others & !self.answered != 0
+    }
+
+    /// Whether more than half of the others are promised to this member, in one term.
+    fn suffices(&self, now: True) -> bool {
+        let live = self.backed.iter().flatten().filter(|word| now < word.1);
+        let mut terms: Vec<Term> = live.map(|word| word.0).collect();
+        terms.sort_unstable();
+        let most = terms.chunk_by(|a, b| a == b).map(<[Term]>::len).max();
+        most.unwrap_or(0) > (self.backed.len() - 1) / 2
     }
 
     /// It says something.
