@@ -113,6 +113,11 @@ impl Ticket {
                 NoteLevel::Error,
                 "the terms are used up: nobody can be elected any more",
             );
+            self.answer_grant(cx, ResultCode::SyncFail);
+            if matches!(self.phase, Phase::Follower) && self.known.leader.member().is_some() {
+                let at = cx.now.mono.plus(self.spec.expire);
+                self.stand = Some(Stand { at, reason });
+            }
             return;
         };
         self.announce = None;
@@ -250,6 +255,15 @@ impl Ticket {
         cx.send(to, message, false);
     }
 
+    /// Whether somebody has had the ticket and nobody has given it back, as far as known here.
+    pub fn is_lost(&self) -> bool {
+        match self.known.leader {
+            Holder::Member(_) => true,
+            Holder::Nobody => false,
+            Holder::Unknown => self.known.term.is_some_and(|term| term > Term::ZERO),
+        }
+    }
+
     /// The member that this one last knew as leader.
     pub fn known_leader(&self, cx: &Cx<'_>) -> Option<MemberIndex> {
         self.known.leader.member().and_then(|id| cx.roster.index_of(id))
@@ -320,6 +334,9 @@ impl Ticket {
         }
         let lease_until = self.lead.as_ref().and_then(|lead| lead.lease_until);
         let earlier = self.lead.take().map(|lead| lead.commit);
+        if earlier.is_none() {
+            self.won_free = self.quit.is_none() && !self.cib.maybe_granted && !self.is_lost();
+        }
         let mut voters = attempt.votes;
         voters.remove(self.me);
         let commit = match earlier {

@@ -126,6 +126,8 @@ pub(super) struct Ticket {
     pub quit: Option<Quit>,
     /// The end of a commit delay whose leader lost its lease: it belongs to the ticket (L8).
     pub commit_not_before: Option<MonoTime>,
+    /// The ticket was free when this site won it, and it has not been granted since.
+    pub won_free: bool,
     pub announce: Option<Announce>,
     /// Sites whose store may say *granted*.
     pub objections: Objections,
@@ -172,6 +174,7 @@ impl Ticket {
             cib: Cib::default(),
             quit: None,
             commit_not_before: None,
+            won_free: false,
             announce: None,
             objections: Objections::none(roster.len()),
             probe: None,
