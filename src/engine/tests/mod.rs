@@ -6,5 +6,6 @@ mod answers;
 mod cluster;
 mod giving_up;
 mod grants;
+mod manual;
 mod member;
 mod objections;
