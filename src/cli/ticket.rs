@@ -276,6 +276,11 @@ impl TicketTalk<'_> {
                 Ok(Some(Ended::Verdict(self.pending_verdict(&answer))))
             }
             ResultCode::Redirect => Ok(Some(Ended::Redirect(answer.leader))),
+            ResultCode::SyncFail
+                if self.command == TicketCommand::Revoke && answer.leader == Holder::Unknown =>
+            {
+                Ok(Some(Ended::Verdict(wording::holder_unknown())))
+            }
             ResultCode::Success
             | ResultCode::Async
             | ResultCode::SyncSuccess

@@ -97,6 +97,15 @@ pub fn ticket_verdict(command: TicketCommand, ticket: &TicketName, code: ResultC
     }
 }
 
+/// A revoke was refused by a member that does not know who has the ticket.
+pub fn holder_unknown() -> Verdict {
+    Verdict::failure(
+        "revoke failed: it is not known here who has the ticket, or whether it is free; nothing \
+         was done. Ask the site that has it, or try again later.",
+    )
+    .left_open()
+}
+
 /// What the answer to an attribute command means, if it is no text.
 pub fn attr_verdict(
     word: &str,

@@ -286,14 +286,23 @@ impl Ticket {
         self.grant = Some(job);
     }
 
-    /// The first grant could not be written: who does not wait for the real outcome hears so.
-    pub fn tell_first_failure(&mut self, cx: &mut Cx<'_>) {
+    /// The store cannot be read: who does not wait for the real outcome hears so.
+    pub fn tell_load_failure(&mut self, cx: &mut Cx<'_>) {
         self.fail_impatient(cx);
         self.tell_waiters(cx);
     }
 
-    /// Ends the waiting of clients that do not wait for the outcome however long it takes.
+    /// Whether a client waits for the grant that will not wait for as long as it takes.
+    pub fn somebody_is_impatient(&self) -> bool {
+        self.grant.as_ref().is_some_and(|job| !job.waiters.iter().all(Waiter::patient))
+    }
+
+    /// Ends the waiting of clients that do not wait for the outcome however long it takes. When
+    /// nobody waits any more after that, the grant has failed and is over: it has no effect later.
     fn fail_impatient(&mut self, cx: &mut Cx<'_>) {
+        if !self.somebody_is_impatient() {
+            return;
+        }
         let Some(mut job) = self.grant.take() else { return };
         let answer = self.answer(cx, ResultCode::SyncFail, Holder::Nobody);
         job.waiters.retain(|waiter| {
@@ -302,17 +311,17 @@ impl Ticket {
             }
             waiter.patient()
         });
-        self.grant = Some(job);
+        if !job.waiters.is_empty() {
+            self.grant = Some(job);
+        }
     }
 
     /// A revoke of this automatic ticket.
     pub fn client_revoke(&mut self, cx: &mut Cx<'_>, client: ClientId, options: ClientOptions) {
-        let now = cx.now.mono;
         if matches!(self.phase, Phase::Loading(_)) {
             self.refuse(cx, client, ResultCode::Busy, Holder::Nobody);
             return;
         }
-        let competing = matches!(self.phase, Phase::Candidate(_)) && self.lead.is_none();
         if self.owes_itself() {
             self.note(cx, NoteLevel::Info, "an administrator revokes the ticket");
             self.wait_for_revoke(cx, client, options);
@@ -328,17 +337,7 @@ impl Ticket {
             self.write_revoke(cx, Holder::Nobody);
             return;
         }
-        let leader = self.shown_leader(now);
-        if leader.member().is_some_and(|id| id != cx.roster.my_id()) {
-            self.refuse(cx, client, ResultCode::Redirect, leader);
-            return;
-        }
-        let cancels = competing || self.grant.is_some();
-        if self.grace.is_some() && !cancels {
-            // What this site has not heard yet may make it stand.
-            self.refuse(cx, client, ResultCode::Busy, Holder::Nobody);
-            return;
-        }
+        let cancels = self.grant.is_some();
         if cancels {
             self.note(
                 cx,
@@ -346,17 +345,37 @@ impl Ticket {
                 "an administrator ends the attempt to acquire the ticket",
             );
             self.phase = Phase::Follower;
+            self.stop_probe(cx);
+            self.stand = None;
             self.answer_grant(cx, ResultCode::SyncFail);
         }
-        if self.known.leader.member().is_some() {
-            // Lost, and this site would stand for it again: that is over now.
-            let term = self.known.term.unwrap_or_default();
-            self.adopt_nobody(cx, term);
+        let (code, leader) = self.revoke_elsewhere(cx);
+        let code = match code {
+            ResultCode::TicketIdle if cancels => ResultCode::Success,
+            code => code,
+        };
+        self.refuse(cx, client, code, leader);
+    }
+
+    /// What a revoke is told at a member that does not hold: who must be asked; that the ticket is
+    /// free, if that is known; else that it is not known, and nothing has been done.
+    fn revoke_elsewhere(&self, cx: &Cx<'_>) -> (ResultCode, Holder) {
+        let objector = self.objectors(cx.now.mono).iter().next();
+        let objector = objector.map(|site| Holder::Member(cx.roster.member(site).id));
+        let holder = objector.unwrap_or(self.known.leader);
+        if holder.member().is_some_and(|id| id != cx.roster.my_id()) {
+            return (ResultCode::Redirect, holder);
         }
-        self.stop_probe(cx);
-        self.stand = None;
-        let code = if cancels { ResultCode::Success } else { ResultCode::TicketIdle };
-        self.refuse(cx, client, code, Holder::Nobody);
+        if self.knows_of_a_loss() {
+            return (ResultCode::SyncFail, Holder::Unknown);
+        }
+        let free = self.shown_leader(cx.now.mono) == Holder::Nobody;
+        match (&self.grace, free) {
+            (Some(_), _) => (ResultCode::Busy, Holder::Nobody),
+            (None, true) => (ResultCode::TicketIdle, Holder::Nobody),
+            // What only its own store says may be old.
+            (None, false) => (ResultCode::SyncFail, Holder::Unknown),
+        }
     }
 
     /// A client waits until the store says *revoked*.

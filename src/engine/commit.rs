@@ -299,6 +299,7 @@ impl Ticket {
         }
         self.commit_not_before = None;
         self.acquire.clear();
+        self.won_free = false;
         self.cib.grant_tried_at = None;
         let Some(lead) = &mut self.lead else { return };
         let untold = cx.roster.peers().without(lead.updated);
@@ -326,12 +327,12 @@ impl Ticket {
             return;
         }
         self.note(cx, NoteLevel::Error, "the grant did not end in time: giving the ticket up");
-        self.answer_grant(cx, ResultCode::SyncFail);
         self.give_up_ungranted(cx);
     }
 
     /// A write failed, or came too late (`why` is none): the wish is kept and tried again.
     fn write_failed(&mut self, cx: &mut Cx<'_>, state: CibState, why: Option<String>) {
+        let failed = why.is_some();
         let pause = match why {
             None => Span::from_millis(100),
             Some(why) => {
@@ -348,22 +349,27 @@ impl Ticket {
         };
         self.cib.retry_at = Some(cx.now.mono.plus(pause));
         if state.granted {
-            self.tell_first_failure(cx);
             let since = self.cib.grant_tried_at.unwrap_or(cx.now.mono);
             let endless = mutant::is_on(Clause::L6FirstGrant);
-            let patient = cx.now.mono.since(since) < self.spec.patience() || endless;
+            let patient = cx.now.mono.since(since) < self.spec.patience();
+            // Who is told that it failed must not see it succeed later.
+            let patient = patient && !(failed && self.somebody_is_impatient()) || endless;
             if !self.cib.granted && !patient && self.quit.is_none() {
                 self.note(
                     cx,
                     NoteLevel::Error,
                     "the grant cannot be written: giving the ticket up",
                 );
-                self.answer_grant(cx, ResultCode::SyncFail);
                 self.give_up_ungranted(cx);
+            } else {
+                self.tell_waiters(cx);
             }
         } else {
             self.say_leaving(cx);
             self.tell_revoke_failure(cx);
+            if self.quit.is_some() {
+                self.answer_grant(cx, ResultCode::SyncFail);
+            }
         }
     }
 
@@ -386,8 +392,13 @@ impl Ticket {
         }
     }
 
-    /// Gives the ticket up in favour of another site; this one comes after the others.
+    /// Gives the ticket up in favour of another site; this one comes after the others. What was
+    /// free before an administrator's grant that has failed is free again: nobody shall take it.
     pub fn step_down(&mut self, cx: &mut Cx<'_>) {
+        if self.won_free {
+            self.quit(cx, QuitKind::Revoke, None);
+            return;
+        }
         let timeout = self.spec.timeout;
         let at = cx.now.mono.plus(timeout.times(2)).plus(cx.prng.span_below(timeout));
         self.quit(cx, QuitKind::StepDown, Some(at.plus(self.spec.acquire_after)));
@@ -396,6 +407,7 @@ impl Ticket {
     /// Gives the ticket up: revoke in the store, then announce (L10).
     pub fn quit(&mut self, cx: &mut Cx<'_>, kind: QuitKind, stand_at: Option<MonoTime>) {
         let term = self.lead.as_ref().map(|lead| lead.term);
+        self.won_free = false;
         if let Some(until) = self.commit_pending(cx) {
             self.commit_not_before = Some(until);
         }

@@ -144,6 +144,11 @@ impl Ticket {
                 NoteLevel::Error,
                 "the terms are used up: nobody can be elected any more",
             );
+            self.answer_grant(cx, ResultCode::SyncFail);
+            if matches!(self.phase, Phase::Follower) && self.known.leader.member().is_some() {
+                let at = cx.now.mono.plus(self.spec.expire);
+                self.stand = Some(Stand { at, reason });
+            }
             return;
         };
         self.announce = None;
@@ -365,6 +370,10 @@ impl Ticket {
         let lease = self.lead.as_ref().map(|lead| (lead.lease_until, lead.length));
         let lease = lease.unwrap_or((None, self.spec.expire));
         let earlier = self.lead.take().map(|lead| lead.commit);
+        if earlier.is_none() {
+            self.won_free =
+                self.quit.is_none() && !self.cib.maybe_granted && !self.knows_of_a_loss();
+        }
         let earlier = earlier.filter(|_| !mutant::is_on(Clause::L8CarriedOver));
         let mut voters = attempt.votes;
         voters.remove(self.me);

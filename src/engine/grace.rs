@@ -101,7 +101,7 @@ impl Ticket {
                 self.note(cx, NoteLevel::Error, &text);
                 let retry_at = cx.now.mono.plus(pause);
                 self.phase = Phase::Loading(Loading::Failed { retry_at, failures: failures + 1 });
-                self.tell_first_failure(cx);
+                self.tell_load_failure(cx);
             }
             CibLoad::Absent => self.begin_with(cx, CibTicket::default()),
             CibLoad::Loaded(stored) => self.begin_with(cx, stored),

@@ -15,7 +15,7 @@ use super::mutant::{self, Clause};
 const SENDS_KEPT: usize = 8;
 
 /// How far an accepted round may lie from the last accepted one of the same leader and term (L4).
-const ROUND_WINDOW: i64 = 4096;
+pub(super) const ROUND_WINDOW: i64 = 4096;
 
 /// Renewals do not follow each other faster, however short the words of other members are.
 const PAUSE_MIN: Span = Span::from_millis(100);
@@ -77,6 +77,8 @@ struct Sent {
 #[derive(Clone, Debug)]
 pub(super) struct Link {
     next_round: Round,
+    /// Where what is said now began: acknowledgements of earlier rounds are about something else.
+    marked: Round,
     sent: VecDeque<Sent>,
     /// The most recent send that it acknowledged in the current term.
     acked_at: Option<MonoTime>,
@@ -96,6 +98,7 @@ impl Link {
     pub fn new(first: Round) -> Link {
         Link {
             next_round: first,
+            marked: first,
             sent: VecDeque::new(),
             acked_at: None,
             bound_by_acks: None,
@@ -110,6 +113,17 @@ impl Link {
         let round = self.next_round;
         self.next_round = round.next();
         round
+    }
+
+    /// Something new is said from now on: an announcement, or a manual ticket's claim.
+    pub fn mark(&mut self) {
+        self.marked = self.next_round;
+    }
+
+    /// Whether an acknowledgement with this round is about what is said now; one of a reference
+    /// peer, which has none, always is.
+    pub fn is_about_now(&self, round: Option<Round>) -> bool {
+        round.is_none_or(|round| round.distance_from(self.marked) >= 0)
     }
 
     /// Notes a send of a heartbeat or update and gives its round.

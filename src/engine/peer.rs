@@ -91,6 +91,7 @@ impl Ticket {
         let hopeless = self.lead.as_ref().is_some_and(|lead| lead.lease_until.is_none());
         if established && hopeless && !self.cib.maybe_granted {
             self.note(cx, NoteLevel::Info, "another member has a lease: giving up");
+            self.won_free = false;
             self.step_down(cx);
         }
         let owed = self.promised_to(now).filter(|to| *to != from);

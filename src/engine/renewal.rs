@@ -263,11 +263,11 @@ impl Ticket {
         let (leader, term, stated) = told;
         self.heard_of(term);
         if matches!(of, Command::RevokeTicket | Command::VoteFor) {
-            self.announce_acked(from, term);
+            self.announce_acked(from, term, round);
             return;
         }
         if self.is_manual() {
-            self.manual_acked(from);
+            self.manual_acked(from, round);
             return;
         }
         let mine = leader == self.myself(cx);
@@ -438,6 +438,7 @@ impl Ticket {
         let retry_at = cx.now.mono.plus(self.spec.timeout);
         let delivery = Delivery { unacked: cx.roster.peers(), tries: 0, retry_at };
         self.announce = Some(Announce { kind, term, delivery });
+        self.links.iter_mut().for_each(super::lease::Link::mark);
         self.send_announcement(cx, false);
     }
 
@@ -472,7 +473,10 @@ impl Ticket {
     }
 
     /// A member knows that the ticket was given up.
-    fn announce_acked(&mut self, from: MemberIndex, term: Term) {
+    fn announce_acked(&mut self, from: MemberIndex, term: Term, round: Option<Round>) {
+        if !self.links[from.get()].is_about_now(round) {
+            return;
+        }
         if let Some(announce) = &mut self.announce {
             if announce.term == term {
                 announce.delivery.unacked.remove(from);

@@ -141,6 +141,8 @@ pub(super) struct Ticket {
     pub bound_to: Bound,
     /// What a ticket that moves by itself waits for before it is granted.
     pub acquire: Acquire,
+    /// The ticket was free when this site won it, and it has not been granted since.
+    pub won_free: bool,
     pub announce: Option<Announce>,
     /// Sites whose store may say *granted*.
     pub objections: Objections,
@@ -194,6 +196,7 @@ impl Ticket {
             commit_not_before: None,
             bound_to: Bound::new(roster.len()),
             acquire: Acquire::default(),
+            won_free: false,
             announce: None,
             objections: Objections::none(roster.len()),
             probe: None,

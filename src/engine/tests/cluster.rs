@@ -76,6 +76,8 @@ pub struct Cluster {
     /// What each member is configured with when it starts.
     specs: Vec<TicketSpec>,
     flying: VecDeque<(usize, usize, PeerMessage)>,
+    /// Everything that was ever sent, lost or not, as (from, to, message).
+    pub sent: Vec<(usize, usize, PeerMessage)>,
     seed: u64,
     clients: u64,
     /// Links that are cut, as (from, to).
@@ -107,6 +109,7 @@ impl Cluster {
             sites,
             specs: vec![spec; sites + arbitrators],
             flying: VecDeque::new(),
+            sent: Vec::new(),
             seed: 1,
             clients: 0,
             cut: Vec::new(),
@@ -158,6 +161,7 @@ impl Cluster {
     fn perform(&mut self, node: usize, effect: Effect) {
         match effect {
             Effect::Send { to, message, .. } => {
+                self.sent.push((node, to.get(), message.clone()));
                 if !self.cut.contains(&(node, to.get())) {
                     self.flying.push_back((node, to.get(), message));
                 }
@@ -230,6 +234,16 @@ impl Cluster {
         store.expires = Some(WallTime::from_secs(expires.as_secs()));
         store.term = Some(state.term);
         Some(CibOutcome::Written)
+    }
+
+    /// A message that was sent before comes (again): the last one like this.
+    pub fn again(&mut self, from: usize, to: usize, like: impl Fn(&PeerMessage) -> bool) {
+        let wanted = |sent: &&(usize, usize, PeerMessage)| (sent.0, sent.1) == (from, to);
+        let found = self.sent.iter().rev().filter(wanted).find(|sent| like(&sent.2));
+        let message = found.expect("such a message was sent").2.clone();
+        let from = MemberIndex::new(from).expect("a test has few members");
+        self.event(to, Event::Peer { from, message });
+        self.settle();
     }
 
     /// The newest write that hangs ends well, and later ones work.

@@ -4,6 +4,7 @@
 //!
 //! Tests that are `pub` stand in the table of wrong engines (`wrong`), or may.
 
+mod answers;
 mod attributes;
 mod bench;
 mod by_hand;
@@ -17,6 +18,7 @@ mod handlers;
 mod higher_terms;
 mod listing;
 mod lost;
+mod manual;
 mod member;
 mod objections;
 mod order;
