@@ -366,15 +366,16 @@ impl Ticket {
         if holder.member().is_some_and(|id| id != cx.roster.my_id()) {
             return (ResultCode::Redirect, holder);
         }
-        if self.knows_of_a_loss() {
-            return (ResultCode::SyncFail, Holder::Unknown);
+        if self.grace.is_some() {
+            // What this site has not heard yet may make it stand.
+            return (ResultCode::Busy, Holder::Nobody);
         }
+        // What only its own store says may be old.
         let free = self.shown_leader(cx.now.mono) == Holder::Nobody;
-        match (&self.grace, free) {
-            (Some(_), _) => (ResultCode::Busy, Holder::Nobody),
-            (None, true) => (ResultCode::TicketIdle, Holder::Nobody),
-            // What only its own store says may be old.
-            (None, false) => (ResultCode::SyncFail, Holder::Unknown),
+        if free {
+            (ResultCode::TicketIdle, Holder::Nobody)
+        } else {
+            (ResultCode::SyncFail, Holder::Unknown)
         }
     }
 
