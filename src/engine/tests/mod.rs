@@ -6,5 +6,6 @@ mod cluster;
 mod expire;
 mod grants;
 mod member;
+mod mixed_grace;
 mod starvation;
 mod verified;
