@@ -101,7 +101,7 @@ impl Ticket {
     /// Keeps up until when this member's word bound it; at the end of every step.
     pub fn observe_bound(&mut self, cx: &Cx<'_>) {
         let kept_back = self.spec.guard().plus(self.spec.drift());
-        let grace = self.grace.as_ref().map(|grace| grace.until.minus(kept_back));
+        let grace = self.grace_until().map(|until| until.minus(kept_back));
         let step = (self.me, cx.now.mono);
         self.bound_to.observe(step, self.promise, self.cib.maybe_granted, grace);
     }

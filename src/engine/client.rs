@@ -231,8 +231,8 @@ impl Ticket {
             };
         }
         let forced = self.grant.as_ref().is_some_and(|job| job.force);
-        if let (Some(grace), false, Phase::Follower) = (&self.grace, forced, &self.phase) {
-            return (WaitCause::Grace, left(grace.until));
+        if let (Some(until), false, Phase::Follower) = (self.grace_until(), forced, &self.phase) {
+            return (WaitCause::Grace, left(until));
         }
         if let Some(probe) = self.probe {
             return (WaitCause::Handler, left(probe.deadline));

@@ -97,7 +97,7 @@ impl Ticket {
             (K::PromiseEnd, self.promise.map(|promise| promise.until)),
             (K::HoldEnd, hold_end),
             (K::GiveUp, give_up),
-            (K::GraceEnd, self.grace.as_ref().map(|grace| grace.until)),
+            (K::GraceEnd, self.grace_until()),
             (K::ElectionEnd, election_end),
             (K::AskAgain, ask),
             (K::LoadRetry, load_retry),
@@ -144,7 +144,7 @@ impl Ticket {
                 self.known.until = self.known.until.min(cx.now.mono);
             }
         }
-        if self.grace.as_ref().is_some_and(|grace| cx.now.mono >= grace.until) {
+        if self.grace_until().is_some_and(|until| cx.now.mono >= until) {
             self.end_grace(cx);
         }
     }

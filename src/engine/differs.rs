@@ -96,9 +96,7 @@ impl Ticket {
     /// words do that this member gave before it started.
     pub fn outlast(&mut self, length: Span) {
         if let Some(grace) = &mut self.grace {
-            let spec = &self.spec;
-            let until = self.started.mono.plus(length).plus(spec.guard()).plus(spec.drift());
-            grace.until = grace.until.max(until);
+            grace.word = grace.word.max(length);
         }
     }
 }

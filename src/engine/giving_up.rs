@@ -88,8 +88,8 @@ impl Ticket {
 
     /// The time of such a plan has come. Nobody who keeps the rules answers in grace.
     pub fn stand_leaving(&mut self, cx: &mut Cx<'_>) {
-        match (&self.grace, &mut self.stand) {
-            (Some(grace), Some(stand)) => stand.at = grace.until,
+        match (self.grace_until(), &mut self.stand) {
+            (Some(until), Some(stand)) => stand.at = until,
             _ => self.stand_for_election(cx, Reason::Reacquire, false),
         }
     }

@@ -22,8 +22,11 @@ const ASK_AGAIN_PARTS: u64 = 8;
 /// What a starting member still has to find out.
 #[derive(Clone, Debug)]
 pub(super) struct Grace {
-    /// When it ends whatever the others say: `E + g + d` after the start.
-    pub until: MonoTime,
+    /// The longest word that this member may have given before it started: `expire`, or what a
+    /// leader states that it follows.
+    pub word: Span,
+    /// Members that keep the rules of `lease.md`, as something in this life has shown.
+    ours: MemberSet,
     /// What this start's STATUS carries and its answers return; never 0.
     pub nonce: u32,
     /// When STATUS is sent again to the sites that have not answered.
@@ -63,11 +66,9 @@ impl Ticket {
     pub fn begin(&mut self, cx: &mut Cx<'_>) {
         self.started = cx.now;
         if !self.is_manual() && !mutant::is_on(Clause::L9Grace) {
-            let spec = &self.spec;
-            let short = mutant::is_on(Clause::L9GraceLength);
-            let extra = if short { Span::ZERO } else { spec.guard().plus(spec.drift()) };
             self.grace = Some(Grace {
-                until: cx.now.mono.plus(spec.expire).plus(extra),
+                word: self.spec.expire,
+                ours: std::iter::once(self.me).collect(),
                 nonce: fresh_nonce(cx),
                 ask_at: None,
                 idle: MemberSet::EMPTY,
@@ -198,6 +199,44 @@ impl Ticket {
     pub fn loaded_and_revoked(&mut self, cx: &mut Cx<'_>) {
         self.phase = Phase::Follower;
         self.ask_everyone(cx);
+    }
+
+    /// When grace ends whatever the others say: when every word has ended that this member gave
+    /// before it started, and the clocks have been allowed for.
+    ///
+    /// A leader that keeps the rules counts a word from its send, and revokes `g + d` before the
+    /// end; `E + g + d` covers that. A reference leader counts from the acknowledgements of a
+    /// majority, up to `τ·(r+1)` after the first, keeps nothing back, and has been promised as much
+    /// more (L4). So as long as any other member may be one, grace is as long as that promise. Who
+    /// is down cannot be told from a reference member.
+    pub fn grace_until(&self) -> Option<MonoTime> {
+        let grace = self.grace.as_ref()?;
+        let all_ours = (0..self.links.len())
+            .filter_map(MemberIndex::new)
+            .all(|member| grace.ours.contains(member));
+        let reference = if all_ours { Span::ZERO } else { self.spec.patience() };
+        let extra = self.spec.guard().max(reference).plus(self.spec.drift());
+        let extra = if mutant::is_on(Clause::L9GraceLength) { Span::ZERO } else { extra };
+        Some(self.started.mono.plus(grace.word).plus(extra))
+    }
+
+    /// Notes who keeps the rules: only such members send a nonce, a round, or since when they are
+    /// unbound.
+    pub fn note_ours(&mut self, from: MemberIndex, body: &PeerBody) {
+        let Some(grace) = &mut self.grace else { return };
+        let marked = match body {
+            PeerBody::Status { nonce } | PeerBody::MyIndex { nonce } => *nonce != 0,
+            PeerBody::Heartbeat { stamp }
+            | PeerBody::Update { stamp }
+            | PeerBody::Revoke { stamp, .. }
+            | PeerBody::StepDown { stamp, .. } => stamp.round.is_some(),
+            PeerBody::Ack { round, .. } => round.is_some(),
+            PeerBody::Vote { unbound_for, .. } => unbound_for.is_some(),
+            PeerBody::ReqVote { .. } | PeerBody::Rejected { .. } => false,
+        };
+        if marked {
+            grace.ours.insert(from);
+        }
     }
 
     /// Sends STATUS to all other members.

@@ -24,6 +24,7 @@ impl Ticket {
             return self.handle_manual_peer(cx, from, message);
         }
         let (leader, term, valid) = (message.leader, message.term, message.valid_for);
+        self.note_ours(from, &message.body);
         match message.body {
             PeerBody::Status { nonce } => {
                 self.heard_of(term);
@@ -82,7 +83,11 @@ impl Ticket {
             return;
         }
         let early = mutant::is_on(Clause::L9GraceAck);
-        if !self.ready() || !(self.grace_allows(from, term, established) || early) {
+        if !self.ready() {
+            return;
+        }
+        if !(self.grace_allows(from, term, established) || early) {
+            self.forget_kept(from, message);
             return;
         }
         if !self.is_verified(cx, from, message) {

@@ -106,9 +106,9 @@ impl Ticket {
         let mut remarks = Vec::new();
         if matches!(self.phase, Phase::Loading(_)) {
             remarks.push(Remark::StartingUp(None));
-        } else if let Some(grace) = &self.grace {
+        } else if let Some(until) = self.grace_until() {
             if !self.owes_itself() && self.promised_to(now).is_none() {
-                remarks.push(Remark::StartingUp(Some(cx.now.wall_at(grace.until))));
+                remarks.push(Remark::StartingUp(Some(cx.now.wall_at(until))));
             }
         }
         if self.competes() {

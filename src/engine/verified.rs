@@ -86,7 +86,9 @@ impl Ticket {
         if leader.leads.is_some_and(|term| term <= message.term) {
             return true;
         }
-        let first = leader.kept.is_none();
+        // Asked at once only if that can bring it further: an answer that is known already, or a
+        // stream of old packets, must not lead to a stream of questions.
+        let first = leader.kept.is_none() && leader.leads.is_none();
         if leader.kept.as_ref().is_none_or(|kept| is_newer(message, kept)) {
             leader.kept = Some(message.clone());
         }
@@ -108,11 +110,18 @@ impl Ticket {
         }
         let leader = &mut self.verified.0[from.get()];
         leader.leads = leads;
-        if leads.is_none() {
-            return;
-        }
-        if let Some(kept) = leader.kept.take() {
+        let Some(term) = leads else { return };
+        if let Some(kept) = leader.kept.take().filter(|kept| term <= kept.term) {
             self.handle_lead(cx, from, &kept);
+        }
+    }
+
+    /// A heartbeat that is not established: an earlier one that waits for its sender's answer is
+    /// not the newest any more.
+    pub fn forget_kept(&mut self, from: MemberIndex, message: &PeerMessage) {
+        let kept = &mut self.verified.0[from.get()].kept;
+        if kept.as_ref().is_some_and(|kept| is_newer(message, kept)) {
+            *kept = None;
         }
     }
 

@@ -6,7 +6,10 @@
 use super::clock::True;
 use super::ghost::Found;
 use booth::model::{Holder, MemberId, Term};
-use booth::wire::{Command, PeerBody, PeerMessage, Reason};
+use booth::wire::{Command, PeerBody, PeerMessage, Reason, Round};
+
+/// How many rounds that open the grace are remembered of each member.
+const ROUNDS_KEPT: usize = 64;
 
 /// What is said, and what it can be judged by.
 #[derive(Clone, Copy, Debug)]
@@ -47,8 +50,8 @@ pub struct Rules {
     /// Per member, the term of its promise to this one, as it has answered, and until when that
     /// lasts at most.
     backed: Vec<Option<(Term, True)>>,
-    /// Per member, whether what was last heard from it opens the grace: heartbeats.
-    heartbeat_opens: Vec<bool>,
+    /// Per member, the rounds of heartbeats that open the grace; each once, the last ones.
+    heartbeat_opens: Vec<Vec<Option<Round>>>,
     /// The same for vote requests.
     request_opens: Vec<bool>,
     /// The term in which it stands or leads, and until when votes count.
@@ -70,7 +73,7 @@ pub struct Rules {
 impl Rules {
     /// Nothing heard, nothing said.
     pub fn new(members: usize) -> Rules {
-        let (heartbeat_opens, request_opens) = (vec![false; members], vec![false; members]);
+        let (heartbeat_opens, request_opens) = (vec![Vec::new(); members], vec![false; members]);
         let backed = vec![None; members];
         Rules { heartbeat_opens, request_opens, backed, ..Rules::default() }
     }
@@ -94,7 +97,11 @@ impl Rules {
                 }
             }
             PeerBody::Heartbeat { stamp } | PeerBody::Update { stamp } => {
-                self.heartbeat_opens[from] = stamp.established;
+                let opens = &mut self.heartbeat_opens[from];
+                if stamp.established && !opens.contains(&stamp.round) {
+                    opens.truncate(ROUNDS_KEPT - 1);
+                    opens.insert(0, stamp.round);
+                }
             }
             PeerBody::ReqVote { established, force, .. } => {
                 self.request_opens[from] = established || force;
@@ -163,9 +170,9 @@ impl Rules {
                     return early("votes");
                 }
             }
-            PeerBody::Ack { of: Command::Heartbeat | Command::Update, .. } => {
+            PeerBody::Ack { of: Command::Heartbeat | Command::Update, round } => {
                 self.silent_until = 0;
-                if self.in_grace(said) && !self.heartbeat_opens[said.to] {
+                if self.in_grace(said) && !self.heartbeat_opens[said.to].contains(&round) {
                     return early("acknowledges a leader without a lease");
                 }
                 if self.in_grace(said) && self.said_leads & (1 << said.to) == 0 {

@@ -146,11 +146,12 @@ fn a_starting_member_neither_votes_nor_acknowledges() {
     assert!(early.is_empty(), "not even an established leader, before it has answered (verified)");
 }
 
-/// L9 (a): grace ends `E + g + d` after the start.
+/// L9 (a): grace ends `E + g + d` after the start; `E + τ·(r+1) + d` where a member may run the
+/// reference (`mixed_grace`).
 #[test]
 fn grace_ends_by_itself() {
     let mut member = Member::started(2, CibTicket::default());
-    member.advance(Span::from_millis(11_099));
+    member.advance(Span::from_millis(14_099));
     assert!(member.asked_for_vote(0, 1).is_empty());
     member.advance(Span::from_millis(1));
     assert!(is_vote(&member.asked_for_vote(0, 1), 0));

@@ -20,6 +20,7 @@ mod listing;
 mod lost;
 mod manual;
 mod member;
+mod mixed_grace;
 mod objections;
 mod order;
 mod prereq;
