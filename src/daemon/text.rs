@@ -80,6 +80,12 @@ fn put_remark(text: &mut String, remark: Remark, roster: &Roster) {
         Remark::HandlerRunning(since) => {
             put(text, format_args!(" (handler running since {})", LocalTime::of(since)));
         }
+        Remark::ExpireDiffers(members) => {
+            let address = |member| roster.member(member).address.to_string();
+            let addresses: Vec<String> = members.iter().map(address).collect();
+            // Clients split the line at a comma: none is put between several members.
+            put(text, format_args!(" (expire differs at {})", addresses.join(" and ")));
+        }
         Remark::Objection(site) => {
             let site = roster.member(site).address;
             put(text, format_args!(" ({site} may still have it granted; grant -F overrides)"));
@@ -227,6 +233,7 @@ mod tests {
             Remark::StartingUp(Some(T)),
             Remark::StartingUp(None),
             Remark::HandlerRunning(T),
+            Remark::ExpireDiffers([index(1), index(2)].into_iter().collect()),
         ];
         for remark in remarks {
             let text = tickets(&[TicketRow { remarks: vec![remark], ..row("T") }], &roster());

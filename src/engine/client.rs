@@ -78,16 +78,22 @@ impl Ticket {
     }
 
     /// Who has the ticket now, as clients are told: unknown once its time has passed, and this
-    /// site as long as a revoke of its store has not succeeded.
+    /// site as long as a revoke of its store has not succeeded. Nobody only if that is known: a
+    /// store that says so may be old, and a ticket that no site has ever had is free.
     pub fn shown_leader(&self, now: MonoTime) -> Holder {
         if self.quit.is_some() && self.cib.maybe_granted {
             return Holder::Member(self.my_id);
         }
         match self.known.leader {
             Holder::Member(_) if self.owes_itself() || self.is_manual() => self.known.leader,
+            // It held the ticket once; its store says that it does not any more.
+            Holder::Member(id) if id == self.my_id => Holder::Unknown,
             Holder::Member(_) if now >= self.known.until && self.promised_to(now).is_none() => {
                 Holder::Unknown
             }
+            Holder::Nobody | Holder::Unknown if self.is_manual() => self.known.leader,
+            Holder::Nobody if !self.free_is_known => Holder::Unknown,
+            Holder::Unknown if self.free_is_known && !self.knows_of_a_loss() => Holder::Nobody,
             known => known,
         }
     }
@@ -248,9 +254,10 @@ impl Ticket {
 
     /// Tells clients what they wait for, when that has changed.
     pub fn tell_waiters(&mut self, cx: &mut Cx<'_>) {
-        if self.grant.is_none() {
+        if mutant::is_on(Clause::ClientToldNothing) || self.grant.is_none() {
             return;
         }
+        // Whether the job is forced matters to what it waits for: it must still be there.
         let (cause, left) = self.grant_cause(cx);
         let Some(mut job) = self.grant.take() else { return };
         let objector = self.objectors(cx.now.mono).iter().next();
@@ -261,7 +268,7 @@ impl Ticket {
         job.waiters.retain_mut(|waiter| {
             let commit = cause == WaitCause::CommitDelay;
             let first = waiter.told.is_none();
-            let changed = waiter.told != Some(cause);
+            let changed = waiter.told != Some(cause) && !mutant::is_on(Clause::ClientToldOnce);
             let due =
                 first || (commit && !waiter.pending_told) || (changed && waiter.options.explain);
             if !due {
@@ -326,6 +333,7 @@ impl Ticket {
                 }
             }
             self.known.leader = Holder::Nobody;
+            self.free_is_known = true;
             self.write_revoke(cx, Holder::Nobody);
             return;
         }
@@ -358,12 +366,13 @@ impl Ticket {
         if holder.member().is_some_and(|id| id != cx.roster.my_id()) {
             return (ResultCode::Redirect, holder);
         }
-        if self.is_lost() {
-            return (ResultCode::SyncFail, Holder::Unknown);
+        if self.grace.is_some() {
+            return (ResultCode::Busy, Holder::Nobody);
         }
-        match self.grace {
-            Some(_) => (ResultCode::Busy, Holder::Nobody),
-            None => (ResultCode::TicketIdle, Holder::Nobody),
+        // Neither a ticket that was lost here nor what only the own store says is known.
+        match self.shown_leader(cx.now.mono) {
+            Holder::Nobody => (ResultCode::TicketIdle, Holder::Nobody),
+            Holder::Unknown | Holder::Member(_) => (ResultCode::SyncFail, Holder::Unknown),
         }
     }
 

@@ -158,7 +158,8 @@ impl Ticket {
 
     /// Writes *granted*; the window has been told before.
     pub fn write_grant(&mut self, cx: &mut Cx<'_>, term: Term) {
-        let expires = if self.is_manual() { CibExpiry::Never } else { CibExpiry::Lease };
+        let endless = self.is_manual() || mutant::is_on(Clause::L6Expiry);
+        let expires = if endless { CibExpiry::Never } else { CibExpiry::Lease };
         let owner = self.myself(cx);
         let limit = self.spec.patience();
         if self.cib.grant_tried_at.is_none() {
@@ -214,22 +215,18 @@ impl Ticket {
         }
     }
 
-    /// Until when the commit of an administrative grant waits for sites that have not answered.
+    /// Until when the commit waits: that of an administrative grant for sites that have not
+    /// answered (L8), that of a ticket that moves by itself for `acquire-after`.
     pub fn commit_pending(&self, cx: &Cx<'_>) -> Option<MonoTime> {
         let lead = self.lead.as_ref()?;
-        let missing = lead.commit.missing(self.other_sites(cx));
         let forced = self.grant.as_ref().is_some_and(|job| job.force);
-        let waits = lead.commit.needed && !missing.is_empty() && cx.now.mono < lead.commit.until;
-        (waits && !forced && !self.cib.maybe_granted && !mutant::is_on(Clause::L8Wait))
-            .then_some(lead.commit.until)
-    }
-
-    /// The commit delay is over, whatever the missing sites say.
-    pub fn commit_delay_over(&mut self, cx: &mut Cx<'_>) {
-        if let Some(lead) = &mut self.lead {
-            lead.commit.needed = false;
+        if forced || self.cib.maybe_granted {
+            return None;
         }
-        self.advance_commit(cx);
+        let missing = lead.commit.missing(self.other_sites(cx));
+        let waits = lead.commit.needed && !missing.is_empty() && cx.now.mono < lead.commit.until;
+        let answers = (waits && !mutant::is_on(Clause::L8Wait)).then_some(lead.commit.until);
+        answers.max(self.acquire_pending(cx.now.mono))
     }
 
     /// Whether reference members are needed for the majority and have not acknowledged the UPDATE
@@ -242,7 +239,8 @@ impl Ticket {
 
     /// The outcome of a write.
     pub fn handle_written(&mut self, cx: &mut Cx<'_>, serial: WriteSerial, outcome: CibOutcome) {
-        let Some(flight) = self.cib.flight.filter(|flight| flight.serial == serial) else {
+        let any = mutant::is_on(Clause::L6Serial);
+        let Some(flight) = self.cib.flight.filter(|flight| any || flight.serial == serial) else {
             return;
         };
         self.cib.flight = None;
@@ -300,6 +298,7 @@ impl Ticket {
             return;
         }
         self.commit_not_before = None;
+        self.acquire.clear();
         self.won_free = false;
         self.cib.grant_tried_at = None;
         let Some(lead) = &mut self.lead else { return };
@@ -351,9 +350,10 @@ impl Ticket {
         self.cib.retry_at = Some(cx.now.mono.plus(pause));
         if state.granted {
             let since = self.cib.grant_tried_at.unwrap_or(cx.now.mono);
+            let endless = mutant::is_on(Clause::L6FirstGrant);
             let patient = cx.now.mono.since(since) < self.spec.patience();
             // Who is told that it failed must not see it succeed later.
-            let patient = patient && !(failed && self.somebody_is_impatient());
+            let patient = patient && !(failed && self.somebody_is_impatient()) || endless;
             if !self.cib.granted && !patient && self.quit.is_none() {
                 self.note(
                     cx,
@@ -400,9 +400,8 @@ impl Ticket {
             return;
         }
         let timeout = self.spec.timeout;
-        let pause =
-            timeout.times(2).plus(self.spec.acquire_after).plus(cx.prng.span_below(timeout));
-        self.quit(cx, QuitKind::StepDown, Some(cx.now.mono.plus(pause)));
+        let at = cx.now.mono.plus(timeout.times(2)).plus(cx.prng.span_below(timeout));
+        self.quit(cx, QuitKind::StepDown, Some(at.plus(self.spec.acquire_after)));
     }
 
     /// Gives the ticket up: revoke in the store, then announce (L10).
@@ -418,6 +417,7 @@ impl Ticket {
             QuitKind::StepDown => self.myself(cx),
         };
         let known_term = term.or(self.known.term);
+        self.free_is_known |= owner == Holder::Nobody;
         self.known.leader = owner;
         self.known.term = known_term;
         self.known.until = cx.now.mono;
@@ -459,6 +459,8 @@ impl Ticket {
                     // Counted from the announcement, which the revoke may have delayed.
                     let turn = self.spec.timeout.times(2).plus(self.spec.acquire_after);
                     let at = at.max(cx.now.mono.plus(turn));
+                    let hasty = mutant::is_on(Clause::L13LostLease);
+                    let at = if hasty { cx.now.mono } else { at };
                     Stand { at, reason: crate::wire::Reason::TicketLost }
                 });
             }

@@ -85,11 +85,14 @@ impl Ticket {
         let may_ask = !matches!(self.phase, Phase::Loading(_));
         let ask = self.grace.as_ref().and_then(|grace| grace.ask_at).filter(|_| may_ask);
         let stand = self.stand.map(|stand| stand.at).filter(|_| self.may_stand_when_due());
-        let renewal = leading.map(|lead| lead.renewal.next_at).filter(|at| *at < MonoTime::MAX);
+        // What ends the handler, its answer or its limit, wakes the ticket by itself.
+        let asking = self.probe.is_some() && self.asks_before_renewal();
+        let renewal = leading.map(|lead| lead.renewal.next_at).filter(|_| !asking);
         let grant = self.grant.as_ref().and_then(|job| job.next_at);
-        let commit_delay = leading
-            .filter(|lead| lead.commit.needed && !self.cib.maybe_granted)
-            .map(|lead| lead.commit.until);
+        let commit_delay = leading.filter(|_| !self.cib.maybe_granted).and_then(|lead| {
+            let answers = lead.commit.needed.then_some(lead.commit.until);
+            answers.into_iter().chain(self.acquire.at).min()
+        });
         [
             (K::PromiseEnd, self.promise.map(|promise| promise.until)),
             (K::HoldEnd, hold_end),
@@ -139,7 +142,6 @@ impl Ticket {
                 let text = format!("the lease of {} has ended", cx.name(promise.to));
                 self.note(cx, NoteLevel::Warning, &text);
                 self.known.until = self.known.until.min(cx.now.mono);
-                self.replan(cx);
             }
         }
         if self.grace.as_ref().is_some_and(|grace| cx.now.mono >= grace.until) {
@@ -147,16 +149,27 @@ impl Ticket {
         }
     }
 
-    /// Handles every deadline that has passed.
+    /// Handles every deadline that has passed, those included that handling another one, or going
+    /// on with an administrator's grant, makes due. None is left, or the ticket would be woken
+    /// again at once, before every other ticket and for ever.
     pub fn run_due(&mut self, cx: &mut Cx<'_>) {
         for _ in 0..DUE_MAX {
-            let due =
-                self.deadlines().into_iter().find(|(_, at)| at.is_some_and(|at| at <= cx.now.mono));
-            let Some((kind, _)) = due else { break };
-            self.handle_due(cx, kind);
+            if let Some(kind) = self.due(cx.now.mono) {
+                self.handle_due(cx, kind);
+                continue;
+            }
+            self.advance_grant(cx);
+            self.plan_leaving(cx);
+            if self.due(cx.now.mono).is_none() {
+                return;
+            }
         }
-        self.advance_grant(cx);
-        self.plan_leaving(cx);
+    }
+
+    /// The first deadline that has passed.
+    fn due(&self, now: MonoTime) -> Option<DeadlineKind> {
+        let passed = |(_, at): &(DeadlineKind, Option<MonoTime>)| at.is_some_and(|at| at <= now);
+        self.deadlines().into_iter().find(passed).map(|(kind, _)| kind)
     }
 
     /// Handles one deadline that has passed.

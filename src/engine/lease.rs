@@ -8,6 +8,7 @@ use crate::wire::{Command, Round};
 use std::collections::VecDeque;
 
 use super::event::HoldWindow;
+use super::mutant::{self, Clause};
 
 /// Sends remembered per ticket and member: late acknowledgements still matter, and eight sends
 /// do in practice (`lease.md`, "Pitfalls").
@@ -15,6 +16,9 @@ const SENDS_KEPT: usize = 8;
 
 /// How far an accepted round may lie from the last accepted one of the same leader and term (L4).
 pub(super) const ROUND_WINDOW: i64 = 4096;
+
+/// Renewals do not follow each other faster, however short the words of other members are.
+const PAUSE_MIN: Span = Span::from_millis(100);
 
 /// A member's word not to help anyone else (L3, L4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +82,11 @@ pub(super) struct Link {
     sent: VecDeque<Sent>,
     /// The most recent send that it acknowledged in the current term.
     acked_at: Option<MonoTime>,
+    /// Until when its acknowledgements in the current term bind it, as far as a lease may count
+    /// on them.
+    bound_by_acks: Option<MonoTime>,
+    /// For how long its last acknowledgement in the current term counts after the send.
+    word: Option<Span>,
     /// Whether it returns rounds; `None`: not known yet.
     pub echoes: Option<bool>,
     /// Until when it refused its vote because of somebody else's lease (L13).
@@ -92,6 +101,8 @@ impl Link {
             marked: first,
             sent: VecDeque::new(),
             acked_at: None,
+            bound_by_acks: None,
+            word: None,
             echoes: None,
             bound_until: MonoTime::ZERO,
         }
@@ -118,16 +129,23 @@ impl Link {
     /// Notes a send of a heartbeat or update and gives its round.
     pub fn note_sent(&mut self, of: Command, at: MonoTime, renewal: u64) -> Round {
         let round = self.fresh_round();
-        if self.sent.len() >= SENDS_KEPT {
+        if self.sent.len() >= if mutant::is_on(Clause::L5SendsKept) { 1 } else { SENDS_KEPT } {
             self.sent.pop_front();
         }
         self.sent.push_back(Sent { of, round, at, renewal, acked: false });
         round
     }
 
-    /// Notes an acknowledgement; returns the renewal of the send that it counts for (L5). Without a
-    /// round it counts for the oldest unacknowledged send of this kind in this renewal.
-    pub fn note_ack(&mut self, of: Command, round: Option<Round>, renewal: u64) -> Option<u64> {
+    /// Notes an acknowledgement that counts for `word` after the send, no longer than `expire`;
+    /// returns the renewal of the send that it counts for (L5). Without a round it counts for the
+    /// oldest unacknowledged send of this kind in this renewal.
+    pub fn note_ack(
+        &mut self,
+        of: Command,
+        round: Option<Round>,
+        renewal: u64,
+        word: Span,
+    ) -> Option<u64> {
         self.echoes = Some(round.is_some());
         let entry = match round {
             Some(round) => self.sent.iter_mut().find(|sent| sent.round == round),
@@ -138,6 +156,8 @@ impl Link {
         }?;
         entry.acked = true;
         self.acked_at = self.acked_at.max(Some(entry.at));
+        self.bound_by_acks = self.bound_by_acks.max(Some(entry.at.plus(word)));
+        self.word = Some(word);
         Some(entry.renewal)
     }
 
@@ -145,6 +165,8 @@ impl Link {
     pub fn begin_term(&mut self) {
         self.sent.clear();
         self.acked_at = None;
+        self.bound_by_acks = None;
+        self.word = None;
     }
 
     /// The most recent send that was acknowledged in this term.
@@ -153,25 +175,53 @@ impl Link {
     }
 }
 
-/// The end of the lease that the acknowledgements give (L5): `expire` after the majority-th most
-/// recent acknowledged send, the leader counting as acknowledging each.
+/// What a majority bears out: of one value per member that has acknowledged, and the leader's own,
+/// the greatest that a majority reaches. `None`: too few have acknowledged.
 ///
-/// `own` is the time of the leader's latest send; `majority` counts the leader.
-pub(super) fn lease_end(
-    links: impl Iterator<Item = Option<MonoTime>>,
-    own: MonoTime,
+/// Of the ends of words it is the end of the lease (L5): until then a majority is bound. Each word
+/// has its own length after its own send, so it is the ends that are sorted, not the sends.
+fn majority_bears<T: Ord + Copy>(
+    others: impl Iterator<Item = Option<T>>,
+    own: T,
     majority: usize,
-    expire: Span,
-) -> Option<MonoTime> {
-    let mut times: Vec<MonoTime> = links.flatten().collect();
-    times.push(own);
-    times.sort_unstable_by(|a, b| b.cmp(a));
-    times.get(majority.saturating_sub(1)).map(|sent| sent.plus(expire))
+) -> Option<T> {
+    let mut values: Vec<T> = others.flatten().collect();
+    values.push(own);
+    values.sort_unstable_by(|a, b| b.cmp(a));
+    values.get(majority.saturating_sub(1)).copied()
 }
 
-/// The window that a lease, or a restarted holder's bound, gives to the store (L6).
-pub(super) fn window(spec: &TicketSpec, lease_until: MonoTime) -> HoldWindow {
-    let guard = spec.guard();
+/// The end of the lease that acknowledgements give (L5): the majority-th latest end of a word.
+///
+/// `own` is the end of the leader's word to itself, `expire` after its latest send; `majority`
+/// counts the leader.
+pub(super) fn lease_end(links: &[Link], own: MonoTime, majority: usize) -> Option<MonoTime> {
+    majority_bears(links.iter().map(|link| link.bound_by_acks), own, majority)
+}
+
+/// How long a renewal makes the lease last when it is acknowledged as the last one was: `expire`,
+/// or less where the majority needs members whose words are shorter.
+pub(super) fn lease_length(links: &[Link], expire: Span, majority: usize) -> Option<Span> {
+    majority_bears(links.iter().map(|link| link.word), expire, majority)
+}
+
+/// When the next renewal begins after one that makes the lease last `length`: `renewal-freq`, or
+/// the same part of a shorter lease.
+pub(super) fn renewal_pause(spec: &TicketSpec, length: Span) -> Span {
+    if length >= spec.expire {
+        return spec.renewal;
+    }
+    let parts = u128::from(spec.renewal.as_micros()) * u128::from(length.as_micros());
+    let micros = parts / u128::from(spec.expire.as_micros().max(1));
+    // A word of nothing gives no lease, and must not make renewals follow each other at once.
+    Span::from_micros(u64::try_from(micros).unwrap_or(u64::MAX)).max(PAUSE_MIN).min(spec.renewal)
+}
+
+/// The window that a lease which is renewed for `length`, or a restarted holder's bound, gives to
+/// the store (L6). The guard time is that of the shorter `expire`, or a short lease would leave no
+/// time to grant; what is kept back for the clocks covers the longest word that may count.
+pub(super) fn window(spec: &TicketSpec, lease_until: MonoTime, length: Span) -> HoldWindow {
+    let guard = TicketSpec::guard_of(length.min(spec.expire));
     let hold_until = lease_until.minus(guard).minus(spec.drift());
     HoldWindow {
         hold_until,

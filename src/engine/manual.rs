@@ -9,6 +9,7 @@ use super::effect::NoteLevel;
 use super::event::ClientId;
 use super::grace::fresh_nonce;
 use super::lease::{Link, ROUND_WINDOW};
+use super::mutant::{self, Clause};
 use super::renewal::AnnounceKind;
 use super::ticket::{Known, Phase, ProbeFor, Ticket};
 use crate::model::{Holder, MemberIndex, MemberSet, RuleMode};
@@ -115,7 +116,8 @@ impl Ticket {
         let heard = self.manual.unacked.is_empty() || self.manual.tries >= self.spec.retries;
         if heard && !self.manual.resting {
             self.manual.resting = true;
-            self.manual.say_at = Some(cx.now.mono.plus(REPEAT));
+            let never = mutant::is_on(Clause::L14Repeat);
+            self.manual.say_at = (!never).then_some(cx.now.mono.plus(REPEAT));
             return;
         }
         if heard {
@@ -182,7 +184,8 @@ impl Ticket {
                 }
             }
             PeerBody::Ack { of, round } => {
-                self.handle_ack(cx, from, of, round, (message.leader, message.term));
+                let told = (message.leader, message.term, message.valid_for);
+                self.handle_ack(cx, from, of, round, told);
             }
             PeerBody::Revoke { .. }
             | PeerBody::Status { .. }

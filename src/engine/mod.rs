@@ -5,16 +5,19 @@
 //! randomness but a seeded generator: the same events give the same effects, byte for byte.
 //!
 //! Order of a step: what has ended by now ends (promises, leases, holdings); then the event is
-//! looked at; then what is due is done; then the ticket's timer is set and its invariants are
-//! checked. Tickets are independent of each other: a step touches the event's ticket, and
-//! [`Event::Tick`] those that are due.
+//! looked at; then what is due is done; then a site that is owed a plan to stand gets one, the
+//! ticket's timer is set and its invariants are checked. Tickets are independent of each other: a
+//! step touches the event's ticket, and [`Event::Tick`] those that are due.
 #![forbid(unsafe_code)]
 
 mod attrs;
+mod backing;
+mod bound;
 mod client;
 mod commit;
 mod cx;
 mod deadlines;
+mod differs;
 mod effect;
 mod election;
 mod event;
@@ -32,6 +35,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 mod ticket;
+mod verified;
 
 pub use effect::{AttrChange, CibExpiry, CibState, Effect, Note, NoteLevel};
 pub use event::{
@@ -192,6 +196,8 @@ impl Engine {
         ticket.fold(&mut cx);
         act(ticket, &mut cx);
         ticket.run_due(&mut cx);
+        ticket.replan(&mut cx);
+        ticket.observe_bound(&cx);
         let (before, after) = ticket.rearm(&mut cx);
         ticket.check_invariants(&cx);
         if before != after {
@@ -209,13 +215,20 @@ impl Engine {
         }
     }
 
-    /// Time has passed: every ticket that is due.
+    /// Time has passed: every ticket that is due. Each has its turn once: a step leaves nothing
+    /// due (`check_invariants`), so the next in the agenda is another ticket.
     fn tick(&mut self, now: Now, effects: &mut Vec<Effect>) {
         for _ in 0..DUE_TICKETS_MAX {
-            match self.agenda.first().copied() {
-                Some((at, ticket)) if at <= now.mono => self.with(now, effects, ticket, |_, _| {}),
-                _ => return,
+            let Some((at, ticket)) = self.agenda.first().copied() else { return };
+            if at > now.mono {
+                return;
             }
+            self.with(now, effects, ticket, |_, _| {});
+            let again = self.agenda.first().is_some_and(|(_, next)| *next == ticket);
+            assert!(
+                !again || self.next_deadline() > Some(now.mono) || mutant::any(),
+                "a ticket that was served is not due again"
+            );
         }
     }
 

@@ -28,6 +28,7 @@ impl Ticket {
             PeerBody::Status { nonce } => {
                 self.heard_of(term);
                 self.handle_status(cx, from, nonce);
+                self.tell_term(cx, from, nonce, term);
             }
             PeerBody::MyIndex { nonce } => {
                 self.handle_my_index(cx, from, nonce, leader, (term, valid));
@@ -35,8 +36,8 @@ impl Ticket {
             PeerBody::ReqVote { reason, established, force } => {
                 self.handle_req_vote(cx, from, term, reason, (established, force));
             }
-            PeerBody::Vote { vouched, unbound_for: _ } => {
-                self.handle_vote(cx, from, leader, term, vouched);
+            PeerBody::Vote { vouched, unbound_for } => {
+                self.handle_vote(cx, from, leader, term, (vouched, unbound_for));
             }
             PeerBody::StepDown { stamp, .. } => {
                 self.handle_end(cx, from, term, stamp, Command::VoteFor)
@@ -51,7 +52,9 @@ impl Ticket {
                 }
                 self.handle_lead(cx, from, message);
             }
-            PeerBody::Ack { of, round } => self.handle_ack(cx, from, of, round, (leader, term)),
+            PeerBody::Ack { of, round } => {
+                self.handle_ack(cx, from, of, round, (leader, term, valid));
+            }
             PeerBody::Rejected { result, granted, .. } => {
                 self.handle_rejected(cx, from, (result, granted), leader, (term, valid));
             }
@@ -64,7 +67,7 @@ impl Ticket {
     }
 
     /// HEARTBEAT or UPDATE of `from` (L4).
-    fn handle_lead(&mut self, cx: &mut Cx<'_>, from: MemberIndex, message: &PeerMessage) {
+    pub fn handle_lead(&mut self, cx: &mut Cx<'_>, from: MemberIndex, message: &PeerMessage) {
         let (of, stamp) = match message.body {
             PeerBody::Update { stamp } => (Command::Update, stamp),
             PeerBody::Heartbeat { stamp } => (Command::Heartbeat, stamp),
@@ -80,6 +83,9 @@ impl Ticket {
         }
         let early = mutant::is_on(Clause::L9GraceAck);
         if !self.ready() || !(self.grace_allows(from, term, established) || early) {
+            return;
+        }
+        if !self.is_verified(cx, from, message) {
             return;
         }
         let hopeless = self.lead.as_ref().is_some_and(|lead| lead.lease_until.is_none());
@@ -134,14 +140,18 @@ impl Ticket {
         self.announce = None;
         self.unheard = 0;
         self.commit_not_before = None;
+        self.acquire.clear();
         self.stop_probe(cx);
         self.term = Some(term);
         self.heard_of(term);
         self.floor = self.floor.max(Some(term));
-        let mut length = expire;
-        if stamp.round.is_none() {
+        let stated = self.stated_expire(message.valid_for);
+        self.outlast(expire.max(stated));
+        let mut length = expire.max(stated);
+        match stamp.round {
+            Some(_) => self.note_expire(cx, from, message.valid_for),
             // A reference leader counts its lease from the acknowledgements of a majority.
-            length = length.plus(self.spec.patience());
+            None => length = length.plus(self.spec.patience()),
         }
         if mutant::is_on(Clause::L4PromiseLength) {
             length = length.divided(2);
@@ -153,13 +163,13 @@ impl Ticket {
         promise.until = before.map_or(until, |before| before.max(until));
         promise.saw_round(stamp.round);
         self.promise = Some(promise);
-        let valid =
-            if message.valid_for.is_zero() { expire } else { message.valid_for.min(expire) };
+        let valid = if stated.is_zero() { expire } else { stated };
         self.known = Known { leader: message.leader, term: Some(term), until: now.plus(valid) };
         if known_before != message.leader {
             let text = format!("{} is the leader", cx.name(from));
             self.note(cx, NoteLevel::Info, &text);
         }
+        // What the leader may count on: a promise beyond it would not outlive a restart (L5).
         let body = PeerBody::Ack { of, round: stamp.round };
         let ack = self.message(message.leader, term, expire, body);
         cx.send(from, ack, false);
@@ -215,6 +225,7 @@ impl Ticket {
     /// The ticket is known to be free, by an administrator's wish: nobody stands for it.
     pub fn adopt_nobody(&mut self, cx: &mut Cx<'_>, term: Term) {
         self.stand = None;
+        self.free_is_known = true;
         self.known = Known { leader: Holder::Nobody, term: Some(term), until: cx.now.mono };
         if matches!(self.phase, Phase::Follower) && self.grant.is_none() {
             self.stop_probe(cx);
@@ -229,12 +240,14 @@ impl Ticket {
         let leader = Holder::Member(cx.roster.member(from).id);
         self.known = Known { leader, term: Some(term), until: cx.now.mono };
         if matches!(self.phase, Phase::Follower) {
-            self.plan_stand(cx, cx.now.mono, Reason::StepDown);
+            // Nobody waits for the end of its lease, but its resources need their time.
+            let from = cx.now.mono.plus(self.spec.acquire_after);
+            self.plan_stand(cx, from, Reason::StepDown);
         }
     }
 
-    /// STATUS: answered unless this member competes, has won without a lease, or holds what it
-    /// held before a restart (L9).
+    /// STATUS: answered unless this member competes or has won without a lease (L9). A restarted
+    /// holder, and a leader that stands again, say that they lead.
     fn handle_status(&mut self, cx: &mut Cx<'_>, from: MemberIndex, nonce: u32) {
         let now = cx.now.mono;
         if matches!(self.phase, Phase::Candidate(_)) {
@@ -243,16 +256,24 @@ impl Ticket {
         let competes = matches!(self.phase, Phase::Candidate(_));
         let unsure = self.owes_itself() && !self.lease_lives(now);
         let leads = self.lease_lives(now);
-        let speaks = self.ready() || (self.leaving() && leads);
-        if !speaks || ((competes || unsure) && !mutant::is_on(Clause::L9Silent)) {
+        if !(self.ready() || (self.leaving() && leads)) {
             return;
         }
-        let (leader, term, valid) = if leads {
-            (self.myself(cx), self.wire_term(), self.spec.expire)
+        let still = self.answers_as_leader(now).filter(|_| competes || unsure);
+        let silent = (competes || unsure) && !mutant::is_on(Clause::L9Silent);
+        if silent && still.is_none() {
+            return;
+        }
+        let me = self.myself(cx);
+        let (leader, term, valid) = if let Some(left) = still {
+            (me, self.wire_term(), left)
+        } else if leads {
+            (me, self.wire_term(), self.spec.expire)
         } else {
-            let known = self.known;
-            let left = if unsure { Span::ZERO } else { known.until.since(now) };
-            (known.leader, known.term.unwrap_or_default(), left)
+            // Who does not lead does not say so, whatever its store says of its own old lease.
+            let mine = unsure || self.known.leader == me;
+            let left = if mine { Span::ZERO } else { self.known.until.since(now) };
+            self.stated_to(cx, from, nonce, left)
         };
         let message = self.message(leader, term, valid, PeerBody::MyIndex { nonce });
         cx.send(from, message, false);
@@ -261,6 +282,23 @@ impl Ticket {
             // Whoever asks has just started: it need not wait for the next renewal.
             self.send_lead(cx, from, Command::Update, false);
         }
+    }
+
+    /// What this member tells of the leader. The leader itself, if it asks, has just started: it
+    /// hears what is left of this member's promise to it, zero if there is none (L9).
+    fn stated_to(
+        &self,
+        cx: &Cx<'_>,
+        to: MemberIndex,
+        nonce: u32,
+        left: Span,
+    ) -> (Holder, Term, Span) {
+        let (leader, term, left) = self.stated(left);
+        if nonce == 0 || leader != Holder::Member(cx.roster.member(to).id) {
+            return (leader, term, left);
+        }
+        let (term, left) = self.word_to(to, cx.now.mono).unwrap_or((term, Span::ZERO));
+        (leader, term, left)
     }
 
     /// A member that has just started may have missed the vote request.
@@ -294,7 +332,13 @@ impl Ticket {
             }
         }
         self.note_answer(cx, from, nonce, !leads);
-        self.adopt(cx, leader, term, valid);
+        self.note_backing(cx, from, nonce, (leader, term, valid));
+        // A reference member says *nobody* in its term also when it does not know the leader. What
+        // it knows to be revoked it answers a vote request with.
+        if nonce != 0 || leader != Holder::Nobody {
+            self.adopt(cx, leader, term, valid);
+        }
+        self.verify(cx, from, nonce, leads.then_some(term));
     }
 
     /// Takes over what another member knows, if it is newer: knowledge only, no promise.
@@ -305,13 +349,13 @@ impl Ticket {
         }
         let newer = Some(term) > self.known.term;
         let same = Some(term) == self.known.term;
+        let named = self.known.leader == leader || self.known.leader == Holder::Unknown;
         match leader {
-            Holder::Member(_) if newer || (same && self.known.leader == leader) => {
+            Holder::Member(_) if newer || (same && named) => {
                 let until = cx.now.mono.plus(valid.min(self.spec.expire));
                 let until = if same { until.max(self.known.until) } else { until };
                 self.known = Known { leader, term: Some(term), until };
                 self.stand = None;
-                self.replan(cx);
             }
             // Nobody in term 0 is also what a member says that knows nothing.
             Holder::Nobody if term > Term::ZERO && (newer || same) => self.adopt_nobody(cx, term),

@@ -4,7 +4,7 @@
 
 use super::cx::Cx;
 use super::effect::{Effect, NoteLevel};
-use super::lease::lease_end;
+use super::lease::{lease_end, lease_length, renewal_pause};
 use super::mutant::{self, Clause};
 use super::ticket::{Phase, ProbeFor, Ticket};
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
@@ -19,6 +19,8 @@ pub(super) struct Lead {
     /// The end of the lease; `None`: won, but not acknowledged by a majority yet. A re-elected
     /// leader keeps its old one until acknowledgements exceed it (L5).
     pub lease_until: Option<MonoTime>,
+    /// For how long a renewal makes it last: `expire`, or less where members disagree (L5).
+    pub length: Span,
     pub renewal: Renewal,
     /// An UPDATE that is being sent.
     pub update: Option<Delivery>,
@@ -93,10 +95,11 @@ impl Lead {
     pub fn new(
         term: Term,
         now: MonoTime,
-        lease_until: Option<MonoTime>,
+        lease: (Option<MonoTime>, Span),
         commit: CommitWait,
         nonce: u32,
     ) -> Lead {
+        let (lease_until, length) = lease;
         let renewal = Renewal {
             number: 0,
             started: now,
@@ -110,7 +113,18 @@ impl Lead {
             next_at: now,
         };
         let (update, updated, announced) = (None, MemberSet::EMPTY, false);
-        Lead { term, won_at: now, lease_until, renewal, update, updated, commit, nonce, announced }
+        Lead {
+            term,
+            won_at: now,
+            lease_until,
+            length,
+            renewal,
+            update,
+            updated,
+            commit,
+            nonce,
+            announced,
+        }
     }
 }
 
@@ -169,18 +183,21 @@ impl Ticket {
         self.extend_lease(cx);
     }
 
+    /// Whether a renewal waits for the handler: who holds asks it before each.
+    pub fn asks_before_renewal(&self) -> bool {
+        self.spec.has_handler && self.holding()
+    }
+
     /// The time of the next renewal has come: the handler is asked first.
     pub fn renewal_due(&mut self, cx: &mut Cx<'_>) {
-        if self.spec.has_handler && self.holding() {
-            if self.probe.is_some() {
-                return;
-            }
+        if self.asks_before_renewal() {
             if let Some(window) = self.hold_window() {
                 if let Some(lead) = &mut self.lead {
-                    lead.renewal.next_at = MonoTime::MAX;
                     lead.renewal.retry_at = None;
                 }
-                self.start_probe(cx, ProbeFor::Renewal, window.hold_until);
+                let late = u64::from(mutant::is_on(Clause::L6Handler)) * 3_600;
+                let deadline = window.hold_until.plus(Span::from_secs(late));
+                self.start_probe(cx, ProbeFor::Renewal, deadline);
                 return;
             }
         }
@@ -200,7 +217,7 @@ impl Ticket {
         }
         if renewal.tries >= retries {
             renewal.retry_at = None;
-            if !renewal.extended {
+            if !renewal.extended && !mutant::is_on(Clause::L5NewRenewal) {
                 self.start_renewal(cx);
             }
             return;
@@ -233,16 +250,17 @@ impl Ticket {
         cx.send(to, message, resend);
     }
 
-    /// ACK: it counts for the send whose round it returns.
+    /// ACK: it counts for the send whose round it returns, for `expire` after it, or for what it
+    /// states if that is less (L5).
     pub fn handle_ack(
         &mut self,
         cx: &mut Cx<'_>,
         from: MemberIndex,
         of: Command,
         round: Option<Round>,
-        told: (Holder, Term),
+        told: (Holder, Term, Span),
     ) {
-        let (leader, term) = told;
+        let (leader, term, stated) = told;
         self.heard_of(term);
         if matches!(of, Command::RevokeTicket | Command::VoteFor) {
             self.announce_acked(from, term, round);
@@ -260,7 +278,9 @@ impl Ticket {
         }
         let round = if mutant::is_on(Clause::L5Round) { None } else { round };
         let number = lead.renewal.number;
-        let counted = self.links[from.get()].note_ack(of, round, number);
+        // A reference member states nothing that could be counted on.
+        let word = round.map_or(self.spec.expire, |_| stated.min(self.spec.expire));
+        let counted = self.links[from.get()].note_ack(of, round, number, word);
         if counted.is_some() {
             lead.commit.note_answer(from);
         }
@@ -279,6 +299,9 @@ impl Ticket {
                 }
             }
         }
+        if round.is_some() {
+            self.note_expire(cx, from, stated);
+        }
         if counted.is_some() {
             self.take_back_objection(cx, from);
         }
@@ -291,19 +314,23 @@ impl Ticket {
         let (expire, majority) = (self.spec.expire, cx.roster.majority());
         let Some(lead) = &mut self.lead else { return };
         let own = if mutant::is_on(Clause::L5SendTime) { now } else { lead.renewal.started };
-        let acked = self.links.iter().map(|link| link.acked_at());
-        let own = acked.clone().flatten().max().unwrap_or(own).max(own);
-        let Some(mut until) = lease_end(acked, own, majority, expire) else { return };
+        let acked = self.links.iter().filter_map(|link| link.acked_at());
+        let own = acked.max().unwrap_or(own).max(own).plus(expire);
+        let length = lease_length(&self.links, expire, majority).unwrap_or(expire);
+        let next_at = lead.renewal.started.plus(renewal_pause(&self.spec, length));
+        lead.renewal.next_at = lead.renewal.next_at.min(next_at);
+        let Some(mut until) = lease_end(&self.links, own, majority) else { return };
         if mutant::is_on(Clause::L5SendTime) {
             until = now.plus(expire);
         }
-        let window = super::lease::window(&self.spec, until);
+        let window = super::lease::window(&self.spec, until, length);
         if Some(until) <= lead.lease_until || window.hold_until <= now {
             self.update_reference_members(cx);
             self.advance_commit(cx);
             return;
         }
         let first = lead.lease_until.replace(until).is_none();
+        lead.length = length;
         lead.renewal.extended = true;
         if mutant::is_on(Clause::L5Revive) {
             self.phase = Phase::Leader;
@@ -435,7 +462,8 @@ impl Ticket {
         let retries = self.spec.retries;
         let retry_at = cx.now.mono.plus(self.spec.timeout);
         let Some(announce) = &mut self.announce else { return };
-        if announce.delivery.unacked.is_empty() || announce.delivery.tries >= retries {
+        let silent = mutant::is_on(Clause::L10Resend);
+        if announce.delivery.unacked.is_empty() || announce.delivery.tries >= retries || silent {
             self.announce = None;
             return;
         }

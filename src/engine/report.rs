@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What clients are told, as data: the shell formats times and text.
 
-use crate::model::{AttrName, AttrValue, Holder, MemberIndex, TicketName};
+use crate::model::{AttrName, AttrValue, Holder, MemberIndex, MemberSet, TicketName};
 use crate::time::WallTime;
 use crate::wire::{ResultCode, TicketAnswer};
 
@@ -52,6 +52,8 @@ pub enum Remark {
     StartingUp(Option<WallTime>),
     /// `(handler running since TIME)`.
     HandlerRunning(WallTime),
+    /// `(expire differs at ADDR and ADDR)`: these members are configured with another `expire`.
+    ExpireDiffers(MemberSet),
     /// `(ADDR may still have it granted; grant -F overrides)`: this site waits because
     /// another one says that its store may say *granted*.
     Objection(MemberIndex),

@@ -124,6 +124,10 @@ impl Ticket {
                 remarks.push(Remark::HandlerRunning(probe.since));
             }
         }
+        let differing = self.differs.members();
+        if !differing.is_empty() {
+            remarks.push(Remark::ExpireDiffers(differing));
+        }
         remarks
     }
 
@@ -146,7 +150,13 @@ impl Ticket {
         let next = nearest.map_or("nothing to wait for".to_string(), |(at, kind)| {
             format!("next: {kind:?} in {} s", at.since(cx.now.mono).as_secs())
         });
-        let text = format!("leader {leader}, here {store}; {next}");
+        let differing = self.differs.members();
+        let differs = if differing.is_empty() {
+            String::new()
+        } else {
+            format!("; expire differs at {}", cx.names(differing))
+        };
+        let text = format!("leader {leader}, here {store}; {next}{differs}");
         self.note(cx, NoteLevel::Info, &text);
     }
 
@@ -156,6 +166,8 @@ impl Ticket {
             return;
         }
         let now = cx.now.mono;
+        // It was just armed for the nearest of its deadlines.
+        assert!(self.armed.is_none_or(|at| now < at), "no deadline is left due");
         if !self.site {
             let passive = matches!(self.phase, Phase::Follower);
             assert!(passive, "an arbitrator only follows");
@@ -174,5 +186,6 @@ impl Ticket {
             assert!(self.lead.is_some(), "a leader has won a term");
         }
         assert!(self.term <= self.seen, "no term is higher than those seen");
+        assert!(!self.lacks_a_plan(now), "a site that knows of a lost ticket plans to stand");
     }
 }

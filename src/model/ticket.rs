@@ -127,7 +127,12 @@ pub struct TicketSpec {
 impl TicketSpec {
     /// *g*: the time that one `crm_ticket` call is given, `min(E/10, 5 s)`.
     pub fn guard(&self) -> Span {
-        self.expire.divided(10).min(Span::from_secs(5))
+        TicketSpec::guard_of(self.expire)
+    }
+
+    /// The same of any `expire`.
+    pub fn guard_of(expire: Span) -> Span {
+        expire.divided(10).min(Span::from_secs(5))
     }
 
     /// *d*: the allowance for different clock rates, `E/100`.

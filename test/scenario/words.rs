@@ -92,6 +92,7 @@ pub fn row(row: &TicketRow, holder: impl Fn(Holder) -> String) -> String {
             Remark::CibSlow(_) => " (CIB update running)".to_owned(),
             Remark::StartingUp(_) => " (starting up)".to_owned(),
             Remark::HandlerRunning(_) => " (handler running)".to_owned(),
+            Remark::ExpireDiffers(_) => " (expire differs)".to_owned(),
             Remark::Objection(site) => format!(" (member {} may have it granted)", site.get()),
         })
         .collect();

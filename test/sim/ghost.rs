@@ -5,6 +5,7 @@
 use super::clock::True;
 use super::rules::{Rules, Said};
 use booth::model::{MemberId, Term};
+use booth::time::Span;
 use booth::wire::{Command, PeerBody, PeerMessage, Round};
 use std::collections::VecDeque;
 
@@ -20,6 +21,15 @@ struct Promise {
     until: True,
 }
 
+/// An acknowledged send.
+#[derive(Clone, Copy, Debug)]
+struct Acked {
+    term: Term,
+    at: True,
+    /// The promise that the acknowledgement states.
+    word: Span,
+}
+
 /// What one member's messages say about one ticket.
 #[derive(Debug, Default)]
 struct Account {
@@ -28,10 +38,13 @@ struct Account {
     voted: Option<(Term, usize)>,
     /// The highest term in which it stood.
     stood: Option<Term>,
+    /// The highest term in which it acknowledged another that leads.
+    followed: Option<Term>,
     /// Per member, its sends as a leader: in which term and round, when.
     sends: Vec<VecDeque<(Term, Round, True)>>,
-    /// The latest acknowledged send to each member, and its term.
-    acked: Vec<Option<(Term, True)>>,
+    /// The sends that each member has acknowledged in the latest term: of those for which it
+    /// stated the same promise, the latest one.
+    acked: Vec<Vec<Acked>>,
     /// The lease that it claims, and its term.
     lease: Option<(True, Term)>,
     /// It has not claimed anything since it started.
@@ -44,7 +57,7 @@ impl Account {
     fn new(members: usize, restarted: bool) -> Account {
         let sends = vec![VecDeque::new(); members];
         let rules = Rules::new(members);
-        Account { sends, acked: vec![None; members], restarted, rules, ..Account::default() }
+        Account { sends, acked: vec![Vec::new(); members], restarted, rules, ..Account::default() }
     }
 }
 
@@ -135,7 +148,7 @@ impl Ghosts {
     /// Whether a site has claimed nothing yet since it started, or what its store gave it.
     pub fn restarted(&self, n: usize, ticket: usize) -> bool {
         let account = &self.accounts[ticket * self.members + n];
-        account.restarted && account.acked.iter().all(Option::is_none)
+        account.restarted && account.acked.iter().all(Vec::is_empty)
     }
 
     /// Whether a claim in this term is the first of a new election.
@@ -143,32 +156,57 @@ impl Ghosts {
         self.accounts[ticket * self.members + n].lease.is_none_or(|(_, claimed)| claimed != term)
     }
 
-    /// When the send was that a lease in this term counts from, given that so many others must
-    /// have acknowledged.
-    pub fn lease(&self, n: usize, ticket: usize, term: Term, others: usize) -> Option<True> {
+    /// When a lease in this term ends, given that so many others must have acknowledged: `end`
+    /// says when an acknowledged send counts no more, by what was stated.
+    pub fn lease(
+        &self,
+        n: usize,
+        ticket: usize,
+        term: Term,
+        others: usize,
+        end: impl Fn(True, Span) -> True,
+    ) -> Option<True> {
         let account = &self.accounts[ticket * self.members + n];
-        let mut times: Vec<True> = account
-            .acked
-            .iter()
-            .flatten()
-            .filter(|(acked, _)| *acked == term)
-            .map(|(_, at)| *at)
-            .collect();
-        times.sort_unstable_by(|a, b| b.cmp(a));
-        others.checked_sub(1).and_then(|at| times.get(at).copied())
+        let of_term = |acks: &Vec<Acked>| {
+            acks.iter().filter(|ack| ack.term == term).map(|ack| end(ack.at, ack.word)).max()
+        };
+        let mut ends: Vec<True> = account.acked.iter().filter_map(of_term).collect();
+        ends.sort_unstable_by(|a, b| b.cmp(a));
+        others.checked_sub(1).and_then(|at| ends.get(at).copied())
+    }
+
+    /// Until when a member has a lease by what was acknowledged in its newest term, each send
+    /// counting for `expire` or for the promise that was stated; 0: it has none.
+    pub fn leads_until(&self, n: usize, ticket: usize, expire: True) -> True {
+        let acked = &self.accounts[ticket * self.members + n].acked;
+        let Some(term) = acked.iter().flatten().map(|ack| ack.term).max() else { return 0 };
+        let end = |sent: True, word: Span| sent + expire.min(word.as_micros());
+        self.lease(n, ticket, term, self.members / 2, end).unwrap_or(0)
+    }
+
+    /// The highest term in which a member has acknowledged a leader since it started.
+    pub fn acknowledged(&self, n: usize, ticket: usize) -> Option<Term> {
+        self.accounts[ticket * self.members + n].followed
+    }
+
+    /// Which ticket a message is about.
+    pub fn ticket_of(&self, m: &PeerMessage) -> Option<usize> {
+        let number = m.ticket.as_str().strip_prefix('t').and_then(|t| t.parse().ok());
+        number.filter(|ticket| *ticket < self.leaders.len())
     }
 
     /// A member hears something.
-    pub fn delivered(&mut self, _: True, n: usize, from: usize, m: &PeerMessage, ids: &[MemberId]) {
-        let Some(ticket) = m.ticket.as_str().strip_prefix('t').and_then(|t| t.parse().ok()) else {
-            return;
-        };
-        let ticket: usize = ticket;
-        if ticket >= self.leaders.len() {
-            return;
-        }
+    pub fn delivered(
+        &mut self,
+        now: True,
+        n: usize,
+        from: usize,
+        m: &PeerMessage,
+        ids: &[MemberId],
+    ) {
+        let Some(ticket) = self.ticket_of(m) else { return };
         let account = self.account(n, ticket);
-        account.rules.hears(from, m, ids[n]);
+        account.rules.hears(now, from, m, ids[n]);
         match m.body {
             PeerBody::Revoke { stamp, .. } | PeerBody::StepDown { stamp, .. } => {
                 // L10: only the end of exactly what was promised.
@@ -190,10 +228,15 @@ impl Ghosts {
                 let sends = &account.sends[from];
                 let sent = sends.iter().find(|(term, r, _)| *term == m.term && *r == round);
                 if let Some((term, _, at)) = sent.copied() {
-                    let latest = &mut account.acked[from];
-                    if latest.is_none_or(|(old, time)| old < term || (old == term && time < at)) {
-                        *latest = Some((term, at));
+                    let acks = &mut account.acked[from];
+                    if acks.iter().any(|ack| ack.term > term) {
+                        return;
                     }
+                    let word = m.valid_for;
+                    let latest = acks.iter().filter(|ack| (ack.term, ack.word) == (term, word));
+                    let at = latest.map(|ack| ack.at).max().map_or(at, |before| before.max(at));
+                    acks.retain(|ack| ack.term == term && ack.word != word);
+                    acks.push(Acked { term, at, word });
                 }
             }
             PeerBody::Status { .. }
@@ -207,13 +250,15 @@ impl Ghosts {
         }
     }
 
-    /// A member says something.
-    pub fn sent(&mut self, said: &Said, m: &PeerMessage) -> Result<(), Found> {
+    /// A member says something. Everything is noted, whatever is wrong with it.
+    pub fn sent(&mut self, said: &Said, m: &PeerMessage) -> Vec<Found> {
+        let by_rules = self.account(said.n, said.ticket).rules.says(said, m);
+        let by_words = self.said(said, m);
+        by_rules.err().into_iter().chain(by_words.err()).collect()
+    }
+
+    fn said(&mut self, said: &Said, m: &PeerMessage) -> Result<(), Found> {
         let Said { now, n, to, ticket, leader, .. } = *said;
-        match self.account(n, ticket).rules.says(said, m) {
-            Err((code, _)) if self.unmarked && code == "L9" => {}
-            found => found?,
-        }
         match m.body {
             PeerBody::Heartbeat { stamp } | PeerBody::Update { stamp } => {
                 if let Some(round) = stamp.round {
@@ -228,28 +273,30 @@ impl Ghosts {
             PeerBody::Vote { .. } => self.votes(said, m.term),
             PeerBody::ReqVote { .. } => {
                 let account = self.account(n, ticket);
+                account.stood = account.stood.max(Some(m.term));
                 if let Some((term, other)) = account.voted {
                     if term == m.term && other != n {
                         let text = format!("t{ticket}: m{n} stands in {term}, voted for m{other}");
                         return Err(("S5", text));
                     }
                 }
-                account.stood = account.stood.max(Some(m.term));
                 self.backs(now, n, ticket, n, "stands")
             }
             PeerBody::Ack { of: Command::Heartbeat | Command::Update, round } => {
                 let Some(leader) = leader else { return Ok(()) };
-                self.backs(now, n, ticket, leader, "acknowledges")?;
+                let found = self.backs(now, n, ticket, leader, "acknowledges");
+                let promise = Promise { to: leader, term: m.term, round, until: said.until };
                 let account = self.account(n, ticket);
-                if let Some(Promise { to, term, round: Some(old), until }) = account.promise {
+                account.followed = account.followed.max(Some(m.term));
+                let before = account.promise.replace(promise);
+                found?;
+                if let Some(Promise { to, term, round: Some(old), until }) = before {
                     let live = to == leader && term == m.term && now < until;
                     if live && round.is_some_and(|new| new.distance_from(old).abs() > 4096) {
                         let text = format!("t{ticket}: m{n} accepts round {round:?} after {old:?}");
                         return Err(("L4", text));
                     }
                 }
-                let promise = Promise { to: leader, term: m.term, round, until: said.until };
-                account.promise = Some(promise);
                 Ok(())
             }
             PeerBody::StepDown { .. } | PeerBody::Revoke { .. } => {
@@ -295,7 +342,15 @@ impl Ghosts {
         let Said { now, n, to, ticket, leader, .. } = *said;
         let Some(leader) = leader.filter(|leader| *leader == to) else { return Ok(()) };
         let account = self.account(n, ticket);
-        match account.voted {
+        let before = account.voted;
+        if before.is_none_or(|(voted, _)| voted <= term) {
+            account.voted = Some((term, leader));
+        }
+        if account.stood == Some(term) {
+            let text = format!("t{ticket}: m{n} votes for m{leader} in {term}, in which it stood");
+            return Err(("S5", text));
+        }
+        match before {
             Some((voted, _)) if term < voted => {
                 return Err(("S4", format!("t{ticket}: m{n} votes in {term} after {voted}")));
             }
@@ -303,11 +358,7 @@ impl Ghosts {
                 let text = format!("t{ticket}: m{n} votes for m{leader} and m{other} in {term}");
                 return Err(("S5", text));
             }
-            _ => account.voted = Some((term, leader)),
-        }
-        if account.stood == Some(term) {
-            let text = format!("t{ticket}: m{n} votes for m{leader} in {term}, in which it stood");
-            return Err(("S5", text));
+            _ => {}
         }
         self.backs(now, n, ticket, leader, "votes for")
     }

@@ -42,6 +42,11 @@ pub struct Rules {
     nonce: Option<u32>,
     /// Who has answered it.
     answered: u16,
+    /// Who has answered that it, or another member, leads.
+    said_leads: u16,
+    /// Per member, the term of its promise to this one, as it has answered, and until when that
+    /// lasts at most.
+    backed: Vec<Option<(Term, True)>>,
     /// Per member, whether what was last heard from it opens the grace: heartbeats.
     heartbeat_opens: Vec<bool>,
     /// The same for vote requests.
@@ -68,15 +73,27 @@ impl Rules {
     /// Nothing heard, nothing said.
     pub fn new(members: usize) -> Rules {
         let (heartbeat_opens, request_opens) = (vec![false; members], vec![false; members]);
-        Rules { heartbeat_opens, request_opens, ..Rules::default() }
+        let backed = vec![None; members];
+        Rules { heartbeat_opens, request_opens, backed, ..Rules::default() }
     }
 
     /// It hears something.
-    pub fn hears(&mut self, from: usize, m: &PeerMessage, me: MemberId) {
+    pub fn hears(&mut self, now: True, from: usize, m: &PeerMessage, me: MemberId) {
+        if matches!(m.body, PeerBody::MyIndex { nonce } if nonce != 0 && Some(nonce) == self.nonce)
+        {
+            let word = m.leader == Holder::Member(me) && !m.valid_for.is_zero();
+            self.backed[from] = word.then_some((m.term, now + m.valid_for.as_micros()));
+            if self.suffices(now) {
+                self.grace_until = now;
+            }
+        }
         match m.body {
             // A reference member returns none.
             PeerBody::MyIndex { nonce } if nonce == 0 || Some(nonce) == self.nonce => {
                 self.answered |= 1 << from;
+                if !m.valid_for.is_zero() && m.leader != Holder::Member(me) {
+                    self.said_leads |= 1 << from;
+                }
             }
             PeerBody::Heartbeat { stamp } | PeerBody::Update { stamp } => {
                 self.heartbeat_opens[from] = stamp.established;
@@ -126,8 +143,22 @@ impl Rules {
     }
 
     fn in_grace(&self, said: &Said) -> bool {
-        let others = said.sites & !(1 << said.n);
-        said.now < self.grace_until && others & !self.answered != 0
+        self.grace_lasts(said.n, said.sites, said.now)
+    }
+
+    /// Whether a member must keep still at this time: not every other site has answered.
+    pub fn grace_lasts(&self, n: usize, sites: u16, now: True) -> bool {
+        let others = sites & !(1 << n);
+        now < self.grace_until && others & !self.answered != 0
+    }
+
+    /// Whether more than half of the others are promised to this member, in one term.
+    fn suffices(&self, now: True) -> bool {
+        let live = self.backed.iter().flatten().filter(|word| now < word.1);
+        let mut terms: Vec<Term> = live.map(|word| word.0).collect();
+        terms.sort_unstable();
+        let most = terms.chunk_by(|a, b| a == b).map(<[Term]>::len).max();
+        most.unwrap_or(0) > (self.backed.len() - 1) / 2
     }
 
     /// It says something.
@@ -147,6 +178,9 @@ impl Rules {
                 if self.in_grace(said) && !self.heartbeat_opens[said.to] {
                     return early("acknowledges a leader without a lease");
                 }
+                if self.in_grace(said) && self.said_leads & (1 << said.to) == 0 {
+                    return early("acknowledges a leader that did not answer");
+                }
             }
             PeerBody::ReqVote { reason, established, force } => {
                 if self.stands.is_none_or(|(term, _)| term != m.term) {
@@ -162,7 +196,11 @@ impl Rules {
                 }
             }
             PeerBody::Heartbeat { .. } => return self.leads(said, m.term),
-            PeerBody::MyIndex { .. } if said.now < self.silent_until => {
+            // A restarted holder, and a leader that stands again, may say that they lead.
+            PeerBody::MyIndex { .. }
+                if said.now < self.silent_until
+                    && (said.leader != Some(n) || m.valid_for.is_zero()) =>
+            {
                 return Err(("L9", format!("t{t}: m{n} answers STATUS while it competes")));
             }
             PeerBody::StepDown { .. } | PeerBody::Revoke { .. } => self.silent_until = 0,

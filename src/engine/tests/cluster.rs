@@ -3,8 +3,8 @@
 //! between members. Faults are the simulator's business (`test/sim`).
 
 use crate::engine::{
-    CibLoad, CibOutcome, CibState, CibTicket, ClientId, Effect, Engine, Event, ProbeOutcome, Reply,
-    Setup, TicketRow, WriteSerial,
+    AttrChange, CibExpiry, CibLoad, CibOutcome, CibState, CibTicket, ClientId, Effect, Engine,
+    Event, HoldWindow, ProbeOutcome, Reply, Setup, TicketRow, WriteSerial,
 };
 use crate::model::{
     Holder, Member, MemberId, MemberIndex, MemberRole, Roster, TicketIndex, TicketMode, TicketName,
@@ -51,14 +51,18 @@ pub struct Node {
     /// What a write does; `None`: it hangs.
     pub write: Option<CibOutcome>,
     pub writes: Vec<CibState>,
+    /// The window that its engine has told last.
+    pub told: Option<HoldWindow>,
     /// Whether the store cannot be read.
     pub unreadable: bool,
     /// The write that hangs.
     hung: Option<(WriteSerial, CibState)>,
     /// How often a window was told, its end included.
-    pub told: usize,
+    pub tellings: usize,
     /// The lines of its log.
     pub log: Vec<String>,
+    /// When the store began to say *granted* or *revoked*, in turn.
+    pub turned: Vec<(MonoTime, bool)>,
 }
 
 /// Several members and the time.
@@ -66,8 +70,11 @@ pub struct Cluster {
     pub nodes: Vec<Node>,
     pub now: Now,
     pub replies: Vec<(ClientId, Reply, bool)>,
+    /// Two stores have said *granted* at the same time.
+    pub two_holders: bool,
     sites: usize,
-    spec: TicketSpec,
+    /// What each member is configured with when it starts.
+    specs: Vec<TicketSpec>,
     flying: VecDeque<(usize, usize, PeerMessage)>,
     /// Everything that was ever sent, lost or not, as (from, to, message).
     pub sent: Vec<(usize, usize, PeerMessage)>,
@@ -86,18 +93,21 @@ impl Cluster {
             handler: Some(ProbeOutcome::Success),
             write: Some(CibOutcome::Written),
             writes: Vec::new(),
+            told: None,
             unreadable: false,
             hung: None,
-            told: 0,
+            tellings: 0,
             log: Vec::new(),
+            turned: Vec::new(),
         };
         let start = MonoTime::from_micros(1_000_000_000);
         Cluster {
             nodes: (0..sites + arbitrators).map(node).collect(),
             now: Now { mono: start, wall: WallTime::from_secs(1_800_000_000) },
             replies: Vec::new(),
+            two_holders: false,
             sites,
-            spec,
+            specs: vec![spec; sites + arbitrators],
             flying: VecDeque::new(),
             sent: Vec::new(),
             seed: 1,
@@ -111,10 +121,17 @@ impl Cluster {
         self.seed += 1;
         let arbitrators = self.nodes.len() - self.sites;
         let roster = roster(self.sites, arbitrators, node);
-        let setup = Setup { roster, tickets: vec![self.spec.clone()], seed: self.seed };
+        let setup = Setup { roster, tickets: vec![self.specs[node].clone()], seed: self.seed };
         self.nodes[node].engine = Some(Engine::new(setup));
         self.event(node, Event::Start);
         self.settle();
+    }
+
+    /// Gives a member another `expire`, and half of it as `renewal-freq`, from its next start on.
+    pub fn configure(&mut self, node: usize, expire: Span) {
+        let spec = &mut self.specs[node];
+        spec.expire = expire;
+        spec.renewal = expire.divided(2);
     }
 
     /// Starts all members.
@@ -127,6 +144,7 @@ impl Cluster {
     /// Ends a member's life.
     pub fn crash(&mut self, node: usize) {
         self.nodes[node].engine = None;
+        self.nodes[node].told = None;
     }
 
     /// Gives one event to a member and performs its effects.
@@ -158,13 +176,11 @@ impl Cluster {
             }
             Effect::WriteCib { ticket, serial, state } => {
                 self.nodes[node].writes.push(state);
-                let Some(outcome) = self.nodes[node].write.clone() else {
+                let Some(outcome) = self.write(node, state) else {
                     self.nodes[node].hung = Some((serial, state));
                     return;
                 };
-                if outcome == CibOutcome::Written {
-                    self.put(node, state);
-                }
+                self.two_holders |= self.granted().len() > 1;
                 self.event(node, Event::CibWritten { ticket, serial, outcome });
             }
             Effect::StartProbe { ticket, run, .. } => {
@@ -172,26 +188,52 @@ impl Cluster {
                     self.event(node, Event::ProbeDone { ticket, run, outcome });
                 }
             }
-            Effect::WriteAttr { ticket, serial, .. } => {
+            Effect::WriteAttr { ticket, serial, change, .. } => {
+                let attrs = &mut self.nodes[node].store.attrs;
+                let (AttrChange::Set(name, _) | AttrChange::Delete(name)) = &change;
+                attrs.retain(|(known, _)| known != name);
+                if let AttrChange::Set(name, value) = change {
+                    attrs.push((name, value));
+                }
                 let outcome = CibOutcome::Written;
                 self.event(node, Event::AttrWritten { ticket, serial, outcome });
             }
             Effect::Arm { .. } | Effect::Disarm { .. } | Effect::StopProbe { .. } => {}
-            Effect::Hold { .. } => self.nodes[node].told += 1,
+            Effect::Hold { window, .. } => {
+                self.nodes[node].told = window;
+                self.nodes[node].tellings += 1;
+            }
             Effect::Note(note) => self.nodes[node].log.push(note.text),
         }
     }
 
-    /// A write takes effect.
-    fn put(&mut self, node: usize, state: CibState) {
-        let left = self.nodes[node].store.clone();
-        self.nodes[node].store = CibTicket {
-            granted: state.granted,
-            owner: Some(state.owner),
-            expires: Some(self.now.wall.plus(self.spec.expire)),
-            term: Some(state.term),
-            attrs: left.attrs,
+    /// A store that works writes what it was asked for, in the way of the shell: a lease's grant
+    /// only inside the window that was told, with the window's end as `expires`, in whole seconds.
+    fn write(&mut self, node: usize, state: CibState) -> Option<CibOutcome> {
+        let now = self.now;
+        let Node { told, write, store, turned, .. } = &mut self.nodes[node];
+        if write.clone()? != CibOutcome::Written {
+            return write.clone();
+        }
+        let expires = match state.expires {
+            CibExpiry::Never => WallTime::EPOCH,
+            CibExpiry::At(wall) => wall,
+            CibExpiry::Lease => {
+                let window = told.expect("a grant comes after its window");
+                if state.granted && now.mono >= window.start_before {
+                    return Some(CibOutcome::TooLate);
+                }
+                now.wall_at(window.lease_until)
+            }
         };
+        if store.granted != state.granted {
+            turned.push((now.mono, state.granted));
+        }
+        store.granted = state.granted;
+        store.owner = Some(state.owner);
+        store.expires = Some(WallTime::from_secs(expires.as_secs()));
+        store.term = Some(state.term);
+        Some(CibOutcome::Written)
     }
 
     /// A message that was sent before comes (again): the last one like this.
@@ -208,7 +250,7 @@ impl Cluster {
     pub fn release(&mut self, node: usize) {
         self.nodes[node].write = Some(CibOutcome::Written);
         let Some((serial, state)) = self.nodes[node].hung.take() else { return };
-        self.put(node, state);
+        self.write(node, state);
         let (ticket, outcome) = (the_ticket(), CibOutcome::Written);
         self.event(node, Event::CibWritten { ticket, serial, outcome });
         self.settle();
@@ -253,13 +295,13 @@ impl Cluster {
 
     /// A client asks a member to grant the ticket.
     pub fn grant(&mut self, node: usize, options: ClientOptions) -> ClientId {
-        let ticket = Some(self.spec.name.clone());
+        let ticket = Some(self.specs[node].name.clone());
         self.ask(node, ClientRequest::Grant { ticket, options })
     }
 
     /// A client asks a member to revoke the ticket.
     pub fn revoke(&mut self, node: usize) -> ClientId {
-        let ticket = Some(self.spec.name.clone());
+        let ticket = Some(self.specs[node].name.clone());
         self.ask(node, ClientRequest::Revoke { ticket, options: ClientOptions::default() })
     }
 
@@ -296,13 +338,22 @@ impl Cluster {
         self.row(node).leader
     }
 
-    /// The line of a member's list.
+    /// A member's line of list.
     pub fn row(&mut self, node: usize) -> TicketRow {
         let client = self.ask(node, ClientRequest::List);
         let found = self.replies.iter().find(|(to, ..)| *to == client);
         match found {
             Some((_, Reply::Tickets(rows), _)) => rows[0].clone(),
             _ => panic!("list is answered at once"),
+        }
+    }
+
+    /// Cuts every link of a member, both ways, or joins them again.
+    pub fn isolate(&mut self, node: usize, alone: bool) {
+        self.cut.retain(|(from, to)| *from != node && *to != node);
+        if alone {
+            let others = (0..self.nodes.len()).filter(|other| *other != node);
+            self.cut.extend(others.flat_map(|other| [(node, other), (other, node)]));
         }
     }
 

@@ -27,14 +27,14 @@ fn held(handler: bool) -> Cluster {
 fn nobody_else_is_granted_while_a_revoke_fails() {
     let mut cluster = held(false);
     cluster.nodes[0].write = failed();
-    let told = cluster.nodes[0].told;
+    let told = cluster.nodes[0].tellings;
     let client = cluster.revoke(0);
     assert_eq!(cluster.codes(client), [(ResultCode::SyncFail, true)]);
     cluster.advance(SECOND.times(100));
     assert_eq!(cluster.granted(), [0], "the lease goes on for as long as it takes");
     assert_eq!(cluster.listed(1), cluster.id(0));
     assert!(cluster.logged(0, "renewing the lease until it says revoked"));
-    assert_eq!(cluster.nodes[0].told, told, "the guard is told of no later window");
+    assert_eq!(cluster.nodes[0].tellings, told, "the guard is told of no later window");
     let grants = cluster.nodes[0].writes.iter().filter(|state| state.granted).count();
     assert_eq!(grants, 1, "nothing is granted any more");
     cluster.nodes[0].write = Some(CibOutcome::Written);
@@ -103,7 +103,7 @@ fn a_restarted_arbitrator_follows_a_site_that_gives_up() {
 fn a_site_that_gives_up_stands_again_when_its_lease_has_ended() {
     let mut cluster = held(false);
     cluster.nodes[0].write = None;
-    let told = cluster.nodes[0].told;
+    let told = cluster.nodes[0].tellings;
     cluster.revoke(0);
     cluster.crash(1);
     cluster.cut = vec![(0, 2), (2, 0)];
@@ -116,7 +116,7 @@ fn a_site_that_gives_up_stands_again_when_its_lease_has_ended() {
     cluster.start(1);
     cluster.advance(SECOND.times(100));
     assert_eq!(cluster.granted(), [0]);
-    assert_eq!(cluster.nodes[0].told, told, "won without a window");
+    assert_eq!(cluster.nodes[0].tellings, told, "won without a window");
     let grants = cluster.nodes[0].writes.iter().filter(|state| state.granted).count();
     assert_eq!(grants, 1, "and without a grant");
     cluster.release(0);

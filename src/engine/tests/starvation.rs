@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Tickets do not wait for each other: a step leaves nothing due, and a tick serves every ticket.
+
+use super::cluster::{roster, spec};
+use crate::engine::{CibLoad, CibOutcome, ClientId, Effect, Engine, Event, ProbeOutcome, Setup};
+use crate::model::{Holder, MemberIndex, Term, TicketIndex, TicketName, TicketSpec};
+use crate::time::{MonoTime, Now, Span, WallTime};
+use crate::wire::{ClientOptions, ClientRequest, Command, PeerBody, PeerMessage, ResultCode};
+
+/// A site whose peers agree to everything, with a store that obeys and a handler that hangs or
+/// agrees.
+struct Site {
+    engine: Engine,
+    now: Now,
+    handler_hangs: bool,
+    /// Heartbeats sent, by ticket.
+    heartbeats: Vec<(TicketName, MonoTime)>,
+    /// The highest term in which it has asked for votes, and for which ticket.
+    stood: Vec<(TicketName, Term)>,
+}
+
+impl Site {
+    fn started(tickets: Vec<TicketSpec>) -> Site {
+        let setup = Setup { roster: roster(2, 1, 0), tickets, seed: 3 };
+        let now = Now {
+            mono: MonoTime::from_micros(50_000_000),
+            wall: WallTime::from_secs(1_800_000_000),
+        };
+        let (heartbeats, stood) = (Vec::new(), Vec::new());
+        let mut site =
+            Site { engine: Engine::new(setup), now, handler_hangs: false, heartbeats, stood };
+        site.event(Event::Start);
+        site
+    }
+
+    fn event(&mut self, event: Event) {
+        let mut effects = Vec::new();
+        self.engine.step(self.now, event, &mut effects);
+        for effect in effects {
+            self.perform(effect);
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send { to, message, .. } => self.answer(to, message),
+            Effect::LoadCib { ticket, .. } => {
+                self.event(Event::CibLoaded { ticket, outcome: CibLoad::Absent });
+            }
+            Effect::WriteCib { ticket, serial, .. } => {
+                let outcome = CibOutcome::Written;
+                self.event(Event::CibWritten { ticket, serial, outcome });
+            }
+            Effect::StartProbe { ticket, run, .. } if !self.handler_hangs => {
+                self.event(Event::ProbeDone { ticket, run, outcome: ProbeOutcome::Success });
+            }
+            _ => {}
+        }
+    }
+
+    /// What the other members answer.
+    fn answer(&mut self, from: MemberIndex, said: PeerMessage) {
+        let body = match said.body {
+            PeerBody::Status { nonce } => {
+                let body = PeerBody::MyIndex { nonce };
+                let idle = PeerMessage { leader: Holder::Nobody, term: Term::ZERO, body, ..said };
+                self.event(Event::Peer { from, message: idle });
+                return;
+            }
+            PeerBody::ReqVote { .. } => {
+                self.stood.push((said.ticket.clone(), said.term));
+                PeerBody::Vote { vouched: true, unbound_for: Some(Span::from_secs(3_600)) }
+            }
+            PeerBody::Heartbeat { stamp } => {
+                self.heartbeats.push((said.ticket.clone(), self.now.mono));
+                PeerBody::Ack { of: Command::Heartbeat, round: stamp.round }
+            }
+            PeerBody::Update { stamp } => PeerBody::Ack { of: Command::Update, round: stamp.round },
+            _ => return,
+        };
+        self.event(Event::Peer { from, message: PeerMessage { body, ..said } });
+    }
+
+    fn grant(&mut self, client: u64, ticket: &str) {
+        let ticket = Some(TicketName::new(ticket).expect("valid"));
+        let request = ClientRequest::Grant { ticket, options: ClientOptions::default() };
+        self.event(Event::Client { client: ClientId(client), request });
+    }
+
+    /// Another member says that the leader's term is outdated.
+    fn outdated(&mut self, ticket: &str) {
+        let ticket = TicketName::new(ticket).expect("valid");
+        let stood = self.stood.iter().filter(|(name, _)| *name == ticket);
+        let term = stood.map(|(_, term)| *term).max().and_then(Term::next).expect("it stood");
+        let result = ResultCode::TermOutdated;
+        let body = PeerBody::Rejected { of: Command::Heartbeat, result, granted: false };
+        let leader = Holder::Member(roster(2, 1, 0).my_id());
+        let message = PeerMessage { ticket, leader, term, valid_for: Span::ZERO, body };
+        let from = MemberIndex::new(2).expect("a test has few members");
+        self.event(Event::Peer { from, message });
+    }
+
+    /// Time passes as in the daemon: the loop steps at the nearest deadline, and no more than
+    /// once in 50 ms.
+    fn advance(&mut self, span: Span) {
+        let end = self.now.mono.plus(span);
+        while let Some(at) = self.engine.next_deadline().filter(|_| self.now.mono < end) {
+            let at = at.max(self.now.mono.plus(Span::from_millis(50))).min(end);
+            self.now = Now { mono: at, wall: self.now.wall.plus(at.since(self.now.mono)) };
+            self.event(Event::Tick);
+        }
+    }
+
+    fn last_heartbeat(&self, ticket: &str) -> MonoTime {
+        let of = self.heartbeats.iter().filter(|(name, _)| name.as_str() == ticket);
+        of.map(|(_, at)| *at).max().expect("a heartbeat")
+    }
+}
+
+/// A leader that was elected again (L11) while its handler runs waits for the handler when its
+/// next renewal comes, and other tickets are renewed meanwhile. The renewal used to stay due: every
+/// tick served that ticket alone, 128 times, and the other lease ran out.
+#[test]
+fn a_handler_that_hangs_starves_no_other_ticket() {
+    let slow = TicketSpec { has_handler: true, expire: Span::from_secs(60), ..spec("slow") };
+    let slow = TicketSpec { renewal: Span::from_secs(8), ..slow };
+    let mut site = Site::started(vec![slow, spec("other")]);
+    site.grant(1, "slow");
+    site.grant(2, "other");
+    assert_eq!(site.engine.held(), (2, 2));
+    site.handler_hangs = true;
+    site.advance(Span::from_secs(9));
+    site.outdated("slow");
+    site.advance(Span::from_secs(30));
+    assert_eq!(site.engine.held(), (2, 2), "both leases last");
+    assert!(site.now.mono.since(site.last_heartbeat("other")) <= Span::from_secs(5));
+}
+
+/// No deadline that has passed is left after a tick, whatever the number of tickets that it is
+/// allowed to serve.
+#[test]
+fn a_tick_leaves_nothing_due() {
+    let slow = TicketSpec { has_handler: true, expire: Span::from_secs(60), ..spec("slow") };
+    let slow = TicketSpec { renewal: Span::from_secs(8), ..slow };
+    let mut site = Site::started(vec![slow]);
+    site.grant(1, "slow");
+    site.handler_hangs = true;
+    site.advance(Span::from_secs(9));
+    site.outdated("slow");
+    for _ in 0..30 {
+        site.advance(Span::from_secs(1));
+        site.now = Now { mono: site.now.mono.plus(Span::from_secs(1)), ..site.now };
+        site.event(Event::Tick);
+        assert!(site.engine.next_deadline() > Some(site.now.mono), "left due");
+    }
+}
+
+/// The handler's answer lets the renewal go on at once.
+#[test]
+fn a_renewal_that_waited_for_the_handler_follows_it() {
+    let slow = TicketSpec { has_handler: true, expire: Span::from_secs(60), ..spec("slow") };
+    let slow = TicketSpec { renewal: Span::from_secs(8), ..slow };
+    let mut site = Site::started(vec![slow]);
+    site.grant(1, "slow");
+    site.handler_hangs = true;
+    site.advance(Span::from_secs(9));
+    site.outdated("slow");
+    site.advance(Span::from_secs(20));
+    let before = site.last_heartbeat("slow");
+    site.now = Now { mono: site.now.mono.plus(Span::from_secs(1)), ..site.now };
+    let run = crate::engine::ProbeRun(2);
+    let ticket = TicketIndex::new(0);
+    site.event(Event::ProbeDone { ticket, run, outcome: ProbeOutcome::Success });
+    assert!(before < site.last_heartbeat("slow"), "renewed");
+    assert_eq!(site.engine.held(), (1, 1));
+}
