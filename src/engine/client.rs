@@ -367,12 +367,15 @@ impl Ticket {
             return (ResultCode::Redirect, holder);
         }
         if self.grace.is_some() {
+            // What this site has not heard yet may make it stand.
             return (ResultCode::Busy, Holder::Nobody);
         }
-        // Neither a ticket that was lost here nor what only the own store says is known.
-        match self.shown_leader(cx.now.mono) {
-            Holder::Nobody => (ResultCode::TicketIdle, Holder::Nobody),
-            Holder::Unknown | Holder::Member(_) => (ResultCode::SyncFail, Holder::Unknown),
+        // What only its own store says may be old.
+        let free = self.shown_leader(cx.now.mono) == Holder::Nobody;
+        if free {
+            (ResultCode::TicketIdle, Holder::Nobody)
+        } else {
+            (ResultCode::SyncFail, Holder::Unknown)
         }
     }
 
