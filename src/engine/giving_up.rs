@@ -9,7 +9,6 @@ use super::effect::NoteLevel;
 use super::election::Stand;
 use super::mutant::{self, Clause};
 use super::ticket::{Phase, Ticket};
-use crate::time::MonoTime;
 use crate::wire::Reason;
 
 /// A renewal that a handler held up is made up for after this part of `timeout`, unless the store
@@ -39,7 +38,7 @@ impl Ticket {
         let soon = cx.now.mono.plus(self.spec.timeout.divided(CATCH_UP_PARTS));
         if let Some(lead) = &mut self.lead {
             // It waited for a handler that is not asked any more.
-            if lead.renewal.next_at == MonoTime::MAX {
+            if lead.renewal.next_at <= cx.now.mono {
                 lead.renewal.next_at = soon;
             }
         }

@@ -183,6 +183,9 @@ impl World {
         }
         let (Reply::Ticket(answer), Some(order)) = (reply, connection.order) else { return };
         let ticket = connection.ticket;
+        if order == Order::Revoke && last {
+            self.checks.ghosts.order_ends(n, ticket);
+        }
         self.check_answer(&connection, answer.result, last);
         match answer.result {
             ResultCode::Success | ResultCode::SyncSuccess => {

@@ -121,6 +121,11 @@ impl Ghosts {
         self.account(n, ticket).rules.gives_up();
     }
 
+    /// A site has answered a revoke that was not carried out there.
+    pub fn order_ends(&mut self, n: usize, ticket: usize) {
+        self.account(n, ticket).rules.order_ends();
+    }
+
     /// A site has revoked.
     pub fn released(&mut self, n: usize, ticket: usize) {
         let account = self.account(n, ticket);

@@ -62,6 +62,8 @@ pub struct Rules {
     vouched: bool,
     /// An administrator ordered it, without `-F`.
     ordered: bool,
+    /// An administrator ordered it.
+    by_admin: bool,
     /// When it won.
     won: Option<True>,
     /// Who has acknowledged it in this term.
@@ -139,6 +141,14 @@ impl Rules {
         self.silent_until = 0;
     }
 
+    /// A revoke was answered, perhaps with whom to ask instead: an administrator's attempt is over
+    /// all the same. One of its own goes on.
+    pub fn order_ends(&mut self) {
+        if self.by_admin {
+            self.silent_until = 0;
+        }
+    }
+
     fn in_grace(&self, said: &Said) -> bool {
         self.grace_lasts(said.n, said.sites, said.now)
     }
@@ -183,7 +193,8 @@ impl Rules {
                 if self.stands.is_none_or(|(term, _)| term != m.term) {
                     self.stands = Some((m.term, said.attempt_until));
                     (self.votes, self.acked, self.won, self.vouched) = (1 << n, 0, None, true);
-                    self.ordered = reason == Reason::Admin && !force;
+                    self.by_admin = reason == Reason::Admin;
+                    self.ordered = self.by_admin && !force;
                     // The clocks are told apart by a few microseconds only.
                     self.silent_until = said.attempt_until.saturating_sub(32);
                 }
