@@ -7,7 +7,8 @@
 //! such a promise, or is the holder itself. So the latest end of a word to anyone else that the
 //! voters of a new leader and the leader itself know of is not before the old store said
 //! *revoked*. A member that does not know what an earlier life of it has promised counts that as
-//! a promise to anyone: it ends when its grace does, at the latest `E` after the start.
+//! a promise to anyone: it ends when its grace does, at the
+//! latest when the longest such promise has run out.
 
 use super::cx::Cx;
 use super::election::Attempt;
@@ -100,8 +101,7 @@ impl Acquire {
 impl Ticket {
     /// Keeps up until when this member's word bound it; at the end of every step.
     pub fn observe_bound(&mut self, cx: &Cx<'_>) {
-        let kept_back = self.spec.guard().plus(self.spec.drift());
-        let grace = self.grace_until().map(|until| until.minus(kept_back));
+        let grace = self.words_until();
         let step = (self.me, cx.now.mono);
         self.bound_to.observe(step, self.promise, self.cib.maybe_granted, grace);
     }

@@ -210,14 +210,23 @@ impl Ticket {
     /// more (L4). So as long as any other member may be one, grace is as long as that promise. Who
     /// is down cannot be told from a reference member.
     pub fn grace_until(&self) -> Option<MonoTime> {
+        let words = self.words_until()?;
+        let least = self.started.mono.plus(self.grace.as_ref()?.word).plus(self.spec.guard());
+        if mutant::is_on(Clause::L9GraceLength) {
+            return Some(words);
+        }
+        Some(words.max(least).plus(self.spec.drift()))
+    }
+
+    /// While grace lasts: when the last word has ended that an earlier life can have given, by this
+    /// member's own clock.
+    pub fn words_until(&self) -> Option<MonoTime> {
         let grace = self.grace.as_ref()?;
         let all_ours = (0..self.links.len())
             .filter_map(MemberIndex::new)
             .all(|member| grace.ours.contains(member));
         let reference = if all_ours { Span::ZERO } else { self.spec.patience() };
-        let extra = self.spec.guard().max(reference).plus(self.spec.drift());
-        let extra = if mutant::is_on(Clause::L9GraceLength) { Span::ZERO } else { extra };
-        Some(self.started.mono.plus(grace.word).plus(extra))
+        Some(self.started.mono.plus(grace.word).plus(reference))
     }
 
     /// Notes who keeps the rules: only such members send a nonce, a round, or since when they are

@@ -249,7 +249,7 @@ impl Bench {
 
     /// Lets the time pass in which it may not vote, and more.
     pub fn past_grace(&mut self) {
-        self.advance_to(self.started.plus(self.spec.expire.times(3)));
+        self.advance_to(self.started.plus(self.spec.expire.times(3)).plus(self.spec.patience()));
     }
 
     pub fn event(&mut self, event: Event) -> Deeds {

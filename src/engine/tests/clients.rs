@@ -46,7 +46,7 @@ pub fn a_waiting_client_hears_when_the_reason_changes() {
     let (plain, more) = bench.grant(ClientOptions { wait: true, ..ClientOptions::default() });
     then(&mut all, more);
     let world = World { handler: None, ..World::kind() };
-    let asked = bench.play(SECOND.times(11), &world);
+    let asked = bench.play(SECOND.times(14), &world);
     let asked = if asked.probes().is_empty() {
         let later = bench.advance(SECOND);
         then(&mut all, later)
