@@ -211,11 +211,11 @@ impl Ticket {
     /// is down cannot be told from a reference member.
     pub fn grace_until(&self) -> Option<MonoTime> {
         let words = self.words_until()?;
-        let least = self.started.mono.plus(self.grace.as_ref()?.word).plus(self.spec.guard());
+        let shortest = self.started.mono.plus(self.grace.as_ref()?.word);
         if mutant::is_on(Clause::L9GraceLength) {
-            return Some(words);
+            return Some(shortest);
         }
-        Some(words.max(least).plus(self.spec.drift()))
+        Some(words.max(shortest.plus(self.spec.guard())).plus(self.spec.drift()))
     }
 
     /// While grace lasts: when the last word has ended that an earlier life can have given, by this
