@@ -9,6 +9,7 @@ mod bench;
 mod by_hand;
 mod clients;
 mod cluster;
+mod deeds;
 mod endings;
 mod grants;
 mod handlers;
