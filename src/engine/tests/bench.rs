@@ -3,39 +3,25 @@
 //! members, and sees everything that the member does, with the time.
 
 use super::cluster::{roster, spec, the_ticket};
+use super::deeds::ack;
+pub use super::deeds::{round, Deeds, Sent};
 use crate::engine::{
-    CibLoad, CibOutcome, CibState, CibTicket, ClientId, Effect, Engine, Event, HoldWindow, PeerRow,
-    ProbeOutcome, ProbeRun, Reply, Setup, TicketRow, WriteSerial,
+    CibLoad, CibOutcome, CibTicket, ClientId, Effect, Engine, Event, PeerRow, ProbeOutcome, Reply,
+    Setup, TicketRow, WriteSerial,
 };
 use crate::model::{Holder, MemberIndex, Roster, Term, TicketName, TicketSpec};
 use crate::time::{MonoTime, Now, Span, WallTime};
 use crate::wire::{
     ClientOptions, ClientRequest, Command, PeerBody, PeerMessage, Reason, ResultCode, Round, Stamp,
-    WaitCause,
 };
 
 pub const SECOND: Span = Span::from_secs(1);
 
-/// What a member did, in order.
-#[derive(Clone, Debug)]
-pub struct Deeds(pub Vec<(MonoTime, Effect)>);
+/// More steps than any test takes.
+const STEPS_MAX: usize = 10_000;
 
-/// One message that a member sent.
-#[derive(Clone, Debug)]
-pub struct Sent {
-    pub at: MonoTime,
-    pub to: usize,
-    pub message: PeerMessage,
-    pub resend: bool,
-}
-
-/// A start of the handler.
-#[derive(Clone, Copy, Debug)]
-pub struct Asked {
-    pub run: ProbeRun,
-    pub expires: WallTime,
-    pub deadline: MonoTime,
-}
+/// More steps than any member needs for what is due at one instant.
+const STALLED_MAX: usize = 100;
 
 /// How everything around a member answers in [`Bench::play`]; `None`, or a member that is not
 /// named: not at all.
@@ -72,6 +58,8 @@ pub struct Bench {
     pub spec: TicketSpec,
     started: MonoTime,
     clients: u64,
+    /// Steps in a row in which time stood still.
+    stalled: usize,
 }
 
 pub fn at(index: usize) -> MemberIndex {
@@ -82,126 +70,10 @@ pub fn stamp(round: u32, established: bool) -> Stamp {
     Stamp { round: Round::new(round), established }
 }
 
-/// The acknowledgement of a message, if there is one.
-fn ack(body: PeerBody) -> Option<PeerBody> {
-    let (of, round) = match body {
-        PeerBody::Heartbeat { stamp } => (Command::Heartbeat, stamp.round),
-        PeerBody::Update { stamp } => (Command::Update, stamp.round),
-        PeerBody::Revoke { stamp, .. } => (Command::RevokeTicket, stamp.round),
-        PeerBody::StepDown { stamp, .. } => (Command::VoteFor, stamp.round),
-        _ => return None,
-    };
-    Some(PeerBody::Ack { of, round })
-}
-
-/// The round of a message, if it has one.
-pub fn round(body: &PeerBody) -> u32 {
-    match body {
-        PeerBody::Heartbeat { stamp }
-        | PeerBody::Update { stamp }
-        | PeerBody::Revoke { stamp, .. }
-        | PeerBody::StepDown { stamp, .. } => stamp.round.expect("ours number their sends").get(),
-        _ => panic!("no round in {body:?}"),
-    }
-}
-
 /// What a store says of a ticket that is granted here until `expires`.
 pub fn granted(owner: Holder, term: u32, expires: WallTime) -> CibTicket {
     let (owner, term, expires) = (Some(owner), Some(Term::new(term)), Some(expires));
     CibTicket { granted: true, owner, expires, term, attrs: Vec::new() }
-}
-
-impl Deeds {
-    /// The messages whose bodies are wanted.
-    pub fn sent(&self, wanted: impl Fn(&PeerBody) -> bool) -> Vec<Sent> {
-        let sent = |(at, effect): &(MonoTime, Effect)| match effect {
-            Effect::Send { to, message, resend } if wanted(&message.body) => {
-                Some(Sent { at: *at, to: to.get(), message: message.clone(), resend: *resend })
-            }
-            _ => None,
-        };
-        self.0.iter().filter_map(sent).collect()
-    }
-
-    /// Vote requests.
-    pub fn requests(&self) -> Vec<Sent> {
-        self.sent(|body| matches!(body, PeerBody::ReqVote { .. }))
-    }
-
-    pub fn heartbeats(&self) -> Vec<Sent> {
-        self.sent(|body| matches!(body, PeerBody::Heartbeat { .. }))
-    }
-
-    pub fn updates(&self) -> Vec<Sent> {
-        self.sent(|body| matches!(body, PeerBody::Update { .. }))
-    }
-
-    /// REVOKE and step-down.
-    pub fn announcements(&self) -> Vec<Sent> {
-        self.sent(|body| matches!(body, PeerBody::Revoke { .. } | PeerBody::StepDown { .. }))
-    }
-
-    /// When it stood for election.
-    pub fn stood(&self) -> Vec<MonoTime> {
-        let mut times: Vec<MonoTime> = self.requests().iter().map(|sent| sent.at).collect();
-        times.dedup();
-        times
-    }
-
-    /// The writes that it wanted.
-    pub fn writes(&self) -> Vec<(WriteSerial, CibState)> {
-        let write = |(_, effect): &(MonoTime, Effect)| match effect {
-            Effect::WriteCib { serial, state, .. } => Some((*serial, *state)),
-            _ => None,
-        };
-        self.0.iter().filter_map(write).collect()
-    }
-
-    pub fn grants(&self) -> Vec<(WriteSerial, CibState)> {
-        self.writes().into_iter().filter(|(_, state)| state.granted).collect()
-    }
-
-    pub fn revokes(&self) -> Vec<(WriteSerial, CibState)> {
-        self.writes().into_iter().filter(|(_, state)| !state.granted).collect()
-    }
-
-    /// The windows that the shell, and so the lease guard, was told.
-    pub fn windows(&self) -> Vec<Option<HoldWindow>> {
-        let told = |(_, effect): &(MonoTime, Effect)| match effect {
-            Effect::Hold { window, .. } => Some(*window),
-            _ => None,
-        };
-        self.0.iter().filter_map(told).collect()
-    }
-
-    pub fn probes(&self) -> Vec<Asked> {
-        let asked = |(_, effect): &(MonoTime, Effect)| match effect {
-            Effect::StartProbe { run, expires, deadline, .. } => {
-                Some(Asked { run: *run, expires: *expires, deadline: *deadline })
-            }
-            _ => None,
-        };
-        self.0.iter().filter_map(asked).collect()
-    }
-
-    /// What a client was told: the result, why it waits, and whether that was all.
-    pub fn told(&self, to: ClientId) -> Vec<(ResultCode, Option<WaitCause>, bool)> {
-        let told = |(_, effect): &(MonoTime, Effect)| match effect {
-            Effect::Reply { client, reply: Reply::Ticket(answer), last } if *client == to => {
-                Some((answer.result, answer.cause.map(|(cause, _)| cause), *last))
-            }
-            Effect::Reply { client, reply: Reply::Result(code), last } if *client == to => {
-                Some((*code, None, *last))
-            }
-            _ => None,
-        };
-        self.0.iter().filter_map(told).collect()
-    }
-
-    /// The last answer to a client, if it came.
-    pub fn final_answer(&self, to: ClientId) -> Option<ResultCode> {
-        self.told(to).into_iter().find(|(.., last)| *last).map(|(code, ..)| code)
-    }
 }
 
 impl Bench {
@@ -217,7 +89,7 @@ impl Bench {
         let mono = MonoTime::from_micros(1_000_000_000);
         let now = Now { mono, wall: WallTime::from_secs(1_800_000_000) };
         let engine = Engine::new(setup);
-        Bench { engine, now, roster, me, spec, started: mono, clients: 0 }
+        Bench { engine, now, roster, me, spec, started: mono, clients: 0, stalled: 0 }
     }
 
     /// Two sites and an arbitrator; this is the first site, out of grace, and nothing is held.
@@ -266,16 +138,18 @@ impl Bench {
     /// Lets time pass until `end`, deadline by deadline.
     pub fn advance_to(&mut self, end: MonoTime) -> Deeds {
         let mut deeds = Deeds(Vec::new());
-        for _ in 0..10_000 {
+        for _ in 0..STEPS_MAX {
             let next = self.engine.next_deadline().filter(|at| *at <= end);
             let at = next.unwrap_or(end).max(self.now.mono);
+            self.stalled = if at > self.now.mono { 0 } else { self.stalled + 1 };
+            assert!(self.stalled < STALLED_MAX, "a deadline that has passed stays due");
             self.now = Now { mono: at, wall: self.now.wall.plus(at.since(self.now.mono)) };
             if next.is_none() {
                 return deeds;
             }
             deeds.0.extend(self.event(Event::Tick).0);
         }
-        panic!("a deadline that has passed stays due");
+        panic!("the member finds no rest");
     }
 
     /// Lets time pass until it stands for election, at most so long; returns what it does then.
@@ -295,7 +169,7 @@ impl Bench {
     pub fn play(&mut self, span: Span, world: &World) -> Deeds {
         let end = self.now.mono.plus(span);
         let mut all = Deeds(Vec::new());
-        for _ in 0..10_000 {
+        for _ in 0..STEPS_MAX {
             let next = self.engine.next_deadline().filter(|at| *at <= end);
             let deeds = self.advance_to(next.unwrap_or(end).max(self.now.mono));
             all.0.extend(self.answered(deeds, world).0);
@@ -303,7 +177,7 @@ impl Bench {
                 return all;
             }
         }
-        panic!("a deadline that has passed stays due");
+        panic!("the member finds no rest");
     }
 
     /// Everything around answers `deeds`, and what they lead to; returns all of it.
@@ -311,7 +185,7 @@ impl Bench {
         let mut all = deeds;
         let mut next = 0;
         while let Some((_, effect)) = all.0.get(next).cloned() {
-            assert!(next < 10_000, "the member never stops talking");
+            assert!(next < STEPS_MAX, "the member never stops talking");
             next += 1;
             if let Some(event) = self.answer(effect, world) {
                 all.0.extend(self.event(event).0);

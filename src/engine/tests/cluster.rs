@@ -274,6 +274,7 @@ impl Cluster {
     /// Lets time pass, deadline by deadline.
     pub fn advance(&mut self, span: Span) {
         let end = self.now.mono.plus(span);
+        let mut stalled = 0;
         loop {
             let next = self
                 .nodes
@@ -282,6 +283,8 @@ impl Cluster {
                 .min()
                 .filter(|at| *at <= end);
             let at = next.unwrap_or(end).max(self.now.mono);
+            stalled = if at > self.now.mono { 0 } else { stalled + 1 };
+            assert!(stalled < 100, "a deadline that has passed stays due");
             self.now = Now { mono: at, wall: self.now.wall.plus(at.since(self.now.mono)) };
             if next.is_none() {
                 return;

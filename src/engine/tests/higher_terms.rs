@@ -136,8 +136,8 @@ pub fn a_reelection_that_fails_is_tried_again_while_the_lease_lasts() {
     bench.wrote(serial, CibOutcome::Written);
 }
 
-/// L8: the wait belongs to the ticket, also where its leader lost the lease meanwhile and is granted
-/// the ticket anew.
+/// L8: the wait belongs to the ticket, also where its leader lost the lease meanwhile and is
+/// granted the ticket anew.
 #[test]
 pub fn a_commit_delay_outlives_a_lost_lease() {
     let slow = TicketSpec { acquire_after: SECOND, ..spec("T") };

@@ -10,6 +10,7 @@ mod bench;
 mod by_hand;
 mod clients;
 mod cluster;
+mod deeds;
 mod endings;
 mod expire;
 mod giving_up;
