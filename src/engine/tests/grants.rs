@@ -99,10 +99,10 @@ fn a_missing_site_makes_a_start_wait_and_minus_f_does_not() {
     cluster.start(2);
     let client = cluster.grant(0, ClientOptions::default());
     assert_eq!(cluster.codes(client), [(ResultCode::More, false)]);
-    cluster.advance(SECOND.times(10));
+    cluster.advance(SECOND.times(13));
     assert_eq!(cluster.granted(), [0; 0]);
     cluster.advance(SECOND.times(3));
-    assert_eq!(cluster.granted(), [0], "after E + g + d");
+    assert_eq!(cluster.granted(), [0], "after E + τ(r+1) + d: the missing site may be a reference");
     let mut forced = Cluster::new(2, 1, spec("T"));
     forced.start(0);
     forced.start(2);
