@@ -95,6 +95,8 @@ struct Heard {
     pending: bool,
     /// The last cause that came, and when it is to end; the epoch if nobody knows.
     cause: Option<(WaitCause, WallTime)>,
+    /// The address of the site that objects.
+    site: Option<String>,
     /// The last cause that was told.
     told: Option<(WaitCause, WallTime)>,
     /// Whether the member was asked for its list because it gave no cause.
@@ -274,6 +276,11 @@ impl TicketTalk<'_> {
                 Ok(Some(Ended::Verdict(self.pending_verdict(&answer))))
             }
             ResultCode::Redirect => Ok(Some(Ended::Redirect(answer.leader))),
+            ResultCode::SyncFail
+                if self.command == TicketCommand::Revoke && answer.leader == Holder::Unknown =>
+            {
+                Ok(Some(Ended::Verdict(wording::holder_unknown())))
+            }
             ResultCode::Success
             | ResultCode::Async
             | ResultCode::SyncSuccess
@@ -323,6 +330,7 @@ impl TicketTalk<'_> {
             Some((cause, left)) => {
                 let end = if left.is_zero() { WallTime::EPOCH } else { clock::wall().plus(left) };
                 heard.cause = Some((cause, end));
+                heard.site = self.objector(target, answer);
             }
             None if answer.result == ResultCode::CibPending && !heard.asked_list => {
                 heard.asked_list = true;
@@ -341,8 +349,17 @@ impl TicketTalk<'_> {
         if !known {
             heard.told = heard.cause;
             let forced = self.options.immediate || self.command == TicketCommand::Revoke;
-            self.output.message(&wording::waiting(cause, end, forced));
+            let site = heard.site.as_deref();
+            self.output.message(&wording::waiting(cause, end, forced, site));
         }
+    }
+
+    /// The site because of whose objection a grant waits.
+    fn objector(&self, target: &Target, answer: &TicketAnswer) -> Option<String> {
+        let (WaitCause::Objection, _) = answer.cause? else { return None };
+        let id = answer.leader.member()?;
+        let site = target::redirected(&self.session.config, id, target.from)?;
+        Some(site.address.ip().to_string())
     }
 
     /// Explains the wait for the commit by the member's `list`, because it gave no cause: a

@@ -97,6 +97,15 @@ pub fn ticket_verdict(command: TicketCommand, ticket: &TicketName, code: ResultC
     }
 }
 
+/// A revoke was refused by a member that does not know who has the ticket.
+pub fn holder_unknown() -> Verdict {
+    Verdict::failure(
+        "revoke failed: it is not known here who has the ticket, or whether it is free; nothing \
+         was done. Ask the site that has it, or try again later.",
+    )
+    .left_open()
+}
+
 /// What the answer to an attribute command means, if it is no text.
 pub fn attr_verdict(
     word: &str,
@@ -155,7 +164,11 @@ pub fn give_up(command: TicketCommand, cause: Option<WaitCause>) -> Verdict {
         Some(WaitCause::Grace | WaitCause::Handler | WaitCause::CommitDelay) => true,
         None
         | Some(
-            WaitCause::Loading | WaitCause::Election | WaitCause::CibWrite | WaitCause::CibFailing,
+            WaitCause::Loading
+            | WaitCause::Election
+            | WaitCause::CibWrite
+            | WaitCause::CibFailing
+            | WaitCause::Objection,
         ) => false,
     };
     if under_way && command == TicketCommand::Grant {
@@ -167,8 +180,12 @@ pub fn give_up(command: TicketCommand, cause: Option<WaitCause>) -> Verdict {
 
 /// For what a request waits, until when at most, and what would end it sooner.
 ///
-/// `end` is the epoch if nobody knows; `forced` says that `-F` was given, or cannot be.
-pub fn waiting(cause: WaitCause, end: WallTime, forced: bool) -> String {
+/// `end` is the epoch if nobody knows; `forced` says that `-F` was given, or cannot be; `site` is
+/// the address of the site that objects, if it is known.
+pub fn waiting(cause: WaitCause, end: WallTime, forced: bool, site: Option<&str>) -> String {
+    if cause == WaitCause::Objection {
+        return objected(site.unwrap_or("another site"), forced);
+    }
     let (why, force_helps) = match cause {
         WaitCause::Loading => ("the ticket's state has not been read from the cluster yet", false),
         WaitCause::Grace => {
@@ -181,6 +198,7 @@ pub fn waiting(cause: WaitCause, end: WallTime, forced: bool) -> String {
         }
         WaitCause::CibWrite => ("the CIB is being written", false),
         WaitCause::CibFailing => ("writing the CIB failed and is tried again", false),
+        WaitCause::Objection => ("another site may still have it granted", true),
     };
     let until = if end == WallTime::EPOCH {
         "waiting".to_owned()
@@ -189,6 +207,16 @@ pub fn waiting(cause: WaitCause, end: WallTime, forced: bool) -> String {
     };
     let way_out = if force_helps && !forced { "; -F would skip this" } else { "" };
     format!("{until}: {why}{way_out}")
+}
+
+/// A grant waits because another site's CIB may still say *granted*.
+fn objected(site: &str, forced: bool) -> String {
+    let way_out = if forced {
+        String::new()
+    } else {
+        format!("; if the resources do not run at {site}, booth grant -F overrides")
+    };
+    format!("waiting: {site} says that the ticket may still be granted in its CIB{way_out}")
 }
 
 /// For what a grant waits at a reference member, whose `list` says until when.

@@ -247,12 +247,23 @@ fn start_and_serve(
     let run_dir = run_dir(lock.path(), config, me);
     process::raise_rights();
     change_user(config, me, lock, &run_dir)?;
-    // What comes next may take a while: the changes of a predecessor are waited for.
     if is_over(signals.take(), None) {
         return Ok(());
     }
-    let run_dir = &run_dir;
-    let threads = threads::start(Blueprint { config, me, datagrams, listener, run_dir, notifier })?;
+    // What comes next may take a while: the changes of a predecessor are waited for.
+    let pause = |limit| {
+        if poll::wait([signals.descriptor()], Some(limit)).is_err() {
+            std::thread::sleep(limit);
+        }
+        is_over(signals.take(), None)
+    };
+    let (run_dir, pause) = (&run_dir, &pause);
+    let blueprint = Blueprint { config, me, datagrams, listener, run_dir, notifier, pause };
+    let threads = match threads::start(blueprint) {
+        Ok(threads) => threads,
+        Err(StartError::Executor(ExecutorError::Stopped)) => return Ok(()),
+        Err(error) => return Err(error),
+    };
     report.up().map_err(StartError::Background)?;
     serve(config, me, lock, signals, &threads);
     threads.stop();

@@ -2,11 +2,9 @@
 //! The system calls that the standard library has no words for, as far as children, locks and
 //! the lease guard need them. Each is one call; nothing is decided here.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::time::Duration;
 
 /// What is done to the processes of a group.
@@ -184,25 +182,6 @@ pub fn become_ordinary() {
 pub fn set_name(name: &CStr) {
     // SAFETY: `name` ends with a NUL byte and lives for the call.
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
-}
-
-/// Becomes another program, which goes on ignoring writes into pipes that nobody reads: every
-/// Rust program does, and the standard library's way of executing would undo it.
-///
-/// It only returns if it fails.
-pub fn exec_ignoring_broken_pipes(program: &Path, args: &[String]) -> io::Error {
-    let words = std::iter::once(program.as_os_str().as_bytes());
-    let words = words.chain(args.iter().map(String::as_bytes));
-    let words: Result<Vec<CString>, _> = words.map(CString::new).collect();
-    let Ok(words) = words else {
-        return io::ErrorKind::InvalidInput.into();
-    };
-    let mut pointers: Vec<*const libc::c_char> = words.iter().map(|word| word.as_ptr()).collect();
-    pointers.push(std::ptr::null());
-    // SAFETY: the vector is not empty, every pointer but the last is to a string with a NUL that
-    // outlives the call, and the last is null.
-    unsafe { libc::execv(pointers[0], pointers.as_ptr()) };
-    io::Error::last_os_error()
 }
 
 /// A descriptor that becomes readable at an instant of the boot-time clock, also when the

@@ -61,21 +61,38 @@ pub fn daemonize() -> io::Result<Side> {
     }
 }
 
+/// How the wait for a daemon that starts has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waited {
+    /// It is up.
+    Up,
+    /// It has ended, and said why.
+    Ended,
+    /// Neither, within the limit.
+    Late,
+}
+
 impl Start {
-    /// Waits until the daemon is up, or ends; gives the exit code that says which.
-    pub fn wait(mut self) -> ExitCode {
-        let up = match poll::wait([self.0.as_fd()], Some(START_LIMIT)) {
-            // A daemon that ends closes its end, which reads as nothing. It has said why.
-            Ok([true]) => matches!(self.0.read(&mut [0u8; 1]), Ok(1)),
-            Ok([false]) | Err(_) => {
-                eprintln!("boothd: the daemon is not up after {} s", START_LIMIT.as_secs());
-                false
+    /// Waits until the daemon is up, or ends; gives the exit code that says which. A daemon that
+    /// takes longer than a minute is left alone, and it is said that it goes on.
+    pub fn wait(self) -> ExitCode {
+        match self.outcome(START_LIMIT) {
+            Waited::Up => ExitCode::SUCCESS,
+            Waited::Ended => ExitCode::FAILURE,
+            Waited::Late => {
+                let limit = START_LIMIT.as_secs();
+                eprintln!("boothd: the daemon is not up after {limit} s; it goes on starting");
+                ExitCode::FAILURE
             }
-        };
-        if up {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
+        }
+    }
+
+    fn outcome(mut self, limit: Duration) -> Waited {
+        match poll::wait([self.0.as_fd()], Some(limit)) {
+            // A daemon that ends closes its end, which reads as nothing.
+            Ok([true]) if matches!(self.0.read(&mut [0u8; 1]), Ok(1)) => Waited::Up,
+            Ok([true]) => Waited::Ended,
+            Ok([false]) | Err(_) => Waited::Late,
         }
     }
 }
@@ -389,5 +406,37 @@ pub fn prepare() {
     {
         // SAFETY: takes numbers only; called before there are threads.
         unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    const LIMIT: Duration = Duration::from_millis(200);
+
+    fn pair() -> (Start, UnixStream) {
+        let (parent_end, daemon_end) = UnixStream::pair().expect("a pair");
+        (Start(parent_end), daemon_end)
+    }
+
+    #[test]
+    fn a_start_is_waited_for_no_longer_than_the_limit() {
+        let (start, _daemon) = pair();
+        let begun = Instant::now();
+        assert_eq!(start.outcome(LIMIT), Waited::Late);
+        assert!(begun.elapsed() >= LIMIT);
+    }
+
+    #[test]
+    fn a_start_is_over_when_the_daemon_is_up_or_has_ended() {
+        // As long as the product waits: whoever waits for more than the daemon hangs here.
+        let (start, mut daemon) = pair();
+        daemon.write_all(&[1]).expect("written");
+        assert_eq!(start.outcome(START_LIMIT), Waited::Up);
+        let (start, daemon) = pair();
+        drop(daemon);
+        assert_eq!(start.outcome(START_LIMIT), Waited::Ended);
     }
 }

@@ -86,6 +86,10 @@ fn put_remark(text: &mut String, remark: Remark, roster: &Roster) {
             // Clients split the line at a comma: none is put between several members.
             put(text, format_args!(" (expire differs at {})", addresses.join(" and ")));
         }
+        Remark::Objection(site) => {
+            let site = roster.member(site).address;
+            put(text, format_args!(" ({site} may still have it granted; grant -F overrides)"));
+        }
     }
 }
 

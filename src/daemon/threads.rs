@@ -48,6 +48,8 @@ pub(super) struct Blueprint<'a> {
     pub(super) run_dir: &'a Path,
     /// The way to the service manager.
     pub(super) notifier: Notifier,
+    /// Waits, at most so long; true if the daemon is told to stop.
+    pub(super) pause: &'a dyn Fn(Duration) -> bool,
 }
 
 /// The running threads, as the main thread sees them.
@@ -137,7 +139,7 @@ struct Queues {
 /// Starts everything. The executor first: it makes sure that nothing of a predecessor is in
 /// flight, before any packet is sent or answered (`lease.md` L9).
 pub(super) fn start(blueprint: Blueprint<'_>) -> Result<Threads, StartError> {
-    let Blueprint { config, me, datagrams, listener, run_dir, notifier } = blueprint;
+    let Blueprint { config, me, datagrams, listener, run_dir, notifier, pause } = blueprint;
     let common = Common::new(config, me);
     let queues = Queues {
         control: bounded(CONTROL_QUEUE),
@@ -147,7 +149,7 @@ pub(super) fn start(blueprint: Blueprint<'_>) -> Result<Threads, StartError> {
     };
     let executor = if common.roster.am_site() {
         let config = ExecutorConfig::new(config, me, run_dir);
-        Some(start_executor(config, queues.results.0.clone())?)
+        Some(start_executor(config, queues.results.0.clone(), pause)?)
     } else {
         None
     };
@@ -162,9 +164,14 @@ pub(super) fn start(blueprint: Blueprint<'_>) -> Result<Threads, StartError> {
     Ok(Threads { started, control, engine, executor, datagrams, clients })
 }
 
-fn start_executor(config: ExecutorConfig, results: Sender<Event>) -> Result<Executor, StartError> {
+fn start_executor(
+    config: ExecutorConfig,
+    results: Sender<Event>,
+    pause: &dyn Fn(Duration) -> bool,
+) -> Result<Executor, StartError> {
     let (wishes, wishes_end) = bounded(EXECUTOR_QUEUE);
-    let handle = executor::spawn(config, wishes_end, results).map_err(StartError::Executor)?;
+    let handle = executor::spawn(config, wishes_end, results, pause);
+    let handle = handle.map_err(StartError::Executor)?;
     Ok(Executor { wishes, handle })
 }
 

@@ -34,6 +34,9 @@ pub struct Timer {
     rings: Receiver<()>,
     /// Wishes of this round, and those that found no room.
     changed: BTreeMap<TicketIndex, Option<MonoTime>>,
+    /// Whether some found no room. Only then is it worth coming back for them soon: all others
+    /// are handed on at the end of the round.
+    crowded: bool,
     last_look: MonoTime,
     /// Whether the last look has left something behind that is due.
     left: bool,
@@ -50,7 +53,13 @@ impl Timer {
         let builder = std::thread::Builder::new().name("timer".to_owned()).stack_size(STACK);
         builder.spawn(move || run(clock, &wishes_end, &ring))?;
         let last_look = clock().mono;
-        Ok(Timer { wishes, rings, changed: BTreeMap::new(), last_look, left: false })
+        Ok(Timer::around(wishes, rings, last_look))
+    }
+
+    /// The engine's end of these queues.
+    fn around(wishes: Sender<Wish>, rings: Receiver<()>, last_look: MonoTime) -> Timer {
+        let changed = BTreeMap::new();
+        Timer { wishes, rings, changed, crowded: false, last_look, left: false }
     }
 
     /// Sets the ticket's alarm, in place of an earlier one.
@@ -65,11 +74,13 @@ impl Timer {
 
     /// Hands on what has changed; true if all of it found room.
     pub fn flush(&mut self) -> bool {
+        self.crowded = false;
         while let Some((ticket, at)) = self.changed.pop_first() {
             match self.wishes.try_send((ticket, at)) {
                 Ok(()) => {}
                 Err(TrySendError::Full(_)) => {
                     self.changed.insert(ticket, at);
+                    self.crowded = true;
                     return false;
                 }
                 Err(TrySendError::Disconnected(_)) => panic!("the timer's thread lives on"),
@@ -85,7 +96,7 @@ impl Timer {
 
     /// When the next look is due although nothing rings.
     pub fn next_look(&self) -> MonoTime {
-        let pause = if self.left || !self.changed.is_empty() { LEFT_BEHIND } else { LOOK_EVERY };
+        let pause = if self.left || self.crowded { LEFT_BEHIND } else { LOOK_EVERY };
         self.last_look.plus(pause)
     }
 
@@ -172,6 +183,22 @@ mod tests {
         assert!(!timer.look(due, Some(due)), "it does not keep the processor busy");
         assert_eq!(timer.next_look(), due.plus(LEFT_BEHIND));
         assert!(timer.look(due.plus(LEFT_BEHIND), Some(due)));
+    }
+
+    #[test]
+    fn an_alarm_is_no_reason_to_look_before_its_time_unless_it_found_no_room() {
+        let ((wishes, wishes_end), (_ring, rings)) = (bounded(1), bounded(1));
+        let begun = clock::mono();
+        let mut timer = Timer::around(wishes, rings, begun);
+        timer.arm(TicketIndex::new(0), begun.plus(Span::from_secs(30)));
+        assert_eq!(timer.next_look(), begun.plus(LOOK_EVERY), "it is handed on after this round");
+        assert!(!timer.look(begun.plus(LEFT_BEHIND), None));
+        timer.arm(TicketIndex::new(1), begun.plus(Span::from_secs(40)));
+        assert!(!timer.flush(), "there is room for one");
+        assert_eq!(timer.next_look(), begun.plus(LEFT_BEHIND), "the other is offered again soon");
+        assert_eq!(wishes_end.try_iter().count(), 1);
+        assert!(timer.flush());
+        assert_eq!(timer.next_look(), begun.plus(LOOK_EVERY));
     }
 
     #[test]

@@ -78,16 +78,22 @@ impl Ticket {
     }
 
     /// Who has the ticket now, as clients are told: unknown once its time has passed, and this
-    /// site as long as a revoke of its store has not succeeded.
+    /// site as long as a revoke of its store has not succeeded. Nobody only if that is known: a
+    /// store that says so may be old, and a ticket that no site has ever had is free.
     pub fn shown_leader(&self, now: MonoTime) -> Holder {
         if self.quit.is_some() && self.cib.maybe_granted {
             return Holder::Member(self.my_id);
         }
         match self.known.leader {
             Holder::Member(_) if self.owes_itself() || self.is_manual() => self.known.leader,
+            // It held the ticket once; its store says that it does not any more.
+            Holder::Member(id) if id == self.my_id => Holder::Unknown,
             Holder::Member(_) if now >= self.known.until && self.promised_to(now).is_none() => {
                 Holder::Unknown
             }
+            Holder::Nobody | Holder::Unknown if self.is_manual() => self.known.leader,
+            Holder::Nobody if !self.free_is_known => Holder::Unknown,
+            Holder::Unknown if self.free_is_known && !self.knows_of_a_loss() => Holder::Nobody,
             known => known,
         }
     }
@@ -100,7 +106,9 @@ impl Ticket {
             return;
         }
         if self.grant.is_none() {
-            let held = self.quit.is_none() && self.owes_itself();
+            // A lead that has not granted yet is not in the way: `-F` ends what it waits for.
+            let pending = self.lead.is_some() && !self.cib.maybe_granted;
+            let held = self.quit.is_none() && self.owes_itself() && !pending;
             let leader = self.shown_leader(now);
             let other = leader.member().is_some_and(|id| id != cx.roster.my_id());
             if held || (other && !mutant::is_on(Clause::L3OwnVote)) {
@@ -235,6 +243,9 @@ impl Ticket {
         if self.cib.maybe_granted {
             return (WaitCause::CibWrite, Span::ZERO);
         }
+        if self.objected_until(now).is_some() {
+            return (WaitCause::Objection, Span::ZERO);
+        }
         match self.commit_pending(cx) {
             Some(until) if self.lease_lives(now) => (WaitCause::CommitDelay, left(until)),
             _ => (WaitCause::Election, Span::ZERO),
@@ -243,13 +254,21 @@ impl Ticket {
 
     /// Tells clients what they wait for, when that has changed.
     pub fn tell_waiters(&mut self, cx: &mut Cx<'_>) {
-        let Some(mut job) = self.grant.take() else { return };
+        if mutant::is_on(Clause::ClientToldNothing) || self.grant.is_none() {
+            return;
+        }
+        // Whether the job is forced matters to what it waits for: it must still be there.
         let (cause, left) = self.grant_cause(cx);
-        let myself = self.myself(cx);
+        let Some(mut job) = self.grant.take() else { return };
+        let objector = self.objectors(cx.now.mono).iter().next();
+        let leader = match objector.filter(|_| cause == WaitCause::Objection) {
+            Some(site) => Holder::Member(cx.roster.member(site).id),
+            None => self.myself(cx),
+        };
         job.waiters.retain_mut(|waiter| {
             let commit = cause == WaitCause::CommitDelay;
             let first = waiter.told.is_none();
-            let changed = waiter.told != Some(cause);
+            let changed = waiter.told != Some(cause) && !mutant::is_on(Clause::ClientToldOnce);
             let due =
                 first || (commit && !waiter.pending_told) || (changed && waiter.options.explain);
             if !due {
@@ -258,7 +277,7 @@ impl Ticket {
             waiter.told = Some(cause);
             waiter.pending_told |= commit;
             let code = if commit { ResultCode::CibPending } else { ResultCode::More };
-            let mut answer = self.answer(cx, code, myself);
+            let mut answer = self.answer(cx, code, leader);
             answer.cause = Some((cause, left));
             let last = commit && !waiter.options.wait_commit;
             cx.reply(waiter.client, Reply::Ticket(answer), last);
@@ -267,14 +286,23 @@ impl Ticket {
         self.grant = Some(job);
     }
 
-    /// The first grant could not be written: who does not wait for the real outcome hears so.
-    pub fn tell_first_failure(&mut self, cx: &mut Cx<'_>) {
+    /// The store cannot be read: who does not wait for the real outcome hears so.
+    pub fn tell_load_failure(&mut self, cx: &mut Cx<'_>) {
         self.fail_impatient(cx);
         self.tell_waiters(cx);
     }
 
-    /// Ends the waiting of clients that do not wait for the outcome however long it takes.
+    /// Whether a client waits for the grant that will not wait for as long as it takes.
+    pub fn somebody_is_impatient(&self) -> bool {
+        self.grant.as_ref().is_some_and(|job| !job.waiters.iter().all(Waiter::patient))
+    }
+
+    /// Ends the waiting of clients that do not wait for the outcome however long it takes. When
+    /// nobody waits any more after that, the grant has failed and is over: it has no effect later.
     fn fail_impatient(&mut self, cx: &mut Cx<'_>) {
+        if !self.somebody_is_impatient() {
+            return;
+        }
         let Some(mut job) = self.grant.take() else { return };
         let answer = self.answer(cx, ResultCode::SyncFail, Holder::Nobody);
         job.waiters.retain(|waiter| {
@@ -283,17 +311,17 @@ impl Ticket {
             }
             waiter.patient()
         });
-        self.grant = Some(job);
+        if !job.waiters.is_empty() {
+            self.grant = Some(job);
+        }
     }
 
     /// A revoke of this automatic ticket.
     pub fn client_revoke(&mut self, cx: &mut Cx<'_>, client: ClientId, options: ClientOptions) {
-        let now = cx.now.mono;
         if matches!(self.phase, Phase::Loading(_)) {
             self.refuse(cx, client, ResultCode::Busy, Holder::Nobody);
             return;
         }
-        let competing = matches!(self.phase, Phase::Candidate(_)) && self.lead.is_none();
         if self.owes_itself() {
             self.note(cx, NoteLevel::Info, "an administrator revokes the ticket");
             self.wait_for_revoke(cx, client, options);
@@ -305,15 +333,11 @@ impl Ticket {
                 }
             }
             self.known.leader = Holder::Nobody;
+            self.free_is_known = true;
             self.write_revoke(cx, Holder::Nobody);
             return;
         }
-        let leader = self.shown_leader(now);
-        if leader.member().is_some_and(|id| id != cx.roster.my_id()) {
-            self.refuse(cx, client, ResultCode::Redirect, leader);
-            return;
-        }
-        let cancels = competing || self.grant.is_some();
+        let cancels = self.grant.is_some();
         if cancels {
             self.note(
                 cx,
@@ -321,17 +345,38 @@ impl Ticket {
                 "an administrator ends the attempt to acquire the ticket",
             );
             self.phase = Phase::Follower;
+            self.stop_probe(cx);
+            self.stand = None;
             self.answer_grant(cx, ResultCode::SyncFail);
         }
-        if self.known.leader.member().is_some() {
-            // Lost, and this site would stand for it again: that is over now.
-            let term = self.known.term.unwrap_or_default();
-            self.adopt_nobody(cx, term);
+        let (code, leader) = self.revoke_elsewhere(cx);
+        let code = match code {
+            ResultCode::TicketIdle if cancels => ResultCode::Success,
+            code => code,
+        };
+        self.refuse(cx, client, code, leader);
+    }
+
+    /// What a revoke is told at a member that does not hold: who must be asked; that the ticket is
+    /// free, if that is known; else that it is not known, and nothing has been done.
+    fn revoke_elsewhere(&self, cx: &Cx<'_>) -> (ResultCode, Holder) {
+        let objector = self.objectors(cx.now.mono).iter().next();
+        let objector = objector.map(|site| Holder::Member(cx.roster.member(site).id));
+        let holder = objector.unwrap_or(self.known.leader);
+        if holder.member().is_some_and(|id| id != cx.roster.my_id()) {
+            return (ResultCode::Redirect, holder);
         }
-        self.stop_probe(cx);
-        self.stand = None;
-        let code = if cancels { ResultCode::Success } else { ResultCode::TicketIdle };
-        self.refuse(cx, client, code, Holder::Nobody);
+        if self.grace.is_some() {
+            // What this site has not heard yet may make it stand.
+            return (ResultCode::Busy, Holder::Nobody);
+        }
+        // What only its own store says may be old.
+        let free = self.shown_leader(cx.now.mono) == Holder::Nobody;
+        if free {
+            (ResultCode::TicketIdle, Holder::Nobody)
+        } else {
+            (ResultCode::SyncFail, Holder::Unknown)
+        }
     }
 
     /// A client waits until the store says *revoked*.

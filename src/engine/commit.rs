@@ -61,6 +61,8 @@ pub(super) struct Quit {
     pub term: Option<Term>,
     /// When this site may stand again.
     pub stand_at: Option<MonoTime>,
+    /// Whether the log says that the lease goes on meanwhile.
+    pub told: bool,
 }
 
 /// Why a ticket is given up.
@@ -156,7 +158,8 @@ impl Ticket {
 
     /// Writes *granted*; the window has been told before.
     pub fn write_grant(&mut self, cx: &mut Cx<'_>, term: Term) {
-        let expires = if self.is_manual() { CibExpiry::Never } else { CibExpiry::Lease };
+        let endless = self.is_manual() || mutant::is_on(Clause::L6Expiry);
+        let expires = if endless { CibExpiry::Never } else { CibExpiry::Lease };
         let owner = self.myself(cx);
         let limit = self.spec.patience();
         if self.cib.grant_tried_at.is_none() {
@@ -191,7 +194,9 @@ impl Ticket {
         }
         self.tell_waiters(cx);
         let updating = self.updates_pending(cx) && !mutant::is_on(Clause::L7Lease);
-        if self.commit_pending(cx).is_some() || updating {
+        self.say_objections(cx);
+        let objected = self.objected_until(cx.now.mono).is_some();
+        if self.commit_pending(cx).is_some() || updating || objected {
             return;
         }
         if self.grant_in_window(cx.now.mono) || mutant::is_on(Clause::L7Lease) {
@@ -210,22 +215,18 @@ impl Ticket {
         }
     }
 
-    /// Until when the commit of an administrative grant waits for sites that have not answered.
+    /// Until when the commit waits: that of an administrative grant for sites that have not
+    /// answered (L8), that of a ticket that moves by itself for `acquire-after`.
     pub fn commit_pending(&self, cx: &Cx<'_>) -> Option<MonoTime> {
         let lead = self.lead.as_ref()?;
-        let missing = lead.commit.missing(self.other_sites(cx));
         let forced = self.grant.as_ref().is_some_and(|job| job.force);
-        let waits = lead.commit.needed && !missing.is_empty() && cx.now.mono < lead.commit.until;
-        (waits && !forced && !self.cib.maybe_granted && !mutant::is_on(Clause::L8Wait))
-            .then_some(lead.commit.until)
-    }
-
-    /// The commit delay is over, whatever the missing sites say.
-    pub fn commit_delay_over(&mut self, cx: &mut Cx<'_>) {
-        if let Some(lead) = &mut self.lead {
-            lead.commit.needed = false;
+        if forced || self.cib.maybe_granted {
+            return None;
         }
-        self.advance_commit(cx);
+        let missing = lead.commit.missing(self.other_sites(cx));
+        let waits = lead.commit.needed && !missing.is_empty() && cx.now.mono < lead.commit.until;
+        let answers = (waits && !mutant::is_on(Clause::L8Wait)).then_some(lead.commit.until);
+        answers.max(self.acquire_pending(cx.now.mono))
     }
 
     /// Whether reference members are needed for the majority and have not acknowledged the UPDATE
@@ -238,7 +239,8 @@ impl Ticket {
 
     /// The outcome of a write.
     pub fn handle_written(&mut self, cx: &mut Cx<'_>, serial: WriteSerial, outcome: CibOutcome) {
-        let Some(flight) = self.cib.flight.filter(|flight| flight.serial == serial) else {
+        let any = mutant::is_on(Clause::L6Serial);
+        let Some(flight) = self.cib.flight.filter(|flight| any || flight.serial == serial) else {
             return;
         };
         self.cib.flight = None;
@@ -296,6 +298,8 @@ impl Ticket {
             return;
         }
         self.commit_not_before = None;
+        self.acquire.clear();
+        self.won_free = false;
         self.cib.grant_tried_at = None;
         let Some(lead) = &mut self.lead else { return };
         let untold = cx.roster.peers().without(lead.updated);
@@ -323,12 +327,12 @@ impl Ticket {
             return;
         }
         self.note(cx, NoteLevel::Error, "the grant did not end in time: giving the ticket up");
-        self.answer_grant(cx, ResultCode::SyncFail);
         self.give_up_ungranted(cx);
     }
 
     /// A write failed, or came too late (`why` is none): the wish is kept and tried again.
     fn write_failed(&mut self, cx: &mut Cx<'_>, state: CibState, why: Option<String>) {
+        let failed = why.is_some();
         let pause = match why {
             None => Span::from_millis(100),
             Some(why) => {
@@ -345,20 +349,27 @@ impl Ticket {
         };
         self.cib.retry_at = Some(cx.now.mono.plus(pause));
         if state.granted {
-            self.tell_first_failure(cx);
             let since = self.cib.grant_tried_at.unwrap_or(cx.now.mono);
+            let endless = mutant::is_on(Clause::L6FirstGrant);
             let patient = cx.now.mono.since(since) < self.spec.patience();
+            // Who is told that it failed must not see it succeed later.
+            let patient = patient && !(failed && self.somebody_is_impatient()) || endless;
             if !self.cib.granted && !patient && self.quit.is_none() {
                 self.note(
                     cx,
                     NoteLevel::Error,
                     "the grant cannot be written: giving the ticket up",
                 );
-                self.answer_grant(cx, ResultCode::SyncFail);
                 self.give_up_ungranted(cx);
+            } else {
+                self.tell_waiters(cx);
             }
         } else {
+            self.say_leaving(cx);
             self.tell_revoke_failure(cx);
+            if self.quit.is_some() {
+                self.answer_grant(cx, ResultCode::SyncFail);
+            }
         }
     }
 
@@ -381,32 +392,37 @@ impl Ticket {
         }
     }
 
-    /// Gives the ticket up in favour of another site; this one comes after the others.
+    /// Gives the ticket up in favour of another site; this one comes after the others. What was
+    /// free before an administrator's grant that has failed is free again: nobody shall take it.
     pub fn step_down(&mut self, cx: &mut Cx<'_>) {
+        if self.won_free {
+            self.quit(cx, QuitKind::Revoke, None);
+            return;
+        }
         let timeout = self.spec.timeout;
-        let pause =
-            timeout.times(2).plus(self.spec.acquire_after).plus(cx.prng.span_below(timeout));
-        self.quit(cx, QuitKind::StepDown, Some(cx.now.mono.plus(pause)));
+        let at = cx.now.mono.plus(timeout.times(2)).plus(cx.prng.span_below(timeout));
+        self.quit(cx, QuitKind::StepDown, Some(at.plus(self.spec.acquire_after)));
     }
 
     /// Gives the ticket up: revoke in the store, then announce (L10).
     pub fn quit(&mut self, cx: &mut Cx<'_>, kind: QuitKind, stand_at: Option<MonoTime>) {
         let term = self.lead.as_ref().map(|lead| lead.term);
+        self.won_free = false;
         if let Some(until) = self.commit_pending(cx) {
             self.commit_not_before = Some(until);
         }
-        self.phase = Phase::Follower;
-        self.stand = None;
         self.stop_probe(cx);
         let owner = match kind {
             QuitKind::Revoke => Holder::Nobody,
             QuitKind::StepDown => self.myself(cx),
         };
         let known_term = term.or(self.known.term);
+        self.free_is_known |= owner == Holder::Nobody;
         self.known.leader = owner;
         self.known.term = known_term;
         self.known.until = cx.now.mono;
-        self.quit = Some(Quit { kind, term, stand_at });
+        self.quit = Some(Quit { kind, term, stand_at, told: false });
+        self.lead_on_or_follow(cx);
         if mutant::is_on(Clause::L10RevokeFirst) {
             if let Some(term) = term {
                 self.start_announcement(cx, AnnounceKind::of(kind), term);
@@ -425,7 +441,9 @@ impl Ticket {
     fn quit_done(&mut self, cx: &mut Cx<'_>) {
         let Some(quit) = self.quit.take() else { return };
         self.lead = None;
+        self.phase = Phase::Follower;
         self.note(cx, NoteLevel::Info, "not granted here any more");
+        self.end_of_leaving(cx, &quit);
         if let Some(term) = quit.term.filter(|_| !self.is_manual()) {
             self.start_announcement(cx, AnnounceKind::of(quit.kind), term);
         }
@@ -437,8 +455,14 @@ impl Ticket {
                 }
             }
             QuitKind::StepDown => {
-                self.stand =
-                    quit.stand_at.map(|at| Stand { at, reason: crate::wire::Reason::TicketLost });
+                self.stand = quit.stand_at.map(|at| {
+                    // Counted from the announcement, which the revoke may have delayed.
+                    let turn = self.spec.timeout.times(2).plus(self.spec.acquire_after);
+                    let at = at.max(cx.now.mono.plus(turn));
+                    let hasty = mutant::is_on(Clause::L13LostLease);
+                    let at = if hasty { cx.now.mono } else { at };
+                    Stand { at, reason: crate::wire::Reason::TicketLost }
+                });
             }
         }
         self.answer_revoke(cx, ResultCode::Success);
@@ -450,6 +474,7 @@ impl Ticket {
     pub fn fold_lease(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now.mono;
         if self.quit.is_some() || self.is_manual() || matches!(self.phase, Phase::Loading(_)) {
+            self.fold_leaving(cx);
             return;
         }
         let ended = self.hold_window().is_some_and(|window| now >= window.hold_until);

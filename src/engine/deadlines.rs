@@ -45,6 +45,8 @@ pub enum DeadlineKind {
     UpdateRetry,
     /// REVOKE or step-down is sent again.
     Announce,
+    /// Those who object are asked again.
+    Objection,
     /// A site stands (L13).
     Stand,
     /// The next attempt of an administrator's grant.
@@ -57,15 +59,18 @@ pub enum DeadlineKind {
 
 impl Ticket {
     /// All deadlines that this ticket has now.
-    pub fn deadlines(&self) -> [(DeadlineKind, Option<MonoTime>); 17] {
+    pub fn deadlines(&self) -> [(DeadlineKind, Option<MonoTime>); 18] {
         use DeadlineKind as K;
         let lead = self.lead.as_ref();
         let leading = lead.filter(|_| matches!(self.phase, Phase::Leader));
         let free = self.quit.is_none() && !matches!(self.phase, Phase::Loading(_));
         let patience = self.spec.patience();
-        let hold_end = self.hold_window().map(|window| window.hold_until).filter(|_| free);
+        let hold_end = match self.leaving() {
+            true => lead.and_then(|lead| lead.lease_until),
+            false => self.hold_window().map(|window| window.hold_until).filter(|_| free),
+        };
         let give_up = lead
-            .filter(|lead| lead.lease_until.is_none() && free)
+            .filter(|lead| lead.lease_until.is_none() && (free || self.leaving()))
             .map(|lead| lead.won_at.plus(patience));
         let election_end = match &self.phase {
             Phase::Candidate(attempt) => Some(attempt.until),
@@ -84,9 +89,10 @@ impl Ticket {
         let asking = self.probe.is_some() && self.asks_before_renewal();
         let renewal = leading.map(|lead| lead.renewal.next_at).filter(|_| !asking);
         let grant = self.grant.as_ref().and_then(|job| job.next_at);
-        let commit_delay = leading
-            .filter(|lead| lead.commit.needed && !self.cib.maybe_granted)
-            .map(|lead| lead.commit.until);
+        let commit_delay = leading.filter(|_| !self.cib.maybe_granted).and_then(|lead| {
+            let answers = lead.commit.needed.then_some(lead.commit.until);
+            answers.into_iter().chain(self.acquire.at).min()
+        });
         [
             (K::PromiseEnd, self.promise.map(|promise| promise.until)),
             (K::HoldEnd, hold_end),
@@ -101,6 +107,7 @@ impl Ticket {
             (K::Retry, leading.and_then(|lead| lead.renewal.retry_at)),
             (K::UpdateRetry, leading.and_then(|lead| lead.update.map(|update| update.retry_at))),
             (K::Announce, self.announce.map(|announce| announce.delivery.retry_at)),
+            (K::Objection, self.objection_due()),
             (K::Stand, stand),
             (K::GrantRetry, grant.filter(|_| matches!(self.phase, Phase::Follower))),
             (K::ProbeLimit, self.probe.map(|probe| probe.deadline.plus(PROBE_EXTRA))),
@@ -111,12 +118,12 @@ impl Ticket {
     /// Whether standing is only a matter of time: what else it waits for wakes this ticket by
     /// itself (the end of a promise, of grace, of a handler, of a revoke).
     fn may_stand_when_due(&self) -> bool {
-        let clean = !self.cib.maybe_granted || self.holding();
-        let holder = self.holding();
+        let holder = self.holding() || self.leaving();
+        let clean = !self.cib.maybe_granted || holder;
         let in_grace = self.grace.is_some() && !mutant::is_on(Clause::L9GraceStand);
         let bound = self.promise.is_some() && !mutant::is_on(Clause::L3OwnVote);
         matches!(self.phase, Phase::Follower)
-            && self.quit.is_none()
+            && (self.quit.is_none() || self.leaving())
             && clean
             && (holder || !(in_grace || bound))
             && self.probe.is_none()
@@ -135,7 +142,6 @@ impl Ticket {
                 let text = format!("the lease of {} has ended", cx.name(promise.to));
                 self.note(cx, NoteLevel::Warning, &text);
                 self.known.until = self.known.until.min(cx.now.mono);
-                self.replan(cx);
             }
         }
         if self.grace_until().is_some_and(|until| cx.now.mono >= until) {
@@ -153,6 +159,7 @@ impl Ticket {
                 continue;
             }
             self.advance_grant(cx);
+            self.plan_leaving(cx);
             if self.due(cx.now.mono).is_none() {
                 return;
             }
@@ -181,6 +188,7 @@ impl Ticket {
             DeadlineKind::Retry => self.renewal_retry(cx),
             DeadlineKind::UpdateRetry => self.update_retry(cx),
             DeadlineKind::Announce => self.announce_retry(cx),
+            DeadlineKind::Objection => self.ask_objectors(cx),
             DeadlineKind::Stand => self.stand_due(cx),
             DeadlineKind::GrantRetry => self.grant_retry(cx),
             DeadlineKind::ProbeLimit => self.probe_overdue(cx),

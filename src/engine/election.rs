@@ -34,6 +34,8 @@ pub(super) struct Attempt {
     pub bound: MemberSet,
     /// Whether anybody answered.
     heard: bool,
+    /// Until when those who voted for this member were bound to anyone else, as they say.
+    pub others_until: MonoTime,
 }
 
 /// A site's plan to stand.
@@ -44,21 +46,50 @@ pub(super) struct Stand {
 }
 
 impl Ticket {
-    /// Plans to stand for a ticket that was lost, if there is one: `acquire-after` and this site's
-    /// place in the order of weights after its holder's time has ended (L13).
+    /// Whether the ticket is lost as far as this site knows: nobody gave it up for good. Who had it
+    /// need not be known: a term above 0 says that somebody did (what the reference leaves behind).
+    pub fn knows_of_a_loss(&self) -> bool {
+        match self.known.leader {
+            Holder::Member(_) => true,
+            Holder::Unknown => self.known.term > Some(Term::ZERO),
+            Holder::Nobody => false,
+        }
+    }
+
+    /// Whether this site is owed a plan to stand (L13): the ticket is lost, it is bound to nobody,
+    /// nothing of its own is under way, and it has no plan.
+    pub fn lacks_a_plan(&self, now: MonoTime) -> bool {
+        self.site
+            && !self.is_manual()
+            && matches!(self.phase, Phase::Follower)
+            && self.knows_of_a_loss()
+            && self.stand.is_none()
+            && self.grant.is_none()
+            && self.quit.is_none()
+            && !self.owes_itself()
+            && self.promised_to(now).is_none()
+            && self.fresh_term().is_some()
+    }
+
+    /// Gives this site a plan to stand if it is owed one: `acquire-after` and its place in the
+    /// order of weights after its holder's time has ended (L13). At the end of every step.
     pub fn replan(&mut self, cx: &mut Cx<'_>) {
-        let lost = self.known.leader.member().is_some();
-        if !self.site || self.is_manual() || self.stand.is_some() || !lost {
+        let now = cx.now.mono;
+        if !self.lacks_a_plan(now) {
             return;
         }
-        if self.owes_itself() || matches!(self.phase, Phase::Loading(_) | Phase::Candidate(_)) {
-            return;
+        if self.known.leader == self.myself(cx) {
+            // It was its own: there is nobody whose time has to end.
+            self.plan_stand(cx, now, Reason::Reacquire);
+        } else {
+            let ended = self.known.until.max(self.others_until(cx));
+            let hasty = mutant::is_on(Clause::L13AcquireAfter);
+            let wait = if hasty { Span::ZERO } else { self.spec.acquire_after };
+            let from = now.max(ended.plus(wait));
+            self.plan_stand(cx, from, Reason::TicketLost);
         }
-        if self.promised_to(cx.now.mono).is_some() {
-            return;
-        }
-        let from = cx.now.mono.max(self.known.until).plus(self.spec.acquire_after);
-        self.plan_stand(cx, from, Reason::TicketLost);
+        // What was due in this step has been done: a plan is for a later one.
+        self.stand_no_earlier(now.plus(Span::from_micros(1)));
     }
 
     /// Plans to stand in this site's turn after `from`.
@@ -88,6 +119,10 @@ impl Ticket {
             self.stand_for_election(cx, Reason::Reacquire, false);
             return;
         }
+        if self.leaving() {
+            self.stand_leaving(cx);
+            return;
+        }
         if !self.attrs.fulfil(&self.spec.rules, RuleMode::Auto) {
             self.note(cx, NoteLevel::Info, "attribute prerequisites do not hold: not standing");
             self.plan_stand(cx, cx.now.mono.plus(self.spec.renewal), stand.reason);
@@ -109,6 +144,11 @@ impl Ticket {
                 NoteLevel::Error,
                 "the terms are used up: nobody can be elected any more",
             );
+            self.answer_grant(cx, ResultCode::SyncFail);
+            if matches!(self.phase, Phase::Follower) && self.known.leader.member().is_some() {
+                let at = cx.now.mono.plus(self.spec.expire);
+                self.stand = Some(Stand { at, reason });
+            }
             return;
         };
         self.announce = None;
@@ -126,6 +166,7 @@ impl Ticket {
             refused: MemberSet::EMPTY,
             bound: MemberSet::EMPTY,
             heard: false,
+            others_until: MonoTime::ZERO,
         });
         let text = format!("standing for election ({})", reason_word(reason));
         self.note(cx, NoteLevel::Info, &text);
@@ -162,8 +203,13 @@ impl Ticket {
         if self.is_manual() || !Ticket::is_site(cx, from) {
             return;
         }
-        if matches!(self.phase, Phase::Leader) && self.lease_lives(now) {
+        let heeds = self.lease_lives(now) && !mutant::is_on(Clause::L11Request);
+        if matches!(self.phase, Phase::Leader) && heeds {
             self.challenged(cx, from, term);
+        }
+        if self.only_objects(Clause::L3LivePromise) {
+            self.object(cx, from, Command::ReqVote);
+            return;
         }
         if !self.ready() {
             return;
@@ -207,6 +253,9 @@ impl Ticket {
         if matches!(self.phase, Phase::Candidate(_)) {
             self.phase = Phase::Follower;
             self.note(cx, NoteLevel::Debug, "candidacy abandoned in favour of another");
+            if self.knows_of_a_loss() && self.grant.is_none() {
+                self.stand = Some(Stand { at: cx.now.mono, reason: Reason::TicketLost });
+            }
         }
         if force {
             self.waive_grace(to, term);
@@ -236,7 +285,8 @@ impl Ticket {
 
     /// Sends VOTE_FOR `voted` to a candidate.
     fn say_vote(&mut self, cx: &mut Cx<'_>, to: MemberIndex, voted: MemberIndex, term: Term) {
-        let body = PeerBody::Vote { vouched: self.grace.is_none(), unbound_for: Some(Span::ZERO) };
+        let unbound_for = Some(if to == voted { self.unbound_for(cx, to) } else { Span::ZERO });
+        let body = PeerBody::Vote { vouched: self.grace.is_none(), unbound_for };
         let leader = Holder::Member(cx.roster.member(voted).id);
         let message = self.message(leader, term, Span::ZERO, body);
         cx.send(to, message, false);
@@ -261,13 +311,15 @@ impl Ticket {
         from: MemberIndex,
         leader: Holder,
         term: Term,
-        vouched: bool,
+        told: (bool, Option<Span>),
     ) {
+        let (vouched, unbound_for) = told;
         self.heard_of(term);
         let for_me = leader == self.myself(cx);
         if let (Phase::Leader, Some(lead)) = (&self.phase, &mut self.lead) {
             if for_me && lead.term == term {
                 lead.commit.note_answer(from);
+                self.take_back_objection(cx, from);
                 self.advance_commit(cx);
             }
             return;
@@ -281,9 +333,13 @@ impl Ticket {
         if for_me {
             attempt.votes.insert(from);
             attempt.refused.remove(from);
+            // Clocks differ in their rates; a reference member does not say: until now.
+            let unbound = unbound_for.map_or(Span::ZERO, |span| span.divided(100).times(99));
+            attempt.others_until = attempt.others_until.max(cx.now.mono.minus(unbound));
             if vouched {
                 attempt.vouched.insert(from);
             }
+            self.take_back_objection(cx, from);
         } else {
             attempt.refused.insert(from);
         }
@@ -308,9 +364,17 @@ impl Ticket {
         for link in &mut self.links {
             link.begin_term();
         }
+        let pending = self.lead.is_some().then(|| self.lease_lives(cx.now.mono));
+        self.plan_acquire(cx, &attempt, pending);
+        let challenged = self.lead.as_ref().is_some_and(|lead| lead.renewal.challenged);
         let lease = self.lead.as_ref().map(|lead| (lead.lease_until, lead.length));
         let lease = lease.unwrap_or((None, self.spec.expire));
         let earlier = self.lead.take().map(|lead| lead.commit);
+        if earlier.is_none() {
+            self.won_free =
+                self.quit.is_none() && !self.cib.maybe_granted && !self.knows_of_a_loss();
+        }
+        let earlier = earlier.filter(|_| !mutant::is_on(Clause::L8CarriedOver));
         let mut voters = attempt.votes;
         voters.remove(self.me);
         let commit = match earlier {
@@ -331,9 +395,16 @@ impl Ticket {
         };
         let nonce = fresh_nonce(cx);
         self.lead = Some(Lead::new(attempt.term, cx.now.mono, lease, commit, nonce));
+        if let Some(quit) = &mut self.quit {
+            quit.term = Some(attempt.term);
+        }
         let text = format!("won the election with the votes of {}", cx.names(attempt.votes));
         self.note(cx, NoteLevel::Info, &text);
         self.start_renewal(cx);
+        if let Some(lead) = &mut self.lead {
+            // A re-election is a part of the renewal that it was for (L11).
+            lead.renewal.challenged = challenged;
+        }
         self.ask_missing(cx);
         if mutant::is_on(Clause::L7Lease) {
             self.advance_commit(cx);
@@ -345,15 +416,19 @@ impl Ticket {
         &mut self,
         cx: &mut Cx<'_>,
         from: MemberIndex,
-        result: ResultCode,
+        (result, granted): (ResultCode, bool),
         leader: Holder,
         terms: (Term, Span),
     ) {
         let (term, valid) = terms;
         self.heard_of(term);
+        if self.is_objection(cx, from, granted, (result, leader, valid)) {
+            self.note_objection(cx, from);
+        }
         if matches!(self.phase, Phase::Leader) {
             let higher = self.lead.as_ref().is_some_and(|lead| term > lead.term);
-            if higher && result == ResultCode::TermOutdated {
+            let deaf = mutant::is_on(Clause::L11Outdated);
+            if higher && result == ResultCode::TermOutdated && !deaf {
                 self.stand_again(cx);
             }
             return;
@@ -362,6 +437,10 @@ impl Ticket {
         let bound_until = cx.now.mono.plus(valid.min(self.spec.expire));
         let Phase::Candidate(attempt) = &mut self.phase else { return };
         attempt.heard = true;
+        if granted && valid.is_zero() {
+            // It has no lease, and may vote as soon as its store says revoked.
+            return;
+        }
         attempt.refused.insert(from);
         let admin = attempt.reason == Reason::Admin;
         if result == ResultCode::TermStillValid {
@@ -409,10 +488,14 @@ impl Ticket {
         let timeout = self.spec.timeout;
         let random = cx.prng.span_below(timeout);
         let doublings = self.unheard.saturating_sub(UNHEARD_BEFORE_DOUBLING);
-        if self.unheard < UNHEARD_BEFORE_DOUBLING || self.holding() {
-            return random;
+        let keeps = self.holding() || (self.leaving() && self.established(cx.now.mono));
+        if self.unheard < UNHEARD_BEFORE_DOUBLING || keeps {
+            // Others must find the time to stand, above all with -F.
+            let calm = if self.leaving() && !keeps { timeout.times(3) } else { Span::ZERO };
+            return random.plus(calm);
         }
-        timeout.times(1 << doublings.min(20)).min(self.spec.expire).plus(random)
+        let most = if mutant::is_on(Clause::L13BackOffCap) { Span::MAX } else { self.spec.expire };
+        timeout.times(1 << doublings.min(20)).min(most).plus(random)
     }
 
     /// When, by the validities that members stated, a majority could be free to vote.
@@ -428,7 +511,8 @@ impl Ticket {
     /// not acknowledged this renewal (L11).
     fn challenged(&mut self, cx: &mut Cx<'_>, by: MemberIndex, term: Term) {
         let Some(lead) = &self.lead else { return };
-        if term > lead.term && lead.renewal.unacked.contains(by) {
+        let asks = lead.renewal.unacked.contains(by) || mutant::is_on(Clause::L11Acknowledged);
+        if term > lead.term && asks {
             self.heard_of(term);
             self.stand_again(cx);
         }
@@ -438,7 +522,8 @@ impl Ticket {
     /// once per renewal (L11).
     fn stand_again(&mut self, cx: &mut Cx<'_>) {
         let Some(lead) = &mut self.lead else { return };
-        if std::mem::replace(&mut lead.renewal.challenged, true) {
+        let again = std::mem::replace(&mut lead.renewal.challenged, true);
+        if again && !mutant::is_on(Clause::L11Once) {
             return;
         }
         self.note(cx, NoteLevel::Info, "a higher term is known: standing for re-election");

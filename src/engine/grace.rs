@@ -2,6 +2,7 @@
 //! Starting with an empty memory (`lease.md` L9): what the store says, what the other members
 //! are asked, and what this member may not do until it knows enough.
 
+use super::backing::Backing;
 use super::cx::Cx;
 use super::effect::{Effect, NoteLevel};
 use super::event::{CibLoad, CibTicket};
@@ -38,6 +39,8 @@ pub(super) struct Grace {
     asked: Vec<(Option<MonoTime>, Option<MonoTime>)>,
     /// A member and term to which `-F` opened the door before the end of the grace.
     waived: Option<(MemberIndex, Term)>,
+    /// Who is promised to this member.
+    pub backing: Backing,
 }
 
 impl Grace {
@@ -72,6 +75,7 @@ impl Ticket {
                 answered: MemberSet::EMPTY,
                 asked: vec![(None, None); cx.roster.len()],
                 waived: None,
+                backing: Backing::new(cx.roster.len()),
             });
         }
         if self.site {
@@ -98,7 +102,7 @@ impl Ticket {
                 self.note(cx, NoteLevel::Error, &text);
                 let retry_at = cx.now.mono.plus(pause);
                 self.phase = Phase::Loading(Loading::Failed { retry_at, failures: failures + 1 });
-                self.tell_first_failure(cx);
+                self.tell_load_failure(cx);
             }
             CibLoad::Absent => self.begin_with(cx, CibTicket::default()),
             CibLoad::Loaded(stored) => self.begin_with(cx, stored),
@@ -115,7 +119,7 @@ impl Ticket {
 
     /// What the store said becomes this member's knowledge.
     fn begin_with(&mut self, cx: &mut Cx<'_>, stored: CibTicket) {
-        let owner = stored.owner.unwrap_or_default();
+        let (owner, foreign) = self.owner_of(cx, &stored);
         self.attrs.load(stored.attrs);
         self.term = stored.term;
         self.seen = stored.term;
@@ -128,15 +132,15 @@ impl Ticket {
             term: stored.term,
             until: cx.now.mono.plus(left.min(self.spec.expire)),
         };
-        self.cib.loaded(stored.granted, owner, stored.term.unwrap_or_default());
+        let granted = stored.granted || (owner == me && mutant::is_on(Clause::L9FreeTicket));
+        self.cib.loaded(granted, owner, stored.term.unwrap_or_default());
         if self.is_manual() {
             self.begin_manual(cx, stored.granted, owner);
             return;
         }
-        if !stored.granted {
+        if !granted {
             self.phase = Phase::Follower;
             self.ask_everyone(cx);
-            self.replan(cx);
             return;
         }
         self.known.leader = me;
@@ -156,15 +160,37 @@ impl Ticket {
                 "granted here in the store, but its time has passed: revoking",
             );
             self.phase = Phase::Loading(Loading::Revoking);
-            self.write_revoke(cx, me);
+            if foreign {
+                self.known.leader = Holder::Nobody;
+            }
+            self.write_revoke(cx, self.known.leader);
         }
+    }
+
+    /// The owner that the store names, and whether that is no member of this configuration: it was
+    /// renamed or taken out. Such a ticket is free. Nobody waits for a lease of a member that there
+    /// is none of, and nobody acquires by itself what an administrator has not granted since; its
+    /// term counts (L1).
+    fn owner_of(&self, cx: &mut Cx<'_>, stored: &CibTicket) -> (Holder, bool) {
+        let owner = stored.owner.unwrap_or_default();
+        let Some(id) = owner.member().filter(|id| cx.roster.index_of(*id).is_none()) else {
+            return (owner, false);
+        };
+        let text = format!(
+            "the owner in the store, {id}, is no member of this configuration: the ticket counts \
+             as free; grant it where it shall be"
+        );
+        self.note(cx, NoteLevel::Warning, &text);
+        (Holder::Nobody, true)
     }
 
     /// A restarted holder: it stands at once, and holds until its old lease ends.
     fn resume(&mut self, cx: &mut Cx<'_>) {
         self.phase = Phase::Follower;
         self.note(cx, NoteLevel::Info, "granted here before the restart: standing for re-election");
-        self.tell_window(cx);
+        if !mutant::is_on(Clause::L9TellGuard) {
+            self.tell_window(cx);
+        }
         self.ask_everyone(cx);
         self.stand_for_election(cx, Reason::Reacquire, false);
     }
@@ -173,7 +199,6 @@ impl Ticket {
     pub fn loaded_and_revoked(&mut self, cx: &mut Cx<'_>) {
         self.phase = Phase::Follower;
         self.ask_everyone(cx);
-        self.replan(cx);
     }
 
     /// When grace ends whatever the others say: when every word has ended that this member gave
@@ -185,13 +210,23 @@ impl Ticket {
     /// more (L4). So as long as any other member may be one, grace is as long as that promise. Who
     /// is down cannot be told from a reference member.
     pub fn grace_until(&self) -> Option<MonoTime> {
+        let words = self.words_until()?;
+        let shortest = self.started.mono.plus(self.grace.as_ref()?.word);
+        if mutant::is_on(Clause::L9GraceLength) {
+            return Some(shortest);
+        }
+        Some(words.max(shortest.plus(self.spec.guard())).plus(self.spec.drift()))
+    }
+
+    /// While grace lasts: when the last word has ended that an earlier life can have given, by this
+    /// member's own clock.
+    pub fn words_until(&self) -> Option<MonoTime> {
         let grace = self.grace.as_ref()?;
         let all_ours = (0..self.links.len())
             .filter_map(MemberIndex::new)
             .all(|member| grace.ours.contains(member));
         let reference = if all_ours { Span::ZERO } else { self.spec.patience() };
-        let extra = self.spec.guard().max(reference).plus(self.spec.drift());
-        Some(self.started.mono.plus(grace.word).plus(extra))
+        Some(self.started.mono.plus(grace.word).plus(reference))
     }
 
     /// Notes who keeps the rules: only such members send a nonce, a round, or since when they are
@@ -233,6 +268,7 @@ impl Ticket {
         };
         if let Some(grace) = &mut self.grace {
             grace.asked[to.get()].0 = Some(cx.now.mono);
+            grace.backing.note_asked(to, cx.now.mono);
         }
         self.send_status(cx, to, nonce);
     }
@@ -251,18 +287,42 @@ impl Ticket {
     }
 
     fn send_status(&self, cx: &mut Cx<'_>, to: MemberIndex, nonce: u32) {
-        let valid = self.known.until.since(cx.now.mono);
-        let body = PeerBody::Status { nonce };
-        let term = self.known.term.unwrap_or_default();
-        let message = self.message(self.known.leader, term, valid, body);
+        let (leader, term, valid) = self.stated(self.known.until.since(cx.now.mono));
+        let message = self.message(leader, term, valid, PeerBody::Status { nonce });
         cx.send(to, message, false);
     }
 
-    /// STATUS again, every `timeout`, to the sites that have not answered.
+    /// Leader, term and validity as this member tells what it knows. Members never say *unknown*,
+    /// and *nobody* in a term means that it was revoked: a member that does not know the leader of
+    /// its term says what one that knows nothing says.
+    pub fn stated(&self, left: Span) -> (Holder, Term, Span) {
+        match self.known.leader {
+            Holder::Unknown => (Holder::Nobody, Term::ZERO, Span::ZERO),
+            leader => (leader, self.known.term.unwrap_or_default(), left),
+        }
+    }
+
+    /// Who asks with a lower term than that of a ticket whose leader is not known here learns the
+    /// term (L1) from a question of this member: its answer cannot say it. A reference member asks
+    /// without a nonce and is told nothing.
+    pub fn tell_term(&self, cx: &mut Cx<'_>, to: MemberIndex, nonce: u32, theirs: Term) {
+        let unknown = self.known.leader == Holder::Unknown;
+        let Some(term) = self.known.term.filter(|term| unknown && *term > theirs) else { return };
+        if nonce == 0 || matches!(self.phase, Phase::Loading(_)) {
+            return;
+        }
+        let nonce = self.grace.as_ref().map_or_else(|| fresh_nonce(cx), |grace| grace.nonce);
+        let message = self.message(Holder::Nobody, term, Span::ZERO, PeerBody::Status { nonce });
+        cx.send(to, message, false);
+    }
+
+    /// STATUS again, every `timeout`: to the sites that have not answered that they are idle, and
+    /// to the arbitrators that have not answered.
     pub fn ask_again(&mut self, cx: &mut Cx<'_>) {
         let Some(grace) = &mut self.grace else { return };
         grace.ask_at = Some(cx.now.mono.plus(self.spec.timeout));
-        let missing = cx.roster.sites().without(grace.idle);
+        let silent = cx.roster.peers().without(cx.roster.sites()).without(grace.answered);
+        let missing = cx.roster.sites().without(grace.idle).union(silent);
         for peer in missing.iter().filter(|peer| *peer != self.me).collect::<Vec<_>>() {
             self.ask(cx, peer);
         }
@@ -329,6 +389,7 @@ impl Ticket {
         let mut others = cx.roster.sites();
         others.remove(self.me);
         if others.is_subset_of(grace.idle) {
+            self.free_is_known = true;
             self.end_grace(cx);
         }
     }
@@ -338,7 +399,6 @@ impl Ticket {
         if self.grace.take().is_some() {
             self.verified.clear();
             self.note(cx, NoteLevel::Debug, "start-up is over");
-            self.replan(cx);
             self.advance_grant(cx);
         }
     }

@@ -8,13 +8,14 @@ use crate::wire::{Command, Round};
 use std::collections::VecDeque;
 
 use super::event::HoldWindow;
+use super::mutant::{self, Clause};
 
 /// Sends remembered per ticket and member: late acknowledgements still matter, and eight sends
 /// do in practice (`lease.md`, "Pitfalls").
 const SENDS_KEPT: usize = 8;
 
 /// How far an accepted round may lie from the last accepted one of the same leader and term (L4).
-const ROUND_WINDOW: i64 = 4096;
+pub(super) const ROUND_WINDOW: i64 = 4096;
 
 /// Renewals do not follow each other faster, however short the words of other members are.
 const PAUSE_MIN: Span = Span::from_millis(100);
@@ -76,6 +77,8 @@ struct Sent {
 #[derive(Clone, Debug)]
 pub(super) struct Link {
     next_round: Round,
+    /// Where what is said now began: acknowledgements of earlier rounds are about something else.
+    marked: Round,
     sent: VecDeque<Sent>,
     /// The most recent send that it acknowledged in the current term.
     acked_at: Option<MonoTime>,
@@ -95,6 +98,7 @@ impl Link {
     pub fn new(first: Round) -> Link {
         Link {
             next_round: first,
+            marked: first,
             sent: VecDeque::new(),
             acked_at: None,
             bound_by_acks: None,
@@ -111,10 +115,21 @@ impl Link {
         round
     }
 
+    /// Something new is said from now on: an announcement, or a manual ticket's claim.
+    pub fn mark(&mut self) {
+        self.marked = self.next_round;
+    }
+
+    /// Whether an acknowledgement with this round is about what is said now; one of a reference
+    /// peer, which has none, always is.
+    pub fn is_about_now(&self, round: Option<Round>) -> bool {
+        round.is_none_or(|round| round.distance_from(self.marked) >= 0)
+    }
+
     /// Notes a send of a heartbeat or update and gives its round.
     pub fn note_sent(&mut self, of: Command, at: MonoTime, renewal: u64) -> Round {
         let round = self.fresh_round();
-        if self.sent.len() >= SENDS_KEPT {
+        if self.sent.len() >= if mutant::is_on(Clause::L5SendsKept) { 1 } else { SENDS_KEPT } {
             self.sent.pop_front();
         }
         self.sent.push_back(Sent { of, round, at, renewal, acked: false });

@@ -8,11 +8,14 @@ use super::cx::Cx;
 use super::effect::NoteLevel;
 use super::event::ClientId;
 use super::grace::fresh_nonce;
+use super::lease::{Link, ROUND_WINDOW};
+use super::mutant::{self, Clause};
 use super::renewal::AnnounceKind;
 use super::ticket::{Known, Phase, ProbeFor, Ticket};
 use crate::model::{Holder, MemberIndex, MemberSet, RuleMode};
 use crate::time::{MonoTime, Span};
-use crate::wire::{ClientOptions, Command, PeerBody, PeerMessage, ResultCode, Stamp};
+use crate::wire::{ClientOptions, Command, PeerBody, PeerMessage, ResultCode, Round, Stamp};
+use std::collections::BTreeMap;
 
 /// How often a site that holds a manual ticket says so again.
 const REPEAT: Span = Span::from_secs(60);
@@ -28,6 +31,24 @@ pub(super) struct Manual {
     resting: bool,
     /// When the claim is sent again: to those who have not acknowledged it, or to everyone.
     pub say_at: Option<MonoTime>,
+    /// Per member: the round of the newest claim or REVOKE that was accepted from it.
+    heard: BTreeMap<MemberIndex, Round>,
+}
+
+impl Manual {
+    /// Whether a claim or REVOKE of a member is older than what was last accepted from it: then
+    /// it says nothing new. Else it is the newest. Rounds of an earlier life lie elsewhere, and a
+    /// reference peer has none.
+    fn is_old(&mut self, from: MemberIndex, round: Option<Round>) -> bool {
+        let Some(round) = round else { return false };
+        let last = self.heard.get(&from);
+        let old =
+            last.is_some_and(|last| (-ROUND_WINDOW..=0).contains(&round.distance_from(*last)));
+        if !old {
+            self.heard.insert(from, round);
+        }
+        old
+    }
 }
 
 impl Ticket {
@@ -56,6 +77,8 @@ impl Ticket {
     /// This site holds the ticket and tells everyone.
     fn claim(&mut self, cx: &mut Cx<'_>) {
         self.phase = Phase::Leader;
+        // A revoke before this grant is not said any more.
+        self.announce = None;
         self.known.leader = self.myself(cx);
         self.known.until = cx.now.mono;
         self.manual.claims.insert(self.me);
@@ -66,6 +89,9 @@ impl Ticket {
 
     /// Sends the claim to everyone who has not acknowledged it.
     fn say_claim(&mut self, cx: &mut Cx<'_>, resend: bool) {
+        if !resend {
+            self.links.iter_mut().for_each(Link::mark);
+        }
         for peer in self.manual.unacked.iter() {
             self.claim_to(cx, peer, resend);
         }
@@ -90,7 +116,8 @@ impl Ticket {
         let heard = self.manual.unacked.is_empty() || self.manual.tries >= self.spec.retries;
         if heard && !self.manual.resting {
             self.manual.resting = true;
-            self.manual.say_at = Some(cx.now.mono.plus(REPEAT));
+            let never = mutant::is_on(Clause::L14Repeat);
+            self.manual.say_at = (!never).then_some(cx.now.mono.plus(REPEAT));
             return;
         }
         if heard {
@@ -104,8 +131,10 @@ impl Ticket {
     }
 
     /// A member has heard the claim.
-    pub fn manual_acked(&mut self, from: MemberIndex) {
-        self.manual.unacked.remove(from);
+    pub fn manual_acked(&mut self, from: MemberIndex, round: Option<Round>) {
+        if self.links[from.get()].is_about_now(round) {
+            self.manual.unacked.remove(from);
+        }
     }
 
     /// One message about a manual ticket.
@@ -125,27 +154,33 @@ impl Ticket {
                 if !loading {
                     let update = matches!(message.body, PeerBody::Update { .. });
                     let of = if update { Command::Update } else { Command::Heartbeat };
-                    self.claimed_by(cx, from, message);
+                    if !self.manual.is_old(from, stamp.round) {
+                        self.claimed_by(cx, from, message);
+                    }
                     let ack = PeerBody::Ack { of, round: stamp.round };
                     let reply = self.message(sender, message.term, Span::ZERO, ack);
                     cx.send(from, reply, false);
                 }
             }
             PeerBody::Revoke { stamp, .. } if !loading => {
-                self.manual_revoked_by(cx, from);
+                if !self.manual.is_old(from, stamp.round) {
+                    self.manual_revoked_by(cx, from);
+                }
                 let ack = PeerBody::Ack { of: Command::RevokeTicket, round: stamp.round };
                 let reply = self.message(Holder::Nobody, message.term, Span::ZERO, ack);
                 cx.send(from, reply, false);
             }
             PeerBody::Status { nonce } if !loading => {
                 let body = PeerBody::MyIndex { nonce };
-                let reply = self.message(self.known.leader, self.wire_term(), Span::ZERO, body);
+                let here = self.cib.maybe_granted;
+                let leader = if here { self.myself(cx) } else { self.known.leader };
+                let reply = self.message(leader, self.wire_term(), Span::ZERO, body);
                 cx.send(from, reply, false);
             }
             PeerBody::MyIndex { .. } if !loading => {
-                let sender = Holder::Member(cx.roster.member(from).id);
-                if message.leader == sender && Ticket::is_site(cx, from) {
-                    self.claimed_by(cx, from, message);
+                // Older than any claim or REVOKE that has been heard, for all that is known.
+                if Ticket::is_site(cx, from) && !self.manual.heard.contains_key(&from) {
+                    self.manual_index_of(cx, from, message);
                 }
             }
             PeerBody::Ack { of, round } => {
@@ -182,6 +217,17 @@ impl Ticket {
         self.term = self.term.max(term);
         self.known = Known { leader, term: self.term, until: cx.now.mono };
         self.follow_in_store(cx);
+    }
+
+    /// A site answers whether it holds the ticket.
+    fn manual_index_of(&mut self, cx: &mut Cx<'_>, from: MemberIndex, message: &PeerMessage) {
+        let sender = Holder::Member(cx.roster.member(from).id);
+        if message.leader == sender {
+            self.claimed_by(cx, from, message);
+        } else if self.manual.claims.contains(from) && !matches!(self.phase, Phase::Leader) {
+            // The store here still names it: its REVOKE was not heard.
+            self.manual_revoked_by(cx, from);
+        }
     }
 
     /// A site says that it does not hold the ticket any more.

@@ -5,12 +5,14 @@
 //! randomness but a seeded generator: the same events give the same effects, byte for byte.
 //!
 //! Order of a step: what has ended by now ends (promises, leases, holdings); then the event is
-//! looked at; then what is due is done; then the ticket's timer is set and its invariants are
-//! checked. Tickets are independent of each other: a step touches the event's ticket, and
-//! [`Event::Tick`] those that are due.
+//! looked at; then what is due is done; then a site that is owed a plan to stand gets one, the
+//! ticket's timer is set and its invariants are checked. Tickets are independent of each other: a
+//! step touches the event's ticket, and [`Event::Tick`] those that are due.
 #![forbid(unsafe_code)]
 
 mod attrs;
+mod backing;
+mod bound;
 mod client;
 mod commit;
 mod cx;
@@ -19,10 +21,12 @@ mod differs;
 mod effect;
 mod election;
 mod event;
+mod giving_up;
 mod grace;
 mod lease;
 mod manual;
 pub mod mutant;
+mod objection;
 mod peer;
 mod probe;
 mod renewal;
@@ -192,6 +196,8 @@ impl Engine {
         ticket.fold(&mut cx);
         act(ticket, &mut cx);
         ticket.run_due(&mut cx);
+        ticket.replan(&mut cx);
+        ticket.observe_bound(&cx);
         let (before, after) = ticket.rearm(&mut cx);
         ticket.check_invariants(&cx);
         if before != after {

@@ -29,6 +29,7 @@ impl Ticket {
             PeerBody::Status { nonce } => {
                 self.heard_of(term);
                 self.handle_status(cx, from, nonce);
+                self.tell_term(cx, from, nonce, term);
             }
             PeerBody::MyIndex { nonce } => {
                 self.handle_my_index(cx, from, nonce, leader, (term, valid));
@@ -36,8 +37,8 @@ impl Ticket {
             PeerBody::ReqVote { reason, established, force } => {
                 self.handle_req_vote(cx, from, term, reason, (established, force));
             }
-            PeerBody::Vote { vouched, unbound_for: _ } => {
-                self.handle_vote(cx, from, leader, term, vouched);
+            PeerBody::Vote { vouched, unbound_for } => {
+                self.handle_vote(cx, from, leader, term, (vouched, unbound_for));
             }
             PeerBody::StepDown { stamp, .. } => {
                 self.handle_end(cx, from, term, stamp, Command::VoteFor)
@@ -55,9 +56,12 @@ impl Ticket {
             PeerBody::Ack { of, round } => {
                 self.handle_ack(cx, from, of, round, (leader, term, valid));
             }
-            PeerBody::Rejected { result, .. } => {
-                self.handle_rejected(cx, from, result, leader, (term, valid));
+            PeerBody::Rejected { result, granted, .. } => {
+                self.handle_rejected(cx, from, (result, granted), leader, (term, valid));
             }
+        }
+        if !matches!(message.body, PeerBody::Rejected { .. }) {
+            self.objector_speaks(cx, from);
         }
         self.heard_from(cx, from);
         true
@@ -74,6 +78,10 @@ impl Ticket {
         // A reference leader marks nothing, but its UPDATE follows a majority of acknowledgements.
         let plain_update = of == Command::Update && stamp.round.is_none();
         let established = stamp.established || plain_update;
+        if self.only_objects(Clause::L4LivePromise) {
+            self.object(cx, from, of);
+            return;
+        }
         let early = mutant::is_on(Clause::L9GraceAck);
         if !self.ready() {
             return;
@@ -88,6 +96,7 @@ impl Ticket {
         let hopeless = self.lead.as_ref().is_some_and(|lead| lead.lease_until.is_none());
         if established && hopeless && !self.cib.maybe_granted {
             self.note(cx, NoteLevel::Info, "another member has a lease: giving up");
+            self.won_free = false;
             self.step_down(cx);
         }
         let owed = self.promised_to(now).filter(|to| *to != from);
@@ -136,6 +145,7 @@ impl Ticket {
         self.announce = None;
         self.unheard = 0;
         self.commit_not_before = None;
+        self.acquire.clear();
         self.stop_probe(cx);
         self.term = Some(term);
         self.heard_of(term);
@@ -220,6 +230,7 @@ impl Ticket {
     /// The ticket is known to be free, by an administrator's wish: nobody stands for it.
     pub fn adopt_nobody(&mut self, cx: &mut Cx<'_>, term: Term) {
         self.stand = None;
+        self.free_is_known = true;
         self.known = Known { leader: Holder::Nobody, term: Some(term), until: cx.now.mono };
         if matches!(self.phase, Phase::Follower) && self.grant.is_none() {
             self.stop_probe(cx);
@@ -234,7 +245,9 @@ impl Ticket {
         let leader = Holder::Member(cx.roster.member(from).id);
         self.known = Known { leader, term: Some(term), until: cx.now.mono };
         if matches!(self.phase, Phase::Follower) {
-            self.plan_stand(cx, cx.now.mono, Reason::StepDown);
+            // Nobody waits for the end of its lease, but its resources need their time.
+            let from = cx.now.mono.plus(self.spec.acquire_after);
+            self.plan_stand(cx, from, Reason::StepDown);
         }
     }
 
@@ -245,17 +258,17 @@ impl Ticket {
         if matches!(self.phase, Phase::Candidate(_)) {
             self.vote_again(cx, from);
         }
-        if !self.ready() {
-            return;
-        }
         let competes = matches!(self.phase, Phase::Candidate(_));
         let unsure = self.owes_itself() && !self.lease_lives(now);
+        let leads = self.lease_lives(now);
+        if !(self.ready() || (self.leaving() && leads)) {
+            return;
+        }
         let still = self.answers_as_leader(now).filter(|_| competes || unsure);
         let silent = (competes || unsure) && !mutant::is_on(Clause::L9Silent);
         if silent && still.is_none() {
             return;
         }
-        let leads = self.lease_lives(now);
         let me = self.myself(cx);
         let (leader, term, valid) = if let Some(left) = still {
             (me, self.wire_term(), left)
@@ -263,10 +276,9 @@ impl Ticket {
             (me, self.wire_term(), self.spec.expire)
         } else {
             // Who does not lead does not say so, whatever its store says of its own old lease.
-            let known = self.known;
-            let mine = unsure || known.leader == me;
-            let left = if mine { Span::ZERO } else { known.until.since(now) };
-            (known.leader, known.term.unwrap_or_default(), left)
+            let mine = unsure || self.known.leader == me;
+            let left = if mine { Span::ZERO } else { self.known.until.since(now) };
+            self.stated_to(cx, from, nonce, left)
         };
         let message = self.message(leader, term, valid, PeerBody::MyIndex { nonce });
         cx.send(from, message, false);
@@ -275,6 +287,23 @@ impl Ticket {
             // Whoever asks has just started: it need not wait for the next renewal.
             self.send_lead(cx, from, Command::Update, false);
         }
+    }
+
+    /// What this member tells of the leader. The leader itself, if it asks, has just started: it
+    /// hears what is left of this member's promise to it, zero if there is none (L9).
+    fn stated_to(
+        &self,
+        cx: &Cx<'_>,
+        to: MemberIndex,
+        nonce: u32,
+        left: Span,
+    ) -> (Holder, Term, Span) {
+        let (leader, term, left) = self.stated(left);
+        if nonce == 0 || leader != Holder::Member(cx.roster.member(to).id) {
+            return (leader, term, left);
+        }
+        let (term, left) = self.word_to(to, cx.now.mono).unwrap_or((term, Span::ZERO));
+        (leader, term, left)
     }
 
     /// A member that has just started may have missed the vote request.
@@ -303,11 +332,17 @@ impl Ticket {
         if let Some(lead) = &mut self.lead {
             if !leads && nonce != 0 && nonce == lead.nonce {
                 lead.commit.note_answer(from);
+                self.take_back_objection(cx, from);
                 self.advance_commit(cx);
             }
         }
         self.note_answer(cx, from, nonce, !leads);
-        self.adopt(cx, leader, term, valid);
+        self.note_backing(cx, from, nonce, (leader, term, valid));
+        // A reference member says *nobody* in its term also when it does not know the leader. What
+        // it knows to be revoked it answers a vote request with.
+        if nonce != 0 || leader != Holder::Nobody {
+            self.adopt(cx, leader, term, valid);
+        }
         self.verify(cx, from, nonce, leads.then_some(term));
     }
 
@@ -319,13 +354,13 @@ impl Ticket {
         }
         let newer = Some(term) > self.known.term;
         let same = Some(term) == self.known.term;
+        let named = self.known.leader == leader || self.known.leader == Holder::Unknown;
         match leader {
-            Holder::Member(_) if newer || (same && self.known.leader == leader) => {
+            Holder::Member(_) if newer || (same && named) => {
                 let until = cx.now.mono.plus(valid.min(self.spec.expire));
                 let until = if same { until.max(self.known.until) } else { until };
                 self.known = Known { leader, term: Some(term), until };
                 self.stand = None;
-                self.replan(cx);
             }
             // Nobody in term 0 is also what a member says that knows nothing.
             Holder::Nobody if term > Term::ZERO && (newer || same) => self.adopt_nobody(cx, term),
@@ -351,8 +386,8 @@ impl Ticket {
         let valid = until.map_or(Span::ZERO, |until| until.since(now)).min(self.spec.expire);
         let leader = Holder::Member(cx.roster.member(named).id);
         let term = self.term.max(self.ended[to.get()]).unwrap_or_default();
-        let message =
-            self.message(leader, term, valid, PeerBody::Rejected { of, result, granted: false });
+        let granted = named == self.me && self.may_say_granted();
+        let message = self.message(leader, term, valid, PeerBody::Rejected { of, result, granted });
         cx.send(to, message, false);
     }
 

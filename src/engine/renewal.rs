@@ -176,6 +176,7 @@ impl Ticket {
         renewal.update_sent = MemberSet::EMPTY;
         renewal.challenged = false;
         renewal.next_at = now.plus(renewal_freq);
+        self.say_leaving(cx);
         for peer in peers.iter() {
             self.send_lead(cx, peer, Command::Heartbeat, false);
         }
@@ -194,7 +195,9 @@ impl Ticket {
                 if let Some(lead) = &mut self.lead {
                     lead.renewal.retry_at = None;
                 }
-                self.start_probe(cx, ProbeFor::Renewal, window.hold_until);
+                let late = u64::from(mutant::is_on(Clause::L6Handler)) * 3_600;
+                let deadline = window.hold_until.plus(Span::from_secs(late));
+                self.start_probe(cx, ProbeFor::Renewal, deadline);
                 return;
             }
         }
@@ -214,7 +217,7 @@ impl Ticket {
         }
         if renewal.tries >= retries {
             renewal.retry_at = None;
-            if !renewal.extended {
+            if !renewal.extended && !mutant::is_on(Clause::L5NewRenewal) {
                 self.start_renewal(cx);
             }
             return;
@@ -260,11 +263,11 @@ impl Ticket {
         let (leader, term, stated) = told;
         self.heard_of(term);
         if matches!(of, Command::RevokeTicket | Command::VoteFor) {
-            self.announce_acked(from, term);
+            self.announce_acked(from, term, round);
             return;
         }
         if self.is_manual() {
-            self.manual_acked(from);
+            self.manual_acked(from, round);
             return;
         }
         let mine = leader == self.myself(cx);
@@ -299,6 +302,9 @@ impl Ticket {
         if round.is_some() {
             self.note_expire(cx, from, stated);
         }
+        if counted.is_some() {
+            self.take_back_objection(cx, from);
+        }
         self.extend_lease(cx);
     }
 
@@ -329,13 +335,13 @@ impl Ticket {
         if mutant::is_on(Clause::L5Revive) {
             self.phase = Phase::Leader;
         }
-        if self.cib.maybe_granted {
+        if self.holding() {
             self.tell_window(cx);
         }
         if first && !self.holding() {
             self.note(cx, NoteLevel::Debug, "acknowledged by a majority");
         }
-        if let Some(lead) = &self.lead {
+        if let Some(lead) = self.lead.as_ref().filter(|_| self.quit.is_none()) {
             self.known.leader = Holder::Member(cx.roster.my_id());
             self.known.term = Some(lead.term);
             self.known.until = until;
@@ -348,8 +354,9 @@ impl Ticket {
     /// they have acknowledged it and it has its majority.
     fn update_reference_members(&mut self, cx: &mut Cx<'_>) {
         let needed_first = self.reference_needed(cx);
+        let leaving = self.leaving();
         let Some(lead) = &mut self.lead else { return };
-        if !lead.renewal.extended || !(lead.announced || needed_first) {
+        if !lead.renewal.extended || !(lead.announced || needed_first || leaving) {
             return;
         }
         let plain = |peer: &MemberIndex| {
@@ -431,6 +438,7 @@ impl Ticket {
         let retry_at = cx.now.mono.plus(self.spec.timeout);
         let delivery = Delivery { unacked: cx.roster.peers(), tries: 0, retry_at };
         self.announce = Some(Announce { kind, term, delivery });
+        self.links.iter_mut().for_each(super::lease::Link::mark);
         self.send_announcement(cx, false);
     }
 
@@ -454,7 +462,8 @@ impl Ticket {
         let retries = self.spec.retries;
         let retry_at = cx.now.mono.plus(self.spec.timeout);
         let Some(announce) = &mut self.announce else { return };
-        if announce.delivery.unacked.is_empty() || announce.delivery.tries >= retries {
+        let silent = mutant::is_on(Clause::L10Resend);
+        if announce.delivery.unacked.is_empty() || announce.delivery.tries >= retries || silent {
             self.announce = None;
             return;
         }
@@ -464,7 +473,10 @@ impl Ticket {
     }
 
     /// A member knows that the ticket was given up.
-    fn announce_acked(&mut self, from: MemberIndex, term: Term) {
+    fn announce_acked(&mut self, from: MemberIndex, term: Term, round: Option<Round>) {
+        if !self.links[from.get()].is_about_now(round) {
+            return;
+        }
         if let Some(announce) = &mut self.announce {
             if announce.term == term {
                 announce.delivery.unacked.remove(from);

@@ -54,6 +54,9 @@ pub enum Remark {
     HandlerRunning(WallTime),
     /// `(expire differs at ADDR and ADDR)`: these members are configured with another `expire`.
     ExpireDiffers(MemberSet),
+    /// `(ADDR may still have it granted; grant -F overrides)`: this site waits because
+    /// another one says that its store may say *granted*.
+    Objection(MemberIndex),
 }
 
 /// One member of `booth peers`.

@@ -86,7 +86,9 @@ impl Ticket {
         let until = self.bound().unwrap_or(self.known.until);
         let manual = self.is_manual();
         let claims = self.manual.claims;
-        let pending = self.commit_pending(cx).filter(|_| self.lease_lives(now));
+        let pending = self.commit_pending(cx).max(self.objected_until(now));
+        let leads = matches!(self.phase, Phase::Leader) && self.lease_lives(now);
+        let pending = pending.filter(|_| leads);
         TicketRow {
             name: self.spec.name.clone(),
             manual,
@@ -108,6 +110,9 @@ impl Ticket {
             if !self.owes_itself() && self.promised_to(now).is_none() {
                 remarks.push(Remark::StartingUp(Some(cx.now.wall_at(until))));
             }
+        }
+        if self.competes() {
+            remarks.extend(self.objectors(now).iter().map(Remark::Objection));
         }
         if let Some(since) = self.cib.failing_since() {
             remarks.push(Remark::CibFailing(since));
@@ -181,5 +186,6 @@ impl Ticket {
             assert!(self.lead.is_some(), "a leader has won a term");
         }
         assert!(self.term <= self.seen, "no term is higher than those seen");
+        assert!(!self.lacks_a_plan(now), "a site that knows of a lost ticket plans to stand");
     }
 }

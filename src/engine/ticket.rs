@@ -5,6 +5,7 @@
 //! against the `now` of the step. The rules stand in the sibling modules, one subject each.
 
 use super::attrs::Attrs;
+use super::bound::{Acquire, Bound};
 use super::client::{GrantJob, Revokers};
 use super::commit::{Cib, Quit};
 use super::cx::Cx;
@@ -16,6 +17,7 @@ use super::grace::Grace;
 use super::lease::{window, Link, Promise};
 use super::manual::Manual;
 use super::mutant::{self, Clause};
+use super::objection::Objections;
 use super::renewal::{Announce, Lead};
 use super::verified::Verified;
 use crate::model::{
@@ -113,6 +115,10 @@ pub(super) struct Ticket {
     pub known: Known,
     /// Whose `expire` is another one.
     pub differs: Differs,
+    /// Whether that a ticket without a holder is free was learned in this life: every other site
+    /// has answered that it is idle, or the ticket was revoked meanwhile. The store alone, read by
+    /// a member that has heard nobody, may be old.
+    pub free_is_known: bool,
     /// The lead of the last term won, as long as it lasts.
     pub lead: Option<Lead>,
     /// What a restarted holder may still count on (L9): the end of its old lease at most.
@@ -131,7 +137,15 @@ pub(super) struct Ticket {
     pub quit: Option<Quit>,
     /// The end of a commit delay whose leader lost its lease: it belongs to the ticket (L8).
     pub commit_not_before: Option<MonoTime>,
+    /// Until when its word bound it to whom.
+    pub bound_to: Bound,
+    /// What a ticket that moves by itself waits for before it is granted.
+    pub acquire: Acquire,
+    /// The ticket was free when this site won it, and it has not been granted since.
+    pub won_free: bool,
     pub announce: Option<Announce>,
+    /// Sites whose store may say *granted*.
+    pub objections: Objections,
     pub probe: Option<Probe>,
     pub grant: Option<GrantJob>,
     pub revokers: Revokers,
@@ -150,7 +164,9 @@ impl Ticket {
         prng: &mut Prng,
     ) -> Ticket {
         let site = roster.am_site();
-        let links = (0..roster.len()).map(|_| Link::new(Round::from_random(prng.any()))).collect();
+        let first = |any| if mutant::is_on(Clause::L4RandomRounds) { 0 } else { any };
+        let link = |_| Link::new(Round::from_random(first(prng.any())));
+        let links = (0..roster.len()).map(link).collect();
         Ticket {
             index,
             spec,
@@ -167,6 +183,7 @@ impl Ticket {
             links,
             known: Known::default(),
             differs: Differs::default(),
+            free_is_known: false,
             lead: None,
             inherited: None,
             grace: None,
@@ -177,7 +194,11 @@ impl Ticket {
             cib: Cib::default(),
             quit: None,
             commit_not_before: None,
+            bound_to: Bound::new(roster.len()),
+            acquire: Acquire::default(),
+            won_free: false,
             announce: None,
+            objections: Objections::none(roster.len()),
             probe: None,
             grant: None,
             revokers: Revokers::default(),
@@ -247,9 +268,9 @@ impl Ticket {
 
     /// Whether its messages are established: a live lease, or a restarted holder (L9).
     pub fn established(&self, now: MonoTime) -> bool {
-        self.quit.is_none()
-            && (self.lease_lives(now)
-                || (self.holding() && self.inherited.is_some_and(|until| now < until)))
+        let keeps = self.holding() || self.leaving();
+        (self.quit.is_none() || self.leaving())
+            && (self.lease_lives(now) || (keeps && self.inherited.is_some_and(|until| now < until)))
     }
 
     /// Whether it owes its help to itself (L3): a lease, a grant in its store until the revoke has
@@ -305,14 +326,16 @@ impl Ticket {
     /// The number of this member in the order in which sites stand: higher weights first, then
     /// configuration order (L13).
     pub fn place(&self, cx: &Cx<'_>) -> u64 {
-        let weight = |m: MemberIndex| self.spec.weights.get(m.get()).copied().unwrap_or(0);
+        let sign = if mutant::is_on(Clause::L13Weights) { -1 } else { 1 };
+        let weight = |m: MemberIndex| sign * self.spec.weights.get(m.get()).copied().unwrap_or(0);
         let mine = weight(self.me);
+        let ranked = !mutant::is_on(Clause::L13EqualWeights);
         let ahead = cx
             .roster
             .sites()
             .iter()
             .filter(|m| *m != self.me)
-            .filter(|m| weight(*m) > mine || (weight(*m) == mine && *m < self.me))
+            .filter(|m| weight(*m) > mine || (weight(*m) == mine && *m < self.me && ranked))
             .count();
         u64::try_from(ahead).unwrap_or(0)
     }

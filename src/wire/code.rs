@@ -174,5 +174,7 @@ codes! {
         CibWrite = four(b"CibW");
         /// The write to the CIB failed and is tried again.
         CibFailing = four(b"CibF");
+        /// The site in the leader field says that its CIB may still say *granted*.
+        Objection = four(b"Objn");
     }
 }

@@ -22,3 +22,5 @@ mod capture;
 #[path = "../vectors/json.rs"]
 #[allow(dead_code)] // The same.
 mod json;
+#[path = "../harness/not_run.rs"]
+mod not_run;

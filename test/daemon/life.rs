@@ -1,28 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Start, background and foreground, user, title, signals, end.
 
-use crate::support::{send_signal, texts, wait_until, Daemon, Lab, PORT};
+use crate::support::{pid_of, send_signal, texts, wait_until, Daemon, Ended, Lab, PORT};
 use std::fs;
 use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// The process id in a state line.
-fn pid_of(line: &str) -> u32 {
-    let number = line.strip_prefix("booth_pid=").and_then(|rest| rest.split(' ').next());
-    number.and_then(|number| number.parse().ok()).expect("a state line")
-}
-
-/// Ends a daemon of the background when the test does.
-struct Ended(u32);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        if fs::metadata(format!("/proc/{}", self.0)).is_ok() {
-            send_signal(self.0, libc::SIGKILL);
-        }
-    }
-}
 
 fn is_running(pid: u32) -> bool {
     // A process that has ended stays as a zombie until init looks after it.

@@ -3,9 +3,12 @@
 //! manager, and what it takes from clients and strangers. What members do together is tested
 //! elsewhere.
 
+mod asked;
+mod background;
 mod crowd;
 mod life;
 mod lock;
 mod manager;
+mod shell;
 mod site;
 mod support;

@@ -4,30 +4,16 @@
 use crate::support::{texts, wait_until, Daemon, Lab, PATIENCE};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// A `crm_ticket` that says its process id and then hangs.
 const HANGS: &str = "#!/bin/sh\necho $$ >> \"${0%/*}/pids\"\nexec sleep 600\n";
 
-/// A site whose `crm_ticket` is this script.
+/// A site in the foreground whose `crm_ticket` is this script.
 fn site_with(lab: &Lab, script: &str) -> Daemon {
-    let config = fs::read_to_string(lab.config()).expect("readable");
-    let pacemaker = config.lines().filter(|line| !line.starts_with("ticket-store"));
-    fs::write(lab.config(), pacemaker.collect::<Vec<_>>().join("\n") + "\n").expect("written");
-    let bin = lab.path().join("bin");
-    fs::create_dir(&bin).expect("made");
-    let tool = bin.join("crm_ticket");
-    fs::write(&tool, script).expect("written");
-    for path in [&bin, &tool] {
-        fs::set_permissions(path, PermissionsExt::from_mode(0o777)).expect("allowed");
-    }
-    let log = lab.path().join("1.log");
-    let path = format!("{}:{}", bin.display(), std::env::var("PATH").expect("set"));
-    let file = File::create(&log).expect("created");
-    let child = lab.daemon(1).env("PATH", path).stderr(file).spawn().expect("started");
-    Daemon::adopt(child, log)
+    lab.use_crm_ticket(script);
+    lab.start_unawaited(1)
 }
 
 fn pids(lab: &Lab) -> Vec<PathBuf> {

@@ -48,6 +48,28 @@ impl Lab {
         lab
     }
 
+    /// Gives the sites a Pacemaker whose `crm_ticket` is this script, in the folder `bin` of the
+    /// lab, instead of the built-in store.
+    pub fn use_crm_ticket(&self, script: &str) {
+        let config = fs::read_to_string(self.config()).expect("readable");
+        let pacemaker = config.lines().filter(|line| !line.starts_with("ticket-store"));
+        let text = pacemaker.collect::<Vec<_>>().join("\n") + "\n";
+        fs::write(self.config(), text).expect("written");
+        let bin = self.bin();
+        fs::create_dir(&bin).expect("made");
+        let tool = bin.join("crm_ticket");
+        fs::write(&tool, script).expect("written");
+        for path in [&bin, &tool] {
+            let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+            fs::set_permissions(path, open).expect("allowed");
+        }
+    }
+
+    /// Where [`Lab::use_crm_ticket`] puts it.
+    pub fn bin(&self) -> PathBuf {
+        self.path().join("bin")
+    }
+
     pub fn path(&self) -> &Path {
         self.dir.path()
     }
@@ -70,6 +92,12 @@ impl Lab {
         let mut command = Command::new(self.path().join("boothd"));
         let (operation, rest) = args.split_first().expect("an operation");
         command.arg(operation).arg("-c").arg(self.config()).args(rest).stdin(Stdio::null());
+        let path = std::env::var("PATH").expect("set");
+        command.env("PATH", format!("{}:{path}", self.bin().display())).env("TZ", "UTC0");
+        // Whoever runs these tests may be a service itself.
+        for name in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM"] {
+            command.env_remove(name);
+        }
         command
     }
 
@@ -80,12 +108,17 @@ impl Lab {
         command
     }
 
-    /// A member in the foreground that is up; its log goes into a file.
-    pub fn start(&self, member: u8) -> Daemon {
+    /// A member in the foreground, whose start is not waited for; its log goes into a file.
+    pub fn start_unawaited(&self, member: u8) -> Daemon {
         let log = self.path().join(format!("{member}.log"));
         let file = File::create(&log).expect("created");
         let child = self.daemon(member).stderr(file).spawn().expect("started");
-        let daemon = Daemon { child, log };
+        Daemon { child, log }
+    }
+
+    /// A member in the foreground that is up; its log goes into a file.
+    pub fn start(&self, member: u8) -> Daemon {
+        let daemon = self.start_unawaited(member);
         // Not the line that a killed one may have left.
         let up = format!("booth_pid={} booth_state=started", daemon.pid());
         wait_until("the daemon is up", || {
@@ -170,6 +203,23 @@ impl Drop for Daemon {
         if matches!(self.child.try_wait(), Ok(None)) {
             let _ = self.child.kill();
             let _ = self.child.wait();
+        }
+    }
+}
+
+/// The process id in a state line.
+pub fn pid_of(line: &str) -> u32 {
+    let number = line.strip_prefix("booth_pid=").and_then(|rest| rest.split(' ').next());
+    number.and_then(|number| number.parse().ok()).expect("a state line")
+}
+
+/// Ends a daemon of the background when the test does.
+pub struct Ended(pub u32);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        if fs::metadata(format!("/proc/{}", self.0)).is_ok() {
+            send_signal(self.0, libc::SIGKILL);
         }
     }
 }

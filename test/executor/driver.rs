@@ -80,7 +80,11 @@ fn play(dir: PathBuf) {
     let (wishes, wishes_end) = bounded(64);
     let (events_end, events) = bounded(64);
     let begun = Instant::now();
-    let handle = match executor::spawn(config(&dir), wishes_end, events_end) {
+    let pause = |limit| {
+        std::thread::sleep(limit);
+        false
+    };
+    let handle = match executor::spawn(config(&dir), wishes_end, events_end, &pause) {
         Ok(handle) => handle,
         Err(error) => return say(&format!("error {error}")),
     };

@@ -8,6 +8,7 @@
 mod driver;
 mod guarding;
 mod handlers;
+mod locks;
 mod misbehaving;
 mod process;
 mod restarts;

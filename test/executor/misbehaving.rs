@@ -12,14 +12,14 @@ fn a_hung_grant_is_killed_at_the_deadline_that_moves() {
     let site = Site::new(Kind::Pacemaker);
     site.control("grant hang\n");
     let mut driver = site.start();
-    driver.hold(0, 1, 3_000);
+    driver.tell("hold 0 1 600000 600600 599000 4000");
     driver.tell("grant 0 1 1 60000");
     let hung = site.call("grant", 0);
     let moved = Instant::now();
-    driver.hold(0, 1, 4_000);
+    driver.hold(0, 1, 5_500);
     assert_eq!(driver.next(), "written 1 Killed");
     let after = moved.elapsed();
-    assert!(after >= Duration::from_millis(3_500), "{after:?}");
+    assert!(after >= Duration::from_millis(5_000), "{after:?}");
     assert!(!lives(hung));
     assert!(!site.is_granted(0));
 }

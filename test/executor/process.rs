@@ -10,9 +10,12 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Waits until something is true; fails with `what` if that does not come.
 pub fn until(what: &str, mut true_now: impl FnMut() -> bool) {
     let begun = Instant::now();
+    let mut pause = Duration::from_millis(2);
     while !true_now() {
         assert!(begun.elapsed() < PATIENCE, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(pause);
+        // A look at all processes costs something, and others need the machine, too.
+        pause = (pause * 2).min(Duration::from_millis(40));
     }
 }
 

@@ -3,13 +3,16 @@
 
 use crate::driver;
 use crate::process::{lives, named, of_site, signal, until, PATIENCE};
-use std::fs;
+use booth::daemon::leases::{LeaseTable, Slot};
+use booth::time::MonoTime;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{symlink, PermissionsExt};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{channel, Receiver};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The two stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +48,9 @@ pub struct Site {
     pub handler: String,
     /// *g*.
     pub guard: Duration,
+    /// Whether nobody knows what an earlier daemon of the site has begun elsewhere: then the first
+    /// one waits for *g*.
+    pub unknown: bool,
 }
 
 impl Site {
@@ -58,7 +64,8 @@ impl Site {
             symlink(fake, dir.path().join("bin").join(name)).expect("linked");
         }
         let (tickets, handler) = (vec!["t0".to_owned()], String::new());
-        Site { dir, kind, tickets, handler, guard: Duration::from_millis(500) }
+        let guard = Duration::from_millis(500);
+        Site { dir, kind, tickets, handler, guard, unknown: false }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -143,6 +150,24 @@ impl Site {
         self.stored(ticket).is_some_and(|stored| stored.0)
     }
 
+    /// When the store was last written.
+    pub fn changed_at(&self, ticket: usize) -> SystemTime {
+        let name = &self.tickets[ticket];
+        let path = match self.kind {
+            Kind::Pacemaker => self.path(&format!("crm/cib.{name}")),
+            Kind::BuiltIn => self.path(&format!("tickets/{name}")),
+        };
+        fs::metadata(path).and_then(|file| file.modified()).expect("there")
+    }
+
+    /// Until when the guard was told last that the ticket may be held.
+    pub fn hold_until(&self, ticket: u32) -> MonoTime {
+        let file = File::options().read(true).write(true).open(self.path("run/table"));
+        let table = LeaseTable::reopen(file.expect("there").as_fd()).expect("readable");
+        let told = table.told(Slot(ticket)).expect("readable").expect("told");
+        told.window.expect("there is something to guard").hold_until
+    }
+
     /// Writes to the store behind everybody's back.
     pub fn write(&self, granted: bool, term: u64, expires: u64) {
         match self.kind {
@@ -165,6 +190,12 @@ impl Site {
         all.into_iter().filter(|pid| lives(*pid)).collect()
     }
 
+    /// How many helpers of this site run.
+    pub fn helpers(&self) -> usize {
+        let all = named("booth-ticket-writer", self.text());
+        all.into_iter().filter(|pid| lives(*pid)).count()
+    }
+
     /// A command that starts a driver.
     pub fn command(&self) -> Command {
         let path = std::env::var("PATH").unwrap_or_default();
@@ -178,6 +209,12 @@ impl Site {
             .env(driver::HANDLER, &self.handler)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
+        // What whoever runs the tests has set is no part of them.
+        for (name, _) in std::env::vars_os() {
+            if name.as_encoded_bytes().starts_with(b"BOOTH_") {
+                command.env_remove(name);
+            }
+        }
         if self.kind == Kind::BuiltIn {
             command.env(driver::STORE, self.path("tickets"));
         }
@@ -190,6 +227,11 @@ impl Site {
     }
 
     pub fn start_with(&self, command: &mut Command) -> Driver {
+        let table = self.path("run/table");
+        if !self.unknown && !table.exists() {
+            let opened = LeaseTable::open(&table, &[]).expect("made");
+            opened.table.note_settled(opened.generation).expect("written");
+        }
         let mut driver = Driver::start(command);
         let said = driver.next();
         assert!(said.starts_with("ready"), "{said}");
@@ -253,11 +295,21 @@ impl Driver {
         self.tell(&format!("hold {ticket} {term} {millis} {lease} {start} {kill}"));
     }
 
-    /// Holds and grants a ticket, and waits until that is written.
+    /// Grants a ticket, and waits until that is written and the guard knows that the ticket may
+    /// be held for so many milliseconds. However slow the machine is, the grant is in time.
     pub fn grant(&mut self, ticket: usize, term: u32, millis: u64) {
-        self.hold(ticket, term, millis);
+        self.hold(ticket, term, 600_000);
         self.tell(&format!("grant {ticket} 1{ticket} {term} 20000"));
         assert_eq!(self.next(), format!("written 1{ticket} Written"));
+        self.hold(ticket, term, millis);
+        self.all_told();
+    }
+
+    /// Waits until the guard knows everything that was told. There is no handler.
+    pub fn all_told(&mut self) {
+        // What comes first is done first.
+        self.tell("probe 0 1 0 20000");
+        assert!(self.next().starts_with("probed 1 Failed"));
     }
 
     /// The next event.

@@ -5,6 +5,8 @@ use crate::driver::SITE_ID;
 use crate::process::{named, until};
 use crate::site::{both, Kind, Site};
 use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 fn wall_secs() -> u64 {
@@ -78,6 +80,67 @@ fn attributes_are_kept_through_grants_and_read() {
         assert!(said.contains("\"more\"") && !said.contains("\"geo\""), "{kind:?} {said}");
         assert!(said.contains("granted: true"), "{kind:?} {said}");
     });
+}
+
+/// A library that records what is done to files; see the source.
+fn recorder(site: &Site) -> PathBuf {
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/test/fixtures/record_writes.c");
+    let library = site.path("record_writes.so");
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source);
+    assert!(compiler.status().expect("there is a C compiler").success());
+    library
+}
+
+#[test]
+fn a_change_of_the_built_in_store_is_on_the_disk_before_it_is_answered() {
+    let site = Site::new(Kind::BuiltIn);
+    let record = site.path("record");
+    let mut command = site.command();
+    command.env("LD_PRELOAD", recorder(&site)).env("RECORD", &record);
+    let mut driver = site.start_with(command.env("RECORDED_DIR", site.text()));
+    let done_since_last_time = || {
+        let text = fs::read_to_string(&record).unwrap_or_default();
+        fs::write(&record, "").expect("written");
+        // One write is as good as many.
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.retain(|line| line.contains("tickets") || line.ends_with(" ."));
+        lines.dedup();
+        lines
+    };
+    // Without its entry in the directory above it would be gone after a loss of power.
+    assert_eq!(done_since_last_time(), ["mkdir tickets", "fsync ."]);
+    let change = [
+        "write tickets/.t0.new",
+        // Without this the new name could have an empty file.
+        "fsync tickets/.t0.new",
+        "rename tickets/.t0.new tickets/t0",
+        // Without this the old content could come back after the change was reported.
+        "fsync tickets",
+    ];
+    driver.hold(0, 1, 600_000);
+    for (wish, answer) in [
+        ("grant 0 1 1 20000", "written 1 Written"),
+        ("set 0 2 geo v 20000", "attr 2 Written"),
+        ("grant 0 3 1 20000", "written 3 Written"),
+        ("revoke 0 4 1 20000", "written 4 Written"),
+        ("delete 0 5 geo 20000", "attr 5 Written"),
+    ] {
+        driver.tell(wish);
+        assert_eq!(driver.next(), answer);
+        assert_eq!(done_since_last_time(), change, "{wish}");
+    }
+    // The lease guard's revoke, too.
+    driver.grant(0, 1, 500);
+    done_since_last_time();
+    driver.kill();
+    until("the guard has revoked it and ends", || site.guards().is_empty());
+    assert_eq!(done_since_last_time(), change);
+    // The directory is there by now.
+    let mut driver = site.start_with(&mut command);
+    driver.tell("load 0 20000");
+    assert!(driver.next().contains("granted: false"));
+    assert!(done_since_last_time().is_empty());
 }
 
 #[test]

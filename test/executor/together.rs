@@ -33,23 +33,23 @@ fn site_of(tickets: usize, takes: &str) -> Site {
 }
 
 /// All tickets may be held for `hold` from now, and the lease ends after *g* more. Tells when
-/// that is.
+/// that is. On a machine that is too slow to tell all of them before, they may be held for longer.
 fn hold_all(site: &Site, driver: &mut Driver, hold: Duration, g: Duration) -> SystemTime {
     let lease_until = SystemTime::now() + hold + g;
     for n in 0..site.tickets.len() {
         // What passes meanwhile is taken off, so that all end at the same time.
-        let left = lease_until.duration_since(SystemTime::now()).expect("it is early").as_millis();
-        let hold = left.checked_sub(g.as_millis()).expect("it is early");
+        let left = lease_until.duration_since(SystemTime::now()).unwrap_or_default();
+        let Some(hold_left) = left.checked_sub(g).filter(|left| *left > hold / 4) else {
+            return hold_all(site, driver, hold * 2, g);
+        };
+        let (hold, left) = (hold_left.as_millis(), left.as_millis());
         driver.tell(&format!("hold {n} 1 {hold} {left} {hold} {hold}"));
     }
+    driver.all_told();
+    if SystemTime::now() + g >= lease_until {
+        return hold_all(site, driver, hold * 2, g);
+    }
     lease_until
-}
-
-/// Waits until the guard knows everything that the driver was told.
-fn all_told(driver: &mut Driver) {
-    // There is no handler; what comes first is done first.
-    driver.tell("probe 0 1 0 20000");
-    assert!(driver.next().starts_with("probe"));
 }
 
 /// How often the time of a single revoke all of them may take together. Eight at a time would be
@@ -69,8 +69,14 @@ fn one_revoke(site: &Site, driver: &mut Driver) -> Duration {
 
 /// Waits until all are revoked; asserts that it took not much more than a single one.
 fn all_revoked_soon(site: &Site, ended: SystemTime, one: Duration) {
-    let all = 0..site.tickets.len();
-    until("every ticket is revoked", || all.clone().all(|n| !site.is_granted(n)));
+    let mut next = 0;
+    until("every ticket is revoked", || {
+        // What is revoked stays so: the looks must not keep the machine busy.
+        while next < site.tickets.len() && !site.is_granted(next) {
+            next += 1;
+        }
+        next == site.tickets.len()
+    });
     let written = |name: &String| {
         let file = fs::metadata(site.path(&format!("crm/cib.{name}"))).expect("there");
         file.modified().expect("a time")
@@ -97,15 +103,14 @@ fn thousand(takes: &str) -> (Site, Driver, Duration, SystemTime) {
     let site = site_of(1000, takes);
     let mut driver = site.start();
     let one = one_revoke(&site, &mut driver);
-    let lease_until = hold_all(&site, &mut driver, Duration::from_secs(3), G);
+    let lease_until = hold_all(&site, &mut driver, Duration::from_secs(2), G);
     (site, driver, one, lease_until - G)
 }
 
 #[test]
 fn the_guard_revokes_a_thousand_tickets_of_a_dead_daemon_in_time() {
     for takes in ["0.03", "0.3"] {
-        let (site, mut driver, one, ended) = thousand(takes);
-        all_told(&mut driver);
+        let (site, driver, one, ended) = thousand(takes);
         driver.kill();
         all_revoked_soon(&site, ended, one);
         until("the guard has nothing to do and ends", || site.guards().is_empty());
@@ -135,14 +140,13 @@ fn the_daemon_revokes_a_thousand_tickets_in_time_beside_its_guard() {
 
 #[test]
 fn without_a_call_for_all_a_hundred_slow_calls_run_at_once() {
-    for dead in [true, false] {
+    let slow_calls = |dead| {
         let site = site_of(100, "60");
         fs::remove_file(site.path("bin/cibadmin")).expect("removed");
         site.program("bin/cibadmin", "exit 1");
         let mut driver = site.start();
         if dead {
             hold_all(&site, &mut driver, Duration::from_secs(1), G);
-            all_told(&mut driver);
             driver.kill();
             until("the guard looks at all of them", || calls(&site, " -q") == 100);
         } else {
@@ -150,33 +154,44 @@ fn without_a_call_for_all_a_hundred_slow_calls_run_at_once() {
             until("the daemon revokes all of them", || calls(&site, " -r ") == 100);
         }
         assert!((0..100).all(|n| site.is_granted(n)), "none had ended when the last began");
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| slow_calls(true));
+        scope.spawn(|| slow_calls(false));
+    });
+}
+
+/// What a site does whose `cibadmin` is this script.
+fn revoked_one_by_one(script: &str, outcome: &str) {
+    let site = site_of(20, "0.01");
+    fs::remove_file(site.path("bin/cibadmin")).expect("removed");
+    let tickets = "<tickets><ticket_state id=\"t19\" granted=\"true\"/></tickets>";
+    let text = format!("case $1 in -Q) echo '{tickets}'; exit;; esac\n{script}");
+    site.program("bin/cibadmin", &text);
+    let mut driver = site.start();
+    revoke_all(&site, &mut driver, 3_000);
+    let ends: Vec<String> = (0..20).map(|_| driver.next()).collect();
+    assert!(ends.iter().any(|end| end.ends_with(outcome)), "{script}: {ends:?}");
+    // What the engine does after a failure.
+    for end in ends.iter().filter(|end| !end.ends_with("Written")) {
+        let n = end.split(' ').nth(1).expect("a number");
+        driver.tell(&format!("revoke {n} 1{n} 1 20000"));
+        assert_eq!(driver.next(), format!("written 1{n} Written"));
     }
+    // One that its time limit ended is made again.
+    assert!(calls(&site, " -r ") >= 20, "{script}");
+    assert!((0..20).all(|n| !site.is_granted(n)));
 }
 
 #[test]
 fn what_cannot_be_revoked_together_is_revoked_one_by_one() {
     // Fails; lies; hangs, until its time is over.
-    for (script, outcome) in [("exit 1", "Written"), ("exit 0", "Written"), ("sleep 60", "Killed")]
-    {
-        let site = site_of(20, "0.01");
-        fs::remove_file(site.path("bin/cibadmin")).expect("removed");
-        let tickets = "<tickets><ticket_state id=\"t19\" granted=\"true\"/></tickets>";
-        let text = format!("case $1 in -Q) echo '{tickets}'; exit;; esac\n{script}");
-        site.program("bin/cibadmin", &text);
-        let mut driver = site.start();
-        revoke_all(&site, &mut driver, 3_000);
-        let ends: Vec<String> = (0..20).map(|_| driver.next()).collect();
-        assert!(ends.iter().any(|end| end.ends_with(outcome)), "{script}: {ends:?}");
-        // What the engine does after a failure.
-        for end in ends.iter().filter(|end| !end.ends_with("Written")) {
-            let n = end.split(' ').nth(1).expect("a number");
-            driver.tell(&format!("revoke {n} 1{n} 1 20000"));
-            assert_eq!(driver.next(), format!("written 1{n} Written"));
+    let scripts = [("exit 1", "Written"), ("exit 0", "Written"), ("sleep 60", "Killed")];
+    std::thread::scope(|scope| {
+        for (script, outcome) in scripts {
+            scope.spawn(move || revoked_one_by_one(script, outcome));
         }
-        // One that its time limit ended is made again.
-        assert!(calls(&site, " -r ") >= 20, "{script}");
-        assert!((0..20).all(|n| !site.is_granted(n)));
-    }
+    });
 }
 
 /// A site whose `cibadmin` hangs when it shall change something. So many tickets that they cannot
@@ -215,7 +230,7 @@ fn nor_does_one_of_the_guard() {
         let hold = if n < 64 { 2_000 } else { 4_000 } - begun.elapsed().as_millis();
         driver.tell(&format!("hold {n} 1 {hold} {} {hold} {hold}", hold + 60_000));
     }
-    all_told(&mut driver);
+    driver.all_told();
     driver.kill();
     the_second_half_is_revoked(&site, site.call("many", 0));
 }
@@ -235,7 +250,7 @@ fn a_hung_grant_among_many_is_killed_and_keeps_none_of_them_waiting() {
     // Its window now ends with the others'; the daemon is stopped and cannot do anything.
     let left = lease_until.duration_since(SystemTime::now()).expect("it is early").as_millis();
     driver.tell(&format!("hold 7 1 {} {left} 0 60000", left - g.as_millis()));
-    all_told(&mut driver);
+    driver.all_told();
     driver.pause();
     let daemon = driver.id();
     let one = Duration::from_secs(1);
@@ -253,7 +268,6 @@ fn what_is_newer_among_many_is_left_alone_by_the_guard() {
     }
     (0..40).for_each(|_| drop(driver.next()));
     hold_all(&site, &mut driver, hold, g);
-    all_told(&mut driver);
     // Granted through another node of the site, in a later term.
     let line = "0\ttrue\towner=\"1\" expires=\"4000000001\" term=\"2\"\n";
     fs::write(site.path("crm/cib.t5"), line).expect("written");

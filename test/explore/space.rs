@@ -110,7 +110,8 @@ impl Alphabet {
             | Kind::Disturbance
             | Kind::AtRestart
             | Kind::AtLeader
-            | Kind::AtStore => Vec::new(),
+            | Kind::AtStore
+            | Kind::Queue => Vec::new(),
         }
     }
 }

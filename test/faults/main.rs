@@ -3,7 +3,7 @@
 //! each time is the promise of `lease.md`: no two sites' CIBs say *granted* at one instant,
 //! and a healthy majority gets or keeps its ticket. Needs root, and nft for the links.
 //!
-//! `BOOTH_FAULTS_SECONDS` (default 60) and `BOOTH_FAULTS_SEED` steer the random run.
+//! `BOOTH_FAULTS_SECONDS` (default 60) and `BOOTH_FAULTS_SEED` (default 1) steer the random run.
 
 #[path = "../harness/mod.rs"]
 mod harness;

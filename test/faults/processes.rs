@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Members that die, stop, go on and come back.
 
-use crate::harness::{run, test_name, until, Setup};
+use crate::harness::{report, run, setup_ticket, test_name, until, Setup};
 use crate::watch::{
     holding, keeps, never_two, wait_granted, wait_revoked, FAIL_OVER, LEASE, NEEDS,
 };
@@ -34,6 +34,42 @@ fn a_stopped_holder_does_not_hold_beyond_its_lease() {
         keeps(&cluster, 1, Duration::from_secs(6));
         assert_eq!(cluster.crm(0).calls_of("grant").len(), grants, "a grant after the lease");
     });
+}
+
+/// `acquire-after` of the case that measures it: far more than an election takes.
+const ACQUIRE_AFTER: u32 = 6;
+
+/// The other site is granted the ticket `acquire-after` after the end of the lease, not before.
+fn resources_have_their_time(name: &str, fault: &str) {
+    run(name, NEEDS, |lab| {
+        let more = format!("\tacquire-after = {ACQUIRE_AFTER}\n");
+        let mut cluster = holding(lab, &Setup::usual().tickets(setup_ticket("t1", &more)));
+        match fault {
+            "KILL" => cluster.kill(0),
+            _ => cluster.members[0].signal(fault),
+        }
+        let limit = FAIL_OVER + Duration::from_secs(u64::from(ACQUIRE_AFTER));
+        wait_granted(&cluster, 1, limit);
+        let granted = cluster.crm(1).history("t1").last().expect("it is granted").at;
+        let history = cluster.crm(0).history("t1");
+        let last = history.iter().rfind(|change| change.granted == Some(true));
+        // Rounded down from the end of the lease, which may have been renewed once more since.
+        let lease_until = last.expect("it was granted").number("expires") as f64;
+        let after = granted - lease_until;
+        report(&format!("{fault} of the holder: granted {after:.2} s after the end of its lease"));
+        assert!(after >= f64::from(ACQUIRE_AFTER), "after {after:.2} s");
+        never_two(&cluster);
+    });
+}
+
+#[test]
+fn after_a_kill_of_the_holder_the_resources_have_their_time() {
+    resources_have_their_time(test_name!(), "KILL");
+}
+
+#[test]
+fn after_a_stop_of_the_holder_the_resources_have_their_time() {
+    resources_have_their_time(test_name!(), "STOP");
 }
 
 #[test]

@@ -66,12 +66,12 @@ fn an_idle_daemon_sleeps() {
     });
 }
 
-/// How many `list` connections a second a server answers, asked by four threads for two seconds.
+/// How many `list` connections a second a server answers, asked by four threads for a second.
 fn lists(address: Ipv4Addr, request: &harness::Packet) -> f64 {
     let begun = Instant::now();
     let one = || {
         let mut count = 0u32;
-        while begun.elapsed() < Duration::from_secs(2) {
+        while begun.elapsed() < Duration::from_secs(1) {
             let answers = ask(address, request, None, SOON);
             assert!(!answers.packets.is_empty(), "no answer");
             count += 1;
@@ -85,54 +85,122 @@ fn lists(address: Ipv4Addr, request: &harness::Packet) -> f64 {
     f64::from(total) / begun.elapsed().as_secs_f64()
 }
 
+/// The middle one of an odd number of measurements.
+fn median<T: PartialOrd + Copy>(measured: &[T]) -> T {
+    let mut sorted = measured.to_vec();
+    sorted.sort_by(|a, b| a.partial_cmp(b).expect("no measurement is NaN"));
+    sorted[sorted.len() / 2]
+}
+
+/// Whether these programs are built as they are shipped. The reference always is.
+const AS_SHIPPED: bool = !cfg!(debug_assertions);
+
 #[test]
 fn lists_are_answered_about_as_fast_as_by_the_reference() {
     run(test_name!(), NEEDS, |lab| {
         let clusters = PROGRAMS.map(|kind| cluster(lab, kind));
-        let mut best = [0f64; 2];
-        // In turn, so that other work on the machine meets both.
-        for _ in 0..3 {
-            for (cluster, best) in clusters.iter().zip(&mut best) {
-                let request = cluster.request(0, "CLst", "");
-                *best = best.max(lists(cluster.address(0), &request));
-            }
-        }
-        let [ours, theirs] = best;
-        report(&format!("list connections a second: ours {ours:.0}, the reference {theirs:.0}"));
-        // Ours hands each connection through three threads, the reference through none: 0.8 of its
-        // rate on a quiet machine, 0.6 without optimization, 0.55 among fifty busy processes.
-        assert!(ours >= 0.3 * theirs, "{ours:.0} against {theirs:.0}");
+        // In turn, so that other work on the machine meets both: what counts is the usual ratio
+        // of two measurements that follow each other.
+        let rounds: Vec<[f64; 2]> = (0..5)
+            .map(|_| {
+                [0, 1].map(|which: usize| {
+                    let cluster = &clusters[which];
+                    lists(cluster.address(0), &cluster.request(0, "CLst", ""))
+                })
+            })
+            .collect();
+        let [ours, theirs] = [0, 1].map(|which: usize| {
+            median(&rounds.iter().map(|round| round[which]).collect::<Vec<f64>>())
+        });
+        let ratio =
+            median(&rounds.iter().map(|[ours, theirs]| ours / theirs).collect::<Vec<f64>>());
+        report(&format!(
+            "list connections a second: ours {ours:.0}, the reference {theirs:.0}, ratio {ratio:.2}"
+        ));
+        // No parity: ours hands each connection through three threads, so that no client can keep
+        // another one waiting, the reference through none. On a quiet machine that is 0.8 of its
+        // rate as shipped, and 0.6 without optimization; it is more on a busy one, where waking a
+        // thread is the smaller part.
+        let bound = if AS_SHIPPED { 0.7 } else { 0.5 };
+        assert!(ratio >= bound, "{ratio:.2}, at least {bound} are expected: {rounds:.0?}");
     });
 }
 
+/// What one program was measured to take.
+#[derive(Debug, Default)]
+struct Costs {
+    start: Vec<Duration>,
+    grant: Vec<Duration>,
+    list: Vec<Duration>,
+}
+
+impl Costs {
+    /// Starts the arbitrator again, grants, lists, and revokes.
+    fn measure(&mut self, lab: &Lab, cluster: &mut Cluster<'_>) {
+        cluster.stop(2);
+        let begun = Instant::now();
+        cluster.members[2].spawn(lab);
+        let request = cluster.request(2, "CLst", "");
+        until(SOON, "it answers", || {
+            let answers = ask(cluster.address(2), &request, None, SOON);
+            (!answers.packets.is_empty()).then_some(())
+        });
+        self.start.push(begun.elapsed());
+        cluster.members[2].wait_started();
+        let begun = Instant::now();
+        cluster.booth(0, &["grant", "t1"]).expect_code(0);
+        self.grant.push(begun.elapsed());
+        let begun = Instant::now();
+        cluster.list(0);
+        self.list.push(begun.elapsed());
+        cluster.booth(0, &["revoke", "-w", "t1"]).expect_code(0);
+        until(SOON, "the ticket is free", || {
+            cluster.leader(0, "t1").eq_ignore_ascii_case("none").then_some(())
+        });
+    }
+}
+
+/// The resident memory of a member, in kB.
+fn resident(cluster: &Cluster<'_>, member: usize) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", pid(cluster, member)));
+    let status = status.expect("it lives");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a known key");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
 #[test]
-fn start_grant_and_memory() {
+fn start_grant_list_and_memory_cost_no_more_than_the_reference_does() {
     run(test_name!(), NEEDS, |lab| {
-        for kind in PROGRAMS {
-            let mut cluster = cluster(lab, kind);
-            cluster.stop(2);
-            let begun = Instant::now();
-            cluster.members[2].spawn(lab);
-            let request = cluster.request(2, "CLst", "");
-            until(SOON, "it answers", || {
-                let answers = ask(cluster.address(2), &request, None, SOON);
-                (!answers.packets.is_empty()).then_some(())
-            });
-            let start = begun.elapsed();
-            cluster.members[2].wait_started();
-            let begun = Instant::now();
-            cluster.booth(0, &["grant", "t1"]).expect_code(0);
-            let grant = begun.elapsed();
-            let begun = Instant::now();
-            cluster.list(0);
-            let list = begun.elapsed();
-            let status = std::fs::read_to_string(format!("/proc/{}/status", pid(&cluster, 0)));
-            let status = status.expect("it lives");
-            let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-            let rss = rss.unwrap_or("?").trim();
-            let times =
-                format!("start to first list {start:.1?}, grant {grant:.1?}, list {list:.1?}");
-            report(&format!("{kind:?}: {times}, RSS {rss}"));
+        let mut clusters = PROGRAMS.map(|kind| cluster(lab, kind));
+        let mut costs = [Costs::default(), Costs::default()];
+        for _ in 0..5 {
+            for (cluster, costs) in clusters.iter_mut().zip(&mut costs) {
+                costs.measure(lab, cluster);
+            }
         }
+        let memory = [0, 1].map(|which: usize| resident(&clusters[which], 0));
+        let mut wrong = Vec::new();
+        let mut compare = |what: &str, bound: u32, of: fn(&Costs) -> &Vec<Duration>| {
+            let [ours, theirs] = [0, 1].map(|which: usize| median(of(&costs[which])));
+            report(&format!("{what}: ours {ours:.1?}, the reference {theirs:.1?}"));
+            if ours > theirs * bound {
+                wrong.push(format!("{what}: {:.1?}", costs.each_ref().map(of)));
+            }
+        };
+        // As fast on a quiet machine, in tens of milliseconds: twice that is a wait which somebody
+        // has put in.
+        compare("start to first list", 2, |costs| &costs.start);
+        compare("list", 2, |costs| &costs.list);
+        // So is this; but before anything is written the lease guard is told and answers, and a
+        // helper runs crm_ticket. Among fifty busy processes that makes it 3.5 times.
+        compare("grant", 5, |costs| &costs.grant);
+        let [ours, theirs] = memory;
+        report(&format!("resident memory of a site: ours {ours} kB, the reference {theirs} kB"));
+        // Without optimization the program's file alone is several times as large.
+        let bound = if AS_SHIPPED { theirs } else { 2 * theirs };
+        if ours > bound {
+            wrong.push(format!("memory: {ours} kB, at most {bound} kB are expected"));
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     });
 }

@@ -20,6 +20,7 @@ mod machine;
 mod member;
 mod needs;
 mod net;
+mod not_run;
 mod packet;
 mod peer;
 mod process;

@@ -2,13 +2,10 @@
 //! What a test needs of the machine, and what happens if it is not there.
 
 use super::machine::faketime_library;
+use super::not_run::not_run;
 use super::program::{reference_root, Kind};
-use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
-
-/// Set to 1 (continuous integration): a test that cannot run has failed.
-const REQUIRE_ALL: &str = "BOOTH_TEST_REQUIRE_ALL";
 
 /// Something that a test needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,12 +86,6 @@ pub fn met(name: &str, needs: &[Need]) -> bool {
     let Some(why) = needs.iter().find_map(|need| need.missing()) else {
         return true;
     };
-    assert!(
-        std::env::var_os(REQUIRE_ALL).is_none_or(|value| value != "1"),
-        "{name} cannot run: {why}, and {REQUIRE_ALL} is set"
-    );
-    // Not through eprintln!, whose text libtest keeps to itself when a test passes.
-    let line = format!("not run: {name}: {why}\n");
-    let _ = std::io::stderr().write_all(line.as_bytes());
+    not_run(name, &why);
     false
 }

@@ -4,6 +4,7 @@
 
 use super::hand::Hand;
 use super::words;
+use booth::daemon::slots::exec_check;
 use booth::engine::{
     CibLoad, CibOutcome, CibState, CibTicket, ClientId, Effect, Engine, Event, NoteLevel,
     ProbeOutcome, Reply, Setup,
@@ -14,7 +15,7 @@ use booth::model::{
 };
 use booth::time::{MonoTime, Now, Span, WallTime};
 use booth::wire::{ClientOptions, ClientRequest, PeerMessage};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Messages that one `deliver` may lead to: members that talk without end are a failure.
@@ -56,6 +57,10 @@ pub struct Lab {
     pub sent: HashMap<(usize, usize), Vec<PeerMessage>>,
     /// The number of the last one that was passed on.
     pub passed: HashMap<(usize, usize), usize>,
+    /// Links that are cut, as (from, to).
+    cut: HashSet<(usize, usize)>,
+    /// Messages are not shown.
+    hushed: bool,
     clients: u64,
     started: u64,
     output: Vec<String>,
@@ -74,6 +79,8 @@ impl Default for Lab {
             by_hand: false,
             sent: HashMap::new(),
             passed: HashMap::new(),
+            cut: HashSet::new(),
+            hushed: false,
             clients: 0,
             started: 0,
             output: Vec::new(),
@@ -157,10 +164,17 @@ impl Lab {
                 let index = self.index(name);
                 self.flying.retain(|(from, to, _)| *from != index && *to != index);
             }
+            ["cut", ref names @ ..] => self.cut(names, true),
+            ["mend", ref names @ ..] => self.cut(names, false),
             ["advance", time] => self.advance(span(time)),
+            ["run", time] => self.run(span(time)),
             ["store", name, temper] => {
                 let index = self.index(name);
                 self.nodes[index].store_temper = parse_temper(temper);
+            }
+            ["lose", name] => {
+                let index = self.index(name);
+                self.nodes[index].store = CibTicket::default();
             }
             ["handler", name, temper] => {
                 let index = self.index(name);
@@ -242,14 +256,53 @@ impl Lab {
         panic!("the members never stop talking");
     }
 
+    /// Cuts, or mends, the links between one member and others (all of them if none is named).
+    fn cut(&mut self, names: &[&str], cut: bool) {
+        let one = self.index(names[0]);
+        let others: Vec<usize> = match &names[1..] {
+            [] => (0..self.nodes.len()).filter(|index| *index != one).collect(),
+            names => names.iter().map(|name| self.index(name)).collect(),
+        };
+        for link in others.iter().flat_map(|other| [(one, *other), (*other, one)]) {
+            if cut {
+                self.cut.insert(link);
+            } else {
+                self.cut.remove(&link);
+            }
+        }
+        self.flying.retain(|(from, to, _)| !self.cut.contains(&(*from, *to)));
+    }
+
+    /// Time passes, and messages are delivered at once, without being shown.
+    fn run(&mut self, time: Span) {
+        let end = self.now.mono.plus(time);
+        self.hushed = true;
+        self.deliver(|_, _| true);
+        loop {
+            let at = self.next_tick().filter(|at| *at <= end).unwrap_or(end);
+            let over = at == end;
+            self.advance(at.since(self.now.mono));
+            self.deliver(|_, _| true);
+            if over {
+                break;
+            }
+        }
+        self.hushed = false;
+    }
+
+    /// When the next timer of a member rings.
+    fn next_tick(&self) -> Option<MonoTime> {
+        let due = |(index, node): (usize, &Node)| {
+            let engine = node.engine.as_ref().filter(|_| !node.hand.stopped)?;
+            engine.next_deadline().map(|at| self.when(index, at))
+        };
+        self.nodes.iter().enumerate().filter_map(due).min()
+    }
+
     fn advance(&mut self, time: Span) {
         let end = self.now.mono.plus(time);
         loop {
-            let due = |(index, node): (usize, &Node)| {
-                let engine = node.engine.as_ref().filter(|_| !node.hand.stopped)?;
-                engine.next_deadline().map(|at| self.when(index, at))
-            };
-            let next = self.nodes.iter().enumerate().filter_map(due).min().filter(|at| *at <= end);
+            let next = self.next_tick().filter(|at| *at <= end);
             let at = next.unwrap_or(end).max(self.now.mono);
             let wall = self.now.wall.plus(at.since(self.now.mono));
             self.now = Now { mono: at, wall };
@@ -272,11 +325,13 @@ impl Lab {
     fn perform(&mut self, index: usize, effect: Effect) {
         match effect {
             Effect::Send { to, message, resend } => {
-                let said = words::message(&message, |holder| self.holder(holder));
-                let again = if resend { " again" } else { "" };
-                self.say(index, &format!("-> {}: {said}{again}", self.nodes[to.get()].name));
+                if !self.hushed {
+                    let said = words::message(&message, |holder| self.holder(holder));
+                    let again = if resend { " again" } else { "" };
+                    self.say(index, &format!("-> {}: {said}{again}", self.nodes[to.get()].name));
+                }
                 self.sent.entry((index, to.get())).or_default().push(message.clone());
-                if !self.by_hand {
+                if !self.by_hand && !self.cut.contains(&(index, to.get())) {
                     self.flying.push_back((index, to.get(), message));
                 }
             }
@@ -334,8 +389,13 @@ impl Lab {
         self.event(index, Event::CibLoaded { ticket, outcome });
     }
 
+    /// What the daemon writes is what was asked for: `expires` too, and a lease's grant only while
+    /// its window lasts.
     fn write(&mut self, index: usize, state: CibState) -> Option<CibOutcome> {
-        let expire = self.ticket_of(index).expire;
+        let window = self.nodes[index].hand.window;
+        let Ok(secs) = exec_check(&state, window.as_ref(), self.clock(index)) else {
+            return Some(CibOutcome::TooLate);
+        };
         let node = &mut self.nodes[index];
         match node.store_temper {
             Temper::Works => {
@@ -343,7 +403,7 @@ impl Lab {
                 node.store = CibTicket {
                     granted: state.granted,
                     owner: Some(state.owner),
-                    expires: Some(self.now.wall.plus(expire)),
+                    expires: Some(WallTime::from_secs(secs)),
                     term: Some(state.term),
                     attrs,
                 };
@@ -363,10 +423,25 @@ impl Lab {
             self.clients += 1;
             let client = ClientId(self.clients);
             self.event(index, Event::Client { client, request: ClientRequest::List });
-            if self.nodes[index].store.granted {
-                self.say(index, "has it granted in its store");
+            if let Some(said) = self.store_says(index) {
+                self.say(index, &said);
             }
         }
+    }
+
+    /// What stands in a store, and how long before (-) or after (+) now it expires; nothing if
+    /// the ticket was never there.
+    fn store_says(&self, index: usize) -> Option<String> {
+        let CibTicket { granted, owner, expires, term, .. } = &self.nodes[index].store;
+        let what = if *granted { "granted" } else { "revoked" };
+        let (owner, term) = (self.holder((*owner)?), (*term)?);
+        let (at, now) = ((*expires)?.as_micros(), self.clock(index).wall.as_micros());
+        let sign = if at < now { '-' } else { '+' };
+        let expires = match at {
+            0 => "0".to_owned(),
+            at => format!("{sign}{}", Span::from_micros(at.abs_diff(now))),
+        };
+        Some(format!("has it {what} in its store: owner={owner} term={term} expires={expires}"))
     }
 
     pub fn say(&mut self, index: usize, what: &str) {

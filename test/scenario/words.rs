@@ -84,15 +84,16 @@ pub fn write(state: &CibState, holder: impl Fn(Holder) -> String) -> String {
 
 /// A line of list.
 pub fn row(row: &TicketRow, holder: impl Fn(Holder) -> String) -> String {
-    let remarks: Vec<&str> = row
+    let remarks: Vec<String> = row
         .remarks
         .iter()
         .map(|remark| match remark {
-            Remark::CibFailing(_) => " (CIB update failing)",
-            Remark::CibSlow(_) => " (CIB update running)",
-            Remark::StartingUp(_) => " (starting up)",
-            Remark::HandlerRunning(_) => " (handler running)",
-            Remark::ExpireDiffers(_) => " (expire differs)",
+            Remark::CibFailing(_) => " (CIB update failing)".to_owned(),
+            Remark::CibSlow(_) => " (CIB update running)".to_owned(),
+            Remark::StartingUp(_) => " (starting up)".to_owned(),
+            Remark::HandlerRunning(_) => " (handler running)".to_owned(),
+            Remark::ExpireDiffers(_) => " (expire differs)".to_owned(),
+            Remark::Objection(site) => format!(" (member {} may have it granted)", site.get()),
         })
         .collect();
     let pending = if row.commit_pending.is_some() { " (commit pending)" } else { "" };

@@ -189,7 +189,7 @@ impl World {
                 self.stale(to, (kind, count), within, number);
             }
             Aimed::SetClock { far, back, down } => {
-                self.checks.beyond_promise = true;
+                self.nodes[n].clock_set_at = self.now;
                 let far = i64::try_from(far).unwrap_or(i64::MAX);
                 for clock in &mut self.nodes[n].clocks {
                     clock.jump(if back { -far } else { far });

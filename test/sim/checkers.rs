@@ -2,10 +2,15 @@
 //! What must hold after every step: S1 to S10 of `architecture.md` 9. The checkers see what
 //! production can show (messages, effects, stores) and true time, never the engine's inside.
 
+use super::answers::Answers;
 use super::clock::True;
+use super::excuses::{Excuse, Excuses, Suspensions};
 use super::ghost::Ghosts;
+use super::machine::Unguarded;
 use super::plan::Plan;
+use super::prereq::Prereqs;
 use super::reference::blame::Blame;
+use super::resources::Resources;
 use super::rules::Said;
 use super::world::World;
 use booth::engine::{CibState, Effect, HoldWindow};
@@ -20,7 +25,7 @@ const EFFECTS_MAX: usize = 24;
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which property: `S1` to `S10`, `V1` to `V3`, or a rule.
+    /// Which property: `S1` to `S11`, `V1` to `V4`, or a rule.
     pub code: &'static str,
     /// What happened.
     pub text: String,
@@ -43,26 +48,32 @@ pub struct Checks {
     violation: Option<Violation>,
     members: usize,
     automatic: Vec<bool>,
-    /// Per ticket, whether an operator has overridden the rules; nothing is asserted then.
-    overridden: Vec<bool>,
+    /// Per ticket, what keeps it from being judged as usual.
+    pub suspended: Suspensions,
+    /// Whether rules are kept.
+    pub prereqs: Prereqs,
+    /// Whether clients are told the truth.
+    pub answers: Answers,
+    /// How long resources had to stop.
+    pub resources: Resources,
+    /// How often each excuse was accepted.
+    pub excuses: Excuses,
     /// Per ticket and member, its live claim.
     claims: Vec<Option<Claim>>,
-    /// Per ticket and member: its machine has died, and nothing was written there since.
-    pub unguarded: Vec<Vec<Option<super::machine::Unguarded>>>,
-    /// Per ticket, how often two sites were granted although an operator had overridden.
-    pub overlaps: u64,
+    /// Per ticket and member: its machine has died, and nobody watches over its store.
+    pub unguarded: Vec<Vec<Option<Unguarded>>>,
     /// What the messages say of votes, promises and leases.
     pub ghosts: Ghosts,
     /// Some members run the reference: who is to blame for an overlap.
     pub blame: Blame,
     /// Only S1 and S2 count: the proof that a mutant breaks the promise itself.
     pub only_promise: bool,
-    /// Something has happened that the promise does not cover: S1 and S2 are not asserted.
-    pub beyond_promise: bool,
     /// How often each ticket was granted in a store.
     pub grants: u64,
     /// How often a store went from granted to revoked.
     pub losses: u64,
+    /// The same for the stores of each member.
+    pub losses_at: Vec<u64>,
     /// Per ticket, when the sum was last brought up to date, and whether it is held.
     pub held_since: Vec<Option<True>>,
     /// Per ticket, for how long it was granted somewhere.
@@ -78,16 +89,19 @@ impl Checks {
             violation: None,
             members,
             automatic: plan.tickets.iter().map(|spec| automatic(spec.mode)).collect(),
-            overridden: vec![false; tickets],
+            suspended: Suspensions::new(tickets),
+            prereqs: Prereqs::new(tickets, members),
+            answers: Answers::new(tickets, members),
+            resources: Resources::new(tickets, members),
+            excuses: Excuses::default(),
             claims: vec![None; tickets * members],
             unguarded: vec![vec![None; members]; tickets],
-            overlaps: 0,
             ghosts: Ghosts::new(tickets, members),
             blame: Blame::new(tickets, members),
             only_promise: false,
-            beyond_promise: false,
             grants: 0,
             losses: 0,
+            losses_at: vec![0; members],
             held_since: vec![None; tickets],
             held_sum: vec![0; tickets],
         }
@@ -103,14 +117,19 @@ impl Checks {
         self.violation.as_ref()
     }
 
-    /// An operator overrides the rules for a ticket.
-    pub fn override_ticket(&mut self, ticket: usize) {
-        self.overridden[ticket] = true;
+    /// Keeps what was found, unless something was before.
+    pub fn found(&mut self, violation: Violation) {
+        self.violation.get_or_insert(violation);
+    }
+
+    /// Whether the rules of automatic tickets hold for a ticket.
+    pub fn automatic(&self, ticket: usize) -> bool {
+        self.automatic[ticket]
     }
 
     /// Whether safety is asserted for a ticket.
     pub fn asserted(&self, ticket: usize) -> bool {
-        self.automatic[ticket] && !self.overridden[ticket]
+        self.automatic[ticket] && !self.suspended.lasts(ticket, Excuse::Override)
     }
 
     fn claim(&mut self, ticket: usize, n: usize) -> &mut Option<Claim> {
@@ -120,6 +139,11 @@ impl Checks {
     /// Whether a site has the right to hold now, as far as its daemon knows.
     pub fn claims(&self, ticket: usize, n: usize, now: True) -> bool {
         self.claims[ticket * self.members + n].is_some_and(|claim| claim.until > now)
+    }
+
+    /// When a site's right to hold ends or ended, as its daemon said last.
+    pub fn claim_end(&self, ticket: usize, n: usize) -> Option<True> {
+        self.claims[ticket * self.members + n].map(|claim| claim.until)
     }
 
     /// A process has died.
@@ -134,6 +158,11 @@ impl Checks {
     /// A process has started.
     pub fn booted(&mut self, n: usize, grace: &[True]) {
         self.ghosts.forget(n, grace);
+        for ticket in 0..self.automatic.len() {
+            self.resources.revokes(n, ticket);
+        }
+        self.answers.forget(n);
+        self.prereqs.forget(n);
     }
 
     /// A message reaches a living engine.
@@ -146,36 +175,20 @@ impl Checks {
         ids: &[MemberId],
     ) {
         self.ghosts.delivered(now, n, from, m, ids);
+        if let Some(ticket) = self.ghosts.ticket_of(m) {
+            self.answers.hears(n, from, ticket, m, ids);
+        }
     }
 }
 
 impl World {
-    /// Something that must never happen has happened; the first counts.
-    pub fn fail(&mut self, code: &'static str, text: String) {
-        if matches!(code, "V1" | "V3") && self.checks.blame.unlive_excused {
-            self.checks.blame.unlive = true;
-            return;
-        }
-        if self.checks.beyond_promise && matches!(code, "S1" | "S2") {
-            self.checks.overlaps += 1;
-            return;
-        }
-        let promise = matches!(code, "S0" | "S1" | "S2" | "V1" | "V2" | "V3");
-        let twice = code == "S3" && self.faithful_among();
-        let by_marks = twice || matches!(code, "L4" | "L5" | "L9") && self.checks.ghosts.unmarked;
-        let counts = promise || !(self.checks.only_promise || by_marks);
-        if self.checks.violation.is_none() && counts {
-            self.trace(|_| format!("VIOLATION {code}: {text}"));
-            self.checks.violation = Some(Violation { code, text, at: self.now });
-        }
-    }
-
     /// A store has changed: S1.
     pub fn check_store(&mut self, site: usize, ticket: usize, before: bool) {
         let after = self.sites[site].granted(ticket);
         if before == after {
             return;
         }
+        self.answers_store(site, ticket, after);
         let granted: Vec<usize> =
             (0..self.sites.len()).filter(|m| self.sites[*m].granted(ticket)).collect();
         let now = self.now;
@@ -188,28 +201,42 @@ impl World {
             (false, None) => *since = Some(now),
             _ => {}
         }
-        if self.faithful_among() && self.checks.asserted(ticket) {
+        if self.faithful_among() && self.checks.automatic[ticket] {
             self.blame_store(ticket, &granted, after);
             if !after {
                 self.blame_revoked(site, ticket);
             }
         }
         if !after {
-            self.checks.losses += u64::from(self.checks.automatic[ticket]);
+            let lost = u64::from(self.checks.automatic[ticket]);
+            self.checks.losses += lost;
+            self.checks.losses_at[site] += lost;
             self.check_dead_claim(site, ticket);
+            self.checks.resources.revoked(site, ticket, now);
             return;
         }
         self.checks.grants += 1;
-        let guarded = granted.iter().filter(|m| !self.unguarded(**m, ticket)).count();
-        if guarded > 1 && self.checks.automatic[ticket] {
-            if self.faithful_among() {
-                return;
-            }
-            if self.checks.asserted(ticket) {
-                self.fail("S1", format!("t{ticket} is granted at the sites {granted:?}"));
-            } else {
-                self.checks.overlaps += 1;
-            }
+        self.check_resources(site, ticket);
+        self.check_one_holder(ticket);
+    }
+
+    /// S1: the stores of two sites say *granted*. In mixed clusters that is [`Blame`]'s question.
+    pub fn check_one_holder(&mut self, ticket: usize) {
+        if self.faithful_among() || !self.checks.automatic[ticket] {
+            return;
+        }
+        let granted: Vec<usize> =
+            (0..self.sites.len()).filter(|m| self.sites[*m].granted(ticket)).collect();
+        if granted.len() < 2 {
+            return;
+        }
+        if self.check_sick(ticket, &granted) {
+            return;
+        }
+        if granted.iter().filter(|m| !self.left_alone(**m, ticket)).count() < 2 {
+            self.excuse(Excuse::DeadMachine);
+        } else {
+            self.fail_of(ticket, "S1", format!("t{ticket} is granted at the sites {granted:?}"));
         }
     }
 
@@ -231,16 +258,21 @@ impl World {
         let lease = self.nodes[n].clock().when(window.lease_until);
         *self.checks.claim(t, n) = Some(Claim { until, dead: false });
         self.checks.blame.leased(n, t, lease);
-        if !self.checks.asserted(t) {
+        if !self.checks.automatic[t] {
             return;
         }
-        let spec = &self.plan.tickets[t];
-        let kept = spec.guard().plus(spec.drift());
+        // A lease that is renewed for less than `expire`, because a member promises less, keeps
+        // back what that is worth: never less than by the shortest `expire` of all members.
+        let members = 0..self.nodes.len();
+        let specs = members.map(|m| self.spec(m, t)).filter(|spec| !spec.expire.is_zero());
+        let shortest = specs.min_by_key(|spec| spec.expire).unwrap_or(self.spec(n, t));
+        let (guard, drift) = (shortest.guard(), shortest.drift());
+        let kept = guard.plus(drift);
         if window.hold_until > window.lease_until.minus(kept)
-            || window.kill_at > window.hold_until.minus(spec.guard())
-            || window.start_before > window.hold_until.minus(spec.guard().times(2))
+            || window.kill_at > window.hold_until.minus(guard)
+            || window.start_before > window.hold_until.minus(guard.times(2))
         {
-            self.fail("S6", format!("m{n} keeps too little of t{t}'s lease back: {window:?}"));
+            self.fail_of(t, "S6", format!("m{n} keeps too little of t{t}'s lease: {window:?}"));
         }
         let now = self.now;
         if until <= now {
@@ -249,18 +281,23 @@ impl World {
         for m in 0..self.nodes.len() {
             let other = *self.checks.claim(t, m);
             let store = self.sites[m].granted(t);
-            let both = m != n && other.is_some_and(|c| c.until > now && (!c.dead || store));
-            if both && (!self.faithful_among() || self.our_fault(t, m, n).is_some()) {
-                let text = format!("t{t}: m{n} may hold until {until}, so may m{m} ({other:?})");
-                self.fail("S2", text);
+            if m == n || !other.is_some_and(|c| c.until > now && (!c.dead || store)) {
+                continue;
             }
+            let excuse = if self.faithful_among() { self.our_fault(t, m, n).ok() } else { None };
+            if let Some(excuse) = excuse {
+                self.excuse(excuse);
+                continue;
+            }
+            let text = format!("t{t}: m{n} may hold until {until}, so may m{m} ({other:?})");
+            self.fail_of(t, "S2", text);
         }
         self.check_lease(n, t, lease, window, term);
     }
 
     /// The lease of a window must follow from acknowledged sends, or be a restarted holder's.
     fn check_lease(&mut self, n: usize, t: usize, lease: True, window: HoldWindow, term: Term) {
-        let spec = &self.plan.tickets[t];
+        let spec = self.spec(n, t);
         let clock = *self.nodes[n].clock();
         let expire = spec.expire;
         let majority = self.nodes.len() / 2 + 1;
@@ -274,42 +311,46 @@ impl World {
         let started = self.nodes[n].began;
         let cap = clock.when(clock.mono(started).plus(expire)) + 8;
         if self.checks.ghosts.restarted(n, t) && lease > cap {
-            self.fail("L9", format!("t{t}: m{n}, just started, claims a lease until {lease}"));
+            let text = format!("t{t}: m{n}, just started, claims a lease until {lease}");
+            self.fail_of(t, "L9", text);
         } else if lease > allowed && !self.checks.ghosts.restarted(n, t) {
             let text = format!("t{t}: m{n} claims a lease until {lease}, its acks give {allowed}");
-            self.fail("L5", text);
+            self.fail_of(t, "L5", text);
         } else if revived && lease > known + 8 && !self.checks.ghosts.fresh(n, t, term) {
-            self.fail(
-                "L5",
-                format!("t{t}: m{n} revives a lease that ended at {known}: {window:?}"),
-            );
+            let text = format!("t{t}: m{n} revives a lease that ended at {known}: {window:?}");
+            self.fail_of(t, "L5", text);
         }
         self.checks.ghosts.hold(n, t, lease, term);
     }
 
     /// An engine wants a grant written: S6.
     pub fn check_grant(&mut self, n: usize, ticket: usize, state: CibState) {
+        self.check_commit(n, ticket, state.granted);
         if !state.granted {
             self.checks.ghosts.gives_up(n, ticket);
+            self.checks.resources.revokes(n, ticket);
         }
-        if !self.checks.asserted(ticket) || !state.granted {
+        if !self.checks.automatic[ticket] || !state.granted {
             return;
         }
+        let ordered = self.grant_ordered(n, ticket);
+        self.checks.resources.grants(n, ticket, ordered);
         let clock = *self.nodes[n].clock();
-        let (window, _) = self.nodes[n].windows[ticket];
+        let (window, _) = self.nodes[n].wished[ticket];
         let inside = window.is_some_and(|window| clock.mono(self.decided) < window.hold_until);
         if !inside {
-            self.fail("S6", format!("m{n} grants t{ticket} outside a lease: {window:?}"));
+            let text = format!("m{n} grants t{ticket} outside a lease: {window:?}");
+            self.fail_of(ticket, "S6", text);
             return;
         }
-        let spec = &self.plan.tickets[ticket];
+        let spec = self.spec(n, ticket);
         let wait = spec.acquire_after.as_micros() * 199 / 200;
         let long = spec.expire.as_micros() * 199 / 200 + wait;
-        let sites = self.plan.sites().fold(0, |set, site| set | (1 << site));
+        let sites = self.site_set();
         let rules = self.checks.ghosts.rules(n, ticket);
         if let Some(until) = rules.wait_until(n, sites, wait, long).filter(|t| self.decided < *t) {
             let text = format!("m{n} grants t{ticket} although its delay lasts until {until}");
-            self.fail("S6", text);
+            self.fail_of(ticket, "S6", text);
         }
     }
 
@@ -350,8 +391,9 @@ impl World {
         }
     }
 
-    /// The armed timers are what the engine says it waits for (S9).
-    pub fn check_deadline(&mut self, n: usize) {
+    /// The armed timers are what the engine says it waits for, and nothing is due any more when it
+    /// was told that time has passed (S9).
+    pub fn check_deadline(&mut self, n: usize, ticked: bool) {
         let node = &self.nodes[n];
         let Some(engine) = &node.engine else { return };
         if node.paused.is_some() {
@@ -359,10 +401,15 @@ impl World {
         }
         let armed = node.wheel.next().map(|(at, _)| at);
         let wanted = engine.next_deadline();
-        // A timer that rang and got lost is made up for by the loop's next look.
+        // A timer that rang and got lost is made up for by the loop's next look: a tick.
         let missed = wanted.is_some_and(|at| at <= node.clock().mono(self.now));
         if armed != wanted && !missed {
             let text = format!("m{n} armed {armed:?}, its nearest deadline is {wanted:?}");
+            self.fail("S9", text);
+        }
+        // One tick serves up to 128 tickets.
+        if ticked && missed && self.plan.tickets.len() <= 128 && !self.faithful(n) {
+            let text = format!("m{n} leaves {wanted:?} due after a tick");
             self.fail("S9", text);
         }
     }
@@ -383,11 +430,21 @@ impl World {
                 self.fail("S10", format!("m{n} sends {message:?}, it reads {again:?}"));
             }
         }
-        if !self.checks.asserted(ticket) {
+        if !self.checks.automatic[ticket] {
             return;
         }
+        if let PeerBody::ReqVote { force, reason, .. } = message.body {
+            if force {
+                self.overridden(ticket);
+            }
+            self.checks.answers.stands(self.now, n, ticket, message.term, reason);
+            self.prereq_stands(n, ticket, message.term, reason);
+        }
+        if matches!(message.body, PeerBody::Heartbeat { .. }) {
+            self.checks.answers.leads(n, ticket, message.term);
+        }
         let clock = *self.nodes[n].clock();
-        let expire = self.plan.tickets[ticket].expire;
+        let expire = self.spec(n, ticket).expire;
         let until = clock.when(clock.mono(self.decided).plus(expire)).saturating_sub(4);
         let own = self.sites[n].granted(ticket);
         let leader = match message.leader {
@@ -409,9 +466,9 @@ impl World {
         };
         if own && backs && leader != Some(n) {
             let text = format!("m{n} backs m{leader:?} for t{ticket}, its own store is granted");
-            self.fail("L3", text);
+            self.fail_of(ticket, "L3", text);
         }
-        let spec = &self.plan.tickets[ticket];
+        let spec = self.spec(n, ticket).clone();
         let mono = clock.mono(self.decided);
         let said = Said {
             now: self.decided,
@@ -423,11 +480,10 @@ impl World {
             attempt_until: clock.when(mono.plus(spec.timeout)) + 8,
             patience: spec.patience().as_micros(),
             majority: u32::try_from(self.nodes.len() / 2 + 1).unwrap_or(u32::MAX),
-            sites: self.plan.sites().fold(0, |set, site| set | (1 << site)),
+            sites: self.site_set(),
         };
-        let found = self.checks.ghosts.sent(&said, message);
-        if let Err((code, text)) = found {
-            self.fail(code, text);
+        for (code, text) in self.checks.ghosts.sent(&said, message) {
+            self.fail_of(ticket, code, text);
         }
     }
 }

@@ -36,10 +36,12 @@ pub enum Kind {
     AtLeader,
     /// Something aimed at the instant of a change in a ticket store.
     AtStore,
+    /// How long something waits in a queue inside a daemon.
+    Queue,
 }
 
 /// How many kinds there are.
-const KINDS: usize = 11;
+const KINDS: usize = 12;
 /// Places are told apart by two numbers below this.
 const SPREAD: usize = 32;
 

@@ -7,11 +7,12 @@
 mod kit;
 
 use kit::hunt::Hunt;
+use kit::panics::run_watched;
 use kit::plan::Plan;
 use kit::reference::Mode;
 use kit::report::totals_of;
 use kit::report::{failure, plan_text, transcript, Totals};
-use kit::runner::{run_plan, Settings};
+use kit::runner::Settings;
 use kit::shrink::shrink;
 use std::time::Instant;
 
@@ -21,8 +22,8 @@ const HELP: &str = "The simulator: the engine that ships under random faults.
   --seeds N     how many seeds (1000; with --ticks: as many as it takes)
   --ticks N     engine steps in all
   --family NAME run only `ordinary` plans, or the aimed ones of one family (bare, duel, reboot,
-                quit, again, late, clock), or `aimed`: all of those; otherwise each seed runs its
-                ordinary plan and the aimed one whose turn it is
+                quit, again, late, clock, pair, orphan, sick), or `aimed`: all of those; otherwise
+                each seed runs its ordinary plan and the aimed one whose turn it is
   --plan        print the plan of the seed and end
   --trace       print everything that happens in the seed
   --promise     only a broken promise (S1, S2, V1..V3) counts, not an invariant
@@ -36,9 +37,15 @@ const HELP: &str = "The simulator: the engine that ships under random faults.
                 faithful (the reference as it is); arbitrators, one-site, sites, all: it runs
                 there and nowhere else
   --compare     the seeds in each of these positions: how often two sites held a ticket at once
+  --soak N      N pieces of --ticks steps each (50 million), with seeds that were never run, and
+                a line for each in test/sim/SOAK
   --rates       how often each mutant is caught in the first --seeds seeds
+  --plant-panic N  an engine panics in the N-th step of each run: to see what is printed then
   --mutant NAME ignore a clause of lease.md (needs the feature `mutants`)
 ";
+
+/// The steps of a piece of a soak.
+const SOAK_STEPS: u64 = 50_000_000;
 
 #[derive(Debug)]
 struct Options {
@@ -56,6 +63,7 @@ struct Options {
     mutant: Option<String>,
     mode: Option<Mode>,
     compare: bool,
+    soak: Option<u64>,
     settings: Settings,
 }
 
@@ -80,22 +88,39 @@ fn main() -> std::process::ExitCode {
         }
         return std::process::ExitCode::SUCCESS;
     }
-    // A panic is a finding like any other; where it was is printed with the finding.
-    std::panic::set_hook(Box::new(|_| {}));
     if options.compare {
         return compare(&options);
     }
-    if options.rates {
+    let done = if options.rates {
         let only = options.mutant.as_deref().and_then(kit::mutants::clause);
-        return match kit::rates::table(options.seeds, only) {
-            Ok(()) => std::process::ExitCode::SUCCESS,
-            Err(text) => {
-                eprintln!("{text}");
-                std::process::ExitCode::FAILURE
-            }
-        };
+        kit::rates::table(options.seeds, only).map(|()| true)
+    } else if let Some(count) = options.soak {
+        soak(&options, count)
+    } else {
+        return run_many(&options);
+    };
+    match done {
+        Ok(true) => std::process::ExitCode::SUCCESS,
+        Ok(false) => std::process::ExitCode::FAILURE,
+        Err(text) => {
+            eprintln!("{text}");
+            std::process::ExitCode::FAILURE
+        }
     }
-    run_many(&options)
+}
+
+/// Runs pieces of a soak. False: there was a violation.
+fn soak(options: &Options, count: u64) -> Result<bool, String> {
+    let steps = options.ticks.unwrap_or(SOAK_STEPS);
+    let run = |seed| {
+        let all = plans(options, seed).into_iter();
+        all.map(|(name, plan)| (name, run_watched(&plan, &options.settings))).collect()
+    };
+    // What was built is what the tree says now; it may change while this runs.
+    let commit = kit::soak::engine_commit();
+    let file = kit::soak::FILE.as_ref();
+    let done = commit.and_then(|commit| kit::soak::soak(file, &commit, (count, steps), run));
+    done.map_err(|error| error.to_string())
 }
 
 /// The same seeds with the reference in each position. Fails where a mixed cluster had two holders
@@ -126,7 +151,7 @@ fn show(options: &Options, plan: Plan) {
     }
     let steps_max = options.ticks.unwrap_or(u64::MAX);
     let settings = Settings { trace: true, steps_max, ..options.settings.clone() };
-    let outcome = run_plan(plan, &settings);
+    let outcome = run_watched(&plan, &settings);
     for line in &outcome.lines {
         println!("{line}");
     }
@@ -139,13 +164,15 @@ fn tell(options: &Options, plan: &Plan, settings: &Settings, name: &str) {
         return;
     }
     let mutant = options.mutant.as_ref().map(|name| format!(" --mutant {name}"));
+    let plant = options.settings.plant.map(|step| format!(" --plant-panic {step}"));
     let mixed = options.mode.map(|mode| format!(" --mixed {}", mode.name()));
     let features = if mutant.is_some() { "--features mutants " } else { "" };
     let command = format!(
-        "cargo run --release {features}--example sim -- --family {name} --seed {} --seeds 1{}{}",
+        "cargo run --release {features}--example sim -- --family {name} --seed {} --seeds 1{}{}{}",
         plan.seed,
         mutant.unwrap_or_default(),
         mixed.unwrap_or_default(),
+        plant.unwrap_or_default(),
     );
     let Some(small) = shrink(plan, settings) else {
         println!("the seed does not fail any more");
@@ -178,7 +205,7 @@ fn run_many(options: &Options) -> std::process::ExitCode {
         for (name, plan) in plans(options, seed) {
             let left = options.ticks.map_or(u64::MAX, |ticks| ticks.saturating_sub(totals.steps));
             let settings = Settings { steps_max: left, ..options.settings.clone() };
-            let outcome = run_plan(plan.clone(), &settings);
+            let outcome = run_watched(&plan, &settings);
             totals.add(&outcome);
             if let Some(violation) = &outcome.violation {
                 println!("{name} {seed}: {} {}", violation.code, violation.text);
@@ -240,6 +267,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
         mutant: None,
         mode: None,
         compare: false,
+        soak: None,
         settings: Settings::default(),
     };
     while let Some(arg) = args.next() {
@@ -258,10 +286,12 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--mixed" => {
                 let name = args.next().unwrap_or_default();
                 let mode = Mode::named(&name).ok_or("--mixed needs a mode")?;
-                let only_promise = options.settings.only_promise;
+                let Settings { only_promise, plant, .. } = options.settings;
                 options.mode = Some(mode);
-                options.settings = Settings { only_promise, ..mode.settings() };
+                options.settings = Settings { only_promise, plant, ..mode.settings() };
             }
+            "--plant-panic" => options.settings.plant = Some(number()?),
+            "--soak" => options.soak = Some(number()?),
             "--compare" => options.compare = true,
             "--promise" => options.settings.only_promise = true,
             "--no-shrink" => options.shrink = false,

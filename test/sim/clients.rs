@@ -7,7 +7,7 @@ use super::node::Waiting;
 use super::plan::Order;
 use super::world::{Happening, World};
 use booth::engine::{ClientId, Event, Reply};
-use booth::model::{AttrName, AttrValue};
+use booth::model::{AttrName, AttrValue, Term};
 use booth::wire::{decode_request, encode_request, ClientOptions, ClientRequest, ResultCode};
 
 /// One connection.
@@ -25,6 +25,8 @@ pub struct Connection {
     pub order: Option<Order>,
     /// Since when.
     pub since: True,
+    /// It waits for the outcome however long that takes.
+    pub patient: bool,
     /// The client closed it.
     pub left: bool,
 }
@@ -38,10 +40,26 @@ pub struct Clients {
     pub last_done: Vec<Option<Order>>,
     /// Per ticket: whether an order was given at all after which nobody can say.
     pub last_asked: Vec<Option<Order>>,
+    /// Per ticket: the term in which that order was carried out.
+    pub done_term: Vec<Term>,
+    /// Per ticket: whether a revoke was asked for since.
+    pub revoked_since: Vec<bool>,
     /// How many orders were answered with success, and how many otherwise.
     pub done: u64,
     /// How many orders were refused or failed.
     pub refused: u64,
+}
+
+impl Clients {
+    /// Whether a revoke of the ticket was asked for since the last order that was carried out, or
+    /// is still on its way from before.
+    pub fn revoke_asked(&self, ticket: usize) -> bool {
+        self.revoked_since[ticket] || self.revoke_open(ticket)
+    }
+
+    fn revoke_open(&self, ticket: usize) -> bool {
+        self.open.iter().any(|c| c.ticket == ticket && c.order == Some(Order::Revoke))
+    }
 }
 
 impl World {
@@ -62,9 +80,6 @@ impl World {
             Order::Grant | Order::Force => ClientRequest::Grant { ticket: name, options },
             Order::Revoke => ClientRequest::Revoke { ticket: name, options },
         };
-        if order == Order::Force {
-            self.checks.override_ticket(ticket);
-        }
         let before = self.clients.last_asked[ticket];
         self.coverage.note(match order {
             Order::Grant => "administrator: grants",
@@ -75,6 +90,7 @@ impl World {
             self.coverage.note("administrator: changes a mind");
         }
         self.clients.last_asked[ticket] = Some(order);
+        self.clients.revoked_since[ticket] |= order == Order::Revoke;
         self.connect(n, ticket, Some(order), request, patience);
     }
 
@@ -109,8 +125,16 @@ impl World {
         let client = self.nodes[n].new_client();
         let life = self.nodes[n].life;
         let since = self.now;
+        let patient = match &request {
+            ClientRequest::Grant { options, .. } | ClientRequest::Revoke { options, .. } => {
+                options.wait || options.wait_commit
+            }
+            _ => false,
+        };
         let left = false;
-        self.clients.open.push(Connection { node: n, life, client, ticket, order, since, left });
+        let connection = Connection { node: n, life, client, ticket, order, since, patient, left };
+        self.clients.open.push(connection);
+        self.check_waiting();
         if patience > 0 {
             let at = self.now + patience;
             self.future.plan(at, Happening::Leave { node: n, life, client });
@@ -133,6 +157,8 @@ impl World {
         let same = |c: &Connection| c.node == n && c.life == life && c.client == client;
         let Some(connection) = self.clients.open.iter_mut().find(|c| same(c)) else { return };
         connection.left = true;
+        let connection = *connection;
+        self.answer_missed(&connection, false);
         self.coverage.note("administrator: leaves");
         if self.nodes[n].life == life && self.nodes[n].engine.is_some() {
             self.reach(n, Waiting::Event(Box::new(Event::ClientGone { client })));
@@ -157,6 +183,10 @@ impl World {
         }
         let (Reply::Ticket(answer), Some(order)) = (reply, connection.order) else { return };
         let ticket = connection.ticket;
+        if order == Order::Revoke && last {
+            self.checks.ghosts.order_ends(n, ticket);
+        }
+        self.check_answer(&connection, answer.result, last);
         match answer.result {
             ResultCode::Success | ResultCode::SyncSuccess => {
                 if order == Order::Revoke {
@@ -165,6 +195,8 @@ impl World {
                 }
                 self.clients.done += 1;
                 self.clients.last_done[ticket] = Some(order);
+                self.clients.done_term[ticket] = answer.term;
+                self.clients.revoked_since[ticket] = self.clients.revoke_open(ticket);
             }
             ResultCode::Redirect if !connection.left => {
                 let to =
@@ -184,6 +216,11 @@ impl World {
     /// A process has ended: its connections are closed.
     pub fn hang_up(&mut self, n: usize) {
         let life = self.nodes[n].life;
+        let open = std::mem::take(&mut self.clients.open);
+        for connection in open.iter().filter(|c| c.node == n && c.life == life) {
+            self.answer_missed(connection, true);
+        }
+        self.clients.open = open;
         self.clients.open.retain(|c| c.node != n || c.life != life);
     }
 }

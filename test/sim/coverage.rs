@@ -7,7 +7,7 @@ use booth::model::{MemberRole, TicketMode};
 use std::collections::BTreeMap;
 
 /// Everything that is counted; a long run has none of them at zero (`main.rs`).
-const ALL: [&str; 62] = [
+const ALL: [&str; 89] = [
     "world: 2 members",
     "world: 3 members",
     "world: 4 members",
@@ -15,6 +15,7 @@ const ALL: [&str; 62] = [
     "world: 6 members",
     "world: 7 members",
     "world: 9 members",
+    "world: 10 to 16 members",
     "world: no arbitrator",
     "world: 1 ticket",
     "world: 2 tickets",
@@ -55,6 +56,7 @@ const ALL: [&str; 62] = [
     "process: ends",
     "process: is asked to end",
     "process: starts on the other machine",
+    "process: starts on a machine that knows nothing of it",
     "process: is stopped",
     "machine: dies with its guard",
     "machine: dies with the store",
@@ -68,6 +70,31 @@ const ALL: [&str; 62] = [
     "administrator: changes a mind",
     "administrator: leaves",
     "administrator: attribute",
+    "prereq: auto, holds",
+    "prereq: manual, holds",
+    "store at the start: granted, expired",
+    "store at the start: granted",
+    "store at the start: owned by nobody",
+    "store at the start: owner not known",
+    "store at the start: owner is no member",
+    "store at the start: owned by a member",
+    "store: loses a ticket while boothd runs",
+    "store: loses a ticket while boothd is down",
+    "world: attr-prereq",
+    "store: hangs for long",
+    "store: fails for long",
+    "store: is slow for long",
+    "store: misstates its revokes for long",
+    "members: expire differs",
+    "members: other times differ",
+    "members: one lacks a ticket",
+    "members: expire is raised",
+    "members: expire is lowered safely",
+    "members: expire is lowered at once",
+    "loop: overloaded",
+    "loop: a datagram finds no room",
+    "queue: slow",
+    "queue: a report crosses a wish",
     "guard: revokes",
     "guard: retires",
 ];
@@ -92,7 +119,8 @@ impl Coverage {
             5 => "world: 5 members",
             6 => "world: 6 members",
             7 => "world: 7 members",
-            _ => "world: 9 members",
+            8 | 9 => "world: 9 members",
+            _ => "world: 10 to 16 members",
         });
         self.note(match plan.tickets.len() {
             1 => "world: 1 ticket",
@@ -109,6 +137,7 @@ impl Coverage {
             ("world: handler", plan.tickets.iter().any(|spec| spec.has_handler)),
             ("world: weights", plan.tickets.iter().any(|spec| !spec.weights.is_empty())),
             ("world: no arbitrator", !plan.roles.contains(&MemberRole::Arbitrator)),
+            ("world: attr-prereq", plan.worlds.rules),
             ("world: keys", plan.keyed),
             ("world: clock rates 0.5 % apart", rates(i64::max) - rates(i64::min) >= 4_900),
             ("world: wall clocks apart", plan.clocks.iter().flatten().any(|c| c.wall != 0)),
@@ -125,7 +154,11 @@ impl Coverage {
             Trouble::Replay { .. } => self.note("old datagrams repeated"),
             Trouble::Attribute { .. } => self.note("administrator: attribute"),
             Trouble::Garbage { .. } => self.note("garbage"),
-            Trouble::Crash { .. }
+            Trouble::Configure { .. }
+            | Trouble::Sick { .. }
+            | Trouble::Lose { .. }
+            | Trouble::Busy { .. }
+            | Trouble::Crash { .. }
             | Trouble::MachineDies { .. }
             | Trouble::Pause { .. }
             | Trouble::Cut { .. }

@@ -4,7 +4,6 @@
 
 use super::choice::Kind;
 use super::clock::{True, MILLI, SECOND};
-use super::node::Waiting;
 use super::store::{By, Entry, Report, Task};
 use super::world::{Happening, World};
 use booth::daemon::leases::Grant;
@@ -54,7 +53,6 @@ impl World {
     }
 
     fn exec_perform(&mut self, n: usize, mut actions: Vec<Action>) {
-        let life = self.nodes[n].life;
         for action in actions.drain(..) {
             if self.nodes[n].engine.is_none() {
                 break;
@@ -67,10 +65,7 @@ impl World {
                 }
                 Action::Start { id, job } => self.exec_start(n, id, job),
                 Action::End { id, how } => self.exec_end(n, id, how),
-                Action::Report(event) => {
-                    let event = Box::new(event);
-                    self.future.plan(self.now, Happening::Post { node: n, life, event });
-                }
+                Action::Report(event) => self.report(n, event),
             }
         }
         actions.clear();
@@ -162,7 +157,7 @@ impl World {
         self.child_kill(n, child);
         if let By::Daemon(life, id) = by {
             if life == self.nodes[n].life {
-                self.reach(n, Waiting::Job(id, JobEnd::Killed));
+                self.job_ended(n, id, JobEnd::Killed);
             }
         }
     }
@@ -187,7 +182,7 @@ impl World {
                 Report::Done => JobEnd::Done,
                 Report::Failed => JobEnd::Failed("model: exit code 1".into()),
             };
-            self.reach(n, Waiting::Job(id, end));
+            self.job_ended(n, id, end);
             self.aim_at_store(n, ticket);
         }
     }
@@ -209,6 +204,10 @@ impl World {
 
     /// A daemon starts: what its predecessor left running ends, and nothing of it may still take
     /// effect when the new one reads or writes (`lease.md` L9). Returns from when on it may.
+    ///
+    /// As the shipped executor does, it waits for *g* where the lease table of its machine knows
+    /// nothing of the site's last daemon (the first start on this machine, or after it was
+    /// elsewhere), and where a change begun by a predecessor is not known to have ended.
     pub fn exec_boot(&mut self, n: usize, moved: bool) -> True {
         if self.faithful(n) {
             return self.now;
@@ -222,8 +221,13 @@ impl World {
         for id in left {
             self.child_kill(n, id);
         }
-        let guard = self.plan.tickets.iter().map(|spec| spec.guard().as_micros()).max();
-        if moved || self.sites[n].children.iter().any(|child| child.by != By::Guard) {
+        let guard = self.specs(n).iter().map(|spec| spec.guard().as_micros()).max();
+        let machine = self.nodes[n].machine;
+        let first = !std::mem::replace(&mut self.sites[n].recorded[machine], true);
+        if first {
+            self.coverage.note("process: starts on a machine that knows nothing of it");
+        }
+        if moved || first || self.sites[n].children.iter().any(|child| child.by != By::Guard) {
             self.now + guard.unwrap_or(SECOND) * 101 / 100
         } else {
             self.now
@@ -253,7 +257,7 @@ impl World {
         self.check_probe(n, ticket);
         self.nodes[n].pending.push(Pending { id, ticket, state: None });
         let life = self.nodes[n].life;
-        let timeout = self.plan.tickets[ticket].timeout.as_micros();
+        let timeout = self.spec(n, ticket).timeout.as_micros();
         let usual = self.handler_usual.unwrap_or(timeout / 4);
         let mut after = self.choices.jitter(n, ticket, MILLI, usual + MILLI);
         let mut end = JobEnd::Done;

@@ -38,6 +38,8 @@ struct Account {
     voted: Option<(Term, usize)>,
     /// The highest term in which it stood.
     stood: Option<Term>,
+    /// The highest term in which it acknowledged another that leads.
+    followed: Option<Term>,
     /// Per member, its sends as a leader: in which term and round, when.
     sends: Vec<VecDeque<(Term, Round, True)>>,
     /// The sends that each member has acknowledged in the latest term: of those for which it
@@ -119,6 +121,11 @@ impl Ghosts {
         self.account(n, ticket).rules.gives_up();
     }
 
+    /// A site has answered a revoke that was not carried out there.
+    pub fn order_ends(&mut self, n: usize, ticket: usize) {
+        self.account(n, ticket).rules.order_ends();
+    }
+
     /// A site has revoked.
     pub fn released(&mut self, n: usize, ticket: usize) {
         let account = self.account(n, ticket);
@@ -168,17 +175,38 @@ impl Ghosts {
         others.checked_sub(1).and_then(|at| ends.get(at).copied())
     }
 
+    /// Until when a member has a lease by what was acknowledged in its newest term, each send
+    /// counting for `expire` or for the promise that was stated; 0: it has none.
+    pub fn leads_until(&self, n: usize, ticket: usize, expire: True) -> True {
+        let acked = &self.accounts[ticket * self.members + n].acked;
+        let Some(term) = acked.iter().flatten().map(|ack| ack.term).max() else { return 0 };
+        let end = |sent: True, word: Span| sent + expire.min(word.as_micros());
+        self.lease(n, ticket, term, self.members / 2, end).unwrap_or(0)
+    }
+
+    /// The highest term in which a member has acknowledged a leader since it started.
+    pub fn acknowledged(&self, n: usize, ticket: usize) -> Option<Term> {
+        self.accounts[ticket * self.members + n].followed
+    }
+
+    /// Which ticket a message is about.
+    pub fn ticket_of(&self, m: &PeerMessage) -> Option<usize> {
+        let number = m.ticket.as_str().strip_prefix('t').and_then(|t| t.parse().ok());
+        number.filter(|ticket| *ticket < self.leaders.len())
+    }
+
     /// A member hears something.
-    pub fn delivered(&mut self, _: True, n: usize, from: usize, m: &PeerMessage, ids: &[MemberId]) {
-        let Some(ticket) = m.ticket.as_str().strip_prefix('t').and_then(|t| t.parse().ok()) else {
-            return;
-        };
-        let ticket: usize = ticket;
-        if ticket >= self.leaders.len() {
-            return;
-        }
+    pub fn delivered(
+        &mut self,
+        now: True,
+        n: usize,
+        from: usize,
+        m: &PeerMessage,
+        ids: &[MemberId],
+    ) {
+        let Some(ticket) = self.ticket_of(m) else { return };
         let account = self.account(n, ticket);
-        account.rules.hears(from, m, ids[n]);
+        account.rules.hears(now, from, m, ids[n]);
         match m.body {
             PeerBody::Revoke { stamp, .. } | PeerBody::StepDown { stamp, .. } => {
                 // L10: only the end of exactly what was promised.
@@ -222,13 +250,15 @@ impl Ghosts {
         }
     }
 
-    /// A member says something.
-    pub fn sent(&mut self, said: &Said, m: &PeerMessage) -> Result<(), Found> {
+    /// A member says something. Everything is noted, whatever is wrong with it.
+    pub fn sent(&mut self, said: &Said, m: &PeerMessage) -> Vec<Found> {
+        let by_rules = self.account(said.n, said.ticket).rules.says(said, m);
+        let by_words = self.said(said, m);
+        by_rules.err().into_iter().chain(by_words.err()).collect()
+    }
+
+    fn said(&mut self, said: &Said, m: &PeerMessage) -> Result<(), Found> {
         let Said { now, n, to, ticket, leader, .. } = *said;
-        match self.account(n, ticket).rules.says(said, m) {
-            Err((code, _)) if self.unmarked && code == "L9" => {}
-            found => found?,
-        }
         match m.body {
             PeerBody::Heartbeat { stamp } | PeerBody::Update { stamp } => {
                 if let Some(round) = stamp.round {
@@ -243,28 +273,30 @@ impl Ghosts {
             PeerBody::Vote { .. } => self.votes(said, m.term),
             PeerBody::ReqVote { .. } => {
                 let account = self.account(n, ticket);
+                account.stood = account.stood.max(Some(m.term));
                 if let Some((term, other)) = account.voted {
                     if term == m.term && other != n {
                         let text = format!("t{ticket}: m{n} stands in {term}, voted for m{other}");
                         return Err(("S5", text));
                     }
                 }
-                account.stood = account.stood.max(Some(m.term));
                 self.backs(now, n, ticket, n, "stands")
             }
             PeerBody::Ack { of: Command::Heartbeat | Command::Update, round } => {
                 let Some(leader) = leader else { return Ok(()) };
-                self.backs(now, n, ticket, leader, "acknowledges")?;
+                let found = self.backs(now, n, ticket, leader, "acknowledges");
+                let promise = Promise { to: leader, term: m.term, round, until: said.until };
                 let account = self.account(n, ticket);
-                if let Some(Promise { to, term, round: Some(old), until }) = account.promise {
+                account.followed = account.followed.max(Some(m.term));
+                let before = account.promise.replace(promise);
+                found?;
+                if let Some(Promise { to, term, round: Some(old), until }) = before {
                     let live = to == leader && term == m.term && now < until;
                     if live && round.is_some_and(|new| new.distance_from(old).abs() > 4096) {
                         let text = format!("t{ticket}: m{n} accepts round {round:?} after {old:?}");
                         return Err(("L4", text));
                     }
                 }
-                let promise = Promise { to: leader, term: m.term, round, until: said.until };
-                account.promise = Some(promise);
                 Ok(())
             }
             PeerBody::StepDown { .. } | PeerBody::Revoke { .. } => {
@@ -310,7 +342,15 @@ impl Ghosts {
         let Said { now, n, to, ticket, leader, .. } = *said;
         let Some(leader) = leader.filter(|leader| *leader == to) else { return Ok(()) };
         let account = self.account(n, ticket);
-        match account.voted {
+        let before = account.voted;
+        if before.is_none_or(|(voted, _)| voted <= term) {
+            account.voted = Some((term, leader));
+        }
+        if account.stood == Some(term) {
+            let text = format!("t{ticket}: m{n} votes for m{leader} in {term}, in which it stood");
+            return Err(("S5", text));
+        }
+        match before {
             Some((voted, _)) if term < voted => {
                 return Err(("S4", format!("t{ticket}: m{n} votes in {term} after {voted}")));
             }
@@ -318,11 +358,7 @@ impl Ghosts {
                 let text = format!("t{ticket}: m{n} votes for m{leader} and m{other} in {term}");
                 return Err(("S5", text));
             }
-            _ => account.voted = Some((term, leader)),
-        }
-        if account.stood == Some(term) {
-            let text = format!("t{ticket}: m{n} votes for m{leader} in {term}, in which it stood");
-            return Err(("S5", text));
+            _ => {}
         }
         self.backs(now, n, ticket, leader, "votes for")
     }

@@ -27,6 +27,7 @@ impl World {
         self.sites[site].told[machine][ticket] = told;
         let Some(window) = window else { return };
         let at = self.nodes[site].clocks[machine].when(window.hold_until).max(self.now);
+        self.told_again(site, ticket, at);
         self.future.plan(at, Happening::GuardDue { site, machine, ticket });
     }
 
@@ -72,11 +73,15 @@ impl World {
         }
     }
 
-    /// The guard's revoke has ended: it retires unless it was told of something new meanwhile.
-    pub fn guard_done(&mut self, site: usize, machine: usize, ticket: usize) {
+    /// The guard's revoke has ended: it retires unless it was told of something new meanwhile. One
+    /// that failed is tried again until it succeeds.
+    pub fn guard_done(&mut self, site: usize, machine: usize, ticket: usize, done: bool) {
         if let Some(told) = self.sites[site].told[machine][ticket] {
             let due = self.nodes[site].clocks[machine].mono(self.now) >= told.hold_until;
-            if due {
+            if due && !done {
+                let at = self.now + self.spec(site, ticket).guard().as_micros();
+                self.future.plan(at, Happening::GuardDue { site, machine, ticket });
+            } else if due {
                 self.sites[site].told[machine][ticket] = None;
             }
         }

@@ -7,6 +7,7 @@ use super::aimed::{Aimed, ANY, REVOKE, STEP_DOWN};
 use super::clock::{True, MILLI, SECOND};
 use super::plan::{between, chance, pick, spread};
 use super::plan::{ClockPlan, Disturbance, NetPlan, Order, Plan, StorePlan, Target, Trouble};
+use super::worlds::Worlds;
 use booth::model::{MemberRole, TicketMode, TicketName, TicketSpec};
 use booth::prng::Prng;
 use booth::time::Span;
@@ -32,12 +33,30 @@ pub enum Hunt {
     /// The holder's wall clock is set, right before its daemon ends and starts again. That is
     /// more than the promise allows, so only the rules that still hold are asserted.
     Clock,
+    /// Two members do not hear each other for longer than a lease, the others hear both; then the
+    /// holder is lost.
+    Pair,
+    /// The holder's machine dies; boothd comes back on the other one, hears nobody, and is stopped
+    /// or ends as well.
+    Orphan,
+    /// The holder's store is ill for longer than a lease while the network works.
+    Sick,
 }
 
 impl Hunt {
     /// All families.
-    pub const ALL: [Hunt; 7] =
-        [Hunt::Bare, Hunt::Duel, Hunt::Reboot, Hunt::Quit, Hunt::Again, Hunt::Late, Hunt::Clock];
+    pub const ALL: [Hunt; 10] = [
+        Hunt::Bare,
+        Hunt::Duel,
+        Hunt::Reboot,
+        Hunt::Quit,
+        Hunt::Again,
+        Hunt::Late,
+        Hunt::Clock,
+        Hunt::Pair,
+        Hunt::Orphan,
+        Hunt::Sick,
+    ];
 
     /// The family with this name.
     pub fn named(name: &str) -> Option<Hunt> {
@@ -67,7 +86,11 @@ impl Hunt {
             Hunt::Again => hunter.again(),
             Hunt::Late => hunter.late(),
             Hunt::Clock => hunter.clock(),
+            Hunt::Pair => hunter.pair(),
+            Hunt::Orphan => hunter.orphan(),
+            Hunt::Sick => hunter.sick(),
         }
+        super::worlds::finish_aimed(seed, &mut hunter.plan);
         hunter.plan.disturbances.sort_by_key(|disturbance| disturbance.at);
         hunter.plan
     }
@@ -114,10 +137,11 @@ impl Hunter {
             fault_ppm: pick(&mut prng, &[0, 0, 100_000]),
             weights: [1, 1, 1, 1],
         };
+        let tickets = vec![ticket];
         let plan = Plan {
             seed,
             roles,
-            tickets: vec![ticket],
+            tickets,
             keyed: false,
             chaos: expire * LENGTH,
             clocks,
@@ -129,6 +153,7 @@ impl Hunter {
             at_restart_ppm: 0,
             at_leader_ppm: 0,
             at_store_ppm: 0,
+            worlds: Worlds::default(),
             force: false,
             disturbances: Vec::new(),
         };

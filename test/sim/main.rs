@@ -4,10 +4,12 @@
 //! A quick fixed set of seeds runs here; long runs are those of the example of the same name.
 
 // Each target that shares the kit uses a part of it.
+mod judge;
 #[allow(dead_code)]
 #[path = "kit.rs"]
 mod kit;
 mod mixed;
+mod verdicts;
 
 use kit::clock::SECOND;
 use kit::coverage::Coverage;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Proof that the simulator bites: for each clause of `lease.md` that shows, an engine that
-//! ignores it is caught within a fixed number of seeds. Run with
+//! ignores it is caught within a fixed number of seeds; those that hardly show in a run are caught
+//! by tests of the engine (`src/engine/tests/wrong.rs`). Run with
 //! `cargo test --release --features mutants --test mutants -- --nocapture`.
 
 // Each target that shares the kit uses a part of it.
@@ -109,8 +110,8 @@ fn every_engine_that_ignores_a_clause_is_caught() {
     kit::mutants::switch_off(None).expect("built with the feature");
     let _ = std::panic::take_hook();
     assert!(missed.is_empty(), "not caught: {missed:?}");
-    let all = Clause::ALL.iter().all(|clause| TABLE.iter().any(|row| row.0 == *clause));
-    assert!(all, "every clause is in the table");
+    let all = Clause::BY_SEEDS.iter().all(|clause| TABLE.iter().any(|row| row.0 == *clause));
+    assert!(all, "every clause that is proven by seeds is in the table");
 }
 
 /// Runs a transcript; says how many stores have the ticket at its end.
@@ -123,7 +124,7 @@ fn holders_at_the_end(transcript: &str) -> usize {
         lab.command(command);
         said = lab.take_output();
     }
-    said.iter().filter(|line| line.ends_with("has it granted in its store")).count()
+    said.iter().filter(|line| line.contains("has it granted in its store")).count()
 }
 
 #[test]

@@ -2,10 +2,11 @@
 //! Proof that the simulator bites: engines that ignore one clause of `lease.md` must be caught.
 
 use booth::engine::mutant::Clause;
+use std::cell::Cell;
 
 /// The clause with this name.
 pub fn clause(name: &str) -> Option<Clause> {
-    Clause::ALL.into_iter().find(|clause| format!("{clause:?}") == name)
+    Clause::ALL.iter().copied().find(|clause| format!("{clause:?}") == name)
 }
 
 /// Makes the engines of this thread ignore the clause with this name.
@@ -19,12 +20,22 @@ pub fn choose(name: &str) -> Result<(), String> {
     switch_off(Some(clause))
 }
 
+thread_local! {
+    static CURRENT: Cell<Option<Clause>> = const { Cell::new(None) };
+}
+
+/// The clause that the engines of this thread ignore.
+pub fn current() -> Option<Clause> {
+    CURRENT.get()
+}
+
 /// Makes the engines of this thread ignore a clause; `None`: they keep them all.
 ///
 /// # Errors
 /// This was built without the feature `mutants`.
 #[cfg(feature = "mutants")]
 pub fn switch_off(clause: Option<Clause>) -> Result<(), String> {
+    CURRENT.set(clause);
     booth::engine::mutant::switch_off(clause);
     Ok(())
 }

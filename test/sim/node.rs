@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! One member: the engine that ships, and what the shell around it remembers.
 
+use super::busy::Busy;
 use super::clock::{Clock, True};
 use super::codec::{Codec, Ears, Mail};
+use super::configs::{Variant, SAME};
 use super::exec::{Pending, Windows};
 use super::plan::Plan;
+use super::queues::Queues;
 use super::reference::brain::Brain;
 use booth::daemon::slots::{Action, JobEnd, JobId, Limits, Slots};
 use booth::daemon::wheel::Wheel;
 use booth::engine::{ClientId, Effect, Event};
-use booth::model::{MemberRole, Term};
+use booth::model::{MemberRole, Term, TicketSpec};
 use std::collections::VecDeque;
 
 /// Something that reaches a process, or waits while the process is stopped.
@@ -36,12 +39,20 @@ pub struct Node {
     pub clocks: [Clock; 2],
     /// Stopped, until the resumption with this number.
     pub paused: Option<u32>,
+    /// When it went on after a stop.
+    pub resumed_at: True,
     /// Counts the stops.
     pub stops: u32,
     /// What waits while it is stopped.
     pub inbox: VecDeque<Waiting>,
     /// Effects of the step in which it was stopped, and when that was.
     pub deferred: VecDeque<(True, Effect)>,
+    /// Its configuration file.
+    pub variant: Variant,
+    /// The tickets with which it runs, or ran last; `None`: the plan's.
+    pub tickets: Option<Vec<TicketSpec>>,
+    /// When its process ended last.
+    pub ended_at: True,
     /// Whether it is a site.
     pub site: bool,
     /// The timers that the engine armed.
@@ -52,6 +63,12 @@ pub struct Node {
     pub slots: Slots,
     /// What the executor was told of each ticket's window.
     pub windows: Windows,
+    /// What its engine wished last of each ticket's window; the executor may not know yet.
+    pub wished: Windows,
+    /// What waits for its loop while that has too much to do.
+    pub busy: Option<Busy>,
+    /// What is on its way between its engine and its executor.
+    pub queues: Queues,
     /// Handlers that run, and writes that wait for the lock.
     pub pending: Vec<Pending>,
     /// When the world will look at the executor's deadlines next.
@@ -70,6 +87,8 @@ pub struct Node {
     pub gone: bool,
     /// The wall clock was set after the last grant of a ticket was written.
     pub jumped_at: True,
+    /// When the wall clock was last set against condition 3 of the promise.
+    pub clock_set_at: True,
 }
 
 impl Node {
@@ -87,13 +106,20 @@ impl Node {
             clocks: [clock(0), clock(1)],
             site: plan.roles[m] == MemberRole::Site,
             paused: None,
+            resumed_at: 0,
             stops: 0,
+            variant: SAME,
+            tickets: None,
+            ended_at: 0,
             inbox: VecDeque::new(),
             deferred: VecDeque::new(),
             wheel: Wheel::new(),
             wake_at: u64::MAX,
             slots: Slots::new(tickets, Limits::processes()),
             windows: vec![(None, Term::ZERO); tickets],
+            wished: vec![(None, Term::ZERO); tickets],
+            queues: Queues::default(),
+            busy: None,
             pending: Vec::new(),
             exec_wake_at: u64::MAX,
             actions: Vec::new(),
@@ -103,6 +129,7 @@ impl Node {
             moved: false,
             gone: false,
             jumped_at: 0,
+            clock_set_at: 0,
         }
     }
 

@@ -6,6 +6,7 @@ use super::choice::{Dice, Kind};
 use super::clock::{True, MILLI, SECOND};
 use super::codec::Datagram;
 use super::plan::{Target, Trouble};
+use super::queues::Queues;
 use super::world::{Happening, World};
 use booth::daemon::slots::{Limits, Slots};
 use booth::daemon::wheel::Wheel;
@@ -30,6 +31,7 @@ impl World {
 
     /// The engine of a started process begins.
     pub fn begin(&mut self, n: usize) {
+        self.read_config(n);
         let engine = self.new_engine(n);
         let tickets = self.plan.tickets.len();
         let ears = self.codec.ears();
@@ -42,19 +44,23 @@ impl World {
         node.wake_at = u64::MAX;
         node.slots = Slots::new(tickets, Limits::processes());
         node.windows = vec![(None, Term::ZERO); tickets];
+        node.wished = vec![(None, Term::ZERO); tickets];
+        node.queues = Queues::default();
+        node.busy = None;
         node.pending.clear();
         node.actions = Vec::new();
         node.exec_wake_at = u64::MAX;
         node.ears = ears;
         node.last_client = 0;
         self.nodes[n].began = self.now;
-        self.guarded_again(n);
+        self.runs_again(n);
+        self.check_wall(n);
         let clock = *self.nodes[n].clock();
         let grace = |spec: &TicketSpec| {
             let length = spec.expire.plus(spec.guard()).plus(spec.drift());
             clock.when(clock.mono(self.now).plus(length)).saturating_sub(8)
         };
-        let grace: Vec<True> = self.plan.tickets.iter().map(grace).collect();
+        let grace: Vec<True> = self.specs(n).iter().map(grace).collect();
         self.checks.booted(n, &grace);
         let now = self.now;
         self.checks.blame.began(n, now);
@@ -86,6 +92,8 @@ impl World {
         self.checks.died(n);
         let now = self.now;
         let node = &mut self.nodes[n];
+        node.ended_at = now;
+        node.busy = None;
         node.engine = None;
         node.paused = None;
         node.inbox.clear();
@@ -138,6 +146,8 @@ impl World {
         self.trace(|w| format!("{} goes on", w.name(n)));
         self.script_pause(n, false);
         self.nodes[n].paused = None;
+        self.nodes[n].resumed_at = self.now;
+        self.runs_again(n);
         while let Some((decided, effect)) = self.nodes[n].deferred.pop_front() {
             self.decided = decided;
             self.perform(n, effect);
@@ -147,9 +157,10 @@ impl World {
         }
         self.nodes[n].exec_wake_at = u64::MAX;
         self.exec_tick(n);
+        self.take_wishes(n);
         let tick_first = self.choices.jitter(n, 2, 0, 1) == 1;
         let life = self.nodes[n].life;
-        if tick_first && self.nodes[n].runs() {
+        if tick_first && self.nodes[n].runs() && self.nodes[n].busy.is_none() {
             self.step(n, Event::Tick);
         }
         while self.nodes[n].runs() && self.nodes[n].life == life {
@@ -160,7 +171,11 @@ impl World {
             return;
         }
         self.nodes[n].wake_at = u64::MAX;
-        self.step(n, Event::Tick);
+        if self.nodes[n].busy.is_some() {
+            self.plan_round(n);
+        } else {
+            self.step(n, Event::Tick);
+        }
     }
 
     fn target(&self, target: Target) -> usize {
@@ -178,7 +193,9 @@ impl World {
         let disturbance = self.plan.disturbances[number];
         let n = self.target(disturbance.target);
         let ticket = match disturbance.what {
-            Trouble::Admin { ticket, .. } | Trouble::Attribute { ticket } => usize::from(ticket),
+            Trouble::Admin { ticket, .. }
+            | Trouble::Attribute { ticket }
+            | Trouble::Lose { ticket } => usize::from(ticket),
             _ => 0,
         };
         // A plan that was made simpler may have fewer members and tickets.
@@ -190,6 +207,12 @@ impl World {
         self.history.mix(self.now, 6, number as u64);
         self.coverage.trouble(disturbance.what);
         match disturbance.what {
+            Trouble::Busy { length, pause, flood } => {
+                self.make_busy(n, (length, pause), flood.then_some(number as u64));
+            }
+            Trouble::Lose { ticket } => self.lose_ticket(n, usize::from(ticket)),
+            Trouble::Sick { length, what } => self.sicken(n, what, length),
+            Trouble::Configure { expire } => self.configure(n, expire),
             Trouble::MachineDies { down, alone } => self.machine_dies(n, down, alone),
             Trouble::Crash { down, moves, clean } => self.crash(n, down, moves, clean),
             Trouble::Pause { length } => self.pause(n, length),
@@ -347,7 +370,7 @@ impl World {
         let ppm = if self.faulty(n) { self.plan.at_store_ppm } else { 0 };
         let Some(mut dice) = self.choices.fault(Kind::AtStore, n, ticket, ppm) else { return };
         let expire = self.plan.expire_max();
-        let at = self.now + dice.below(self.plan.tickets[ticket].guard().as_micros());
+        let at = self.now + dice.below(self.spec(n, ticket).guard().as_micros());
         let life = self.nodes[n].life;
         match dice.below(3) {
             0 => {

@@ -6,6 +6,7 @@ use super::choice::{mix, Source};
 use super::clock::{True, MILLI, SECOND};
 use super::plan::{ClockPlan, NetPlan, Order, Plan, StorePlan};
 use super::world::World;
+use super::worlds::Worlds;
 use booth::model::{MemberRole, TicketMode, TicketName, TicketSpec};
 use booth::prng::Prng;
 use booth::time::Span;
@@ -51,6 +52,7 @@ pub fn quiet(seed: u64, roles: Vec<MemberRole>, tickets: Vec<TicketSpec>) -> Pla
         at_restart_ppm: 0,
         at_leader_ppm: 0,
         at_store_ppm: 0,
+        worlds: Worlds::default(),
         force: false,
         disturbances: Vec::new(),
     }
@@ -76,6 +78,7 @@ impl Plan {
     /// The plan of a seed for these members and tickets.
     pub fn draw_for(seed: u64, roles: Vec<MemberRole>, tickets: Vec<TicketSpec>) -> Plan {
         let prng = &mut Prng::new(mix(seed ^ 0x666F_7220));
+        // Without other worlds: the figures are those of members that are alike.
         Plan::draw_around(seed, prng, roles, tickets)
     }
 }

@@ -4,6 +4,7 @@
 
 use super::choice::Kind;
 use super::coverage::Coverage;
+use super::excuses::Excuses;
 use super::plan::{Disturbance, Plan};
 use super::reference::Mode;
 use super::runner::{run_seed, Outcome, Settings};
@@ -22,8 +23,8 @@ pub struct Totals {
     pub ticket_hours: f64,
     /// Grants in any store.
     pub grants: u64,
-    /// Overlaps after overrides.
-    pub overlaps: u64,
+    /// What was excused how often.
+    pub excuses: Excuses,
     /// Overlaps in mixed clusters without an override: runs, how often, with ours, how long.
     pub mixed: (u64, u64, u64, u64),
     /// Runs with a reference site in which the healed members did not do what ours do.
@@ -47,7 +48,7 @@ impl Totals {
         self.steps += outcome.steps;
         self.ticket_hours += outcome.ticket_hours;
         self.grants += outcome.grants;
-        self.overlaps += outcome.overlaps;
+        self.excuses.add(&outcome.excuses);
         let (overlaps, with_ours, time) = outcome.mixed;
         self.mixed.0 += u64::from(overlaps > 0);
         self.mixed.1 += overlaps;
@@ -86,7 +87,8 @@ impl Totals {
             "{} runs, {} steps, {:.0} ticket-hours, {} grants, {} violations\n\
              {:.0} steps a second, {:.0} ticket-hours a minute\n\
              in the chaos tickets were held {:.1} % of the time; {} of {} lost tickets found a \
-             holder by themselves after healing; {} overlaps after -F\n\
+             holder by themselves after healing\n\
+             {}\n\
              {}\n\
              digest {:016x}",
             self.runs,
@@ -99,7 +101,7 @@ impl Totals {
             self.held.0 as f64 * 100.0 / (self.held.1.max(1)) as f64,
             self.recovered.0,
             self.recovered.1,
-            self.overlaps,
+            self.excuses.text(),
             self.coverage.text(),
             self.digest,
         )
@@ -222,6 +224,7 @@ pub fn plan_text(plan: &Plan) -> String {
         plan.at_store_ppm,
         plan.force,
     );
+    text += &format!("  {:?}\n", plan.worlds);
     for spec in &plan.tickets {
         text += &format!(
             "  {} {:?}: expire {} acquire-after {} timeout {} retries {} renewal {} handler {}\n",

@@ -47,6 +47,9 @@ pub struct Rules {
     answered: u16,
     /// Who has answered that it, or another member, leads.
     said_leads: u16,
+    /// Per member, the term of its promise to this one, as it has answered, and until when that
+    /// lasts at most.
+    backed: Vec<Option<(Term, True)>>,
     /// Per member, the rounds of heartbeats that open the grace; each once, the last ones.
     heartbeat_opens: Vec<Vec<Option<Round>>>,
     /// The same for vote requests.
@@ -59,6 +62,8 @@ pub struct Rules {
     vouched: bool,
     /// An administrator ordered it, without `-F`.
     ordered: bool,
+    /// An administrator ordered it.
+    by_admin: bool,
     /// When it won.
     won: Option<True>,
     /// Who has acknowledged it in this term.
@@ -71,11 +76,20 @@ impl Rules {
     /// Nothing heard, nothing said.
     pub fn new(members: usize) -> Rules {
         let (heartbeat_opens, request_opens) = (vec![Vec::new(); members], vec![false; members]);
-        Rules { heartbeat_opens, request_opens, ..Rules::default() }
+        let backed = vec![None; members];
+        Rules { heartbeat_opens, request_opens, backed, ..Rules::default() }
     }
 
     /// It hears something.
-    pub fn hears(&mut self, from: usize, m: &PeerMessage, me: MemberId) {
+    pub fn hears(&mut self, now: True, from: usize, m: &PeerMessage, me: MemberId) {
+        if matches!(m.body, PeerBody::MyIndex { nonce } if nonce != 0 && Some(nonce) == self.nonce)
+        {
+            let word = m.leader == Holder::Member(me) && !m.valid_for.is_zero();
+            self.backed[from] = word.then_some((m.term, now + m.valid_for.as_micros()));
+            if self.suffices(now) {
+                self.grace_until = now;
+            }
+        }
         match m.body {
             // A reference member returns none.
             PeerBody::MyIndex { nonce } if nonce == 0 || Some(nonce) == self.nonce => {
@@ -127,9 +141,31 @@ impl Rules {
         self.silent_until = 0;
     }
 
+    /// A revoke was answered, perhaps with whom to ask instead: an administrator's attempt is over
+    /// all the same. One of its own goes on.
+    pub fn order_ends(&mut self) {
+        if self.by_admin {
+            self.silent_until = 0;
+        }
+    }
+
     fn in_grace(&self, said: &Said) -> bool {
-        let others = said.sites & !(1 << said.n);
-        said.now < self.grace_until && others & !self.answered != 0
+        self.grace_lasts(said.n, said.sites, said.now)
+    }
+
+    /// Whether a member must keep still at this time: not every other site has answered.
+    pub fn grace_lasts(&self, n: usize, sites: u16, now: True) -> bool {
+        let others = sites & !(1 << n);
+        now < self.grace_until && others & !self.answered != 0
+    }
+
+    /// Whether more than half of the others are promised to this member, in one term.
+    fn suffices(&self, now: True) -> bool {
+        let live = self.backed.iter().flatten().filter(|word| now < word.1);
+        let mut terms: Vec<Term> = live.map(|word| word.0).collect();
+        terms.sort_unstable();
+        let most = terms.chunk_by(|a, b| a == b).map(<[Term]>::len).max();
+        most.unwrap_or(0) > (self.backed.len() - 1) / 2
     }
 
     /// It says something.
@@ -157,7 +193,8 @@ impl Rules {
                 if self.stands.is_none_or(|(term, _)| term != m.term) {
                     self.stands = Some((m.term, said.attempt_until));
                     (self.votes, self.acked, self.won, self.vouched) = (1 << n, 0, None, true);
-                    self.ordered = reason == Reason::Admin && !force;
+                    self.by_admin = reason == Reason::Admin;
+                    self.ordered = self.by_admin && !force;
                     // The clocks are told apart by a few microseconds only.
                     self.silent_until = said.attempt_until.saturating_sub(32);
                 }

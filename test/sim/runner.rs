@@ -5,6 +5,8 @@ use super::checkers::Violation;
 use super::choice::{FaultId, Source};
 use super::clock::{True, SECOND};
 use super::coverage::Coverage;
+use super::excuses::Excuses;
+use super::panics::{run_watched, Panic};
 use super::plan::Plan;
 use super::reference::Mix;
 use super::script::Script;
@@ -34,6 +36,10 @@ pub struct Settings {
     pub mix: Mix,
     /// What is sent from or to a reference member arrives in time or never.
     pub prompt: bool,
+    /// Where the run is known to panic.
+    pub panics: Option<Panic>,
+    /// The step at which an engine shall panic: to prove that it is reported.
+    pub plant: Option<u64>,
 }
 
 impl Default for Settings {
@@ -49,6 +55,8 @@ impl Default for Settings {
             steps_max: u64::MAX,
             mix: Mix::None,
             prompt: false,
+            panics: None,
+            plant: None,
         }
     }
 }
@@ -70,10 +78,10 @@ pub struct Outcome {
     pub transcript: Option<String>,
     /// What happened, as text.
     pub lines: Vec<String>,
-    /// How often two sites were granted after an operator's override.
-    pub overlaps: u64,
-    /// The same in mixed clusters, where nobody had overridden anything: how often, how often with
-    /// a site of ours, and for how long.
+    /// What was excused how often.
+    pub excuses: Excuses,
+    /// Two sites at once in mixed clusters: how often, how often with a site of ours, and for how
+    /// long.
     pub mixed: (u64, u64, True),
     /// A healed cluster with a site that runs the reference stayed without a holder, changed it, or
     /// did not become quiet.
@@ -104,6 +112,7 @@ pub fn run_plan(plan: Plan, settings: &Settings) -> Outcome {
     }
     world.checks.ghosts.unmarked = settings.mix != Mix::None;
     world.prompt = settings.prompt;
+    world.panics = (settings.panics.clone(), settings.plant);
     world.choices.calm = settings.calm;
     world.checks.only_promise = settings.only_promise;
     if settings.record {
@@ -114,7 +123,9 @@ pub fn run_plan(plan: Plan, settings: &Settings) -> Outcome {
     world.run_steps(chaos, settings.steps_max);
     let held = held(&world);
     let mut recovered = (0, 0);
-    if settings.liveness && world.checks.violation().is_none() && world.steps < settings.steps_max {
+    // Where rules have come not to hold, nobody promises a holder.
+    let liveness = settings.liveness && !world.plan.worlds.rules_change;
+    if liveness && world.checks.violation().is_none() && world.steps < settings.steps_max {
         recovered = world.phase_two();
     }
     world.blame_end();
@@ -129,7 +140,7 @@ pub fn run_plan(plan: Plan, settings: &Settings) -> Outcome {
         taken: world.choices.taken().to_vec(),
         transcript,
         lines: world.history.last(usize::MAX),
-        overlaps: world.checks.overlaps,
+        excuses: world.checks.excuses,
         grants: world.checks.grants,
         mixed: world.checks.blame.sums(),
         unlive: world.checks.blame.unlive,
@@ -154,5 +165,5 @@ fn held(world: &World) -> (True, True) {
 
 /// Runs a seed.
 pub fn run_seed(seed: u64, settings: &Settings) -> Outcome {
-    run_plan(Plan::draw(seed), settings)
+    run_watched(&Plan::draw(seed), settings)
 }

@@ -3,12 +3,15 @@
 //! members and tickets, for as long as it still fails in the same way.
 
 use super::choice::{FaultId, Source};
+use super::panics::run_watched;
 use super::plan::Plan;
-use super::runner::{run_plan, Outcome, Settings};
+use super::runner::{Outcome, Settings};
 use std::collections::BTreeSet;
 
 /// The most runs that one shrinking takes; each takes a few milliseconds.
 const RUNS_MAX: usize = 3_000;
+/// The same for a panic: each run that panics keeps its memory (`panics.rs`).
+const PANICS_MAX: usize = 300;
 
 /// A failing run with as few faults as could be found.
 #[derive(Debug)]
@@ -45,7 +48,7 @@ impl Shrinker<'_> {
             record: true,
             ..self.settings.clone()
         };
-        run_plan(self.plan.clone(), &settings)
+        run_watched(&self.plan, &settings)
     }
 
     /// Whether it still fails; then only the faults that really happened are kept.
@@ -55,13 +58,21 @@ impl Shrinker<'_> {
         (violation.code == self.code).then(|| outcome.taken.into_iter().collect())
     }
 
+    fn most(&self) -> usize {
+        if self.code == "S0" {
+            PANICS_MAX
+        } else {
+            RUNS_MAX
+        }
+    }
+
     fn drop_chunks(&mut self, mut keep: BTreeSet<FaultId>) -> BTreeSet<FaultId> {
         let mut chunk = keep.len().div_ceil(2).max(1);
         loop {
             let mut smaller = false;
             let all: Vec<FaultId> = keep.iter().copied().collect();
             for part in all.chunks(chunk) {
-                if self.runs >= RUNS_MAX {
+                if self.runs >= self.most() {
                     return keep;
                 }
                 let without: BTreeSet<FaultId> =
@@ -88,12 +99,23 @@ impl Shrinker<'_> {
 type Simpler = fn(&mut Plan) -> bool;
 
 /// All ways, the most worthwhile first.
-const SIMPLER: [Simpler; 9] = [
+const SIMPLER: [Simpler; 13] = [
     |plan| plan.tickets.len() > 1 && plan.tickets.pop().is_some(),
     |plan| {
         let last = plan.roles.len() > 3 && plan.roles.pop().is_some();
         plan.clocks.truncate(plan.roles.len());
         last
+    },
+    |plan| {
+        let queues = std::mem::take(&mut plan.worlds.queues);
+        queues.usual > 0 || queues.slow_ppm > 0
+    },
+    |plan| !std::mem::take(&mut plan.worlds.configs).is_empty(),
+    |plan| !std::mem::take(&mut plan.worlds.left).is_empty(),
+    |plan| {
+        let had = std::mem::replace(&mut plan.worlds.rules, false);
+        plan.tickets.iter_mut().for_each(|spec| spec.rules.clear());
+        had
     },
     |plan| std::mem::replace(&mut plan.keyed, false),
     |plan| {
@@ -150,7 +172,7 @@ impl Shrinker<'_> {
 
 /// Shrinks a plan that fails with these settings; `None` if it does not.
 pub fn shrink(plan: &Plan, settings: &Settings) -> Option<Shrunk> {
-    let first = run_plan(plan.clone(), &Settings { record: true, ..settings.clone() });
+    let first = run_watched(plan, &Settings { record: true, ..settings.clone() });
     let code = first.violation.as_ref()?.code;
     let mut shrinker = Shrinker { plan: plan.clone(), settings, code, calm: true, runs: 1 };
     let all: BTreeSet<FaultId> = first.taken.iter().copied().collect();

@@ -7,6 +7,7 @@
 
 use super::choice::Kind;
 use super::clock::{True, MILLI};
+use super::sick::Sickness;
 use super::world::{Happening, Stage, World};
 use booth::daemon::leases::Grant;
 use booth::daemon::slots::JobId;
@@ -47,6 +48,12 @@ pub struct Site {
     pub told: [Vec<Option<Told>>; 2],
     /// Per machine and ticket, what its newest grant wrote, or its daemon read at the start.
     pub grants: [Vec<Option<Grant>>; 2],
+    /// Per machine, whether its lease table has a record of this boot.
+    pub recorded: [bool; 2],
+    /// Whether it is ill.
+    pub sick: Option<Sickness>,
+    /// Per ticket, when it was granted last.
+    pub granted_at: Vec<True>,
     /// All processes that run or whose change may still take effect.
     pub children: Vec<Child>,
     /// The last number given to a child.
@@ -115,10 +122,13 @@ pub enum Report {
 
 /// How one call goes.
 #[derive(Clone, Copy, Debug)]
-struct Course {
-    effect: Option<True>,
-    end: Option<True>,
-    success: bool,
+pub struct Course {
+    /// When it takes effect or reads; `None`: it does not.
+    pub effect: Option<True>,
+    /// When it ends; `None`: it hangs.
+    pub end: Option<True>,
+    /// What it says then.
+    pub success: bool,
 }
 
 impl Site {
@@ -129,6 +139,9 @@ impl Site {
             attrs: vec![Vec::new(); tickets],
             told: [vec![None; tickets], vec![None; tickets]],
             grants: [vec![None; tickets], vec![None; tickets]],
+            recorded: [true, false],
+            sick: None,
+            granted_at: vec![0; tickets],
             children: Vec::new(),
             last_child: 0,
             last_effect: vec![0; tickets],
@@ -174,8 +187,8 @@ impl World {
     /// Whether a revoke at this site must go well now, because condition 2 of the promise
     /// (`lease.md`) is what the rest of the lease is kept for.
     fn critical(&self, site: usize, ticket: usize) -> bool {
-        let spec = &self.plan.tickets[ticket];
-        if self.unguarded(site, ticket) {
+        let spec = self.spec(site, ticket);
+        if self.unwatched(site, ticket) {
             // The one call that ends the excuse (`machine.rs`) keeps condition 2, too.
             return true;
         }
@@ -189,7 +202,10 @@ impl World {
     }
 
     fn course(&mut self, site: usize, ticket: usize, task: &Task) -> Course {
-        let guard = self.plan.tickets[ticket].guard().as_micros() * 99 / 100;
+        if let Some(course) = self.sick_course(site, ticket, task) {
+            return course;
+        }
+        let guard = self.spec(site, ticket).guard().as_micros() * 99 / 100;
         let usual = (guard * self.plan.store.usual_permille / 1000).max(2);
         let end = self.choices.jitter(site, ticket, usual / 4, usual);
         let effect = self.choices.jitter(site, ticket + 16, 0, end);
@@ -209,7 +225,7 @@ impl World {
         let slow_end = dice.between(usual, slow);
         let revoke = matches!(task, Task::Write(entry) if !entry.granted);
         let needed = match task {
-            Task::Load => self.unguarded(site, ticket),
+            Task::Load => self.unwatched(site, ticket),
             Task::Write(_) | Task::Attr(_) => revoke && self.critical(site, ticket),
         };
         self.note_course(task, if needed { 0 } else { kind });
@@ -246,6 +262,7 @@ impl World {
             }
             _ => {
                 self.coverage.note("grant: says done, does nothing");
+                self.store_misleads(site, ticket);
                 Course { effect: None, end: Some(end), success: true }
             }
         }
@@ -270,10 +287,17 @@ impl World {
     pub fn spawn(&mut self, site: usize, machine: usize, ticket: usize, by: By, task: Task) -> u32 {
         let course = if by == By::Guard {
             // Condition 2: what the guard runs ends within its time.
-            let guard = self.plan.tickets[ticket].guard().as_micros() * 99 / 100;
+            let guard = self.spec(site, ticket).guard().as_micros() * 99 / 100;
             let usual = (guard * self.plan.store.usual_permille / 1000).max(2);
             let end = self.choices.jitter(site, ticket, usual / 2, usual);
-            Course { effect: Some(end / 2), end: Some(end), success: true }
+            let good = Course { effect: Some(end / 2), end: Some(end), success: true };
+            match self.sick_course(site, ticket, &task) {
+                // It ends what hangs, and tries again.
+                Some(ill) if ill.end.is_none_or(|end| end > 2 * guard) => {
+                    Course { effect: None, end: Some(2 * guard), success: false }
+                }
+                course => course.unwrap_or(good),
+            }
         } else {
             self.course(site, ticket, &task)
         };
@@ -349,11 +373,11 @@ impl World {
                 self.script_effect(site, by, entry.granted);
                 self.sites[site].written_at[ticket] = start;
                 let before = self.sites[site].granted(ticket);
-                self.written_by(site, ticket, by);
                 self.sites[site].entries[ticket] = Some(entry);
                 self.history.mix(now, 3, ((site as u64) << 8) | u64::from(entry.granted));
                 self.trace(|w| format!("{} store: t{ticket} {entry:?}", w.name(site)));
                 self.check_store(site, ticket, before);
+                self.written_by(site, ticket, by, before);
             }
             Task::Attr(change) => {
                 let attrs = &mut self.sites[site].attrs[ticket];
@@ -379,7 +403,7 @@ impl World {
         let report = child.report.clone();
         self.sites[site].children.retain(|child| child.id != id);
         match by {
-            By::Guard => self.guard_done(site, machine, ticket),
+            By::Guard => self.guard_done(site, machine, ticket, matches!(report, Report::Done)),
             By::Daemon(life, job) => self.exec_done(site, life, ticket, job, report),
         }
     }
@@ -387,10 +411,8 @@ impl World {
     /// Kills a process: it ends at once; its change may still take effect soon.
     pub fn child_kill(&mut self, site: usize, id: u32) {
         let now = self.now;
-        let (ticket, guard) = match self.sites[site].child(id) {
-            Some(child) => (child.ticket, self.plan.tickets[child.ticket].guard().as_micros()),
-            None => return,
-        };
+        let Some(ticket) = self.sites[site].child(id).map(|child| child.ticket) else { return };
+        let guard = self.spec(site, ticket).guard().as_micros();
         let after = self.choices.jitter(site, ticket, 0, guard * 9 / 10);
         let zombie = self.choices.jitter(site, ticket, 0, 1) == 1;
         let Some(child) = self.sites[site].child(id) else { return };

@@ -15,15 +15,15 @@ use super::heap::Future;
 use super::history::History;
 use super::network::Network;
 use super::node::{Node, Waiting};
+use super::panics::Panic;
 use super::plan::{Order, Plan};
-use super::reference::{plain, Manner};
+use super::reference::Manner;
 use super::script::Script;
 use super::store::Site;
 use booth::daemon::slots::{JobEnd, JobId};
 use booth::engine::{ClientId, Effect, Event};
-use booth::model::{Member, MemberId, Roster};
+use booth::model::{Member, MemberId, Roster, Term};
 use std::net::{IpAddr, Ipv4Addr};
-use std::panic::{catch_unwind, AssertUnwindSafe};
 
 /// The longest a lost timer is missed: the loop looks once a second.
 const LOOK: True = SECOND;
@@ -48,10 +48,18 @@ pub enum Happening {
     Post { node: usize, life: u32, event: Box<Event> },
     /// A process of a ticket store.
     Child { site: usize, child: u32, stage: Stage },
+    /// A round of a loop that is busy.
+    Round { node: usize, life: u32 },
+    /// A wish of an engine reaches its executor.
+    Wish { node: usize, life: u32 },
     /// A deadline of an executor.
     ExecTick { node: usize, life: u32 },
     /// A time that the lease guard was told.
     GuardDue { site: usize, machine: usize, ticket: usize },
+    /// The time for which the death of a machine is an excuse.
+    ExcuseEnds { site: usize, life: u32, stops: u32 },
+    /// The time for which a guard that was told late is waited for.
+    GuardEnds { site: usize, ticket: usize },
     /// A job of an executor has ended.
     JobEnd { node: usize, life: u32, id: JobId, end: Box<JobEnd> },
     /// A disturbance of the plan, by its number.
@@ -121,6 +129,8 @@ pub struct World {
     pub handlers_failed: u64,
     /// What happened how often.
     pub coverage: Coverage,
+    /// The step at which the engine is known to panic, and the one at which it shall.
+    pub panics: (Option<Panic>, Option<u64>),
     /// When the step was taken whose effects are being performed.
     pub decided: True,
     effects: Vec<Effect>,
@@ -139,7 +149,7 @@ impl World {
         };
         let all: Vec<Member> = (0..plan.roles.len()).map(member).collect();
         let ids: Vec<MemberId> = all.iter().map(|member| member.id).collect();
-        // The addresses differ and there are fewer than sixteen.
+        // The addresses differ and there are no more than sixteen.
         let roster = |m| Roster::new(all.clone(), m).expect("a valid list of members");
         let codec = Codec::new(plan.keyed, plan.millis(), ids.clone());
         let tickets = plan.tickets.len();
@@ -167,18 +177,27 @@ impl World {
             handler_usual: None,
             handlers_failed: 0,
             decided: 0,
+            panics: (None, None),
             effects: Vec::new(),
             ids,
             plan,
         };
+        if world.plan.worlds.fresh {
+            world.sites.iter_mut().for_each(|site| site.recorded = [false, false]);
+        }
         world.clients.last_done = vec![None; tickets];
         world.clients.last_asked = vec![None; tickets];
+        world.clients.done_term = vec![Term::ZERO; tickets];
+        world.clients.revoked_since = vec![false; tickets];
         world
     }
 
     /// Plans the start of every member and all disturbances.
     pub fn set_going(&mut self) {
         self.coverage.begin(&self.plan);
+        self.configure_all();
+        self.fill_stores();
+        self.fulfil_rules();
         for node in 0..self.nodes.len() {
             let at = self.choices.jitter(node, 0, 0, 50 * MILLI);
             self.future.plan(at, Happening::Boot { node });
@@ -237,15 +256,29 @@ impl World {
                 self.child_effect(site, child)
             }
             Happening::Child { site, child, stage: Stage::End } => self.child_end(site, child),
+            Happening::Round { node, life } => {
+                if self.alive(node, life) {
+                    self.round(node);
+                }
+            }
+            Happening::Wish { node, life } => {
+                if self.alive(node, life) {
+                    self.take_wishes(node);
+                }
+            }
             Happening::ExecTick { node, life } => {
                 if self.alive(node, life) && self.nodes[node].paused.is_none() {
                     self.exec_tick(node);
                 }
             }
             Happening::GuardDue { site, machine, ticket } => self.guard_due(site, machine, ticket),
+            Happening::ExcuseEnds { site, life, stops } => self.excuse_ends(site, life, stops),
+            Happening::GuardEnds { site, ticket } => self.guard_ends(site, ticket),
             Happening::JobEnd { node, life, id, end } => {
                 if self.alive(node, life) {
-                    self.handlers_failed += u64::from(matches!(*end, JobEnd::Failed(_)));
+                    let handler = self.nodes[node].pending.iter().any(|p| p.id == id);
+                    let failed = handler && matches!(*end, JobEnd::Failed(_));
+                    self.handlers_failed += u64::from(failed);
                     self.reach(node, Waiting::Job(id, *end));
                 }
             }
@@ -267,41 +300,13 @@ impl World {
         }
     }
 
-    /// Something reaches a process: at once, or when it goes on.
-    pub fn reach(&mut self, n: usize, waiting: Waiting) {
-        if self.nodes[n].engine.is_none() {
-            return;
-        }
-        if self.nodes[n].paused.is_some() {
-            self.nodes[n].inbox.push_back(waiting);
-            return;
-        }
-        match waiting {
-            Waiting::Event(event) => self.step(n, *event),
-            Waiting::Job(id, end) => self.exec_finished(n, id, end),
-            Waiting::Mail(from, mail) => {
-                if self.reference_lost(from, n, mail.sent) {
-                    return;
-                }
-                let wall = self.nodes[n].clock().wall(self.now);
-                let (ears, roster) = (&mut self.nodes[n].ears, &self.rosters[n]);
-                let mut event = self.codec.open(ears, &mail.bytes, wall, roster);
-                if let Event::Peer { from: sender, message } = &mut event {
-                    assert!(sender.get() == from, "a sealed datagram names its sender");
-                    if self.manners[n] != Manner::Ours {
-                        *message = plain(message);
-                    }
-                    self.script_mail(from, n, &mail);
-                }
-                self.step(n, event);
-            }
-        }
-    }
-
     /// One step of a member's engine, with all that follows from it.
     pub fn step(&mut self, n: usize, event: Event) {
         self.steps += 1;
+        self.end_suspensions();
+        self.check_forced(&event);
         self.script_event(n, &event);
+        self.prereq_event(n, &event);
         self.history.mix(self.now, 1, n as u64);
         if self.history.traced() {
             let text = format!("{} <- {}", self.name(n), self.tell(&event));
@@ -311,15 +316,8 @@ impl World {
             self.checks.delivered(self.now, n, from.get(), message, &self.ids);
         }
         let mut effects = std::mem::take(&mut self.effects);
-        let node = &mut self.nodes[n];
-        let Some(engine) = node.engine.as_mut() else { return };
-        let now = node.clocks[node.machine].now(self.now);
-        let panicked = catch_unwind(AssertUnwindSafe(|| engine.step(now, event, &mut effects)));
-        if let Err(panic) = panicked {
-            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-            self.nodes[n].engine = None;
-            self.fail("S0", format!("m{n} panics: {}", text.unwrap_or_default()));
+        let ticked = event == Event::Tick;
+        if !self.step_engine(n, event, &mut effects) {
             return;
         }
         if !self.faithful(n) {
@@ -351,7 +349,7 @@ impl World {
         }
         self.effects = effects;
         self.reference_arm(n);
-        self.check_deadline(n);
+        self.check_deadline(n, ticked);
         self.plan_wake(n);
     }
 
@@ -375,7 +373,8 @@ impl World {
             Effect::Hold { ticket, window, term } => {
                 self.trace(|w| format!("{} {}", w.name(n), w.wish(n, &effect)));
                 self.check_hold(n, ticket.get(), window, term);
-                self.exec_offer(n, effect);
+                self.nodes[n].wished[ticket.get()] = (window, term);
+                self.send_wish(n, effect);
                 self.aim_at_leader(n, window.is_some());
             }
             Effect::LoadCib { .. } | Effect::WriteCib { .. } if self.faithful(n) => {
@@ -394,7 +393,8 @@ impl World {
                 if let Effect::WriteCib { ticket, state, .. } = effect {
                     self.check_grant(n, ticket.get(), state);
                 }
-                self.exec_offer(n, effect);
+                self.prereq_wish(n, &effect);
+                self.send_wish(n, effect);
             }
             Effect::Note(note) => {
                 self.trace(|w| format!("{} {:?}: {}", w.name(n), note.level, note.text));
@@ -418,7 +418,7 @@ impl World {
     }
 
     fn wake(&mut self, n: usize, life: u32, look: bool) {
-        if !self.alive(n, life) || self.nodes[n].paused.is_some() {
+        if !self.alive(n, life) || self.nodes[n].paused.is_some() || self.nodes[n].busy.is_some() {
             return;
         }
         let node = &mut self.nodes[n];
@@ -450,6 +450,16 @@ impl World {
     /// Whether bad things may still happen to a member.
     pub fn faulty(&self, n: usize) -> bool {
         self.healed & (1 << n) == 0
+    }
+
+    /// All members, as bits; there are sixteen at most.
+    pub fn everyone(&self) -> u16 {
+        (0..self.nodes.len()).fold(0, |set, m| set | (1 << m))
+    }
+
+    /// All sites, as bits.
+    pub fn site_set(&self) -> u16 {
+        self.plan.sites().fold(0, |set, site| set | (1 << site))
     }
 
     /// The index of a member's id.

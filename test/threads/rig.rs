@@ -64,7 +64,8 @@ fn setup(seed: u64) -> Setup {
     Setup { roster, tickets: (0..TICKETS).map(spec).collect(), seed }
 }
 
-/// A network that loses a third of all messages and refuses a tenth.
+/// A network that delivers nothing and refuses to take a tenth of all messages: what comes in is
+/// the flood's.
 struct BadNetwork(Prng);
 
 impl Courier for BadNetwork {

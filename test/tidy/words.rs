@@ -61,11 +61,6 @@ const PAUSES: &[Exception] = &[
         reason: "a storm lasts for a time; what is asserted comes after it",
     },
     Exception {
-        path: "src/daemon/tests/engine_loop.rs",
-        complaint: "a sleep",
-        reason: "a loop that hangs and a watchdog that starves meanwhile are what is tested",
-    },
-    Exception {
         path: "test/cli/server.rs",
         complaint: "a sleep",
         reason: "the scripted server is slow on purpose, for as long as the script says",

@@ -16,6 +16,8 @@ pub enum ExecutorError {
     Guard(io::Error),
     /// The thread cannot be started.
     Thread(io::Error),
+    /// The daemon was told to stop while it waited.
+    Stopped,
 }
 
 impl fmt::Display for ExecutorError {
@@ -29,6 +31,7 @@ impl fmt::Display for ExecutorError {
             }
             ExecutorError::Guard(error) => write!(f, "cannot start the lease guard: {error}"),
             ExecutorError::Thread(error) => write!(f, "cannot start the executor: {error}"),
+            ExecutorError::Stopped => f.write_str("told to stop before it had started"),
         }
     }
 }
@@ -39,7 +42,7 @@ impl std::error::Error for ExecutorError {
             ExecutorError::Table(_, error)
             | ExecutorError::Guard(error)
             | ExecutorError::Thread(error) => Some(error),
-            ExecutorError::InUse(_) => None,
+            ExecutorError::InUse(_) | ExecutorError::Stopped => None,
         }
     }
 }

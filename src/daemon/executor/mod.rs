@@ -136,17 +136,22 @@ impl ExecutorHandle {
 /// Makes sure that no change of a predecessor of this site is running or in flight (`lease.md`
 /// L9), starts the lease guard, and starts the executor's thread.
 ///
-/// It returns after that is certain: at once as a rule; after *g* of a ticket whose change had
-/// to be killed. Call it before any packet is sent or answered, after the daemon has taken its
+/// It returns after that is certain: at once as a rule; after *g* of a ticket of which a change
+/// was begun and is not known to have ended; after the longest *g* of all if a daemon may have
+/// run on another node of the site meanwhile, which at the first start on this machine since it
+/// was booted nobody can know. Call it before any packet is sent or answered, after the daemon has taken its
 /// final user, group and directory, and before the first wish. Results come to `events`; if that
-/// is full they wait, and the executor goes on with its duties.
+/// is full they wait, and the executor goes on with its duties. What is waited for at the start,
+/// `pause` waits for: at most so long, less if it likes; true ends the start.
 ///
 /// # Errors
-/// The lease table cannot be made or is in use, or the thread or the guard cannot be started.
+/// The lease table cannot be made or is in use, the thread or the guard cannot be started, or
+/// `pause` says that the daemon is to stop.
 pub fn spawn(
     mut config: ExecutorConfig,
     wishes: Receiver<ToExecutor>,
     events: Sender<Event>,
+    pause: &dyn Fn(Duration) -> bool,
 ) -> Result<ExecutorHandle, ExecutorError> {
     if let TicketStore::Directory(dir) = &mut config.store {
         // Helpers and guard may live in another directory than this process does now.
@@ -158,11 +163,13 @@ pub fn spawn(
     }
     let path = config.run_dir.join(TABLE);
     let opened = open_table(&path, &config)?;
-    let Opened { table, generation, slots } = opened;
+    let Opened { table, generation, slots, past } = opened;
     let context = Context { config, table, generation, slots };
     let keeper = Keeper::start(&context).map_err(ExecutorError::Guard)?;
     let table_error = |error| ExecutorError::Table(path.clone(), error);
-    settle::settle(&context.table).map_err(table_error)?;
+    if settle::settle(&context, past, pause).map_err(table_error)?.is_break() {
+        return Err(ExecutorError::Stopped);
+    }
     report_marks(&context).map_err(table_error)?;
     start_threads(context, keeper, wishes, events).map_err(ExecutorError::Thread)
 }

@@ -180,6 +180,8 @@ impl Executor {
         if over {
             // Writes that still run are left to their own checks and to the lease guard.
             self.jobs.kill_all_but_writes();
+            // Nothing more is begun. If that cannot be noted, the next start takes it for a death.
+            let _ = self.context.table.note_stopped(self.context.generation, clock::mono());
         }
         over
     }

@@ -23,8 +23,8 @@ const READ_BACK: Duration = Duration::from_secs(2);
 /// No limit of its own: whoever started the helper kills it.
 const NO_LIMIT: Duration = Duration::from_secs(24 * 3600);
 
-/// Changes a ticket: locks, checks, and becomes `crm_ticket`, which keeps the lock. After a
-/// revoke it looks whether that has worked.
+/// Changes a ticket: locks, checks, and runs `crm_ticket`, which keeps the lock if this process
+/// is ended. After a revoke it looks whether that has worked.
 pub(super) fn change(work: &Work<'_>, slot: Slot, order: &Order) -> HelperExit {
     let name = match named(work.table, slot) {
         Ok(name) => name,
@@ -34,15 +34,16 @@ pub(super) fn change(work: &Work<'_>, slot: Slot, order: &Order) -> HelperExit {
         Ok(program) => program,
         Err(exit) => return exit,
     };
-    if let Err(exit) = take(work.table, slot, order.kind()) {
-        return exit;
-    }
-    let expires = match lock::last_check(work, slot, order) {
+    let taken = match take(work.table, slot, order.kind()) {
+        Ok(taken) => taken,
+        Err(exit) => return exit,
+    };
+    let expires = match lock::last_check(work, (slot, taken), order) {
         Ok(expires) => expires,
         Err(exit) => return exit,
     };
-    let args = match order {
-        Order::Attr(change) => pacemaker::change_attr(&name, change),
+    let exit = match order {
+        Order::Attr(change) => run(&program, &pacemaker::change_attr(&name, change)),
         Order::Write(state) => {
             let values = TicketValues {
                 ticket: &name,
@@ -53,16 +54,39 @@ pub(super) fn change(work: &Work<'_>, slot: Slot, order: &Order) -> HelperExit {
                 config_name: work.config_name,
             };
             let args = pacemaker::write(&values);
-            if !state.granted {
-                return revoke(&program, &name, &args);
+            if state.granted {
+                run(&program, &args)
+            } else {
+                revoke(&program, &name, &args)
             }
-            args
         }
     };
-    // What it says may have nobody to read it any more, if boothd was killed; that must not end
-    // it half way. The call only returns if it fails.
-    let error = os::exec_ignoring_broken_pipes(&program, &args);
-    fail(&format!("cannot run {}: {error}", program.display()))
+    ended(exit, || lock::end(work.table, slot, taken))
+}
+
+/// Notes that the change has ended, if it has succeeded. What failed may have been handed to the
+/// cluster all the same.
+fn ended(exit: HelperExit, note: impl FnOnce() -> Result<(), HelperExit>) -> HelperExit {
+    if exit == HelperExit::Done {
+        // It was made; if only the note fails, the next daemon waits in vain, once.
+        let _ = note();
+    }
+    exit
+}
+
+/// Runs `crm_ticket` for a grant or an attribute. If it was killed, so is this process: whoever
+/// has started it must know that the change may still be made.
+fn run(program: &Path, args: &[String]) -> HelperExit {
+    match child::run(Command::new(program).args(args), 4096, NO_LIMIT) {
+        Ok(finished) if finished.status.success() => HelperExit::Done,
+        Ok(finished) if finished.was_killed() => {
+            let me = std::process::id();
+            os::kill_process(me, os::start_time(me));
+            fail(&finished.failure())
+        }
+        Ok(finished) => fail(&format!("{}: {}", pacemaker::PROGRAM, finished.failure())),
+        Err(error) => fail(&format!("cannot run {}: {error}", program.display())),
+    }
 }
 
 /// Revokes a ticket and looks whether that has worked.
@@ -102,9 +126,10 @@ pub(super) fn revoke_due(
         Ok(program) => program,
         Err(exit) => return exit,
     };
-    if let Err(exit) = take(table, slot, HolderKind::Revoke) {
-        return exit;
-    }
+    let taken = match take(table, slot, HolderKind::Revoke) {
+        Ok(taken) => taken,
+        Err(exit) => return exit,
+    };
     let told = match due(table, slot) {
         Ok(Some(told)) => told,
         Ok(None) => return HelperExit::Done,
@@ -117,7 +142,10 @@ pub(super) fn revoke_due(
         Decision::Retire => Verdict::Newer,
         Decision::Revoke(left) => {
             let args = pacemaker::write(&values(&name, &left, config_name));
-            let exit = revoke(&program, &name, &args);
+            if let Err(exit) = lock::begin(table, slot, taken) {
+                return exit;
+            }
+            let exit = ended(revoke(&program, &name, &args), || lock::end(table, slot, taken));
             if exit != HelperExit::Done {
                 return exit;
             }
@@ -189,10 +217,10 @@ pub(in crate::daemon) fn read_answer(
 }
 
 /// Locks a record for this process and what it runs.
-fn take(table: &LeaseTable, slot: Slot, kind: HolderKind) -> Result<(), HelperExit> {
+fn take(table: &LeaseTable, slot: Slot, kind: HolderKind) -> Result<Taken, HelperExit> {
     let taken = lock::take(table, slot, myself(kind));
     match taken.and_then(|taken| table.hand_on().map(|()| taken)) {
-        Ok(Taken::Locked | Taken::Forced) => Ok(()),
+        Ok(taken @ (Taken::Locked | Taken::Forced)) => Ok(taken),
         Ok(Taken::Busy) => Err(fail("another change of this ticket has not ended")),
         Err(error) => Err(fail(&format!("cannot lock the ticket: {error}"))),
     }

@@ -70,14 +70,19 @@ pub(in crate::daemon) fn kill(holder: &Holder) -> bool {
 
 /// Everything that must be true right before the change itself: the daemon that wants it is
 /// still the newest, and a grant is in time. Tells the `expires` to write; a grant's is noted in
-/// the table, where the lease guard finds it.
-pub(super) fn last_check(work: &Work<'_>, slot: Slot, order: &Order) -> Result<u64, HelperExit> {
+/// the table, where the lease guard finds it. The change has begun when this returns.
+pub(super) fn last_check(
+    work: &Work<'_>,
+    (slot, taken): (Slot, Taken),
+    order: &Order,
+) -> Result<u64, HelperExit> {
     let failed = |error: io::Error| fail(&format!("the lease table cannot be used: {error}"));
     let (_, generation) = work.table.header().map_err(failed)?;
     if generation != work.generation {
         return Err(fail("a newer boothd has started"));
     }
     let Order::Write(state) = order else {
+        begin(work.table, slot, taken)?;
         return Ok(0);
     };
     let told = work.table.told(slot).map_err(failed)?;
@@ -87,5 +92,27 @@ pub(super) fn last_check(work: &Work<'_>, slot: Slot, order: &Order) -> Result<u
     if state.granted {
         work.table.note_grant(slot, Grant { term: state.term, expires }).map_err(failed)?;
     }
+    begin(work.table, slot, taken)?;
     Ok(expires)
+}
+
+/// Notes that a change begins, so that the next daemon knows that it may be in flight (L9).
+pub(super) fn begin(table: &LeaseTable, slot: Slot, taken: Taken) -> Result<(), HelperExit> {
+    noted(taken, || table.note_begun(slot))
+}
+
+/// Notes that a change has ended: the store has made it, and nothing earlier can follow.
+pub(super) fn end(table: &LeaseTable, slot: Slot, taken: Taken) -> Result<(), HelperExit> {
+    noted(taken, || table.note_ended(slot))
+}
+
+/// Without the lock the record is that of whoever has it, and what that one has begun stands in
+/// it already.
+fn noted(taken: Taken, note: impl FnOnce() -> io::Result<()>) -> Result<(), HelperExit> {
+    match taken {
+        Taken::Locked => {
+            note().map_err(|error| fail(&format!("the lease table cannot be used: {error}")))
+        }
+        Taken::Forced | Taken::Busy => Ok(()),
+    }
 }

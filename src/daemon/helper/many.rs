@@ -11,7 +11,7 @@
 //! by one by whoever has started it.
 
 use super::crm::{due, set_mark, values};
-use super::lock;
+use super::lock::{self, Taken};
 use super::{fail, find_program, myself, HelperExit, Order, Work};
 use crate::daemon::child;
 use crate::daemon::clock;
@@ -56,7 +56,7 @@ pub(super) fn revoke(work: &Work<'_>, orders: &[(Slot, Order)]) -> HelperExit {
             let Order::Write(state) = orders[slot] else {
                 return Err(fail("only revokes can be made together"));
             };
-            let expires = lock::last_check(work, *slot, orders[slot])?;
+            let expires = lock::last_check(work, (*slot, Taken::Locked), orders[slot])?;
             revokes.push((name_of(work.table, *slot)?, state, expires));
         }
         let values: Vec<_> = revokes
@@ -71,6 +71,7 @@ pub(super) fn revoke(work: &Work<'_>, orders: &[(Slot, Order)]) -> HelperExit {
             })
             .collect();
         write(&program, &values)?;
+        locked.iter().try_for_each(|slot| lock::end(work.table, *slot, Taken::Locked))?;
         let lines: Vec<String> = locked.iter().map(|slot| format!("{}\n", slot.0)).collect();
         let text = lines.concat();
         // If nobody reads it, nobody wants to know any more.
@@ -131,7 +132,9 @@ fn sweep_locked(
     let all: Vec<_> =
         revokes.iter().map(|(_, _, name, left)| values(name, left, config_name)).collect();
     if !all.is_empty() {
+        revokes.iter().try_for_each(|(slot, ..)| lock::begin(table, **slot, Taken::Locked))?;
         write(program, &all)?;
+        revokes.iter().try_for_each(|(slot, ..)| lock::end(table, **slot, Taken::Locked))?;
     }
     let done = revokes.iter().map(|(slot, told, _, left)| (*slot, *told, left.verdict));
     let left = newer.into_iter().map(|(slot, told)| (slot, told, Verdict::Newer));

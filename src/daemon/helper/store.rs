@@ -116,15 +116,20 @@ fn change(
     order: &Order,
 ) -> Answer {
     let mine = Holder { kind: order.kind(), ..mine };
-    match lock::take(work.table, slot, mine) {
-        Ok(Taken::Locked | Taken::Forced) => {}
+    let taken = match lock::take(work.table, slot, mine) {
+        Ok(taken @ (Taken::Locked | Taken::Forced)) => taken,
         Ok(Taken::Busy) => {
             return Answer::Failed("another change of this ticket has not ended".to_owned());
         }
         Err(error) => return Answer::Failed(format!("cannot lock the ticket: {error}")),
-    }
-    let result = match lock::last_check(work, slot, order) {
-        Ok(expires) => write(work, dir, name, order, expires),
+    };
+    let result = match lock::last_check(work, (slot, taken), order) {
+        Ok(expires) => {
+            let result = write(work, dir, name, order, expires);
+            // The system has done what it was asked to, or has not: nothing goes on behind it.
+            let _ = lock::end(work.table, slot, taken);
+            result
+        }
         Err(HelperExit::TooLate) => {
             let _ = work.table.unlock(slot);
             return Answer::Late;
@@ -193,7 +198,7 @@ pub(super) fn sweep(
             }
         }
         let swept = match lock::take(table, slot, mine) {
-            Ok(_) => sweep_one(table, &dir, slot, (site, config_name)),
+            Ok(taken) => sweep_one(table, &dir, (slot, taken), (site, config_name)),
             Err(error) => fail(&format!("cannot lock the ticket: {error}")),
         };
         let _ = table.unlock(slot);
@@ -207,7 +212,7 @@ pub(super) fn sweep(
 fn sweep_one(
     table: &LeaseTable,
     dir: &TicketDir,
-    slot: Slot,
+    (slot, taken): (Slot, Taken),
     (site, config_name): (model::Holder, &str),
 ) -> HelperExit {
     let told = match due(table, slot) {
@@ -230,7 +235,12 @@ fn sweep_one(
         Decision::Revoke(left) => {
             let values = values(&name, &left, config_name);
             let update = Update::Ticket { values: &values, now: clock::wall() };
-            if let Err(error) = dir.update(&name, &update) {
+            if let Err(exit) = lock::begin(table, slot, taken) {
+                return exit;
+            }
+            let updated = dir.update(&name, &update);
+            let _ = lock::end(table, slot, taken);
+            if let Err(error) = updated {
                 return fail(&error.to_string());
             }
             left.verdict

@@ -3,8 +3,9 @@
 //!
 //! It is shared by the daemon, by the helpers that change the ticket store, by the lease guard,
 //! and by the next daemon of the same site. A record per ticket says until when the ticket may
-//! be held (the daemon writes that before each grant), who is changing the store right now, and
-//! what the last grant wrote. A byte of each record is locked by whoever changes the store.
+//! be held (the daemon writes that before each grant), who is changing the store right now,
+//! whether the last change is known to have ended, and what the last grant wrote. A byte of each
+//! record is locked by whoever changes the store.
 //!
 //! The file lies in a directory that is emptied at boot. Every entry in it is a *cell* with two
 //! copies (see [`cell`]), so that a process that is killed at any byte leaves the old value or
@@ -12,7 +13,7 @@
 //!
 //! | cell | writer |
 //! |---|---|
-//! | header, windows | the daemon, which holds the owner's lock |
+//! | header, life, windows | the daemon, which holds the owner's lock |
 //! | holder, grant, mark | whoever has locked the record |
 //! | guard | the newest guard |
 
@@ -27,13 +28,13 @@ pub use record::{Grant, Holder, HolderKind, Mark, Told, Verdict};
 use super::os;
 use crate::engine::HoldWindow;
 use crate::model::{Term, TicketName};
-use crate::time::Span;
+use crate::time::{MonoTime, Span};
 use cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 /// What the file begins with; its last byte is the version of the format.
@@ -49,6 +50,8 @@ const TICKETS_MAX: u32 = 1 << 20;
 const HEADER: Cell<4> = Cell::at(0);
 /// Generation, pid, start time.
 const GUARD: Cell<3> = Cell::at(128);
+/// Generation, and when it was stopped; 0: it has not been.
+const LIFE: Cell<2> = Cell::at(256);
 /// The byte that the daemon of the site keeps locked.
 const OWNER_LOCK: u64 = 0;
 
@@ -92,6 +95,18 @@ impl From<io::Error> for OpenError {
     }
 }
 
+/// What the table of this machine tells a new daemon about the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Past {
+    /// Nothing: it is the first one here since the machine started, the table is new, damaged or
+    /// of a version without this, or the last one did not live until it knew.
+    Unknown,
+    /// It ran here, and knew what was in flight. It did not say that it stopped.
+    RanHere,
+    /// It ran here, and stopped at this instant. Another machine may have had one since.
+    StoppedHere(MonoTime),
+}
+
 /// What a daemon gets when it opens the table.
 #[derive(Debug)]
 pub struct Opened {
@@ -101,6 +116,8 @@ pub struct Opened {
     pub generation: Generation,
     /// The places of the tickets asked for, in their order.
     pub slots: Vec<Slot>,
+    /// What is known of the daemon before.
+    pub past: Past,
 }
 
 impl LeaseTable {
@@ -119,13 +136,15 @@ impl LeaseTable {
             return Err(OpenError::InUse);
         }
         let boot = boot_id();
-        let (count, old_generation) = match HEADER.read(&table.file)? {
+        let (count, old_generation, past) = match HEADER.read(&table.file)? {
             Some([MAGIC, same, count, generation]) if same == boot => {
-                (u32::try_from(count).unwrap_or(0), generation)
+                let past = table.past(Generation(generation))?;
+                (u32::try_from(count).unwrap_or(0), generation, past)
             }
             Some(_) | None => {
                 table.file.set_len(0)?;
-                (0, 0)
+                table.file.write_all_at(&[0; HEADER_LEN as usize], 0)?;
+                (0, 0, Past::Unknown)
             }
         };
         let mut known = BTreeMap::new();
@@ -149,7 +168,36 @@ impl LeaseTable {
         // Later than every life before, also if the table had to be made anew under a guard.
         let generation = old_generation.saturating_add(1).max(super::clock::wall().as_micros());
         HEADER.write(&table.file, [MAGIC, boot, u64::from(next), generation])?;
-        Ok(Opened { table, generation: Generation(generation), slots })
+        Ok(Opened { table, generation: Generation(generation), slots, past })
+    }
+
+    /// What is known of the last daemon, which had this generation.
+    fn past(&self, last: Generation) -> io::Result<Past> {
+        Ok(match LIFE.read(&self.file)? {
+            Some([life, 0]) if life == last.0 => Past::RanHere,
+            Some([life, at]) if life == last.0 => Past::StoppedHere(MonoTime::from_micros(at)),
+            Some(_) | None => Past::Unknown,
+        })
+    }
+
+    /// Notes that nothing of an earlier daemon is in flight any more, wherever it ran: from now
+    /// on what is in flight is what this table says.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn note_settled(&self, generation: Generation) -> io::Result<()> {
+        LIFE.write(&self.file, [generation.0, 0])
+    }
+
+    /// Notes that this daemon stops at `now` and changes nothing from then on, if it has settled.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn note_stopped(&self, generation: Generation, now: MonoTime) -> io::Result<()> {
+        if self.past(generation)? == Past::Unknown {
+            return Ok(());
+        }
+        LIFE.write(&self.file, [generation.0, now.as_micros().max(1)])
     }
 
     /// The table behind a descriptor that a helper or guard was given: a description of its

@@ -22,8 +22,8 @@ pub(super) fn told(start: u64) -> Cell<6> {
     Cell::at(start + 176)
 }
 
-/// Process group, start time of its leader, kind.
-fn holder(start: u64) -> Cell<3> {
+/// Process group, start time of its leader, kind and [`ENDED`].
+pub(super) fn holder(start: u64) -> Cell<3> {
     Cell::at(start + 304)
 }
 
@@ -36,6 +36,10 @@ fn grant(start: u64) -> Cell<2> {
 fn mark(start: u64) -> Cell<3> {
     Cell::at(start + 448)
 }
+
+/// Beside the kind of the holder: every change that was begun is known to have ended. A table of
+/// a version that did not note that never says so.
+const ENDED: u64 = 2;
 
 /// What the guard has been told of a ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,21 +193,54 @@ impl LeaseTable {
         Ok(holder(start_of(slot)).read(&self.file)?.map(|[group, started, kind]| Holder {
             group: u32::try_from(group).unwrap_or(0),
             started,
-            kind: if kind == 0 { HolderKind::Change } else { HolderKind::Revoke },
+            kind: if kind & !ENDED == 0 { HolderKind::Change } else { HolderKind::Revoke },
         }))
     }
 
-    /// Says who has locked the record.
+    /// Says who has locked the record. That something may be in flight stays as it was.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// The file cannot be read or written.
     pub fn set_holder(&self, slot: Slot, entry: Holder) -> io::Result<()> {
         let kind = match entry.kind {
             HolderKind::Change => 0,
             HolderKind::Revoke => 1,
         };
-        let words = [u64::from(entry.group), entry.started, kind];
+        let ended = if self.may_be_in_flight(slot)? { 0 } else { ENDED };
+        let words = [u64::from(entry.group), entry.started, kind | ended];
         holder(start_of(slot)).write(&self.file, words)
+    }
+
+    /// Whether a change was begun that is not known to have ended: the cluster may still make it,
+    /// also if its process is gone.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn may_be_in_flight(&self, slot: Slot) -> io::Result<bool> {
+        let words = holder(start_of(slot)).read(&self.file)?;
+        Ok(words.is_some_and(|[_, _, kind]| kind & ENDED == 0))
+    }
+
+    /// Notes that whoever has locked the record begins a change now.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn note_begun(&self, slot: Slot) -> io::Result<()> {
+        self.set_ended(slot, 0)
+    }
+
+    /// Notes that this change has ended, and with it every earlier one: they are made in order.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn note_ended(&self, slot: Slot) -> io::Result<()> {
+        self.set_ended(slot, ENDED)
+    }
+
+    fn set_ended(&self, slot: Slot, ended: u64) -> io::Result<()> {
+        let cell = holder(start_of(slot));
+        let [group, started, kind] = cell.read(&self.file)?.unwrap_or_default();
+        cell.write(&self.file, [group, started, kind & !ENDED | ended])
     }
 
     /// What the newest grant wrote.

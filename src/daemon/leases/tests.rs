@@ -2,7 +2,7 @@
 //! The table's promises: values are whole at any byte, places stay, lives are told apart.
 
 use super::*;
-use crate::time::{MonoTime, WallTime};
+use crate::time::WallTime;
 use std::fs;
 
 fn name(text: &str) -> TicketName {
@@ -47,7 +47,8 @@ fn the_cells_of_a_record_do_not_overlap_and_fit() {
         end = place + len;
     }
     assert!(end <= RECORD_LEN);
-    const { assert!(Cell::<4>::LEN <= 128 && 128 + Cell::<3>::LEN <= 512) };
+    const { assert!(Cell::<4>::LEN <= 128 && 128 + Cell::<3>::LEN <= 256) };
+    const { assert!(256 + Cell::<2>::LEN <= HEADER_LEN as usize) };
 }
 
 #[test]
@@ -102,6 +103,56 @@ fn what_is_written_is_read_and_survives_the_next_daemon() {
     assert_eq!(table.guard().expect("read"), Some(guard));
     table.tell(slot, None, Term::new(7)).expect("written");
     assert_eq!(table.told(slot).expect("read").expect("told").window, None);
+}
+
+#[test]
+fn what_is_known_of_the_last_daemon_is_only_what_it_has_said_itself() {
+    let dir = Dir::new();
+    let next = |says: &dyn Fn(&LeaseTable, Generation)| {
+        let opened = dir.open(&[]);
+        says(&opened.table, opened.generation);
+        opened.past
+    };
+    let now = MonoTime::from_micros(7);
+    let nothing = |_: &LeaseTable, _| ();
+    let settled = |table: &LeaseTable, own| table.note_settled(own).expect("written");
+    let stopped = |table: &LeaseTable, own| table.note_stopped(own, now).expect("written");
+    assert_eq!(next(&settled), Past::Unknown, "the first");
+    assert_eq!(next(&nothing), Past::RanHere);
+    assert_eq!(next(&stopped), Past::Unknown, "one that died before it knew");
+    assert_eq!(next(&settled), Past::Unknown, "one that stopped before it knew");
+    assert_eq!(next(&|table, own| [settled(table, own), stopped(table, own)][0]), Past::RanHere);
+    assert_eq!(next(&settled), Past::StoppedHere(now));
+    fs::write(dir.path(), "damaged").expect("written");
+    assert_eq!(next(&settled), Past::Unknown);
+    fs::remove_file(dir.path()).expect("removed");
+    assert_eq!(next(&settled), Past::Unknown);
+}
+
+#[test]
+fn a_change_may_be_in_flight_from_its_begin_until_it_or_a_later_one_has_ended() {
+    let dir = Dir::new();
+    let opened = dir.open(&["a"]);
+    let (table, slot) = (&opened.table, Slot(0));
+    let in_flight = || table.may_be_in_flight(slot).expect("read");
+    assert!(!in_flight());
+    for kind in [HolderKind::Change, HolderKind::Revoke] {
+        let holder = Holder { group: 4242, started: 99, kind };
+        let later = Holder { group: 4243, ..holder };
+        table.set_holder(slot, holder).expect("written");
+        assert!(!in_flight(), "it has only the lock");
+        table.note_begun(slot).expect("written");
+        assert!(in_flight());
+        table.set_holder(slot, later).expect("written");
+        assert!(in_flight(), "the lock of another ends nothing");
+        assert_eq!(table.holder(slot).expect("read"), Some(later));
+        table.note_ended(slot).expect("written");
+        assert!(!in_flight());
+        assert_eq!(table.holder(slot).expect("read"), Some(later));
+    }
+    // As a version that does not know it writes the holder.
+    record::holder(start_of(slot)).write(&table.file, [4242, 99, 0]).expect("written");
+    assert!(in_flight(), "nobody has said that it has ended");
 }
 
 #[test]

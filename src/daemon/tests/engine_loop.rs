@@ -76,13 +76,14 @@ struct Plan {
     loads: usize,
     executor_room: usize,
     notifier: Notifier,
+    clock: fn() -> Now,
 }
 
 impl Default for Plan {
     fn default() -> Plan {
         let script = Box::new(|_: Now, _: &Event| Vec::new());
         let notifier = Notifier::none();
-        Plan { script, deadline: None, loads: 0, executor_room: 4, notifier }
+        Plan { script, deadline: None, loads: 0, executor_room: 4, notifier, clock: clock::now }
     }
 }
 
@@ -99,11 +100,11 @@ impl Rig {
         let machine = Scripted { script: plan.script, seen: seen_end, deadline: plan.deadline };
         let outlets = Outlets {
             courier: OneWay(sent_end),
-            timer: Timer::start(clock::now).expect("a thread"),
+            timer: Timer::start(plan.clock).expect("a thread"),
             executor: Some(executor),
             started: Box::new(move || started_end.send(()).expect("the test listens")),
             notifier: plan.notifier,
-            clock: clock::now,
+            clock: plan.clock,
         };
         let inbox = Inbox {
             control: control_end,
@@ -196,6 +197,28 @@ fn a_passed_deadline_is_looked_at_when_anything_wakes_the_loop() {
     rig.stop();
 }
 
+/// A clock that the test sets, in milliseconds after its start. While it stands, no look is due
+/// because a second is over: only an alarm can wake the loop.
+static SET_MILLIS: AtomicU64 = AtomicU64::new(0);
+/// How often the timer's thread has read that clock since it was set.
+static TIMER_READS: AtomicU64 = AtomicU64::new(0);
+
+fn set_clock() -> Now {
+    if std::thread::current().name() == Some("timer") {
+        TIMER_READS.fetch_add(1, Ordering::SeqCst);
+    }
+    let mono = MonoTime::from_micros(1_000 * (1_000 + SET_MILLIS.load(Ordering::SeqCst)));
+    Now { mono, wall: clock::wall() }
+}
+
+/// Sets the clock, and waits until the timer's thread, which has an alarm to wait for, has looked
+/// whether anything rings then: when it reads the clock again, that look is over.
+fn set_clock_to(millis: u64) {
+    SET_MILLIS.store(millis, Ordering::SeqCst);
+    TIMER_READS.store(0, Ordering::SeqCst);
+    wait_until("the timer has looked", || TIMER_READS.load(Ordering::SeqCst) >= 2);
+}
+
 #[test]
 fn an_alarm_wakes_the_loop_and_a_disarmed_one_does_not() {
     let script = Box::new(|now: Now, event: &Event| match event {
@@ -206,12 +229,20 @@ fn an_alarm_wakes_the_loop_and_a_disarmed_one_does_not() {
         ],
         _ => Vec::new(),
     });
-    let begun = Instant::now();
-    let rig = Rig::start(Plan { script, ..Plan::default() });
+    let rig = Rig::start(Plan { script, clock: set_clock, ..Plan::default() });
     assert_eq!(rig.next_event(), Event::Start);
-    assert_eq!(rig.next_event(), Event::Tick);
-    let took = begun.elapsed();
-    assert!(took >= Duration::from_millis(30) && took < Duration::from_millis(900), "{took:?}");
+    set_clock_to(29);
+    // Whoever reads the second of two has seen the end of the first one's round, time included.
+    for _ in 0..2 {
+        rig.control.send(Control::Dump).expect("the loop runs");
+        assert_eq!(rig.next_event(), Event::Dump, "nothing has rung");
+    }
+    SET_MILLIS.store(30, Ordering::SeqCst);
+    assert_eq!(rig.next_event(), Event::Tick, "the alarm has rung");
+    for _ in 0..2 {
+        rig.control.send(Control::Dump).expect("the loop runs");
+        assert_eq!(rig.next_event(), Event::Dump, "it rings once");
+    }
     rig.stop();
 }
 
@@ -378,9 +409,12 @@ fn the_watchdog_is_fed_by_the_loop_and_only_by_it() {
     let watchdog = Some(Span::from_millis(200));
     let notifier = Notifier::connect(&address, watchdog).expect("connected");
     // A dump makes the scripted machine hang: the watchdog must starve meanwhile.
-    let script = Box::new(|_: Now, event: &Event| {
+    let (hangs, hangs_end) = bounded(1);
+    let (release, release_end) = bounded::<()>(1);
+    let script = Box::new(move |_: Now, event: &Event| {
         if *event == Event::Dump {
-            std::thread::sleep(Duration::from_millis(1_500));
+            hangs.send(()).expect("the test listens");
+            let _ = release_end.recv_timeout(Duration::from_secs(5));
         }
         Vec::new()
     });
@@ -394,17 +428,16 @@ fn the_watchdog_is_fed_by_the_loop_and_only_by_it() {
     assert_eq!(read(), "WATCHDOG=1");
     assert_eq!(read(), "WATCHDOG=1");
     rig.control.send(Control::Dump).expect("the loop runs");
-    wait_until("the machine hangs", || rig.control.is_empty());
-    let hung = Instant::now();
-    // What was sent before; then nothing until the machine goes on.
-    socket.set_read_timeout(Some(Duration::from_millis(300))).expect("settable");
+    hangs_end.recv_timeout(Duration::from_secs(5)).expect("the machine hangs");
+    // What was sent before it; then nothing for three times the watchdog's time.
     let mut buffer = [0u8; 128];
-    let mut fed = 0;
-    while socket.recv(&mut buffer).is_ok() && hung.elapsed() < Duration::from_millis(250) {
-        fed += 1;
-    }
-    assert!(fed <= 1, "fed {fed} times by a loop that hangs");
+    socket.set_nonblocking(true).expect("settable");
+    while socket.recv(&mut buffer).is_ok() {}
+    socket.set_nonblocking(false).expect("settable");
+    socket.set_read_timeout(Some(Duration::from_millis(600))).expect("settable");
+    assert!(socket.recv(&mut buffer).is_err(), "fed by a loop that hangs");
     socket.set_read_timeout(Some(Duration::from_secs(5))).expect("settable");
+    release.send(()).expect("the machine waits");
     let goes_on = read();
     assert!(goes_on == "WATCHDOG=1" || goes_on.starts_with("STATUS="), "{goes_on}");
     rig.stop();

@@ -2,6 +2,8 @@
 //! Tests of the shell's threads, each around a scripted machine or a pair of real sockets.
 
 mod engine_loop;
+#[path = "../../../test/harness/not_run.rs"]
+mod not_run;
 mod tcp;
 mod udp;
 

@@ -72,10 +72,10 @@ impl TicketDir {
     /// Makes the directory if it is missing; its parent must exist.
     ///
     /// # Errors
-    /// It can be neither found nor made.
+    /// It can be neither found nor made, or its entry in the parent cannot be flushed.
     pub fn ensure(&self) -> Result<(), DirError> {
         match fs::DirBuilder::new().mode(0o700).create(&self.path) {
-            Ok(()) => Ok(()),
+            Ok(()) => flush(self.path.parent().unwrap_or(Path::new("/"))),
             Err(_) if self.path.is_dir() => Ok(()),
             Err(error) => Err(DirError::Io("make the directory", self.path.clone(), error)),
         }
@@ -128,9 +128,7 @@ impl TicketDir {
         file.sync_all().map_err(failed)?;
         drop(file);
         fs::rename(&temporary, &path).map_err(|error| DirError::Io("replace", path, error))?;
-        File::open(&self.path)
-            .and_then(|dir| dir.sync_all())
-            .map_err(|error| DirError::Io("flush the directory", self.path.clone(), error))
+        flush(&self.path)
     }
 
     /// Changes what the store says of a ticket and keeps the rest.
@@ -153,6 +151,15 @@ impl TicketDir {
         entries.apply(update);
         self.write(ticket, &entries)
     }
+}
+
+/// Writes the entries of a directory to the disk. The relative path of a file of the working
+/// directory has an empty parent.
+fn flush(dir: &Path) -> Result<(), DirError> {
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    File::open(dir)
+        .and_then(|opened| opened.sync_all())
+        .map_err(|error| DirError::Io("flush the directory", dir.to_path_buf(), error))
 }
 
 /// A ticket's name as the name of a file.

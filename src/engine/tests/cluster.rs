@@ -3,8 +3,8 @@
 //! between members. Faults are the simulator's business (`test/sim`).
 
 use crate::engine::{
-    CibLoad, CibOutcome, CibState, CibTicket, ClientId, Effect, Engine, Event, ProbeOutcome, Reply,
-    Setup, TicketRow,
+    AttrChange, CibExpiry, CibLoad, CibOutcome, CibState, CibTicket, ClientId, Effect, Engine,
+    Event, HoldWindow, ProbeOutcome, Reply, Setup, TicketRow, WriteSerial,
 };
 use crate::model::{
     Holder, Member, MemberId, MemberIndex, MemberRole, Roster, TicketIndex, TicketMode, TicketName,
@@ -51,6 +51,18 @@ pub struct Node {
     /// What a write does; `None`: it hangs.
     pub write: Option<CibOutcome>,
     pub writes: Vec<CibState>,
+    /// The window that its engine has told last.
+    pub told: Option<HoldWindow>,
+    /// Whether the store cannot be read.
+    pub unreadable: bool,
+    /// The write that hangs.
+    hung: Option<(WriteSerial, CibState)>,
+    /// How often a window was told, its end included.
+    pub tellings: usize,
+    /// The lines of its log.
+    pub log: Vec<String>,
+    /// When the store began to say *granted* or *revoked*, in turn.
+    pub turned: Vec<(MonoTime, bool)>,
 }
 
 /// Several members and the time.
@@ -64,6 +76,8 @@ pub struct Cluster {
     /// What each member is configured with when it starts.
     specs: Vec<TicketSpec>,
     flying: VecDeque<(usize, usize, PeerMessage)>,
+    /// Everything that was ever sent, lost or not, as (from, to, message).
+    pub sent: Vec<(usize, usize, PeerMessage)>,
     seed: u64,
     clients: u64,
     /// Links that are cut, as (from, to).
@@ -79,6 +93,12 @@ impl Cluster {
             handler: Some(ProbeOutcome::Success),
             write: Some(CibOutcome::Written),
             writes: Vec::new(),
+            told: None,
+            unreadable: false,
+            hung: None,
+            tellings: 0,
+            log: Vec::new(),
+            turned: Vec::new(),
         };
         let start = MonoTime::from_micros(1_000_000_000);
         Cluster {
@@ -89,6 +109,7 @@ impl Cluster {
             sites,
             specs: vec![spec; sites + arbitrators],
             flying: VecDeque::new(),
+            sent: Vec::new(),
             seed: 1,
             clients: 0,
             cut: Vec::new(),
@@ -123,6 +144,7 @@ impl Cluster {
     /// Ends a member's life.
     pub fn crash(&mut self, node: usize) {
         self.nodes[node].engine = None;
+        self.nodes[node].told = None;
     }
 
     /// Gives one event to a member and performs its effects.
@@ -139,29 +161,26 @@ impl Cluster {
     fn perform(&mut self, node: usize, effect: Effect) {
         match effect {
             Effect::Send { to, message, .. } => {
+                self.sent.push((node, to.get(), message.clone()));
                 if !self.cut.contains(&(node, to.get())) {
                     self.flying.push_back((node, to.get(), message));
                 }
             }
             Effect::Reply { client, reply, last } => self.replies.push((client, reply, last)),
             Effect::LoadCib { ticket, .. } => {
-                let outcome = CibLoad::Loaded(self.nodes[node].store.clone());
+                let outcome = match self.nodes[node].unreadable {
+                    true => CibLoad::Failed("exit status 1".into()),
+                    false => CibLoad::Loaded(self.nodes[node].store.clone()),
+                };
                 self.event(node, Event::CibLoaded { ticket, outcome });
             }
             Effect::WriteCib { ticket, serial, state } => {
                 self.nodes[node].writes.push(state);
-                let Some(outcome) = self.nodes[node].write.clone() else { return };
-                if outcome == CibOutcome::Written {
-                    let left = self.nodes[node].store.clone();
-                    self.nodes[node].store = CibTicket {
-                        granted: state.granted,
-                        owner: Some(state.owner),
-                        expires: Some(self.now.wall.plus(self.specs[node].expire)),
-                        term: Some(state.term),
-                        attrs: left.attrs,
-                    };
-                    self.two_holders |= self.granted().len() > 1;
-                }
+                let Some(outcome) = self.write(node, state) else {
+                    self.nodes[node].hung = Some((serial, state));
+                    return;
+                };
+                self.two_holders |= self.granted().len() > 1;
                 self.event(node, Event::CibWritten { ticket, serial, outcome });
             }
             Effect::StartProbe { ticket, run, .. } => {
@@ -169,16 +188,77 @@ impl Cluster {
                     self.event(node, Event::ProbeDone { ticket, run, outcome });
                 }
             }
-            Effect::WriteAttr { ticket, serial, .. } => {
+            Effect::WriteAttr { ticket, serial, change, .. } => {
+                let attrs = &mut self.nodes[node].store.attrs;
+                let (AttrChange::Set(name, _) | AttrChange::Delete(name)) = &change;
+                attrs.retain(|(known, _)| known != name);
+                if let AttrChange::Set(name, value) = change {
+                    attrs.push((name, value));
+                }
                 let outcome = CibOutcome::Written;
                 self.event(node, Event::AttrWritten { ticket, serial, outcome });
             }
-            Effect::Arm { .. }
-            | Effect::Disarm { .. }
-            | Effect::Hold { .. }
-            | Effect::StopProbe { .. }
-            | Effect::Note(_) => {}
+            Effect::Arm { .. } | Effect::Disarm { .. } | Effect::StopProbe { .. } => {}
+            Effect::Hold { window, .. } => {
+                self.nodes[node].told = window;
+                self.nodes[node].tellings += 1;
+            }
+            Effect::Note(note) => self.nodes[node].log.push(note.text),
         }
+    }
+
+    /// A store that works writes what it was asked for, in the way of the shell: a lease's grant
+    /// only inside the window that was told, with the window's end as `expires`, in whole seconds.
+    fn write(&mut self, node: usize, state: CibState) -> Option<CibOutcome> {
+        let now = self.now;
+        let Node { told, write, store, turned, .. } = &mut self.nodes[node];
+        if write.clone()? != CibOutcome::Written {
+            return write.clone();
+        }
+        let expires = match state.expires {
+            CibExpiry::Never => WallTime::EPOCH,
+            CibExpiry::At(wall) => wall,
+            CibExpiry::Lease => {
+                let window = told.expect("a grant comes after its window");
+                if state.granted && now.mono >= window.start_before {
+                    return Some(CibOutcome::TooLate);
+                }
+                now.wall_at(window.lease_until)
+            }
+        };
+        if store.granted != state.granted {
+            turned.push((now.mono, state.granted));
+        }
+        store.granted = state.granted;
+        store.owner = Some(state.owner);
+        store.expires = Some(WallTime::from_secs(expires.as_secs()));
+        store.term = Some(state.term);
+        Some(CibOutcome::Written)
+    }
+
+    /// A message that was sent before comes (again): the last one like this.
+    pub fn again(&mut self, from: usize, to: usize, like: impl Fn(&PeerMessage) -> bool) {
+        let wanted = |sent: &&(usize, usize, PeerMessage)| (sent.0, sent.1) == (from, to);
+        let found = self.sent.iter().rev().filter(wanted).find(|sent| like(&sent.2));
+        let message = found.expect("such a message was sent").2.clone();
+        let from = MemberIndex::new(from).expect("a test has few members");
+        self.event(to, Event::Peer { from, message });
+        self.settle();
+    }
+
+    /// The newest write that hangs ends well, and later ones work.
+    pub fn release(&mut self, node: usize) {
+        self.nodes[node].write = Some(CibOutcome::Written);
+        let Some((serial, state)) = self.nodes[node].hung.take() else { return };
+        self.write(node, state);
+        let (ticket, outcome) = (the_ticket(), CibOutcome::Written);
+        self.event(node, Event::CibWritten { ticket, serial, outcome });
+        self.settle();
+    }
+
+    /// Whether a line of a member's log contains this.
+    pub fn logged(&self, node: usize, what: &str) -> bool {
+        self.nodes[node].log.iter().any(|line| line.contains(what))
     }
 
     /// Delivers everything that is under way.

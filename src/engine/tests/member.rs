@@ -10,32 +10,34 @@ use crate::wire::{
 };
 
 /// One member under test; the others are played by the test.
-struct Member {
-    engine: Engine,
-    now: Now,
+pub struct Member {
+    pub engine: Engine,
+    pub now: Now,
+    /// What its last STATUS carried.
+    pub nonce: u32,
 }
 
-fn at(index: usize) -> MemberIndex {
+pub fn at(index: usize) -> MemberIndex {
     MemberIndex::new(index).expect("a test has few members")
 }
 
-fn holder(index: usize) -> Holder {
+pub fn holder(index: usize) -> Holder {
     Holder::Member(roster(2, 1, 0).member(at(index)).id)
 }
 
-fn stamp(round: u32, established: bool) -> Stamp {
+pub fn stamp(round: u32, established: bool) -> Stamp {
     Stamp { round: Round::new(round), established }
 }
 
 impl Member {
     /// A member of two sites and an arbitrator that has just started.
-    fn started(me: usize, stored: CibTicket) -> Member {
+    pub fn started(me: usize, stored: CibTicket) -> Member {
         let setup = Setup { roster: roster(2, 1, me), tickets: vec![spec("T")], seed: 5 };
         let now = Now {
             mono: MonoTime::from_micros(50_000_000),
             wall: WallTime::from_secs(1_800_000_000),
         };
-        let mut member = Member { engine: Engine::new(setup), now };
+        let mut member = Member { engine: Engine::new(setup), now, nonce: 0 };
         member.event(Event::Start);
         if me < 2 {
             let outcome = CibLoad::Loaded(stored);
@@ -45,25 +47,51 @@ impl Member {
     }
 
     /// The same, when its grace is over.
-    fn settled(me: usize) -> Member {
+    pub fn settled(me: usize) -> Member {
         let mut member = Member::started(me, CibTicket::default());
         member.advance(Span::from_secs(20));
         member
     }
 
-    fn event(&mut self, event: Event) -> Vec<Effect> {
+    pub fn event(&mut self, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.engine.step(self.now, event, &mut effects);
+        for effect in &effects {
+            if let Effect::Send { message, .. } = effect {
+                if let PeerBody::Status { nonce } = message.body {
+                    self.nonce = nonce;
+                }
+            }
+        }
         effects
     }
 
-    fn advance(&mut self, span: Span) -> Vec<Effect> {
+    pub fn advance(&mut self, span: Span) -> Vec<Effect> {
         self.now = Now { mono: self.now.mono.plus(span), wall: self.now.wall.plus(span) };
         self.event(Event::Tick)
     }
 
-    /// Sends a message to it and returns what it answers the sender.
-    fn hear(&mut self, from: usize, leader: Holder, term: u32, body: PeerBody) -> Vec<PeerMessage> {
+    /// Sends a message to it and returns what it answers the sender, but for its own questions.
+    pub fn hear(
+        &mut self,
+        from: usize,
+        leader: Holder,
+        term: u32,
+        body: PeerBody,
+    ) -> Vec<PeerMessage> {
+        let mut answers = self.hear_all(from, leader, term, body);
+        answers.retain(|message| !matches!(message.body, PeerBody::Status { .. }));
+        answers
+    }
+
+    /// Sends a message to it and returns all that it then says to the sender.
+    pub fn hear_all(
+        &mut self,
+        from: usize,
+        leader: Holder,
+        term: u32,
+        body: PeerBody,
+    ) -> Vec<PeerMessage> {
         let ticket = TicketName::new("T").expect("valid");
         let valid_for = Span::from_secs(10);
         let message = PeerMessage { ticket, leader, term: Term::new(term), valid_for, body };
@@ -72,31 +100,40 @@ impl Member {
             Effect::Send { to, message, .. } if to == at(from) => Some(message),
             _ => None,
         });
-        sent.filter(|message| !matches!(message.body, PeerBody::Status { .. })).collect()
+        sent.collect()
     }
 
-    fn asked_for_vote(&mut self, from: usize, term: u32) -> Vec<PeerMessage> {
+    pub fn asked_for_vote(&mut self, from: usize, term: u32) -> Vec<PeerMessage> {
         let body = PeerBody::ReqVote { reason: Reason::Admin, established: false, force: false };
         self.hear(from, holder(from), term, body)
     }
 
-    fn heartbeat(&mut self, from: usize, term: u32, stamp: Stamp) -> Vec<PeerMessage> {
+    pub fn heartbeat(&mut self, from: usize, term: u32, stamp: Stamp) -> Vec<PeerMessage> {
         self.hear(from, holder(from), term, PeerBody::Heartbeat { stamp })
     }
 }
 
-fn is_vote(answers: &[PeerMessage], to: usize) -> bool {
+pub fn is_vote(answers: &[PeerMessage], to: usize) -> bool {
     let [answer] = answers else { return false };
     matches!(answer.body, PeerBody::Vote { .. }) && answer.leader == holder(to)
 }
 
-fn is_ack(answers: &[PeerMessage]) -> bool {
+pub fn is_ack(answers: &[PeerMessage]) -> bool {
     matches!(answers, [PeerMessage { body: PeerBody::Ack { .. }, .. }])
 }
 
-fn is_rejected(answers: &[PeerMessage], why: ResultCode, named: usize) -> bool {
+pub fn is_rejected(answers: &[PeerMessage], why: ResultCode, named: usize) -> bool {
     matches!(answers, [PeerMessage { leader, body: PeerBody::Rejected { result, .. }, .. }]
         if *result == why && *leader == holder(named))
+}
+
+/// The own store may say *granted*, and there is no lease that would say for how long.
+fn is_objection(answers: &[PeerMessage]) -> bool {
+    let marked = matches!(
+        answers,
+        [PeerMessage { valid_for: Span::ZERO, body: PeerBody::Rejected { granted: true, .. }, .. }]
+    );
+    marked && is_rejected(answers, ResultCode::TermStillValid, 0)
 }
 
 /// L9: until its grace ends a member answers only established requests.
@@ -216,7 +253,7 @@ fn a_stale_grant_is_revoked_first() {
     let setup = Setup { roster: roster(2, 1, 0), tickets: vec![spec("T")], seed: 5 };
     let wall = WallTime::from_secs(1_800_000_000);
     let now = Now { mono: MonoTime::from_micros(1), wall };
-    let mut member = Member { engine: Engine::new(setup), now };
+    let mut member = Member { engine: Engine::new(setup), now, nonce: 0 };
     member.event(Event::Start);
     let outcome = CibLoad::Loaded(stored);
     let effects = member.event(Event::CibLoaded { ticket: the_ticket(), outcome });
@@ -227,19 +264,20 @@ fn a_stale_grant_is_revoked_first() {
     assert!(effects.iter().any(revokes));
 }
 
-/// L9: a store that cannot be read makes the site silent, however long it takes.
+/// L9, L3: a site whose store cannot be read backs nobody, however long it takes, and objects to
+/// whoever asks.
 #[test]
-fn an_unread_store_keeps_a_site_silent() {
+fn an_unread_store_makes_a_site_object() {
     let setup = Setup { roster: roster(2, 1, 0), tickets: vec![spec("T")], seed: 5 };
     let now = Now { mono: MonoTime::from_micros(1), wall: WallTime::from_secs(1_800_000_000) };
-    let mut member = Member { engine: Engine::new(setup), now };
+    let mut member = Member { engine: Engine::new(setup), now, nonce: 0 };
     member.event(Event::Start);
     let outcome = CibLoad::Failed("no such file".into());
     member.event(Event::CibLoaded { ticket: the_ticket(), outcome });
-    assert!(member.asked_for_vote(1, 3).is_empty());
+    assert!(is_objection(&member.asked_for_vote(1, 3)));
     let effects = member.advance(Span::from_secs(3_600));
     let again = effects.iter().any(|effect| matches!(effect, Effect::LoadCib { .. }));
     assert!(again, "read again after a pause");
-    assert!(member.asked_for_vote(1, 3).is_empty());
-    assert!(member.heartbeat(1, 3, stamp(1, true)).is_empty());
+    assert!(is_objection(&member.asked_for_vote(1, 3)));
+    assert!(is_objection(&member.heartbeat(1, 3, stamp(1, true))));
 }

@@ -1,11 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Rule tests: a member is prepared through events only, takes one step, and the effects are
 //! compared. Each test cites the rule of `lease.md` or the vector that it checks.
+//!
+//! Tests that are `pub` stand in the table of wrong engines (`wrong`), or may.
 
+mod answers;
+mod attributes;
+mod bench;
+mod by_hand;
+mod clients;
 mod cluster;
+mod endings;
 mod expire;
+mod giving_up;
 mod grants;
+mod handlers;
+mod higher_terms;
+mod listing;
+mod lost;
+mod manual;
 mod member;
 mod mixed_grace;
+mod objections;
+mod order;
+mod prereq;
+mod promises;
+mod renewals;
+mod resources;
+mod standing;
+mod start;
 mod starvation;
+mod store;
 mod verified;
+#[cfg(feature = "mutants")]
+mod wrong;

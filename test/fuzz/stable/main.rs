@@ -16,7 +16,7 @@ mod targets;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use targets::{Target, TARGETS};
 
 /// Mutations of each target without `BOOTH_FUZZ_CASES`: a few seconds in all.
@@ -93,14 +93,26 @@ fn cases() -> u32 {
     }
 }
 
-/// Crashes that were found: one file each, in a folder of the target's name.
+/// The folder with what crashed once.
+const REGRESSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/test/fuzz/regressions");
+
+/// What a folder has, with the names; it must be readable.
+fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder);
+    let entries = entries.unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    entries.map(|entry| entry.expect("the folder can be read").path()).collect()
+}
+
+/// Crashes that were found: one file each, in a folder of the target's name. Only that folder
+/// may be missing.
 fn regressions(target: Target) -> Vec<Vec<u8>> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("test/fuzz/regressions");
-    let Ok(entries) = std::fs::read_dir(folder.join(target.name)) else {
+    let folders = files_in(Path::new(REGRESSIONS));
+    let Some(folder) = folders.into_iter().find(|path| path.ends_with(target.name)) else {
         return Vec::new();
     };
-    let paths = entries.map(|entry| entry.expect("the folder can be read").path());
-    paths.map(|path| std::fs::read(path).expect("the file can be read")).collect()
+    let files = files_in(&folder);
+    assert!(!files.is_empty(), "{} is empty", folder.display());
+    files.iter().map(|path| std::fs::read(path).expect("the file can be read")).collect()
 }
 
 fn fuzz(name: &str) {
@@ -172,6 +184,18 @@ fn roundtrip() {
 #[test]
 fn ticket_state() {
     fuzz("ticket_state");
+}
+
+/// An input in a folder of another name would never be run.
+#[test]
+fn every_folder_of_inputs_that_crashed_is_that_of_a_target() {
+    let names = files_in(Path::new(REGRESSIONS)).into_iter().filter_map(|path| {
+        let name = path.file_name()?.to_string_lossy().into_owned();
+        (name != "README.md").then_some(name)
+    });
+    for name in names {
+        assert!(TARGETS.iter().any(|target| target.name == name), "{name} is no target");
+    }
 }
 
 /// Both drivers run all targets: each has seeds and an entry for libFuzzer, and no other has.

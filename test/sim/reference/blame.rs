@@ -4,9 +4,12 @@
 //! By `lease.md` every lease is a majority of live promises, and two majorities meet. So where
 //! two sites are granted at one instant, either one of them had no majority of promises, or a
 //! member had given its word to both. If that one runs the reference, the reference broke a rule
-//! (L3 to L6, L9). If it is ours, the fault is ours, and the run has failed.
+//! (L3 to L6, L9). If it is ours, the fault is ours, and the run has failed; but for a member that
+//! had given its word to the one, was restarted, and followed in its grace an UPDATE of the other,
+//! which runs the reference: an UPDATE counts as established (L9).
 
 use super::super::clock::True;
+use super::super::excuses::Excuse;
 use super::super::world::World;
 use super::Manner;
 use booth::model::Holder;
@@ -18,6 +21,11 @@ pub struct Blame {
     members: usize,
     /// Per ticket, member and leader: until when the member's word to it binds, by the rules.
     promised: Vec<True>,
+    /// The same: when the member gave it last.
+    given: Vec<True>,
+    /// Per ticket, member of ours and leader: when it followed, in its grace, an UPDATE of this
+    /// reference leader. Forgotten at its next start.
+    followed: Vec<Option<True>>,
     /// Per ticket and site of ours: the end of the latest lease that it told its guard.
     leases: Vec<True>,
     /// Per member: when it last started.
@@ -42,6 +50,8 @@ impl Blame {
         Blame {
             members,
             promised: vec![0; tickets * members * members],
+            given: vec![0; tickets * members * members],
+            followed: vec![None; tickets * members * members],
             leases: vec![0; tickets * members],
             began: vec![0; members],
             since: vec![None; tickets],
@@ -49,16 +59,13 @@ impl Blame {
         }
     }
 
-    fn word(&mut self, ticket: usize, m: usize, leader: usize) -> &mut True {
-        &mut self.promised[(ticket * self.members + m) * self.members + leader]
+    fn place(&self, ticket: usize, m: usize, leader: usize) -> usize {
+        (ticket * self.members + m) * self.members + leader
     }
 
     /// Those whose word binds them to a leader now, itself included.
     fn backers(&self, now: True, ticket: usize, leader: usize) -> u16 {
-        let bound = |m: usize| {
-            let at = (ticket * self.members + m) * self.members + leader;
-            m == leader || self.promised[at] > now
-        };
+        let bound = |m: usize| m == leader || self.promised[self.place(ticket, m, leader)] > now;
         (0..self.members).filter(|m| bound(*m)).fold(0, |set, m| set | (1 << m))
     }
 
@@ -70,6 +77,19 @@ impl Blame {
     /// A process has started.
     pub fn began(&mut self, n: usize, now: True) {
         self.began[n] = now;
+        let tickets = self.followed.len() / (self.members * self.members).max(1);
+        for ticket in 0..tickets {
+            let from = self.place(ticket, n, 0);
+            self.followed[from..from + self.members].fill(None);
+        }
+    }
+
+    /// Whether a restarted member of ours forgot its word to `old` and then believed `new`: the
+    /// word to `old` is from before its start, and the first to `new` since was for an UPDATE of
+    /// that reference leader, in its grace.
+    fn believed(&self, ticket: usize, m: usize, old: usize, new: usize) -> bool {
+        self.given[self.place(ticket, m, old)] < self.began[m]
+            && self.followed[self.place(ticket, m, new)].is_some()
     }
 
     /// A site of ours tells its guard a lease.
@@ -93,8 +113,17 @@ impl World {
         let longer = if round.is_none() { spec.patience() } else { booth::time::Span::ZERO };
         let clock = *self.nodes[n].clock();
         let until = clock.when(clock.mono(self.decided).plus(spec.expire).plus(longer));
-        let word = self.checks.blame.word(ticket, n, leader);
-        *word = (*word).max(until);
+        let update = matches!(message.body, PeerBody::Ack { of: Command::Update, .. });
+        let (now, theirs) = (self.now, self.manners[leader] == Manner::Faithful);
+        let in_grace = self.checks.ghosts.rules(n, ticket).grace_lasts(n, self.site_set(), now);
+        let blame = &mut self.checks.blame;
+        let place = blame.place(ticket, n, leader);
+        let first = blame.given[place] < blame.began[n];
+        blame.promised[place] = blame.promised[place].max(until);
+        blame.given[place] = now;
+        if first && update && theirs && in_grace {
+            blame.followed[place] = Some(now);
+        }
     }
 
     /// A store says *granted* at several sites, or at one at most again.
@@ -117,15 +146,19 @@ impl World {
         self.checks.blame.with_ours += u64::from(granted.iter().any(ours));
         for (at, x) in granted.iter().enumerate() {
             for y in &granted[at + 1..] {
-                if let Some(text) = self.our_fault(ticket, *x, *y) {
-                    self.fail("S1", format!("t{ticket} at the sites {granted:?}: {text}"));
+                match self.our_fault(ticket, *x, *y) {
+                    Ok(excuse) => self.excuse(excuse),
+                    Err(text) => {
+                        let text = format!("t{ticket} at the sites {granted:?}: {text}");
+                        self.fail_of(ticket, "S1", text);
+                    }
                 }
             }
         }
     }
 
-    /// Why it is a fault of ours that two sites have a ticket now; `None`: it is not.
-    pub fn our_fault(&self, ticket: usize, x: usize, y: usize) -> Option<String> {
+    /// Whether it is a fault of ours that two sites have a ticket now: the excuse, or the fault.
+    pub fn our_fault(&self, ticket: usize, x: usize, y: usize) -> Result<Excuse, String> {
         let blame = &self.checks.blame;
         let now = self.now;
         let ours = |m: usize| self.manners[m] != Manner::Faithful;
@@ -134,25 +167,25 @@ impl World {
         let few = |set: u16| usize::try_from(set.count_ones()).unwrap_or(0) < majority;
         for (site, set) in [x, y].into_iter().zip(backers) {
             if ours(site) && few(set) {
-                return Some(format!("m{site} is ours and has the word of {set:#b} only"));
+                return Err(format!("m{site} is ours and has the word of {set:#b} only"));
             }
         }
         if backers.into_iter().any(few) {
-            // A reference site has it without a lease.
-            return None;
+            return Ok(Excuse::ReferenceLease);
         }
         let both = backers[0] & backers[1];
-        let restarted = |m: usize| {
-            // In its grace it may follow what marks itself established, or an UPDATE of a
-            // reference leader: that is the leader's fault, if it has no lease.
-            let spec = &self.plan.tickets[ticket];
-            let grace = spec.expire.as_micros() * 3 / 2;
-            now < blame.began[m] + grace && !(ours(x) && ours(y))
+        let members = || (0..blame.members).filter(|m| (both >> m) & 1 == 1);
+        if members().any(|m| !ours(m)) {
+            return Ok(Excuse::ReferenceWord);
+        }
+        let misled = |m: usize| {
+            let believed = |old, new| blame.believed(ticket, m, old, new);
+            (!ours(y) && believed(x, y)) || (!ours(x) && believed(y, x))
         };
-        let faithful = (0..blame.members).any(|m| (both >> m) & 1 == 1 && !ours(m));
-        let forgot = (0..blame.members).any(|m| (both >> m) & 1 == 1 && restarted(m));
-        (!faithful && !forgot)
-            .then(|| format!("ours have given their word to m{x} and m{y}: {both:#b}"))
+        if members().any(misled) {
+            return Ok(Excuse::FollowedUpdate);
+        }
+        Err(format!("ours have given their word to m{x} and m{y}: {both:#b}"))
     }
 
     /// A site of ours has been revoked: that may not be later than its lease.
@@ -160,7 +193,7 @@ impl World {
         let lease = self.checks.blame.leases[ticket * self.checks.blame.members + site];
         if self.manners[site] == Manner::Ours && self.now > lease + 8 {
             let text = format!("t{ticket}: m{site} is granted until now, its lease ended {lease}");
-            self.fail("S2", text);
+            self.fail_of(ticket, "S2", text);
         }
     }
 

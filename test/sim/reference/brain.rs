@@ -48,7 +48,7 @@ impl World {
 
     /// A new engine for a member.
     pub fn new_engine(&mut self, n: usize) -> Brain {
-        let (roster, tickets) = (self.rosters[n].clone(), self.plan.tickets.clone());
+        let (roster, tickets) = (self.rosters[n].clone(), self.specs(n).to_vec());
         let seed = self.choices.seed(n);
         self.script_start(n, seed);
         if self.faithful(n) {

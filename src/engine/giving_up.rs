@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Giving up takes as long as the store does (`lease.md` L10): a site whose store may still say
+//! *granted* goes on leading until it does not, so that no other site is granted meanwhile. It
+//! renews its lease by heartbeats alone: nothing is granted, no window moves on.
+
+use super::commit::Quit;
+use super::cx::Cx;
+use super::effect::NoteLevel;
+use super::election::Stand;
+use super::mutant::{self, Clause};
+use super::ticket::{Phase, Ticket};
+use crate::wire::Reason;
+
+/// A renewal that a handler held up is made up for after this part of `timeout`, unless the store
+/// says *revoked* before.
+const CATCH_UP_PARTS: u64 = 4;
+
+impl Ticket {
+    /// Whether this site gives the ticket up while its store may still say *granted*: it goes on
+    /// leading, and stands again when it has lost its lease (L10).
+    pub fn leaving(&self) -> bool {
+        let silent = mutant::is_on(Clause::L6RevokeFirst) || mutant::is_on(Clause::L10RevokeFirst);
+        self.quit.is_some()
+            && self.cib.maybe_granted
+            && !self.is_manual()
+            && !matches!(self.phase, Phase::Loading(_))
+            && !silent
+    }
+
+    /// The ticket is being given up from now on: goes on leading as long as the store may say
+    /// *granted*, else follows.
+    pub fn lead_on_or_follow(&mut self, cx: &mut Cx<'_>) {
+        if !self.leaving() {
+            self.phase = Phase::Follower;
+            self.stand = None;
+            return;
+        }
+        let soon = cx.now.mono.plus(self.spec.timeout.divided(CATCH_UP_PARTS));
+        if let Some(lead) = &mut self.lead {
+            // It waited for a handler that is not asked any more.
+            if lead.renewal.next_at <= cx.now.mono {
+                lead.renewal.next_at = soon;
+            }
+        }
+        self.plan_leaving(cx);
+    }
+
+    /// Applies the end of the lease, or of the wait for one, of a site that gives up.
+    pub fn fold_leaving(&mut self, cx: &mut Cx<'_>) {
+        if !self.leaving() {
+            return;
+        }
+        let now = cx.now.mono;
+        let patience = self.spec.patience();
+        let standing = matches!(self.phase, Phase::Candidate(_));
+        if standing && self.grace.is_some() && !self.established(now) {
+            // What a restarted holder could count on has ended: it stands after its grace (L9).
+            self.phase = Phase::Follower;
+        }
+        let over = self.lead.as_ref().is_some_and(|lead| match lead.lease_until {
+            Some(until) => now >= until,
+            None => now >= lead.won_at.plus(patience),
+        });
+        if !over {
+            return;
+        }
+        self.note(
+            cx,
+            NoteLevel::Error,
+            "the lease has ended, but the store may still say granted: trying to get another one, \
+             so that no other site is granted",
+        );
+        self.lead = None;
+        if matches!(self.phase, Phase::Leader) {
+            self.phase = Phase::Follower;
+        }
+    }
+
+    /// A site without a lease whose store may still say *granted* always has a plan to stand.
+    pub fn plan_leaving(&mut self, cx: &mut Cx<'_>) {
+        let idle = matches!(self.phase, Phase::Follower) && self.stand.is_none();
+        if idle && self.leaving() {
+            let at = cx.now.mono.plus(cx.prng.span_below(self.spec.timeout));
+            self.stand = Some(Stand { at, reason: Reason::Reacquire });
+        }
+    }
+
+    /// The time of such a plan has come. Nobody who keeps the rules answers in grace.
+    pub fn stand_leaving(&mut self, cx: &mut Cx<'_>) {
+        match (self.grace_until(), &mut self.stand) {
+            (Some(until), Some(stand)) => stand.at = until,
+            _ => self.stand_for_election(cx, Reason::Reacquire, false),
+        }
+    }
+
+    /// Says once why a site that gives up does not stop leading.
+    pub fn say_leaving(&mut self, cx: &mut Cx<'_>) {
+        if !self.leaving() || self.quit.is_none_or(|quit| quit.told) {
+            return;
+        }
+        if let Some(quit) = &mut self.quit {
+            quit.told = true;
+        }
+        self.note(
+            cx,
+            NoteLevel::Warning,
+            "the store may still say granted: renewing the lease until it says revoked, so that \
+             no other site is granted",
+        );
+    }
+
+    /// The store says *revoked*: what was learned while the site went on leading is kept.
+    pub fn end_of_leaving(&mut self, cx: &mut Cx<'_>, quit: &Quit) {
+        if self.is_manual() {
+            return;
+        }
+        self.known.until = cx.now.mono;
+        if quit.term > self.known.term {
+            self.known.term = quit.term;
+            self.follow_in_store(cx);
+        }
+    }
+}

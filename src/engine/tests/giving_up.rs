@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A site that must give up while its store may still say *granted* goes on leading (`lease.md`
+//! L10): no other site is granted as long as its daemon lives and reaches a majority.
+
+use super::cluster::{spec, Cluster};
+use crate::engine::{CibOutcome, ProbeOutcome};
+use crate::model::{Holder, TicketSpec};
+use crate::time::Span;
+use crate::wire::{ClientOptions, ResultCode};
+
+const SECOND: Span = Span::from_secs(1);
+
+fn failed() -> Option<CibOutcome> {
+    Some(CibOutcome::Failed("exit status 1".into()))
+}
+
+/// Two sites and an arbitrator; the first site holds.
+fn held(handler: bool) -> Cluster {
+    let mut cluster = Cluster::new(2, 1, TicketSpec { has_handler: handler, ..spec("T") });
+    cluster.start_all();
+    cluster.grant(0, ClientOptions::default());
+    assert_eq!(cluster.granted(), [0]);
+    cluster
+}
+
+#[test]
+fn nobody_else_is_granted_while_a_revoke_fails() {
+    let mut cluster = held(false);
+    cluster.nodes[0].write = failed();
+    let told = cluster.nodes[0].tellings;
+    let client = cluster.revoke(0);
+    assert_eq!(cluster.codes(client), [(ResultCode::SyncFail, true)]);
+    cluster.advance(SECOND.times(100));
+    assert_eq!(cluster.granted(), [0], "the lease goes on for as long as it takes");
+    assert_eq!(cluster.listed(1), cluster.id(0));
+    assert!(cluster.logged(0, "renewing the lease until it says revoked"));
+    assert_eq!(cluster.nodes[0].tellings, told, "the guard is told of no later window");
+    let grants = cluster.nodes[0].writes.iter().filter(|state| state.granted).count();
+    assert_eq!(grants, 1, "nothing is granted any more");
+    cluster.nodes[0].write = Some(CibOutcome::Written);
+    cluster.advance(SECOND.times(31));
+    assert!(cluster.granted().is_empty());
+    cluster.advance(SECOND.times(60));
+    assert!(cluster.granted().is_empty(), "revoked for good");
+    for node in 0..3 {
+        assert_eq!(cluster.listed(node), Holder::Nobody, "member {node} knows");
+    }
+}
+
+#[test]
+fn a_step_down_whose_revoke_hangs_is_announced_when_it_is_done() {
+    let mut cluster = held(true);
+    cluster.nodes[0].handler = Some(ProbeOutcome::Failed("exit status 1".into()));
+    cluster.nodes[0].write = None;
+    cluster.advance(SECOND.times(100));
+    assert_eq!(cluster.granted(), [0]);
+    cluster.release(0);
+    cluster.advance(SECOND);
+    assert_eq!(cluster.granted(), [1], "the other site takes over at once");
+}
+
+#[test]
+fn a_first_grant_that_was_killed_keeps_the_lease_until_it_is_revoked() {
+    let mut cluster = Cluster::new(2, 1, spec("T"));
+    cluster.start_all();
+    cluster.nodes[0].write = Some(CibOutcome::Killed);
+    cluster.grant(0, ClientOptions::default());
+    cluster.advance(SECOND.times(100));
+    let client = cluster.grant(1, ClientOptions::default());
+    assert_eq!(cluster.codes(client), [(ResultCode::Overgrant, true)]);
+    assert!(cluster.granted().is_empty());
+    assert_eq!(cluster.listed(2), cluster.id(0));
+}
+
+/// A handler that hangs has held the renewals up: they go on when the ticket is given up.
+#[test]
+fn a_handler_that_hung_until_the_end_of_the_window_costs_no_lease() {
+    let mut cluster = held(true);
+    cluster.nodes[0].handler = None;
+    cluster.nodes[0].write = None;
+    cluster.advance(SECOND.times(100));
+    assert_eq!(cluster.granted(), [0]);
+}
+
+#[test]
+fn a_restarted_arbitrator_follows_a_site_that_gives_up() {
+    let mut cluster = held(false);
+    cluster.nodes[0].write = None;
+    cluster.revoke(0);
+    cluster.advance(SECOND.times(7));
+    cluster.crash(2);
+    cluster.crash(1);
+    cluster.start(2);
+    cluster.advance(SECOND.times(100));
+    cluster.start(1);
+    cluster.advance(SECOND.times(100));
+    assert_eq!(cluster.granted(), [0]);
+    assert!(!cluster.logged(0, "the lease has ended"));
+}
+
+/// A lease that ends nevertheless is won again, for as long as the store may say *granted*.
+#[test]
+fn a_site_that_gives_up_stands_again_when_its_lease_has_ended() {
+    let mut cluster = held(false);
+    cluster.nodes[0].write = None;
+    let told = cluster.nodes[0].tellings;
+    cluster.revoke(0);
+    cluster.crash(1);
+    cluster.cut = vec![(0, 2), (2, 0)];
+    cluster.advance(SECOND.times(60));
+    assert!(cluster.logged(0, "the lease has ended"));
+    cluster.cut.clear();
+    // Back-off, at most `E` and a timeout.
+    cluster.advance(SECOND.times(12));
+    assert_eq!(cluster.listed(2), cluster.id(0), "a majority has promised again");
+    cluster.start(1);
+    cluster.advance(SECOND.times(100));
+    assert_eq!(cluster.granted(), [0]);
+    assert_eq!(cluster.nodes[0].tellings, told, "won without a window");
+    let grants = cluster.nodes[0].writes.iter().filter(|state| state.granted).count();
+    assert_eq!(grants, 1, "and without a grant");
+    cluster.release(0);
+    for node in 0..3 {
+        assert_eq!(cluster.listed(node), Holder::Nobody, "announced in the term of the last lead");
+    }
+    cluster.advance(SECOND.times(60));
+    assert!(cluster.granted().is_empty());
+}
+
+/// A restarted holder that is told to give up before it was elected again.
+#[test]
+fn a_restarted_holder_that_gives_up_wins_its_lease_first() {
+    let mut cluster = held(false);
+    cluster.crash(0);
+    cluster.nodes[0].write = None;
+    cluster.cut = vec![(0, 1), (0, 2), (1, 0), (2, 0)];
+    cluster.start(0);
+    cluster.revoke(0);
+    cluster.advance(SECOND.times(2));
+    cluster.cut.clear();
+    cluster.advance(SECOND.times(100));
+    assert_eq!(cluster.granted(), [0]);
+    cluster.release(0);
+    cluster.advance(SECOND.times(60));
+    assert!(cluster.granted().is_empty());
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! As long as a site that can be heard may have the ticket granted in its store, nobody else is
+//! granted (`lease.md` L3, L7), unless an administrator overrides.
+
+use super::cluster::{spec, Cluster};
+use crate::engine::{Event, Remark, Reply};
+use crate::model::{Holder, MemberIndex, Term};
+use crate::time::Span;
+use crate::wire::{ClientOptions, Command, PeerBody, PeerMessage, ResultCode, WaitCause};
+
+const SECOND: Span = Span::from_secs(1);
+const PATIENT: ClientOptions =
+    ClientOptions { immediate: false, wait: true, wait_commit: true, explain: true };
+const FORCED: ClientOptions =
+    ClientOptions { immediate: true, wait: false, wait_commit: false, explain: false };
+
+fn at(node: usize) -> MemberIndex {
+    MemberIndex::new(node).expect("a test has few members")
+}
+
+/// Two sites and an arbitrator; the first site is not there any more, and only its words are.
+fn without_the_first() -> Cluster {
+    let mut cluster = Cluster::new(2, 1, spec("T"));
+    cluster.start_all();
+    cluster.crash(0);
+    cluster
+}
+
+/// The second site hears a rejection of the first.
+fn rejected(cluster: &mut Cluster, granted: bool, valid_for: Span) {
+    let ticket = spec("T").name;
+    let result = ResultCode::TermStillValid;
+    let body = PeerBody::Rejected { of: Command::ReqVote, result, granted };
+    let leader = cluster.id(0);
+    let message = PeerMessage { ticket, leader, term: Term::ZERO, valid_for, body };
+    cluster.event(1, Event::Peer { from: at(0), message });
+    cluster.settle();
+}
+
+fn causes(cluster: &Cluster, client: crate::engine::ClientId) -> Vec<(WaitCause, Holder)> {
+    let cause = |reply: &Reply| match reply {
+        Reply::Ticket(answer) => answer.cause.map(|(cause, _)| (cause, answer.leader)),
+        _ => None,
+    };
+    let mine = cluster.replies.iter().filter(|(to, ..)| *to == client);
+    mine.filter_map(|(_, reply, _)| cause(reply)).collect()
+}
+
+#[test]
+fn a_winner_does_not_grant_while_somebody_objects() {
+    let mut cluster = without_the_first();
+    rejected(&mut cluster, true, Span::ZERO);
+    let client = cluster.grant(1, PATIENT);
+    for _ in 0..20 {
+        assert!(cluster.granted().is_empty());
+        cluster.advance(SECOND.times(4));
+        rejected(&mut cluster, true, Span::ZERO);
+    }
+    let row = cluster.row(1);
+    assert_eq!(row.leader, cluster.id(1), "it has the lease meanwhile");
+    assert!(row.commit_pending.is_some());
+    assert_eq!(row.remarks, [Remark::Objection(at(0))]);
+    assert!(cluster.logged(1, "objected to by 127.0.0.1: the ticket may still be granted"));
+    assert_eq!(causes(&cluster, client).last(), Some(&(WaitCause::Objection, cluster.id(0))));
+    cluster.advance(Span::from_millis(9_999));
+    assert!(cluster.granted().is_empty(), "E after the last word");
+    cluster.advance(SECOND.times(2));
+    assert_eq!(cluster.granted(), [1]);
+    assert!(cluster.codes(client).contains(&(ResultCode::Success, true)));
+    assert!(cluster.row(1).remarks.is_empty());
+}
+
+#[test]
+fn an_administrator_may_override_an_objection() {
+    let mut cluster = without_the_first();
+    rejected(&mut cluster, true, Span::ZERO);
+    cluster.grant(1, PATIENT);
+    assert!(cluster.granted().is_empty());
+    cluster.grant(1, FORCED);
+    assert_eq!(cluster.granted(), [1]);
+}
+
+/// A takeover by itself waits, too, and `-F` at its site ends that.
+#[test]
+fn a_takeover_waits_for_an_objection_or_an_override() {
+    let mut cluster = Cluster::new(2, 1, spec("T"));
+    cluster.start_all();
+    cluster.grant(0, ClientOptions::default());
+    cluster.crash(0);
+    cluster.advance(SECOND.times(9));
+    cluster.nodes[0].store.granted = false;
+    rejected(&mut cluster, true, Span::ZERO);
+    cluster.advance(SECOND.times(6));
+    assert_eq!(cluster.listed(1), cluster.id(1), "it has won");
+    assert!(cluster.granted().is_empty());
+    let client = cluster.grant(1, FORCED);
+    assert_eq!(cluster.granted(), [1]);
+    assert_eq!(cluster.codes(client).last(), Some(&(ResultCode::Success, true)));
+}
+
+/// Back in life, and free of the ticket, the site says so as soon as it is heard.
+#[test]
+fn an_objection_is_taken_back_by_an_acknowledgement() {
+    let mut cluster = without_the_first();
+    rejected(&mut cluster, true, Span::ZERO);
+    cluster.grant(1, PATIENT);
+    cluster.advance(SECOND);
+    assert!(cluster.granted().is_empty());
+    cluster.start(0);
+    cluster.advance(SECOND);
+    assert_eq!(cluster.granted(), [1]);
+    assert!(cluster.logged(1, "127.0.0.1 does not object any more"));
+}
+
+/// A reference site that holds names itself, without a mark.
+#[test]
+fn a_reference_site_objects_by_naming_itself() {
+    let mut cluster = without_the_first();
+    rejected(&mut cluster, false, SECOND.times(5));
+    cluster.grant(1, PATIENT);
+    cluster.advance(SECOND);
+    assert!(cluster.granted().is_empty());
+}
+
+/// A store that cannot be read may say *granted*.
+#[test]
+fn a_site_that_cannot_read_its_store_objects() {
+    let mut cluster = Cluster::new(2, 1, spec("T"));
+    cluster.nodes[0].unreadable = true;
+    cluster.start_all();
+    let client = cluster.grant(1, PATIENT);
+    cluster.advance(SECOND.times(60));
+    assert!(cluster.granted().is_empty());
+    assert_eq!(causes(&cluster, client).last(), Some(&(WaitCause::Objection, cluster.id(0))));
+    cluster.nodes[0].unreadable = false;
+    cluster.advance(SECOND.times(31));
+    assert_eq!(cluster.granted(), [1], "read again, every half a minute at least");
+}
+
+/// Who holds is not disturbed by it.
+#[test]
+fn a_holder_goes_on_beside_a_site_that_cannot_read_its_store() {
+    let mut cluster = Cluster::new(2, 1, spec("T"));
+    cluster.start_all();
+    cluster.grant(0, ClientOptions::default());
+    cluster.crash(1);
+    cluster.nodes[1].unreadable = true;
+    cluster.start(1);
+    cluster.advance(SECOND.times(3));
+    cluster.crash(0);
+    cluster.start(0);
+    for _ in 0..60 {
+        cluster.advance(SECOND);
+        assert_eq!(cluster.granted(), [0]);
+    }
+}
+
+/// The holder's revoke hangs, its lease ends because it reaches too few, and the one that it does
+/// reach wins: nothing is granted there before the store of the other says *revoked*.
+#[test]
+fn an_ex_holder_whose_revoke_hangs_is_heard() {
+    let mut cluster = Cluster::new(2, 3, spec("T"));
+    cluster.start_all();
+    cluster.grant(0, ClientOptions::default());
+    cluster.nodes[0].write = None;
+    cluster.cut = (1..5).flat_map(|node| [(0, node), (node, 0)]).collect();
+    cluster.advance(SECOND.times(10).plus(Span::from_millis(50)));
+    cluster.cut.retain(|(from, to)| *from != 1 && *to != 1);
+    cluster.advance(SECOND.times(100));
+    assert_eq!(cluster.granted(), [0], "neither by itself");
+    cluster.grant(1, FORCED);
+    cluster.advance(SECOND.times(15));
+    assert_eq!(cluster.granted(), [0, 1], "but by an administrator's override");
+}
+
+/// `protocol.md` 4: who overrides is not told of what is overridden.
+#[test]
+fn who_overrides_a_pending_commit_hears_of_no_delay() {
+    let mut spec = spec("T");
+    spec.acquire_after = SECOND.times(5);
+    let mut cluster = Cluster::new(2, 1, spec);
+    cluster.start_all();
+    cluster.crash(0);
+    cluster.grant(1, PATIENT);
+    assert!(cluster.granted().is_empty(), "it waits for the site that is not there");
+    let client = cluster.grant(1, FORCED);
+    assert_eq!(cluster.granted(), [1]);
+    let codes = cluster.codes(client);
+    assert!(!codes.iter().any(|(code, _)| *code == ResultCode::CibPending), "{codes:?}");
+    assert!(codes.contains(&(ResultCode::Success, true)));
+}

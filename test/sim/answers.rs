@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Whether what clients are told is true.
+//!
+//! - `C1`: a success that is none. *Granted*: the store of that site said so at some time since
+//!   the order. *Revoked*, or *not granted*: the store of that site does not say granted, and none
+//!   of another site does either, if this one lost the ticket, last heard that another has it, or
+//!   has heard nothing of it in its life.
+//! - `C2`: a failure that happens after all. No site commits an attempt that an administrator
+//!   ordered when each order for it there was answered with a failure; and a grant of a ticket
+//!   that nobody had, which failed, makes nobody acquire it by a step-down.
+//! - `C3`: an answer that does not come, at a member that runs, to a client that does not wait
+//!   for the outcome however long it takes. (Who does: V2.)
+
+use super::clients::Connection;
+use super::clock::{True, SECOND};
+use super::excuses::Excuse;
+use super::plan::Order;
+use super::world::World;
+use booth::model::{MemberId, Term};
+use booth::wire::{PeerBody, PeerMessage, Reason, ResultCode};
+
+/// What a member can know of a ticket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Knows {
+    /// It has heard nothing in this life.
+    #[default]
+    Nothing,
+    /// Another has it.
+    Held,
+    /// It had it itself, and lost it.
+    Lost,
+    /// It was given up: by an administrator's order here, or as the others said.
+    Free,
+}
+
+/// How many failed candidacies are remembered.
+const FAILED_KEPT: usize = 16;
+
+/// One member and one ticket.
+#[derive(Clone, Debug, Default)]
+struct Account {
+    /// Its last candidacy.
+    attempt: Option<(Term, Reason)>,
+    /// When it stood last.
+    stood_at: Option<True>,
+    /// It has wished a grant since it last revoked or started.
+    committed: bool,
+    /// An order whose client has left, or was told that it is pending, may still be carried out.
+    going: bool,
+    /// In which candidacies an administrator's order failed.
+    failed: Vec<Term>,
+    /// The last term in which it led.
+    led: Option<Term>,
+    /// What it can know.
+    knows: Knows,
+    /// The highest term of which it heard anything.
+    heard: Term,
+    /// Who stepped down in its hearing last, in which term.
+    stepped: Option<(usize, Term)>,
+    /// When its store last went from granted to revoked.
+    revoked_at: True,
+    /// When a call of the store's tool last said *done* to a grant and did nothing.
+    misled_at: Option<True>,
+}
+
+/// The account of all answers.
+#[derive(Debug)]
+pub struct Answers {
+    members: usize,
+    accounts: Vec<Account>,
+    /// Per ticket, whether somebody has it as far as any administrator can tell.
+    owned: Vec<bool>,
+}
+
+impl Answers {
+    /// Nothing has been asked.
+    pub fn new(tickets: usize, members: usize) -> Answers {
+        let accounts = vec![Account::default(); tickets * members];
+        Answers { members, accounts, owned: vec![false; tickets] }
+    }
+
+    fn of(&mut self, n: usize, ticket: usize) -> &mut Account {
+        &mut self.accounts[ticket * self.members + n]
+    }
+
+    /// The ticket belongs to somebody, whatever administrators were told.
+    pub fn own(&mut self, ticket: usize) {
+        self.owned[ticket] = true;
+    }
+
+    /// A process starts with an empty memory.
+    pub fn forget(&mut self, n: usize) {
+        for ticket in 0..self.owned.len() {
+            let account = self.of(n, ticket);
+            let (revoked_at, misled_at) = (account.revoked_at, account.misled_at);
+            *account = Account { revoked_at, misled_at, ..Account::default() };
+        }
+    }
+
+    /// A member hears something of a ticket.
+    pub fn hears(&mut self, n: usize, from: usize, t: usize, m: &PeerMessage, ids: &[MemberId]) {
+        let account = self.of(n, t);
+        if m.term < account.heard {
+            return;
+        }
+        let leader = m.leader.member();
+        let other = leader.is_some_and(|id| id != ids[n]);
+        account.knows = match m.body {
+            PeerBody::Heartbeat { .. } | PeerBody::Update { .. } => Knows::Held,
+            PeerBody::Revoke { .. } => Knows::Free,
+            PeerBody::StepDown { .. } => {
+                account.stepped = Some((from, m.term));
+                Knows::Free
+            }
+            PeerBody::MyIndex { .. } if leader.is_none() => Knows::Free,
+            PeerBody::MyIndex { .. } if other => Knows::Held,
+            PeerBody::Status { .. }
+            | PeerBody::MyIndex { .. }
+            | PeerBody::ReqVote { .. }
+            | PeerBody::Vote { .. }
+            | PeerBody::Ack { .. }
+            | PeerBody::Rejected { .. } => return,
+        };
+        account.heard = m.term;
+    }
+
+    /// When a member stood for election last, in this life.
+    pub fn stood_at(&self, n: usize, ticket: usize) -> Option<True> {
+        self.accounts[ticket * self.members + n].stood_at
+    }
+
+    /// A member leads.
+    pub fn leads(&mut self, n: usize, ticket: usize, term: Term) {
+        self.of(n, ticket).led = Some(term);
+    }
+
+    /// A member stands for election.
+    pub fn stands(&mut self, now: True, n: usize, ticket: usize, term: Term, reason: Reason) {
+        let account = self.of(n, ticket);
+        if account.attempt.is_none_or(|(last, _)| last != term) {
+            account.attempt = Some((term, reason));
+            account.stood_at = Some(now);
+        }
+    }
+}
+
+impl World {
+    /// Whether an administrator is behind a grant that a member wishes now.
+    pub fn grant_ordered(&self, n: usize, ticket: usize) -> bool {
+        let account = &self.checks.answers.accounts[ticket * self.nodes.len() + n];
+        let stood = account.attempt.is_some_and(|(_, reason)| reason == Reason::Admin);
+        stood || self.grant_wanted(n, ticket)
+    }
+
+    /// An order for a grant of a ticket that may still be carried out at a member.
+    fn grant_wanted(&self, n: usize, ticket: usize) -> bool {
+        let asks = |c: &Connection| {
+            let grants = matches!(c.order, Some(Order::Grant | Order::Force));
+            c.node == n && c.ticket == ticket && grants
+        };
+        self.checks.answers.accounts[ticket * self.nodes.len() + n].going
+            || self.clients.open.iter().any(asks)
+    }
+
+    /// A client leaves, or loses its connection, before the last answer.
+    pub fn answer_missed(&mut self, connection: &Connection, died: bool) {
+        if matches!(connection.order, Some(Order::Grant | Order::Force)) {
+            // Nobody can say how it ended.
+            self.checks.answers.own(connection.ticket);
+            self.checks.answers.of(connection.node, connection.ticket).going = !died;
+        }
+    }
+
+    /// A call of the store's tool says *done* to a grant and does nothing.
+    pub fn store_misleads(&mut self, n: usize, ticket: usize) {
+        let now = self.now;
+        self.checks.answers.of(n, ticket).misled_at = Some(now);
+    }
+
+    /// A store went from granted to revoked, or back.
+    pub fn answers_store(&mut self, n: usize, ticket: usize, granted: bool) {
+        let now = self.now;
+        let revoking =
+            |c: &Connection| c.node == n && c.ticket == ticket && c.order == Some(Order::Revoke);
+        let ordered = self.clients.open.iter().any(revoking);
+        let account = self.checks.answers.of(n, ticket);
+        if granted {
+            self.sites[n].granted_at[ticket] = now;
+            account.misled_at = None;
+        } else {
+            account.revoked_at = now;
+            account.knows = if ordered { Knows::Free } else { Knows::Lost };
+        }
+    }
+
+    /// C1, C2: an order is answered.
+    pub fn check_answer(&mut self, c: &Connection, result: ResultCode, last: bool) {
+        let (Some(order), false) = (c.order, self.faithful(c.node)) else { return };
+        let success = matches!(result, ResultCode::Success | ResultCode::SyncSuccess);
+        match order {
+            Order::Grant | Order::Force if success => self.check_granted(c),
+            Order::Grant | Order::Force if last => self.grant_refused(c, result),
+            Order::Revoke if success || result == ResultCode::TicketIdle => {
+                self.check_revoked(c, success);
+            }
+            Order::Grant | Order::Force | Order::Revoke => {}
+        }
+    }
+
+    fn check_granted(&mut self, c: &Connection) {
+        self.checks.answers.own(c.ticket);
+        let granted = self.sites[c.node].granted(c.ticket);
+        let account = self.checks.answers.of(c.node, c.ticket);
+        (account.going, account.attempt) = (false, None);
+        if granted || account.revoked_at >= c.since {
+            return;
+        }
+        if account.misled_at.is_some_and(|at| at >= c.since) {
+            self.excuse(Excuse::StoreMisled);
+            return;
+        }
+        let text = format!("m{} says that t{} is granted, its store does not", c.node, c.ticket);
+        self.fail_of(c.ticket, "C1", text);
+    }
+
+    fn grant_refused(&mut self, c: &Connection, result: ResultCode) {
+        let others = self.grant_wanted(c.node, c.ticket);
+        let account = self.checks.answers.of(c.node, c.ticket);
+        match result {
+            ResultCode::CibPending | ResultCode::ProbableSuccess => {
+                account.going = true;
+                self.checks.answers.own(c.ticket);
+            }
+            // Another still waits for the same grant.
+            _ if others => {}
+            _ => {
+                let ordered = account.attempt.filter(|(_, reason)| *reason == Reason::Admin);
+                if let Some((term, _)) = ordered {
+                    account.failed.truncate(FAILED_KEPT - 1);
+                    account.failed.insert(0, term);
+                }
+            }
+        }
+    }
+
+    fn check_revoked(&mut self, c: &Connection, success: bool) {
+        let (n, ticket) = (c.node, c.ticket);
+        if self.sites[n].granted(ticket) {
+            let text = format!("m{n} says that t{ticket} is not granted, its own store does");
+            self.fail_of(ticket, "C1", text);
+        }
+        let knows = self.checks.answers.of(n, ticket).knows;
+        let other = (0..self.nodes.len()).find(|m| *m != n && self.sites[*m].granted(ticket));
+        // A process that was stopped in the middle of the step says it later than it meant to.
+        let at_once = self.decided == self.now;
+        if let (Some(other), true) = (other, at_once && self.checks.automatic(ticket)) {
+            if knows != Knows::Free && !self.faithful_among() {
+                let text = format!(
+                    "m{n} says that t{ticket} is not granted, m{other}'s store does; what m{n} \
+                     can know of it: {knows:?}"
+                );
+                self.fail_of(ticket, "C1", text);
+            }
+        }
+        if success {
+            let account = self.checks.answers.of(n, ticket);
+            (account.going, account.knows) = (false, Knows::Free);
+            let wanted = (0..self.nodes.len()).any(|m| self.grant_wanted(m, ticket));
+            self.checks.answers.owned[ticket] = wanted;
+        }
+    }
+
+    /// C2: an engine wishes a grant, or a revoke.
+    pub fn check_commit(&mut self, n: usize, ticket: usize, granted: bool) {
+        if !self.checks.automatic(ticket) || self.faithful_among() {
+            return;
+        }
+        if !granted {
+            self.checks.answers.of(n, ticket).committed = false;
+            return;
+        }
+        let stored = self.sites[n].granted(ticket);
+        let wanted = self.grant_wanted(n, ticket);
+        let account = self.checks.answers.of(n, ticket);
+        let Account { attempt, led, heard, stepped, .. } = *account;
+        let own = led.filter(|term| account.failed.contains(term) && *term >= heard);
+        if std::mem::replace(&mut account.committed, true) || stored {
+            return;
+        }
+        let Some((term, reason)) = attempt else { return };
+        if reason == Reason::Admin {
+            if !wanted {
+                let text = format!(
+                    "m{n} grants t{ticket} in term {term} for an administrator; every order for \
+                     it there was answered with a failure"
+                );
+                self.fail_of(ticket, "C2", text);
+            }
+            return;
+        }
+        let anywhere = (0..self.nodes.len()).any(|m| self.grant_wanted(m, ticket));
+        if self.checks.answers.owned[ticket] || anywhere {
+            return;
+        }
+        let led_to = stepped
+            .filter(|(from, term)| self.checks.answers.of(*from, ticket).failed.contains(term));
+        if own.is_none() && led_to.is_none() {
+            // Not by a failed grant.
+            self.checks.answers.own(ticket);
+            return;
+        }
+        let text = format!(
+            "m{n} acquires t{ticket} by itself ({reason:?}), which nobody had: a grant failed here \
+             in {own:?}, or at a site that stepped down: {led_to:?}"
+        );
+        self.fail_of(ticket, "C2", text);
+    }
+
+    /// C3: clients that do not wait for the outcome have an answer in time, at members that run.
+    pub fn check_waiting(&mut self) {
+        let now = self.now;
+        let longest = |f: fn(&booth::model::TicketSpec) -> booth::time::Span| {
+            self.plan.tickets.iter().map(|spec| f(spec).as_micros()).max().unwrap_or(SECOND)
+        };
+        // Grace, a handler, attempts until patience ends, a write until patience ends.
+        let most = 3 * longest(|spec| spec.expire) + 6 * longest(|spec| spec.patience()) + SECOND;
+        let late = self.clients.open.iter().find(|c| {
+            let node = &self.nodes[c.node];
+            let since = c.since.max(node.resumed_at);
+            !c.patient && !c.left && node.runs() && since + most < now
+        });
+        if let Some(late) = late.copied() {
+            if !self.faithful(late.node) {
+                self.fail("C3", format!("a client has no answer in time: {late:?}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The judge itself: each thing that it must find is shown to it, and what it must let pass.
+
+use super::kit::clients::Connection;
+use super::kit::clock::{True, MILLI, SECOND};
+use super::kit::plan::{Order, Plan};
+use super::kit::quiet::{held, quiet, three, usual_ticket};
+use super::kit::sick::Ailment;
+use super::kit::world::World;
+use booth::engine::ClientId;
+use booth::model::{AttrName, AttrOp, AttrRule, AttrValue, RuleMode, Term};
+use booth::wire::{Reason, ResultCode};
+
+/// Two sites and an arbitrator; the first site holds.
+fn world() -> World {
+    held(plan())
+}
+
+fn plan() -> Plan {
+    quiet(1, three(), vec![usual_ticket()])
+}
+
+fn order(world: &World, node: usize, order: Order) -> Connection {
+    let (life, since) = (world.nodes[node].life, world.now);
+    Connection {
+        node,
+        life,
+        client: ClientId(77),
+        ticket: 0,
+        order: Some(order),
+        since,
+        patient: false,
+        left: false,
+    }
+}
+
+fn found(world: &World) -> Option<&'static str> {
+    world.checks.violation().map(|violation| violation.code)
+}
+
+/// What the judge says of this answer of a member.
+fn judged(mut world: World, node: usize, what: Order, answer: ResultCode) -> Option<&'static str> {
+    let connection = order(&world, node, what);
+    world.decided = world.now;
+    world.check_answer(&connection, answer, true);
+    found(&world)
+}
+
+#[test]
+fn a_success_that_is_none_is_found() {
+    assert_eq!(judged(world(), 0, Order::Grant, ResultCode::Success), None, "it is granted there");
+    assert_eq!(judged(world(), 1, Order::Grant, ResultCode::Success), Some("C1"));
+    assert_eq!(judged(world(), 0, Order::Revoke, ResultCode::Success), Some("C1"), "it holds");
+    assert_eq!(judged(world(), 1, Order::Revoke, ResultCode::TicketIdle), Some("C1"), "it knows");
+    assert_eq!(judged(world(), 1, Order::Revoke, ResultCode::SyncFail), None, "no success");
+}
+
+#[test]
+fn a_grant_that_was_answered_with_failure_is_found_when_it_happens() {
+    let mut world = World::new(plan(), super::kit::choice::Source::Seed, false);
+    world.set_going();
+    world.run(SECOND);
+    let connection = order(&world, 1, Order::Grant);
+    let now = world.now;
+    world.checks.answers.stands(now, 1, 0, Term::new(3), Reason::Admin);
+    world.clients.open.push(connection);
+    world.check_commit(1, 0, true);
+    assert_eq!(found(&world), None, "the order is not answered yet");
+    world.check_commit(1, 0, false);
+    world.clients.open.clear();
+    world.check_answer(&connection, ResultCode::SyncFail, true);
+    world.check_commit(1, 0, true);
+    assert_eq!(found(&world), Some("C2"));
+}
+
+#[test]
+fn a_client_that_waits_for_ever_is_found_during_the_chaos() {
+    let mut world = world();
+    let connection = order(&world, 0, Order::Revoke);
+    world.clients.open.push(connection);
+    world.run(world.now + 200 * SECOND);
+    world.check_waiting();
+    assert_eq!(found(&world), None, "there may be grace, a handler, an election and a write");
+    world.run(world.now + 100 * SECOND);
+    world.check_waiting();
+    assert_eq!(found(&world), Some("C3"));
+}
+
+#[test]
+fn a_site_that_stands_against_a_rule_is_found() {
+    for (op, reason, wrong) in [
+        (AttrOp::Equal, Reason::TicketLost, true),
+        (AttrOp::NotEqual, Reason::TicketLost, false),
+        (AttrOp::Equal, Reason::Admin, false),
+        (AttrOp::Equal, Reason::Reacquire, false),
+    ] {
+        let mut world = world();
+        let name = AttrName::new("mode").expect("a plain name");
+        let value = AttrValue::new("on").expect("a plain value");
+        let mode = RuleMode::Auto;
+        world.plan.tickets[0].rules = vec![AttrRule { mode, name, op, value }];
+        world.prereq_stands(1, 0, Term::new(9), reason);
+        assert_eq!(found(&world), wrong.then_some("S12"), "{op:?} {reason:?}");
+    }
+}
+
+/// A second store says granted, as if its site stood a second ago, while the first one is ill.
+fn second_holder(prepare: impl FnOnce(&mut World), after: True) -> (Option<&'static str>, World) {
+    let mut world = world();
+    let length = 300 * SECOND;
+    world.sicken(0, Ailment::RevokesFail, length);
+    prepare(&mut world);
+    world.run(world.now + after);
+    let stood = world.now - SECOND;
+    world.checks.answers.stands(stood, 1, 0, Term::new(90), Reason::TicketLost);
+    world.store_idle(1, 0);
+    if let Some(entry) = &mut world.sites[1].entries[0] {
+        entry.granted = true;
+    }
+    world.check_store(1, 0, false);
+    (found(&world), world)
+}
+
+#[test]
+fn a_second_holder_beside_an_ill_store_is_found_unless_that_site_was_cut_off() {
+    assert_eq!(second_holder(|_| (), 90 * SECOND).0, Some("S1"), "it has a majority");
+    let everyone = u16::MAX;
+    let cut = |w: &mut World| w.cut(0, 90 * SECOND + MILLI, true, true, everyone);
+    let (found, world) = second_holder(cut, 90 * SECOND);
+    assert_eq!(found, None, "it was cut off for longer than its lease");
+    assert!(world.sites[0].granted(0), "its revokes failed");
+    let heard_again = second_holder(|w| w.cut(0, 90 * SECOND, true, true, everyone), 95 * SECOND);
+    assert_eq!(heard_again.0, Some("S1"), "it was heard again when the second one stood");
+    let stopped = second_holder(|w| w.pause(0, 200 * SECOND), 90 * SECOND);
+    assert_eq!(stopped.0, None, "it is stopped");
+}
