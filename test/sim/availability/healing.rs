@@ -29,7 +29,8 @@ fn healed(seed: u64, roles: Vec<MemberRole>, acquire_after: Span) -> Option<Worl
     let mut world = World::new(plan, Source::Seed, false);
     world.set_going();
     world.run(chaos / 2);
-    while world.now < chaos && !(wanted(&world) && world.checks.held_since[0].is_none()) {
+    let unheld = |world: &World| wanted(world) && world.checks.held_since[0].is_none();
+    while world.now < chaos && world.checks.violation().is_none() && !unheld(&world) {
         world.run(world.now + SECOND);
     }
     assert_eq!(world.checks.violation(), None, "seed {seed}");
