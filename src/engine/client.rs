@@ -392,10 +392,17 @@ impl Ticket {
         self.revokers.0.push(waiter);
     }
 
-    /// Gives every client that waits for the revoke its last answer.
-    pub fn answer_revoke(&mut self, cx: &mut Cx<'_>, result: ResultCode) {
+    /// Gives every client that waits for the revoke its last answer: another site that has got the
+    /// ticket meanwhile must be asked, too.
+    pub fn answer_revoke(&mut self, cx: &mut Cx<'_>) {
         let waiters = std::mem::take(&mut self.revokers.0);
-        let answer = self.answer(cx, result, Holder::Nobody);
+        let answer = match self.objectors(cx.now.mono).iter().next() {
+            Some(site) => {
+                let holder = Holder::Member(cx.roster.member(site).id);
+                self.answer(cx, ResultCode::Redirect, holder)
+            }
+            None => self.answer(cx, ResultCode::Success, Holder::Nobody),
+        };
         for waiter in waiters {
             cx.reply(waiter.client, Reply::Ticket(answer.clone()), true);
         }

@@ -465,7 +465,7 @@ impl Ticket {
                 });
             }
         }
-        self.answer_revoke(cx, ResultCode::Success);
+        self.answer_revoke(cx);
         self.answer_grant(cx, ResultCode::SyncFail);
     }
 

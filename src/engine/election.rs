@@ -424,6 +424,8 @@ impl Ticket {
         self.heard_of(term);
         if self.is_objection(cx, from, granted, (result, leader, valid)) {
             self.note_objection(cx, from);
+        } else if result == ResultCode::TermStillValid && !valid.is_zero() {
+            self.heard_elsewhere(cx, leader);
         }
         if matches!(self.phase, Phase::Leader) {
             let higher = self.lead.as_ref().is_some_and(|lead| term > lead.term);

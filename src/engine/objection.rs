@@ -87,6 +87,13 @@ impl Ticket {
         self.tell_waiters(cx);
     }
 
+    /// A site that gives up hears that another one has a lease: that one's store may say *granted*.
+    pub fn heard_elsewhere(&mut self, cx: &Cx<'_>, holder: Holder) {
+        let index = holder.member().and_then(|id| cx.roster.index_of(id));
+        let Some(index) = index.filter(|index| *index != self.me && self.leaving()) else { return };
+        self.objections.heard[index.get()] = Some(cx.now.mono);
+    }
+
     /// Logs each objection once, as soon as it matters.
     pub fn say_objections(&mut self, cx: &mut Cx<'_>) {
         let unsaid = self.objectors(cx.now.mono).without(self.objections.said);

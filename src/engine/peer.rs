@@ -79,6 +79,9 @@ impl Ticket {
         let plain_update = of == Command::Update && stamp.round.is_none();
         let established = stamp.established || plain_update;
         if self.only_objects(Clause::L4LivePromise) {
+            if established {
+                self.heard_elsewhere(cx, message.leader);
+            }
             self.object(cx, from, of);
             return;
         }

@@ -212,7 +212,9 @@ impl World {
             self.checks.losses += lost;
             self.checks.losses_at[site] += lost;
             self.check_dead_claim(site, ticket);
-            self.checks.resources.revoked(site, ticket, now);
+            // Where the machine died, what was told to its guard counts, not the late revoke.
+            let told = self.checks.unguarded[ticket][site].map_or(now, |left| left.from().min(now));
+            self.checks.resources.revoked(site, ticket, told);
             return;
         }
         self.checks.grants += 1;

@@ -5,9 +5,9 @@
 //! at which the new site's says granted: after a lost lease and after a step-down alike.
 //!
 //! By itself: no order for a grant is open at the new site when it first wishes the write,
-//! and it did not stand for one. What an administrator orders waits by L8, which S6 looks at. From a site to
-//! itself nothing is waited for. A site whose machine died and whose store still says granted
-//! counts from the time that its guard was told.
+//! and it did not stand for one. What an administrator orders waits by L8, which S6 looks at. From
+//! a site to itself nothing is waited for. A site whose machine died counts from the time that its
+//! guard was told, as long as nobody has watched over it again, its first revoke then included.
 
 use super::clock::True;
 use super::world::World;
@@ -40,9 +40,9 @@ impl Resources {
         &mut self.sites[ticket * self.members + n]
     }
 
-    /// A store says revoked.
-    pub fn revoked(&mut self, n: usize, ticket: usize, now: True) {
-        self.of(n, ticket).revoked_at = Some(now);
+    /// A store says revoked; `at`: since when it had to.
+    pub fn revoked(&mut self, n: usize, ticket: usize, at: True) {
+        self.of(n, ticket).revoked_at = Some(at);
     }
 
     /// An engine wishes a grant, for an administrator or not; what it wishes until it revokes
