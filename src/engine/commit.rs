@@ -16,6 +16,9 @@ use crate::wire::ResultCode;
 /// The longest pause between two attempts to write.
 const WRITE_PAUSE_MAX: Span = Span::from_secs(30);
 
+/// The longest pause between two attempts to revoke: nobody else is granted meanwhile.
+const REVOKE_PAUSE_MAX: Span = Span::from_secs(1);
+
 /// A write that takes longer than this is shown by `booth list`.
 const SLOW_WRITE: Span = Span::from_secs(1);
 
@@ -336,14 +339,19 @@ impl Ticket {
         let pause = match why {
             None => Span::from_millis(100),
             Some(why) => {
-                let pause = Span::from_secs(1 << self.cib.failures.min(5)).min(WRITE_PAUSE_MAX);
+                let dirty = !state.granted && self.cib.maybe_granted;
+                let most = if dirty { REVOKE_PAUSE_MAX } else { WRITE_PAUSE_MAX };
+                let pause = Span::from_secs(1 << self.cib.failures.min(5)).min(most);
                 self.cib.failures = self.cib.failures.saturating_add(1);
+                // What is tried every second is logged ever more rarely.
+                let said = !dirty || self.cib.failures.is_power_of_two();
                 self.cib.failing_since = self.cib.failing_since.or(Some(cx.now.wall));
                 let what = if state.granted { "grant" } else { "revoke" };
                 let text = format!(
                     "writing the {what} to the store failed: {why}; next attempt in {pause}"
                 );
-                self.note(cx, NoteLevel::Error, &text);
+                let level = if said { NoteLevel::Error } else { NoteLevel::Debug };
+                self.note(cx, level, &text);
                 pause
             }
         };

@@ -7,6 +7,7 @@ use super::cx::Cx;
 use super::effect::NoteLevel;
 use super::lease::Promise;
 use super::mutant::{self, Clause};
+use super::renewal::Lead;
 use super::ticket::{Known, Phase, Ticket};
 use crate::model::{Holder, MemberIndex, Term};
 use crate::time::Span;
@@ -96,7 +97,10 @@ impl Ticket {
         if !self.is_verified(cx, from, message) {
             return;
         }
-        let hopeless = self.lead.as_ref().is_some_and(|lead| lead.lease_until.is_none());
+        // Nobody whose vote made this win was promised to anyone: a lease of an earlier term, as an
+        // old packet tells of, has ended.
+        let hopeless = |lead: &Lead| lead.lease_until.is_none() && lead.term < term;
+        let hopeless = self.lead.as_ref().is_some_and(hopeless);
         if established && hopeless && !self.cib.maybe_granted {
             self.note(cx, NoteLevel::Info, "another member has a lease: giving up");
             self.won_free = false;

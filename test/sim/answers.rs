@@ -215,7 +215,7 @@ impl World {
         if granted || account.revoked_at >= c.since {
             return;
         }
-        if account.misled_at.is_some_and(|at| at >= c.since) {
+        if account.misled_at.is_some_and(|at| at >= account.revoked_at) {
             self.excuse(Excuse::StoreMisled);
             return;
         }
@@ -250,7 +250,13 @@ impl World {
             self.fail_of(ticket, "C1", text);
         }
         let knows = self.checks.answers.of(n, ticket).knows;
-        let other = (0..self.nodes.len()).find(|m| *m != n && self.sites[*m].granted(ticket));
+        let granted = |m: &usize| *m != n && self.sites[*m].granted(ticket);
+        let (left, held): (Vec<usize>, Vec<usize>) =
+            (0..self.nodes.len()).filter(granted).partition(|m| self.left_alone(*m, ticket));
+        if !left.is_empty() && held.is_empty() {
+            self.excuse(Excuse::DeadMachine);
+        }
+        let other = held.first().copied();
         // A process that was stopped in the middle of the step says it later than it meant to.
         let at_once = self.decided == self.now;
         if let (Some(other), true) = (other, at_once && self.checks.automatic(ticket)) {
@@ -319,8 +325,11 @@ impl World {
     /// C3: clients that do not wait for the outcome have an answer in time, at members that run.
     pub fn check_waiting(&mut self) {
         let now = self.now;
+        // Grace lasts as long as the longest lease that a member may have been promised to.
         let longest = |f: fn(&booth::model::TicketSpec) -> booth::time::Span| {
-            self.plan.tickets.iter().map(|spec| f(spec).as_micros()).max().unwrap_or(SECOND)
+            let tickets = 0..self.plan.tickets.len();
+            let all = tickets.flat_map(|t| (0..self.nodes.len()).map(move |m| (m, t)));
+            all.map(|(m, t)| f(self.spec(m, t)).as_micros()).max().unwrap_or(SECOND)
         };
         // Grace, a handler, attempts until patience ends, a write until patience ends.
         let most = 3 * longest(|spec| spec.expire) + 6 * longest(|spec| spec.patience()) + SECOND;

@@ -73,7 +73,7 @@ impl Excuse {
     pub fn sentence(self) -> &'static str {
         match self {
             Excuse::DeadMachine => {
-                "S1: the machine of a site died with its guard, and what it was told has passed; \
+                "S1, C1: the machine of a site died with its guard, and what it was told has passed; \
                  until boothd there has told a guard, has written, or has run for the time of a \
                  read and a revoke of each ticket (`machine.rs`)"
             }
@@ -120,7 +120,8 @@ impl Excuse {
                  nor had it heard the second site both ways when that stood for election"
             }
             Excuse::StoreMisled => {
-                "C1: the store's tool said that a grant was done since the order, and it was not"
+                "C1: the store's tool said that a grant was done since the store was last revoked, and \
+                 it was not"
             }
         }
     }
