@@ -266,7 +266,9 @@ impl Ticket {
             None => self.myself(cx),
         };
         job.waiters.retain_mut(|waiter| {
-            let commit = cause == WaitCause::CommitDelay;
+            // Nobody can say how long a site objects: who does not wait hears that it is pending.
+            let objected = cause == WaitCause::Objection && !waiter.patient();
+            let commit = cause == WaitCause::CommitDelay || objected;
             let first = waiter.told.is_none();
             let changed = waiter.told != Some(cause) && !mutant::is_on(Clause::ClientToldOnce);
             let due =
