@@ -104,7 +104,7 @@ impl Ticket {
             return;
         }
         let serial = cx.write_serial();
-        let limit = self.spec.patience();
+        let limit = self.spec.call_limit();
         self.attrs.writes.insert(serial, (client, change.clone()));
         cx.clients.insert(client, self.index);
         cx.effects.push(Effect::WriteAttr { ticket: self.index, serial, change, limit });

@@ -260,6 +260,7 @@ impl Ticket {
         // Whether the job is forced matters to what it waits for: it must still be there.
         let (cause, left) = self.grant_cause(cx);
         let Some(mut job) = self.grant.take() else { return };
+        let leased = self.lease_lives(cx.now.mono);
         let objector = self.objectors(cx.now.mono).iter().next();
         let leader = match objector.filter(|_| cause == WaitCause::Objection) {
             Some(site) => Holder::Member(cx.roster.member(site).id),
@@ -267,7 +268,7 @@ impl Ticket {
         };
         job.waiters.retain_mut(|waiter| {
             // Nobody can say how long a site objects: who does not wait hears that it is pending.
-            let objected = cause == WaitCause::Objection && !waiter.patient();
+            let objected = cause == WaitCause::Objection && leased && !waiter.patient();
             let commit = cause == WaitCause::CommitDelay || objected;
             let first = waiter.told.is_none();
             let changed = waiter.told != Some(cause) && !mutant::is_on(Clause::ClientToldOnce);

@@ -134,7 +134,7 @@ impl Ticket {
             }
             _ => CibExpiry::Never,
         };
-        CibState { granted: false, owner, term, expires, limit: self.spec.patience() }
+        CibState { granted: false, owner, term, expires, limit: self.spec.call_limit() }
     }
 
     /// Writes *revoked* with this owner.
@@ -164,7 +164,7 @@ impl Ticket {
         let endless = self.is_manual() || mutant::is_on(Clause::L6Expiry);
         let expires = if endless { CibExpiry::Never } else { CibExpiry::Lease };
         let owner = self.myself(cx);
-        let limit = self.spec.patience();
+        let limit = self.spec.call_limit();
         if self.cib.grant_tried_at.is_none() {
             self.cib.grant_tried_at = Some(cx.now.mono);
         }
@@ -359,7 +359,7 @@ impl Ticket {
         if state.granted {
             let since = self.cib.grant_tried_at.unwrap_or(cx.now.mono);
             let endless = mutant::is_on(Clause::L6FirstGrant);
-            let patient = cx.now.mono.since(since) < self.spec.patience();
+            let patient = cx.now.mono.since(since) < self.spec.call_limit();
             // Who is told that it failed must not see it succeed later.
             let patient = patient && !(failed && self.somebody_is_impatient()) || endless;
             if !self.cib.granted && !patient && self.quit.is_none() {

@@ -79,7 +79,7 @@ impl Ticket {
             });
         }
         if self.site {
-            cx.effects.push(Effect::LoadCib { ticket: self.index, limit: self.spec.patience() });
+            cx.effects.push(Effect::LoadCib { ticket: self.index, limit: self.spec.call_limit() });
         } else {
             self.ask_everyone(cx);
         }
@@ -113,7 +113,7 @@ impl Ticket {
     pub fn load_again(&mut self, cx: &mut Cx<'_>) {
         if let Phase::Loading(Loading::Failed { retry_at, .. }) = &mut self.phase {
             *retry_at = MonoTime::MAX;
-            cx.effects.push(Effect::LoadCib { ticket: self.index, limit: self.spec.patience() });
+            cx.effects.push(Effect::LoadCib { ticket: self.index, limit: self.spec.call_limit() });
         }
     }
 

@@ -99,7 +99,7 @@ impl Ticket {
         }
         // Nobody whose vote made this win was promised to anyone: a lease of an earlier term, as an
         // old packet tells of, has ended.
-        let hopeless = |lead: &Lead| lead.lease_until.is_none() && lead.term < term;
+        let hopeless = |lead: &Lead| lead.lease_until.is_none() && lead.term <= term;
         let hopeless = self.lead.as_ref().is_some_and(hopeless);
         if established && hopeless && !self.cib.maybe_granted {
             self.note(cx, NoteLevel::Info, "another member has a lease: giving up");

@@ -140,6 +140,12 @@ impl TicketSpec {
         self.expire.divided(100)
     }
 
+    /// How long a call of the store's tool may take: `τ·(r+1)`, but never less than the guard time,
+    /// within which every call ends (`lease.md`, condition 2).
+    pub fn call_limit(&self) -> Span {
+        self.patience().max(self.guard())
+    }
+
     /// `τ·(r+1)`: the longest time for one message with all its repetitions.
     pub fn patience(&self) -> Span {
         self.timeout.times(u64::from(self.retries).saturating_add(1))
