@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What clients ask of one ticket: grant and revoke, and what they are told while it takes time.
 
-use super::commit::QuitKind;
 use super::cx::Cx;
 use super::effect::NoteLevel;
 use super::event::ClientId;
 use super::mutant::{self, Clause};
+use super::quit::QuitKind;
 use super::report::Reply;
 use super::ticket::{Loading, Phase, ProbeFor, Ticket};
 use crate::model::{Holder, RuleMode};

@@ -4,10 +4,9 @@
 
 use super::cx::Cx;
 use super::effect::{CibExpiry, CibState, Effect, NoteLevel};
-use super::election::Stand;
 use super::event::{CibOutcome, WriteSerial};
 use super::mutant::{self, Clause};
-use super::renewal::AnnounceKind;
+use super::quit::QuitKind;
 use super::ticket::{Loading, Phase, Ticket};
 use crate::model::{Holder, Term};
 use crate::time::{MonoTime, Span, WallTime};
@@ -54,27 +53,6 @@ struct Flight {
     state: CibState,
     since: MonoTime,
     since_wall: WallTime,
-}
-
-/// A ticket that is being given up.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Quit {
-    pub kind: QuitKind,
-    /// The term whose end is announced; `None`: nothing was led, nothing is announced.
-    pub term: Option<Term>,
-    /// When this site may stand again.
-    pub stand_at: Option<MonoTime>,
-    /// Whether the log says that the lease goes on meanwhile.
-    pub told: bool,
-}
-
-/// Why a ticket is given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum QuitKind {
-    /// An administrator revoked it.
-    Revoke,
-    /// Somebody else shall take it.
-    StepDown,
 }
 
 impl Cib {
@@ -397,134 +375,6 @@ impl Ticket {
         let pointless = granting && !self.is_manual() && !self.grant_in_window(cx.now.mono);
         if self.cib.flight.is_none() && !pointless {
             self.emit_write(cx);
-        }
-    }
-
-    /// Gives the ticket up in favour of another site; this one comes after the others. What was
-    /// free before an administrator's grant that has failed is free again: nobody shall take it.
-    pub fn step_down(&mut self, cx: &mut Cx<'_>) {
-        if self.won_free {
-            self.quit(cx, QuitKind::Revoke, None);
-            return;
-        }
-        let timeout = self.spec.timeout;
-        let at = cx.now.mono.plus(timeout.times(2)).plus(cx.prng.span_below(timeout));
-        self.quit(cx, QuitKind::StepDown, Some(at.plus(self.spec.acquire_after)));
-    }
-
-    /// Gives the ticket up: revoke in the store, then announce (L10).
-    pub fn quit(&mut self, cx: &mut Cx<'_>, kind: QuitKind, stand_at: Option<MonoTime>) {
-        let term = self.lead.as_ref().map(|lead| lead.term);
-        self.won_free = false;
-        if let Some(until) = self.commit_pending(cx) {
-            self.commit_not_before = Some(until);
-        }
-        self.stop_probe(cx);
-        let owner = match kind {
-            QuitKind::Revoke => Holder::Nobody,
-            QuitKind::StepDown => self.myself(cx),
-        };
-        let known_term = term.or(self.known.term);
-        self.free_is_known |= owner == Holder::Nobody;
-        self.known.leader = owner;
-        self.known.term = known_term;
-        self.known.until = cx.now.mono;
-        self.quit = Some(Quit { kind, term, stand_at, told: false });
-        self.lead_on_or_follow(cx);
-        if mutant::is_on(Clause::L10RevokeFirst) {
-            if let Some(term) = term {
-                self.start_announcement(cx, AnnounceKind::of(kind), term);
-            }
-        }
-        if self.cib.maybe_granted {
-            self.write_revoke(cx, owner);
-        } else {
-            self.follow_in_store(cx);
-            self.quit_done(cx);
-        }
-    }
-
-    /// The store says that the ticket is not granted here any more: the others are told, and
-    /// whoever waited for it.
-    fn quit_done(&mut self, cx: &mut Cx<'_>) {
-        let Some(quit) = self.quit.take() else { return };
-        self.lead = None;
-        self.phase = Phase::Follower;
-        self.note(cx, NoteLevel::Info, "not granted here any more");
-        self.end_of_leaving(cx, &quit);
-        if let Some(term) = quit.term.filter(|_| !self.is_manual()) {
-            self.start_announcement(cx, AnnounceKind::of(quit.kind), term);
-        }
-        match quit.kind {
-            QuitKind::Revoke => {
-                self.stand = None;
-                if self.is_manual() {
-                    self.announce_manual_revoke(cx);
-                }
-            }
-            QuitKind::StepDown => {
-                self.stand = quit.stand_at.map(|at| {
-                    // Counted from the announcement, which the revoke may have delayed.
-                    let turn = self.spec.timeout.times(2).plus(self.spec.acquire_after);
-                    let at = at.max(cx.now.mono.plus(turn));
-                    let hasty = mutant::is_on(Clause::L13LostLease);
-                    let at = if hasty { cx.now.mono } else { at };
-                    Stand { at, reason: crate::wire::Reason::TicketLost }
-                });
-            }
-        }
-        self.answer_revoke(cx);
-        self.answer_grant(cx, ResultCode::SyncFail);
-    }
-
-    /// Applies the end of the time in which this site may hold, or may wait for a lease, before
-    /// anything else is looked at (L6, L12).
-    pub fn fold_lease(&mut self, cx: &mut Cx<'_>) {
-        let now = cx.now.mono;
-        if self.quit.is_some() || self.is_manual() || matches!(self.phase, Phase::Loading(_)) {
-            self.fold_leaving(cx);
-            return;
-        }
-        let ended = self.hold_window().is_some_and(|window| now >= window.hold_until);
-        if ended && !self.cib.maybe_granted && mutant::is_on(Clause::L5Revive) {
-            self.phase = Phase::Follower;
-            return;
-        }
-        if ended {
-            self.note(
-                cx,
-                NoteLevel::Warning,
-                "the lease could not be renewed in time: giving the ticket up",
-            );
-            self.step_down(cx);
-            return;
-        }
-        let patience = self.spec.patience();
-        let hopeless = |at: MonoTime| now >= at.plus(patience);
-        let no_lease =
-            self.lead.as_ref().is_some_and(|l| l.lease_until.is_none() && hopeless(l.won_at));
-        if no_lease && self.holding() {
-            // A restarted holder announces nothing while it holds; it stands again (L9).
-            self.lead = None;
-            self.phase = Phase::Follower;
-            self.stand = Some(Stand { at: now, reason: crate::wire::Reason::Reacquire });
-        } else if no_lease {
-            self.note(
-                cx,
-                NoteLevel::Warning,
-                "elected, but not acknowledged by a majority: giving up",
-            );
-            self.step_down(cx);
-        }
-    }
-}
-
-impl AnnounceKind {
-    /// What a way of giving up is announced with.
-    fn of(kind: QuitKind) -> AnnounceKind {
-        match kind {
-            QuitKind::Revoke => AnnounceKind::Revoke,
-            QuitKind::StepDown => AnnounceKind::StepDown,
         }
     }
 }

@@ -3,11 +3,11 @@
 //! *granted* goes on leading until it does not, so that no other site is granted meanwhile. It
 //! renews its lease by heartbeats alone: nothing is granted, no window moves on.
 
-use super::commit::Quit;
 use super::cx::Cx;
 use super::effect::NoteLevel;
-use super::election::Stand;
 use super::mutant::{self, Clause};
+use super::quit::Quit;
+use super::standing::Stand;
 use super::ticket::{Phase, Ticket};
 use crate::wire::Reason;
 

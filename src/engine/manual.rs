@@ -3,13 +3,13 @@
 //! no lease, no expiry, no failover. Every member notes which sites claim such a ticket.
 
 use super::client::{GrantJob, Waiter};
-use super::commit::QuitKind;
 use super::cx::Cx;
 use super::effect::NoteLevel;
 use super::event::ClientId;
 use super::grace::fresh_nonce;
 use super::lease::{Link, ROUND_WINDOW};
 use super::mutant::{self, Clause};
+use super::quit::QuitKind;
 use super::renewal::AnnounceKind;
 use super::ticket::{Known, Phase, ProbeFor, Ticket};
 use crate::model::{Holder, MemberIndex, MemberSet, RuleMode};

@@ -29,9 +29,11 @@ pub mod mutant;
 mod objection;
 mod peer;
 mod probe;
+mod quit;
 mod renewal;
 mod report;
 mod rows;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod ticket;

@@ -7,18 +7,20 @@
 use super::attrs::Attrs;
 use super::bound::{Acquire, Bound};
 use super::client::{GrantJob, Revokers};
-use super::commit::{Cib, Quit};
+use super::commit::Cib;
 use super::cx::Cx;
 use super::differs::Differs;
 use super::effect::NoteLevel;
-use super::election::{Attempt, Stand};
+use super::election::Attempt;
 use super::event::{HoldWindow, ProbeRun};
 use super::grace::Grace;
 use super::lease::{window, Link, Promise};
 use super::manual::Manual;
 use super::mutant::{self, Clause};
 use super::objection::Objections;
+use super::quit::Quit;
 use super::renewal::{Announce, Lead};
+use super::standing::Stand;
 use super::verified::Verified;
 use crate::model::{
     Holder, MemberId, MemberIndex, MemberRole, Term, TicketIndex, TicketMode, TicketSpec,

@@ -5,7 +5,7 @@ use super::choice::Dice;
 use super::clock::True;
 use booth::auth::{Key, Opener, ReplayGuard, Sealer};
 use booth::engine::{Event, RejectKind};
-use booth::model::{MemberId, Roster};
+use booth::model::{Holder, MemberId, Roster};
 use booth::time::{Span, WallTime};
 use booth::wire::{decode_peer, encode_peer, PeerMessage, TimeUnit};
 use std::rc::Rc;
@@ -74,6 +74,23 @@ impl Codec {
         let packet = encode_peer(self.ids[from], message, self.unit);
         let (id, message) = decode_peer(&packet, self.unit).ok()?;
         (id == self.ids[from]).then_some(message)
+    }
+
+    /// How a message reads that does not read as it was meant; `None`: it does.
+    pub fn misread(&self, from: usize, message: &PeerMessage) -> Option<String> {
+        // *Unknown* is never sent between members.
+        let leader = match message.leader {
+            Holder::Unknown | Holder::Nobody => Holder::Nobody,
+            Holder::Member(id) => Holder::Member(id),
+        };
+        let again = self.again(from, message);
+        let right = again.as_ref().is_some_and(|again| {
+            again.body == message.body
+                && again.term == message.term
+                && again.leader == leader
+                && again.valid_for == self.rounded(message.valid_for)
+        });
+        (!right).then(|| format!("{again:?}"))
     }
 
     /// The validity as the wire can say it.

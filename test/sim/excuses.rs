@@ -73,17 +73,18 @@ impl Excuse {
     pub fn sentence(self) -> &'static str {
         match self {
             Excuse::DeadMachine => {
-                "S1, C1: the machine of a site died with its guard, and what it was told has passed; \
-                 until boothd there has told a guard, has written, or has run for the time of a \
-                 read and a revoke of each ticket (`machine.rs`)"
+                "S1, C1: the machine of a site died with its guard, and what it was told has \
+                 passed; until boothd there has told a guard, has written, or has run for the \
+                 time of a read and a revoke of each ticket (`machine.rs`)"
             }
             Excuse::ClockSet => {
-                "S1, S2, S11: a site started with a grant in its store that was written by another \
-                 wall clock; for two leases from that start, and until one site at most holds"
+                "S1, S2, S11: a site started with a grant in its store that was written by \
+                 another wall clock; for two leases from that start, and until one site at most \
+                 holds"
             }
             Excuse::Override => {
-                "an administrator used -F; until every lease from before the last forced attempt \
-                 has ended, and one site at most holds"
+                "an administrator used -F; until every lease from before the last forced \
+                 attempt has ended, and one site at most holds"
             }
             Excuse::RevokeAsked => {
                 "V4: a revoke was asked for after the grant, whatever came of it"
@@ -101,7 +102,8 @@ impl Excuse {
                 "S3: two of ours lead in one term beside reference members, which vote twice"
             }
             Excuse::Unmarked => {
-                "L4, L5, L9: beside reference members, whose packets carry no round, mark or nonce"
+                "L4, L5, L9: beside reference members, whose packets carry no round, mark or \
+                 nonce"
             }
             Excuse::ReferenceHealed => {
                 "V1, V3, V4: a site that runs the reference is among the healed members"
@@ -111,17 +113,18 @@ impl Excuse {
             }
             Excuse::ReferenceClient => "V2: a client of a member that runs the reference",
             Excuse::LoweredExpire => {
-                "S1, S2, S11: a member started with a lower expire before the old one had passed since \
-                 it ended; until then, and until one site at most holds"
+                "S1, S2, S11: a member started with a lower expire before the old one had \
+                 passed since it ended; until then, and until one site at most holds"
             }
             Excuse::SickStore => {
-                "S1: the first site's store was ill when its lease ended, and its daemon had ended, \
-                 was stopped, or had not heard the same majority both ways since its lease lived; \
-                 nor had it heard the second site both ways when that stood for election"
+                "S1: the first site's store was ill when its lease ended, and its daemon had \
+                 ended, was stopped, or had not heard the same majority both ways since its \
+                 lease lived; nor had it heard the second site both ways when that stood for \
+                 election"
             }
             Excuse::StoreMisled => {
-                "C1: the store's tool said that a grant was done since the store was last revoked, and \
-                 it was not"
+                "C1: the store's tool said that a grant was done since the store was last \
+                 revoked, and it was not"
             }
         }
     }

@@ -3,8 +3,8 @@
 //!
 //! A quick fixed set of seeds runs here; long runs are those of the example of the same name.
 
-// Each target that shares the kit uses a part of it.
 mod judge;
+// Each target that shares the kit uses a part of it.
 #[allow(dead_code)]
 #[path = "kit.rs"]
 mod kit;

@@ -54,13 +54,13 @@ impl World {
 
     /// How long after the healing a ticket is held again, at most.
     ///
-    /// `lease.md`, last section: `1.7 E + A`; a datagram that is lost or late for each of a few
-    /// attempts costs `timeout`. L9: a member that starts at the healing first waits up to `g` for
-    /// what its predecessor left, reads its store (`g`), and is in grace for `g + d` longer than the
-    /// longest promise; the write takes up to `g`. A call of the store's tool that hangs from before
-    /// the healing is ended after `timeout * (retries + 1)` and tried again after at most 30 s; a
-    /// handler that hangs is ended after `E` and 5 s, and the next attempt begins after
-    /// `renewal-freq`.
+    /// `lease.md`, last section: `1.7 E + A`; a datagram that is lost or late for each of
+    /// a few attempts costs `timeout`. L9: a member that starts at the healing first
+    /// waits up to `g` for what its predecessor left, reads its store (`g`), and is in
+    /// grace for `g + d` longer than the longest promise; the write takes up to `g`. A
+    /// call of the store's tool that hangs from before the healing is ended after
+    /// `timeout * (retries + 1)` and tried again after at most 30 s; a handler that hangs
+    /// is ended after `E` and 5 s, and the next attempt begins after `renewal-freq`.
     fn recovery_time(&self, ticket: usize) -> True {
         // Of members that differ, the slowest counts, also of those that do not heal.
         let longest = |f: fn(&TicketSpec) -> Span| {

@@ -136,13 +136,14 @@ impl ExecutorHandle {
 /// Makes sure that no change of a predecessor of this site is running or in flight (`lease.md`
 /// L9), starts the lease guard, and starts the executor's thread.
 ///
-/// It returns after that is certain: at once as a rule; after *g* of a ticket of which a change
-/// was begun and is not known to have ended; after the longest *g* of all if a daemon may have
-/// run on another node of the site meanwhile, which at the first start on this machine since it
-/// was booted nobody can know. Call it before any packet is sent or answered, after the daemon has taken its
-/// final user, group and directory, and before the first wish. Results come to `events`; if that
-/// is full they wait, and the executor goes on with its duties. What is waited for at the start,
-/// `pause` waits for: at most so long, less if it likes; true ends the start.
+/// It returns after that is certain: at once as a rule; after *g* of a ticket of which a
+/// change was begun and is not known to have ended; after the longest *g* of all if a daemon
+/// may have run on another node of the site meanwhile, which at the first start on this
+/// machine since it was booted nobody can know. Call it before any packet is sent or
+/// answered, after the daemon has taken its final user, group and directory, and before the
+/// first wish. Results come to `events`; if that is full they wait, and the executor goes on
+/// with its duties. What is waited for at the start, `pause` waits for: at most so long, less
+/// if it likes; true ends the start.
 ///
 /// # Errors
 /// The lease table cannot be made or is in use, the thread or the guard cannot be started, or

@@ -55,7 +55,11 @@ pub fn a_grant_is_written_with_its_expiry() {
             assert_eq!(state.expires, CibExpiry::Lease);
             assert_eq!(state.owner, bench.id(0));
             assert_eq!(state.term, Term::new(1));
-            assert_eq!(state.limit, SECOND.times(5), "the guard time, which is longer than τ·(r+1) here");
+            assert_eq!(
+                state.limit,
+                SECOND.times(5),
+                "the guard time, which is longer than τ·(r+1) here"
+            );
         }
         let told = deeds.0.iter().position(|(_, e)| matches!(e, Effect::Hold { .. }));
         let write = deeds.0.iter().position(|(_, e)| matches!(e, Effect::WriteCib { .. }));

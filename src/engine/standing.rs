@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! When a site stands for election (`lease.md` L13): a plan that follows from the state at the end
+//! of each step, and what must hold when its time has come.
+
+use super::cx::Cx;
+use super::effect::NoteLevel;
+use super::mutant::{self, Clause};
+use super::ticket::{Phase, ProbeFor, Ticket};
+use crate::model::{Holder, RuleMode, Term};
+use crate::time::{MonoTime, Span};
+use crate::wire::Reason;
+
+/// A site's plan to stand.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stand {
+    pub at: MonoTime,
+    pub reason: Reason,
+}
+
+impl Ticket {
+    /// Whether the ticket is lost as far as this site knows: nobody gave it up for good. Who had it
+    /// need not be known: a term above 0 says that somebody did (what the reference leaves behind).
+    pub fn knows_of_a_loss(&self) -> bool {
+        match self.known.leader {
+            Holder::Member(_) => true,
+            Holder::Unknown => self.known.term > Some(Term::ZERO),
+            Holder::Nobody => false,
+        }
+    }
+
+    /// Whether this site is owed a plan to stand (L13): the ticket is lost, it is bound to nobody,
+    /// nothing of its own is under way, and it has no plan.
+    pub fn lacks_a_plan(&self, now: MonoTime) -> bool {
+        self.site
+            && !self.is_manual()
+            && matches!(self.phase, Phase::Follower)
+            && self.knows_of_a_loss()
+            && self.stand.is_none()
+            && self.grant.is_none()
+            && self.quit.is_none()
+            && !self.owes_itself()
+            && self.promised_to(now).is_none()
+            && self.fresh_term().is_some()
+    }
+
+    /// Gives this site a plan to stand if it is owed one: `acquire-after` and its place in the
+    /// order of weights after its holder's time has ended (L13). At the end of every step.
+    pub fn replan(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now.mono;
+        if !self.lacks_a_plan(now) {
+            return;
+        }
+        if self.known.leader == self.myself(cx) {
+            // It was its own: there is nobody whose time has to end.
+            self.plan_stand(cx, now, Reason::Reacquire);
+        } else {
+            let ended = self.known.until.max(self.others_until(cx));
+            let hasty = mutant::is_on(Clause::L13AcquireAfter);
+            let wait = if hasty { Span::ZERO } else { self.spec.acquire_after };
+            let from = now.max(ended.plus(wait));
+            self.plan_stand(cx, from, Reason::TicketLost);
+        }
+        // What was due in this step has been done: a plan is for a later one.
+        self.stand_no_earlier(now.plus(Span::from_micros(1)));
+    }
+
+    /// Plans to stand in this site's turn after `from`.
+    pub fn plan_stand(&mut self, cx: &mut Cx<'_>, from: MonoTime, reason: Reason) {
+        if self.site {
+            let step = self.place_step();
+            let turn = step.times(self.place(cx)).plus(cx.prng.span_below(step));
+            self.stand = Some(Stand { at: from.plus(turn), reason });
+        }
+    }
+
+    /// Whether a due plan to stand may be carried out now.
+    pub fn may_stand(&self, now: MonoTime) -> bool {
+        let in_grace = self.grace.is_some() && !mutant::is_on(Clause::L9GraceStand);
+        let careless = mutant::is_on(Clause::L3OwnVote);
+        matches!(self.phase, Phase::Follower)
+            && (self.ready() || self.holding())
+            && (!in_grace || self.established(now))
+            && (self.owes_itself() || self.promised_to(now).is_none() || careless)
+            && self.probe.is_none()
+    }
+
+    /// The time of a plan has come: prerequisites, then the handler, then the attempt.
+    pub fn stand_due(&mut self, cx: &mut Cx<'_>) {
+        let Some(stand) = self.stand else { return };
+        if self.established(cx.now.mono) {
+            self.stand_for_election(cx, Reason::Reacquire, false);
+            return;
+        }
+        if self.leaving() {
+            self.stand_leaving(cx);
+            return;
+        }
+        if !self.attrs.fulfil(&self.spec.rules, RuleMode::Auto) {
+            self.note(cx, NoteLevel::Info, "attribute prerequisites do not hold: not standing");
+            self.plan_stand(cx, cx.now.mono.plus(self.spec.renewal), stand.reason);
+            return;
+        }
+        if self.spec.has_handler {
+            self.start_probe(cx, ProbeFor::Stand, cx.now.mono.plus(self.spec.expire));
+        } else {
+            self.stand_for_election(cx, stand.reason, false);
+        }
+    }
+
+    /// Whoever has this site's vote gets time to win: a plan to stand, or an administrator's
+    /// grant, waits (L13).
+    pub fn stand_no_earlier(&mut self, at: MonoTime) {
+        if let Some(stand) = &mut self.stand {
+            stand.at = stand.at.max(at);
+        }
+        if let Some(job) = &mut self.grant {
+            job.next_at = job.next_at.max(Some(at));
+        }
+    }
+}
