@@ -50,6 +50,8 @@ thread_local! {
     static TELL: RefCell<Option<Sender<Ended>>> = const { RefCell::new(None) };
     /// In a worker: the member that takes a step, and the how-manieth it is.
     static PLACE: Cell<(usize, u64)> = const { Cell::new((0, 0)) };
+    /// Where in the source the last panic of this thread was.
+    static SOURCE: RefCell<String> = const { RefCell::new(String::new()) };
     /// The worker of a thread that waits.
     static WORKER: RefCell<Option<Worker>> = const { RefCell::new(None) };
 }
@@ -60,10 +62,16 @@ pub fn run_watched(plan: &Plan, settings: &Settings) -> Outcome {
     HOOK.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
+            SOURCE.set(place(info));
             tell_and_sleep(info);
             before(info);
         }));
     });
+    if cfg!(panic = "unwind") {
+        // It can be caught. And a thread that sleeps in the hook would keep its lock, for which
+        // the end of a test program waits.
+        return run_plan(plan.clone(), settings);
+    }
     let worker = WORKER.take().unwrap_or_else(start);
     let job = (plan.clone(), settings.clone(), current());
     let ended = match worker.jobs.send(job) {
@@ -105,8 +113,7 @@ fn start() -> Worker {
 fn tell_and_sleep(info: &PanicHookInfo<'_>) {
     let Some(tell) = TELL.take() else { return };
     let message = message(info.payload());
-    let place =
-        info.location().map_or(String::new(), |at| format!(" ({}:{})", at.file(), at.line()));
+    let place = place(info);
     let (n, step) = PLACE.get();
     let text = format!("m{n} panics in step {step}: {message}{place}");
     if tell.send(Ended::Panicked(Panic { step, text })).is_ok() {
@@ -114,6 +121,10 @@ fn tell_and_sleep(info: &PanicHookInfo<'_>) {
             thread::park();
         }
     }
+}
+
+fn place(info: &PanicHookInfo<'_>) -> String {
+    info.location().map_or(String::new(), |at| format!(" ({}:{})", at.file(), at.line()))
 }
 
 fn message(payload: &dyn Any) -> String {
@@ -140,7 +151,9 @@ impl World {
             None
         } else {
             let caught = catch_unwind(AssertUnwindSafe(act));
-            caught.err().map(|panic| format!("m{n} panics in step {step}: {}", message(&*panic)))
+            caught.err().map(|panic| {
+                format!("m{n} panics in step {step}: {}{}", message(&*panic), SOURCE.take())
+            })
         };
         let Some(text) = found else { return true };
         self.nodes[n].engine = None;

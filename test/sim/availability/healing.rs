@@ -96,7 +96,7 @@ fn measure_members(sites: usize, arbitrators: usize) {
     let mut roles = vec![MemberRole::Site; sites];
     roles.extend(vec![MemberRole::Arbitrator; arbitrators]);
     for acquire_after in [Span::ZERO, Span::from_secs(20)] {
-        let held = run(160, &roles, acquire_after);
+        let held = run(200, &roles, acquire_after);
         let most = leases(17, acquire_after);
         let times = Times::of(held.all.into_iter());
         let members = roles.len();
