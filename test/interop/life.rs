@@ -3,7 +3,7 @@
 //! renewals, revoke at the other site, grant there, failover, return, step by step.
 
 use crate::harness::{run, test_name, until, Cluster, Kind, Need, Setup, Sniffer};
-use crate::lists::agree;
+use crate::lists::{agree, agree_that_it_is_new};
 use crate::traffic::is_clean;
 use std::time::Duration;
 use Kind::{Ours, Theirs};
@@ -19,7 +19,7 @@ fn live(name: &str, kinds: [Kind; 3], with_key: bool) {
         let setup = if with_key { setup.with_key() } else { setup };
         let sniffer = Sniffer::new(lab);
         let mut cluster = Cluster::started(lab, &setup);
-        agree(&cluster);
+        agree_that_it_is_new(&cluster);
 
         cluster.grant(0, &[0, 1, 2]);
         agree(&cluster);

@@ -39,6 +39,28 @@ pub fn agree(cluster: &Cluster) {
     });
 }
 
+/// Checks what the clients of both kinds print of a ticket that nobody has ever had: `none` at a
+/// member of ours, which has asked all sites; `NONE` at a reference member (`test/QUIRKS.md`).
+#[track_caller]
+pub fn agree_that_it_is_new(cluster: &Cluster) {
+    until(Duration::from_secs(4), "every member says what it knows of a new ticket", || {
+        (0..cluster.members.len()).all(|index| says_it_is_new(cluster, index)).then_some(())
+    });
+}
+
+fn says_it_is_new(cluster: &Cluster, index: usize) -> bool {
+    let expected = match cluster.members[index].kind {
+        Kind::Theirs => "ticket: t1, leader: NONE\n",
+        _ => "ticket: t1, leader: none\n",
+    };
+    let lists = [Kind::Ours, Kind::Theirs]
+        .map(|kind| cluster.booth_of(kind, index, &["list"]).expect_code(0).stdout);
+    if lists != [expected, expected] {
+        println!("member {index}: {lists:?}");
+    }
+    lists == [expected, expected]
+}
+
 /// The leader that a list names.
 fn leader(list: &str) -> Option<&str> {
     list.split("leader: ").nth(1)?.split([',', '\n', ' ']).next()
