@@ -17,7 +17,7 @@ pub struct MonoTime(u64);
 /// An instant of the wall clock in microseconds since the epoch.
 ///
 /// It is printed, stored in the CIB and put in packet stamps; only the stored `expires` after a
-/// restart is ever decided upon (`lease.md` L9).
+/// restart is ever decided upon (`RULES.md` L9).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WallTime(u64);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Remembers which authenticated packets were let in, so that none is let in twice
-//! (`lease.md` L15).
+//! (`RULES.md` L15).
 //!
 //! For every member there is a window of stamps, by whole seconds. A packet inside the window
 //! is let in if its MAC (which covers sender and stamp) is not among those remembered for its
@@ -20,7 +20,7 @@
 //! If our clock is set back by more than `maxtimeskew`, a floor after the present is dropped,
 //! and so are seconds that no opener accepts for now: they would shut the member out, or fill
 //! the window, until the clock comes there again. That, and a restart of the process, are the two
-//! cases in which an old packet can be let in once more; nothing in `lease.md` but L15 depends
+//! cases in which an old packet can be let in once more; nothing in `RULES.md` but L15 depends
 //! on this guard, because its rules bear packets of any age.
 
 use super::envelope::Proof;

@@ -87,7 +87,7 @@ fn half_of(expire: Span) -> Span {
     Span::from_millis(expire.as_millis() / 2)
 }
 
-/// How long after the send of a renewal its write may still start (`lease.md` L5, L6): the lease
+/// How long after the send of a renewal its write may still start (`RULES.md` L5, L6): the lease
 /// less `d`, less `g` for holding less, less `2g` for the write itself.
 fn window(spec: &TicketSpec) -> Span {
     spec.expire.minus(spec.drift()).minus(spec.guard().times(3))

@@ -137,7 +137,7 @@ struct Queues {
 }
 
 /// Starts everything. The executor first: it makes sure that nothing of a predecessor is in
-/// flight, before any packet is sent or answered (`lease.md` L9).
+/// flight, before any packet is sent or answered (`RULES.md` L9).
 pub(super) fn start(blueprint: Blueprint<'_>) -> Result<Threads, StartError> {
     let Blueprint { config, me, datagrams, listener, run_dir, notifier, pause } = blueprint;
     let common = Common::new(config, me);

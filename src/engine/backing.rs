@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A site that held a ticket, has restarted, and whose store has lost the ticket (`lease.md` L9):
+//! A site that held a ticket, has restarted, and whose store has lost the ticket (`RULES.md` L9):
 //! the others are still promised to it, so it need not wait for the end of its grace.
 //!
 //! Grace ends when more than half of the *other* members have answered this start's STATUS that

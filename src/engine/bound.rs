@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `acquire-after` (`lease.md` L8, L13): until when whose word bound this member to whom, and how
+//! `acquire-after` (`RULES.md` L8, L13): until when whose word bound this member to whom, and how
 //! long the commit of a ticket that moves by itself waits for that.
 //!
 //! A holder's lease is a majority of promises, and its store says *revoked* before the lease ends

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What the store shall say, and what follows when it does (`lease.md` L6, L7, L8, L10): grants
+//! What the store shall say, and what follows when it does (`RULES.md` L6, L7, L8, L10): grants
 //! only inside the lease's window, revokes until they succeed, announcements after them.
 
 use super::cx::Cx;

@@ -3,7 +3,7 @@
 //!
 //! They are computed from the state, never stored beside it, so that none can be stale. Those
 //! that end a right (a promise, a lease, a holding) are applied before any event is looked at
-//! (`lease.md` L6); the others after it.
+//! (`RULES.md` L6); the others after it.
 
 use super::cx::Cx;
 use super::effect::{Effect, NoteLevel};

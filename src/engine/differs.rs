@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Members that are configured with different values of `expire`, as they are while it is being
-//! changed (`lease.md` L4, L5, L9).
+//! changed (`RULES.md` L4, L5, L9).
 //!
 //! A lease is a majority of words that are still binding. A member's memory ends with its process,
 //! and the only thing that keeps a forgotten word is the grace of the next start, which lasts for

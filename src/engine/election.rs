@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Elections (`lease.md` L1 to L3, L11 to L13): when a site stands, how votes are given and
+//! Elections (`RULES.md` L1 to L3, L11 to L13): when a site stands, how votes are given and
 //! counted, and what follows a failed attempt.
 
 use super::cx::Cx;

@@ -140,7 +140,7 @@ pub struct CibTicket {
 pub enum CibOutcome {
     /// It succeeded.
     Written,
-    /// It was a grant and came too late to be started; nothing was written (`lease.md` L6).
+    /// It was a grant and came too late to be started; nothing was written (`RULES.md` L6).
     TooLate,
     /// A newer write took its place before it was started; nothing was written.
     Superseded,
@@ -162,7 +162,7 @@ pub enum ProbeOutcome {
     TimedOut,
 }
 
-/// The times that bound a grant in the store (`lease.md` L6).
+/// The times that bound a grant in the store (`RULES.md` L6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HoldWindow {
     /// The CIB may say *granted* only before this instant; the lease guard revokes at it.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Giving up takes as long as the store does (`lease.md` L10): a site whose store may still say
+//! Giving up takes as long as the store does (`RULES.md` L10): a site whose store may still say
 //! *granted* goes on leading until it does not, so that no other site is granted meanwhile. It
 //! renews its lease by heartbeats alone: nothing is granted, no window moves on.
 

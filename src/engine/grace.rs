@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Starting with an empty memory (`lease.md` L9): what the store says, what the other members
+//! Starting with an empty memory (`RULES.md` L9): what the store says, what the other members
 //! are asked, and what this member may not do until it knows enough.
 
 use super::backing::Backing;
@@ -25,7 +25,7 @@ pub(super) struct Grace {
     /// The longest word that this member may have given before it started: `expire`, or what a
     /// leader states that it follows.
     pub word: Span,
-    /// Members that keep the rules of `lease.md`, as something in this life has shown.
+    /// Members that keep the rules of `RULES.md`, as something in this life has shown.
     ours: MemberSet,
     /// What this start's STATUS carries and its answers return; never 0.
     pub nonce: u32,

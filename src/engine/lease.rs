@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The arithmetic of leases and promises (`lease.md` L3 to L6): who acknowledged which send,
+//! The arithmetic of leases and promises (`RULES.md` L3 to L6): who acknowledged which send,
 //! until when a lease lasts, and until when a member is bound by its word.
 
 use crate::model::{MemberIndex, Term, TicketSpec};
@@ -11,7 +11,7 @@ use super::event::HoldWindow;
 use super::mutant::{self, Clause};
 
 /// Sends remembered per ticket and member: late acknowledgements still matter, and eight sends
-/// do in practice (`lease.md`, "Pitfalls").
+/// do in practice (`RULES.md`, "Pitfalls").
 const SENDS_KEPT: usize = 8;
 
 /// How far an accepted round may lie from the last accepted one of the same leader and term (L4).

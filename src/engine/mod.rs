@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The pure core: decides which site holds each ticket (`lease.md`).
+//! The pure core: decides which site holds each ticket (`RULES.md`).
 //!
 //! [`Engine::step`] is the only way in which state changes. No clock, no I/O, no threads, no
 //! randomness but a seeded generator: the same events give the same effects, byte for byte.

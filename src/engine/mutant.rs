@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Deliberately wrong engines, one per clause of `lease.md` or promise of the manual, to prove
+//! Deliberately wrong engines, one per clause of `RULES.md` or promise of the manual, to prove
 //! that the simulator and the tests bite.
 //!
 //! Only the cargo feature `mutants` can switch a clause off; no release build has it, and without
@@ -12,7 +12,7 @@ macro_rules! clauses {
         seeds { $($(#[$seeds_doc:meta])* $seeds:ident,)* }
         tests { $($(#[$tests_doc:meta])* $tests:ident,)* }
     ) => {
-        /// A rule of `lease.md`, or a promise of the manual, that a mutant ignores.
+        /// A rule of `RULES.md`, or a promise of the manual, that a mutant ignores.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Clause {
             $($(#[$seeds_doc])* $seeds,)*

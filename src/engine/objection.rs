@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Objections (`lease.md` L3, L7): a site whose own store may say *granted* says so to whoever
+//! Objections (`RULES.md` L3, L7): a site whose own store may say *granted* says so to whoever
 //! stands or leads, and nobody else is granted as long as it does. `-F` overrides.
 
 use super::cx::Cx;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What other members say: heartbeats and updates make promises (`lease.md` L4), announcements
+//! What other members say: heartbeats and updates make promises (`RULES.md` L4), announcements
 //! end them (L10), questions are answered (L9). Votes are in `election`, acknowledgements in
 //! `renewal`.
 

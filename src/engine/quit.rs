@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Giving a ticket up (`lease.md` L6, L10, L12): the store is revoked, then the others are told.
+//! Giving a ticket up (`RULES.md` L6, L10, L12): the store is revoked, then the others are told.
 //! What happens between the two is in [`super::giving_up`].
 
 use super::cx::Cx;

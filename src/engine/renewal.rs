@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a leader does: renewals, acknowledgements, updates, and the announcement of the end
-//! (`lease.md` L5, L7, L8, L10, L12).
+//! (`RULES.md` L5, L7, L8, L10, L12).
 
 use super::cx::Cx;
 use super::effect::{Effect, NoteLevel};

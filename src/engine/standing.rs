@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! When a site stands for election (`lease.md` L13): a plan that follows from the state at the end
+//! When a site stands for election (`RULES.md` L13): a plan that follows from the state at the end
 //! of each step, and what must hold when its time has come.
 
 use super::cx::Cx;

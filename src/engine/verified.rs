@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Which leader a member in grace may follow (`lease.md` L9).
+//! Which leader a member in grace may follow (`RULES.md` L9).
 //!
 //! An established heartbeat says that its sender had a lease when it was *sent*. A member that has
 //! just started cannot tell a fresh one from one that is older than its own process: it remembers

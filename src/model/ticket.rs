@@ -106,7 +106,7 @@ pub struct TicketSpec {
     pub name: TicketName,
     /// Who moves it.
     pub mode: TicketMode,
-    /// `expire`: the length of a lease, *E* in `lease.md`.
+    /// `expire`: the length of a lease, *E* in `RULES.md`.
     pub expire: Span,
     /// `acquire-after`: what resources of a lost site need to stop, *A*.
     pub acquire_after: Span,
@@ -141,7 +141,7 @@ impl TicketSpec {
     }
 
     /// How long a call of the store's tool may take: `τ·(r+1)`, but never less than the guard time,
-    /// within which every call ends (`lease.md`, condition 2).
+    /// within which every call ends (`RULES.md`, condition 2).
     pub fn call_limit(&self) -> Span {
         self.patience().max(self.guard())
     }

@@ -162,13 +162,13 @@ codes! {
     WaitCause {
         /// The ticket's state has not been read from the CIB yet.
         Loading = four(b"Load");
-        /// This member started a while ago and must not vote for itself yet (`lease.md` L9).
+        /// This member started a while ago and must not vote for itself yet (`RULES.md` L9).
         Grace = four(b"Grac");
         /// An election is under way.
         Election = four(b"Elec");
         /// The before-acquire handler runs.
         Handler = four(b"Hndl");
-        /// The grant waits for sites that did not answer (`lease.md` L8).
+        /// The grant waits for sites that did not answer (`RULES.md` L8).
         CommitDelay = four(b"Cmmt");
         /// The write to the CIB takes its time.
         CibWrite = four(b"CibW");

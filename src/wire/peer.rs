@@ -60,7 +60,7 @@ impl Round {
 pub struct Stamp {
     /// The number of this send; `None`: a reference peer sent it.
     pub round: Option<Round>,
-    /// The sender has a live lease, or is a restarted holder (`lease.md` L9).
+    /// The sender has a live lease, or is a restarted holder (`RULES.md` L9).
     pub established: bool,
 }
 
@@ -104,7 +104,7 @@ pub enum PeerBody {
     },
     /// VOTE_FOR somebody, the answer to REQ_VOTE: the leader field has the vote.
     Vote {
-        /// The voter keeps the rules of `lease.md` and is out of grace.
+        /// The voter keeps the rules of `RULES.md` and is out of grace.
         vouched: bool,
         /// For how long the voter's word has bound it to nobody but the candidate, as far as it
         /// knows; on the wire in whole milliseconds, rounded down. `None`: a reference peer.
@@ -135,7 +135,7 @@ pub enum PeerBody {
         stamp: Stamp,
     },
     /// ACK. From a member of ours `valid_for` is the promise that it gave, and the packet says in
-    /// which unit, because the leader's lease counts by it (`lease.md` L5).
+    /// which unit, because the leader's lease counts by it (`RULES.md` L5).
     Ack {
         /// What it acknowledges: `Heartbeat`, `Update`, `RevokeTicket` or `VoteFor`.
         of: Command,
@@ -150,7 +150,7 @@ pub enum PeerBody {
         /// Why: `TermOutdated`, `TermStillValid` or `YouOutdated`.
         result: ResultCode,
         /// The sender's own store may say *granted*: an objection, which a candidate heeds
-        /// whoever voted for it (`lease.md` L3). A reference peer never says so.
+        /// whoever voted for it (`RULES.md` L3). A reference peer never says so.
         granted: bool,
     },
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What a new daemon makes of its predecessor's work (`lease.md` L9).
+//! What a new daemon makes of its predecessor's work (`RULES.md` L9).
 
 use crate::process::{lives, named, signal, until};
 use crate::site::{both, Driver, Kind, Site};

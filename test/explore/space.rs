@@ -246,7 +246,7 @@ impl Space {
         }
         world.heal(0b111);
         let timeout = self.plan.tickets[0].timeout.as_micros();
-        // `lease.md`: a lost ticket is held again after 1.7 E; one that nobody remembers must be
+        // `RULES.md`: a lost ticket is held again after 1.7 E; one that nobody remembers must be
         // granted by an administrator: grace, commit delay, elections.
         world.run_until_granted(0, 0b11, expire * 17 / 10 + 4 * timeout);
         let bound = world.now + expire * 23 / 10 + 20 * timeout;

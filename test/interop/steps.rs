@@ -65,7 +65,7 @@ fn restarts(name: &str, kinds: [Kind; 3]) {
             cluster.start(index);
             cluster.wait_leader(&[0, 1, 2], 0, Duration::from_secs(8));
             // A restarted member of ours does not help anybody but an established leader for a
-            // lease and a guard time (`lease.md` L9), which a restarted reference cannot prove
+            // lease and a guard time (`RULES.md` L9), which a restarted reference cannot prove
             // to be: one `expire` between two members, says the manual.
             pass(Duration::from_secs(12));
         }

@@ -77,7 +77,7 @@ pub enum Aimed {
         within: True,
     },
     /// Its wall clock is set, and before anything is written by it, its daemon ends and starts
-    /// again: the promise (`lease.md`, condition 3) does not cover that.
+    /// again: the promise (`RULES.md`, condition 3) does not cover that.
     SetClock {
         /// By how much.
         far: True,

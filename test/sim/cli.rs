@@ -41,7 +41,7 @@ const HELP: &str = "The simulator: the engine that ships under random faults.
                 a line for each in test/sim/SOAK
   --rates       how often each mutant is caught in the first --seeds seeds
   --plant-panic N  an engine panics in the N-th step of each run: to see what is printed then
-  --mutant NAME ignore a clause of lease.md (needs the feature `mutants`)
+  --mutant NAME ignore a clause of RULES.md (needs the feature `mutants`)
 ";
 
 /// The steps of a piece of a soak.

@@ -203,7 +203,7 @@ impl World {
     }
 
     /// A daemon starts: what its predecessor left running ends, and nothing of it may still take
-    /// effect when the new one reads or writes (`lease.md` L9). Returns from when on it may.
+    /// effect when the new one reads or writes (`RULES.md` L9). Returns from when on it may.
     ///
     /// As the shipped executor does, it waits for *g* where the lease table of its machine knows
     /// nothing of the site's last daemon (the first start on this machine, or after it was

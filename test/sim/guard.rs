@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The lease guard of each machine (`lease.md` L6): it is told `hold_until` before each grant and
+//! The lease guard of each machine (`RULES.md` L6): it is told `hold_until` before each grant and
 //! revokes in the store when that passes, whatever has become of the daemon. What it decides is
 //! what the shipped guard decides.
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A whole machine dies, and boothd and its lease guard with it: what the promise excuses then,
-//! and for how long (`lease.md`, condition 4).
+//! and for how long (`RULES.md`, condition 4).
 //!
 //! The store of a site with several nodes survives and may say *granted* after `hold_until`,
 //! because nobody is left to revoke. That site, and no other, is excused for this ticket, from the

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Proof that the simulator bites: engines that ignore one clause of `lease.md` must be caught.
+//! Proof that the simulator bites: engines that ignore one clause of `RULES.md` must be caught.
 
 use booth::engine::mutant::Clause;
 use std::cell::Cell;

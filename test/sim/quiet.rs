@@ -11,7 +11,7 @@ use booth::model::{MemberRole, TicketMode, TicketName, TicketSpec};
 use booth::prng::Prng;
 use booth::time::Span;
 
-/// The ticket of `lease.md`, "Availability to reach": `E` = 60 s, `τ` = 3 s, `r` = 5, `A` = 0.
+/// The ticket of `RULES.md`, "Availability to reach": `E` = 60 s, `τ` = 3 s, `r` = 5, `A` = 0.
 pub fn usual_ticket() -> TicketSpec {
     TicketSpec {
         name: TicketName::new("t0").expect("a plain name"),

@@ -54,7 +54,7 @@ impl World {
 
     /// How long after the healing a ticket is held again, at most.
     ///
-    /// `lease.md`, last section: `1.7 E + A`; a datagram that is lost or late for each of
+    /// `RULES.md`, last section: `1.7 E + A`; a datagram that is lost or late for each of
     /// a few attempts costs `timeout`. L9: a member that starts at the healing first
     /// waits up to `g` for what its predecessor left, reads its store (`g`), and is in
     /// grace for `g + d` longer than the longest promise; the write takes up to `g`. A

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Rules of `lease.md` that rarely break the promise when they are broken, held against what a
+//! Rules of `RULES.md` that rarely break the promise when they are broken, held against what a
 //! member hears and says: grace and its end (L9), elections and their majorities (L12), the wait
 //! of an administrative grant (L8).
 

@@ -2,7 +2,7 @@
 //! The ticket stores: one per site, and the processes (`crm_ticket`) that read and write them.
 //!
 //! A write takes effect at some instant of its run. A process that is killed may still take
-//! effect later, but not after a later write of its site (`lease.md` L6). What the daemon wants
+//! effect later, but not after a later write of its site (`RULES.md` L6). What the daemon wants
 //! written and when is in [`super::exec`]; the lease guard is in [`super::guard`].
 
 use super::choice::Kind;
@@ -185,7 +185,7 @@ impl Site {
 
 impl World {
     /// Whether a revoke at this site must go well now, because condition 2 of the promise
-    /// (`lease.md`) is what the rest of the lease is kept for.
+    /// (`RULES.md`) is what the rest of the lease is kept for.
     fn critical(&self, site: usize, ticket: usize) -> bool {
         let spec = self.spec(site, ticket);
         if self.unwatched(site, ticket) {

@@ -106,7 +106,7 @@ fn a_ticket_that_one_lost_message_costs_is_told() {
     assert_eq!(warned(with_members("ticket = t\nrenewal-freq = 573")), Vec::<String>::new());
 }
 
-/// Whatever passes leaves the leader time to renew: `lease.md` L6 needs `hold_until - 2g` to lie
+/// Whatever passes leaves the leader time to renew: `RULES.md` L6 needs `hold_until - 2g` to lie
 /// behind the next renewal.
 #[test]
 fn what_passes_leaves_time_for_a_renewal() {

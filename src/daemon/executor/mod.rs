@@ -2,7 +2,7 @@
 //! The executor: one thread that owns every child process of a site and takes no decision.
 //!
 //! It receives the engine's wishes about the ticket store and the handlers, carries them out
-//! under the deadlines of `lease.md` L6, and sends the outcomes back as events. The order of
+//! under the deadlines of `RULES.md` L6, and sends the outcomes back as events. The order of
 //! things is the business of `slots`, which is pure; processes are that of
 //! `child`; what has to survive this process is in `leases` and guarded by
 //! `guard`.
@@ -133,7 +133,7 @@ impl ExecutorHandle {
     }
 }
 
-/// Makes sure that no change of a predecessor of this site is running or in flight (`lease.md`
+/// Makes sure that no change of a predecessor of this site is running or in flight (`RULES.md`
 /// L9), starts the lease guard, and starts the executor's thread.
 ///
 /// It returns after that is certain: at once as a rule; after *g* of a ticket of which a

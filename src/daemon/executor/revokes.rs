@@ -3,7 +3,7 @@
 //!
 //! A ticket that is revoked for itself is revoked as the reference does it, by a `crm_ticket` of
 //! its own. When many come at the same time, because a site lost all of its tickets at once, they
-//! are made with one call (`helper/many.rs`): the promise of `lease.md` counts on *g* for each,
+//! are made with one call (`helper/many.rs`): the promise of `RULES.md` counts on *g* for each,
 //! however many there are. What cannot be made together, for whatever reason, is made alone.
 
 use crate::daemon::child::{Child, Finished};

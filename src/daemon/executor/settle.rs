@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Before anything else: no change of a predecessor may be running or in flight (`lease.md` L9).
+//! Before anything else: no change of a predecessor may be running or in flight (`RULES.md` L9).
 
 use super::Context;
 use crate::config::TicketStore;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The lease guard: a small process of each site that revokes a ticket in the store when its
-//! time has passed, whether or not boothd lives (`lease.md` L6).
+//! time has passed, whether or not boothd lives (`RULES.md` L6).
 //!
 //! [`Guard`] is what boothd has of it; [`program`] is the process; [`verdict`] is what it decides
 //! about one ticket. What it knows stands in the lease table (`leases`), which boothd writes

@@ -28,7 +28,7 @@ pub struct Left {
     pub verdict: Verdict,
 }
 
-/// Decides about a ticket of `site` whose window has ended (`lease.md` L6).
+/// Decides about a ticket of `site` whose window has ended (`RULES.md` L6).
 ///
 /// `told` is the term that came with the window; `grant` what the newest grant of this node
 /// wrote, or what its daemon read when it started; `stored` what the store says now, `None` if

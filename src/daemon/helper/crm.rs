@@ -111,7 +111,7 @@ fn revoke(program: &Path, name: &TicketName, args: &[String]) -> HelperExit {
 }
 
 /// The lease guard's work: revokes a ticket whose window has ended, unless the store has
-/// something newer than was told (`lease.md` L6).
+/// something newer than was told (`RULES.md` L6).
 pub(super) fn revoke_due(
     table: &LeaseTable,
     slot: Slot,

@@ -81,7 +81,7 @@ pub(super) fn revoke(work: &Work<'_>, orders: &[(Slot, Order)]) -> HelperExit {
 }
 
 /// The lease guard's work: revokes every ticket in the CIB whose window has ended, unless the
-/// CIB has something newer than was told (`lease.md` L6).
+/// CIB has something newer than was told (`RULES.md` L6).
 pub(super) fn sweep(table: &LeaseTable, site: Holder, config_name: &str) -> HelperExit {
     let program = match find_program(pacemaker::MANY_PROGRAM) {
         Ok(program) => program,

@@ -4,7 +4,7 @@
 //!
 //! A helper is a process of its own, leader of its own process group, with nothing inherited but
 //! standard input, output and error. Before it changes the store it locks the ticket's record in
-//! the lease table, writes its group there, and makes the last check of `lease.md` L6 behind the
+//! the lease table, writes its group there, and makes the last check of `RULES.md` L6 behind the
 //! lock, with the newest window and the clock read there. `crm_ticket`, which it then becomes or
 //! runs, inherits the lock; the daemon has no part in it, so that a daemon that is stopped or
 //! killed at any moment blocks nobody.

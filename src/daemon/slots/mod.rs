@@ -7,7 +7,7 @@
 //!
 //! Per ticket there are two places. The *line* is everything that touches the store (reads,
 //! writes, attributes): one thing runs, the others wait in order, so that an earlier change of
-//! this site can never come after a later one (`lease.md` L6). The *probe* place runs the
+//! this site can never come after a later one (`RULES.md` L6). The *probe* place runs the
 //! before-acquire handler.
 //!
 //! How to drive it:

@@ -9,7 +9,7 @@ use crate::time::Now;
 pub struct TooLate;
 
 /// Whether a change may be made at `now`, and which `expires` it writes, in seconds since the
-/// epoch, rounded down (`lease.md` L6: never later than the lease).
+/// epoch, rounded down (`RULES.md` L6: never later than the lease).
 ///
 /// `window` is the newest one; `now` is read behind the lock, right before the change.
 ///

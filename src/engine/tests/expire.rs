@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Members that disagree about `expire` (`lease.md` L4, L5, L9): never two holders, whoever
+//! Members that disagree about `expire` (`RULES.md` L4, L5, L9): never two holders, whoever
 //! restarts, and how `expire` is raised and lowered.
 
 use super::cluster::{spec, Cluster};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A site that must give up while its store may still say *granted* goes on leading (`lease.md`
+//! A site that must give up while its store may still say *granted* goes on leading (`RULES.md`
 //! L10): no other site is granted as long as its daemon lives and reaches a majority.
 
 use super::cluster::{spec, Cluster};

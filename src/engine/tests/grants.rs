@@ -15,7 +15,7 @@ fn three() -> Cluster {
     cluster
 }
 
-/// `lease.md` L8, L9: with all members up nothing is waited for.
+/// `RULES.md` L8, L9: with all members up nothing is waited for.
 #[test]
 fn a_grant_with_all_members_up_is_done_at_once() {
     let mut cluster = three();
@@ -41,7 +41,7 @@ fn renewals_write_once_at_the_holder_and_nowhere_else() {
     assert_eq!(&after[1..], &before[1..], "followers write nothing");
 }
 
-/// `lease.md` L13 and "Availability": the other site takes over after the end of the lease.
+/// `RULES.md` L13 and "Availability": the other site takes over after the end of the lease.
 #[test]
 fn the_other_site_takes_over_after_the_holder_died() {
     let mut cluster = three();
@@ -53,7 +53,7 @@ fn the_other_site_takes_over_after_the_holder_died() {
     assert!(cluster.nodes[1].store.granted, "held elsewhere soon after");
 }
 
-/// `lease.md` L10: a revoke is announced after the store says so, and nobody stands afterwards.
+/// `RULES.md` L10: a revoke is announced after the store says so, and nobody stands afterwards.
 #[test]
 fn a_revoke_frees_the_ticket_for_good() {
     let mut cluster = three();
@@ -80,7 +80,7 @@ fn other_sites_redirect_a_revoke_and_refuse_a_second_grant() {
     assert_eq!(cluster.codes(grant), [(ResultCode::Overgrant, true)]);
 }
 
-/// `lease.md` L8: a site that does not answer delays the commit by `A` if the voters keep the
+/// `RULES.md` L8: a site that does not answer delays the commit by `A` if the voters keep the
 /// rules, which is nothing here; a dead arbitrator never does.
 #[test]
 fn a_dead_arbitrator_delays_nothing() {
@@ -91,7 +91,7 @@ fn a_dead_arbitrator_delays_nothing() {
     assert_eq!(cluster.codes(client).last(), Some(&(ResultCode::Success, true)));
 }
 
-/// `lease.md` L8, L9: while a site is missing, a start waits for the end of grace.
+/// `RULES.md` L8, L9: while a site is missing, a start waits for the end of grace.
 #[test]
 fn a_missing_site_makes_a_start_wait_and_minus_f_does_not() {
     let mut cluster = Cluster::new(2, 1, spec("T"));
@@ -110,7 +110,7 @@ fn a_missing_site_makes_a_start_wait_and_minus_f_does_not() {
     assert_eq!(forced.granted(), [0], "an operator may override");
 }
 
-/// `lease.md` L9: the restart of the holder, and of all members at once, loses nothing.
+/// `RULES.md` L9: the restart of the holder, and of all members at once, loses nothing.
 #[test]
 fn a_restarted_holder_goes_on_holding() {
     let mut cluster = three();
@@ -145,7 +145,7 @@ pub fn a_restarted_holder_that_is_alone_holds_as_long_as_its_store_says() {
     assert_eq!(cluster.granted(), [0; 0], "but no longer");
 }
 
-/// `lease.md` L6, L10: a handler that fails at a renewal moves the ticket in less than two seconds.
+/// `RULES.md` L6, L10: a handler that fails at a renewal moves the ticket in less than two seconds.
 #[test]
 fn a_failing_handler_moves_the_ticket() {
     let mut with_handler = spec("T");
@@ -197,7 +197,7 @@ fn who_waits_without_limit_gets_the_grant_when_a_majority_comes() {
     assert_eq!(cluster.granted(), [0]);
 }
 
-/// `lease.md` L5, L6: a leader that hears nobody revokes before the promises to it end.
+/// `RULES.md` L5, L6: a leader that hears nobody revokes before the promises to it end.
 #[test]
 fn a_cut_off_holder_revokes_before_the_lease_ends() {
     let mut cluster = three();
@@ -209,7 +209,7 @@ fn a_cut_off_holder_revokes_before_the_lease_ends() {
     assert_eq!(cluster.granted(), [1]);
 }
 
-/// `lease.md` L1, L3: a member that has nobody to name refuses a lower term in silence, so a
+/// `RULES.md` L1, L3: a member that has nobody to name refuses a lower term in silence, so a
 /// candidate that nobody answers asks the others what they know, and stands above it.
 #[test]
 fn a_candidate_that_is_many_terms_behind_catches_up_at_once() {
@@ -247,7 +247,7 @@ fn a_manual_ticket_that_is_not_granted_has_no_holder_after_a_start() {
     assert_eq!(cluster.codes(client), [(ResultCode::TicketIdle, true)]);
 }
 
-/// `lease.md` L14: a manual ticket whose grant was killed is free again. It was stood for like a
+/// `RULES.md` L14: a manual ticket whose grant was killed is free again. It was stood for like a
 /// lost one, and a revoke was redirected to the very site that answered (simulator, seed 1300221).
 #[test]
 fn a_manual_ticket_whose_grant_is_killed_is_free_and_not_stood_for() {

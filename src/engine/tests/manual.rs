@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Manual tickets (`lease.md` L14): lost, late and repeated packets make no second holder without
+//! Manual tickets (`RULES.md` L14): lost, late and repeated packets make no second holder without
 //! `-F`, and leave nobody in the belief that somebody holds who does not.
 
 use super::cluster::{spec, Cluster};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! How long grace lasts beside members of which it is not known whether they keep the rules
-//! (`lease.md` L4, L9, mixed clusters).
+//! (`RULES.md` L4, L9, mixed clusters).
 
 use super::cluster::{roster, spec, Cluster};
 use crate::engine::{Effect, Engine, Event, Setup};

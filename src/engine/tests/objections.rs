@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! As long as a site that can be heard may have the ticket granted in its store, nobody else is
-//! granted (`lease.md` L3, L7), unless an administrator overrides.
+//! granted (`RULES.md` L3, L7), unless an administrator overrides.
 
 use super::cluster::{spec, Cluster};
 use crate::engine::{Event, Remark, Reply};

@@ -93,7 +93,7 @@ pub fn acknowledgements_of_another_term_or_leader_give_nothing() {
     assert_eq!(bench.hear(sent.to, me, term, body).grants().len(), 1);
 }
 
-/// `lease.md`, "Pitfalls": when the retries are used up without a majority, a new renewal begins
+/// `RULES.md`, "Pitfalls": when the retries are used up without a majority, a new renewal begins
 /// at once.
 #[test]
 pub fn a_new_renewal_follows_one_that_nobody_acknowledged() {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Which leader a member in grace follows (`lease.md` L9): one that has answered this start's
+//! Which leader a member in grace follows (`RULES.md` L9): one that has answered this start's
 //! STATUS that it leads.
 
 use super::cluster::{roster, spec, the_ticket, Cluster};

@@ -56,7 +56,7 @@ pub fn run(bytes: &[u8]) {
 }
 
 /// Repetitions fit into a renewal period, unless that was shortened, which is warned about; and a
-/// renewal of an automatic ticket comes in time to be written (`lease.md` L6).
+/// renewal of an automatic ticket comes in time to be written (`RULES.md` L6).
 fn check_times(config: &Config, spec: &TicketSpec) {
     let shortened = |warning: &String| {
         warning.contains(spec.name.as_str()) && warning.contains("is used instead")

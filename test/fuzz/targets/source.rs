@@ -82,9 +82,9 @@ impl<'a> Source<'a> {
         self.pick(Reason::ALL)
     }
 
-    /// How long a voter has been unbound.
+    /// How long a voter has been unbound, as far as a vote can say it.
     pub fn unbound(&mut self) -> Option<Span> {
-        self.flag().then(|| Span::from_millis(u64::from(self.u32() >> 1)))
+        self.flag().then(|| Span::from_millis(u64::from(self.u32() >> 1).min(0x7FFF_FFFE)))
     }
 
     /// What a message between members says, and its leader field.

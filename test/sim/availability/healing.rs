@@ -78,7 +78,7 @@ fn leases(tenths: u64, acquire_after: Span) -> f64 {
     (expire * tenths / 10 + acquire_after.as_micros()) as f64 / SECOND as f64
 }
 
-/// The whole of `lease.md`'s sentence, for one `A`.
+/// The whole of `RULES.md`'s sentence, for one `A`.
 fn measure(acquire_after: Span) {
     let held = run(300, &three(), acquire_after);
     let (usual, most) = (leases(10, acquire_after), leases(17, acquire_after));
@@ -91,7 +91,7 @@ fn measure(acquire_after: Span) {
     }
 }
 
-/// The last bound of `lease.md` for another number of members.
+/// The last bound of `RULES.md` for another number of members.
 fn measure_members(sites: usize, arbitrators: usize) {
     let mut roles = vec![MemberRole::Site; sites];
     roles.extend(vec![MemberRole::Arbitrator; arbitrators]);

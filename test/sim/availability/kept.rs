@@ -36,7 +36,7 @@ fn restarts_lose_nothing() {
             never_lost(&world, losses);
             runs += 1;
         }
-        println!("restart of {name}: 0 s lost in {runs} runs (lease.md: 0)");
+        println!("restart of {name}: 0 s lost in {runs} runs (RULES.md: 0)");
     }
 }
 
@@ -71,7 +71,7 @@ fn a_follower_that_flaps_does_not_unseat_the_holder() {
         runs += 1;
     }
     println!(
-        "a follower flaps for 40 leases: held 100 % of the time in {runs} runs (lease.md: 100)"
+        "a follower flaps for 40 leases: held 100 % of the time in {runs} runs (RULES.md: 100)"
     );
 }
 
@@ -91,7 +91,7 @@ fn a_follower_that_only_hears_or_only_speaks_does_not_unseat_the_holder() {
     }
     println!(
         "a follower is deaf or mute for 40 leases and comes back: held 100 % of the time in \
-         {runs} runs (lease.md: 100)"
+         {runs} runs (RULES.md: 100)"
     );
 }
 
@@ -113,7 +113,7 @@ fn a_network_that_loses_three_in_ten_does_not_unseat_the_holder() {
     let part = kept as f64 * 100.0 / whole as f64;
     println!(
         "30 % of the datagrams are lost for 40 leases: held {part:.3} % of the time, lost {lost} \
-         times in {runs} runs (lease.md: 100 %)"
+         times in {runs} runs (RULES.md: 100 %)"
     );
     assert_eq!(lost, 0, "the ticket is never revoked");
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! How soon a lost ticket is held again, and what does not lose it, beside the figures at the end
-//! of `lease.md`: three members, `E` = 60 s, `τ` = 3 s, `r` = 5, `A` = 0.
+//! of `RULES.md`: three members, `E` = 60 s, `τ` = 3 s, `r` = 5, `A` = 0.
 //!
 //! `cargo test --test availability -- --nocapture` prints them. `AVAILABILITY_FACTOR=N` in the
 //! environment: N times as many runs, with further seeds.
@@ -25,7 +25,7 @@ fn seeds(usual: u64) -> std::ops::Range<u64> {
     0..usual * factor
 }
 
-/// A world of `lease.md`'s size whose first site holds the ticket.
+/// A world of `RULES.md`'s size whose first site holds the ticket.
 fn held(seed: u64) -> World {
     kit::quiet::held(quiet(seed, three(), vec![usual_ticket()]))
 }
@@ -47,10 +47,10 @@ impl Times {
         self.0[(last * part).div_ceil(1000)] as f64 / SECOND as f64
     }
 
-    /// The first line of the figure: what was measured, beside what `lease.md` says.
+    /// The first line of the figure: what was measured, beside what `RULES.md` says.
     fn print(&self, what: &str, target: &str) {
         println!(
-            "{what}: median {:.2} s, p99 {:.2}, most {:.2} of {} runs (lease.md: {target})",
+            "{what}: median {:.2} s, p99 {:.2}, most {:.2} of {} runs (RULES.md: {target})",
             self.permille(500),
             self.permille(990),
             self.permille(1000),
@@ -58,15 +58,15 @@ impl Times {
         );
     }
 
-    /// The median is at most a tenth above `lease.md`'s.
+    /// The median is at most a tenth above `RULES.md`'s.
     fn median_within(&self, target: f64) {
         let median = self.permille(500);
-        assert!(median <= target * 1.1, "median {median} s, lease.md {target}");
+        assert!(median <= target * 1.1, "median {median} s, RULES.md {target}");
     }
 
     /// No more than this is exceeded by this part of a thousand.
     fn at_most(&self, part: usize, target: f64) {
         let time = self.permille(part);
-        assert!(time <= target, "{part} in a thousand take up to {time} s, lease.md {target}");
+        assert!(time <= target, "{part} in a thousand take up to {time} s, RULES.md {target}");
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Who is to blame when two sites hold one ticket in a mixed cluster.
 //!
-//! By `lease.md` every lease is a majority of live promises, and two majorities meet. So where
+//! By `RULES.md` every lease is a majority of live promises, and two majorities meet. So where
 //! two sites are granted at one instant, either one of them had no majority of promises, or a
 //! member had given its word to both. If that one runs the reference, the reference broke a rule
 //! (L3 to L6, L9). If it is ours, the fault is ours, and the run has failed; but for a member that

@@ -2,7 +2,7 @@
 //! Mixed clusters: members that speak as the C reference does, beside ours.
 //!
 //! Two manners. [`Manner::Rules`]: the engine that ships behind the reference's wire format (no
-//! rounds, marks or nonces, neither sent nor read), so it behaves as `lease.md` requires of a
+//! rounds, marks or nonces, neither sent nor read), so it behaves as `RULES.md` requires of a
 //! member that cannot say more. [`Manner::Faithful`]: a model of what boothd 1.2 was observed to
 //! do, its faults included.
 
@@ -23,7 +23,7 @@ pub enum Manner {
     /// It is ours.
     #[default]
     Ours,
-    /// The reference's wire format, the rules of `lease.md`.
+    /// The reference's wire format, the rules of `RULES.md`.
     Rules,
     /// The reference as it is.
     Faithful,
