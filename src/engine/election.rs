@@ -343,7 +343,7 @@ impl Ticket {
             attempt.bound.insert(from);
             self.links[from.get()].bound_until = bound_until;
             let other = leader.member().is_some() && leader != myself;
-            if other && !self.owes_itself() && Some(term) >= self.known.term {
+            if other && !self.owes_itself() && self.may_still_lead(cx, leader, term) {
                 self.known = Known { leader, term: Some(term), until: bound_until };
             }
         }
@@ -355,6 +355,17 @@ impl Ticket {
             return;
         }
         self.count_votes(cx);
+    }
+
+    /// Whether what is known here leaves it possible that a site leads in a term, as a member says
+    /// that may not have heard of its end.
+    fn may_still_lead(&self, cx: &Cx<'_>, leader: Holder, term: Term) -> bool {
+        let ended = leader
+            .member()
+            .and_then(|id| cx.roster.index_of(id))
+            .is_some_and(|index| self.ended[index.get()] >= Some(term));
+        let free = self.known.leader == Holder::Nobody;
+        !ended && (Some(term) > self.known.term || (Some(term) == self.known.term && !free))
     }
 
     /// The attempt did not win: back off, or follow up (L13).

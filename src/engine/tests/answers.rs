@@ -105,6 +105,29 @@ fn a_grant_that_finds_no_majority_after_the_win_leaves_a_free_ticket_free() {
     assert!(cluster.granted().is_empty());
 }
 
+/// A member that has not heard of the revoke refuses its vote and names the former holder: the ticket
+/// was free all the same (seed quit 1443).
+#[test]
+fn a_failed_grant_leaves_free_what_one_member_takes_for_held() {
+    let mut cluster = Cluster::new(3, 0, spec("T"));
+    cluster.start_all();
+    cluster.grant(2, PLAIN);
+    cluster.advance(SECOND);
+    assert_eq!(cluster.granted(), [2]);
+    cluster.cut = vec![(2, 0), (0, 2)];
+    cluster.revoke(2);
+    cluster.advance(SECOND);
+    assert_eq!(cluster.listed(0), cluster.id(2), "it has not heard of the revoke");
+    cluster.nodes[1].write = failed();
+    let client = cluster.grant(1, PLAIN);
+    cluster.advance(SECOND.times(2));
+    assert_eq!(cluster.codes(client).last(), FAILED);
+    cluster.nodes[1].write = Some(CibOutcome::Written);
+    cluster.cut.clear();
+    cluster.advance(SECOND.times(100));
+    assert!(cluster.granted().is_empty());
+}
+
 /// A lost ticket is acquired by itself anyway: there, another site may take over.
 #[test]
 fn a_failed_grant_of_a_lost_ticket_is_a_step_down() {
