@@ -316,7 +316,7 @@ impl Ticket {
     ) {
         let (term, valid) = terms;
         self.heard_of(term);
-        if self.is_objection(cx, from, granted, (result, leader, valid)) {
+        if self.is_objection(cx, from, granted, (result, leader)) {
             self.note_objection(cx, from);
         } else if result == ResultCode::TermStillValid && !valid.is_zero() {
             self.heard_elsewhere(cx, leader);

@@ -51,9 +51,6 @@ clauses! {
         L5SendTime,
         /// L5: an acknowledgement counts for the latest send whatever round it echoes.
         L5Round,
-        /// L5: a lease that has ended without a grant binds nobody, but a late acknowledgement
-        /// revives it.
-        L5Revive,
         /// L6: no guard time: held, and granted, right up to the end of the lease.
         L6Guard,
         /// L6: votes for and acknowledges others as soon as it gives up, before the revoke has
@@ -63,6 +60,9 @@ clauses! {
         L7Lease,
         /// L8: an administrative grant never waits.
         L8Wait,
+        /// L9: a candidate, a winner without a lease and a restarted holder answer STATUS, with
+        /// nothing left of a lease.
+        L9Silent,
         /// L9: a store that has not been read counts as free.
         L9Unread,
         /// L9: no grace at all.
@@ -75,9 +75,6 @@ clauses! {
         L9GraceStand,
         /// L9: any answer to any STATUS counts, whatever its nonce.
         L9Nonce,
-        /// L9: a candidate, a winner without a lease and a restarted holder answer STATUS, with
-        /// nothing left of a lease.
-        L9Silent,
         /// L9: the stored `expires` is believed, however far off.
         L9Cap,
         /// L10: the end of the holding is announced before the store says revoked.

@@ -60,19 +60,19 @@ impl Ticket {
         cx.send(to, message, false);
     }
 
-    /// Whether a rejection is an objection: it says so, or a reference site that holds names
-    /// itself.
+    /// Whether a rejection is an objection: it says so, or a reference site names itself, with
+    /// whatever validity. Reference: its validity is in whole seconds, 0 in the last one.
     pub fn is_objection(
         &self,
         cx: &Cx<'_>,
         from: MemberIndex,
         marked: bool,
-        said: (ResultCode, Holder, Span),
+        said: (ResultCode, Holder),
     ) -> bool {
-        let (result, leader, valid) = said;
+        let (result, leader) = said;
         let itself = leader == Holder::Member(cx.roster.member(from).id);
         let plain = self.links[from.get()].echoes != Some(true);
-        let held = plain && itself && result == ResultCode::TermStillValid && !valid.is_zero();
+        let held = plain && itself && result == ResultCode::TermStillValid;
         Ticket::is_site(cx, from) && (marked || held)
     }
 

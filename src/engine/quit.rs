@@ -120,10 +120,6 @@ impl Ticket {
             return;
         }
         let ended = self.hold_window().is_some_and(|window| now >= window.hold_until);
-        if ended && !self.cib.maybe_granted && mutant::is_on(Clause::L5Revive) {
-            self.phase = Phase::Follower;
-            return;
-        }
         if ended {
             self.note(
                 cx,

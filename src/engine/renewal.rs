@@ -271,7 +271,7 @@ impl Ticket {
             return;
         }
         let mine = leader == self.myself(cx);
-        let leading = matches!(self.phase, Phase::Leader) || self.parked();
+        let leading = matches!(self.phase, Phase::Leader);
         let Some(lead) = &mut self.lead else { return };
         if !mine || !leading || term != lead.term {
             return;
@@ -332,9 +332,6 @@ impl Ticket {
         let first = lead.lease_until.replace(until).is_none();
         lead.length = length;
         lead.renewal.extended = true;
-        if mutant::is_on(Clause::L5Revive) {
-            self.phase = Phase::Leader;
-        }
         if self.holding() {
             self.tell_window(cx);
         }

@@ -236,19 +236,11 @@ impl Ticket {
         self.lead.as_ref().and_then(|lead| lead.lease_until).max(self.inherited)
     }
 
-    /// The mutant `L5Revive`: a lead whose lease has ended waits for a late acknowledgement.
-    pub fn parked(&self) -> bool {
-        mutant::is_on(Clause::L5Revive)
-            && self.lead.is_some()
-            && !matches!(self.phase, Phase::Leader)
-            && !self.cib.maybe_granted
-    }
-
     /// The window in which the store may say *granted* (L6).
     pub fn hold_window(&self) -> Option<HoldWindow> {
         let won = self.lead.as_ref().map(|lead| lead.won_at.plus(self.spec.expire));
         let won = won.filter(|_| mutant::is_on(Clause::L7Lease));
-        self.bound().or(won).filter(|_| !self.parked()).map(|until| {
+        self.bound().or(won).map(|until| {
             if mutant::is_on(Clause::L6Guard) {
                 HoldWindow {
                     hold_until: until,
@@ -278,7 +270,7 @@ impl Ticket {
     /// Whether it owes its help to itself (L3): a lease, a grant in its store until the revoke has
     /// completed, or a win that has no lease yet.
     pub fn owes_itself(&self) -> bool {
-        if self.quit.is_some() && mutant::is_on(Clause::L6RevokeFirst) || self.parked() {
+        if self.quit.is_some() && mutant::is_on(Clause::L6RevokeFirst) {
             return false;
         }
         self.lead.is_some() || self.cib.maybe_granted

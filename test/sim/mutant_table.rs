@@ -40,7 +40,7 @@ enum By {
 
 /// Each clause, the family of plans that finds it, the first seed and how many seeds it may
 /// take. The honest rates, from seed 1 on, are in `test/README.md`.
-const TABLE: [(Clause, Option<Hunt>, u64, u64, By); 26] = [
+const TABLE: [(Clause, Option<Hunt>, u64, u64, By); 24] = [
     (Clause::L1FreshTerm, None, 1, 20, By::Any),
     (Clause::L2OneVote, Some(Hunt::Duel), 1, 20, By::Any),
     (Clause::L3LivePromise, Some(Hunt::Bare), 1, 20, By::Any),
@@ -50,7 +50,6 @@ const TABLE: [(Clause, Option<Hunt>, u64, u64, By); 26] = [
     (Clause::L4Round, Some(Hunt::Again), 1, 300, By::Any),
     (Clause::L5SendTime, Some(Hunt::Quit), 1, 20, By::Holders),
     (Clause::L5Round, Some(Hunt::Late), 1, 50, By::Holders),
-    (Clause::L5Revive, Some(Hunt::Late), 201, 400, By::Holders),
     (Clause::L6Guard, Some(Hunt::Quit), 1, 100, By::Holders),
     (Clause::L6RevokeFirst, Some(Hunt::Quit), 1, 20, By::Holders),
     (Clause::L7Lease, Some(Hunt::Duel), 1, 20, By::Holders),
@@ -61,7 +60,6 @@ const TABLE: [(Clause, Option<Hunt>, u64, u64, By); 26] = [
     (Clause::L9GraceAck, Some(Hunt::Duel), 1, 20, By::Any),
     (Clause::L9GraceStand, Some(Hunt::Bare), 1, 100, By::Holders),
     (Clause::L9Nonce, Some(Hunt::Bare), 1, 50, By::Holders),
-    (Clause::L9Silent, Some(Hunt::Reboot), 101, 400, By::Holders),
     (Clause::L9Cap, Some(Hunt::Clock), 1, 20, By::Any),
     (Clause::L10RevokeFirst, Some(Hunt::Quit), 1, 20, By::Holders),
     (Clause::L10Term, Some(Hunt::Again), 1, 100, By::Holders),

@@ -44,6 +44,27 @@ pub fn a_late_acknowledgement_counts_for_its_own_send() {
     assert!(older.windows().is_empty(), "and never shrinks");
 }
 
+/// L5: the lease ends before the commit's wait for a silent site is over; late acknowledgements of
+/// newer sends do not bring it back.
+#[test]
+pub fn a_lease_that_has_ended_is_not_revived() {
+    let waiting = TicketSpec { acquire_after: SECOND.times(55), ..long(10) };
+    let mut bench = Bench::settled(4, 1, 0, waiting);
+    let (_, stood) = bench.grant(ClientOptions::default());
+    let won = bench.elected(&stood);
+    let began = bench.now.mono;
+    bench.acked_by(&[1, 2], &won);
+    let later = bench.advance(SECOND.times(40));
+    let newer = |member: usize| later.heartbeats().into_iter().rfind(|sent| sent.to == member);
+    let newer = [newer(1), newer(2)].map(|sent| sent.expect("it goes on renewing"));
+    assert!(newer[0].at > began.plus(SECOND.times(25)) && later.grants().is_empty());
+    let ended = bench.advance(SECOND.times(17));
+    assert!(ended.grants().is_empty(), "the lease was over first");
+    let mut granted: Vec<_> = newer.iter().flat_map(|sent| bench.ack(sent).grants()).collect();
+    granted.extend(bench.advance(SECOND.times(30)).grants());
+    assert!(granted.is_empty());
+}
+
 /// L5: every send has a round of its own, the next one of its member.
 #[test]
 pub fn every_send_has_its_own_round() {

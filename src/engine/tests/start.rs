@@ -19,6 +19,25 @@ fn later(bench: &Bench, seconds: u64) -> WallTime {
     bench.now.wall.plus(SECOND.times(seconds))
 }
 
+/// L9: who competes, or has won without a lease, does not say that it is idle: that would end the
+/// grace of whoever asks.
+#[test]
+pub fn a_candidate_and_a_winner_without_a_lease_do_not_answer_status() {
+    let mut bench = Bench::settled(2, 1, 0, spec("T"));
+    let said = |body: &PeerBody| matches!(body, PeerBody::MyIndex { .. });
+    let status = PeerBody::Status { nonce: 7 };
+    let idle = bench.hear(1, Holder::Nobody, 0, status);
+    assert_eq!(idle.sent(said).len(), 1, "an idle site answers");
+    let (_, stood) = bench.grant(ClientOptions::default());
+    assert_eq!(stood.requests().len(), 2);
+    assert!(bench.hear(1, Holder::Nobody, 0, status).sent(said).is_empty(), "a candidate");
+    let won = bench.elected(&stood);
+    assert!(!won.heartbeats().is_empty());
+    assert!(bench.hear(1, Holder::Nobody, 0, status).sent(said).is_empty(), "a winner");
+    bench.ack(&won.heartbeats()[0]);
+    assert_eq!(bench.hear(1, Holder::Nobody, 0, status).sent(said).len(), 1, "a leader answers");
+}
+
 /// L9: only *granted* makes a restarted holder, not the owner: a site that lost a ticket, or gave
 /// it up, leaves its own name.
 #[test]

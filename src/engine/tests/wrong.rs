@@ -27,6 +27,7 @@ const TABLE: &[(Clause, Test)] = &[
     (Clause::L6Handler, handlers::a_handler_at_a_renewal_may_run_until_the_holding_ends),
     (Clause::L8CarriedOver, higher_terms::a_commit_delay_is_carried_over_to_the_next_election),
     (Clause::L9FreeTicket, start::a_free_ticket_with_this_sites_name_is_not_held),
+    (Clause::L9Silent, start::a_candidate_and_a_winner_without_a_lease_do_not_answer_status),
     (Clause::L9TellGuard, start::a_restarted_holder_tells_its_guard_until_when_it_holds),
     (Clause::L9Cap, start::a_restarted_holder_tells_its_guard_until_when_it_holds),
     (Clause::L9GraceLength, start::grace_lasts_longer_than_any_promise_of_the_life_before),
