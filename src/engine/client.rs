@@ -92,7 +92,9 @@ impl Ticket {
                 Holder::Unknown
             }
             Holder::Nobody | Holder::Unknown if self.is_manual() => self.known.leader,
-            Holder::Nobody if !self.free_is_known => Holder::Unknown,
+            Holder::Nobody if !self.free_is_known || self.rumour > self.known.term => {
+                Holder::Unknown
+            }
             Holder::Unknown if self.free_is_known && !self.knows_of_a_loss() => Holder::Nobody,
             known => known,
         }
@@ -396,14 +398,15 @@ impl Ticket {
     }
 
     /// Gives every client that waits for the revoke its last answer: another site that has got the
-    /// ticket meanwhile must be asked, too.
-    pub fn answer_revoke(&mut self, cx: &mut Cx<'_>) {
+    /// ticket meanwhile must be asked, too. The ticket may be `lost`: then another may have it.
+    pub fn answer_revoke(&mut self, cx: &mut Cx<'_>, lost: bool) {
         let waiters = std::mem::take(&mut self.revokers.0);
         let answer = match self.objectors(cx.now.mono).iter().next() {
             Some(site) => {
                 let holder = Holder::Member(cx.roster.member(site).id);
                 self.answer(cx, ResultCode::Redirect, holder)
             }
+            None if lost => self.answer(cx, ResultCode::SyncFail, Holder::Unknown),
             None => self.answer(cx, ResultCode::Success, Holder::Nobody),
         };
         for waiter in waiters {

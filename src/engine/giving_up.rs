@@ -7,6 +7,7 @@ use super::cx::Cx;
 use super::effect::NoteLevel;
 use super::mutant::{self, Clause};
 use super::quit::Quit;
+use super::renewal::Lead;
 use super::standing::Stand;
 use super::ticket::{Phase, Ticket};
 use crate::wire::Reason;
@@ -70,6 +71,9 @@ impl Ticket {
             "the lease has ended, but the store may still say granted: trying to get another one, \
              so that no other site is granted",
         );
+        if let (Some(quit), true) = (&mut self.quit, self.lead.as_ref().is_some_and(Lead::leased)) {
+            quit.lapsed = true;
+        }
         self.lead = None;
         if matches!(self.phase, Phase::Leader) {
             self.phase = Phase::Follower;

@@ -390,6 +390,7 @@ impl Ticket {
         others.remove(self.me);
         if others.is_subset_of(grace.idle) {
             self.free_is_known = true;
+            self.rumour = None;
             self.end_grace(cx);
         }
     }

@@ -26,6 +26,12 @@ impl Ticket {
         }
         let (leader, term, valid) = (message.leader, message.term, message.valid_for);
         self.note_ours(from, &message.body);
+        if matches!(
+            message.body,
+            PeerBody::Heartbeat { .. } | PeerBody::Update { .. } | PeerBody::MyIndex { .. }
+        ) {
+            self.note_rumour(leader, term);
+        }
         match message.body {
             PeerBody::Status { nonce } => {
                 self.heard_of(term);

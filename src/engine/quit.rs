@@ -22,6 +22,8 @@ pub(super) struct Quit {
     pub stand_at: Option<MonoTime>,
     /// Whether the log says that the lease goes on meanwhile.
     pub told: bool,
+    /// The lease has ended meanwhile, so that another site may have won.
+    pub lapsed: bool,
 }
 
 /// Why a ticket is given up.
@@ -63,7 +65,8 @@ impl Ticket {
         self.known.leader = owner;
         self.known.term = known_term;
         self.known.until = cx.now.mono;
-        self.quit = Some(Quit { kind, term, stand_at, told: false });
+        let lapsed = self.lease_is_over(cx.now.mono);
+        self.quit = Some(Quit { kind, term, stand_at, told: false, lapsed });
         self.lead_on_or_follow(cx);
         if mutant::is_on(Clause::L10RevokeFirst) {
             if let Some(term) = term {
@@ -78,10 +81,25 @@ impl Ticket {
         }
     }
 
+    /// Whether this site had a lease, or counted on one, that has ended.
+    fn lease_is_over(&self, now: MonoTime) -> bool {
+        self.bound().is_some_and(|until| now >= until)
+    }
+
     /// The store says that the ticket is not granted here any more: the others are told, and
     /// whoever waited for it.
     pub fn quit_done(&mut self, cx: &mut Cx<'_>) {
-        let Some(quit) = self.quit.take() else { return };
+        let Some(mut quit) = self.quit.take() else { return };
+        let lost = (quit.lapsed || self.lease_is_over(cx.now.mono)) && !self.is_manual();
+        let lost = lost && !self.lease_lives(cx.now.mono);
+        if lost && quit.kind == QuitKind::Revoke {
+            // Nobody can say that no other site has it: what was asked for is refused, and has no
+            // effect but here.
+            quit.kind = QuitKind::StepDown;
+            quit.stand_at = Some(cx.now.mono);
+            self.known.leader = self.myself(cx);
+            self.free_is_known = false;
+        }
         self.lead = None;
         self.phase = Phase::Follower;
         self.note(cx, NoteLevel::Info, "not granted here any more");
@@ -107,7 +125,7 @@ impl Ticket {
                 });
             }
         }
-        self.answer_revoke(cx);
+        self.answer_revoke(cx, lost);
         self.answer_grant(cx, ResultCode::SyncFail);
     }
 

@@ -91,6 +91,11 @@ pub(super) enum AnnounceKind {
 }
 
 impl Lead {
+    /// Whether a majority has ever acknowledged it.
+    pub fn leased(&self) -> bool {
+        self.lease_until.is_some()
+    }
+
     /// The lead of a term just won.
     pub fn new(
         term: Term,

@@ -121,6 +121,8 @@ pub(super) struct Ticket {
     /// has answered that it is idle, or the ticket was revoked meanwhile. The store alone, read by
     /// a member that has heard nobody, may be old.
     pub free_is_known: bool,
+    /// The highest term in which another member was said to lead, whether or not that was believed.
+    pub rumour: Option<Term>,
     /// The lead of the last term won, as long as it lasts.
     pub lead: Option<Lead>,
     /// What a restarted holder may still count on (L9): the end of its old lease at most.
@@ -186,6 +188,7 @@ impl Ticket {
             known: Known::default(),
             differs: Differs::default(),
             free_is_known: false,
+            rumour: None,
             lead: None,
             inherited: None,
             grace: None,
@@ -298,6 +301,13 @@ impl Ticket {
     /// Notes a term that was heard of in a reply.
     pub fn heard_of(&mut self, term: Term) {
         self.seen = self.seen.max(Some(term));
+    }
+
+    /// A member is said to lead: what was known to be free may be so no more.
+    pub fn note_rumour(&mut self, leader: Holder, term: Term) {
+        if leader.member().is_some_and(|id| id != self.my_id) {
+            self.rumour = self.rumour.max(Some(term));
+        }
     }
 
     /// The term that its messages carry.

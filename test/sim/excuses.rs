@@ -36,6 +36,8 @@ pub enum Excuse {
     Unmarked,
     /// Mixed clusters: no promise of life with a reference site.
     ReferenceHealed,
+    /// Mixed clusters: what a reference member that knows nothing says.
+    ReferenceRevoked,
     /// Mixed clusters: clients of reference members.
     ReferenceClient,
     /// Mixed clusters: the resources' time.
@@ -50,7 +52,7 @@ pub enum Excuse {
 
 impl Excuse {
     /// Every excuse there is.
-    pub const ALL: [Excuse; 16] = [
+    pub const ALL: [Excuse; 17] = [
         Excuse::DeadMachine,
         Excuse::ClockSet,
         Excuse::Override,
@@ -62,6 +64,7 @@ impl Excuse {
         Excuse::ReferenceTerm,
         Excuse::Unmarked,
         Excuse::ReferenceHealed,
+        Excuse::ReferenceRevoked,
         Excuse::ReferenceClient,
         Excuse::ReferenceResources,
         Excuse::LoweredExpire,
@@ -110,6 +113,10 @@ impl Excuse {
             }
             Excuse::ReferenceResources => {
                 "S11: beside members that run the reference, which do not wait for resources"
+            }
+            Excuse::ReferenceRevoked => {
+                "V4: since the healing a member that runs the reference has refused a vote as if \
+                 the ticket had been revoked, which it also does when it has just started"
             }
             Excuse::ReferenceClient => "V2: a client of a member that runs the reference",
             Excuse::LoweredExpire => {

@@ -9,6 +9,7 @@
 use super::clock::{True, SECOND};
 use super::excuses::Excuse;
 use super::plan::Order;
+use super::reference::Manner;
 use super::world::World;
 use booth::model::{TicketMode, TicketSpec};
 use booth::time::Span;
@@ -60,7 +61,9 @@ impl World {
     /// grace for `g + d` longer than the longest promise; the write takes up to `g`. A
     /// call of the store's tool that hangs from before the healing is ended after
     /// `timeout * (retries + 1)` and tried again after at most 30 s; a handler that hangs
-    /// is ended after `E` and 5 s, and the next attempt begins after `renewal-freq`.
+    /// is ended after `E` and 5 s, and the next attempt begins after `renewal-freq`. Beside members
+    /// that speak as the reference a promise lasts `timeout * (retries + 1)` longer (L4), and `A`
+    /// counts from their votes (L8).
     fn recovery_time(&self, ticket: usize) -> True {
         // Of members that differ, the slowest counts, also of those that do not heal.
         let longest = |f: fn(&TicketSpec) -> Span| {
@@ -78,7 +81,11 @@ impl World {
             true => expire + HANDLER_EXTRA + longest(|spec| spec.renewal),
             false => 0,
         };
-        lease + start + store + handler
+        let beside = match self.manners.iter().all(|manner| *manner == Manner::Ours) {
+            true => 0,
+            false => longest(|spec| spec.acquire_after) + longest(TicketSpec::patience),
+        };
+        lease + start + store + handler + beside
     }
 
     /// Whether a site of the core knows of the last grant, or of a later holder.
@@ -107,6 +114,9 @@ impl World {
             recovered.1 += u64::from(excuse.is_none());
             match (self.holder(ticket, core), excuse) {
                 (Some(_), None) => recovered.0 += 1,
+                (None, None) if self.told_revoked(ticket, start) => {
+                    self.excuse(Excuse::ReferenceRevoked);
+                }
                 (None, None) => {
                     let seconds = within / SECOND;
                     let text = format!(

@@ -13,7 +13,7 @@ use super::super::excuses::Excuse;
 use super::super::world::World;
 use super::Manner;
 use booth::model::Holder;
-use booth::wire::{Command, PeerBody, PeerMessage};
+use booth::wire::{Command, PeerBody, PeerMessage, ResultCode};
 
 /// What was promised and held, in true time, and what came of it.
 #[derive(Debug, Default)]
@@ -40,6 +40,8 @@ pub struct Blame {
     pub unlive_excused: bool,
     /// The healed cluster did not do what one of ours alone has to do.
     pub unlive: bool,
+    /// Per ticket, when a reference member last refused a vote as if the ticket had been revoked.
+    told_revoked: Vec<Option<True>>,
     /// Per ticket, since when two sites have had it.
     since: Vec<Option<True>>,
 }
@@ -54,6 +56,7 @@ impl Blame {
             followed: vec![None; tickets * members * members],
             leases: vec![0; tickets * members],
             began: vec![0; members],
+            told_revoked: vec![None; tickets],
             since: vec![None; tickets],
             ..Blame::default()
         }
@@ -100,8 +103,24 @@ impl Blame {
 }
 
 impl World {
+    /// Whether a reference member has refused a vote since then as if the ticket had been revoked.
+    /// Reference: it says the same when it has just started and knows nothing.
+    pub fn told_revoked(&self, ticket: usize, since: True) -> bool {
+        self.checks.blame.told_revoked[ticket] >= Some(since)
+    }
+
     /// A member sends something: its acknowledgements are its word.
     pub fn blame_sent(&mut self, n: usize, message: &PeerMessage) {
+        let revoked = matches!(
+            message.body,
+            PeerBody::Rejected { result: ResultCode::YouOutdated, of: Command::ReqVote, .. }
+        );
+        if revoked && message.leader == Holder::Nobody && self.manners[n] == Manner::Faithful {
+            let ticket = self.plan.tickets.iter().position(|t| t.name == message.ticket);
+            if let Some(ticket) = ticket {
+                self.checks.blame.told_revoked[ticket] = Some(self.now);
+            }
+        }
         let PeerBody::Ack { of: Command::Heartbeat | Command::Update, round } = message.body else {
             return;
         };
