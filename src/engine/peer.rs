@@ -349,13 +349,14 @@ impl Ticket {
                 self.advance_commit(cx);
             }
         }
-        self.note_answer(cx, from, nonce, !leads);
-        self.note_backing(cx, from, nonce, (leader, term, valid));
         // A reference member says *nobody* in its term also when it does not know the leader. What
         // it knows to be revoked it answers a vote request with.
         if nonce != 0 || leader != Holder::Nobody {
+            // The answer may end the grace, and what waits for that must know it.
             self.adopt(cx, leader, term, valid);
         }
+        self.note_answer(cx, from, nonce, !leads);
+        self.note_backing(cx, from, nonce, (leader, term, valid));
         self.verify(cx, from, nonce, leads.then_some(term));
     }
 

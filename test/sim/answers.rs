@@ -17,7 +17,7 @@ use super::excuses::Excuse;
 use super::plan::Order;
 use super::world::World;
 use booth::model::{MemberId, Term};
-use booth::wire::{PeerBody, PeerMessage, Reason, ResultCode};
+use booth::wire::{Command, PeerBody, PeerMessage, Reason, ResultCode};
 
 /// What a member can know of a ticket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,12 +49,19 @@ struct Account {
     going: bool,
     /// In which candidacies an administrator's order failed.
     failed: Vec<Term>,
+    /// Whether it stood last without having heard that the ticket is free, or a member then said that
+    /// another site has a lease.
+    unsure: bool,
+    /// The last term in which an order failed after it had stood so.
+    failed_unsure: Option<Term>,
     /// The last term in which it led.
     led: Option<Term>,
     /// What it can know.
     knows: Knows,
     /// The highest term of which it heard anything.
     heard: Term,
+    /// The last term of whose end by a revoke it heard.
+    ended: Option<Term>,
     /// Who stepped down in its hearing last, in which term.
     stepped: Option<(usize, Term)>,
     /// When its store last went from granted to revoked.
@@ -105,14 +112,31 @@ impl Answers {
         }
         let leader = m.leader.member();
         let other = leader.is_some_and(|id| id != ids[n]);
+        let refusal = PeerBody::Rejected {
+            of: Command::ReqVote,
+            result: ResultCode::TermStillValid,
+            granted: false,
+        };
+        account.unsure |= other && m.body == refusal;
+        // What was sent before the end of a term may come after it.
+        let old = account.ended >= Some(m.term);
         account.knows = match m.body {
+            PeerBody::Heartbeat { .. } | PeerBody::Update { .. } if old => return,
+            PeerBody::MyIndex { .. } if old && other => return,
             PeerBody::Heartbeat { .. } | PeerBody::Update { .. } => Knows::Held,
-            PeerBody::Revoke { .. } => Knows::Free,
+            PeerBody::Revoke { .. } => {
+                account.ended = Some(m.term);
+                Knows::Free
+            }
             PeerBody::StepDown { .. } => {
                 account.stepped = Some((from, m.term));
                 Knows::Free
             }
             PeerBody::MyIndex { .. } if leader.is_none() => Knows::Free,
+            // A vote is refused because the ticket was revoked meanwhile.
+            PeerBody::Rejected { result: ResultCode::YouOutdated, .. } if leader.is_none() => {
+                Knows::Free
+            }
             PeerBody::MyIndex { .. } if other => Knows::Held,
             PeerBody::Status { .. }
             | PeerBody::MyIndex { .. }
@@ -140,6 +164,7 @@ impl Answers {
         if account.attempt.is_none_or(|(last, _)| last != term) {
             account.attempt = Some((term, reason));
             account.stood_at = Some(now);
+            account.unsure = account.knows != Knows::Free;
         }
     }
 }
@@ -236,6 +261,9 @@ impl World {
             _ => {
                 let ordered = account.attempt.filter(|(_, reason)| *reason == Reason::Admin);
                 if let Some((term, _)) = ordered {
+                    if account.unsure {
+                        account.failed_unsure = Some(term);
+                    }
                     account.failed.truncate(FAILED_KEPT - 1);
                     account.failed.insert(0, term);
                 }
@@ -313,6 +341,17 @@ impl World {
         if own.is_none() && led_to.is_none() {
             // Not by a failed grant.
             self.checks.answers.own(ticket);
+            return;
+        }
+        let unsure = |m: usize, term: Term| {
+            let account = &self.checks.answers.accounts[ticket * self.nodes.len() + m];
+            account.failed_unsure == Some(term)
+        };
+        let known = own.is_some_and(|term| !unsure(n, term))
+            || led_to.is_some_and(|(from, term)| !unsure(from, term));
+        if !known {
+            self.checks.answers.own(ticket);
+            self.excuse(Excuse::FreeUnknown);
             return;
         }
         let text = format!(

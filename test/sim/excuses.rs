@@ -48,11 +48,13 @@ pub enum Excuse {
     SickStore,
     /// A store's tool that says *done* and does nothing.
     StoreMisled,
+    /// A grant of a ticket that may be lost.
+    FreeUnknown,
 }
 
 impl Excuse {
     /// Every excuse there is.
-    pub const ALL: [Excuse; 17] = [
+    pub const ALL: [Excuse; 18] = [
         Excuse::DeadMachine,
         Excuse::ClockSet,
         Excuse::Override,
@@ -70,6 +72,7 @@ impl Excuse {
         Excuse::LoweredExpire,
         Excuse::SickStore,
         Excuse::StoreMisled,
+        Excuse::FreeUnknown,
     ];
 
     /// What is excused, why, and until when.
@@ -128,6 +131,11 @@ impl Excuse {
                  ended, was stopped, or had not heard the same majority both ways since its \
                  lease lived; nor had it heard the second site both ways when that stood for \
                  election"
+            }
+            Excuse::FreeUnknown => {
+                "C2: the site whose grant failed stood without having heard in this life that the \
+                 ticket is free, or was refused a vote in favour of another's lease, so that it \
+                 steps down as from a ticket that was lost"
             }
             Excuse::StoreMisled => {
                 "C1: the store's tool said that a grant was done since the store was last \
