@@ -48,6 +48,8 @@ pub struct Checks {
     violation: Option<Violation>,
     members: usize,
     automatic: Vec<bool>,
+    /// Per ticket: the guard time and the drift of the shortest `expire` that any member has had.
+    kept_back: Vec<Option<(Span, Span)>>,
     /// Per ticket, what keeps it from being judged as usual.
     pub suspended: Suspensions,
     /// Whether rules are kept.
@@ -88,6 +90,7 @@ impl Checks {
         Checks {
             violation: None,
             members,
+            kept_back: vec![None; plan.tickets.len()],
             automatic: plan.tickets.iter().map(|spec| automatic(spec.mode)).collect(),
             suspended: Suspensions::new(tickets),
             prereqs: Prereqs::new(tickets, members),
@@ -264,11 +267,15 @@ impl World {
             return;
         }
         // A lease that is renewed for less than `expire`, because a member promises less, keeps
-        // back what that is worth: never less than by the shortest `expire` of all members.
+        // back what that is worth: never less than by the shortest `expire` that a member has had,
+        // whose acknowledgement may still be under way.
         let members = 0..self.nodes.len();
         let specs = members.map(|m| self.spec(m, t)).filter(|spec| !spec.expire.is_zero());
         let shortest = specs.min_by_key(|spec| spec.expire).unwrap_or(self.spec(n, t));
-        let (guard, drift) = (shortest.guard(), shortest.drift());
+        let now = (shortest.guard(), shortest.drift());
+        let least = self.checks.kept_back[t].get_or_insert(now);
+        *least = now.min(*least);
+        let (guard, drift) = *least;
         let kept = guard.plus(drift);
         if window.hold_until > window.lease_until.minus(kept)
             || window.kill_at > window.hold_until.minus(guard)

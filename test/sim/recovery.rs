@@ -73,9 +73,10 @@ impl World {
         let attempts = 4 * longest(|spec| spec.timeout);
         let lease = expire * 17 / 10 + longest(|spec| spec.acquire_after) + attempts;
         let start = 4 * longest(TicketSpec::guard) + longest(TicketSpec::drift);
-        let store = match self.plan.store.fault_ppm {
-            0 => 0,
-            _ => longest(TicketSpec::patience) + STORE_PAUSE,
+        let failing = self.plan.store.fault_ppm > 0 || self.sites.iter().any(|s| s.sick.is_some());
+        let store = match failing {
+            false => 0,
+            true => longest(TicketSpec::patience) + STORE_PAUSE,
         };
         let handler = match self.plan.tickets[ticket].has_handler && self.plan.handler_ppm > 0 {
             true => expire + HANDLER_EXTRA + longest(|spec| spec.renewal),
