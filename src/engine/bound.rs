@@ -144,6 +144,17 @@ impl Ticket {
         }
     }
 
+    /// A site whose store may have said *granted* until now does not object any more: its resources
+    /// may have run until now.
+    pub fn acquire_after_objection(&mut self, cx: &Cx<'_>) {
+        let forced = self.grant.as_ref().is_some_and(|job| job.force);
+        let moves = !self.cib.maybe_granted && !self.acquire.ordered && !forced;
+        if moves && !self.spec.acquire_after.is_zero() {
+            let at = cx.now.mono.plus(self.spec.acquire_after);
+            self.acquire.at = self.acquire.at.max(Some(at));
+        }
+    }
+
     /// A commit delay is over, whatever the missing sites say.
     pub fn commit_delay_over(&mut self, cx: &mut Cx<'_>) {
         if let Some(lead) = self.lead.as_mut().filter(|lead| lead.commit.until <= cx.now.mono) {

@@ -124,6 +124,7 @@ impl Ticket {
         if fresh && self.competes() {
             let text = format!("{} does not object any more", cx.name(from));
             self.note(cx, NoteLevel::Info, &text);
+            self.acquire_after_objection(cx);
             self.advance_commit(cx);
             self.tell_waiters(cx);
         }

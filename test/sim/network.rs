@@ -95,7 +95,7 @@ impl World {
         }
         self.history.mix(self.now, 2, ((n as u64) << 8) | to as u64);
         self.trace(|w| format!("{} -> {}: {}", w.name(n), w.name(to), w.say(&message)));
-        self.blame_sent(n, &message);
+        self.blame_sent(n, to, &message);
         if !self.faithful(n) {
             self.check_send(n, to, &message);
         }

@@ -112,14 +112,42 @@ fn an_objection_is_taken_back_by_an_acknowledgement() {
     assert!(cluster.logged(1, "127.0.0.1 does not object any more"));
 }
 
-/// A reference site that holds names itself, without a mark.
+/// L8: the resources of a site that objected until now may have run until now (seed 500 of mixed
+/// clusters that keep the rules).
+#[test]
+fn acquire_after_counts_from_the_end_of_an_objection() {
+    let mut spec = spec("T");
+    spec.acquire_after = SECOND.times(20);
+    let mut cluster = Cluster::new(2, 1, spec);
+    cluster.start_all();
+    cluster.grant(0, ClientOptions::default());
+    cluster.crash(0);
+    cluster.nodes[0].store.granted = false;
+    for _ in 0..25 {
+        cluster.advance(SECOND.times(4));
+        rejected(&mut cluster, true, Span::ZERO);
+    }
+    assert_eq!(cluster.listed(1), cluster.id(1), "it has won");
+    assert!(cluster.granted().is_empty());
+    cluster.start(0);
+    cluster.advance(SECOND);
+    assert!(cluster.logged(1, "127.0.0.1 does not object any more"));
+    cluster.advance(SECOND.times(17));
+    assert!(cluster.granted().is_empty(), "acquire-after");
+    cluster.advance(SECOND.times(4));
+    assert_eq!(cluster.granted(), [1]);
+}
+
+/// A reference site that holds names itself, without a mark; in its last second with validity 0.
 #[test]
 fn a_reference_site_objects_by_naming_itself() {
-    let mut cluster = without_the_first();
-    rejected(&mut cluster, false, SECOND.times(5));
-    cluster.grant(1, PATIENT);
-    cluster.advance(SECOND);
-    assert!(cluster.granted().is_empty());
+    for valid in [SECOND.times(5), Span::ZERO] {
+        let mut cluster = without_the_first();
+        rejected(&mut cluster, false, valid);
+        cluster.grant(1, PATIENT);
+        cluster.advance(SECOND);
+        assert!(cluster.granted().is_empty());
+    }
 }
 
 /// A store that cannot be read may say *granted*.

@@ -12,7 +12,7 @@ use super::super::clock::True;
 use super::super::excuses::Excuse;
 use super::super::world::World;
 use super::Manner;
-use booth::model::Holder;
+use booth::model::{Holder, Term};
 use booth::wire::{Command, PeerBody, PeerMessage, ResultCode};
 
 /// What was promised and held, in true time, and what came of it.
@@ -21,6 +21,8 @@ pub struct Blame {
     members: usize,
     /// Per ticket, member and leader: until when the member's word to it binds, by the rules.
     promised: Vec<True>,
+    /// The same: in which term it was given last.
+    terms: Vec<Term>,
     /// The same: when the member gave it last.
     given: Vec<True>,
     /// Per ticket, member of ours and leader: when it followed, in its grace, an UPDATE of this
@@ -52,6 +54,7 @@ impl Blame {
         Blame {
             members,
             promised: vec![0; tickets * members * members],
+            terms: vec![Term::ZERO; tickets * members * members],
             given: vec![0; tickets * members * members],
             followed: vec![None; tickets * members * members],
             leases: vec![0; tickets * members],
@@ -110,7 +113,7 @@ impl World {
     }
 
     /// A member sends something: its acknowledgements are its word.
-    pub fn blame_sent(&mut self, n: usize, message: &PeerMessage) {
+    pub fn blame_sent(&mut self, n: usize, to: usize, message: &PeerMessage) {
         let revoked = matches!(
             message.body,
             PeerBody::Rejected { result: ResultCode::YouOutdated, of: Command::ReqVote, .. }
@@ -120,6 +123,9 @@ impl World {
             if let Some(ticket) = ticket {
                 self.checks.blame.told_revoked[ticket] = Some(self.now);
             }
+        }
+        if let PeerBody::Ack { of: Command::VoteFor | Command::RevokeTicket, .. } = message.body {
+            self.blame_released(n, to, message);
         }
         let PeerBody::Ack { of: Command::Heartbeat | Command::Update, round } = message.body else {
             return;
@@ -140,8 +146,21 @@ impl World {
         let first = blame.given[place] < blame.began[n];
         blame.promised[place] = blame.promised[place].max(until);
         blame.given[place] = now;
+        blame.terms[place] = message.term;
         if first && update && theirs && in_grace {
             blame.followed[place] = Some(now);
+        }
+    }
+
+    /// A member has heard that a leader gives a term up: its word to it in that term ends (L10),
+    /// whatever the leader's store says.
+    fn blame_released(&mut self, n: usize, leader: usize, message: &PeerMessage) {
+        let ticket = self.plan.tickets.iter().position(|t| t.name == message.ticket);
+        let Some(ticket) = ticket else { return };
+        let (now, blame) = (self.now, &mut self.checks.blame);
+        let place = blame.place(ticket, n, leader);
+        if blame.terms[place] == message.term {
+            blame.promised[place] = blame.promised[place].min(now);
         }
     }
 
