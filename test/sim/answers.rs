@@ -49,8 +49,8 @@ struct Account {
     going: bool,
     /// In which candidacies an administrator's order failed.
     failed: Vec<Term>,
-    /// Whether it stood last without having heard that the ticket is free, or a member then said that
-    /// another site has a lease.
+    /// Whether it stood last without having heard that the ticket is free, or a member then said
+    /// that another site has a lease.
     unsure: bool,
     /// The last term in which an order failed after it had stood so.
     failed_unsure: Option<Term>,

@@ -105,8 +105,8 @@ fn a_grant_that_finds_no_majority_after_the_win_leaves_a_free_ticket_free() {
     assert!(cluster.granted().is_empty());
 }
 
-/// A member that has not heard of the revoke refuses its vote and names the former holder: the ticket
-/// was free all the same (seed quit 1443).
+/// A member that has not heard of the revoke refuses its vote and names the former holder: the
+/// ticket was free all the same (seed quit 1443).
 #[test]
 fn a_failed_grant_leaves_free_what_one_member_takes_for_held() {
     let mut cluster = Cluster::new(3, 0, spec("T"));
