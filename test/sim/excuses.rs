@@ -38,6 +38,8 @@ pub enum Excuse {
     ReferenceHealed,
     /// Mixed clusters: what a reference member that knows nothing says.
     ReferenceRevoked,
+    /// Mixed clusters: a packet that came too late.
+    ReferenceLate,
     /// Mixed clusters: clients of reference members.
     ReferenceClient,
     /// Mixed clusters: the resources' time.
@@ -54,7 +56,7 @@ pub enum Excuse {
 
 impl Excuse {
     /// Every excuse there is.
-    pub const ALL: [Excuse; 18] = [
+    pub const ALL: [Excuse; 19] = [
         Excuse::DeadMachine,
         Excuse::ClockSet,
         Excuse::Override,
@@ -67,6 +69,7 @@ impl Excuse {
         Excuse::Unmarked,
         Excuse::ReferenceHealed,
         Excuse::ReferenceRevoked,
+        Excuse::ReferenceLate,
         Excuse::ReferenceClient,
         Excuse::ReferenceResources,
         Excuse::LoweredExpire,
@@ -118,8 +121,14 @@ impl Excuse {
                 "S11: beside members that run the reference, which do not wait for resources"
             }
             Excuse::ReferenceRevoked => {
-                "V4: since the healing a member that runs the reference has refused a vote as if \
-                 the ticket had been revoked, which it also does when it has just started"
+                "V4: beside members that run the reference, a vote was refused since the healing \
+                 because the ticket had been revoked: they say so also when they have just \
+                 started, and are granted again in a term that they revoked"
+            }
+            Excuse::ReferenceLate => {
+                "S1, S2, S11: within two leases before, a datagram from or to a member in the \
+                 reference's format came later than timeout * (retries + 1), which is outside of \
+                 the promise (mode rules-late alone lets it through)"
             }
             Excuse::ReferenceClient => "V2: a client of a member that runs the reference",
             Excuse::LoweredExpire => {
@@ -223,6 +232,10 @@ impl World {
         }
         if code == "S11" && self.faithful_among() {
             self.excuse(Excuse::ReferenceResources);
+            return;
+        }
+        if matches!(code, "S1" | "S2" | "S11") && self.reference_was_late() {
+            self.excuse(Excuse::ReferenceLate);
             return;
         }
         if code == "S3" && self.faithful_among() {

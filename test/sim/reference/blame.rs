@@ -42,8 +42,11 @@ pub struct Blame {
     pub unlive_excused: bool,
     /// The healed cluster did not do what one of ours alone has to do.
     pub unlive: bool,
-    /// Per ticket, when a reference member last refused a vote as if the ticket had been revoked.
+    /// Per ticket, when a member last refused a vote because the ticket had been revoked.
     told_revoked: Vec<Option<True>>,
+    /// When a datagram from or to a member in the reference's format came later than a promise
+    /// beside such members allows.
+    pub late_at: Option<True>,
     /// Per ticket, since when two sites have had it.
     since: Vec<Option<True>>,
 }
@@ -106,8 +109,9 @@ impl Blame {
 }
 
 impl World {
-    /// Whether a reference member has refused a vote since then as if the ticket had been revoked.
-    /// Reference: it says the same when it has just started and knows nothing.
+    /// Whether a member has refused a vote since then because the ticket had been revoked.
+    /// Reference: it says so also when it has just started and knows nothing; and it is granted
+    /// again in the term that it revoked.
     pub fn told_revoked(&self, ticket: usize, since: True) -> bool {
         self.checks.blame.told_revoked[ticket] >= Some(since)
     }
@@ -118,7 +122,7 @@ impl World {
             message.body,
             PeerBody::Rejected { result: ResultCode::YouOutdated, of: Command::ReqVote, .. }
         );
-        if revoked && message.leader == Holder::Nobody && self.manners[n] == Manner::Faithful {
+        if revoked && message.leader.member().is_none() && self.faithful_among() {
             let ticket = self.plan.tickets.iter().position(|t| t.name == message.ticket);
             if let Some(ticket) = ticket {
                 self.checks.blame.told_revoked[ticket] = Some(self.now);

@@ -181,9 +181,21 @@ impl World {
     /// Whether a datagram from or to a reference member has been under way for too long to be
     /// told from a fresh one: such a member's packets carry no round, so the promise in mixed
     /// clusters ends where they are late by more than `timeout * (retries + 1)` (RULES.md, L5).
-    pub fn reference_lost(&self, from: usize, to: usize, sent: True) -> bool {
+    /// Where they are let through all the same (`rules-late`), that is remembered.
+    pub fn reference_lost(&mut self, from: usize, to: usize, sent: True) -> bool {
         let plain = |m: usize| self.manners[m] != Manner::Ours;
         let patience = self.plan.tickets.iter().map(|spec| spec.patience().as_micros()).min();
-        self.prompt && (plain(from) || plain(to)) && self.now - sent > patience.unwrap_or(0)
+        let late = (plain(from) || plain(to)) && self.now - sent > patience.unwrap_or(0);
+        if late && !self.prompt {
+            self.checks.blame.late_at = Some(self.now);
+        }
+        self.prompt && late
+    }
+
+    /// Whether such a datagram has come within the last two of the longest leases.
+    pub fn reference_was_late(&self) -> bool {
+        let longest = self.plan.tickets.iter().map(|spec| spec.expire.as_micros()).max();
+        let two = longest.unwrap_or(0) * 2;
+        self.checks.blame.late_at.is_some_and(|at| self.now <= at + two)
     }
 }
