@@ -41,6 +41,13 @@ pub(super) struct GrantJob {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Revokers(Vec<Waiter>);
 
+impl Revokers {
+    /// Nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 impl GrantJob {
     /// A client waits for this grant.
     pub fn join(&mut self, waiter: Waiter) {

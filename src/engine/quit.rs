@@ -92,7 +92,7 @@ impl Ticket {
         let Some(mut quit) = self.quit.take() else { return };
         let lost = (quit.lapsed || self.lease_is_over(cx.now.mono)) && !self.is_manual();
         let lost = lost && !self.lease_lives(cx.now.mono);
-        if lost && quit.kind == QuitKind::Revoke && !self.revokers.0.is_empty() {
+        if lost && quit.kind == QuitKind::Revoke && !self.revokers.is_empty() {
             // Nobody can say that no other site has it: what was asked for is refused, and has no
             // effect but here.
             quit.kind = QuitKind::StepDown;
