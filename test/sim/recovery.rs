@@ -115,6 +115,10 @@ impl World {
             recovered.1 += u64::from(excuse.is_none());
             match (self.holder(ticket, core), excuse) {
                 (Some(_), None) => recovered.0 += 1,
+                // On its way from site to site at the healing.
+                (None, None) if self.clients.revoke_asked(ticket) => {
+                    self.excuse(Excuse::RevokeAsked);
+                }
                 (None, None) if self.told_revoked(ticket, start) => {
                     self.excuse(Excuse::ReferenceRevoked);
                 }
