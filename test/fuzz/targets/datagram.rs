@@ -4,7 +4,7 @@
 use super::seed_key;
 use booth::auth::{Opener, ReplayGuard};
 use booth::time::{Span, WallTime};
-use booth::wire::{claimed_sender, decode_peer, encode_peer, TimeUnit};
+use booth::wire::{claimed_sender, decode_peer, encode_peer, PeerBody, TimeUnit};
 
 const SKEW: Span = Span::from_secs(600);
 
@@ -40,6 +40,13 @@ pub fn run(bytes: &[u8]) {
 fn decode(packet: &[u8], unit: TimeUnit) {
     match decode_peer(packet, unit) {
         Ok((from, message)) => {
+            // An acknowledgement says which unit it has, whatever the configuration says.
+            let whole = Span::from_secs(message.valid_for.as_secs()) == message.valid_for;
+            let unit = match message.body {
+                PeerBody::Ack { round: Some(_), .. } if !whole => TimeUnit::Millis,
+                PeerBody::Ack { round: Some(_), .. } => TimeUnit::Seconds,
+                _ => unit,
+            };
             let again = encode_peer(from, &message, unit);
             assert_eq!(decode_peer(&again, unit), Ok((from, message)));
         }
