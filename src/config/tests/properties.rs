@@ -6,7 +6,7 @@ use super::{accepted, read, with_members};
 use crate::config::{keywords, Config, ERRORS_MAX};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Values of all kinds, right and wrong.
 fn value() -> impl Strategy<Value = String> {
@@ -141,20 +141,51 @@ fn enough_of_the_likely_files_are_right() {
     assert!(right > 500, "only {right} of 1000 texts are right: the property proves little");
 }
 
-/// Limits far above what is needed, for slow machines; a quadratic parser exceeds them.
-const SLOW: Duration = Duration::from_secs(5);
+/// How often each size is read; the fastest counts, because others may have the processor meanwhile.
+const ATTEMPTS: usize = 5;
+/// Ten times the text may take so many times as long: it is ten where reading is linear, a hundred
+/// where it is quadratic.
+const STEEP: f64 = 40.0;
+
+/// How much longer it takes to read a text of ten times the size.
+fn growth(size: usize, text: impl Fn(usize) -> String, read: impl Fn(&str)) -> f64 {
+    let fastest = |size: usize| {
+        let text = text(size);
+        let attempt = |_| {
+            let start = Instant::now();
+            read(&text);
+            start.elapsed().as_secs_f64()
+        };
+        (0..ATTEMPTS).map(attempt).fold(f64::MAX, f64::min)
+    };
+    fastest(size * 10) / fastest(size)
+}
 
 #[test]
 fn thousands_of_tickets_and_long_lines_are_read_fast() {
-    let start = Instant::now();
-    let mut text = with_members("ticket = __defaults__\nexpire = 700\nattr-prereq = auto a eq b\n");
-    for number in 0..10_000 {
-        text.push_str(&format!("ticket = \"t-{number}\"\n  timeout = 6\n  weights = 1,2,3\n"));
-    }
-    assert_eq!(accepted(&text).tickets.len(), 10_000);
-    let handler = format!("ticket = t\nbefore-acquire-handler = /{}", " x".repeat(500_000));
-    accepted(with_members(&handler));
-    let errors = read("=\n".repeat(100_000)).expect_err("nothing is right");
-    assert_eq!(errors.len(), ERRORS_MAX + 1);
-    assert!(start.elapsed() < SLOW, "it took {:?}", start.elapsed());
+    let tickets = |count: usize| {
+        let mut text =
+            with_members("ticket = __defaults__\nexpire = 700\nattr-prereq = auto a eq b\n");
+        for number in 0..count {
+            text.push_str(&format!("ticket = \"t-{number}\"\n  timeout = 6\n  weights = 1,2,3\n"));
+        }
+        text
+    };
+    let handler = |words: usize| {
+        with_members(&format!("ticket = t\nbefore-acquire-handler = /{}", " x".repeat(words)))
+    };
+    assert_eq!(accepted(tickets(10_000)).tickets.len(), 10_000);
+    let many = growth(1_000, tickets, |text| drop(accepted(text)));
+    assert!(many < STEEP, "ten times the tickets take {many} times as long");
+    let long = growth(50_000, handler, |text| drop(accepted(text)));
+    assert!(long < STEEP, "a line of ten times the length takes {long} times as long");
+    let wrong = growth(
+        10_000,
+        |lines| "=\n".repeat(lines),
+        |text| {
+            let errors = read(text).expect_err("nothing is right");
+            assert_eq!(errors.len(), ERRORS_MAX + 1);
+        },
+    );
+    assert!(wrong < STEEP, "ten times the errors take {wrong} times as long");
 }
