@@ -95,14 +95,10 @@ impl Excuse {
                 "an administrator used -F; until every lease from before the last forced \
                  attempt has ended, and one site at most holds"
             }
-            Excuse::RevokeAsked => {
-                "V4: a revoke was asked for after the grant, whatever came of it"
-            }
+            Excuse::RevokeAsked => "V4: a revoke was asked for after the grant",
             Excuse::NobodyKnows => "V4: no site among the healed knows of the grant",
             Excuse::ReferenceWord => "S1, S2: a reference member gave its word to both sites",
-            Excuse::ReferenceLease => {
-                "S1, S2: a reference site holds without the word of a majority"
-            }
+            Excuse::ReferenceLease => "S1, S2: a reference site holds without a majority's word",
             Excuse::FollowedUpdate => {
                 "S1, S2: a member of ours that forgot its word at a restart followed, in its \
                  grace, the UPDATE of a reference leader, which is one of the two sites"

@@ -141,7 +141,7 @@ fn enough_of_the_likely_files_are_right() {
     assert!(right > 500, "only {right} of 1000 texts are right: the property proves little");
 }
 
-/// How often each size is read; the fastest counts, because others may have the processor meanwhile.
+/// How often each size is read; the fastest counts: others may have the processor meanwhile.
 const ATTEMPTS: usize = 5;
 /// Ten times the text may take so many times as long: it is ten where reading is linear, a hundred
 /// where it is quadratic.
