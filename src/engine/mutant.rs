@@ -60,9 +60,6 @@ clauses! {
         L7Lease,
         /// L8: an administrative grant never waits.
         L8Wait,
-        /// L9: a candidate, a winner without a lease and a restarted holder answer STATUS, with
-        /// nothing left of a lease.
-        L9Silent,
         /// L9: a store that has not been read counts as free.
         L9Unread,
         /// L9: no grace at all.
@@ -103,6 +100,9 @@ clauses! {
         L6Handler,
         /// L8: the commit delay of a pending leader ends with its re-election.
         L8CarriedOver,
+        /// L9: a candidate, a winner without a lease and a restarted holder answer STATUS, with
+        /// nothing left of a lease.
+        L9Silent,
         /// L9: a free ticket that names this site as its owner counts as granted here.
         L9FreeTicket,
         /// L9: a restarted holder does not tell its lease guard.
