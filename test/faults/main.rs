@@ -19,5 +19,6 @@ mod plan;
 mod processes;
 mod random;
 mod record;
+mod rules;
 mod watch;
 mod weather;
