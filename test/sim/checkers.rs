@@ -352,6 +352,10 @@ impl World {
             self.fail_of(ticket, "S6", text);
             return;
         }
+        if self.sites[n].granted(ticket) {
+            // A renewal: the delay was over, or overridden, before the first grant.
+            return;
+        }
         let spec = self.spec(n, ticket);
         let wait = spec.acquire_after.as_micros() * 199 / 200;
         let long = spec.expire.as_micros() * 199 / 200 + wait;

@@ -38,6 +38,8 @@ pub struct Clients {
     pub open: Vec<Connection>,
     /// Per ticket: the last order that was carried out, as its administrator heard.
     pub last_done: Vec<Option<Order>>,
+    /// Per ticket: when an order was given last.
+    pub asked_at: Vec<True>,
     /// Per ticket: whether an order was given at all after which nobody can say.
     pub last_asked: Vec<Option<Order>>,
     /// Per ticket: the term in which that order was carried out.
@@ -90,6 +92,7 @@ impl World {
             self.coverage.note("administrator: changes a mind");
         }
         self.clients.last_asked[ticket] = Some(order);
+        self.clients.asked_at[ticket] = self.now;
         self.clients.revoked_since[ticket] |= order == Order::Revoke;
         self.connect(n, ticket, Some(order), request, patience);
     }

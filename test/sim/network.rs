@@ -65,12 +65,17 @@ impl Network {
         &mut self.links[from * self.members + to]
     }
 
-    /// Ends every cut and clog between the members of `core`.
-    pub fn heal(&mut self, core: u16) {
+    /// Ends every cut and clog between the members of `core` now.
+    pub fn heal(&mut self, core: u16, now: True) {
         for from in 0..self.members {
             for to in 0..self.members {
                 if core & (1 << from) != 0 && core & (1 << to) != 0 {
-                    *self.link(from, to) = Link::default();
+                    let link = self.link(from, to);
+                    let ended = |until: True| until.min(now);
+                    *link = Link {
+                        cut_until: ended(link.cut_until),
+                        clog_until: ended(link.clog_until),
+                    };
                 }
             }
         }

@@ -109,6 +109,13 @@ impl World {
         let mut recovered = (0, 0);
         for Lost { ticket, within, excuse } in lost.iter().copied() {
             self.run(start + within);
+            let asked = self.clients.asked_at[ticket];
+            if asked > start && self.holder(ticket, core).is_none() {
+                // An administrator's grant after the healing waits for `E + A` by itself (L8).
+                let spec = &self.plan.tickets[ticket];
+                let delay = spec.expire.plus(spec.acquire_after).as_micros();
+                self.run(asked + within + delay);
+            }
             if self.checks.violation().is_some() {
                 return recovered;
             }
@@ -116,7 +123,10 @@ impl World {
             match (self.holder(ticket, core), excuse) {
                 (Some(_), None) => recovered.0 += 1,
                 // On its way from site to site at the healing.
-                (None, None) if self.clients.revoke_asked(ticket) => {
+                (None, None)
+                    if self.clients.revoke_asked(ticket)
+                        || self.clients.last_done[ticket] == Some(Order::Revoke) =>
+                {
                     self.excuse(Excuse::RevokeAsked);
                 }
                 (None, None) if self.told_revoked(ticket, start) => {
