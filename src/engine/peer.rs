@@ -28,7 +28,10 @@ impl Ticket {
         self.note_ours(from, &message.body);
         if matches!(
             message.body,
-            PeerBody::Heartbeat { .. } | PeerBody::Update { .. } | PeerBody::MyIndex { .. }
+            PeerBody::Heartbeat { .. }
+                | PeerBody::Update { .. }
+                | PeerBody::MyIndex { .. }
+                | PeerBody::Rejected { .. }
         ) {
             self.note_rumour(leader, term);
         }

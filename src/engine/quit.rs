@@ -81,9 +81,11 @@ impl Ticket {
         }
     }
 
-    /// Whether this site had a lease, or counted on one, that has ended.
+    /// Whether this site had a lease, or counted on one, that has ended; or has won without one,
+    /// and another member has stood since.
     fn lease_is_over(&self, now: MonoTime) -> bool {
-        self.bound().is_some_and(|until| now >= until)
+        let later = self.lead.as_ref().is_some_and(|lead| self.seen > Some(lead.term));
+        self.bound().map_or(later, |until| now >= until)
     }
 
     /// The store says that the ticket is not granted here any more: the others are told, and

@@ -16,7 +16,7 @@ use super::clock::{True, SECOND};
 use super::excuses::Excuse;
 use super::plan::Order;
 use super::world::World;
-use booth::model::{MemberId, Term};
+use booth::model::{Holder, MemberId, Term};
 use booth::wire::{Command, PeerBody, PeerMessage, Reason, ResultCode};
 
 /// What a member can know of a ticket.
@@ -123,6 +123,8 @@ impl Answers {
         account.knows = match m.body {
             PeerBody::Heartbeat { .. } | PeerBody::Update { .. } if old => return,
             PeerBody::MyIndex { .. } if old && other => return,
+            // Who names the asker itself, as its last holder, knows of no other.
+            PeerBody::MyIndex { .. } if leader.is_some() && !other => Knows::Free,
             PeerBody::Heartbeat { .. } | PeerBody::Update { .. } => Knows::Held,
             PeerBody::Revoke { .. } => {
                 account.ended = Some(m.term);
@@ -208,13 +210,16 @@ impl World {
         let revoking =
             |c: &Connection| c.node == n && c.ticket == ticket && c.order == Some(Order::Revoke);
         let ordered = self.clients.open.iter().any(revoking);
+        // A first grant of a free ticket that failed leaves it free (L10), and the store says so.
+        let entry = self.sites[n].entries[ticket].as_ref();
+        let free = ordered || entry.is_some_and(|entry| entry.owner == Holder::Nobody);
         let account = self.checks.answers.of(n, ticket);
         if granted {
             self.sites[n].granted_at[ticket] = now;
             account.misled_at = None;
         } else {
             account.revoked_at = now;
-            account.knows = if ordered { Knows::Free } else { Knows::Lost };
+            account.knows = if free { Knows::Free } else { Knows::Lost };
         }
     }
 
