@@ -18,6 +18,8 @@ impl World {
     /// how many there were.
     pub fn phase_two(&mut self) -> (u64, u64) {
         let core = self.choose_core();
+        // Before the times are computed: what a member lacked until now counts, too.
+        self.complete_configs();
         let lost = self.lost_tickets(core);
         self.heal(core);
         self.merge_configs();
@@ -60,7 +62,6 @@ impl World {
     pub fn heal(&mut self, core: u16) {
         self.trace(|w| format!("phase two: the members {core:#b} of {} heal", w.nodes.len()));
         self.check_waiting();
-        self.complete_configs();
         self.healed = core;
         self.cure();
         self.calm_loops();
