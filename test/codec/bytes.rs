@@ -7,15 +7,26 @@ use booth::model::MemberId;
 use booth::time::{Span, WallTime};
 use booth::wire::{
     decode_peer, decode_reply, decode_request, encode_peer, encode_reply, encode_request,
-    frame_len, request_len, TimeUnit, HEADER_LEN,
+    frame_len, request_len, PeerBody, PeerMessage, TimeUnit, HEADER_LEN,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+/// The unit in which a decoded message can be written again: an acknowledgement with a round says
+/// which one it has, whatever the configuration says.
+fn unit_of(message: &PeerMessage, configured: TimeUnit) -> TimeUnit {
+    let whole = Span::from_secs(message.valid_for.as_secs()) == message.valid_for;
+    match message.body {
+        PeerBody::Ack { round: Some(_), .. } if whole => TimeUnit::Seconds,
+        PeerBody::Ack { round: Some(_), .. } => TimeUnit::Millis,
+        _ => configured,
+    }
+}
+
 /// Decodes bytes in every way; what comes out goes in again and means the same.
 fn decode_all(packet: &[u8], unit: TimeUnit) {
     if let Ok((from, message)) = decode_peer(packet, unit) {
-        let again = encode_peer(from, &message, unit);
+        let again = encode_peer(from, &message, unit_of(&message, unit));
         assert_eq!(decode_peer(&again, unit), Ok((from, message)));
     }
     if let Ok((from, request)) = decode_request(packet) {
