@@ -202,6 +202,17 @@ impl World {
         self.nodes[n].tickets = Some(tickets);
     }
 
+    /// How many times the plan's `expire` any member has at any time: what was promised by the
+    /// longest of all configurations may count still.
+    pub fn longest_expire(&self) -> u64 {
+        let changes = self.plan.disturbances.iter().filter_map(|d| match d.what {
+            Trouble::Configure { expire } => Some(expire),
+            _ => None,
+        });
+        let first = self.plan.worlds.configs.iter().map(|variant| variant.expire);
+        u64::from(changes.chain(first).max().unwrap_or(1))
+    }
+
     /// Phase two: a ticket that a healed member lacks is configured there; and what is judged by
     /// the plan's times is judged by the longest of any member's.
     pub fn merge_configs(&mut self) {
@@ -217,13 +228,7 @@ impl World {
         let delay_max = self.plan.net.delay_max.min(timeout / 5);
         self.plan.net.delay_max = delay_max;
         self.plan.net.delay_min = self.plan.net.delay_min.min(delay_max);
-        // What was promised by the longest of all configurations may count still.
-        let changes = self.plan.disturbances.iter().filter_map(|d| match d.what {
-            Trouble::Configure { expire } => Some(expire),
-            _ => None,
-        });
-        let first = self.plan.worlds.configs.iter().map(|variant| variant.expire);
-        let times = u64::from(changes.chain(first).max().unwrap_or(1));
+        let times = self.longest_expire();
         for ticket in 0..self.plan.tickets.len() {
             let mut all = self.plan.tickets[ticket].clone();
             all.expire = all.expire.times(times);

@@ -65,11 +65,13 @@ impl World {
     /// that speak as the reference a promise lasts `timeout * (retries + 1)` longer (L4), and `A`
     /// counts from their votes (L8).
     fn recovery_time(&self, ticket: usize) -> True {
-        // Of members that differ, the slowest counts, also of those that do not heal.
+        // Of members that differ, the slowest counts, also of those that do not heal, and what a
+        // member had before its `expire` was changed.
         let longest = |f: fn(&TicketSpec) -> Span| {
             (0..self.nodes.len()).map(|n| f(self.spec(n, ticket)).as_micros()).max().unwrap_or(0)
         };
-        let expire = longest(|spec| spec.expire);
+        let ever = self.plan.tickets[ticket].expire.times(self.longest_expire()).as_micros();
+        let expire = longest(|spec| spec.expire).max(ever);
         let attempts = 4 * longest(|spec| spec.timeout);
         let lease = expire * 17 / 10 + longest(|spec| spec.acquire_after) + attempts;
         let start = 4 * longest(TicketSpec::guard) + longest(TicketSpec::drift);
