@@ -6,6 +6,7 @@ use super::cx::Cx;
 use super::effect::NoteLevel;
 use super::mutant::{self, Clause};
 use super::renewal::AnnounceKind;
+use super::renewal::Lead;
 use super::standing::Stand;
 use super::ticket::{Phase, Ticket};
 use crate::model::{Holder, Term};
@@ -94,7 +95,9 @@ impl Ticket {
         let Some(mut quit) = self.quit.take() else { return };
         let lost = (quit.lapsed || self.lease_is_over(cx.now.mono)) && !self.is_manual();
         let lost = lost && !self.lease_lives(cx.now.mono);
-        if lost && quit.kind == QuitKind::Revoke && !self.revokers.is_empty() {
+        // Where it was never granted in this term, nobody shall take what nobody had.
+        let led = self.lead.as_ref().is_none_or(Lead::leased);
+        if lost && led && quit.kind == QuitKind::Revoke && !self.revokers.is_empty() {
             // Nobody can say that no other site has it: what was asked for is refused, and has no
             // effect but here.
             quit.kind = QuitKind::StepDown;
