@@ -5,8 +5,7 @@
 use super::cx::Cx;
 use super::effect::NoteLevel;
 use super::mutant::{self, Clause};
-use super::renewal::AnnounceKind;
-use super::renewal::Lead;
+use super::renewal::{AnnounceKind, Lead};
 use super::standing::Stand;
 use super::ticket::{Phase, Ticket};
 use crate::model::{Holder, Term};
@@ -89,21 +88,32 @@ impl Ticket {
         self.bound().map_or(later, |until| now >= until)
     }
 
-    /// The store says that the ticket is not granted here any more: the others are told, and
-    /// whoever waited for it.
-    pub fn quit_done(&mut self, cx: &mut Cx<'_>) {
-        let Some(mut quit) = self.quit.take() else { return };
-        let lost = (quit.lapsed || self.lease_is_over(cx.now.mono)) && !self.is_manual();
-        let lost = lost && !self.lease_lives(cx.now.mono);
-        // Where it was never granted in this term, nobody shall take what nobody had.
+    /// Whether another site may have the ticket by the time the store here says *revoked*.
+    fn lost_meanwhile(&self, quit: &Quit, now: MonoTime) -> bool {
+        let over = quit.lapsed || self.lease_is_over(now);
+        over && !self.lease_lives(now) && !self.is_manual()
+    }
+
+    /// A revoke that is answered with failure, because another site may have the ticket, has no
+    /// effect but here: the ticket is lost, not free. A win that nobody acknowledged was of a
+    /// ticket that nobody had, and nobody shall take it.
+    fn take_back_revoke(&mut self, cx: &Cx<'_>, quit: &mut Quit) {
         let led = self.lead.as_ref().is_none_or(Lead::leased);
-        if lost && led && quit.kind == QuitKind::Revoke && !self.revokers.is_empty() {
-            // Nobody can say that no other site has it: what was asked for is refused, and has no
-            // effect but here.
+        if led && quit.kind == QuitKind::Revoke && !self.revokers.is_empty() {
             quit.kind = QuitKind::StepDown;
             quit.stand_at = Some(cx.now.mono);
             self.known.leader = self.myself(cx);
             self.free_is_known = false;
+        }
+    }
+
+    /// The store says that the ticket is not granted here any more: the others are told, and
+    /// whoever waited for it.
+    pub fn quit_done(&mut self, cx: &mut Cx<'_>) {
+        let Some(mut quit) = self.quit.take() else { return };
+        let lost = self.lost_meanwhile(&quit, cx.now.mono);
+        if lost {
+            self.take_back_revoke(cx, &mut quit);
         }
         self.lead = None;
         self.phase = Phase::Follower;
