@@ -4,9 +4,9 @@
 
 use super::cluster::{spec, Cluster};
 use crate::engine::CibOutcome;
-use crate::model::{Holder, Term};
+use crate::model::{Holder, MemberIndex, Term};
 use crate::time::Span;
-use crate::wire::{ClientOptions, ResultCode};
+use crate::wire::{ClientOptions, Command, PeerBody, PeerMessage, ResultCode};
 
 const SECOND: Span = Span::from_secs(1);
 const PLAIN: ClientOptions =
@@ -126,6 +126,36 @@ fn a_failed_grant_leaves_free_what_one_member_takes_for_held() {
     cluster.cut.clear();
     cluster.advance(SECOND.times(100));
     assert!(cluster.granted().is_empty());
+}
+
+/// Whoever hears that another member leads in a later term, in a refusal too, does not call the
+/// ticket free any more (seed again 3657).
+#[test]
+fn a_ticket_is_not_free_where_a_later_leader_was_heard_of() {
+    let refused = PeerBody::Rejected {
+        of: Command::Heartbeat,
+        result: ResultCode::TermOutdated,
+        granted: false,
+    };
+    for body in [refused, PeerBody::MyIndex { nonce: 0 }] {
+        let mut cluster = three();
+        cluster.grant(0, PLAIN);
+        cluster.revoke(0);
+        assert_eq!(cluster.listed(1), Holder::Nobody);
+        let leader = cluster.id(0);
+        // What was said before the revoke does not count.
+        for (term, free) in [(1, true), (9, false)] {
+            let ticket = spec("T").name;
+            let (term, valid_for) = (Term::new(term), Span::ZERO);
+            let message = PeerMessage { ticket, leader, term, valid_for, body };
+            let from = MemberIndex::new(2).expect("three members");
+            cluster.event(1, crate::engine::Event::Peer { from, message });
+            assert_eq!(cluster.listed(1) == Holder::Nobody, free, "{body:?} in {term:?}");
+        }
+        let client = cluster.revoke(1);
+        let code = cluster.codes(client).last().map(|(code, _)| *code);
+        assert!(code.is_some_and(|code| code != ResultCode::TicketIdle), "{code:?}");
+    }
 }
 
 /// A lost ticket is acquired by itself anyway: there, another site may take over.
