@@ -82,9 +82,10 @@ impl Ticket {
     }
 
     /// Whether this site had a lease, or counted on one, that has ended; or has won without one,
-    /// and another member has stood since.
+    /// and another member has stood or led since, as far as anything has been heard.
     fn lease_is_over(&self, now: MonoTime) -> bool {
-        let later = self.lead.as_ref().is_some_and(|lead| self.seen > Some(lead.term));
+        let heard = self.seen.max(self.rumour);
+        let later = self.lead.as_ref().is_some_and(|lead| heard > Some(lead.term));
         self.bound().map_or(later, |until| now >= until)
     }
 

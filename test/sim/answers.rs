@@ -41,7 +41,7 @@ const FAILED_KEPT: usize = 16;
 struct Account {
     /// Its last candidacy.
     attempt: Option<(Term, Reason)>,
-    /// When it stood last.
+    /// When it stood last for a ticket that it did not have.
     stood_at: Option<True>,
     /// It has wished a grant since it last revoked or started.
     committed: bool,
@@ -165,7 +165,10 @@ impl Answers {
         let account = self.of(n, ticket);
         if account.attempt.is_none_or(|(last, _)| last != term) {
             account.attempt = Some((term, reason));
-            account.stood_at = Some(now);
+            // A leader that stands again has asked nobody whether it may lead.
+            if reason != Reason::Reacquire {
+                account.stood_at = Some(now);
+            }
             account.unsure = account.knows != Knows::Free;
         }
     }
