@@ -246,17 +246,18 @@ impl Ticket {
         if let Some(probe) = self.probe {
             return (WaitCause::Handler, left(probe.deadline));
         }
-        if self.cib.failing_since().is_some() {
-            return (WaitCause::CibFailing, Span::ZERO);
-        }
-        if self.cib.maybe_granted {
+        let failing = self.cib.failing_since().is_some();
+        if self.cib.maybe_granted && !failing {
             return (WaitCause::CibWrite, Span::ZERO);
         }
-        if self.objected_until(now).is_some() {
+        // What has to be over before the grant is written at all comes before a store that fails.
+        let won = self.lease_lives(now) && !self.cib.maybe_granted;
+        if self.objected_until(now).is_some() && (won || !failing) {
             return (WaitCause::Objection, Span::ZERO);
         }
         match self.commit_pending(cx) {
-            Some(until) if self.lease_lives(now) => (WaitCause::CommitDelay, left(until)),
+            Some(until) if won => (WaitCause::CommitDelay, left(until)),
+            _ if failing => (WaitCause::CibFailing, Span::ZERO),
             _ => (WaitCause::Election, Span::ZERO),
         }
     }

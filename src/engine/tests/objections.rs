@@ -3,7 +3,7 @@
 //! granted (`RULES.md` L3, L7), unless an administrator overrides.
 
 use super::cluster::{spec, Cluster};
-use crate::engine::{Event, Remark, Reply};
+use crate::engine::{CibOutcome, Event, Remark, Reply};
 use crate::model::{Holder, MemberIndex, Term};
 use crate::time::Span;
 use crate::wire::{ClientOptions, Command, PeerBody, PeerMessage, ResultCode, WaitCause};
@@ -136,6 +136,30 @@ fn acquire_after_counts_from_the_end_of_an_objection() {
     assert!(cluster.granted().is_empty(), "acquire-after");
     cluster.advance(SECOND.times(4));
     assert_eq!(cluster.granted(), [1]);
+}
+
+/// Who does not wait hears of the objection, not only that the store fails: nobody can say how long
+/// either lasts (seed quit 30393).
+#[test]
+fn a_pending_grant_is_told_beside_a_store_that_fails() {
+    let mut cluster = Cluster::new(2, 1, spec("T"));
+    cluster.start_all();
+    cluster.nodes[1].write = Some(CibOutcome::Failed("exit status 1".into()));
+    cluster.grant(0, ClientOptions::default());
+    cluster.advance(SECOND);
+    cluster.crash(0);
+    cluster.nodes[0].store.granted = false;
+    let mut client = None;
+    for round in 0..20 {
+        rejected(&mut cluster, true, Span::ZERO);
+        cluster.advance(SECOND.times(4));
+        if round == 10 {
+            client = Some(cluster.grant(1, ClientOptions::default()));
+        }
+    }
+    let client = client.expect("asked in the eleventh round");
+    assert!(cluster.row(1).remarks.iter().any(|remark| matches!(remark, Remark::CibFailing(_))));
+    assert_eq!(cluster.codes(client).last(), Some(&(ResultCode::CibPending, true)));
 }
 
 /// A reference site that holds names itself, without a mark; in its last second with validity 0.
