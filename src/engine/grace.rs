@@ -139,8 +139,7 @@ impl Ticket {
             return;
         }
         if !granted {
-            self.phase = Phase::Follower;
-            self.ask_everyone(cx);
+            self.follow_at_last(cx);
             return;
         }
         self.known.leader = me;
@@ -197,7 +196,18 @@ impl Ticket {
 
     /// A lease that had ended before the start is revoked now: the start goes on.
     pub fn loaded_and_revoked(&mut self, cx: &mut Cx<'_>) {
+        self.follow_at_last(cx);
+    }
+
+    /// The store has been read, and nothing is granted there. That the ticket was revoked may have
+    /// been heard before, in a term as high as the one in the store or a higher one (L10): such a
+    /// ticket is free, and a grant that waits for this finds it so.
+    fn follow_at_last(&mut self, cx: &mut Cx<'_>) {
         self.phase = Phase::Follower;
+        if let Some(term) = self.revoked.take().filter(|term| Some(*term) >= self.known.term) {
+            self.heard_of(term);
+            self.adopt_nobody(cx, term);
+        }
         self.ask_everyone(cx);
     }
 

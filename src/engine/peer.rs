@@ -210,6 +210,9 @@ impl Ticket {
         stamp: Stamp,
         of: Command,
     ) {
+        if matches!(self.phase, Phase::Loading(_)) && of == Command::RevokeTicket {
+            self.revoked = self.revoked.max(Some(term));
+        }
         if !self.ready() || self.owes_itself() {
             return;
         }

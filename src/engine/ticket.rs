@@ -112,6 +112,9 @@ pub(super) struct Ticket {
     pub promise: Option<Promise>,
     /// Per member: the highest term whose end it announced (L4(3)).
     pub ended: Vec<Option<Term>>,
+    /// The highest term that was heard to be revoked before the store was read, or what it said was
+    /// revoked.
+    pub revoked: Option<Term>,
     /// Per member: rounds, acknowledgements, refusals.
     pub links: Vec<Link>,
     pub known: Known,
@@ -184,6 +187,7 @@ impl Ticket {
             vote: None,
             promise: None,
             ended: vec![None; roster.len()],
+            revoked: None,
             links,
             known: Known::default(),
             differs: Differs::default(),

@@ -4,10 +4,10 @@
 
 use super::bench::{granted, round, stamp, Bench, SECOND};
 use super::cluster::spec;
-use crate::engine::{CibLoad, CibTicket, Effect, Remark};
+use crate::engine::{CibLoad, CibOutcome, CibTicket, Effect, Remark};
 use crate::model::{Holder, Term};
 use crate::time::{Span, WallTime};
-use crate::wire::{ClientOptions, PeerBody, ResultCode};
+use crate::wire::{ClientOptions, PeerBody, Reason, ResultCode};
 use std::collections::BTreeSet;
 
 /// A site of three that has not started.
@@ -257,4 +257,34 @@ pub fn an_unread_store_fails_an_impatient_grant() {
     assert_eq!(deeds.told(client)[0].0, ResultCode::More);
     let deeds = bench.loaded(CibLoad::Failed("exit status 1".into()));
     assert_eq!(deeds.final_answer(client), Some(ResultCode::SyncFail));
+}
+
+/// L10: a site that hears of a revoke while its store cannot be read knows it when it can: a grant
+/// that waits there and then fails is no loss that another site makes good.
+#[test]
+pub fn a_revoke_that_is_heard_before_the_store_is_read_counts() {
+    for (term, free) in [(2, false), (3, true), (4, true)] {
+        let mut bench = fresh();
+        bench.event(crate::engine::Event::Start);
+        let reason = Reason::Admin;
+        let revoke = PeerBody::Revoke { stamp: stamp(9, false), reason };
+        bench.hear(1, Holder::Nobody, term, revoke);
+        bench.past_grace();
+        let owner = bench.id(1);
+        let stored = CibTicket { granted: false, ..granted(owner, 3, later(&bench, 0)) };
+        bench.grant(ClientOptions::default());
+        let stood = bench.loaded(CibLoad::Loaded(stored));
+        let shown = bench.listed();
+        assert_eq!(shown, if free { Holder::Nobody } else { Holder::Unknown }, "term {term}");
+        if free {
+            bench.written(&stood);
+        }
+        let won = bench.elected(&stood);
+        let leased = bench.acked_by_all(&won);
+        let failed = bench.wrote(leased.grants()[0].0, CibOutcome::Failed("exit 1".into()));
+        let gone = bench.written(&failed);
+        let revoked = gone.sent(|body| matches!(body, PeerBody::Revoke { .. }));
+        let stepped = gone.sent(|body| matches!(body, PeerBody::StepDown { .. }));
+        assert_eq!((revoked.is_empty(), stepped.is_empty()), (!free, free), "term {term}");
+    }
 }
