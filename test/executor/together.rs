@@ -209,6 +209,18 @@ fn the_second_half_is_revoked(site: &Site, hung: u32) {
     assert!((0..64).any(|n| site.is_granted(n)));
 }
 
+/// The windows of the first half end after two seconds, those of the second after so many
+/// milliseconds.
+fn hold_in_halves(driver: &mut Driver, second: u128) {
+    let begun = Instant::now();
+    for n in 0..128 {
+        // What passes meanwhile is taken off, so that each half ends at the same time.
+        let hold = if n < 64 { 2_000 } else { second } - begun.elapsed().as_millis();
+        driver.tell(&format!("hold {n} 1 {hold} {} {hold} {hold}", hold + 60_000));
+    }
+    driver.all_told();
+}
+
 #[test]
 fn a_hung_call_for_many_keeps_no_later_ones_waiting() {
     let site = site_with_a_hung_cibadmin();
@@ -224,15 +236,46 @@ fn a_hung_call_for_many_keeps_no_later_ones_waiting() {
 fn nor_does_one_of_the_guard() {
     let site = site_with_a_hung_cibadmin();
     let mut driver = site.start();
-    let begun = Instant::now();
-    for n in 0..128 {
-        // What passes meanwhile is taken off, so that each half ends at the same time.
-        let hold = if n < 64 { 2_000 } else { 4_000 } - begun.elapsed().as_millis();
-        driver.tell(&format!("hold {n} 1 {hold} {} {hold} {hold}", hold + 60_000));
-    }
-    driver.all_told();
+    hold_in_halves(&mut driver, 4_000);
     driver.kill();
     the_second_half_is_revoked(&site, site.call("many", 0));
+}
+
+/// What comes while a call for many is slow, as every call is on a busy machine, waits for half the
+/// guard time and is then revoked by another: a process for each would keep it busier.
+#[test]
+fn a_slow_call_for_many_is_followed_by_another() {
+    let site = slow_site();
+    let mut driver = site.start();
+    let mut revoke = |n: usize| driver.tell(&format!("revoke {n} {n} 1 600000"));
+    (0..64).for_each(&mut revoke);
+    site.call("many", 0);
+    (64..128).for_each(&mut revoke);
+    all_together(&site);
+}
+
+#[test]
+fn so_is_one_of_the_guard() {
+    let site = slow_site();
+    let mut driver = site.start();
+    // The second half is due while the call for the first runs.
+    hold_in_halves(&mut driver, 2_500);
+    driver.kill();
+    all_together(&site);
+}
+
+/// A site whose `cibadmin` takes a third of the guard time.
+fn slow_site() -> Site {
+    let site = site_of(128, "0.01");
+    site.control("many delay 1.7\n");
+    site
+}
+
+/// Waits until all are revoked; hardly any alone, as when the first of them come.
+fn all_together(site: &Site) {
+    until("all are revoked", || (0..128).all(|n| !site.is_granted(n)));
+    let alone = calls(site, " -r ");
+    assert!(alone < 8, "{alone} made alone");
 }
 
 #[test]

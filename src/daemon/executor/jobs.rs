@@ -67,10 +67,11 @@ impl Jobs {
             TicketStore::Pacemaker => Store::Pacemaker(Bulk::Over),
             TicketStore::Directory(dir) => Store::Directory(Workers::new(dir.clone())),
         };
+        let guard = context.config.tickets.iter().map(|ticket| ticket.guard).min();
         Jobs {
             store,
             children: BTreeMap::new(),
-            revokes: Revokes::new(),
+            revokes: Revokes::new(guard.unwrap_or_default()),
             loads: BTreeMap::new(),
             leaving: Vec::new(),
         }

@@ -7,7 +7,7 @@
 //! however many there are. What cannot be made together, for whatever reason, is made alone.
 
 use crate::daemon::child::{Child, Finished};
-use crate::daemon::helper::Order;
+use crate::daemon::helper::{self, Order};
 use crate::daemon::leases::Slot;
 use crate::daemon::slots::{Ending, JobEnd, JobId};
 use crate::engine::CibState;
@@ -27,10 +27,6 @@ const ALONE_FEW: usize = 8;
 /// How many are made alone at once when nothing else is possible. Each is a process or two with a
 /// few megabytes, and waits more than it works.
 const ALONE_MANY: usize = 128;
-
-/// A call for all takes about as long as one for a single ticket. One that takes longer may hang:
-/// those that have come since are then made alone and wait for it no longer.
-const SLOW: Span = Span::from_secs(1);
 
 /// How long none are made together after that has failed.
 const PAUSE: Span = Span::from_secs(60);
@@ -67,13 +63,17 @@ struct Together {
 pub(super) struct Revokes {
     waiting: VecDeque<Wanted>,
     running: Option<Together>,
+    /// How long it may run before others do not wait for it any longer.
+    slow: Span,
     /// None are made together before this.
     alone_until: MonoTime,
 }
 
 impl Revokes {
-    pub(super) fn new() -> Revokes {
-        Revokes { waiting: VecDeque::new(), running: None, alone_until: MonoTime::ZERO }
+    /// For tickets of this guard time, the shortest of all.
+    pub(super) fn new(guard: Span) -> Revokes {
+        let slow = helper::may_hang_after(guard);
+        Revokes { waiting: VecDeque::new(), running: None, slow, alone_until: MonoTime::ZERO }
     }
 
     pub(super) fn push(&mut self, wanted: Wanted) {
@@ -82,7 +82,8 @@ impl Revokes {
 
     /// What to start next, with so many running alone. Whatever it says is the caller's then.
     pub(super) fn next(&mut self, now: MonoTime, alone: usize) -> Option<Next> {
-        let slow = self.running.as_ref().is_some_and(|running| now >= running.since.plus(SLOW));
+        let slow =
+            self.running.as_ref().is_some_and(|running| now >= running.since.plus(self.slow));
         let possible = now >= self.alone_until && !slow;
         if possible && self.waiting.len() >= TOGETHER_MIN {
             if self.running.is_some() {
@@ -190,7 +191,7 @@ mod tests {
     }
 
     fn waiting(count: usize) -> Revokes {
-        let mut revokes = Revokes::new();
+        let mut revokes = Revokes::new(Span::from_secs(5));
         (0..count).for_each(|n| revokes.push(wanted(n)));
         revokes
     }

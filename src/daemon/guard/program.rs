@@ -24,10 +24,6 @@ use std::process::{Command, ExitCode};
 /// How many tickets that are due are worth one call for all of them.
 const TOGETHER_MIN: usize = 8;
 
-/// A call for all takes about as long as one for a single ticket. One that takes longer may hang:
-/// tickets that have become due since are then revoked one by one.
-const SLOW: Span = Span::from_secs(1);
-
 /// How many helpers run at once, when tickets that are due together have to be revoked one by
 /// one. Each is a process or two with a few megabytes, and waits more than it works.
 const HELPERS_MAX: usize = 128;
@@ -202,7 +198,8 @@ impl Program {
             let together = due.len() >= TOGETHER_MIN && !self.troubles.iter().any(failed);
             return (if together { vec![everything] } else { alone }, None);
         };
-        let slow_at = sweep.since.plus(SLOW);
+        let guard = due.iter().filter_map(|slot| self.table.guard_time(*slot).ok()).min();
+        let slow_at = sweep.since.plus(helper::may_hang_after(guard.unwrap_or_default()));
         if alone.is_empty() || now >= slow_at {
             return (alone, None);
         }

@@ -42,6 +42,14 @@ const LET_GO: Span = Span::from_millis(100);
 /// How often locks that are taken are tried again.
 const PAUSE: Duration = Duration::from_millis(2);
 
+/// How long a call for all may run before it counts as one that may hang, so that those that have
+/// come since are revoked one by one and wait for it no longer: half the guard time, and a second
+/// at least. It takes about as long as a call for a single ticket. Not earlier: on a busy machine
+/// every call is slow, and a process for each ticket would keep all from ending in time.
+pub fn may_hang_after(guard: Span) -> Span {
+    guard.divided(2).max(Span::from_secs(1))
+}
+
 /// The daemon's revokes.
 pub(super) fn revoke(work: &Work<'_>, orders: &[(Slot, Order)]) -> HelperExit {
     let program = match find_program(pacemaker::MANY_PROGRAM) {

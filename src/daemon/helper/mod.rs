@@ -21,6 +21,7 @@ mod store;
 
 pub(super) use crm::{read_answer, ANSWER_MAX};
 pub(super) use lock::kill as kill_holder;
+pub(super) use many::may_hang_after;
 pub use order::Order;
 
 use super::leases::{self, Generation, HolderKind, LeaseTable};
