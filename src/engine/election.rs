@@ -150,6 +150,11 @@ impl Ticket {
             self.reject_outdated(cx, from);
             return;
         }
+        if unasked && self.known.leader == Holder::Nobody && self.marking.contains(from) {
+            // It may have led in a term between, of which this member has not heard. If not, it
+            // stands no more; if so, it has the vote.
+            self.reject_outdated(cx, from);
+        }
         self.give_vote(cx, from, term, force);
     }
 
@@ -321,7 +326,11 @@ impl Ticket {
         } else if result == ResultCode::TermStillValid && !valid.is_zero() {
             self.heard_elsewhere(cx, leader);
         }
+        let revoked = result == ResultCode::YouOutdated && leader == Holder::Nobody;
         if matches!(self.phase, Phase::Leader) {
+            if revoked && self.give_up_win(cx, term) {
+                return;
+            }
             let higher = self.lead.as_ref().is_some_and(|lead| term > lead.term);
             let deaf = mutant::is_on(Clause::L11Outdated);
             if higher && result == ResultCode::TermOutdated && !deaf {
@@ -337,6 +346,10 @@ impl Ticket {
             // It has no lease, and may vote as soon as its store says revoked.
             return;
         }
+        if revoked && Some(term) < self.known.term {
+            // It is not the last that is known here.
+            return;
+        }
         attempt.refused.insert(from);
         let admin = attempt.reason == Reason::Admin;
         if result == ResultCode::TermStillValid {
@@ -347,8 +360,7 @@ impl Ticket {
                 self.known = Known { leader, term: Some(term), until: bound_until };
             }
         }
-        let revoked = result == ResultCode::YouOutdated && leader == Holder::Nobody;
-        if revoked && !admin && !self.owes_itself() && Some(term) >= self.known.term {
+        if revoked && !admin && !self.owes_itself() {
             self.note(cx, NoteLevel::Info, "the ticket was revoked meanwhile: not standing");
             self.phase = Phase::Follower;
             self.adopt_nobody(cx, term);

@@ -242,7 +242,6 @@ impl Ticket {
     /// Notes who keeps the rules: only such members send a nonce, a round, or since when they are
     /// unbound.
     pub fn note_ours(&mut self, from: MemberIndex, body: &PeerBody) {
-        let Some(grace) = &mut self.grace else { return };
         let marked = match body {
             PeerBody::Status { nonce } | PeerBody::MyIndex { nonce } => *nonce != 0,
             PeerBody::Heartbeat { stamp }
@@ -251,9 +250,14 @@ impl Ticket {
             | PeerBody::StepDown { stamp, .. } => stamp.round.is_some(),
             PeerBody::Ack { round, .. } => round.is_some(),
             PeerBody::Vote { unbound_for, .. } => unbound_for.is_some(),
-            PeerBody::ReqVote { .. } | PeerBody::Rejected { .. } => false,
+            PeerBody::ReqVote { .. } | PeerBody::Rejected { .. } => return,
         };
-        if marked {
+        if !marked {
+            self.marking.remove(from);
+            return;
+        }
+        self.marking.insert(from);
+        if let Some(grace) = &mut self.grace {
             grace.ours.insert(from);
         }
     }

@@ -52,7 +52,7 @@ impl Ticket {
     /// from voting, and the other one may go on asking.
     pub fn object(&self, cx: &mut Cx<'_>, to: MemberIndex, of: Command) {
         let left = self.bound().map_or(Span::ZERO, |until| until.since(cx.now.mono));
-        let term = self.term.max(self.ended[to.get()]).unwrap_or_default();
+        let term = self.led_term(to);
         let result = ResultCode::TermStillValid;
         let body = PeerBody::Rejected { of, result, granted: true };
         let valid = left.min(self.spec.expire);

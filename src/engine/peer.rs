@@ -122,7 +122,9 @@ impl Ticket {
             self.reject(cx, from, of, why, owed);
             return;
         }
-        if Some(term) < self.floor || self.ended[from.get()] >= Some(term) {
+        // What has led or was revoked in a higher term is over, also for who did not follow it.
+        let over = Some(term) < self.floor.max(self.known.term);
+        if over || self.ended[from.get()] >= Some(term) {
             let named = self.vote.map(|vote| vote.to).or_else(|| self.known_leader(cx));
             // Its own name tells a leader that keeps the rules that the term is over.
             if let Some(named) = named.or(stamp.round.map(|_| from)) {
@@ -213,6 +215,9 @@ impl Ticket {
         if matches!(self.phase, Phase::Loading(_)) && of == Command::RevokeTicket {
             self.revoked = self.revoked.max(Some(term));
         }
+        if of == Command::RevokeTicket && self.give_up_win(cx, term) {
+            return;
+        }
         if !self.ready() || self.owes_itself() {
             return;
         }
@@ -251,7 +256,9 @@ impl Ticket {
         self.stand = None;
         self.free_is_known = true;
         self.known = Known { leader: Holder::Nobody, term: Some(term), until: cx.now.mono };
-        if matches!(self.phase, Phase::Follower) && self.grant.is_none() {
+        if matches!(self.phase, Phase::Follower | Phase::Candidate(_)) && self.grant.is_none() {
+            // Whoever stands for a ticket that was lost does so no more.
+            self.phase = Phase::Follower;
             self.stop_probe(cx);
         }
         self.follow_in_store(cx);
@@ -388,6 +395,13 @@ impl Ticket {
         }
     }
 
+    /// The term in which a member that names itself leads, not the one in which it stands again:
+    /// whoever hears of its end must not take it for an old one.
+    pub fn led_term(&self, to: MemberIndex) -> Term {
+        let led = self.lead.as_ref().map(|lead| lead.term);
+        led.or(self.term.max(self.ended[to.get()])).unwrap_or_default()
+    }
+
     /// Sends REJECTED, naming a site (L3).
     pub fn reject(
         &mut self,
@@ -405,7 +419,11 @@ impl Ticket {
         };
         let valid = until.map_or(Span::ZERO, |until| until.since(now)).min(self.spec.expire);
         let leader = Holder::Member(cx.roster.member(named).id);
-        let term = self.term.max(self.ended[to.get()]).unwrap_or_default();
+        let term = if named == self.me && result == ResultCode::TermStillValid {
+            self.led_term(to)
+        } else {
+            self.term.max(self.ended[to.get()]).max(self.known.term).unwrap_or_default()
+        };
         let granted = named == self.me && self.may_say_granted();
         let message = self.message(leader, term, valid, PeerBody::Rejected { of, result, granted });
         cx.send(to, message, false);

@@ -48,6 +48,25 @@ impl Ticket {
         self.quit(cx, QuitKind::StepDown, Some(at.plus(self.spec.acquire_after)));
     }
 
+    /// A winner that has not been granted yet hears that the last holder that it knows of, or a
+    /// later one, revoked: nobody has lost the ticket, and nobody acquires it but by an order
+    /// (L10). Tells whether it gives the win up.
+    pub fn give_up_win(&mut self, cx: &mut Cx<'_>, revoked: Term) -> bool {
+        let ungranted = self.quit.is_none() && !self.cib.maybe_granted;
+        let won = self.lead.as_ref().is_some_and(|lead| ungranted && revoked < lead.term);
+        if !won || Some(revoked) < self.known.term {
+            return false;
+        }
+        if self.grant.is_some() {
+            // If the grant fails, the ticket is free again.
+            self.won_free = true;
+            return false;
+        }
+        self.note(cx, NoteLevel::Info, "the ticket was revoked meanwhile: giving up");
+        self.quit(cx, QuitKind::Revoke, None);
+        true
+    }
+
     /// Gives the ticket up: revoke in the store, then announce (L10).
     pub fn quit(&mut self, cx: &mut Cx<'_>, kind: QuitKind, stand_at: Option<MonoTime>) {
         let term = self.lead.as_ref().map(|lead| lead.term);

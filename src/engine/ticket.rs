@@ -23,7 +23,7 @@ use super::renewal::{Announce, Lead};
 use super::standing::Stand;
 use super::verified::Verified;
 use crate::model::{
-    Holder, MemberId, MemberIndex, MemberRole, Term, TicketIndex, TicketMode, TicketSpec,
+    Holder, MemberId, MemberIndex, MemberRole, MemberSet, Term, TicketIndex, TicketMode, TicketSpec,
 };
 use crate::prng::Prng;
 use crate::time::{MonoTime, Now, Span, WallTime};
@@ -117,6 +117,8 @@ pub(super) struct Ticket {
     pub revoked: Option<Term>,
     /// Per member: rounds, acknowledgements, refusals.
     pub links: Vec<Link>,
+    /// Members whose last message that could carry a mark of `RULES.md` had one.
+    pub marking: MemberSet,
     pub known: Known,
     /// Whose `expire` is another one.
     pub differs: Differs,
@@ -189,6 +191,7 @@ impl Ticket {
             ended: vec![None; roster.len()],
             revoked: None,
             links,
+            marking: MemberSet::EMPTY,
             known: Known::default(),
             differs: Differs::default(),
             free_is_known: false,

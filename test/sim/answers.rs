@@ -6,8 +6,9 @@
 //!   of another site does either, if this one lost the ticket, last heard that another has it, or
 //!   has heard nothing of it in its life.
 //! - `C2`: a failure that happens after all. No site commits an attempt that an administrator
-//!   ordered when each order for it there was answered with a failure; and a grant of a ticket
-//!   that nobody had, which failed, makes nobody acquire it by a step-down.
+//!   ordered when each order for it there was answered with a failure; a grant of a ticket that
+//!   nobody had, which failed, makes nobody acquire it by a step-down; and no site acquires by
+//!   itself what nobody has, after it has heard of its revoke and of nothing since.
 //! - `C3`: an answer that does not come, at a member that runs, to a client that does not wait
 //!   for the outcome however long it takes. (Who does: V2.)
 
@@ -31,6 +32,16 @@ enum Knows {
     Lost,
     /// It was given up: by an administrator's order here, or as the others said.
     Free,
+    /// No other has it. The others name it itself as the last that had it, which its store, read
+    /// at the start, may have lost.
+    Own,
+}
+
+impl Knows {
+    /// Whether no other site has it.
+    fn of_none(self) -> bool {
+        matches!(self, Knows::Free | Knows::Own)
+    }
 }
 
 /// How many failed candidacies are remembered.
@@ -123,9 +134,11 @@ impl Answers {
         account.knows = match m.body {
             PeerBody::Heartbeat { .. } | PeerBody::Update { .. } if old => return,
             PeerBody::MyIndex { .. } if old && other => return,
-            // Who names the asker itself, as its last holder, knows of no other.
-            PeerBody::MyIndex { .. } if leader.is_some() && !other => Knows::Free,
-            PeerBody::Heartbeat { .. } | PeerBody::Update { .. } => Knows::Held,
+            PeerBody::MyIndex { .. } if leader.is_some() && !other => Knows::Own,
+            PeerBody::Heartbeat { .. } | PeerBody::Update { .. } => {
+                account.stepped = None;
+                Knows::Held
+            }
             PeerBody::Revoke { .. } => {
                 account.ended = Some(m.term);
                 Knows::Free
@@ -205,6 +218,13 @@ impl World {
     pub fn store_misleads(&mut self, n: usize, ticket: usize) {
         let now = self.now;
         self.checks.answers.of(n, ticket).misled_at = Some(now);
+    }
+
+    /// A later revoke has taken effect before a grant: the store said *granted* right before it.
+    pub fn grant_overtaken(&mut self, n: usize, ticket: usize) {
+        if !self.sites[n].granted(ticket) {
+            self.checks.answers.of(n, ticket).revoked_at = self.now;
+        }
     }
 
     /// A store went from granted to revoked, or back.
@@ -296,7 +316,7 @@ impl World {
         // A process that was stopped in the middle of the step says it later than it meant to.
         let at_once = self.decided == self.now;
         if let (Some(other), true) = (other, at_once && self.checks.automatic(ticket)) {
-            if knows != Knows::Free && !self.faithful_among() {
+            if !knows.of_none() && !self.faithful_among() {
                 let text = format!(
                     "m{n} says that t{ticket} is not granted, m{other}'s store does; what m{n} \
                      can know of it: {knows:?}"
@@ -324,7 +344,9 @@ impl World {
         let stored = self.sites[n].granted(ticket);
         let wanted = self.grant_wanted(n, ticket);
         let account = self.checks.answers.of(n, ticket);
-        let Account { attempt, led, heard, stepped, .. } = *account;
+        let Account { attempt, led, heard, stepped, knows, ended, .. } = *account;
+        // A revoke is the last that it has heard of the ticket.
+        let told = ended.filter(|term| knows == Knows::Free && *term >= heard);
         let own = led.filter(|term| account.failed.contains(term) && *term >= heard);
         if std::mem::replace(&mut account.committed, true) || stored {
             return;
@@ -346,7 +368,7 @@ impl World {
         }
         let led_to = stepped
             .filter(|(from, term)| self.checks.answers.of(*from, ticket).failed.contains(term));
-        if own.is_none() && led_to.is_none() {
+        if own.is_none() && led_to.is_none() && told.is_none() {
             // Not by a failed grant.
             self.checks.answers.own(ticket);
             return;
@@ -355,7 +377,8 @@ impl World {
             let account = &self.checks.answers.accounts[ticket * self.nodes.len() + m];
             account.failed_unsure == Some(term)
         };
-        let known = own.is_some_and(|term| !unsure(n, term))
+        let known = told.is_some()
+            || own.is_some_and(|term| !unsure(n, term))
             || led_to.is_some_and(|(from, term)| !unsure(from, term));
         if !known {
             self.checks.answers.own(ticket);
@@ -364,7 +387,8 @@ impl World {
         }
         let text = format!(
             "m{n} acquires t{ticket} by itself ({reason:?}), which nobody had: a grant failed here \
-             in {own:?}, or at a site that stepped down: {led_to:?}"
+             in {own:?}, or at a site that stepped down: {led_to:?}; a revoke that it has heard, \
+             and nothing since: {told:?}"
         );
         self.fail_of(ticket, "C2", text);
     }

@@ -252,6 +252,18 @@ impl World {
         }
     }
 
+    /// The least that a lease of this ticket has to keep back. One that is renewed for less than
+    /// `expire`, because a member promises less, keeps back what that is worth: never less than by
+    /// the shortest `expire` that a member has had, whose acknowledgement may still be under way.
+    pub fn kept_back(&mut self, t: usize) -> (Span, Span) {
+        let members = 0..self.nodes.len();
+        let specs = members.map(|m| self.spec(m, t)).filter(|spec| !spec.expire.is_zero());
+        let now = specs.min_by_key(|spec| spec.expire).map(|spec| (spec.guard(), spec.drift()));
+        let least = &mut self.checks.kept_back[t];
+        *least = now.min(*least).or(now).or(*least);
+        least.unwrap_or_default()
+    }
+
     /// A daemon states how long its site may hold: S2, S6.
     pub fn check_hold(&mut self, n: usize, t: usize, window: Option<HoldWindow>, term: Term) {
         let Some(window) = window else {
@@ -266,16 +278,7 @@ impl World {
         if !self.checks.automatic[t] {
             return;
         }
-        // A lease that is renewed for less than `expire`, because a member promises less, keeps
-        // back what that is worth: never less than by the shortest `expire` that a member has had,
-        // whose acknowledgement may still be under way.
-        let members = 0..self.nodes.len();
-        let specs = members.map(|m| self.spec(m, t)).filter(|spec| !spec.expire.is_zero());
-        let shortest = specs.min_by_key(|spec| spec.expire).unwrap_or(self.spec(n, t));
-        let now = (shortest.guard(), shortest.drift());
-        let least = self.checks.kept_back[t].get_or_insert(now);
-        *least = now.min(*least);
-        let (guard, drift) = *least;
+        let (guard, drift) = self.kept_back(t);
         let kept = guard.plus(drift);
         if window.hold_until > window.lease_until.minus(kept)
             || window.kill_at > window.hold_until.minus(guard)

@@ -182,6 +182,9 @@ impl World {
         }
         let tickets = self.nodes[n].variant.of(&self.plan.tickets);
         for ticket in 0..self.plan.tickets.len() {
+            self.kept_back(ticket);
+        }
+        for ticket in 0..self.plan.tickets.len() {
             let old = self.spec(n, ticket).expire;
             let new = tickets.get(ticket).map_or(old, |spec| spec.expire);
             if new > old {

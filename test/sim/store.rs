@@ -367,6 +367,9 @@ impl World {
             Task::Write(entry) => {
                 if id < self.sites[site].last_effect[ticket] {
                     // A later write has taken effect: this one did so unseen right before it.
+                    if entry.granted {
+                        self.grant_overtaken(site, ticket);
+                    }
                     return;
                 }
                 self.sites[site].last_effect[ticket] = id;
