@@ -270,6 +270,7 @@ impl Ticket {
         let lease = lease.unwrap_or((None, self.spec.expire));
         let earlier = self.lead.take().map(|lead| lead.commit);
         if earlier.is_none() {
+            self.won_over = self.known.term;
             self.won_free =
                 self.quit.is_none() && !self.cib.maybe_granted && !self.knows_of_a_loss();
         }

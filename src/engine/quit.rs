@@ -48,13 +48,13 @@ impl Ticket {
         self.quit(cx, QuitKind::StepDown, Some(at.plus(self.spec.acquire_after)));
     }
 
-    /// A winner that has not been granted yet hears that the last holder that it knows of, or a
+    /// A winner that has not been granted yet hears that the last holder that it knew of, or a
     /// later one, revoked: nobody has lost the ticket, and nobody acquires it but by an order
     /// (L10). Tells whether it gives the win up.
     pub fn give_up_win(&mut self, cx: &mut Cx<'_>, revoked: Term) -> bool {
         let ungranted = self.quit.is_none() && !self.cib.maybe_granted;
         let won = self.lead.as_ref().is_some_and(|lead| ungranted && revoked < lead.term);
-        if !won || Some(revoked) < self.known.term {
+        if !won || Some(revoked) < self.won_over {
             return false;
         }
         if self.grant.is_some() {

@@ -152,6 +152,8 @@ pub(super) struct Ticket {
     pub acquire: Acquire,
     /// The ticket was free when this site won it, and it has not been granted since.
     pub won_free: bool,
+    /// In which term this site knew a holder, or a revoke, when it won.
+    pub won_over: Option<Term>,
     pub announce: Option<Announce>,
     /// Sites whose store may say *granted*.
     pub objections: Objections,
@@ -209,6 +211,7 @@ impl Ticket {
             bound_to: Bound::new(roster.len()),
             acquire: Acquire::default(),
             won_free: false,
+            won_over: None,
             announce: None,
             objections: Objections::none(roster.len()),
             probe: None,
