@@ -14,7 +14,7 @@ use super::cx::Cx;
 use super::election::Attempt;
 use super::lease::Promise;
 use super::ticket::Ticket;
-use crate::model::{Holder, MemberIndex};
+use crate::model::{Holder, MemberIndex, MemberSet};
 use crate::time::{MonoTime, Span};
 use crate::wire::Reason;
 
@@ -45,6 +45,10 @@ pub(super) struct Acquire {
     pub at: Option<MonoTime>,
     /// An administrator ordered the election that was won last.
     ordered: bool,
+    /// Until then, sites that have not answered the attempt or the win may still object.
+    pub hear: Option<MonoTime>,
+    /// Who has answered.
+    pub answered: MemberSet,
 }
 
 impl Bound {
@@ -94,7 +98,7 @@ impl Bound {
 impl Acquire {
     /// Nothing is waited for any more.
     pub fn clear(&mut self) {
-        self.at = None;
+        (self.at, self.hear) = (None, None);
     }
 }
 
@@ -134,6 +138,10 @@ impl Ticket {
         let ordered =
             attempt.reason == Reason::Admin || (pending.is_some() && self.acquire.ordered);
         self.acquire.ordered = ordered;
+        if pending.is_none() {
+            self.acquire.hear = Some(attempt.until);
+            self.acquire.answered = attempt.answered();
+        }
         if self.cib.maybe_granted || ordered || attempt.force {
             // A holder that goes on waits for nothing; an administrator's grant has L8.
             self.acquire.clear();
@@ -160,10 +168,17 @@ impl Ticket {
         if let Some(lead) = self.lead.as_mut().filter(|lead| lead.commit.until <= cx.now.mono) {
             lead.commit.needed = false;
         }
-        if self.acquire_pending(cx.now.mono).is_none() {
-            self.acquire.clear();
-        }
+        let passed = |at: &MonoTime| cx.now.mono < *at;
+        self.acquire.at = self.acquire.at.filter(passed);
+        self.acquire.hear = self.acquire.hear.filter(passed);
         self.advance_commit(cx);
+    }
+
+    /// Until when the commit waits for sites that have not answered yet, if it does: a holder that
+    /// can be heard objects, but perhaps later than others vote and acknowledge.
+    pub fn hear_pending(&self, cx: &Cx<'_>) -> Option<MonoTime> {
+        let silent = !self.other_sites(cx).is_subset_of(self.acquire.answered);
+        self.acquire.hear.filter(|at| silent && cx.now.mono < *at)
     }
 
     /// When the commit waits no longer for `acquire-after`, if it does wait.

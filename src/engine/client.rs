@@ -26,8 +26,10 @@ pub(super) struct Waiter {
 /// An administrator's grant under way.
 #[derive(Clone, Debug, Default)]
 pub(super) struct GrantJob {
-    /// `-F`.
+    /// `-F` of a client that waits, or of one that has left while its order stood.
     pub force: bool,
+    /// Of one that has left: of its own accord, or told that the grant is pending.
+    force_stays: bool,
     /// Whether the handler has agreed for the next attempt.
     pub probed: bool,
     /// When the next attempt may begin.
@@ -276,6 +278,7 @@ impl Ticket {
             Some(site) => Holder::Member(cx.roster.member(site).id),
             None => self.myself(cx),
         };
+        let mut forced = false;
         job.waiters.retain_mut(|waiter| {
             // Nobody can say how long a site objects: who does not wait hears that it is pending.
             let objected = cause == WaitCause::Objection && leased && !waiter.patient();
@@ -294,8 +297,10 @@ impl Ticket {
             answer.cause = Some((cause, left));
             let last = commit && !waiter.options.wait_commit;
             cx.reply(waiter.client, Reply::Ticket(answer), last);
+            forced |= last && waiter.options.immediate;
             !last
         });
+        job.force_stays |= forced;
         self.grant = Some(job);
     }
 
@@ -324,6 +329,8 @@ impl Ticket {
             }
             waiter.patient()
         });
+        // What a request wanted that has failed has no effect on those that go on.
+        job.force = job.force_stays || job.waiters.iter().any(|waiter| waiter.options.immediate);
         if !job.waiters.is_empty() {
             self.grant = Some(job);
         }
@@ -338,8 +345,18 @@ impl Ticket {
         if self.owes_itself() {
             self.note(cx, NoteLevel::Info, "an administrator revokes the ticket");
             self.wait_for_revoke(cx, client, options);
+            let term = self.term_to_end(QuitKind::Revoke);
+            let unleased = self.has_no_lease_yet();
             match &mut self.quit {
-                Some(quit) => quit.kind = QuitKind::Revoke,
+                Some(quit) => {
+                    (quit.kind, quit.ordered) = (QuitKind::Revoke, true);
+                    quit.term = quit.term.or(term);
+                }
+                None if unleased => {
+                    // Without one another site may win as well: it ends with it.
+                    self.revoke_wanted = true;
+                    return;
+                }
                 None => {
                     self.quit(cx, QuitKind::Revoke, None);
                     return;
@@ -409,7 +426,10 @@ impl Ticket {
     /// ticket meanwhile must be asked, too. The ticket may be `lost`: then another may have it.
     pub fn answer_revoke(&mut self, cx: &mut Cx<'_>, lost: bool) {
         let waiters = std::mem::take(&mut self.revokers.0);
-        let answer = match self.objectors(cx.now.mono).iter().next() {
+        // Who only could not read its store cannot have been granted beside a lease that lived.
+        let objectors = self.objectors(cx.now.mono);
+        let objectors = if lost { objectors } else { objectors.without(self.objections.unread) };
+        let answer = match objectors.iter().next() {
             Some(site) => {
                 let holder = Holder::Member(cx.roster.member(site).id);
                 self.answer(cx, ResultCode::Redirect, holder)
@@ -444,6 +464,8 @@ impl Ticket {
     /// A client has closed its connection: what it asked for goes on.
     pub fn client_gone(&mut self, client: ClientId) {
         if let Some(job) = &mut self.grant {
+            let left = |waiter: &&Waiter| waiter.client == client;
+            job.force_stays |= job.waiters.iter().find(left).is_some_and(|w| w.options.immediate);
             job.waiters.retain(|waiter| waiter.client != client);
         }
         self.revokers.0.retain(|waiter| waiter.client != client);

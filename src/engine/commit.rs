@@ -207,7 +207,7 @@ impl Ticket {
         let missing = lead.commit.missing(self.other_sites(cx));
         let waits = lead.commit.needed && !missing.is_empty() && cx.now.mono < lead.commit.until;
         let answers = (waits && !mutant::is_on(Clause::L8Wait)).then_some(lead.commit.until);
-        answers.max(self.acquire_pending(cx.now.mono))
+        answers.max(self.acquire_pending(cx.now.mono)).max(self.hear_pending(cx))
     }
 
     /// Whether reference members are needed for the majority and have not acknowledged the UPDATE
@@ -355,6 +355,8 @@ impl Ticket {
             self.tell_revoke_failure(cx);
             if self.quit.is_some() {
                 self.answer_grant(cx, ResultCode::SyncFail);
+            } else if matches!(self.phase, Phase::Loading(_)) {
+                self.tell_load_failure(cx);
             }
         }
     }

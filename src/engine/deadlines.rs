@@ -91,7 +91,7 @@ impl Ticket {
         let grant = self.grant.as_ref().and_then(|job| job.next_at);
         let commit_delay = leading.filter(|_| !self.cib.maybe_granted).and_then(|lead| {
             let answers = lead.commit.needed.then_some(lead.commit.until);
-            answers.into_iter().chain(self.acquire.at).min()
+            answers.into_iter().chain(self.acquire.at).chain(self.acquire.hear).min()
         });
         [
             (K::PromiseEnd, self.promise.map(|promise| promise.until)),
@@ -142,6 +142,7 @@ impl Ticket {
                 let text = format!("the lease of {} has ended", cx.name(promise.to));
                 self.note(cx, NoteLevel::Warning, &text);
                 self.known.until = self.known.until.min(cx.now.mono);
+                self.believe_revoke(cx);
             }
         }
         if self.grace_until().is_some_and(|until| cx.now.mono >= until) {

@@ -16,6 +16,9 @@ use crate::wire::{Command, PeerBody, Reason, ResultCode};
 /// After so many attempts in a row in which nobody was heard, the pauses double (L13).
 const UNHEARD_BEFORE_DOUBLING: u32 = 2;
 
+/// The nonce of what nobody has asked for.
+const UNASKED: u32 = 1;
+
 /// One attempt to win a term.
 #[derive(Clone, Debug)]
 pub(super) struct Attempt {
@@ -37,6 +40,13 @@ pub(super) struct Attempt {
     heard: bool,
     /// Until when those who voted for this member were bound to anyone else, as they say.
     pub others_until: MonoTime,
+}
+
+impl Attempt {
+    /// Who has voted or refused.
+    pub fn answered(&self) -> MemberSet {
+        self.votes.union(self.refused)
+    }
 }
 
 impl Ticket {
@@ -150,12 +160,27 @@ impl Ticket {
             self.reject_outdated(cx, from);
             return;
         }
-        if unasked && self.known.leader == Holder::Nobody && self.marking.contains(from) {
-            // It may have led in a term between, of which this member has not heard. If not, it
-            // stands no more; if so, it has the vote.
-            self.reject_outdated(cx, from);
-        }
+        self.tell_known(cx, from, unasked);
         self.give_vote(cx, from, term, force);
+    }
+
+    /// A candidate that keeps the rules is told what this member knows before it has its vote, and
+    /// decides by the terms: whether it stands for what was revoked, and whether a grant that
+    /// fails was of a ticket that was free. A later leader may be known to it and not here.
+    fn tell_known(&mut self, cx: &mut Cx<'_>, to: MemberIndex, unasked: bool) {
+        if !self.marking.contains(to) {
+            return;
+        }
+        match self.known.leader {
+            Holder::Nobody => self.reject_outdated(cx, to),
+            Holder::Member(id) if !unasked && id != cx.roster.member(to).id => {
+                let (leader, term, left) = self.stated(self.known.until.since(cx.now.mono));
+                let body = PeerBody::MyIndex { nonce: UNASKED };
+                let message = self.message(leader, term, left, body);
+                cx.send(to, message, false);
+            }
+            Holder::Member(_) | Holder::Unknown => {}
+        }
     }
 
     /// Votes for `to`: candidacy is abandoned before.
@@ -270,6 +295,7 @@ impl Ticket {
         let lease = lease.unwrap_or((None, self.spec.expire));
         let earlier = self.lead.take().map(|lead| lead.commit);
         if earlier.is_none() {
+            self.objections.cleared = MemberSet::EMPTY;
             self.won_over = self.known.term;
             self.won_free =
                 self.quit.is_none() && !self.cib.maybe_granted && !self.knows_of_a_loss();
@@ -323,7 +349,7 @@ impl Ticket {
         let (term, valid) = terms;
         self.heard_of(term);
         if self.is_objection(cx, from, granted, (result, leader)) {
-            self.note_objection(cx, from);
+            self.note_objection(cx, from, term);
         } else if result == ResultCode::TermStillValid && !valid.is_zero() {
             self.heard_elsewhere(cx, leader);
         }
@@ -347,12 +373,19 @@ impl Ticket {
             // It has no lease, and may vote as soon as its store says revoked.
             return;
         }
-        if revoked && Some(term) < self.known.term {
-            // It is not the last that is known here.
-            return;
-        }
-        attempt.refused.insert(from);
         let admin = attempt.reason == Reason::Admin;
+        if revoked && self.marking.contains(from) {
+            // It has the vote of that member all the same, or stands no more.
+            let last = Some(term) >= self.known.term;
+            if admin && last && !self.owes_itself() {
+                self.adopt_nobody(cx, term);
+            }
+            if admin || !last {
+                return;
+            }
+        }
+        let Phase::Candidate(attempt) = &mut self.phase else { return };
+        attempt.refused.insert(from);
         if result == ResultCode::TermStillValid {
             attempt.bound.insert(from);
             self.links[from.get()].bound_until = bound_until;
@@ -361,7 +394,7 @@ impl Ticket {
                 self.known = Known { leader, term: Some(term), until: bound_until };
             }
         }
-        if revoked && !admin && !self.owes_itself() {
+        if revoked && !admin && !self.owes_itself() && Some(term) >= self.known.term {
             self.note(cx, NoteLevel::Info, "the ticket was revoked meanwhile: not standing");
             self.phase = Phase::Follower;
             self.adopt_nobody(cx, term);

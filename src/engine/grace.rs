@@ -200,15 +200,21 @@ impl Ticket {
     }
 
     /// The store has been read, and nothing is granted there. That the ticket was revoked may have
-    /// been heard before, in a term as high as the one in the store or a higher one (L10): such a
-    /// ticket is free, and a grant that waits for this finds it so.
+    /// been heard before (L10): a grant that waits for this finds it free.
     fn follow_at_last(&mut self, cx: &mut Cx<'_>) {
         self.phase = Phase::Follower;
-        if let Some(term) = self.revoked.take().filter(|term| Some(*term) >= self.known.term) {
+        self.believe_revoke(cx);
+        self.ask_everyone(cx);
+    }
+
+    /// A revoke that was heard and could not be believed yet, in a term as high as that of the last
+    /// leader that was heard of or a higher one: the ticket is free.
+    pub fn believe_revoke(&mut self, cx: &mut Cx<'_>) {
+        let last = |term: &Term| Some(*term) >= self.known.term.max(self.rumour);
+        if let Some(term) = self.revoked.take().filter(last) {
             self.heard_of(term);
             self.adopt_nobody(cx, term);
         }
-        self.ask_everyone(cx);
     }
 
     /// When grace ends whatever the others say: when every word has ended that this member gave
@@ -419,7 +425,7 @@ impl Ticket {
     }
 }
 
-/// A number that marks the answers to one question; never 0.
+/// A number that marks the answers to one question; never 0, nor that of what nobody has asked for.
 pub(super) fn fresh_nonce(cx: &mut Cx<'_>) -> u32 {
-    u32::try_from(cx.prng.below(u64::from(u32::MAX))).unwrap_or(0).saturating_add(1)
+    u32::try_from(cx.prng.below(u64::from(u32::MAX) - 1)).unwrap_or(0).saturating_add(2)
 }

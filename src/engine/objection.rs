@@ -6,7 +6,7 @@ use super::cx::Cx;
 use super::effect::NoteLevel;
 use super::mutant::{self, Clause};
 use super::ticket::{Phase, Ticket};
-use crate::model::{Holder, MemberIndex, MemberSet};
+use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::time::{MonoTime, Span};
 use crate::wire::{Command, PeerBody, ResultCode};
 
@@ -23,12 +23,23 @@ pub(super) struct Objections {
     said: MemberSet,
     /// When they were asked last.
     asked: MonoTime,
+    /// Whose objection says no term: its store could not be read, and that is all it knows.
+    pub unread: MemberSet,
+    /// Who has voted for this lead, followed it or been idle since it was won: as long as the lease
+    /// lives, nothing can have been granted there since.
+    pub cleared: MemberSet,
 }
 
 impl Objections {
     /// Nobody of so many members objects.
     pub fn none(members: usize) -> Objections {
-        Objections { heard: vec![None; members], said: MemberSet::EMPTY, asked: MonoTime::ZERO }
+        Objections {
+            heard: vec![None; members],
+            said: MemberSet::EMPTY,
+            asked: MonoTime::ZERO,
+            unread: MemberSet::EMPTY,
+            cleared: MemberSet::EMPTY,
+        }
     }
 }
 
@@ -77,11 +88,17 @@ impl Ticket {
     }
 
     /// A site has objected.
-    pub fn note_objection(&mut self, cx: &mut Cx<'_>, from: MemberIndex) {
+    pub fn note_objection(&mut self, cx: &mut Cx<'_>, from: MemberIndex, term: Term) {
         let new = !self.objectors(cx.now.mono).contains(from);
         self.objections.heard[from.get()] = Some(cx.now.mono);
+        self.acquire.answered.insert(from);
         if new {
             self.objections.said.remove(from);
+        }
+        if term == Term::ZERO {
+            self.objections.unread.insert(from);
+        } else {
+            self.objections.unread.remove(from);
         }
         self.say_objections(cx);
         self.tell_waiters(cx);
@@ -121,12 +138,19 @@ impl Ticket {
     pub fn take_back_objection(&mut self, cx: &mut Cx<'_>, from: MemberIndex) {
         let fresh = self.objectors(cx.now.mono).contains(from);
         self.objections.heard[from.get()] = None;
+        self.acquire.answered.insert(from);
+        self.objections.unread.remove(from);
         if fresh && self.competes() {
             let text = format!("{} does not object any more", cx.name(from));
             self.note(cx, NoteLevel::Info, &text);
-            self.acquire_after_objection(cx);
+            if !self.objections.cleared.contains(from) {
+                self.acquire_after_objection(cx);
+            }
             self.advance_commit(cx);
             self.tell_waiters(cx);
+        }
+        if self.lease_lives(cx.now.mono) {
+            self.objections.cleared.insert(from);
         }
     }
 

@@ -166,6 +166,7 @@ impl Ticket {
         self.acquire.clear();
         self.stop_probe(cx);
         self.term = Some(term);
+        self.revoked = None;
         self.heard_of(term);
         self.floor = self.floor.max(Some(term));
         let stated = self.stated_expire(message.valid_for);
@@ -236,6 +237,12 @@ impl Ticket {
         let body = PeerBody::Ack { of, round: stamp.round };
         let ack = self.message(Holder::Nobody, term, Span::ZERO, body);
         cx.send(from, ack, false);
+        let promised = live.is_some_and(|promise| promise.to == from && promise.term == term);
+        if of == Command::RevokeTicket && promised && !ends {
+            // A leader that has restarted numbers its sends from elsewhere: it may be an old one,
+            // but if nothing else is heard of the leader, it counts when the promise has ended.
+            self.revoked = Some(term);
+        }
         if !ends || (live.is_none() && self.ended[from.get()] >= Some(term)) {
             return;
         }
@@ -297,9 +304,9 @@ impl Ticket {
         }
         let me = self.myself(cx);
         let (leader, term, valid) = if let Some(left) = still {
-            (me, self.wire_term(), left)
+            (me, self.led_term(from), left)
         } else if leads {
-            (me, self.wire_term(), self.spec.expire)
+            (me, self.led_term(from), self.spec.expire)
         } else {
             // Who does not lead does not say so, whatever its store says of its own old lease.
             let mine = unsure || self.known.leader == me;

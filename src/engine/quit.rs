@@ -24,6 +24,10 @@ pub(super) struct Quit {
     pub told: bool,
     /// The lease has ended meanwhile, so that another site may have won.
     pub lapsed: bool,
+    /// An administrator has ordered it.
+    pub ordered: bool,
+    /// Nobody had the ticket: the grant that made this site win it has failed.
+    free: bool,
 }
 
 /// Why a ticket is given up.
@@ -39,7 +43,8 @@ impl Ticket {
     /// Gives the ticket up in favour of another site; this one comes after the others. What was
     /// free before an administrator's grant that has failed is free again: nobody shall take it.
     pub fn step_down(&mut self, cx: &mut Cx<'_>) {
-        if self.won_free {
+        let free = self.won_free && self.rumour <= self.won_over;
+        if free || self.revoke_wanted {
             self.quit(cx, QuitKind::Revoke, None);
             return;
         }
@@ -69,8 +74,9 @@ impl Ticket {
 
     /// Gives the ticket up: revoke in the store, then announce (L10).
     pub fn quit(&mut self, cx: &mut Cx<'_>, kind: QuitKind, stand_at: Option<MonoTime>) {
-        let term = self.lead.as_ref().map(|lead| lead.term);
-        self.won_free = false;
+        let term = self.term_to_end(kind);
+        let free = self.won_free && self.rumour <= self.won_over;
+        (self.won_free, self.revoke_wanted) = (false, false);
         if let Some(until) = self.commit_pending(cx) {
             self.commit_not_before = Some(until);
         }
@@ -85,7 +91,8 @@ impl Ticket {
         self.known.term = known_term;
         self.known.until = cx.now.mono;
         let lapsed = self.lease_is_over(cx.now.mono);
-        self.quit = Some(Quit { kind, term, stand_at, told: false, lapsed });
+        let ordered = kind == QuitKind::Revoke && !self.revokers.is_empty();
+        self.quit = Some(Quit { kind, term, stand_at, told: false, lapsed, ordered, free });
         self.lead_on_or_follow(cx);
         if mutant::is_on(Clause::L10RevokeFirst) {
             if let Some(term) = term {
@@ -100,12 +107,24 @@ impl Ticket {
         }
     }
 
-    /// Whether this site had a lease, or counted on one, that has ended; or has won without one,
-    /// and another member has stood or led since, as far as anything has been heard.
+    /// The term whose end is announced when this site gives up now. That of a restarted holder is
+    /// in its store; when an administrator has revoked, the others hear of its end, too.
+    pub fn term_to_end(&self, kind: QuitKind) -> Option<Term> {
+        let stored = self.known.term.filter(|_| kind == QuitKind::Revoke);
+        let stored = stored.filter(|_| self.inherited.is_some() && self.cib.maybe_granted);
+        self.lead.as_ref().map(|lead| lead.term).or(stored)
+    }
+
+    /// Whether this site has won, and a majority has not acknowledged it yet.
+    pub fn has_no_lease_yet(&self) -> bool {
+        self.lead.as_ref().is_some_and(|lead| !lead.leased()) && !self.cib.maybe_granted
+    }
+
+    /// Whether this site had a lease, or counted on one, that has ended; or has won without one:
+    /// then another may have won since.
     fn lease_is_over(&self, now: MonoTime) -> bool {
-        let heard = self.seen.max(self.rumour);
-        let later = self.lead.as_ref().is_some_and(|lead| heard > Some(lead.term));
-        self.bound().map_or(later, |until| now >= until)
+        let unleased = self.lead.as_ref().is_some_and(|lead| !lead.leased());
+        self.bound().map_or(unleased, |until| now >= until)
     }
 
     /// Whether another site may have the ticket by the time the store here says *revoked*.
@@ -117,13 +136,15 @@ impl Ticket {
     /// A revoke that is answered with failure, because another site may have the ticket, has no
     /// effect but here: the ticket is lost, not free. A win that nobody acknowledged was of a
     /// ticket that nobody had, and nobody shall take it.
-    fn take_back_revoke(&mut self, cx: &Cx<'_>, quit: &mut Quit) {
+    fn take_back_revoke(&mut self, cx: &mut Cx<'_>, quit: &mut Quit) {
         let led = self.lead.as_ref().is_none_or(Lead::leased);
-        if led && quit.kind == QuitKind::Revoke && !self.revokers.is_empty() {
+        self.free_is_known = false;
+        if led && quit.kind == QuitKind::Revoke && quit.ordered && !quit.free {
             quit.kind = QuitKind::StepDown;
             quit.stand_at = Some(cx.now.mono);
             self.known.leader = self.myself(cx);
-            self.free_is_known = false;
+            // The store says *nobody*: a restart must not take that for the last word.
+            self.follow_in_store(cx);
         }
     }
 

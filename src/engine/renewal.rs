@@ -6,6 +6,7 @@ use super::cx::Cx;
 use super::effect::{Effect, NoteLevel};
 use super::lease::{lease_end, lease_length, renewal_pause};
 use super::mutant::{self, Clause};
+use super::quit::QuitKind;
 use super::ticket::{Phase, ProbeFor, Ticket};
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::time::{MonoTime, Span};
@@ -79,6 +80,8 @@ pub(super) struct Announce {
     pub kind: AnnounceKind,
     pub term: Term,
     pub delivery: Delivery,
+    /// It is repeated until then at least.
+    until: MonoTime,
 }
 
 /// What is announced.
@@ -348,6 +351,10 @@ impl Ticket {
             self.known.term = Some(lead.term);
             self.known.until = until;
         }
+        if self.revoke_wanted {
+            self.quit(cx, QuitKind::Revoke, None);
+            return;
+        }
         self.update_reference_members(cx);
         self.advance_commit(cx);
     }
@@ -439,7 +446,13 @@ impl Ticket {
     pub fn start_announcement(&mut self, cx: &mut Cx<'_>, kind: AnnounceKind, term: Term) {
         let retry_at = cx.now.mono.plus(self.spec.timeout);
         let delivery = Delivery { unacked: cx.roster.peers(), tries: 0, retry_at };
-        self.announce = Some(Announce { kind, term, delivery });
+        // Nobody acquires by itself what an administrator has revoked. Whoever does not hear of it
+        // counts on the lease as long as it has promised.
+        let until = match kind {
+            AnnounceKind::Revoke => cx.now.mono.plus(self.spec.expire.plus(self.spec.patience())),
+            AnnounceKind::StepDown => cx.now.mono,
+        };
+        self.announce = Some(Announce { kind, term, delivery, until });
         self.links.iter_mut().for_each(super::lease::Link::mark);
         self.send_announcement(cx, false);
     }
@@ -459,17 +472,18 @@ impl Ticket {
         }
     }
 
-    /// The announcement again, until everyone knows or the retries are used up.
+    /// The announcement again, until everyone knows, or the retries are used up and the time is over.
     pub fn announce_retry(&mut self, cx: &mut Cx<'_>) {
         let retries = self.spec.retries;
         let retry_at = cx.now.mono.plus(self.spec.timeout);
         let Some(announce) = &mut self.announce else { return };
         let silent = mutant::is_on(Clause::L10Resend);
-        if announce.delivery.unacked.is_empty() || announce.delivery.tries >= retries || silent {
+        let enough = announce.delivery.tries >= retries && cx.now.mono >= announce.until;
+        if announce.delivery.unacked.is_empty() || enough || silent {
             self.announce = None;
             return;
         }
-        announce.delivery.tries += 1;
+        announce.delivery.tries = announce.delivery.tries.saturating_add(1);
         announce.delivery.retry_at = retry_at;
         self.send_announcement(cx, true);
     }

@@ -112,8 +112,8 @@ pub(super) struct Ticket {
     pub promise: Option<Promise>,
     /// Per member: the highest term whose end it announced (L4(3)).
     pub ended: Vec<Option<Term>>,
-    /// The highest term that was heard to be revoked before the store was read, or what it said was
-    /// revoked.
+    /// A term that was heard to be revoked when that could not be believed yet: before the store
+    /// was read, or what it said was revoked; or beside a promise to a leader that has restarted.
     pub revoked: Option<Term>,
     /// Per member: rounds, acknowledgements, refusals.
     pub links: Vec<Link>,
@@ -160,6 +160,8 @@ pub(super) struct Ticket {
     pub probe: Option<Probe>,
     pub grant: Option<GrantJob>,
     pub revokers: Revokers,
+    /// An administrator has revoked a win that has no lease yet.
+    pub revoke_wanted: bool,
     pub attrs: Attrs,
     pub manual: Manual,
     /// The instant for which the shell was asked to ring.
@@ -217,6 +219,7 @@ impl Ticket {
             probe: None,
             grant: None,
             revokers: Revokers::default(),
+            revoke_wanted: false,
             attrs: Attrs::default(),
             manual: Manual::default(),
             armed: None,

@@ -82,6 +82,10 @@ pub struct Cluster {
     clients: u64,
     /// Links that are cut, as (from, to).
     pub cut: Vec<(usize, usize)>,
+    /// Links that take a while, as (from, to), and how long (attack.rs).
+    pub slow: Vec<(usize, usize)>,
+    pub delay: Span,
+    parked: Vec<(MonoTime, usize, usize, PeerMessage)>,
 }
 
 impl Cluster {
@@ -113,6 +117,9 @@ impl Cluster {
             seed: 1,
             clients: 0,
             cut: Vec::new(),
+            slow: Vec::new(),
+            delay: Span::ZERO,
+            parked: Vec::new(),
         }
     }
 
@@ -162,7 +169,9 @@ impl Cluster {
         match effect {
             Effect::Send { to, message, .. } => {
                 self.sent.push((node, to.get(), message.clone()));
-                if !self.cut.contains(&(node, to.get())) {
+                if self.slow.contains(&(node, to.get())) && !self.cut.contains(&(node, to.get())) {
+                    self.parked.push((self.now.mono.plus(self.delay), node, to.get(), message));
+                } else if !self.cut.contains(&(node, to.get())) {
                     self.flying.push_back((node, to.get(), message));
                 }
             }
@@ -271,6 +280,28 @@ impl Cluster {
         panic!("the members never stop talking");
     }
 
+    /// Delivers the next `count` messages that are under way (attack.rs).
+    pub fn deliver(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some((from, to, message)) = self.flying.pop_front() else { return };
+            let from = MemberIndex::new(from).expect("a test has few members");
+            self.event(to, Event::Peer { from, message });
+        }
+    }
+
+    /// What is under way is lost (attack.rs).
+    pub fn lose(&mut self, like: impl Fn(usize, usize) -> bool) {
+        self.flying.retain(|(from, to, _)| !like(*from, *to));
+    }
+
+    /// A client's request, nothing delivered yet (attack.rs).
+    pub fn ask_only(&mut self, node: usize, request: ClientRequest) -> ClientId {
+        self.clients += 1;
+        let client = ClientId(self.clients);
+        self.event(node, Event::Client { client, request });
+        client
+    }
+
     /// Lets time pass, deadline by deadline.
     pub fn advance(&mut self, span: Span) {
         let end = self.now.mono.plus(span);
@@ -280,6 +311,7 @@ impl Cluster {
                 .nodes
                 .iter()
                 .filter_map(|node| node.engine.as_ref()?.next_deadline())
+                .chain(self.parked.iter().map(|parked| parked.0))
                 .min()
                 .filter(|at| *at <= end);
             let at = next.unwrap_or(end).max(self.now.mono);
@@ -289,6 +321,10 @@ impl Cluster {
             if next.is_none() {
                 return;
             }
+            let (due, rest) = std::mem::take(&mut self.parked).into_iter().partition(|p| p.0 <= at);
+            self.parked = rest;
+            let due: Vec<(MonoTime, usize, usize, PeerMessage)> = due;
+            self.flying.extend(due.into_iter().map(|(_, from, to, message)| (from, to, message)));
             for node in 0..self.nodes.len() {
                 self.event(node, Event::Tick);
             }

@@ -114,8 +114,13 @@ impl Member {
 }
 
 pub fn is_vote(answers: &[PeerMessage], to: usize) -> bool {
-    let [answer] = answers else { return false };
-    matches!(answer.body, PeerBody::Vote { .. }) && answer.leader == holder(to)
+    let Some((answer, told)) = answers.split_last() else { return false };
+    // What the voter knows comes before the vote.
+    let outdated = |m: &PeerMessage| {
+        matches!(m.body, PeerBody::Rejected { result: ResultCode::YouOutdated, .. })
+    };
+    let vote = matches!(answer.body, PeerBody::Vote { .. }) && answer.leader == holder(to);
+    vote && told.len() <= 1 && told.iter().all(outdated)
 }
 
 pub fn is_ack(answers: &[PeerMessage]) -> bool {

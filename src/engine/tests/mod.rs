@@ -5,6 +5,7 @@
 //! Tests that are `pub` stand in the table of wrong engines (`wrong`), or may.
 
 mod answers;
+mod attack;
 mod attributes;
 mod bench;
 mod by_hand;
