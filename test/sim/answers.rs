@@ -263,12 +263,18 @@ impl World {
     fn check_granted(&mut self, c: &Connection) {
         self.checks.answers.own(c.ticket);
         let granted = self.sites[c.node].granted(c.ticket);
+        let spec = self.spec(c.node, c.ticket).clone();
+        let queues = self.plan.worlds.queues;
+        let lag = 2 * (queues.usual + queues.slow_max);
         let account = self.checks.answers.of(c.node, c.ticket);
         (account.going, account.attempt) = (false, None);
         if granted || account.revoked_at >= c.since {
             return;
         }
-        if account.misled_at.is_some_and(|at| at >= account.revoked_at) {
+        // What was written before the order may be reported after it.
+        let call = spec.guard().plus(spec.patience()).as_micros() + lag;
+        let misled = |at: True| at >= account.revoked_at && at + call >= c.since;
+        if account.misled_at.is_some_and(misled) {
             self.excuse(Excuse::StoreMisled);
             return;
         }

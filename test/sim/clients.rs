@@ -7,7 +7,7 @@ use super::node::Waiting;
 use super::plan::Order;
 use super::world::{Happening, World};
 use booth::engine::{ClientId, Event, Reply};
-use booth::model::{AttrName, AttrValue, Term};
+use booth::model::{AttrName, AttrValue, Holder, Term};
 use booth::wire::{decode_request, encode_request, ClientOptions, ClientRequest, ResultCode};
 
 /// One connection.
@@ -45,7 +45,7 @@ pub struct Clients {
     /// Per ticket: the term in which that order was carried out.
     pub done_term: Vec<Term>,
     /// Per ticket: whether a revoke was asked for since.
-    pub revoked_since: Vec<bool>,
+    pub revoked_since: Vec<u32>,
     /// How many orders were answered with success, and how many otherwise.
     pub done: u64,
     /// How many orders were refused or failed.
@@ -56,7 +56,7 @@ impl Clients {
     /// Whether a revoke of the ticket was asked for since the last order that was carried out, or
     /// is still on its way from before.
     pub fn revoke_asked(&self, ticket: usize) -> bool {
-        self.revoked_since[ticket] || self.revoke_open(ticket)
+        self.revoked_since[ticket] > 0 || self.revoke_open(ticket)
     }
 
     fn revoke_open(&self, ticket: usize) -> bool {
@@ -93,7 +93,7 @@ impl World {
         }
         self.clients.last_asked[ticket] = Some(order);
         self.clients.asked_at[ticket] = self.now;
-        self.clients.revoked_since[ticket] |= order == Order::Revoke;
+        self.clients.revoked_since[ticket] += u32::from(order == Order::Revoke);
         self.connect(n, ticket, Some(order), request, patience);
     }
 
@@ -199,7 +199,7 @@ impl World {
                 self.clients.done += 1;
                 self.clients.last_done[ticket] = Some(order);
                 self.clients.done_term[ticket] = answer.term;
-                self.clients.revoked_since[ticket] = self.clients.revoke_open(ticket);
+                self.clients.revoked_since[ticket] = u32::from(self.clients.revoke_open(ticket));
             }
             ResultCode::Redirect if !connection.left => {
                 let to =
@@ -210,6 +210,14 @@ impl World {
                     let at = self.now + MILLI;
                     self.future.plan(at, Happening::Order { node: to, ticket, order });
                 }
+            }
+            // A revoke that is answered *not known* has no effect but there.
+            ResultCode::SyncFail
+                if last && order == Order::Revoke && answer.leader == Holder::Unknown =>
+            {
+                self.clients.refused += 1;
+                let since = &mut self.clients.revoked_since[ticket];
+                *since = since.saturating_sub(1);
             }
             _ if last => self.clients.refused += 1,
             _ => {}

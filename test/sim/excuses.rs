@@ -333,9 +333,14 @@ impl World {
                     || self.checks.claims(ticket, m, now)
                     || self.checks.ghosts.leads_until(m, ticket, expire(m)) > now
             };
-            if (0..self.nodes.len()).filter(|m| holds(*m)).count() <= 1 {
+            let quiet = (0..self.nodes.len()).filter(|m| holds(*m)).count() <= 1;
+            // What an override or a wrong clock has begun ends by itself: two leases, at most.
+            let longest = (0..self.nodes.len()).map(expire).max().unwrap_or(0);
+            let over = |one: &Suspension| one.until + if quiet { 0 } else { 2 * longest } <= now;
+            if self.checks.suspended.0[ticket].iter().any(over) {
                 self.trace(|_| format!("t{ticket} is judged again"));
-                self.checks.suspended.0[ticket].retain(|one| one.until > now);
+                self.checks.suspended.0[ticket].retain(|one| !over(one));
+                self.check_one_holder(ticket);
             }
         }
     }

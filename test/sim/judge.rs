@@ -134,3 +134,61 @@ fn a_second_holder_beside_an_ill_store_is_found_unless_that_site_was_cut_off() {
     let stopped = second_holder(|w| w.pause(0, 200 * SECOND), 90 * SECOND);
     assert_eq!(stopped.0, None, "it is stopped");
 }
+
+/// A store that says granted, whoever has written that.
+fn plant(world: &mut World, site: usize) {
+    world.store_idle(site, 0);
+    if let Some(entry) = &mut world.sites[site].entries[0] {
+        entry.granted = true;
+    }
+    world.check_store(site, 0, false);
+}
+
+#[test]
+fn an_override_excuses_two_holders_for_a_time_only() {
+    let mut world = world();
+    world.overridden(0);
+    plant(&mut world, 1);
+    assert_eq!(found(&world), None, "overridden right now");
+    world.run(world.now + 3_600 * SECOND);
+    assert!(world.sites[0].granted(0) && world.sites[1].granted(0), "both still say so");
+    assert_eq!(found(&world), Some("S1"));
+}
+
+#[test]
+fn a_store_that_is_well_again_excuses_nothing_long_after() {
+    let mut world = world();
+    world.no_guard = true;
+    world.sites[0].told.iter_mut().for_each(|told| told[0] = None);
+    world.sicken(0, Ailment::RevokesFail, 200 * SECOND);
+    // Nobody revokes when the store can be written again.
+    world.pause(0, 100_000 * SECOND);
+    world.run(world.now + 3_600 * SECOND);
+    assert!(world.sites[0].granted(0));
+    plant(&mut world, 1);
+    assert_eq!(found(&world), Some("S1"), "ill for 200 s, an hour ago");
+}
+
+#[test]
+fn a_tool_that_misled_once_excuses_no_later_answer() {
+    let mut world = world();
+    world.store_misleads(1, 0);
+    world.run(world.now + 3_600 * SECOND);
+    assert_eq!(judged(world, 1, Order::Grant, ResultCode::Success), Some("C1"));
+}
+
+/// What `assert_eq!` says has several lines; the account must still be readable after it.
+#[test]
+fn a_panic_of_several_lines_is_one_line_of_the_account() {
+    let piece = super::kit::soak::Piece {
+        first: 1,
+        last: 2,
+        steps: 3,
+        digest: 4,
+        commit: "abc".to_owned(),
+        verdict: "ordinary 1: S0 m1 panics in step 7: assertion failed\n  left: 1\n right: 2"
+            .into(),
+    };
+    let read = super::kit::soak::pieces(&piece.line()).expect("a soak goes on after it");
+    assert_eq!(read.len(), 1);
+}

@@ -103,7 +103,11 @@ impl World {
         let spec = self.spec(site, ticket);
         let near = 2 * spec.guard().as_micros();
         let end = self.checks.claim_end(ticket, site).unwrap_or(self.now);
-        self.sites[site].sick.is_some_and(|sick| sick.until + near >= end.min(self.now))
+        // Somebody revokes soon after the store is well again: the longest pause, and a call.
+        let soon = near + spec.patience().as_micros() + 40 * SECOND;
+        self.sites[site].sick.is_some_and(|sick| {
+            sick.until + near >= end.min(self.now) && self.now <= sick.until + soon
+        })
     }
 
     /// Whether a store that said revoked at this time was ill right before: within the longest

@@ -6,6 +6,7 @@
 
 mod answers;
 mod attack;
+mod attacked;
 mod attributes;
 mod bench;
 mod by_hand;
