@@ -210,7 +210,7 @@ impl Ticket {
     /// A revoke that was heard and could not be believed yet, in a term as high as that of the last
     /// leader that was heard of or a higher one: the ticket is free.
     pub fn believe_revoke(&mut self, cx: &mut Cx<'_>) {
-        let last = |term: &Term| Some(*term) >= self.known.term.max(self.rumour);
+        let last = |term: &Term| Some(*term) >= self.known.term.max(self.led_elsewhere);
         if let Some(term) = self.revoked.take().filter(last) {
             self.heard_of(term);
             self.adopt_nobody(cx, term);
@@ -410,7 +410,7 @@ impl Ticket {
         others.remove(self.me);
         if others.is_subset_of(grace.idle) {
             self.free_is_known = true;
-            self.rumour = None;
+            (self.rumour, self.led_elsewhere) = (None, None);
             self.end_grace(cx);
         }
     }

@@ -43,7 +43,7 @@ impl Ticket {
     /// Gives the ticket up in favour of another site; this one comes after the others. What was
     /// free before an administrator's grant that has failed is free again: nobody shall take it.
     pub fn step_down(&mut self, cx: &mut Cx<'_>) {
-        let free = self.won_free && self.rumour <= self.won_over;
+        let free = self.won_free && self.led_elsewhere <= self.won_over;
         if free || self.revoke_wanted {
             self.quit(cx, QuitKind::Revoke, None);
             return;
@@ -75,7 +75,7 @@ impl Ticket {
     /// Gives the ticket up: revoke in the store, then announce (L10).
     pub fn quit(&mut self, cx: &mut Cx<'_>, kind: QuitKind, stand_at: Option<MonoTime>) {
         let term = self.term_to_end(kind);
-        let free = self.won_free && self.rumour <= self.won_over;
+        let free = self.won_free && self.led_elsewhere <= self.won_over;
         (self.won_free, self.revoke_wanted) = (false, false);
         if let Some(until) = self.commit_pending(cx) {
             self.commit_not_before = Some(until);

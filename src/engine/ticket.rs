@@ -128,6 +128,9 @@ pub(super) struct Ticket {
     pub free_is_known: bool,
     /// The highest term in which another member was said to lead, whether or not that was believed.
     pub rumour: Option<Term>,
+    /// The highest term in which another site was heard to lead, by itself with a lease or by a
+    /// member that knows it as the last leader.
+    pub led_elsewhere: Option<Term>,
     /// The lead of the last term won, as long as it lasts.
     pub lead: Option<Lead>,
     /// What a restarted holder may still count on (L9): the end of its old lease at most.
@@ -200,6 +203,7 @@ impl Ticket {
             differs: Differs::default(),
             free_is_known: false,
             rumour: None,
+            led_elsewhere: None,
             lead: None,
             inherited: None,
             grace: None,

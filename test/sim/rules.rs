@@ -204,8 +204,10 @@ impl Rules {
             }
             PeerBody::Heartbeat { .. } => return self.leads(said, m.term),
             // A restarted holder, and a leader that stands again, may say that they lead.
-            PeerBody::MyIndex { .. }
-                if said.now < self.silent_until
+            // What nobody has asked for ends nobody's grace.
+            PeerBody::MyIndex { nonce }
+                if nonce != 1
+                    && said.now < self.silent_until
                     && (said.leader != Some(n) || m.valid_for.is_zero()) =>
             {
                 return Err(("L9", format!("t{t}: m{n} answers STATUS while it competes")));
