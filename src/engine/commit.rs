@@ -255,7 +255,9 @@ impl Ticket {
         }
         let revoked = std::mem::replace(&mut self.cib.maybe_granted, false);
         self.cib.grant_tried_at = None;
-        self.inherited = None;
+        if let (Some(quit), Some(until)) = (&mut self.quit, self.inherited.take()) {
+            quit.lapsed |= cx.now.mono >= until;
+        }
         if std::mem::replace(&mut self.cib.window_told, false) {
             let term = self.wire_term();
             cx.effects.push(Effect::Hold { ticket: self.index, window: None, term });

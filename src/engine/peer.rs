@@ -434,10 +434,12 @@ impl Ticket {
         };
         let valid = until.map_or(Span::ZERO, |until| until.since(now)).min(self.spec.expire);
         let leader = Holder::Member(cx.roster.member(named).id);
-        let term = if named == self.me && result == ResultCode::TermStillValid {
-            self.led_term(to)
-        } else {
-            self.term.max(self.ended[to.get()]).max(self.known.term).unwrap_or_default()
+        // A lease that lasts is one of its term, whatever this member has voted in since.
+        let promised = self.promise.filter(|promise| promise.to == named);
+        let term = match (result, promised) {
+            (ResultCode::TermStillValid, _) if named == self.me => self.led_term(to),
+            (ResultCode::TermStillValid, Some(promise)) => promise.term,
+            _ => self.term.max(self.ended[to.get()]).max(self.known.term).unwrap_or_default(),
         };
         let granted = named == self.me && self.may_say_granted();
         let message = self.message(leader, term, valid, PeerBody::Rejected { of, result, granted });

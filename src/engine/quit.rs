@@ -123,13 +123,12 @@ impl Ticket {
     /// Whether this site had a lease, or counted on one, that has ended; or has won without one:
     /// then another may have won since.
     fn lease_is_over(&self, now: MonoTime) -> bool {
-        let unleased = self.lead.as_ref().is_some_and(|lead| !lead.leased());
-        self.bound().map_or(unleased, |until| now >= until)
+        self.bound().map_or(self.has_no_lease_yet(), |until| now >= until)
     }
 
     /// Whether another site may have the ticket by the time the store here says *revoked*.
     fn lost_meanwhile(&self, quit: &Quit, now: MonoTime) -> bool {
-        let over = quit.lapsed || self.lease_is_over(now);
+        let over = quit.lapsed || self.bound().is_some_and(|until| now >= until);
         over && !self.lease_lives(now) && !self.is_manual()
     }
 

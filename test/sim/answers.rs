@@ -264,6 +264,8 @@ impl World {
         self.checks.answers.own(c.ticket);
         let granted = self.sites[c.node].granted(c.ticket);
         let spec = self.spec(c.node, c.ticket).clone();
+        // A manual ticket is not written again.
+        let manual = !self.checks.automatic(c.ticket);
         let queues = self.plan.worlds.queues;
         let lag = 2 * (queues.usual + queues.slow_max);
         let account = self.checks.answers.of(c.node, c.ticket);
@@ -273,7 +275,7 @@ impl World {
         }
         // What was written before the order may be reported after it.
         let call = spec.guard().plus(spec.patience()).as_micros() + lag;
-        let misled = |at: True| at >= account.revoked_at && at + call >= c.since;
+        let misled = |at: True| at >= account.revoked_at && (manual || at + call >= c.since);
         if account.misled_at.is_some_and(misled) {
             self.excuse(Excuse::StoreMisled);
             return;
