@@ -13,6 +13,11 @@ use crate::model::{Holder, MemberIndex, Term};
 use crate::time::Span;
 use crate::wire::{Command, PeerBody, PeerMessage, Reason, ResultCode, Stamp};
 
+/// A term that is so much higher than any heard of is no term: one packet must not use them up.
+/// With an election every second it is that of a cluster which this member has not heard for
+/// thirty years.
+const TERM_LEAP: u32 = 1 << 30;
+
 impl Ticket {
     /// One message of another member. Returns false if it makes no sense, for the counters.
     pub fn handle_peer(
@@ -25,6 +30,9 @@ impl Ticket {
             return self.handle_manual_peer(cx, from, message);
         }
         let (leader, term, valid) = (message.leader, message.term, message.valid_for);
+        if term.get() > self.seen.unwrap_or_default().get().saturating_add(TERM_LEAP) {
+            return false;
+        }
         self.note_ours(from, &message.body);
         if matches!(
             message.body,
