@@ -349,6 +349,8 @@ impl Ticket {
                     "the grant cannot be written: giving the ticket up",
                 );
                 self.give_up_ungranted(cx);
+            } else if self.is_manual() && self.cib.granted {
+                self.tell_load_failure(cx);
             } else {
                 self.tell_waiters(cx);
             }

@@ -2,6 +2,7 @@
 //! Manual tickets (`RULES.md` L14, `protocol.md` 8): administrators grant and revoke; no election,
 //! no lease, no expiry, no failover. Every member notes which sites claim such a ticket.
 
+use super::announce::AnnounceKind;
 use super::client::{GrantJob, Waiter};
 use super::cx::Cx;
 use super::effect::NoteLevel;
@@ -10,7 +11,6 @@ use super::grace::fresh_nonce;
 use super::lease::{Link, ROUND_WINDOW};
 use super::mutant::{self, Clause};
 use super::quit::QuitKind;
-use super::renewal::AnnounceKind;
 use super::ticket::{Known, Phase, ProbeFor, Ticket};
 use crate::model::{Holder, MemberIndex, MemberSet, RuleMode};
 use crate::time::{MonoTime, Span};
@@ -264,7 +264,11 @@ impl Ticket {
         } else if matches!(self.phase, Phase::Loading(_)) || self.quit.is_some() {
             self.refuse(cx, client, ResultCode::Busy, Holder::Nobody);
         } else if self.cib.granted {
-            self.refuse(cx, client, ResultCode::Success, leader);
+            // It is written again: nothing else would find out that the store has lost it.
+            self.grant.get_or_insert_with(GrantJob::default).join(Waiter::new(client, options));
+            cx.clients.insert(client, self.index);
+            self.tell_waiters(cx);
+            self.write_grant(cx, self.wire_term());
         } else if leader.member().is_some() && leader != self.myself(cx) && !options.immediate {
             self.refuse(cx, client, ResultCode::Overgrant, leader);
         } else if !self.attrs.fulfil(&self.spec.rules, RuleMode::Manual) {

@@ -10,6 +10,7 @@
 //! step touches the event's ticket, and [`Event::Tick`] those that are due.
 #![forbid(unsafe_code)]
 
+mod announce;
 mod attrs;
 mod backing;
 mod bound;

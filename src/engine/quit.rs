@@ -2,10 +2,11 @@
 //! Giving a ticket up (`RULES.md` L6, L10, L12): the store is revoked, then the others are told.
 //! What happens between the two is in [`super::giving_up`].
 
+use super::announce::AnnounceKind;
 use super::cx::Cx;
 use super::effect::NoteLevel;
 use super::mutant::{self, Clause};
-use super::renewal::{AnnounceKind, Lead};
+use super::renewal::Lead;
 use super::standing::Stand;
 use super::ticket::{Phase, Ticket};
 use crate::model::{Holder, Term};
@@ -218,16 +219,6 @@ impl Ticket {
                 "elected, but not acknowledged by a majority: giving up",
             );
             self.step_down(cx);
-        }
-    }
-}
-
-impl AnnounceKind {
-    /// What a way of giving up is announced with.
-    fn of(kind: QuitKind) -> AnnounceKind {
-        match kind {
-            QuitKind::Revoke => AnnounceKind::Revoke,
-            QuitKind::StepDown => AnnounceKind::StepDown,
         }
     }
 }

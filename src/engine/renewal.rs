@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What a leader does: renewals, acknowledgements, updates, and the announcement of the end
-//! (`RULES.md` L5, L7, L8, L10, L12).
+//! What a leader does: renewals, acknowledgements and updates (`RULES.md` L5, L7, L8, L12).
 
 use super::cx::Cx;
 use super::effect::{Effect, NoteLevel};
@@ -10,7 +9,7 @@ use super::quit::QuitKind;
 use super::ticket::{Phase, ProbeFor, Ticket};
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::time::{MonoTime, Span};
-use crate::wire::{Command, PeerBody, Reason, Round, Stamp};
+use crate::wire::{Command, PeerBody, Round, Stamp};
 
 /// The lead of one term.
 #[derive(Clone, Debug)]
@@ -59,7 +58,7 @@ pub(super) struct Renewal {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Delivery {
     pub unacked: MemberSet,
-    tries: u32,
+    pub tries: u32,
     pub retry_at: MonoTime,
 }
 
@@ -72,25 +71,6 @@ pub(super) struct CommitWait {
     pub needed: bool,
     /// Members that neither hold, lead nor compete.
     answered: MemberSet,
-}
-
-/// The announcement that the ticket was given up (L10).
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Announce {
-    pub kind: AnnounceKind,
-    pub term: Term,
-    pub delivery: Delivery,
-    /// It is repeated until then at least.
-    until: MonoTime,
-}
-
-/// What is announced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AnnounceKind {
-    /// REVOKE: an administrator took the ticket back.
-    Revoke,
-    /// VOTE_FOR nobody: somebody else shall take it.
-    StepDown,
 }
 
 impl Lead {
@@ -440,66 +420,5 @@ impl Ticket {
         let window = self.hold_window();
         self.cib.window_told = true;
         cx.effects.push(Effect::Hold { ticket: self.index, window, term });
-    }
-
-    /// Announces that the ticket was given up; only after the store says *revoked* (L10).
-    pub fn start_announcement(&mut self, cx: &mut Cx<'_>, kind: AnnounceKind, term: Term) {
-        let retry_at = cx.now.mono.plus(self.spec.timeout);
-        let delivery = Delivery { unacked: cx.roster.peers(), tries: 0, retry_at };
-        // Nobody acquires by itself what an administrator has revoked. Whoever does not hear of it
-        // counts on the lease as long as it has promised.
-        let until = match kind {
-            AnnounceKind::Revoke => cx.now.mono.plus(self.spec.expire.plus(self.spec.patience())),
-            AnnounceKind::StepDown => cx.now.mono,
-        };
-        self.announce = Some(Announce { kind, term, delivery, until });
-        self.links.iter_mut().for_each(super::lease::Link::mark);
-        self.send_announcement(cx, false);
-    }
-
-    /// Sends the announcement to everyone who has not acknowledged it, each with a fresh round.
-    fn send_announcement(&mut self, cx: &mut Cx<'_>, resend: bool) {
-        let Some(announce) = self.announce else { return };
-        for peer in announce.delivery.unacked.iter() {
-            let round = self.links[peer.get()].fresh_round();
-            let stamp = Stamp { round: Some(round), established: false };
-            let body = match announce.kind {
-                AnnounceKind::Revoke => PeerBody::Revoke { reason: Reason::Admin, stamp },
-                AnnounceKind::StepDown => PeerBody::StepDown { reason: Reason::LocalFail, stamp },
-            };
-            let message = self.message(Holder::Nobody, announce.term, Span::ZERO, body);
-            cx.send(peer, message, resend);
-        }
-    }
-
-    /// The announcement again, until everyone knows, or the retries are used up and the time is over.
-    pub fn announce_retry(&mut self, cx: &mut Cx<'_>) {
-        let retries = self.spec.retries;
-        let retry_at = cx.now.mono.plus(self.spec.timeout);
-        let Some(announce) = &mut self.announce else { return };
-        let silent = mutant::is_on(Clause::L10Resend);
-        let enough = announce.delivery.tries >= retries && cx.now.mono >= announce.until;
-        if announce.delivery.unacked.is_empty() || enough || silent {
-            self.announce = None;
-            return;
-        }
-        announce.delivery.tries = announce.delivery.tries.saturating_add(1);
-        announce.delivery.retry_at = retry_at;
-        self.send_announcement(cx, true);
-    }
-
-    /// A member knows that the ticket was given up.
-    fn announce_acked(&mut self, from: MemberIndex, term: Term, round: Option<Round>) {
-        if !self.links[from.get()].is_about_now(round) {
-            return;
-        }
-        if let Some(announce) = &mut self.announce {
-            if announce.term == term {
-                announce.delivery.unacked.remove(from);
-                if announce.delivery.unacked.is_empty() {
-                    self.announce = None;
-                }
-            }
-        }
     }
 }

@@ -4,6 +4,7 @@
 //! A ticket holds plain values and reads no clock; what is live and what has passed is decided
 //! against the `now` of the step. The rules stand in the sibling modules, one subject each.
 
+use super::announce::Announce;
 use super::attrs::Attrs;
 use super::bound::{Acquire, Bound};
 use super::client::{GrantJob, Revokers};
@@ -19,7 +20,7 @@ use super::manual::Manual;
 use super::mutant::{self, Clause};
 use super::objection::Objections;
 use super::quit::Quit;
-use super::renewal::{Announce, Lead};
+use super::renewal::Lead;
 use super::standing::Stand;
 use super::verified::Verified;
 use crate::model::{

@@ -82,7 +82,7 @@ pub struct Cluster {
     clients: u64,
     /// Links that are cut, as (from, to).
     pub cut: Vec<(usize, usize)>,
-    /// Links that take a while, as (from, to), and how long (attack.rs).
+    /// Links that take a while, as (from, to), and how long.
     pub slow: Vec<(usize, usize)>,
     pub delay: Span,
     parked: Vec<(MonoTime, usize, usize, PeerMessage)>,
@@ -280,7 +280,7 @@ impl Cluster {
         panic!("the members never stop talking");
     }
 
-    /// Delivers the next `count` messages that are under way (attack.rs).
+    /// Delivers the next `count` messages that are under way.
     pub fn deliver(&mut self, count: usize) {
         for _ in 0..count {
             let Some((from, to, message)) = self.flying.pop_front() else { return };
@@ -289,12 +289,12 @@ impl Cluster {
         }
     }
 
-    /// What is under way is lost (attack.rs).
+    /// What is under way is lost.
     pub fn lose(&mut self, like: impl Fn(usize, usize) -> bool) {
         self.flying.retain(|(from, to, _)| !like(*from, *to));
     }
 
-    /// A client's request, nothing delivered yet (attack.rs).
+    /// A client's request, nothing delivered yet.
     pub fn ask_only(&mut self, node: usize, request: ClientRequest) -> ClientId {
         self.clients += 1;
         let client = ClientId(self.clients);

@@ -5,10 +5,9 @@
 //! Tests that are `pub` stand in the table of wrong engines (`wrong`), or may.
 
 mod answers;
-mod attack;
-mod attacked;
 mod attributes;
 mod bench;
+mod breaches;
 mod by_hand;
 mod clients;
 mod cluster;
@@ -34,6 +33,7 @@ mod standing;
 mod start;
 mod starvation;
 mod store;
+mod unnoticed;
 mod verified;
 #[cfg(feature = "mutants")]
 mod wrong;

@@ -288,3 +288,35 @@ pub fn a_revoke_that_is_heard_before_the_store_is_read_counts() {
         assert_eq!((revoked.is_empty(), stepped.is_empty()), (!free, free), "term {term}");
     }
 }
+
+/// The client asked while the store was being read; then an old grant turns out to stand there.
+#[test]
+fn a_grant_asked_while_reading_is_answered_while_the_first_revoke_fails() {
+    let mut bench = Bench::new(2, 1, 0, spec("T"));
+    let mut all = bench.event(crate::engine::Event::Start);
+    let (client, deeds) = bench.grant(ClientOptions::default());
+    all.0.extend(deeds.0);
+    let stored = CibTicket {
+        granted: true,
+        owner: Some(bench.id(0)),
+        expires: Some(WallTime::from_secs(1_000_000)),
+        term: Some(Term::new(3)),
+        attrs: Vec::new(),
+    };
+    let mut deeds = bench.loaded(CibLoad::Loaded(stored));
+    for _ in 0..300 {
+        let writes = deeds.writes();
+        all.0.extend(deeds.0);
+        deeds = match writes.last() {
+            Some((serial, _)) => bench.wrote(*serial, CibOutcome::Failed("no".into())),
+            None => bench.advance(SECOND),
+        };
+    }
+    all.0.extend(deeds.0);
+    let mine = all.0.iter().filter_map(|(at, effect)| match effect {
+        Effect::Reply { client: to, reply, last } if *to == client => Some((at, reply, last)),
+        _ => None,
+    });
+    let mine: Vec<_> = mine.collect();
+    assert!(mine.iter().any(|(_, _, last)| **last), "{mine:?}, now {:?}", bench.now);
+}

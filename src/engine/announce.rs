@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The announcement that a ticket was given up (`RULES.md` L10).
+
+use super::cx::Cx;
+use super::mutant::{self, Clause};
+use super::quit::QuitKind;
+use super::renewal::Delivery;
+use super::ticket::Ticket;
+use crate::model::{Holder, MemberIndex, Term};
+use crate::time::{MonoTime, Span};
+use crate::wire::{PeerBody, Reason, Round, Stamp};
+
+/// The announcement that the ticket was given up (L10).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Announce {
+    pub kind: AnnounceKind,
+    pub term: Term,
+    pub delivery: Delivery,
+    /// It is repeated until then at least.
+    until: MonoTime,
+}
+
+/// What is announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AnnounceKind {
+    /// REVOKE: an administrator took the ticket back.
+    Revoke,
+    /// VOTE_FOR nobody: somebody else shall take it.
+    StepDown,
+}
+
+impl AnnounceKind {
+    /// What a way of giving up is announced with.
+    pub fn of(kind: QuitKind) -> AnnounceKind {
+        match kind {
+            QuitKind::Revoke => AnnounceKind::Revoke,
+            QuitKind::StepDown => AnnounceKind::StepDown,
+        }
+    }
+}
+
+impl Ticket {
+    /// Announces that the ticket was given up; only after the store says *revoked* (L10).
+    pub fn start_announcement(&mut self, cx: &mut Cx<'_>, kind: AnnounceKind, term: Term) {
+        let retry_at = cx.now.mono.plus(self.spec.timeout);
+        let delivery = Delivery { unacked: cx.roster.peers(), tries: 0, retry_at };
+        // Nobody acquires by itself what an administrator has revoked. Whoever does not hear of it
+        // counts on the lease as long as it has promised.
+        let until = match kind {
+            AnnounceKind::Revoke => cx.now.mono.plus(self.spec.expire.plus(self.spec.patience())),
+            AnnounceKind::StepDown => cx.now.mono,
+        };
+        self.announce = Some(Announce { kind, term, delivery, until });
+        self.links.iter_mut().for_each(super::lease::Link::mark);
+        self.send_announcement(cx, false);
+    }
+
+    /// Sends the announcement to everyone who has not acknowledged it, each with a fresh round.
+    fn send_announcement(&mut self, cx: &mut Cx<'_>, resend: bool) {
+        let Some(announce) = self.announce else { return };
+        for peer in announce.delivery.unacked.iter() {
+            let round = self.links[peer.get()].fresh_round();
+            let stamp = Stamp { round: Some(round), established: false };
+            let body = match announce.kind {
+                AnnounceKind::Revoke => PeerBody::Revoke { reason: Reason::Admin, stamp },
+                AnnounceKind::StepDown => PeerBody::StepDown { reason: Reason::LocalFail, stamp },
+            };
+            let message = self.message(Holder::Nobody, announce.term, Span::ZERO, body);
+            cx.send(peer, message, resend);
+        }
+    }
+
+    /// The announcement again, until everyone knows, or the retries are used up and the time is over.
+    pub fn announce_retry(&mut self, cx: &mut Cx<'_>) {
+        let retries = self.spec.retries;
+        let retry_at = cx.now.mono.plus(self.spec.timeout);
+        let Some(announce) = &mut self.announce else { return };
+        let silent = mutant::is_on(Clause::L10Resend);
+        let enough = announce.delivery.tries >= retries && cx.now.mono >= announce.until;
+        if announce.delivery.unacked.is_empty() || enough || silent {
+            self.announce = None;
+            return;
+        }
+        announce.delivery.tries = announce.delivery.tries.saturating_add(1);
+        announce.delivery.retry_at = retry_at;
+        self.send_announcement(cx, true);
+    }
+
+    /// A member knows that the ticket was given up.
+    pub fn announce_acked(&mut self, from: MemberIndex, term: Term, round: Option<Round>) {
+        if !self.links[from.get()].is_about_now(round) {
+            return;
+        }
+        if let Some(announce) = &mut self.announce {
+            if announce.term == term {
+                announce.delivery.unacked.remove(from);
+                if announce.delivery.unacked.is_empty() {
+                    self.announce = None;
+                }
+            }
+        }
+    }
+}
