@@ -70,7 +70,8 @@ impl Ticket {
         }
     }
 
-    /// The announcement again, until everyone knows, or the retries are used up and the time is over.
+    /// The announcement again, until everyone knows, or the retries are used up and its time is
+    /// over.
     pub fn announce_retry(&mut self, cx: &mut Cx<'_>) {
         let retries = self.spec.retries;
         let retry_at = cx.now.mono.plus(self.spec.timeout);

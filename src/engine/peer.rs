@@ -43,14 +43,7 @@ impl Ticket {
         ) {
             self.note_rumour(leader, term);
         }
-        let leads = match message.body {
-            PeerBody::Heartbeat { stamp } => stamp.established,
-            PeerBody::Update { .. } | PeerBody::MyIndex { .. } => true,
-            _ => false,
-        };
-        if leads && leader.member().is_some_and(|id| id != self.my_id) {
-            self.led_elsewhere = self.led_elsewhere.max(Some(term));
-        }
+        self.note_led(&message.body, leader, term);
         match message.body {
             PeerBody::Status { nonce } => {
                 self.heard_of(term);

@@ -328,6 +328,24 @@ impl Ticket {
         }
     }
 
+    /// Another site leads with a lease, or is known as the last leader by a member that says so.
+    pub fn note_led(&mut self, body: &PeerBody, leader: Holder, term: Term) {
+        let leads = match body {
+            PeerBody::Heartbeat { stamp } => stamp.established,
+            PeerBody::Update { .. } | PeerBody::MyIndex { .. } => true,
+            PeerBody::Status { .. }
+            | PeerBody::ReqVote { .. }
+            | PeerBody::Vote { .. }
+            | PeerBody::StepDown { .. }
+            | PeerBody::Revoke { .. }
+            | PeerBody::Ack { .. }
+            | PeerBody::Rejected { .. } => false,
+        };
+        if leads && leader.member().is_some_and(|id| id != self.my_id) {
+            self.led_elsewhere = self.led_elsewhere.max(Some(term));
+        }
+    }
+
     /// The term that its messages carry.
     pub fn wire_term(&self) -> Term {
         self.term.unwrap_or_default()

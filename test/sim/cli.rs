@@ -82,11 +82,16 @@ fn main() -> std::process::ExitCode {
         }
     }
     if options.plan || options.trace {
+        let mut clean = true;
         for (name, plan) in plans(&options, options.seed) {
             println!("{name}");
-            show(&options, plan);
+            clean &= show(&options, plan);
         }
-        return std::process::ExitCode::SUCCESS;
+        return if clean {
+            std::process::ExitCode::SUCCESS
+        } else {
+            std::process::ExitCode::FAILURE
+        };
     }
     if options.compare {
         return compare(&options);
@@ -143,11 +148,11 @@ fn compare(options: &Options) -> std::process::ExitCode {
     }
 }
 
-/// Prints a plan, or everything that happens in it.
-fn show(options: &Options, plan: Plan) {
+/// Prints a plan, or everything that happens in it. False: there was a violation.
+fn show(options: &Options, plan: Plan) -> bool {
     if options.plan {
         print!("{}", plan_text(&plan));
-        return;
+        return true;
     }
     let steps_max = options.ticks.unwrap_or(u64::MAX);
     let settings = Settings { trace: true, steps_max, ..options.settings.clone() };
@@ -156,6 +161,7 @@ fn show(options: &Options, plan: Plan) {
         println!("{line}");
     }
     println!("{:?}", outcome.violation);
+    outcome.violation.is_none()
 }
 
 /// What a person needs to know of a failure.
@@ -306,6 +312,16 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--mutant" => options.mutant = Some(args.next().ok_or("--mutant needs a name")?),
             _ => return Err(format!("what is {arg:?}?")),
         }
+    }
+    let part = options.family.is_some()
+        || options.mutant.is_some()
+        || options.mode.is_some()
+        || options.settings.only_promise;
+    if options.soak.is_some() && part {
+        return Err("--soak runs everything: its account would not say what was left out".into());
+    }
+    if options.seeds == 0 || options.ticks == Some(0) || options.soak == Some(0) {
+        return Err("nothing would be run".into());
     }
     Ok(options)
 }

@@ -38,6 +38,8 @@ impl Piece {
     /// The line in the file.
     pub fn line(&self) -> String {
         let Piece { first, last, steps, digest, commit, verdict } = self;
+        // What a panic says has several lines.
+        let verdict = verdict.split_whitespace().collect::<Vec<_>>().join(" ");
         format!("{first} {last} {steps} {digest:016x} {commit} {verdict}\n")
     }
 

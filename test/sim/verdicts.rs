@@ -60,14 +60,17 @@ fn an_override_is_an_excuse_until_the_leases_from_before_have_ended() {
     }
 }
 
-/// Two that hold when the time of an override is over are still its work: until one lets go.
+/// Two that hold when the time of an override is over are still its work for two leases, or until
+/// one lets go.
 #[test]
 fn an_override_is_an_excuse_until_one_site_at_most_holds() {
+    let spec = usual_ticket();
+    let over = spec.timeout.plus(spec.patience()).plus(spec.expire.times(2)).as_micros();
     let mut world = held_with(Span::ZERO);
     world.order(0, 0, Order::Force, 0);
     world.run(world.now + SECOND);
     store(&mut world, 1, true);
-    world.run(world.now + 300 * SECOND);
+    world.run(world.now + over);
     store(&mut world, 1, false);
     store(&mut world, 1, true);
     assert_eq!(code(&world), None, "it has never been judged again");
