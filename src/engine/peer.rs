@@ -175,7 +175,7 @@ impl Ticket {
         self.acquire.clear();
         self.stop_probe(cx);
         self.term = Some(term);
-        self.revoked = None;
+        self.revoked = self.revoked.filter(|revoked| *revoked > term);
         self.heard_of(term);
         self.floor = self.floor.max(Some(term));
         let stated = self.stated_expire(message.valid_for);
@@ -246,11 +246,13 @@ impl Ticket {
         let body = PeerBody::Ack { of, round: stamp.round };
         let ack = self.message(Holder::Nobody, term, Span::ZERO, body);
         cx.send(from, ack, false);
-        let promised = live.is_some_and(|promise| promise.to == from && promise.term == term);
-        if of == Command::RevokeTicket && promised && !ends {
-            // A leader that has restarted numbers its sends from elsewhere: it may be an old one,
-            // but if nothing else is heard of the leader, it counts when the promise has ended.
-            self.revoked = Some(term);
+        let beside =
+            live.is_some_and(|p| term > p.term || (term == p.term && p.to == from && !ends));
+        if of == Command::RevokeTicket && beside {
+            // A leader that has restarted numbers its sends from elsewhere, and one of a later term
+            // ends no promise of this one: if nothing else is heard, it counts when the promise
+            // has ended.
+            self.revoked = self.revoked.max(Some(term));
         }
         if !ends || (live.is_none() && self.ended[from.get()] >= Some(term)) {
             return;

@@ -150,6 +150,7 @@ impl Answers {
             PeerBody::MyIndex { .. } if leader.is_none() => Knows::Free,
             // A vote is refused because the ticket was revoked meanwhile.
             PeerBody::Rejected { result: ResultCode::YouOutdated, .. } if leader.is_none() => {
+                account.ended = Some(m.term);
                 Knows::Free
             }
             PeerBody::MyIndex { .. } if other => Knows::Held,
