@@ -145,3 +145,30 @@ fn whoever_may_still_be_granted_is_listened_to() {
         never_two(&cluster);
     });
 }
+
+/// L14: a manual ticket is revoked and granted again at once, and the other site hears of neither
+/// at first: what is repeated to it is the claim, not the revoke before it.
+#[test]
+fn a_grant_takes_back_a_revoke_that_is_still_being_said() {
+    run_for(test_name!(), LINK_NEEDS, LIMIT, |lab| {
+        let tickets = ticket("t1", "\tmode = manual\n");
+        let cluster = Cluster::started(lab, &Setup::usual().tickets(tickets));
+        let links = Links::new(lab);
+        let holder = cluster.address(0).to_string();
+        cluster.booth(0, &["grant", "t1"]).expect_code(0);
+        wait_until(SOON, "the other site knows", || cluster.leader(1, "t1") == holder);
+        links.cut_one_way(cluster.address(0), cluster.address(1));
+        cluster.booth(0, &["revoke", "t1"]).expect_code(0);
+        cluster.booth(0, &["grant", "t1"]).expect_code(0);
+        links.heal();
+        // So long a revoke is repeated.
+        let begun = Instant::now();
+        while begun.elapsed() < LEASE + SOON {
+            assert_eq!(cluster.leader(1, "t1"), holder, "after {:?}", begun.elapsed());
+            pass(Duration::from_millis(100));
+        }
+        let told = cluster.booth(1, &["grant", "t1"]).expect_code(1);
+        assert!(!cluster.crm(1).is_granted("t1"), "{told:?}");
+        never_two(&cluster);
+    });
+}
