@@ -73,6 +73,8 @@ struct Account {
     heard: Term,
     /// The last term of whose end by a revoke it heard.
     ended: Option<Term>,
+    /// The last term in which a member refused it a vote for a lease of another site.
+    refused_for: Option<Term>,
     /// Who stepped down in its hearing last, in which term.
     stepped: Option<(usize, Term)>,
     /// When its store last went from granted to revoked.
@@ -129,6 +131,9 @@ impl Answers {
             granted: false,
         };
         account.unsure |= other && m.body == refusal;
+        if other && m.body == refusal && !m.valid_for.is_zero() {
+            account.refused_for = account.refused_for.max(Some(m.term));
+        }
         // What was sent before the end of a term may come after it.
         let old = account.ended >= Some(m.term);
         account.knows = match m.body {
@@ -353,9 +358,10 @@ impl World {
         let stored = self.sites[n].granted(ticket);
         let wanted = self.grant_wanted(n, ticket);
         let account = self.checks.answers.of(n, ticket);
-        let Account { attempt, led, heard, stepped, knows, ended, .. } = *account;
+        let Account { attempt, led, heard, stepped, knows, ended, refused_for, .. } = *account;
         // A revoke is the last that it has heard of the ticket.
-        let told = ended.filter(|term| knows == Knows::Free && *term >= heard);
+        let last = |term: &Term| *term >= heard && Some(*term) >= refused_for;
+        let told = ended.filter(|term| knows == Knows::Free && last(term));
         let own = led.filter(|term| account.failed.contains(term) && *term >= heard);
         if std::mem::replace(&mut account.committed, true) || stored {
             return;
