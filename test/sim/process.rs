@@ -26,6 +26,9 @@ impl World {
         let node = &mut self.nodes[n];
         node.life += 1;
         let life = node.life;
+        if let Some(site) = self.sites.get_mut(n) {
+            site.read.fill(None);
+        }
         self.future.plan(ready, Happening::Begin { node: n, life });
     }
 

@@ -97,6 +97,9 @@ impl World {
         let knows = |n: usize| {
             let stored = self.sites[n].entries[ticket];
             let stored = stored.filter(|entry| entry.granted || entry.owner.member().is_some());
+            // What the guard writes into a store that has lost the ticket, the daemon does not see.
+            let seen = self.sites[n].read[ticket];
+            let stored = stored.filter(|entry| seen.is_none_or(|read| read >= Some(entry.term)));
             let acked = self.checks.ghosts.acknowledged(n, ticket);
             let acked = acked.filter(|_| self.nodes[n].engine.is_some());
             stored.map(|entry| entry.term).max(acked) >= Some(term)

@@ -62,6 +62,9 @@ pub struct Site {
     pub last_effect: Vec<u32>,
     /// Per ticket: when the latest change was started that took effect.
     pub written_at: Vec<True>,
+    /// Per ticket, what the daemon has read or written last, in this life: no term, or this one.
+    /// `None`: it has not read yet.
+    pub read: Vec<Option<Option<Term>>>,
 }
 
 /// Who started a process.
@@ -146,6 +149,7 @@ impl Site {
             last_child: 0,
             last_effect: vec![0; tickets],
             written_at: vec![0; tickets],
+            read: vec![None; tickets],
         }
     }
 
@@ -357,6 +361,7 @@ impl World {
         }
         match task {
             Task::Load => {
+                self.daemon_sees(site, ticket, by, self.sites[site].entries[ticket]);
                 let found = self.sites[site].read(ticket);
                 if let Some(Child { report: Report::Load(load), .. }) = self.sites[site].child(id) {
                     if *load == CibLoad::Absent {
@@ -377,6 +382,7 @@ impl World {
                 self.sites[site].written_at[ticket] = start;
                 let before = self.sites[site].granted(ticket);
                 self.sites[site].entries[ticket] = Some(entry);
+                self.daemon_sees(site, ticket, by, Some(entry));
                 self.history.mix(now, 3, ((site as u64) << 8) | u64::from(entry.granted));
                 self.trace(|w| format!("{} store: t{ticket} {entry:?}", w.name(site)));
                 self.check_store(site, ticket, before);
@@ -392,6 +398,13 @@ impl World {
                     AttrChange::Delete(name) => attrs.retain(|(other, _)| *other != name),
                 }
             }
+        }
+    }
+
+    /// The daemon that runs has read this, or written it.
+    fn daemon_sees(&mut self, site: usize, ticket: usize, by: By, entry: Option<Entry>) {
+        if matches!(by, By::Daemon(life, _) if life == self.nodes[site].life) {
+            self.sites[site].read[ticket] = Some(entry.map(|entry| entry.term));
         }
     }
 
