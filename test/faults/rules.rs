@@ -146,8 +146,8 @@ fn whoever_may_still_be_granted_is_listened_to() {
     });
 }
 
-/// L14: the other site does not hear of a revoke, but of the grant right after it: the revoke is not
-/// repeated to it.
+/// L14: the other site does not hear of a revoke, but of the grant right after it: the revoke is
+/// not repeated to it.
 #[test]
 fn a_grant_takes_back_a_revoke_that_is_still_being_said() {
     run_for(test_name!(), LINK_NEEDS, LIMIT, |lab| {
