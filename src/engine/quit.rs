@@ -44,14 +44,18 @@ impl Ticket {
     /// Gives the ticket up in favour of another site; this one comes after the others. What was
     /// free before an administrator's grant that has failed is free again: nobody shall take it.
     pub fn step_down(&mut self, cx: &mut Cx<'_>) {
-        let free = self.won_free && self.led_elsewhere <= self.won_over;
-        if free || self.revoke_wanted {
+        if self.won_what_was_free() || self.revoke_wanted {
             self.quit(cx, QuitKind::Revoke, None);
             return;
         }
         let timeout = self.spec.timeout;
         let at = cx.now.mono.plus(timeout.times(2)).plus(cx.prng.span_below(timeout));
         self.quit(cx, QuitKind::StepDown, Some(at.plus(self.spec.acquire_after)));
+    }
+
+    /// Whether nobody had the ticket that this site has won, as far as it has heard since.
+    fn won_what_was_free(&self) -> bool {
+        self.won_free && self.led_elsewhere <= self.won_over
     }
 
     /// A winner that has not been granted yet hears that the last holder that it knew of, or a
@@ -76,7 +80,7 @@ impl Ticket {
     /// Gives the ticket up: revoke in the store, then announce (L10).
     pub fn quit(&mut self, cx: &mut Cx<'_>, kind: QuitKind, stand_at: Option<MonoTime>) {
         let term = self.term_to_end(kind);
-        let free = self.won_free && self.led_elsewhere <= self.won_over;
+        let free = self.won_what_was_free();
         (self.won_free, self.revoke_wanted) = (false, false);
         if let Some(until) = self.commit_pending(cx) {
             self.commit_not_before = Some(until);

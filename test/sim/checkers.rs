@@ -260,7 +260,7 @@ impl World {
         let specs = members.map(|m| self.spec(m, t)).filter(|spec| !spec.expire.is_zero());
         let now = specs.min_by_key(|spec| spec.expire).map(|spec| (spec.guard(), spec.drift()));
         let least = &mut self.checks.kept_back[t];
-        *least = now.min(*least).or(now).or(*least);
+        *least = now.into_iter().chain(*least).min();
         least.unwrap_or_default()
     }
 

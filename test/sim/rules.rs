@@ -8,6 +8,9 @@ use super::ghost::Found;
 use booth::model::{Holder, MemberId, Term};
 use booth::wire::{Command, PeerBody, PeerMessage, Reason, Round};
 
+/// The nonce of a MY_INDEX that nobody has asked for (`RULES.md` L10).
+const UNASKED: u32 = 1;
+
 /// How many rounds that open the grace are remembered of each member.
 const ROUNDS_KEPT: usize = 64;
 
@@ -206,7 +209,7 @@ impl Rules {
             // A restarted holder, and a leader that stands again, may say that they lead.
             // What nobody has asked for ends nobody's grace.
             PeerBody::MyIndex { nonce }
-                if nonce != 1
+                if nonce != UNASKED
                     && said.now < self.silent_until
                     && (said.leader != Some(n) || m.valid_for.is_zero()) =>
             {

@@ -361,11 +361,12 @@ impl World {
         }
         match task {
             Task::Load => {
-                self.daemon_sees(site, ticket, by, self.sites[site].entries[ticket]);
                 let found = self.sites[site].read(ticket);
-                if let Some(Child { report: Report::Load(load), .. }) = self.sites[site].child(id) {
+                let child = self.sites[site].child(id).filter(|child| !child.killed);
+                if let Some(Child { report: Report::Load(load), .. }) = child {
                     if *load == CibLoad::Absent {
                         *load = found;
+                        self.daemon_sees(site, ticket, by, self.sites[site].entries[ticket]);
                     }
                 }
             }
