@@ -54,6 +54,14 @@ impl Grace {
         self.asked[member.get()].0
     }
 
+    /// A site is heard to lead: whatever it has answered before, it is not idle.
+    pub fn leads(&mut self, member: MemberIndex, now: MonoTime) {
+        if self.idle.contains(member) {
+            self.idle.remove(member);
+            self.ask_soon(member, now);
+        }
+    }
+
     /// What a member has answered is not enough: it is asked again when it is heard.
     pub fn ask_soon(&mut self, member: MemberIndex, now: MonoTime) {
         self.answered.remove(member);

@@ -70,6 +70,9 @@ impl Ticket {
                 if !sane || !Ticket::is_site(cx, from) {
                     return false;
                 }
+                if let Some(grace) = &mut self.grace {
+                    grace.leads(from, cx.now.mono);
+                }
                 self.handle_lead(cx, from, message);
             }
             PeerBody::Ack { of, round } => {

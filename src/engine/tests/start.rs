@@ -165,6 +165,23 @@ pub fn an_idle_site_may_take_its_word_back() {
     assert!(answers.sent(|body| matches!(body, PeerBody::Vote { .. })).is_empty());
 }
 
+/// L9: nor is one that is heard to lead after it has answered: it is asked again.
+#[test]
+pub fn a_site_that_leads_after_its_idle_answer_is_asked_again() {
+    let mut bench = Bench::new(3, 1, 0, spec("T"));
+    let status = |body: &PeerBody| matches!(body, PeerBody::Status { .. });
+    let asked = bench.start(CibTicket::default());
+    let PeerBody::Status { nonce } = asked.sent(status)[0].message.body else { panic!() };
+    let idle = PeerBody::MyIndex { nonce };
+    bench.hear_valid(1, Holder::Nobody, 0, Span::ZERO, idle);
+    bench.advance(SECOND);
+    let heard = bench.heartbeat(1, 3, stamp(7, false));
+    assert_eq!(heard.sent(status).len(), 1, "asked again");
+    bench.hear_valid(2, Holder::Nobody, 0, Span::ZERO, idle);
+    let (client, deeds) = bench.revoke(ClientOptions::default());
+    assert_eq!(deeds.final_answer(client), Some(ResultCode::Busy), "it has not learned enough");
+}
+
 /// L9 (a): the end of grace is acted upon at once: an administrator's grant waits for it.
 #[test]
 pub fn a_waiting_grant_is_tried_as_soon_as_grace_ends() {
