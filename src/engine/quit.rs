@@ -113,9 +113,10 @@ impl Ticket {
     }
 
     /// The term whose end is announced when this site gives up now. That of a restarted holder is
-    /// in its store; when an administrator has revoked, the others hear of its end, too.
+    /// in its store, or is one that it has won since, and in which others may have followed it; when
+    /// an administrator has revoked, they hear of its end, too.
     pub fn term_to_end(&self, kind: QuitKind) -> Option<Term> {
-        let stored = self.known.term.filter(|_| kind == QuitKind::Revoke);
+        let stored = self.known.term.max(self.won).filter(|_| kind == QuitKind::Revoke);
         let stored = stored.filter(|_| self.inherited.is_some() && self.cib.maybe_granted);
         self.lead.as_ref().map(|lead| lead.term).or(stored)
     }

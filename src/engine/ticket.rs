@@ -158,6 +158,8 @@ pub(super) struct Ticket {
     pub won_free: bool,
     /// In which term this site knew a holder, or a revoke, when it won.
     pub won_over: Option<Term>,
+    /// The term that this site won last in this life.
+    pub won: Option<Term>,
     pub announce: Option<Announce>,
     /// Sites whose store may say *granted*.
     pub objections: Objections,
@@ -219,6 +221,7 @@ impl Ticket {
             acquire: Acquire::default(),
             won_free: false,
             won_over: None,
+            won: None,
             announce: None,
             objections: Objections::none(roster.len()),
             probe: None,

@@ -5,7 +5,7 @@
 use super::bench::{granted, round, stamp, Bench, SECOND};
 use super::cluster::spec;
 use crate::engine::{CibLoad, CibOutcome, CibTicket, Effect, Remark};
-use crate::model::{Holder, Term};
+use crate::model::{Holder, Term, TicketSpec};
 use crate::time::{Span, WallTime};
 use crate::wire::{ClientOptions, PeerBody, Reason, ResultCode};
 use std::collections::BTreeSet;
@@ -336,4 +336,21 @@ fn a_grant_asked_while_reading_is_answered_while_the_first_revoke_fails() {
     });
     let mine: Vec<_> = mine.collect();
     assert!(mine.iter().any(|(_, _, last)| **last), "{mine:?}, now {:?}", bench.now);
+}
+
+/// L10: a restarted holder that was elected, but not acknowledged as far as it knows, announces the
+/// revoke in the term that it won: others may have followed it there.
+#[test]
+pub fn a_restarted_holder_announces_the_end_of_the_term_that_it_won_last() {
+    let mut bench = Bench::new(2, 1, 0, TicketSpec { expire: SECOND.times(60), ..spec("T") });
+    let stored = granted(bench.id(0), 4, later(&bench, 50));
+    let stood = bench.start(stored);
+    let won = bench.elected(&stood);
+    let term = won.heartbeats()[0].message.term;
+    // The acknowledgements are lost: it stands again, and nobody votes.
+    bench.advance(SECOND.times(6));
+    let (_, deeds) = bench.revoke(ClientOptions::default());
+    let gone = bench.written(&deeds);
+    let said: Vec<Term> = gone.announcements().iter().map(|sent| sent.message.term).collect();
+    assert_eq!(said, [term, term]);
 }
