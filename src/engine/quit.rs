@@ -6,7 +6,6 @@ use super::announce::AnnounceKind;
 use super::cx::Cx;
 use super::effect::NoteLevel;
 use super::mutant::{self, Clause};
-use super::renewal::Lead;
 use super::standing::Stand;
 use super::ticket::{Phase, Ticket};
 use crate::model::{Holder, Term};
@@ -27,6 +26,8 @@ pub(super) struct Quit {
     pub lapsed: bool,
     /// An administrator has ordered it.
     pub ordered: bool,
+    /// This site may have held it, so that it can be lost: it is no win that nobody acknowledged.
+    led: bool,
     /// Nobody had the ticket: the grant that made this site win it has failed.
     free: bool,
 }
@@ -97,7 +98,8 @@ impl Ticket {
         self.known.until = cx.now.mono;
         let lapsed = self.lease_is_over(cx.now.mono);
         let ordered = kind == QuitKind::Revoke && !self.revokers.is_empty();
-        self.quit = Some(Quit { kind, term, stand_at, told: false, lapsed, ordered, free });
+        let led = !self.has_no_lease_yet();
+        self.quit = Some(Quit { kind, term, stand_at, told: false, lapsed, ordered, led, free });
         self.lead_on_or_follow(cx);
         if mutant::is_on(Clause::L10RevokeFirst) {
             if let Some(term) = term {
@@ -113,8 +115,8 @@ impl Ticket {
     }
 
     /// The term whose end is announced when this site gives up now. That of a restarted holder is
-    /// in its store, or is one that it has won since, and in which others may have followed it; when
-    /// an administrator has revoked, they hear of its end, too.
+    /// in its store, or is one that it has won since, and in which others may have followed it;
+    /// when an administrator has revoked, they hear of its end, too.
     pub fn term_to_end(&self, kind: QuitKind) -> Option<Term> {
         let stored = self.known.term.max(self.won).filter(|_| kind == QuitKind::Revoke);
         let stored = stored.filter(|_| self.inherited.is_some() && self.cib.maybe_granted);
@@ -142,9 +144,8 @@ impl Ticket {
     /// effect but here: the ticket is lost, not free. A win that nobody acknowledged was of a
     /// ticket that nobody had, and nobody shall take it.
     fn take_back_revoke(&mut self, cx: &mut Cx<'_>, quit: &mut Quit) {
-        let led = self.lead.as_ref().is_none_or(Lead::leased);
         self.free_is_known = false;
-        if led && quit.kind == QuitKind::Revoke && quit.ordered && !quit.free {
+        if quit.led && quit.kind == QuitKind::Revoke && quit.ordered && !quit.free {
             quit.kind = QuitKind::StepDown;
             quit.stand_at = Some(cx.now.mono);
             self.known.leader = self.myself(cx);

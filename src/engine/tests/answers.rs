@@ -2,6 +2,7 @@
 //! What clients are told is true (`protocol.md` 4): a request that was answered with failure has
 //! no effect later, and what is not known is called not known.
 
+use super::bench::Bench;
 use super::cluster::{spec, Cluster};
 use crate::engine::CibOutcome;
 use crate::model::{Holder, MemberIndex, Term};
@@ -246,4 +247,22 @@ fn a_revoke_that_ends_a_grant_says_what_is_known() {
     let revoke = cluster.revoke(0);
     assert_eq!(cluster.codes(grant).last(), FAILED);
     assert_eq!(cluster.codes(revoke), [(ResultCode::Redirect, true)]);
+}
+
+/// A revoke that comes after the lease has ended is not known, also when the site has been elected
+/// again meanwhile so that nobody else is granted: it tells nobody that the ticket is free.
+#[test]
+pub fn a_revoke_beside_another_win_after_the_lease_frees_nothing() {
+    let mut bench = Bench::settled(2, 1, 0, spec("T"));
+    bench.hold();
+    // The revoke at the end of the lease hangs, and the site stands for election again.
+    let mut deeds = bench.advance(SECOND.times(10));
+    let revoke = deeds.revokes().last().expect("the lease was not renewed").0;
+    let (client, _) = bench.revoke(ClientOptions { wait: true, ..ClientOptions::default() });
+    deeds.0.extend(bench.until_it_stands(SECOND.times(5)).0);
+    bench.elected(&deeds);
+    let gone = bench.wrote(revoke, CibOutcome::Written);
+    assert_eq!(gone.final_answer(client), Some(ResultCode::SyncFail), "it may be elsewhere");
+    assert!(gone.sent(|body| matches!(body, PeerBody::Revoke { .. })).is_empty());
+    assert_eq!(bench.listed(), Holder::Unknown);
 }
