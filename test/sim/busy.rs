@@ -27,7 +27,8 @@ pub struct Busy {
     /// The longest time from one round to the next.
     pause: True,
     results: VecDeque<Event>,
-    peers: VecDeque<Event>,
+    /// Each with its sender and when it was sent.
+    peers: VecDeque<(usize, True, Event)>,
     clients: VecDeque<Event>,
 }
 
@@ -63,17 +64,21 @@ impl World {
         self.future.plan(at, Happening::Round { node: n, life });
     }
 
-    /// Something waits for a busy loop; it is given back if the loop is not busy.
+    /// A datagram waits for a busy loop; it is given back if the loop is not busy.
+    pub fn queue_mail(&mut self, n: usize, from: usize, sent: True, event: Event) -> Option<Event> {
+        let Some(busy) = &mut self.nodes[n].busy else { return Some(event) };
+        if busy.peers.len() < PEER_QUEUE {
+            busy.peers.push_back((from, sent, event));
+        } else {
+            self.coverage.note("loop: a datagram finds no room");
+        }
+        None
+    }
+
+    /// Something else waits for a busy loop; it is given back if the loop is not busy.
     pub fn queue(&mut self, n: usize, event: Event) -> Option<Event> {
         let Some(busy) = &mut self.nodes[n].busy else { return Some(event) };
         match event {
-            Event::Peer { .. } | Event::PeerRejected { .. } => {
-                if busy.peers.len() < PEER_QUEUE {
-                    busy.peers.push_back(event);
-                } else {
-                    self.coverage.note("loop: a datagram finds no room");
-                }
-            }
             Event::Client { .. } | Event::ClientGone { .. } => busy.clients.push_back(event),
             event => busy.results.push_back(event),
         }
@@ -93,12 +98,19 @@ impl World {
         for (number, most) in [RESULTS, PEERS, CLIENTS].into_iter().enumerate() {
             for _ in 0..most {
                 let Some(busy) = &mut self.nodes[n].busy else { return };
-                let queue = match number {
-                    0 => &mut busy.results,
-                    1 => &mut busy.peers,
-                    _ => &mut busy.clients,
+                let event = match number {
+                    0 => busy.results.pop_front(),
+                    1 => {
+                        let Some((from, sent, event)) = busy.peers.pop_front() else { break };
+                        // The time in the queue counts as time under way.
+                        if self.reference_lost(from, n, sent) {
+                            continue;
+                        }
+                        Some(event)
+                    }
+                    _ => busy.clients.pop_front(),
                 };
-                let Some(event) = queue.pop_front() else { break };
+                let Some(event) = event else { break };
                 self.step(n, event);
                 if self.nodes[n].life != life || !self.nodes[n].runs() {
                     return;

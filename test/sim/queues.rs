@@ -77,7 +77,7 @@ impl World {
                     }
                     self.script_mail(from, n, &mail);
                 }
-                if let Some(event) = self.queue(n, event) {
+                if let Some(event) = self.queue_mail(n, from, mail.sent, event) {
                     self.step(n, event);
                 }
             }
