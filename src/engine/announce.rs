@@ -2,6 +2,7 @@
 //! The announcement that a ticket was given up (`RULES.md` L10).
 
 use super::cx::Cx;
+use super::manual::REPEAT;
 use super::mutant::{self, Clause};
 use super::quit::QuitKind;
 use super::renewal::Delivery;
@@ -16,6 +17,8 @@ pub(super) struct Announce {
     pub kind: AnnounceKind,
     pub term: Term,
     pub delivery: Delivery,
+    /// This member's own term when it began.
+    began: Option<Term>,
     /// It is repeated until then at least.
     until: MonoTime,
 }
@@ -50,15 +53,26 @@ impl Ticket {
             AnnounceKind::Revoke => cx.now.mono.plus(self.spec.expire.plus(self.spec.patience())),
             AnnounceKind::StepDown => cx.now.mono,
         };
-        self.announce = Some(Announce { kind, term, delivery, until });
+        self.announce = Some(Announce { kind, term, delivery, began: self.term, until });
         self.links.iter_mut().for_each(super::lease::Link::mark);
         self.send_announcement(cx, false);
+    }
+
+    /// This site, or another, is about to lead: a step-down has been heeded, but that the ticket
+    /// was revoked is told until somebody has a lease again.
+    pub fn keep_revoke(&mut self) {
+        self.announce = self.announce.filter(|announce| announce.kind == AnnounceKind::Revoke);
     }
 
     /// Sends the announcement to everyone who has not acknowledged it, each with a fresh round.
     fn send_announcement(&mut self, cx: &mut Cx<'_>, resend: bool) {
         let Some(announce) = self.announce else { return };
+        // A reference member may take it for the end of what has begun since.
+        let newer = self.term > announce.began;
         for peer in announce.delivery.unacked.iter() {
+            if newer && !self.marking.contains(peer) {
+                continue;
+            }
             let round = self.links[peer.get()].fresh_round();
             let stamp = Stamp { round: Some(round), established: false };
             let body = match announce.kind {
@@ -75,13 +89,16 @@ impl Ticket {
     pub fn announce_retry(&mut self, cx: &mut Cx<'_>) {
         let retries = self.spec.retries;
         let retry_at = cx.now.mono.plus(self.spec.timeout);
+        let manual = self.is_manual();
         let Some(announce) = &mut self.announce else { return };
         let silent = mutant::is_on(Clause::L10Resend);
         let enough = announce.delivery.tries >= retries && cx.now.mono >= announce.until;
-        if announce.delivery.unacked.is_empty() || enough || silent {
+        if announce.delivery.unacked.is_empty() || (enough && !manual) || silent {
             self.announce = None;
             return;
         }
+        // No lease of a manual ticket ends: whoever has missed it is told for good.
+        let retry_at = if enough { cx.now.mono.plus(REPEAT) } else { retry_at };
         announce.delivery.tries = announce.delivery.tries.saturating_add(1);
         announce.delivery.retry_at = retry_at;
         self.send_announcement(cx, true);

@@ -117,6 +117,7 @@ impl Ticket {
 
     /// Writes *revoked* with this owner.
     pub fn write_revoke(&mut self, cx: &mut Cx<'_>, owner: Holder) {
+        let owner = self.lost_owner(cx).unwrap_or(owner);
         let state = self.free_state(cx, owner, self.known.term.unwrap_or(self.wire_term()));
         self.write(cx, state);
     }
@@ -305,7 +306,7 @@ impl Ticket {
         if self.quit.is_some() {
             return;
         }
-        if self.cib.granted && self.grant_in_window(cx.now.mono) {
+        if self.cib.granted && (self.is_manual() || self.grant_in_window(cx.now.mono)) {
             self.write_failed(cx, state, Some("the renewal did not end in time".into()));
             return;
         }
@@ -380,6 +381,10 @@ impl Ticket {
         let granting = self.cib.wanted.is_some_and(|state| state.granted);
         let pointless = granting && !self.is_manual() && !self.grant_in_window(cx.now.mono);
         if self.cib.flight.is_none() && !pointless {
+            // The store says already whose a lost ticket was: a crash right after it loses nothing.
+            if let (Some(owner), Some(wanted)) = (self.lost_owner(cx), &mut self.cib.wanted) {
+                wanted.owner = owner;
+            }
             self.emit_write(cx);
         }
     }

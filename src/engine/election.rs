@@ -7,17 +7,11 @@ use super::effect::NoteLevel;
 use super::grace::fresh_nonce;
 use super::mutant::{self, Clause};
 use super::renewal::{CommitWait, Lead};
-use super::standing::Stand;
+use super::standing::{Stand, UNHEARD_BEFORE_DOUBLING};
 use super::ticket::{Known, Phase, Ticket, Vote};
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::time::{MonoTime, Span};
-use crate::wire::{Command, PeerBody, Reason, ResultCode};
-
-/// After so many attempts in a row in which nobody was heard, the pauses double (L13).
-const UNHEARD_BEFORE_DOUBLING: u32 = 2;
-
-/// The nonce of what nobody has asked for.
-const UNASKED: u32 = 1;
+use crate::wire::{Command, LastKnown, PeerBody, Reason, ResultCode};
 
 /// One attempt to win a term.
 #[derive(Clone, Debug)]
@@ -37,9 +31,11 @@ pub(super) struct Attempt {
     /// Who refused because of somebody else's valid lease.
     pub bound: MemberSet,
     /// Whether anybody answered.
-    heard: bool,
+    pub heard: bool,
     /// Until when those who voted for this member were bound to anyone else, as they say.
     pub others_until: MonoTime,
+    /// The latest that any of them has said of the ticket.
+    pub told: Option<LastKnown>,
 }
 
 impl Attempt {
@@ -66,7 +62,7 @@ impl Ticket {
             }
             return;
         };
-        self.announce = None;
+        self.keep_revoke();
         self.promise = None;
         self.term = Some(term);
         self.heard_of(term);
@@ -82,6 +78,7 @@ impl Ticket {
             bound: MemberSet::EMPTY,
             heard: false,
             others_until: MonoTime::ZERO,
+            told: None,
         });
         let text = format!("standing for election ({})", reason_word(reason));
         self.note(cx, NoteLevel::Info, &text);
@@ -154,33 +151,14 @@ impl Ticket {
             }
             return;
         }
-        // Reference: after `Outd` a candidate goes on with reason 0.
+        // Reference: after `Outd` a candidate goes on with reason 0. One that keeps the rules
+        // hears it with the vote.
         let unasked = matches!(reason, Reason::TicketLost | Reason::None);
-        if unasked && self.knows_it_was_revoked(term) {
+        if unasked && !self.marking.contains(from) && self.knows_it_was_revoked(term) {
             self.reject_outdated(cx, from);
             return;
         }
-        self.tell_known(cx, from, unasked);
         self.give_vote(cx, from, term, force);
-    }
-
-    /// A candidate that keeps the rules is told what this member knows before it has its vote, and
-    /// decides by the terms: whether it stands for what was revoked, and whether a grant that
-    /// fails was of a ticket that was free. A later leader may be known to it and not here.
-    fn tell_known(&mut self, cx: &mut Cx<'_>, to: MemberIndex, unasked: bool) {
-        if !self.marking.contains(to) {
-            return;
-        }
-        match self.known.leader {
-            Holder::Nobody => self.reject_outdated(cx, to),
-            Holder::Member(id) if !unasked && id != cx.roster.member(to).id => {
-                let (leader, term, left) = self.stated(self.known.until.since(cx.now.mono));
-                let body = PeerBody::MyIndex { nonce: UNASKED };
-                let message = self.message(leader, term, left, body);
-                cx.send(to, message, false);
-            }
-            Holder::Member(_) | Holder::Unknown => {}
-        }
     }
 
     /// Votes for `to`: candidacy is abandoned before.
@@ -195,7 +173,7 @@ impl Ticket {
         if force {
             self.waive_grace(to, term);
         }
-        self.announce = None;
+        self.keep_revoke();
         self.term = Some(term);
         self.heard_of(term);
         self.floor = self.floor.max(Some(term));
@@ -210,7 +188,8 @@ impl Ticket {
     /// Sends VOTE_FOR `voted` to a candidate.
     fn say_vote(&mut self, cx: &mut Cx<'_>, to: MemberIndex, voted: MemberIndex, term: Term) {
         let unbound_for = Some(if to == voted { self.unbound_for(cx, to) } else { Span::ZERO });
-        let body = PeerBody::Vote { vouched: self.grace.is_none(), unbound_for };
+        let (vouched, last) = (self.grace.is_none(), self.last_known());
+        let body = PeerBody::Vote { vouched, unbound_for, last };
         let leader = Holder::Member(cx.roster.member(voted).id);
         let message = self.message(leader, term, Span::ZERO, body);
         cx.send(to, message, false);
@@ -235,16 +214,18 @@ impl Ticket {
         from: MemberIndex,
         leader: Holder,
         term: Term,
-        told: (bool, Option<Span>),
+        told: (bool, Option<Span>, Option<LastKnown>),
     ) {
-        let (vouched, unbound_for) = told;
+        let (vouched, unbound_for, last) = told;
         self.heard_of(term);
         let for_me = leader == self.myself(cx);
         if let (Phase::Leader, Some(lead)) = (&self.phase, &mut self.lead) {
             if for_me && lead.term == term {
                 lead.commit.note_answer(from);
                 self.take_back_objection(cx, from);
-                self.advance_commit(cx);
+                if !self.told_late(cx, last) {
+                    self.advance_commit(cx);
+                }
             }
             return;
         }
@@ -254,6 +235,7 @@ impl Ticket {
             return;
         }
         attempt.heard = true;
+        attempt.told = attempt.told.max(last);
         if for_me {
             attempt.votes.insert(from);
             attempt.refused.remove(from);
@@ -283,8 +265,12 @@ impl Ticket {
     /// A majority voted for this member.
     fn win(&mut self, cx: &mut Cx<'_>) {
         let Phase::Candidate(attempt) = self.phase.clone() else { return };
-        self.phase = Phase::Leader;
         self.unheard = 0;
+        if !self.heeds_voters(cx, &attempt) {
+            return;
+        }
+        self.phase = Phase::Leader;
+        self.announce = None;
         for link in &mut self.links {
             link.begin_term();
         }
@@ -295,10 +281,7 @@ impl Ticket {
         let lease = lease.unwrap_or((None, self.spec.expire));
         let earlier = self.lead.take().map(|lead| lead.commit);
         if earlier.is_none() {
-            self.objections.cleared = MemberSet::EMPTY;
-            self.won_over = self.known.term;
-            self.won_free =
-                self.quit.is_none() && !self.cib.maybe_granted && !self.knows_of_a_loss();
+            self.note_won();
         }
         let earlier = earlier.filter(|_| !mutant::is_on(Clause::L8CarriedOver));
         let mut voters = attempt.votes;
@@ -355,10 +338,10 @@ impl Ticket {
             self.heard_elsewhere(cx, leader);
         }
         let revoked = result == ResultCode::YouOutdated && leader == Holder::Nobody;
+        if revoked && self.refused_as_revoked(cx, from, term) {
+            return;
+        }
         if matches!(self.phase, Phase::Leader) {
-            if revoked && self.give_up_win(cx, term) {
-                return;
-            }
             let higher = self.lead.as_ref().is_some_and(|lead| term > lead.term);
             let deaf = mutant::is_on(Clause::L11Outdated);
             if higher && result == ResultCode::TermOutdated && !deaf {
@@ -374,18 +357,6 @@ impl Ticket {
             // It has no lease, and may vote as soon as its store says revoked.
             return;
         }
-        let admin = attempt.reason == Reason::Admin;
-        if revoked && self.marking.contains(from) {
-            // It has the vote of that member all the same, or stands no more.
-            let last = Some(term) >= self.known.term;
-            if admin && last && !self.owes_itself() {
-                self.adopt_nobody(cx, term);
-            }
-            if admin || !last {
-                return;
-            }
-        }
-        let Phase::Candidate(attempt) = &mut self.phase else { return };
         attempt.refused.insert(from);
         if result == ResultCode::TermStillValid {
             attempt.bound.insert(from);
@@ -394,12 +365,6 @@ impl Ticket {
             if other && !self.owes_itself() && self.may_still_lead(cx, leader, term) {
                 self.known = Known { leader, term: Some(term), until: bound_until };
             }
-        }
-        if revoked && !admin && !self.owes_itself() && Some(term) >= self.known.term {
-            self.note(cx, NoteLevel::Info, "the ticket was revoked meanwhile: not standing");
-            self.phase = Phase::Follower;
-            self.adopt_nobody(cx, term);
-            return;
         }
         self.count_votes(cx);
     }

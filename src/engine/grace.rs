@@ -433,7 +433,7 @@ impl Ticket {
     }
 }
 
-/// A number that marks the answers to one question; never 0, nor that of what nobody has asked for.
+/// A number that marks the answers to one question; never 0.
 pub(super) fn fresh_nonce(cx: &mut Cx<'_>) -> u32 {
-    u32::try_from(cx.prng.below(u64::from(u32::MAX) - 1)).unwrap_or(0).saturating_add(2)
+    u32::try_from(cx.prng.below(u64::from(u32::MAX))).unwrap_or(0).saturating_add(1)
 }

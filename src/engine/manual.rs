@@ -17,8 +17,9 @@ use crate::time::{MonoTime, Span};
 use crate::wire::{ClientOptions, Command, PeerBody, PeerMessage, ResultCode, Round, Stamp};
 use std::collections::BTreeMap;
 
-/// How often a site that holds a manual ticket says so again.
-const REPEAT: Span = Span::from_secs(60);
+/// How often a site that holds a manual ticket says so again, and that it was revoked to whoever
+/// has not heard it.
+pub(super) const REPEAT: Span = Span::from_secs(60);
 
 /// What is particular to a manual ticket.
 #[derive(Clone, Debug, Default)]
@@ -178,6 +179,10 @@ impl Ticket {
                 cx.send(from, reply, false);
             }
             PeerBody::MyIndex { .. } if !loading => {
+                if message.leader == self.myself(cx) && !self.cib.maybe_granted {
+                    // It has not heard of the revoke; this site may have been restarted since.
+                    self.tell_manual_revoke(cx, from);
+                }
                 // Older than any claim or REVOKE that has been heard, for all that is known.
                 if Ticket::is_site(cx, from) && !self.manual.heard.contains_key(&from) {
                     self.manual_index_of(cx, from, message);
@@ -308,8 +313,26 @@ impl Ticket {
             }
         } else if self.known.leader.member().is_some() {
             self.refuse(cx, client, ResultCode::Redirect, self.known.leader);
+        } else if self.grant.is_some() {
+            // The handler has not agreed yet: nothing was granted, and nothing will be.
+            self.stop_probe(cx);
+            self.answer_grant(cx, ResultCode::SyncFail);
+            self.refuse(cx, client, ResultCode::Success, Holder::Nobody);
         } else {
             self.refuse(cx, client, ResultCode::TicketIdle, Holder::Nobody);
+        }
+    }
+
+    /// A member takes this site for the holder, which it is not any more.
+    fn tell_manual_revoke(&mut self, cx: &mut Cx<'_>, to: MemberIndex) {
+        match &mut self.announce {
+            Some(announce) => {
+                announce.delivery.unacked.insert(to);
+            }
+            None if self.quit.is_none() => {
+                self.start_announcement(cx, AnnounceKind::Revoke, self.wire_term());
+            }
+            None => {}
         }
     }
 
@@ -324,7 +347,12 @@ impl Ticket {
 
 /// The handler was asked about a manual ticket.
 pub(super) fn manual_probe_done(ticket: &mut Ticket, cx: &mut Cx<'_>, agreed: bool) {
-    if agreed {
+    let forced = ticket.grant.as_ref().is_some_and(|job| job.force);
+    let leader = ticket.known.leader;
+    if agreed && leader.member().is_some() && leader != ticket.myself(cx) && !forced {
+        ticket.note(cx, NoteLevel::Error, "not taken: another site has claimed it meanwhile");
+        ticket.answer_grant(cx, ResultCode::Overgrant);
+    } else if agreed {
         ticket.manual_take(cx);
     } else {
         ticket.note(cx, NoteLevel::Error, "not taken: the handler does not agree");

@@ -38,6 +38,7 @@ mod standing;
 #[cfg(test)]
 mod tests;
 mod ticket;
+mod told;
 mod verified;
 
 pub use effect::{AttrChange, CibExpiry, CibState, Effect, Note, NoteLevel};

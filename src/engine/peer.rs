@@ -15,8 +15,9 @@ use crate::wire::{Command, PeerBody, PeerMessage, Reason, ResultCode, Stamp};
 
 /// A term that is so much higher than any heard of is no term: one packet must not use them up.
 /// With an election every second it is that of a cluster which this member has not heard for
-/// thirty years.
+/// thirty years. Half of all terms are believed at once: who has just started knows none.
 const TERM_LEAP: u32 = 1 << 30;
+const TERM_BELIEVED: u32 = 1 << 31;
 
 impl Ticket {
     /// One message of another member. Returns false if it makes no sense, for the counters.
@@ -30,10 +31,12 @@ impl Ticket {
             return self.handle_manual_peer(cx, from, message);
         }
         let (leader, term, valid) = (message.leader, message.term, message.valid_for);
-        if term.get() > self.seen.unwrap_or_default().get().saturating_add(TERM_LEAP) {
+        let seen = self.seen.unwrap_or_default().get();
+        if term.get() > seen.saturating_add(TERM_LEAP).max(TERM_BELIEVED) {
             return false;
         }
         self.note_ours(from, &message.body);
+        self.not_alone(cx);
         if matches!(
             message.body,
             PeerBody::Heartbeat { .. }
@@ -56,8 +59,8 @@ impl Ticket {
             PeerBody::ReqVote { reason, established, force } => {
                 self.handle_req_vote(cx, from, term, reason, (established, force));
             }
-            PeerBody::Vote { vouched, unbound_for } => {
-                self.handle_vote(cx, from, leader, term, (vouched, unbound_for));
+            PeerBody::Vote { vouched, unbound_for, last } => {
+                self.handle_vote(cx, from, leader, term, (vouched, unbound_for, last));
             }
             PeerBody::StepDown { stamp, .. } => {
                 self.handle_end(cx, from, term, stamp, Command::VoteFor)
@@ -135,7 +138,10 @@ impl Ticket {
             return;
         }
         // What has led or was revoked in a higher term is over, also for who did not follow it.
-        let over = Some(term) < self.floor.max(self.known.term);
+        // A leader that keeps the rules leads no more in a term that it has revoked.
+        let freed = self.known.leader == Holder::Nobody && stamp.round.is_some();
+        let freed = freed && self.free_is_known && Some(term) == self.known.term;
+        let over = freed || Some(term) < self.floor.max(self.known.term);
         if over || self.ended[from.get()] >= Some(term) {
             let named = self.vote.map(|vote| vote.to).or_else(|| self.known_leader(cx));
             // Its own name tells a leader that keeps the rules that the term is over.
@@ -172,7 +178,11 @@ impl Ticket {
         let known_before = self.known.leader;
         self.phase = Phase::Follower;
         self.stand = None;
-        self.announce = None;
+        if established {
+            self.announce = None;
+        } else {
+            self.keep_revoke();
+        }
         self.unheard = 0;
         self.commit_not_before = None;
         self.acquire.clear();
@@ -225,13 +235,14 @@ impl Ticket {
         stamp: Stamp,
         of: Command,
     ) {
-        if matches!(self.phase, Phase::Loading(_)) && of == Command::RevokeTicket {
-            self.revoked = self.revoked.max(Some(term));
-        }
-        if of == Command::RevokeTicket && self.give_up_win(cx, term) {
+        let revoke = of == Command::RevokeTicket;
+        if revoke && self.give_up_win(cx, term) {
             return;
         }
         if !self.ready() || self.owes_itself() {
+            if revoke && (matches!(self.phase, Phase::Loading(_)) || self.leaving()) {
+                self.revoked = self.revoked.max(Some(term));
+            }
             return;
         }
         let live = self.promise.filter(|promise| cx.now.mono < promise.until);
@@ -291,7 +302,8 @@ impl Ticket {
         self.note(cx, NoteLevel::Info, &text);
         let leader = Holder::Member(cx.roster.member(from).id);
         self.known = Known { leader, term: Some(term), until: cx.now.mono };
-        if matches!(self.phase, Phase::Follower) {
+        self.believe_revoke(cx);
+        if matches!(self.phase, Phase::Follower) && self.known.leader == leader {
             // Nobody waits for the end of its lease, but its resources need their time.
             let from = cx.now.mono.plus(self.spec.acquire_after);
             self.plan_stand(cx, from, Reason::StepDown);
@@ -383,11 +395,14 @@ impl Ticket {
                 self.advance_commit(cx);
             }
         }
-        // A reference member says *nobody* in its term also when it does not know the leader. What
-        // it knows to be revoked it answers a vote request with.
-        if nonce != 0 || leader != Holder::Nobody {
-            // The answer may end the grace, and what waits for that must know it.
-            self.adopt(cx, leader, term, valid);
+        // The answer may end the grace, and what waits for that must know it. A reference member
+        // says *nobody* in its term also when it does not know the leader. What it knows to be
+        // revoked it answers a vote request with. Nobody in term 0 is also what a member says that
+        // knows nothing.
+        match leader {
+            Holder::Nobody if nonce != 0 && term > Term::ZERO => self.hear_free(cx, term),
+            Holder::Nobody => {}
+            Holder::Member(_) | Holder::Unknown => self.adopt(cx, leader, term, valid),
         }
         self.note_answer(cx, from, nonce, !leads);
         self.note_backing(cx, from, nonce, (leader, term, valid));
@@ -410,8 +425,6 @@ impl Ticket {
                 self.known = Known { leader, term: Some(term), until };
                 self.stand = None;
             }
-            // Nobody in term 0 is also what a member says that knows nothing.
-            Holder::Nobody if term > Term::ZERO && (newer || same) => self.adopt_nobody(cx, term),
             Holder::Nobody | Holder::Member(_) | Holder::Unknown => {}
         }
     }
@@ -420,7 +433,9 @@ impl Ticket {
     /// whoever hears of its end must not take it for an old one.
     pub fn led_term(&self, to: MemberIndex) -> Term {
         let led = self.lead.as_ref().map(|lead| lead.term);
-        led.or(self.term.max(self.ended[to.get()])).unwrap_or_default()
+        // That of a restarted holder stands in its store, or is one that it has won since.
+        let stored = self.known.term.max(self.won).filter(|_| self.holding());
+        led.or(stored).or(self.term.max(self.ended[to.get()])).unwrap_or_default()
     }
 
     /// Sends REJECTED, naming a site (L3).

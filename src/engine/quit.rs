@@ -18,6 +18,8 @@ pub(super) struct Quit {
     pub kind: QuitKind,
     /// The term whose end is announced; `None`: nothing was led, nothing is announced.
     pub term: Option<Term>,
+    /// The same when it began: it may have been elected again since.
+    since: Option<Term>,
     /// When this site may stand again.
     pub stand_at: Option<MonoTime>,
     /// Whether the log says that the lease goes on meanwhile.
@@ -26,10 +28,15 @@ pub(super) struct Quit {
     pub lapsed: bool,
     /// An administrator has ordered it.
     pub ordered: bool,
-    /// This site may have held it, so that it can be lost: it is no win that nobody acknowledged.
-    led: bool,
     /// Nobody had the ticket: the grant that made this site win it has failed.
     free: bool,
+}
+
+impl Quit {
+    /// Whether an administrator's revoke frees nothing if the lease ends before the store obeys.
+    fn is_taken_back(&self) -> bool {
+        self.kind == QuitKind::Revoke && self.ordered && !self.free
+    }
 }
 
 /// Why a ticket is given up.
@@ -64,7 +71,7 @@ impl Ticket {
     /// (L10). Tells whether it gives the win up.
     pub fn give_up_win(&mut self, cx: &mut Cx<'_>, revoked: Term) -> bool {
         let ungranted = self.quit.is_none() && !self.cib.maybe_granted;
-        let won = self.lead.as_ref().is_some_and(|lead| ungranted && revoked < lead.term);
+        let won = self.lead.is_some() && ungranted;
         if !won || Some(revoked) < self.won_over {
             return false;
         }
@@ -98,8 +105,8 @@ impl Ticket {
         self.known.until = cx.now.mono;
         let lapsed = self.lease_is_over(cx.now.mono);
         let ordered = kind == QuitKind::Revoke && !self.revokers.is_empty();
-        let led = !self.has_no_lease_yet();
-        self.quit = Some(Quit { kind, term, stand_at, told: false, lapsed, ordered, led, free });
+        self.quit =
+            Some(Quit { kind, term, since: term, stand_at, told: false, lapsed, ordered, free });
         self.lead_on_or_follow(cx);
         if mutant::is_on(Clause::L10RevokeFirst) {
             if let Some(term) = term {
@@ -140,17 +147,36 @@ impl Ticket {
         over && !self.lease_lives(now) && !self.is_manual()
     }
 
+    /// Whose the ticket was, if it is given up by a revoke that will be answered as not known,
+    /// because the lease has ended.
+    pub fn lost_owner(&self, cx: &Cx<'_>) -> Option<Holder> {
+        let quit = self.quit.filter(|quit| quit.is_taken_back())?;
+        self.lost_meanwhile(&quit, cx.now.mono).then(|| self.myself(cx))
+    }
+
     /// A revoke that is answered with failure, because another site may have the ticket, has no
     /// effect but here: the ticket is lost, not free. A win that nobody acknowledged was of a
     /// ticket that nobody had, and nobody shall take it.
     fn take_back_revoke(&mut self, cx: &mut Cx<'_>, quit: &mut Quit) {
         self.free_is_known = false;
-        if quit.led && quit.kind == QuitKind::Revoke && quit.ordered && !quit.free {
+        if quit.is_taken_back() {
             quit.kind = QuitKind::StepDown;
             quit.stand_at = Some(cx.now.mono);
             self.known.leader = self.myself(cx);
             // The store says *nobody*: a restart must not take that for the last word.
             self.follow_in_store(cx);
+        }
+    }
+
+    /// A revoke of a later holder, heard while the store of this one still said *granted*: the
+    /// ticket is free, whatever this one gives it up for.
+    fn heed_revoke(&mut self, cx: &mut Cx<'_>, quit: &mut Quit) {
+        let Some(revoked) = self.revoked.take().filter(|term| Some(*term) > quit.since) else {
+            return;
+        };
+        if quit.kind == QuitKind::StepDown && !self.is_manual() {
+            quit.kind = QuitKind::Revoke;
+            self.adopt_nobody(cx, self.known.term.map_or(revoked, |known| known.max(revoked)));
         }
     }
 
@@ -162,6 +188,7 @@ impl Ticket {
         if lost {
             self.take_back_revoke(cx, &mut quit);
         }
+        self.heed_revoke(cx, &mut quit);
         self.lead = None;
         self.phase = Phase::Follower;
         self.note(cx, NoteLevel::Info, "not granted here any more");

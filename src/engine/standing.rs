@@ -10,6 +10,9 @@ use crate::model::{Holder, RuleMode, Term};
 use crate::time::{MonoTime, Span};
 use crate::wire::Reason;
 
+/// After so many attempts in a row in which nobody was heard, the pauses double (L13).
+pub(super) const UNHEARD_BEFORE_DOUBLING: u32 = 2;
+
 /// A site's plan to stand.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stand {
@@ -104,6 +107,22 @@ impl Ticket {
             self.start_probe(cx, ProbeFor::Stand, cx.now.mono.plus(self.spec.expire));
         } else {
             self.stand_for_election(cx, stand.reason, false);
+        }
+    }
+
+    /// Somebody is heard again: a pause that has grown while nobody was is cut short.
+    pub fn not_alone(&mut self, cx: &mut Cx<'_>) {
+        if self.unheard < UNHEARD_BEFORE_DOUBLING || !matches!(self.phase, Phase::Follower) {
+            return;
+        }
+        self.unheard = 0;
+        let timeout = self.spec.timeout;
+        let soon = cx.now.mono.plus(timeout).plus(cx.prng.span_below(timeout));
+        if let Some(stand) = &mut self.stand {
+            stand.at = stand.at.min(soon);
+        }
+        if let Some(job) = &mut self.grant {
+            job.next_at = job.next_at.map(|at| at.min(soon));
         }
     }
 

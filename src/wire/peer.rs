@@ -80,6 +80,16 @@ pub struct PeerMessage {
     pub body: PeerBody,
 }
 
+/// What a member knows of a ticket: in which term it was held last, or revoked last. Of two, the
+/// greater one is the later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LastKnown {
+    /// Above 0; a term above 2³¹ - 1 does not fit on the wire, and is not told.
+    pub term: Term,
+    /// It was revoked in this term, or in an earlier one than which none is known.
+    pub free: bool,
+}
+
 /// What a message between members says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerBody {
@@ -109,6 +119,9 @@ pub enum PeerBody {
         /// For how long the voter's word has bound it to nobody but the candidate, as far as it
         /// knows; on the wire in whole milliseconds, rounded down. `None`: a reference peer.
         unbound_for: Option<Span>,
+        /// The voter's last word of the ticket before this vote; `None`: it has none, or is a
+        /// reference peer.
+        last: Option<LastKnown>,
     },
     /// VOTE_FOR nobody: the sender, who led, gives up the ticket.
     StepDown {

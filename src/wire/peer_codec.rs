@@ -7,7 +7,7 @@ use super::code::{Command, Reason, ResultCode};
 use super::error::WireError;
 use super::header::{Header, PEER_LEN};
 use super::payload::{read_ticket_name, TicketPayload};
-use super::peer::{PeerBody, PeerMessage, Round, Stamp};
+use super::peer::{LastKnown, PeerBody, PeerMessage, Round, Stamp};
 use super::unit::TimeUnit;
 use crate::model::{Holder, MemberId, Term};
 use crate::time::Span;
@@ -32,7 +32,8 @@ pub fn encode_peer(from: MemberId, message: &PeerMessage, unit: TimeUnit) -> Vec
             header.reason = reason.raw();
             header.options = bit(established, MARK_BIT) | bit(force, FORCE_BIT);
         }
-        PeerBody::Vote { vouched, unbound_for } => {
+        PeerBody::Vote { vouched, unbound_for, last } => {
+            header.reason = last.map_or(0, last_bits);
             header.request = Command::ReqVote.raw();
             header.options = bit(vouched, MARK_BIT) | unbound_for.map_or(0, unbound_bits);
         }
@@ -155,6 +156,7 @@ fn vote_of(header: &Header, leader: Holder, stamp: Stamp) -> Result<PeerBody, Wi
         (true, Holder::Member(_)) => Ok(PeerBody::Vote {
             vouched: stamp.established,
             unbound_for: unbound_of(header.options & !MARK_BIT),
+            last: last_of(header.reason),
         }),
         (true, Holder::Nobody | Holder::Unknown) => Err(WireError::VoteForNobody),
         (false, _) if header.request != 0 => {
@@ -231,6 +233,23 @@ fn unbound_bits(span: Span) -> u32 {
 /// The reverse of [`unbound_bits`].
 fn unbound_of(bits: u32) -> Option<Span> {
     bits.checked_sub(1).map(|millis| Span::from_millis(u64::from(millis)))
+}
+
+/// What a voter knows, as the `reason` of its vote: the term in bits 0 to 30, and whether it was
+/// revoked in bit 31; 0 is what a reference peer sends.
+fn last_bits(last: LastKnown) -> u32 {
+    let term = last.term.get();
+    if term & MARK_BIT == 0 {
+        term | bit(last.free && term != 0, MARK_BIT)
+    } else {
+        0
+    }
+}
+
+/// The reverse of [`last_bits`].
+fn last_of(bits: u32) -> Option<LastKnown> {
+    let term = Term::new(bits & !MARK_BIT);
+    (term > Term::ZERO).then_some(LastKnown { term, free: bits & MARK_BIT != 0 })
 }
 
 fn stamp_bits(stamp: Stamp) -> u32 {

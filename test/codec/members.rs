@@ -128,7 +128,7 @@ fn a_name_must_end_and_be_a_name() {
 #[test]
 fn votes_and_step_downs_are_told_apart_by_what_they_answer() {
     let member = Holder::Member(MemberId::from_raw(9));
-    let vote = packet(member, PeerBody::Vote { vouched: true, unbound_for: None });
+    let vote = packet(member, PeerBody::Vote { vouched: true, unbound_for: None, last: None });
     let nobody = MemberId::NOBODY.to_be_bytes();
     assert_eq!(error(&with(vote.clone(), LEADER, &nobody)), WireError::VoteForNobody);
     assert_eq!(error(&with(vote.clone(), REQUEST, &[0; 4])), WireError::StepDownWithLeader);
@@ -194,7 +194,8 @@ fn an_acknowledgement_with_a_round_is_read_in_the_unit_of_its_sender() {
 fn a_vote_says_how_long_its_sender_has_been_unbound() {
     let member = Holder::Member(MemberId::from_raw(9));
     let bits = |span: Option<Span>| {
-        let packet = packet(member, PeerBody::Vote { vouched: true, unbound_for: span });
+        let packet =
+            packet(member, PeerBody::Vote { vouched: true, unbound_for: span, last: None });
         u32::from_be_bytes([packet[36], packet[37], packet[38], packet[39]])
     };
     assert_eq!(bits(None), 0x8000_0000);

@@ -5,8 +5,8 @@ use booth::auth::Key;
 use booth::model::{AttrName, AttrValue, Holder, MemberId, Term, TicketName};
 use booth::time::{Span, WallTime};
 use booth::wire::{
-    ClientOptions, ClientReply, ClientRequest, Command, PeerBody, PeerMessage, Reason, ResultCode,
-    Round, Stamp, TicketAnswer, TimeUnit, WaitCause,
+    ClientOptions, ClientReply, ClientRequest, Command, LastKnown, PeerBody, PeerMessage, Reason,
+    ResultCode, Round, Stamp, TicketAnswer, TimeUnit, WaitCause,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -60,6 +60,12 @@ fn reason() -> impl Strategy<Value = Reason> {
     select(Reason::ALL)
 }
 
+/// What a voter knows, as far as a vote can tell it.
+fn last() -> impl Strategy<Value = Option<LastKnown>> {
+    let known = (1..1_u32 << 31, any::<bool>());
+    option::of(known.prop_map(|(term, free)| LastKnown { term: Term::new(term), free }))
+}
+
 /// What a message can say beside its leader.
 fn body() -> impl Strategy<Value = PeerBody> {
     let acknowledged =
@@ -72,8 +78,8 @@ fn body() -> impl Strategy<Value = PeerBody> {
         (reason(), any::<bool>(), any::<bool>()).prop_map(|(reason, established, force)| {
             PeerBody::ReqVote { reason, established, force }
         }),
-        (any::<bool>(), unbound())
-            .prop_map(|(vouched, unbound_for)| PeerBody::Vote { vouched, unbound_for }),
+        (any::<bool>(), unbound(), last())
+            .prop_map(|(vouched, unbound_for, last)| PeerBody::Vote { vouched, unbound_for, last }),
         (reason(), stamp()).prop_map(|(reason, stamp)| PeerBody::StepDown { reason, stamp }),
         stamp().prop_map(|stamp| PeerBody::Heartbeat { stamp }),
         stamp().prop_map(|stamp| PeerBody::Update { stamp }),

@@ -39,8 +39,13 @@ pub fn message(message: &PeerMessage, holder: impl Fn(Holder) -> String) -> Stri
             let force = if force { " force" } else { "" };
             format!("RVot {}{}{force}", reason(why), mark(established))
         }
-        PeerBody::Vote { vouched, .. } => {
-            format!("VtFr{}", if vouched { " vouched" } else { "" })
+        PeerBody::Vote { vouched, last, .. } => {
+            let last = match last {
+                Some(last) if last.free => format!(" free in {}", last.term),
+                Some(last) => format!(" led in {}", last.term),
+                None => String::new(),
+            };
+            format!("VtFr{}{last}", if vouched { " vouched" } else { "" })
         }
         PeerBody::StepDown { reason: why, .. } => format!("VtFr step-down {}", reason(why)),
         PeerBody::Heartbeat { stamp } => format!("HrtB{}", mark(stamp.established)),

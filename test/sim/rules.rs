@@ -8,9 +8,6 @@ use super::ghost::Found;
 use booth::model::{Holder, MemberId, Term};
 use booth::wire::{Command, PeerBody, PeerMessage, Reason, Round};
 
-/// The nonce of a MY_INDEX that nobody has asked for (`RULES.md` L10).
-const UNASKED: u32 = 1;
-
 /// How many rounds that open the grace are remembered of each member.
 const ROUNDS_KEPT: usize = 64;
 
@@ -207,10 +204,8 @@ impl Rules {
             }
             PeerBody::Heartbeat { .. } => return self.leads(said, m.term),
             // A restarted holder, and a leader that stands again, may say that they lead.
-            // What nobody has asked for ends nobody's grace.
-            PeerBody::MyIndex { nonce }
-                if nonce != UNASKED
-                    && said.now < self.silent_until
+            PeerBody::MyIndex { .. }
+                if said.now < self.silent_until
                     && (said.leader != Some(n) || m.valid_for.is_zero()) =>
             {
                 return Err(("L9", format!("t{t}: m{n} answers STATUS while it competes")));

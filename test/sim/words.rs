@@ -50,8 +50,11 @@ impl World {
                 let force = if force { " force" } else { "" };
                 format!("RVot {reason:?}{}{force}", marks(established))
             }
-            PeerBody::Vote { vouched, unbound_for } => {
-                format!("VtFr vouched={vouched} unbound={unbound_for:?}")
+            PeerBody::Vote { vouched, unbound_for, last } => {
+                let last = last.map_or(String::new(), |last| {
+                    format!(" {}={}", if last.free { "free" } else { "led" }, last.term)
+                });
+                format!("VtFr vouched={vouched} unbound={unbound_for:?}{last}")
             }
             PeerBody::StepDown { reason, stamp } => {
                 stamped(&format!("VtFr-nobody {reason:?}"), stamp)

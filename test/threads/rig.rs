@@ -309,7 +309,7 @@ fn any_message(random: &mut Prng) -> PeerMessage {
         0 => PeerBody::Status { nonce: 7 },
         1 => PeerBody::MyIndex { nonce: 0 },
         2 => PeerBody::ReqVote { reason: Reason::Admin, established: false, force: true },
-        3 => PeerBody::Vote { vouched: true, unbound_for: Some(Span::ZERO) },
+        3 => PeerBody::Vote { vouched: true, unbound_for: Some(Span::ZERO), last: None },
         4 => PeerBody::Heartbeat { stamp },
         5 => PeerBody::Update { stamp },
         6 => PeerBody::Ack { of: Command::Heartbeat, round: stamp.round },

@@ -44,7 +44,7 @@ fn meaning(packet: &Packet, unit: TimeUnit) -> (MemberId, PeerMessage) {
         "MIdx" => PeerBody::MyIndex { nonce: 0 },
         "RVot" => PeerBody::ReqVote { reason, established: false, force: false },
         "VtFr" if leader == MemberId::NOBODY => PeerBody::StepDown { reason, stamp },
-        "VtFr" => PeerBody::Vote { vouched: false, unbound_for: None },
+        "VtFr" => PeerBody::Vote { vouched: false, unbound_for: None, last: None },
         "HrtB" => PeerBody::Heartbeat { stamp },
         "UpdE" => PeerBody::Update { stamp },
         "Revk" => PeerBody::Revoke { reason, stamp },

@@ -210,7 +210,7 @@ impl Bench {
                 let mut reply = message;
                 let asks = matches!(reply.body, PeerBody::ReqVote { .. });
                 reply.body = if asks {
-                    PeerBody::Vote { vouched: true, unbound_for: Some(Span::MAX) }
+                    PeerBody::Vote { vouched: true, unbound_for: Some(Span::MAX), last: None }
                 } else {
                     ack(reply.body)?
                 };
@@ -269,7 +269,7 @@ impl Bench {
             me,
             term,
             Span::ZERO,
-            PeerBody::Vote { vouched: true, unbound_for: Some(Span::MAX) },
+            PeerBody::Vote { vouched: true, unbound_for: Some(Span::MAX), last: None },
         )
     }
 

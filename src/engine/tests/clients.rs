@@ -180,8 +180,11 @@ pub fn a_commit_waits_for_expire_when_a_voter_does_not_vouch() {
         let (_, stood) = bench.grant(explain());
         let term = stood.requests()[0].message.term.get();
         let me = bench.id(0);
-        let body =
-            crate::wire::PeerBody::Vote { vouched, unbound_for: Some(crate::time::Span::MAX) };
+        let body = crate::wire::PeerBody::Vote {
+            vouched,
+            unbound_for: Some(crate::time::Span::MAX),
+            last: None,
+        };
         let won = bench.hear_valid(2, me, term, Span::ZERO, body);
         let began = bench.now.mono;
         let world = World { acks: vec![2], votes: vec![2], ..World::kind() };

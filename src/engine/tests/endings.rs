@@ -6,7 +6,7 @@ use super::cluster::spec;
 use crate::engine::ProbeOutcome;
 use crate::model::{Holder, Term, TicketSpec};
 use crate::time::Span;
-use crate::wire::{ClientOptions, PeerBody, Reason, ResultCode};
+use crate::wire::{ClientOptions, LastKnown, PeerBody, Reason, ResultCode};
 use std::collections::BTreeMap;
 
 /// A site of three that has just been revoked by an administrator, and said so.
@@ -109,13 +109,15 @@ pub fn nobody_stands_after_a_revoke() {
     assert_eq!(bench.listed(), Holder::Nobody);
 }
 
-/// Whoever has heard of a revoke tells a candidate for the lost ticket, but not an administrator's.
+/// Whoever has heard of a revoke tells a candidate: with the vote, or, if the candidate is a
+/// reference member and stands by itself, instead of it.
 #[test]
 pub fn a_candidate_for_a_revoked_ticket_is_told() {
-    let heard = |reason: Reason| {
+    let heard = |reason: Reason, ours: bool| {
         let mut bench = Bench::three();
-        bench.heartbeat(1, 3, stamp(7, true));
-        let body = PeerBody::Revoke { reason: Reason::Admin, stamp: stamp(8, false) };
+        let said = |number: u32| stamp(if ours { number } else { 0 }, true);
+        bench.heartbeat(1, 3, said(7));
+        let body = PeerBody::Revoke { reason: Reason::Admin, stamp: said(8) };
         bench.hear(1, Holder::Nobody, 3, body);
         let body = PeerBody::ReqVote { reason, established: false, force: false };
         let leader = bench.id(1);
@@ -124,11 +126,17 @@ pub fn a_candidate_for_a_revoked_ticket_is_told() {
     let outdated = |body: &PeerBody| {
         matches!(body, PeerBody::Rejected { result: ResultCode::YouOutdated, .. })
     };
-    let is_vote = |body: &PeerBody| matches!(body, PeerBody::Vote { .. });
-    let deeds = heard(Reason::TicketLost);
+    let told = Some(LastKnown { term: Term::new(3), free: true });
+    let is_vote = |body: &PeerBody| matches!(body, PeerBody::Vote { last, .. } if *last == told);
+    let deeds = heard(Reason::TicketLost, false);
     assert_eq!(deeds.sent(outdated).len(), 1);
     assert_eq!(deeds.sent(outdated)[0].message.leader, Holder::Nobody);
-    assert_eq!(heard(Reason::Admin).sent(is_vote).len(), 1);
+    for (reason, ours) in
+        [(Reason::Admin, false), (Reason::Admin, true), (Reason::TicketLost, true)]
+    {
+        let deeds = heard(reason, ours);
+        assert_eq!((deeds.sent(is_vote).len(), deeds.sent(outdated).len()), (1, 0));
+    }
 }
 
 /// A site that is told so does not stand any more.
@@ -178,11 +186,16 @@ pub fn every_announcement_is_acknowledged() {
     }
 }
 
-/// A new attempt ends the announcement of the old one's end: it would end the new term's promises
-/// if it came late, for a reference member.
+/// A new attempt ends the announcement of the old one's end for a reference member: it would end
+/// the new term's promises if it came late. The others hear of the revoke until somebody leads.
 #[test]
-pub fn an_announcement_ends_when_something_newer_begins() {
+pub fn an_announcement_goes_on_beside_an_attempt_but_for_reference_members() {
     let (mut bench, _) = revoked();
-    bench.grant(ClientOptions::default());
-    assert!(bench.advance(SECOND.times(5)).announcements().is_empty());
+    bench.hear(2, Holder::Nobody, 0, PeerBody::Status { nonce: 0 });
+    let (_, mut deeds) = bench.grant(ClientOptions::default());
+    let said = bench.advance(Span::from_millis(1_200)).announcements();
+    assert!(!said.is_empty() && said.iter().all(|sent| sent.to == 1));
+    deeds.0.extend(bench.until_it_stands(SECOND.times(5)).0);
+    bench.elected(&deeds);
+    assert!(bench.advance(SECOND.times(2)).announcements().is_empty(), "it leads");
 }

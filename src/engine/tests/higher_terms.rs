@@ -146,7 +146,8 @@ pub fn a_commit_delay_outlives_a_lost_lease() {
     let (_, stood) = bench.grant(patient);
     let (me, term) = (bench.id(0), stood.requests()[0].message.term.get());
     let began = bench.now.mono;
-    let unsure = PeerBody::Vote { vouched: false, unbound_for: Some(crate::time::Span::MAX) };
+    let unsure =
+        PeerBody::Vote { vouched: false, unbound_for: Some(crate::time::Span::MAX), last: None };
     let won = bench.hear_valid(2, me, term, crate::time::Span::ZERO, unsure);
     bench.acked_by(&[2], &won);
     let silent = World { acks: Vec::new(), votes: Vec::new(), ..World::kind() };

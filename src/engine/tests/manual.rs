@@ -2,12 +2,16 @@
 //! Manual tickets (`RULES.md` L14): lost, late and repeated packets make no second holder without
 //! `-F`, and leave nobody in the belief that somebody holds who does not.
 
+use super::bench::{stamp, Bench};
 use super::cluster::{spec, Cluster};
+use crate::engine::{CibOutcome, CibTicket, ProbeOutcome};
 use crate::model::{Holder, TicketMode, TicketSpec};
 use crate::time::Span;
-use crate::wire::{ClientOptions, Command, PeerBody, PeerMessage, ResultCode};
+use crate::wire::{ClientOptions, Command, PeerBody, PeerMessage, Reason, ResultCode};
 
 const SECOND: Span = Span::from_secs(1);
+const PLAIN: ClientOptions =
+    ClientOptions { immediate: false, wait: false, wait_commit: false, explain: false };
 
 fn is_claim(message: &PeerMessage) -> bool {
     matches!(message.body, PeerBody::Heartbeat { .. })
@@ -117,4 +121,107 @@ fn a_site_that_missed_the_revoke_learns_of_it_at_its_start() {
     cluster.revoke(0);
     cluster.start(1);
     assert!(refuses(&mut cluster));
+}
+
+fn manual_spec() -> TicketSpec {
+    TicketSpec { mode: TicketMode::Manual, ..spec("T") }
+}
+
+/// A grant of what is held already hangs and is killed: nothing is given up.
+#[test]
+fn a_ticket_that_is_granted_again_is_kept_whatever_comes_of_that() {
+    manual_regrant(CibOutcome::Killed);
+    manual_regrant(CibOutcome::Failed("exit status 1".into()));
+}
+
+fn manual_regrant(outcome: CibOutcome) {
+    let mut cluster = Cluster::new(2, 1, manual_spec());
+    cluster.start_all();
+    cluster.grant(0, PLAIN);
+    cluster.advance(SECOND.times(100));
+    assert_eq!(cluster.granted(), [0]);
+    cluster.nodes[0].write = Some(outcome);
+    let again = cluster.grant(0, PLAIN);
+    cluster.nodes[0].write = Some(CibOutcome::Written);
+    cluster.advance(SECOND.times(30));
+    let codes = cluster.codes(again);
+    assert_eq!(cluster.granted(), [0], "nobody revoked it; the grant was told {codes:?}");
+}
+
+/// A member that has missed the REVOKE hears of it after any time, and after a restart of the site.
+#[test]
+fn manual_revoke_gets_through_after_a_longer_cut() {
+    manual_cut(SECOND.times(60), false);
+    manual_cut(SECOND.times(6), true);
+    manual_cut(SECOND.times(6), false);
+}
+
+fn manual_cut(cut: Span, restart: bool) {
+    let mut cluster = Cluster::new(2, 1, manual_spec());
+    cluster.start_all();
+    cluster.grant(0, PLAIN);
+    cluster.isolate(0, true);
+    let client = cluster.revoke(0);
+    assert_eq!(cluster.codes(client), [(ResultCode::Success, true)]);
+    cluster.advance(cut);
+    cluster.isolate(0, false);
+    if restart {
+        cluster.crash(0);
+        cluster.start(0);
+    }
+    cluster.advance(SECOND.times(3600));
+    let there = cluster.revoke(1);
+    let here = cluster.revoke(0);
+    let listed = cluster.listed(1);
+    let grant = cluster.grant(1, PLAIN);
+    assert_eq!(
+        cluster.codes(grant).last(),
+        Some(&(ResultCode::Success, true)),
+        "listed as {listed:?}; revoke there: {:?}, here: {:?}",
+        cluster.codes(there),
+        cluster.codes(here),
+    );
+}
+
+/// The handler agrees when another site has claimed the ticket: it is not taken without `-F`.
+#[test]
+fn manual_handler_ends_after_another_site_has_claimed() {
+    let mut bench = Bench::settled(2, 1, 0, TicketSpec { has_handler: true, ..manual_spec() });
+    let (client, asked) = bench.grant(PLAIN);
+    bench.advance(SECOND);
+    let claimed = bench.heartbeat(1, 0, stamp(77, false));
+    bench.written(&claimed);
+    assert_eq!(bench.listed(), bench.id(1));
+    let deeds = bench.probed(&asked, ProbeOutcome::Success);
+    let told = deeds.final_answer(client);
+    assert!(deeds.grants().is_empty(), "no -F, and the other site is known to hold; {told:?}");
+}
+
+/// A revoke that is answered with success ends a grant that waits for its handler.
+#[test]
+fn manual_revoke_ends_a_grant_that_waits_for_its_handler() {
+    let mut bench = Bench::settled(2, 1, 0, TicketSpec { has_handler: true, ..manual_spec() });
+    let (_, asked) = bench.grant(PLAIN);
+    bench.advance(SECOND);
+    let (client, deeds) = bench.revoke(PLAIN);
+    let told = deeds.final_answer(client);
+    let deeds = bench.probed(&asked, ProbeOutcome::Success);
+    assert!(deeds.grants().is_empty(), "granted after a revoke that was told {told:?}");
+}
+
+/// L14, an old REVOKE does not make room for another old one.
+#[test]
+fn two_old_revokes_of_a_manual_ticket_are_ignored() {
+    let manual = manual_spec();
+    let mut bench = Bench::new(2, 1, 0, manual);
+    bench.start(CibTicket::default());
+    let other = bench.id(1);
+    bench.heartbeat(1, 0, stamp(20, false));
+    for round in [17, 18] {
+        let body = PeerBody::Revoke { reason: Reason::Admin, stamp: stamp(round, false) };
+        bench.hear_valid(1, Holder::Nobody, 0, Span::ZERO, body);
+    }
+    assert_eq!(bench.listed(), other);
+    let (client, deeds) = bench.grant(PLAIN);
+    assert_eq!(deeds.final_answer(client), Some(ResultCode::Overgrant));
 }

@@ -73,7 +73,7 @@ fn grace_covers_a_promise_to_a_reference_leader() {
 fn grace_is_short_among_members_that_keep_the_rules() {
     let round = Round::new(7);
     let stamp = Stamp { round, established: false };
-    let vote = PeerBody::Vote { vouched: true, unbound_for: Some(SECOND) };
+    let vote = PeerBody::Vote { vouched: true, unbound_for: Some(SECOND), last: None };
     let marked = [
         PeerBody::Status { nonce: 9 },
         PeerBody::MyIndex { nonce: 9 },
@@ -85,7 +85,7 @@ fn grace_is_short_among_members_that_keep_the_rules() {
     for body in marked {
         assert_eq!(votes_after(&[(0, body), (1, body)]), 11_100, "{body:?}");
     }
-    let plain = PeerBody::Vote { vouched: false, unbound_for: None };
+    let plain = PeerBody::Vote { vouched: false, unbound_for: None, last: None };
     assert_eq!(votes_after(&[(0, plain), (1, plain)]), 14_100);
 }
 

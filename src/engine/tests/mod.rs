@@ -17,7 +17,9 @@ mod expire;
 mod giving_up;
 mod grants;
 mod handlers;
+mod heard;
 mod higher_terms;
+mod last_word;
 mod listing;
 mod lost;
 mod manual;
@@ -35,5 +37,6 @@ mod starvation;
 mod store;
 mod unnoticed;
 mod verified;
+mod waits;
 #[cfg(feature = "mutants")]
 mod wrong;

@@ -87,3 +87,44 @@ fn a_free_ticket_is_left_alone() {
     member.hear(1, Holder::Nobody, 3, body);
     assert!(!stands_within(&mut member, Span::from_secs(60)));
 }
+
+/// L10: whoever keeps the rules may tell that the ticket was revoked, in any form and at any time,
+/// also beside a promise to a leader of an earlier term: this site does not stand for it any more.
+#[test]
+fn a_revoke_that_another_member_tells_of_is_not_forgotten() {
+    let of = Command::ReqVote;
+    let refusal = PeerBody::Rejected { of, result: ResultCode::YouOutdated, granted: false };
+    for word in [refusal, PeerBody::MyIndex { nonce: 9 }] {
+        let told = |mut member: Member, term: u32, when: &str| {
+            member.hear(2, Holder::Nobody, 0, PeerBody::Status { nonce: 8 });
+            member.hear(2, Holder::Nobody, term, word);
+            assert!(!stands_within(&mut member, Span::from_secs(60)), "{word:?} in {term}, {when}");
+        };
+        told(candidate(), 3, "a candidate");
+        let mut failed = candidate();
+        assert!(!stands(&failed.advance(Span::from_millis(1_001))), "the attempt has failed");
+        told(failed, 3, "after an attempt");
+        let mut follower = Member::settled(0);
+        assert!(is_ack(&follower.heartbeat(1, 3, stamp(7, true))));
+        told(follower, 4, "beside a promise");
+    }
+}
+
+/// L13: the pause that has grown while nobody was heard ends when somebody is heard, whatever that
+/// one says: it may be about to vote.
+#[test]
+fn a_grown_pause_ends_when_somebody_is_heard() {
+    let mut member = candidate();
+    for _ in 0..8 {
+        member.advance(Span::from_secs(20));
+    }
+    member.advance(Span::from_millis(1_001));
+    let mut alone = 0;
+    while !stands_within(&mut member, Span::from_millis(100)) {
+        alone += 1;
+    }
+    member.advance(Span::from_millis(1_001));
+    assert!(alone > 60, "the pause has grown to the lease: {alone}");
+    member.hear(2, Holder::Nobody, 0, PeerBody::Status { nonce: 8 });
+    assert!(stands_within(&mut member, Span::from_millis(2_001)));
+}

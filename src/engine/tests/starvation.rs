@@ -69,7 +69,11 @@ impl Site {
             }
             PeerBody::ReqVote { .. } => {
                 self.stood.push((said.ticket.clone(), said.term));
-                PeerBody::Vote { vouched: true, unbound_for: Some(Span::from_secs(3_600)) }
+                PeerBody::Vote {
+                    vouched: true,
+                    unbound_for: Some(Span::from_secs(3_600)),
+                    last: None,
+                }
             }
             PeerBody::Heartbeat { stamp } => {
                 self.heartbeats.push((said.ticket.clone(), self.now.mono));

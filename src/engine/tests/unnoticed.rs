@@ -129,7 +129,7 @@ fn winner() -> (Member, u32) {
         _ => None,
     };
     let term = effects.iter().find_map(term).expect("it stands");
-    let vote = PeerBody::Vote { vouched: true, unbound_for: Some(SECOND.times(100)) };
+    let vote = PeerBody::Vote { vouched: true, unbound_for: Some(SECOND.times(100)), last: None };
     member.hear(2, holder(0), term, vote);
     (member, term)
 }

@@ -158,9 +158,7 @@ impl World {
         let acknowledge = |of, stamp: Stamp| PeerBody::Ack { of, round: stamp.round };
         let body = match asked.body {
             PeerBody::Status { nonce } => PeerBody::MyIndex { nonce },
-            PeerBody::ReqVote { .. } => {
-                PeerBody::Vote { vouched: source.flag(), unbound_for: source.unbound() }
-            }
+            PeerBody::ReqVote { .. } => source.vote(),
             PeerBody::Heartbeat { stamp } => acknowledge(Command::Heartbeat, stamp),
             PeerBody::Update { stamp } => acknowledge(Command::Update, stamp),
             PeerBody::Revoke { stamp, .. } => acknowledge(Command::RevokeTicket, stamp),

@@ -3,7 +3,7 @@
 
 use booth::model::{Holder, MemberId, Term, TicketName};
 use booth::time::Span;
-use booth::wire::{Command, PeerBody, Reason, ResultCode, Round, Stamp};
+use booth::wire::{Command, LastKnown, PeerBody, Reason, ResultCode, Round, Stamp};
 
 pub struct Source<'a> {
     rest: &'a [u8],
@@ -87,6 +87,13 @@ impl<'a> Source<'a> {
         self.flag().then(|| Span::from_millis(u64::from(self.u32() >> 1).min(0x7FFF_FFFE)))
     }
 
+    /// A vote with any marks.
+    pub fn vote(&mut self) -> PeerBody {
+        let known = LastKnown { term: Term::new((self.u32() >> 1).max(1)), free: self.flag() };
+        let last = self.flag().then_some(known);
+        PeerBody::Vote { vouched: self.flag(), unbound_for: self.unbound(), last }
+    }
+
     /// What a message between members says, and its leader field.
     pub fn body(&mut self, members: &[MemberId]) -> (PeerBody, Holder) {
         let acknowledged =
@@ -102,7 +109,7 @@ impl<'a> Source<'a> {
                 let (established, force) = (self.flag(), self.flag());
                 (PeerBody::ReqVote { reason: self.reason(), established, force }, somebody)
             }
-            3 => (PeerBody::Vote { vouched: self.flag(), unbound_for: self.unbound() }, somebody),
+            3 => (self.vote(), somebody),
             4 => {
                 let body = PeerBody::StepDown { reason: self.reason(), stamp: self.stamp() };
                 (body, Holder::Nobody)

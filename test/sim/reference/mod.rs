@@ -161,7 +161,7 @@ pub fn plain(message: &PeerMessage) -> PeerMessage {
         PeerBody::ReqVote { reason, .. } => {
             PeerBody::ReqVote { reason, established: false, force: false }
         }
-        PeerBody::Vote { .. } => PeerBody::Vote { vouched: false, unbound_for: None },
+        PeerBody::Vote { .. } => PeerBody::Vote { vouched: false, unbound_for: None, last: None },
         PeerBody::StepDown { reason, .. } => PeerBody::StepDown { reason, stamp },
         PeerBody::Heartbeat { .. } => PeerBody::Heartbeat { stamp },
         PeerBody::Update { .. } => PeerBody::Update { stamp },

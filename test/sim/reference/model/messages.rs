@@ -107,7 +107,7 @@ impl Ticket {
             to,
             leader,
             self.left(cx),
-            PeerBody::Vote { vouched: false, unbound_for: None },
+            PeerBody::Vote { vouched: false, unbound_for: None, last: None },
         );
     }
 
@@ -161,7 +161,7 @@ impl Ticket {
                     from,
                     me,
                     Span::ZERO,
-                    PeerBody::Vote { vouched: false, unbound_for: None },
+                    PeerBody::Vote { vouched: false, unbound_for: None, last: None },
                 );
             }
             Ordering::Greater => {
@@ -193,7 +193,7 @@ impl Ticket {
                 from,
                 leader,
                 Span::ZERO,
-                PeerBody::Vote { vouched: false, unbound_for: None },
+                PeerBody::Vote { vouched: false, unbound_for: None, last: None },
             );
         } else {
             let stands = self.stand_at.map(|(_, reason)| reason);

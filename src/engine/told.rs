@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What voters tell with their votes (`RULES.md` L3, L10): the last that they know of the ticket.
+//!
+//! A revoke is announced to everyone, but not everyone hears it, and a candidate may have missed
+//! the last holder. A vote and what its voter knows are one packet, so whoever wins has heard the
+//! last that its majority knows, and decides by that: what was revoked is not acquired by itself,
+//! and an earlier revoke ends nothing that was held later.
+
+use super::cx::Cx;
+use super::effect::NoteLevel;
+use super::election::Attempt;
+use super::ticket::{Known, Phase, Ticket};
+use crate::model::{Holder, MemberIndex, MemberSet, Term};
+use crate::wire::{LastKnown, Reason};
+
+impl Ticket {
+    /// The last that this member knows of the ticket. *Nobody* in term 0 is what a member says
+    /// that knows nothing.
+    pub fn last_known(&self) -> Option<LastKnown> {
+        let term = self.known.term.filter(|term| *term > Term::ZERO)?;
+        Some(LastKnown { term, free: self.known.leader == Holder::Nobody })
+    }
+
+    /// A majority votes for this member. Tells whether that makes it the leader: a site that stands
+    /// by itself does not lead what was revoked last.
+    pub fn heeds_voters(&mut self, cx: &mut Cx<'_>, attempt: &Attempt) -> bool {
+        if self.owes_itself() {
+            match attempt.told {
+                Some(LastKnown { term, free: true }) if self.leaving() => {
+                    self.revoked = self.revoked.max(Some(term));
+                }
+                Some(LastKnown { term, free: true }) => return !self.give_up_win(cx, term),
+                _ => {}
+            }
+            return true;
+        }
+        let last = attempt.told.max(self.last_known());
+        if let Some(LastKnown { term, free: true }) = last.filter(|_| !self.is_ordered(attempt)) {
+            self.note(cx, NoteLevel::Info, "the ticket was revoked meanwhile: not leading it");
+            self.phase = Phase::Follower;
+            self.adopt_nobody(cx, term);
+            return false;
+        }
+        if last > self.last_known() {
+            self.learn_last(cx, last);
+        }
+        true
+    }
+
+    /// Whether an administrator's grant is behind an attempt.
+    fn is_ordered(&self, attempt: &Attempt) -> bool {
+        attempt.reason == Reason::Admin && self.grant.is_some()
+    }
+
+    /// Takes over what voters know and this member did not.
+    fn learn_last(&mut self, cx: &mut Cx<'_>, last: Option<LastKnown>) {
+        let Some(last) = last else { return };
+        if last.free {
+            self.adopt_nobody(cx, last.term);
+        } else {
+            // Who led is not said; until when, the votes say themselves (L8).
+            let (leader, term) = (Holder::Unknown, Some(last.term));
+            self.known = Known { leader, term, until: self.known.until };
+        }
+    }
+
+    /// The first win since this site led or held last: what it has won, as far as a majority knows.
+    pub fn note_won(&mut self) {
+        self.objections.cleared = MemberSet::EMPTY;
+        self.won_over = self.known.term;
+        self.won_free = self.quit.is_none() && !self.cib.maybe_granted && !self.knows_of_a_loss();
+    }
+
+    /// A member says that the ticket was revoked in a term (L10): that counts at once, or when a
+    /// promise to a leader of an earlier term has ended.
+    pub fn hear_free(&mut self, cx: &mut Cx<'_>, term: Term) {
+        if matches!(self.phase, Phase::Loading(_)) || self.leaving() {
+            self.revoked = self.revoked.max(Some(term));
+            return;
+        }
+        if self.give_up_win(cx, term) || !self.ready() || self.owes_itself() {
+            return;
+        }
+        if matches!(self.phase, Phase::Leader) || Some(term) < self.known.term {
+            return;
+        }
+        match self.promise.filter(|promise| cx.now.mono < promise.until) {
+            None => self.adopt_nobody(cx, term),
+            Some(promise) if term > promise.term => self.revoked = self.revoked.max(Some(term)),
+            Some(_) => {}
+        }
+    }
+
+    /// A member refuses because the ticket was revoked: a reference member, or one that does not
+    /// know that this one keeps the rules. Tells whether that is all that the refusal means.
+    pub fn refused_as_revoked(&mut self, cx: &mut Cx<'_>, from: MemberIndex, term: Term) -> bool {
+        if self.give_up_win(cx, term) {
+            return true;
+        }
+        let last = Some(term) >= self.known.term;
+        let learns = last && !self.owes_itself();
+        let ours = self.marking.contains(from);
+        match &mut self.phase {
+            Phase::Leader => false,
+            Phase::Candidate(attempt) => {
+                attempt.heard = true;
+                let admin = attempt.reason == Reason::Admin;
+                if learns && !admin {
+                    let text = "the ticket was revoked meanwhile: not standing";
+                    self.note(cx, NoteLevel::Info, text);
+                    self.phase = Phase::Follower;
+                }
+                if learns && (ours || !admin) {
+                    self.adopt_nobody(cx, term);
+                }
+                // Of one that keeps the rules it has the vote all the same, or stands no more.
+                (ours && (admin || !last)) || (learns && !admin)
+            }
+            Phase::Follower | Phase::Loading(_) => {
+                // Its attempt is over, but it stands again.
+                self.hear_free(cx, term);
+                true
+            }
+        }
+    }
+
+    /// A vote comes after the win. Tells whether the win is given up for it.
+    pub fn told_late(&mut self, cx: &mut Cx<'_>, last: Option<LastKnown>) -> bool {
+        let Some(last) = last else { return false };
+        if last.free {
+            return self.give_up_win(cx, last.term);
+        }
+        let led = self.lead.as_ref().map(|lead| lead.term);
+        if Some(last.term) > self.won_over && Some(last.term) < led {
+            // Held later than this member and its majority knew: it is a lost one.
+            self.won_over = Some(last.term);
+            self.won_free = false;
+        }
+        false
+    }
+}
