@@ -18,7 +18,7 @@ use super::excuses::Excuse;
 use super::plan::Order;
 use super::world::World;
 use booth::model::{Holder, MemberId, Term};
-use booth::wire::{Command, PeerBody, PeerMessage, Reason, ResultCode};
+use booth::wire::{Command, LastKnown, PeerBody, PeerMessage, Reason, ResultCode};
 
 /// What a member can know of a ticket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,6 +83,18 @@ struct Account {
     misled_at: Option<True>,
 }
 
+impl Account {
+    /// A voter tells the last that it knows.
+    fn told(&mut self, last: LastKnown) {
+        if last.free && last.term >= self.heard {
+            (self.knows, self.ended) = (Knows::Free, Some(last.term));
+        } else if !last.free && last.term > self.heard {
+            self.knows = Knows::Held;
+        }
+        self.heard = self.heard.max(last.term);
+    }
+}
+
 /// The account of all answers.
 #[derive(Debug)]
 pub struct Answers {
@@ -120,6 +132,10 @@ impl Answers {
     /// A member hears something of a ticket.
     pub fn hears(&mut self, n: usize, from: usize, t: usize, m: &PeerMessage, ids: &[MemberId]) {
         let account = self.of(n, t);
+        if let PeerBody::Vote { last: Some(last), .. } = m.body {
+            account.told(last);
+            return;
+        }
         if m.term < account.heard {
             return;
         }
@@ -202,7 +218,7 @@ impl World {
     }
 
     /// An order for a grant of a ticket that may still be carried out at a member.
-    fn grant_wanted(&self, n: usize, ticket: usize) -> bool {
+    pub fn grant_wanted(&self, n: usize, ticket: usize) -> bool {
         let asks = |c: &Connection| {
             let grants = matches!(c.order, Some(Order::Grant | Order::Force));
             c.node == n && c.ticket == ticket && grants
@@ -341,6 +357,8 @@ impl World {
         if success {
             let account = self.checks.answers.of(n, ticket);
             (account.going, account.knows) = (false, Knows::Free);
+            account.heard = account.heard.max(account.led.unwrap_or_default());
+            account.ended = Some(account.heard);
             let wanted = (0..self.nodes.len()).any(|m| self.grant_wanted(m, ticket));
             self.checks.answers.owned[ticket] = wanted;
         }

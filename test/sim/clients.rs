@@ -199,6 +199,7 @@ impl World {
                 self.clients.done += 1;
                 self.clients.last_done[ticket] = Some(order);
                 self.clients.done_term[ticket] = answer.term;
+                self.checks.blame.told_revoked[ticket] = false;
                 self.clients.revoked_since[ticket] = u32::from(self.clients.revoke_open(ticket));
             }
             ResultCode::Redirect if !connection.left => {

@@ -11,7 +11,7 @@ use booth::wire::{decode_peer, encode_peer, PeerMessage, TimeUnit};
 use std::rc::Rc;
 
 /// `maxtimeskew` of every member.
-const MAX_SKEW: Span = Span::from_secs(600);
+pub const MAX_SKEW: Span = Span::from_secs(600);
 /// How many packets of one member a replay guard remembers here; the daemon's bound is larger.
 const REMEMBERED: usize = 1 << 16;
 

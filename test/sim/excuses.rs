@@ -111,18 +111,19 @@ impl Excuse {
                  nonce"
             }
             Excuse::ReferenceHealed => {
-                "V1, V3, V4: a site that runs the reference is among the healed members"
+                "V1, V3, V4, and V2 for who waits for a holder: a site that runs the reference is \
+                 among the healed members"
             }
             Excuse::ReferenceResources => {
                 "S11: beside members that run the reference, which do not wait for resources"
             }
             Excuse::ReferenceRevoked => {
-                "V4: beside members that run the reference, a vote was refused since the healing \
-                 because the ticket had been revoked: they say so also when they have just \
-                 started, and are granted again in a term that they revoked"
+                "V4: a member that runs the reference has refused a vote, since the last order was \
+                 carried out, because the ticket had been revoked: it says so also when it has \
+                 just started, and is granted again in a term that it revoked"
             }
             Excuse::ReferenceLate => {
-                "S1, S2, S11: within two leases before, a datagram from or to a member in the \
+                "S1, S2, S11, C2: within two leases before, a datagram from or to a member in the \
                  reference's format came later than timeout * (retries + 1), which is outside of \
                  the promise (mode rules-late alone lets it through)"
             }
@@ -230,7 +231,7 @@ impl World {
             self.excuse(Excuse::ReferenceResources);
             return;
         }
-        if matches!(code, "S1" | "S2" | "S11") && self.reference_was_late() {
+        if matches!(code, "S1" | "S2" | "S11" | "C2") && self.reference_was_late() {
             self.excuse(Excuse::ReferenceLate);
             return;
         }

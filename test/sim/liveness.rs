@@ -6,6 +6,7 @@
 
 use super::choice::mix;
 use super::clock::{True, SECOND};
+use super::excuses::Excuse;
 use super::plan::Order;
 use super::world::{Happening, World};
 use booth::model::TicketMode;
@@ -165,6 +166,11 @@ impl World {
             .filter(|c| !self.faithful(c.node))
             .copied();
         if let Some(connection) = late {
+            if connection.patient && self.checks.blame.unlive_excused {
+                // It waits for somebody to hold, which nobody promises.
+                self.excuse(Excuse::ReferenceHealed);
+                return;
+            }
             self.fail("V2", format!("a client waits for ever: {connection:?}"));
         }
     }

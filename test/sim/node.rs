@@ -39,6 +39,8 @@ pub struct Node {
     pub clocks: [Clock; 2],
     /// Stopped, until the resumption with this number.
     pub paused: Option<u32>,
+    /// When its wall clock last came too far from another's, or back.
+    pub strange_at: True,
     /// When it went on after a stop.
     pub resumed_at: True,
     /// Counts the stops.
@@ -106,6 +108,7 @@ impl Node {
             clocks: [clock(0), clock(1)],
             site: plan.roles[m] == MemberRole::Site,
             paused: None,
+            strange_at: 0,
             resumed_at: 0,
             stops: 0,
             variant: SAME,

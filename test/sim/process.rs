@@ -4,7 +4,7 @@
 
 use super::choice::{Dice, Kind};
 use super::clock::{True, MILLI, SECOND};
-use super::codec::Datagram;
+use super::codec::{Datagram, MAX_SKEW};
 use super::plan::{Target, Trouble};
 use super::queues::Queues;
 use super::world::{Happening, World};
@@ -258,11 +258,28 @@ impl World {
             return;
         }
         let now = self.now;
+        let strange = self.is_strange(n);
         let node = &mut self.nodes[n];
         node.jumped_at = now;
         for clock in &mut node.clocks {
             clock.jump(by);
         }
+        if strange || self.is_strange(n) {
+            self.nodes[n].strange_at = now;
+        }
+    }
+
+    /// Whether the wall clock of a member is too far from that of another for the two to hear each
+    /// other.
+    fn is_strange(&self, n: usize) -> bool {
+        (0..self.nodes.len()).any(|m| self.strangers(m, n))
+    }
+
+    /// Whether the wall clocks of two members are too far apart for their packets' seals.
+    pub fn strangers(&self, a: usize, b: usize) -> bool {
+        let wall = |m: usize| self.nodes[m].clock().wall(self.now);
+        let apart = wall(a).since(wall(b)).max(wall(b).since(wall(a)));
+        self.codec.keyed() && apart >= MAX_SKEW
     }
 
     fn garbage(&mut self, n: usize, count: u8) {

@@ -112,11 +112,17 @@ impl World {
     pub fn check_recovered(&mut self, core: u16, lost: &[Lost]) -> (u64, u64) {
         let start = self.now;
         let mut recovered = (0, 0);
+        let ordered = |ticket: usize| (0..self.nodes.len()).any(|m| self.grant_wanted(m, ticket));
+        let ordered: Vec<bool> = (0..self.plan.tickets.len()).map(ordered).collect();
         for Lost { ticket, within, excuse } in lost.iter().copied() {
             self.run(start + within);
-            let asked = self.clients.asked_at[ticket];
+            let mut asked = self.clients.asked_at[ticket];
+            if ordered[ticket] {
+                asked = asked.max(start + 1);
+            }
             if asked > start && self.holder(ticket, core).is_none() {
-                // An administrator's grant after the healing waits for `E + A` by itself (L8).
+                // An administrator's grant that is not done at the healing, or is ordered after
+                // it, waits for `E + A` by itself (L8).
                 let spec = &self.plan.tickets[ticket];
                 let delay = spec.expire.plus(spec.acquire_after).as_micros();
                 self.run(asked + within + delay);
@@ -134,7 +140,7 @@ impl World {
                 {
                     self.excuse(Excuse::RevokeAsked);
                 }
-                (None, None) if self.told_revoked(ticket, start) => {
+                (None, None) if self.told_revoked(ticket) => {
                     self.excuse(Excuse::ReferenceRevoked);
                 }
                 (None, None) => {

@@ -118,7 +118,7 @@ impl World {
 
     /// Since when two members run and hear each other.
     fn linked_since(&mut self, a: usize, b: usize) -> Option<True> {
-        if !self.nodes[a].runs() || !self.nodes[b].runs() {
+        if !self.nodes[a].runs() || !self.nodes[b].runs() || self.strangers(a, b) {
             return None;
         }
         let mut since = 0;
@@ -126,7 +126,10 @@ impl World {
             let link = *self.net.link(from, to);
             since = since.max(link.cut_until).max(link.clog_until);
         }
-        let runs = |n: usize| self.nodes[n].began.max(self.nodes[n].resumed_at);
+        let runs = |n: usize| {
+            let node = &self.nodes[n];
+            node.began.max(node.resumed_at).max(node.strange_at)
+        };
         let since = since.max(runs(a)).max(runs(b));
         (since <= self.now).then_some(since)
     }

@@ -42,8 +42,9 @@ pub struct Blame {
     pub unlive_excused: bool,
     /// The healed cluster did not do what one of ours alone has to do.
     pub unlive: bool,
-    /// Per ticket, when a member last refused a vote because the ticket had been revoked.
-    told_revoked: Vec<Option<True>>,
+    /// Per ticket, whether a member that runs the reference has refused a vote because the ticket
+    /// had been revoked, since an administrator's order was carried out last.
+    pub told_revoked: Vec<bool>,
     /// When a datagram from or to a member in the reference's format came later than a promise
     /// beside such members allows.
     pub late_at: Option<True>,
@@ -62,7 +63,7 @@ impl Blame {
             followed: vec![None; tickets * members * members],
             leases: vec![0; tickets * members],
             began: vec![0; members],
-            told_revoked: vec![None; tickets],
+            told_revoked: vec![false; tickets],
             since: vec![None; tickets],
             ..Blame::default()
         }
@@ -109,11 +110,11 @@ impl Blame {
 }
 
 impl World {
-    /// Whether a member has refused a vote since then because the ticket had been revoked.
-    /// Reference: it says so also when it has just started and knows nothing; and it is granted
-    /// again in the term that it revoked.
-    pub fn told_revoked(&self, ticket: usize, since: True) -> bool {
-        self.checks.blame.told_revoked[ticket] >= Some(since)
+    /// Whether a member that runs the reference has refused a vote, since the last order was
+    /// carried out, because the ticket had been revoked. Reference: it says so also when it has
+    /// just started and knows nothing; and it is granted again in the term that it revoked.
+    pub fn told_revoked(&self, ticket: usize) -> bool {
+        self.checks.blame.told_revoked[ticket]
     }
 
     /// A member sends something: its acknowledgements are its word.
@@ -122,10 +123,10 @@ impl World {
             message.body,
             PeerBody::Rejected { result: ResultCode::YouOutdated, of: Command::ReqVote, .. }
         );
-        if revoked && message.leader.member().is_none() && self.faithful_among() {
+        if revoked && message.leader.member().is_none() && self.faithful(n) {
             let ticket = self.plan.tickets.iter().position(|t| t.name == message.ticket);
             if let Some(ticket) = ticket {
-                self.checks.blame.told_revoked[ticket] = Some(self.now);
+                self.checks.blame.told_revoked[ticket] = true;
             }
         }
         if let PeerBody::Ack { of: Command::VoteFor | Command::RevokeTicket, .. } = message.body {
