@@ -118,9 +118,9 @@ impl Excuse {
                 "S11: beside members that run the reference, which do not wait for resources"
             }
             Excuse::ReferenceRevoked => {
-                "V4: a member that runs the reference has refused a vote, since the last order was \
-                 carried out, because the ticket had been revoked: it says so also when it has \
-                 just started, and is granted again in a term that it revoked"
+                "V4: beside members that run the reference, a candidate was told, since the last \
+                 order was carried out, that the ticket had been revoked: they say so also when \
+                 they have just started, and are granted again in a term that they revoked"
             }
             Excuse::ReferenceLate => {
                 "S1, S2, S11, C2: within two leases before, a datagram from or to a member in the \

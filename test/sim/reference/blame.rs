@@ -42,8 +42,8 @@ pub struct Blame {
     pub unlive_excused: bool,
     /// The healed cluster did not do what one of ours alone has to do.
     pub unlive: bool,
-    /// Per ticket, whether a member that runs the reference has refused a vote because the ticket
-    /// had been revoked, since an administrator's order was carried out last.
+    /// Per ticket, whether a candidate was told that the ticket had been revoked, since an
+    /// administrator's order was carried out last.
     pub told_revoked: Vec<bool>,
     /// When a datagram from or to a member in the reference's format came later than a promise
     /// beside such members allows.
@@ -110,20 +110,23 @@ impl Blame {
 }
 
 impl World {
-    /// Whether a member that runs the reference has refused a vote, since the last order was
-    /// carried out, because the ticket had been revoked. Reference: it says so also when it has
-    /// just started and knows nothing; and it is granted again in the term that it revoked.
+    /// Whether a candidate was told, since the last order was carried out, that the ticket had been
+    /// revoked. Reference: it says so also when it has just started and knows nothing; and it is
+    /// granted again in the term that it revoked, which others know as revoked.
     pub fn told_revoked(&self, ticket: usize) -> bool {
         self.checks.blame.told_revoked[ticket]
     }
 
     /// A member sends something: its acknowledgements are its word.
     pub fn blame_sent(&mut self, n: usize, to: usize, message: &PeerMessage) {
-        let revoked = matches!(
-            message.body,
-            PeerBody::Rejected { result: ResultCode::YouOutdated, of: Command::ReqVote, .. }
-        );
-        if revoked && message.leader.member().is_none() && self.faithful(n) {
+        let revoked = match message.body {
+            PeerBody::Rejected { result, of: Command::ReqVote, .. } => {
+                result == ResultCode::YouOutdated && message.leader.member().is_none()
+            }
+            PeerBody::Vote { last, .. } => last.is_some_and(|last| last.free),
+            _ => false,
+        };
+        if revoked && self.faithful_among() {
             let ticket = self.plan.tickets.iter().position(|t| t.name == message.ticket);
             if let Some(ticket) = ticket {
                 self.checks.blame.told_revoked[ticket] = true;
