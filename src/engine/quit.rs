@@ -18,7 +18,8 @@ pub(super) struct Quit {
     pub kind: QuitKind,
     /// The term whose end is announced; `None`: nothing was led, nothing is announced.
     pub term: Option<Term>,
-    /// The same when it began: it may have been elected again since.
+    /// The term in which this site had the ticket when it began: it may have been elected again
+    /// since.
     since: Option<Term>,
     /// When this site may stand again.
     pub stand_at: Option<MonoTime>,
@@ -105,8 +106,16 @@ impl Ticket {
         self.known.until = cx.now.mono;
         let lapsed = self.lease_is_over(cx.now.mono);
         let ordered = kind == QuitKind::Revoke && !self.revokers.is_empty();
-        self.quit =
-            Some(Quit { kind, term, since: term, stand_at, told: false, lapsed, ordered, free });
+        self.quit = Some(Quit {
+            kind,
+            term,
+            since: known_term,
+            stand_at,
+            told: false,
+            lapsed,
+            ordered,
+            free,
+        });
         self.lead_on_or_follow(cx);
         if mutant::is_on(Clause::L10RevokeFirst) {
             if let Some(term) = term {

@@ -2,11 +2,12 @@
 //! A site that must give up while its store may still say *granted* goes on leading (`RULES.md`
 //! L10): no other site is granted as long as its daemon lives and reaches a majority.
 
+use super::bench::{granted, stamp, Bench, World};
 use super::cluster::{spec, Cluster};
 use crate::engine::{CibOutcome, ProbeOutcome};
 use crate::model::{Holder, TicketSpec};
 use crate::time::Span;
-use crate::wire::{ClientOptions, ResultCode};
+use crate::wire::{ClientOptions, PeerBody, Reason, ResultCode};
 
 const SECOND: Span = Span::from_secs(1);
 
@@ -143,4 +144,23 @@ fn a_restarted_holder_that_gives_up_wins_its_lease_first() {
     cluster.release(0);
     cluster.advance(SECOND.times(60));
     assert!(cluster.granted().is_empty());
+}
+
+/// A restarted holder whose store does not obey steps down, and hears a REVOKE: that of a later
+/// holder makes the ticket free, an old one of its own nothing.
+#[test]
+fn only_the_revoke_of_a_later_holder_is_heeded_when_the_store_obeys() {
+    for (term, free) in [(5, false), (6, false), (8, true)] {
+        let mut bench = Bench::new(2, 1, 0, spec("T"));
+        let expires = bench.now.wall.plus(SECOND.times(4));
+        let me = bench.id(0);
+        bench.start(granted(me, 6, expires));
+        let fails = failed();
+        let alone = World { revokes: fails, votes: vec![], acks: vec![], ..World::kind() };
+        bench.play(Span::from_millis(3_500), &alone);
+        let body = PeerBody::Revoke { reason: Reason::Admin, stamp: stamp(9, false) };
+        bench.hear_valid(1, Holder::Nobody, term, Span::ZERO, body);
+        bench.play(SECOND.times(5), &World { votes: vec![], acks: vec![], ..World::kind() });
+        assert_eq!(bench.listed() == Holder::Nobody, free, "REVOKE of {term}");
+    }
 }
