@@ -61,7 +61,7 @@ const TABLE: [(Clause, Option<Hunt>, u64, u64, By); 24] = [
     (Clause::L9GraceStand, Some(Hunt::Bare), 1, 100, By::Holders),
     (Clause::L9Nonce, Some(Hunt::Bare), 1, 50, By::Holders),
     (Clause::L9Cap, Some(Hunt::Clock), 1, 20, By::Any),
-    (Clause::L10RevokeFirst, Some(Hunt::Quit), 1, 20, By::Holders),
+    (Clause::L10RevokeFirst, Some(Hunt::Duel), 1, 20, By::Holders),
     (Clause::L10Term, Some(Hunt::Again), 1, 100, By::Holders),
     (Clause::L10Round, None, 1, 1_500, By::Any),
     (Clause::L12Attempt, Some(Hunt::Duel), 1, 50, By::Any),
@@ -130,7 +130,7 @@ fn a_shrunk_run_becomes_a_transcript_that_shows_two_holders() {
     let cases = [
         (Clause::L3OwnVote, Hunt::Again),
         (Clause::L4PromiseLength, Hunt::Quit),
-        (Clause::L6RevokeFirst, Hunt::Quit),
+        (Clause::L6RevokeFirst, Hunt::Sick),
         (Clause::L9Grace, Hunt::Reboot),
         (Clause::L9Nonce, Hunt::Bare),
         (Clause::L10RevokeFirst, Hunt::Quit),
