@@ -219,13 +219,14 @@ impl Ticket {
         let (vouched, unbound_for, last) = told;
         self.heard_of(term);
         let for_me = leader == self.myself(cx);
+        if self.hear_last(cx, last) {
+            return;
+        }
         if let (Phase::Leader, Some(lead)) = (&self.phase, &mut self.lead) {
             if for_me && lead.term == term {
                 lead.commit.note_answer(from);
                 self.take_back_objection(cx, from);
-                if !self.told_late(cx, last) {
-                    self.advance_commit(cx);
-                }
+                self.advance_commit(cx);
             }
             return;
         }
@@ -235,7 +236,6 @@ impl Ticket {
             return;
         }
         attempt.heard = true;
-        attempt.told = attempt.told.max(last);
         if for_me {
             attempt.votes.insert(from);
             attempt.refused.remove(from);

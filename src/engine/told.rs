@@ -124,18 +124,25 @@ impl Ticket {
         }
     }
 
-    /// A vote comes after the win. Tells whether the win is given up for it.
-    pub fn told_late(&mut self, cx: &mut Cx<'_>, last: Option<LastKnown>) -> bool {
+    /// A vote of any attempt says the last that its voter knows. Tells whether it ended a win.
+    pub fn hear_last(&mut self, cx: &mut Cx<'_>, last: Option<LastKnown>) -> bool {
         let Some(last) = last else { return false };
-        if last.free {
-            return self.give_up_win(cx, last.term);
-        }
-        let led = self.lead.as_ref().map(|lead| lead.term);
-        if Some(last.term) > self.won_over && Some(last.term) < led {
-            // Held later than this member and its majority knew: it is a lost one.
-            self.won_over = Some(last.term);
-            self.won_free = false;
+        match &mut self.phase {
+            Phase::Candidate(attempt) => attempt.told = attempt.told.max(Some(last)),
+            Phase::Leader if last.free => return self.give_up_win(cx, last.term),
+            Phase::Leader => self.won_over_later(last.term),
+            Phase::Follower | Phase::Loading(_) if last.free => self.hear_free(cx, last.term),
+            Phase::Follower | Phase::Loading(_) => {}
         }
         false
+    }
+
+    /// The ticket was held later than this member and its majority knew: it won a lost one.
+    fn won_over_later(&mut self, term: Term) {
+        let led = self.lead.as_ref().map(|lead| lead.term);
+        if Some(term) > self.won_over && Some(term) < led {
+            self.won_over = Some(term);
+            self.won_free = false;
+        }
     }
 }

@@ -168,7 +168,13 @@ impl Answers {
                 account.stepped = Some((from, m.term));
                 Knows::Free
             }
-            PeerBody::MyIndex { .. } if leader.is_none() => Knows::Free,
+            PeerBody::MyIndex { nonce } if leader.is_none() => {
+                // In term 0 a member says so that knows nothing; without a nonce it may not know.
+                if nonce != 0 && m.term > Term::ZERO {
+                    account.ended = Some(m.term);
+                }
+                Knows::Free
+            }
             // A vote is refused because the ticket was revoked meanwhile.
             PeerBody::Rejected { result: ResultCode::YouOutdated, .. } if leader.is_none() => {
                 account.ended = Some(m.term);

@@ -8,7 +8,9 @@ use super::cluster::{spec, Cluster};
 use crate::engine::{CibOutcome, Event};
 use crate::model::{Holder, Term, TicketName};
 use crate::time::Span;
-use crate::wire::{ClientOptions, ClientRequest, PeerBody, PeerMessage, Reason, ResultCode};
+use crate::wire::{
+    ClientOptions, ClientRequest, LastKnown, PeerBody, PeerMessage, Reason, ResultCode,
+};
 
 const SECOND: Span = Span::from_secs(1);
 const MILLI: Span = Span::from_millis(1);
@@ -407,4 +409,21 @@ fn a_candidate_is_told_of_a_later_leader_before_it_stands_no_more() {
     cluster.advance(SECOND.times(600));
     let listed: Vec<Holder> = [1, 2, 3, 4].map(|node| cluster.listed(node)).into();
     assert_eq!(cluster.granted().len(), 1, "four of five are there; {listed:?}");
+}
+
+/// A vote of an earlier attempt says what its voter knows all the same: a win that has not been
+/// granted yet ends.
+#[test]
+fn a_late_vote_of_an_earlier_attempt_ends_a_win_of_what_was_revoked() {
+    let mut bench = Bench::settled(2, 1, 0, spec("T"));
+    bench.heartbeat(1, 3, stamp(7, true));
+    let stood = bench.until_it_stands(SECOND.times(30));
+    let won = bench.vote(2, stood.requests()[0].message.term.get());
+    assert!(!won.heartbeats().is_empty());
+    let last = Some(LastKnown { term: Term::new(3), free: true });
+    let body = PeerBody::Vote { vouched: true, unbound_for: Some(Span::MAX), last };
+    let deeds = bench.hear_valid(1, bench.id(0), 1, Span::ZERO, body);
+    let said = deeds.announcements();
+    assert!(said.iter().all(|sent| matches!(sent.message.body, PeerBody::Revoke { .. })));
+    assert!(!said.is_empty(), "it gives up, and nobody stands");
 }

@@ -7,7 +7,7 @@ use crate::engine::{ClientId, Effect, Event};
 use crate::model::{Holder, Term, TicketName};
 use crate::time::Span;
 use crate::wire::{
-    ClientOptions, ClientRequest, Command, PeerBody, PeerMessage, Reason, ResultCode,
+    ClientOptions, ClientRequest, Command, LastKnown, PeerBody, PeerMessage, Reason, ResultCode,
 };
 
 /// Whether it asks for votes.
@@ -88,25 +88,40 @@ fn a_free_ticket_is_left_alone() {
     assert!(!stands_within(&mut member, Span::from_secs(60)));
 }
 
-/// L10: whoever keeps the rules may tell that the ticket was revoked, in any form and at any time,
-/// also beside a promise to a leader of an earlier term: this site does not stand for it any more.
+/// L10: a member may tell that the ticket was revoked in any form and at any time, also beside a
+/// promise to a leader of an earlier term: this site does not stand for it any more.
 #[test]
 fn a_revoke_that_another_member_tells_of_is_not_forgotten() {
-    let of = Command::ReqVote;
-    let refusal = PeerBody::Rejected { of, result: ResultCode::YouOutdated, granted: false };
-    for word in [refusal, PeerBody::MyIndex { nonce: 9 }] {
-        let told = |mut member: Member, term: u32, when: &str| {
-            member.hear(2, Holder::Nobody, 0, PeerBody::Status { nonce: 8 });
-            member.hear(2, Holder::Nobody, term, word);
-            assert!(!stands_within(&mut member, Span::from_secs(60)), "{word:?} in {term}, {when}");
+    let refusal = PeerBody::Rejected {
+        of: Command::ReqVote,
+        result: ResultCode::YouOutdated,
+        granted: false,
+    };
+    let index = PeerBody::MyIndex { nonce: 9 };
+    let told = |mut member: Member, term: u32, late: bool| {
+        assert!(!stands_within(&mut member, Span::from_secs(60)), "{term}, {late}");
+    };
+    let free = |term| Some(LastKnown { term: Term::new(term), free: true });
+    let vote = |term| PeerBody::Vote { vouched: true, unbound_for: None, last: free(term) };
+    for word in [Some(refusal), Some(index), None] {
+        let say = |member: &mut Member, term: u32| match word {
+            Some(word) => member.hear(2, Holder::Nobody, term, word),
+            // That of an attempt that is over.
+            None => member.hear(2, holder(0), 1, vote(term)),
         };
-        told(candidate(), 3, "a candidate");
         let mut failed = candidate();
         assert!(!stands(&failed.advance(Span::from_millis(1_001))), "the attempt has failed");
-        told(failed, 3, "after an attempt");
+        say(&mut failed, 3);
+        told(failed, 3, true);
         let mut follower = Member::settled(0);
         assert!(is_ack(&follower.heartbeat(1, 3, stamp(7, true))));
-        told(follower, 4, "beside a promise");
+        say(&mut follower, 4);
+        told(follower, 4, false);
+        if word.is_some() {
+            let mut standing = candidate();
+            say(&mut standing, 3);
+            told(standing, 3, false);
+        }
     }
 }
 
