@@ -5,8 +5,8 @@ use crate::strategies::{member, peer_message, unit};
 use booth::model::{Holder, MemberId, Term, TicketName, TicketNameError};
 use booth::time::Span;
 use booth::wire::{
-    decode_peer, encode_peer, Command, Field, PeerBody, PeerMessage, Round, TimeUnit, WireError,
-    PEER_LEN,
+    decode_peer, encode_peer, Command, Field, LastKnown, PeerBody, PeerMessage, Round, TimeUnit,
+    WireError, PEER_LEN,
 };
 use proptest::prelude::*;
 
@@ -59,7 +59,8 @@ proptest! {
                 packet[REQUEST..REQUEST + 4].copy_from_slice(&noise);
                 packet[RESULT..RESULT + 4].copy_from_slice(&noise);
             }
-            PeerBody::Vote { .. } | PeerBody::Ack { .. } | PeerBody::Rejected { .. } => {
+            PeerBody::Vote { .. } => packet[RESULT..RESULT + 4].copy_from_slice(&noise),
+            PeerBody::Ack { .. } | PeerBody::Rejected { .. } => {
                 packet[REASON..REASON + 4].copy_from_slice(&noise);
             }
             PeerBody::StepDown { .. } | PeerBody::Revoke { .. } => {
@@ -202,4 +203,25 @@ fn a_vote_says_how_long_its_sender_has_been_unbound() {
     assert_eq!(bits(Some(Span::ZERO)), 0x8000_0001);
     assert_eq!(bits(Some(Span::from_millis(1500))), 0x8000_0000 + 1501);
     assert_eq!(bits(Some(Span::MAX)), 0xFFFF_FFFF);
+}
+
+/// 0 is what a reference peer sends, and what is said of a term that does not fit.
+#[test]
+fn a_vote_says_the_last_that_its_sender_knows() {
+    let member = Holder::Member(MemberId::from_raw(9));
+    let said = |term: u32, free: bool| {
+        let last = Some(LastKnown { term: Term::new(term), free });
+        let packet = packet(member, PeerBody::Vote { vouched: true, unbound_for: None, last });
+        let bits = u32::from_be_bytes([packet[40], packet[41], packet[42], packet[43]]);
+        let (_, message) = decode_peer(&packet, TimeUnit::Seconds).expect("a vote");
+        let PeerBody::Vote { last, .. } = message.body else { panic!("a vote") };
+        (bits, last)
+    };
+    let last = |term: u32, free: bool| Some(LastKnown { term: Term::new(term), free });
+    assert_eq!(said(7, false), (7, last(7, false)));
+    assert_eq!(said(7, true), (0x8000_0007, last(7, true)));
+    assert_eq!(said(u32::MAX >> 1, true), (u32::MAX, last(u32::MAX >> 1, true)));
+    assert_eq!(said(1 << 31, true), (0, None));
+    assert_eq!(said(0, true), (0, None));
+    assert!(last(7, true) > last(7, false) && last(8, false) > last(7, true));
 }

@@ -49,6 +49,12 @@ impl Stage<'_> {
     /// Votes as both scripted members, acknowledges as both, until the ticket is granted.
     #[track_caller]
     fn let_it_win(&self) -> Packet {
+        self.let_it_win_by(|vote| vote)
+    }
+
+    /// The same with votes that are marked in some way.
+    #[track_caller]
+    fn let_it_win_by(&self, mark: impl Fn(Packet) -> Packet) -> Packet {
         let address = self.cluster.address(0);
         let ask = self.cluster.request(0, "CGnt", "t1").seal(self.cluster.key.as_deref());
         let key = self.cluster.key.clone();
@@ -60,7 +66,7 @@ impl Stage<'_> {
         assert_eq!((candidate.leader, request.reason), (self.cluster.id(0), four("Admn")));
         for fake in [&self.site, &self.third] {
             let vote = fake.packet("VtFr").answering("RVot");
-            fake.send(address, &vote.ticket("t1", candidate.leader, candidate.term, 0));
+            fake.send(address, &mark(vote.ticket("t1", candidate.leader, candidate.term, 0)));
         }
         let heartbeat = self.hear("HrtB");
         self.acknowledge(&heartbeat);
@@ -107,6 +113,27 @@ fn a_grant_is_an_election_a_heartbeat_and_an_update() {
         let payload = heartbeat.payload();
         assert_eq!(payload.leader, stage.cluster.id(0));
         assert!((9..=10).contains(&payload.valid_for), "{heartbeat:?}");
+        assert!(stage.cluster.crm(0).is_granted("t1"));
+    });
+}
+
+/// A vote counts whatever its sender tells with it (`RULES.md`, what the rules need on the wire):
+/// members of all kinds must be able to vote for each other.
+#[test]
+fn votes_that_tell_of_a_revoke_count() {
+    run(test_name!(), Need::of(under_test()), |lab| {
+        let stage = stage(lab, &Setup::usual(), 1);
+        stage.let_it_win_by(|vote| Packet { reason: 0x8000_0001, ..vote });
+        assert!(stage.cluster.crm(0).is_granted("t1"));
+    });
+}
+
+/// The same with all that a vote can say.
+#[test]
+fn votes_with_all_marks_count() {
+    run(test_name!(), Need::of(under_test()), |lab| {
+        let stage = stage(lab, &Setup::usual(), 1);
+        stage.let_it_win_by(|vote| Packet { reason: 1, ..vote.options(0x8000_03E9) });
         assert!(stage.cluster.crm(0).is_granted("t1"));
     });
 }
