@@ -61,7 +61,9 @@ impl Ticket {
     /// This site, or another, is about to lead: a step-down has been heeded, but that the ticket
     /// was revoked is told until somebody has a lease again.
     pub fn keep_revoke(&mut self) {
-        self.announce = self.announce.filter(|announce| announce.kind == AnnounceKind::Revoke);
+        let ends = mutant::is_on(Clause::L10KeepRevoke);
+        let kept = |announce: &Announce| announce.kind == AnnounceKind::Revoke && !ends;
+        self.announce = self.announce.filter(kept);
     }
 
     /// Sends the announcement to everyone who has not acknowledged it, each with a fresh round.

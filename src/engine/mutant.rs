@@ -80,6 +80,8 @@ clauses! {
         L10Term,
         /// L10: a promise is dropped on an announcement of any round.
         L10Round,
+        /// L10: a winner does not heed what its voters know to be revoked.
+        L10LastWord,
         /// L12: votes count however late they come.
         L12Attempt,
     }
@@ -111,6 +113,8 @@ clauses! {
         L9GraceLength,
         /// L10: the end of a holding is announced once, heard or not.
         L10Resend,
+        /// L10: a vote or an attempt ends the announcement of a revoke.
+        L10KeepRevoke,
         /// L11: a leader does not heed `TOdt`.
         L11Outdated,
         /// L11: a leader does not heed a vote request with a higher term.

@@ -9,6 +9,7 @@
 use super::cx::Cx;
 use super::effect::NoteLevel;
 use super::election::Attempt;
+use super::mutant::{self, Clause};
 use super::ticket::{Known, Phase, Ticket};
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::wire::{LastKnown, Reason};
@@ -34,7 +35,8 @@ impl Ticket {
             }
             return true;
         }
-        let last = attempt.told.max(self.last_known());
+        let told = attempt.told.filter(|_| !mutant::is_on(Clause::L10LastWord));
+        let last = told.max(self.last_known());
         if let Some(LastKnown { term, free: true }) = last.filter(|_| !self.is_ordered(attempt)) {
             self.note(cx, NoteLevel::Info, "the ticket was revoked meanwhile: not leading it");
             self.phase = Phase::Follower;

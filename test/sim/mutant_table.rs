@@ -40,7 +40,7 @@ enum By {
 
 /// Each clause, the family of plans that finds it, the first seed and how many seeds it may
 /// take. The honest rates, from seed 1 on, are in `test/README.md`.
-const TABLE: [(Clause, Option<Hunt>, u64, u64, By); 24] = [
+const TABLE: [(Clause, Option<Hunt>, u64, u64, By); 25] = [
     (Clause::L1FreshTerm, None, 1, 20, By::Any),
     (Clause::L2OneVote, Some(Hunt::Duel), 1, 20, By::Any),
     (Clause::L3LivePromise, Some(Hunt::Bare), 1, 20, By::Any),
@@ -64,6 +64,7 @@ const TABLE: [(Clause, Option<Hunt>, u64, u64, By); 24] = [
     (Clause::L10RevokeFirst, Some(Hunt::Duel), 1, 20, By::Holders),
     (Clause::L10Term, Some(Hunt::Again), 1, 100, By::Holders),
     (Clause::L10Round, None, 1, 1_500, By::Any),
+    (Clause::L10LastWord, Some(Hunt::Bare), 1, 60, By::Any),
     (Clause::L12Attempt, Some(Hunt::Duel), 1, 50, By::Any),
 ];
 

@@ -33,6 +33,10 @@ const TABLE: &[(Clause, Test)] = &[
     (Clause::L9GraceLength, start::grace_lasts_longer_than_any_promise_of_the_life_before),
     (Clause::L10Resend, endings::a_revoke_is_announced_until_it_is_acknowledged),
     (Clause::L10Resend, endings::a_step_down_is_announced_until_it_is_acknowledged),
+    (
+        Clause::L10KeepRevoke,
+        endings::an_announcement_goes_on_beside_an_attempt_but_for_reference_members,
+    ),
     (Clause::L11Outdated, higher_terms::an_outdated_leader_is_elected_again_and_goes_on_holding),
     (
         Clause::L11Request,
