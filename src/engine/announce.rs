@@ -9,7 +9,7 @@ use super::renewal::Delivery;
 use super::ticket::Ticket;
 use crate::model::{Holder, MemberIndex, Term};
 use crate::time::{MonoTime, Span};
-use crate::wire::{PeerBody, Reason, Round, Stamp};
+use crate::wire::{Command, PeerBody, Reason, ResultCode, Round, Stamp};
 
 /// The announcement that the ticket was given up (L10).
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +104,34 @@ impl Ticket {
         announce.delivery.tries = announce.delivery.tries.saturating_add(1);
         announce.delivery.retry_at = retry_at;
         self.send_announcement(cx, true);
+    }
+
+    /// A leader revokes in an earlier term than the one in which this member follows it: it was
+    /// restarted before its store had the later one, and does not know it. It is told.
+    pub fn tell_led_term(&mut self, cx: &mut Cx<'_>, from: MemberIndex, term: Term) {
+        let live = self.promise.filter(|promise| cx.now.mono < promise.until);
+        let later = live.filter(|promise| promise.to == from && promise.term > term);
+        if let Some(promise) = later.filter(|_| self.marking.contains(from)) {
+            let (of, result) = (Command::RevokeTicket, ResultCode::TermOutdated);
+            let body = PeerBody::Rejected { of, result, granted: false };
+            let leader = Holder::Member(cx.roster.member(from).id);
+            let message = self.message(leader, promise.term, Span::ZERO, body);
+            cx.send(from, message, false);
+        }
+    }
+
+    /// A member says that this one leads, in a later term than that of the revoke which it
+    /// announces: it led in that one, too, and nobody has heard of its end. Tells whether that is so.
+    pub fn revoked_earlier(&mut self, cx: &mut Cx<'_>, leader: Holder, term: Term) -> bool {
+        let Some(announce) = self.announce else { return false };
+        let revoked = announce.kind == AnnounceKind::Revoke && !self.is_manual();
+        let free = self.known.leader == Holder::Nobody && !self.owes_itself();
+        if !revoked || !free || leader != self.myself(cx) || term <= announce.term {
+            return false;
+        }
+        self.adopt_nobody(cx, term);
+        self.start_announcement(cx, AnnounceKind::Revoke, term);
+        true
     }
 
     /// A member knows that the ticket was given up.

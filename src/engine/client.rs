@@ -104,9 +104,14 @@ impl Ticket {
             Holder::Nobody if !self.free_is_known || self.rumour > self.known.term => {
                 Holder::Unknown
             }
-            Holder::Unknown if self.free_is_known && !self.knows_of_a_loss() => Holder::Nobody,
+            Holder::Unknown if self.free_is_known && self.never_held() => Holder::Nobody,
             known => known,
         }
+    }
+
+    /// Whether nobody is known to have had the ticket, here or by what others say.
+    fn never_held(&self) -> bool {
+        !self.knows_of_a_loss() && self.rumour <= self.known.term
     }
 
     /// A grant of this automatic ticket to this site.

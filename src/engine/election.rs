@@ -341,6 +341,9 @@ impl Ticket {
         if revoked && self.refused_as_revoked(cx, from, term) {
             return;
         }
+        if result == ResultCode::TermOutdated && self.revoked_earlier(cx, leader, term) {
+            return;
+        }
         if matches!(self.phase, Phase::Leader) {
             let higher = self.lead.as_ref().is_some_and(|lead| term > lead.term);
             let deaf = mutant::is_on(Clause::L11Outdated);

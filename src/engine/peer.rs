@@ -260,6 +260,7 @@ impl Ticket {
         let body = PeerBody::Ack { of, round: stamp.round };
         let ack = self.message(Holder::Nobody, term, Span::ZERO, body);
         cx.send(from, ack, false);
+        self.tell_led_term(cx, from, term);
         let beside =
             live.is_some_and(|p| term > p.term || (term == p.term && p.to == from && !ends));
         if of == Command::RevokeTicket && beside {
@@ -402,6 +403,7 @@ impl Ticket {
         match leader {
             Holder::Nobody if nonce != 0 && term > Term::ZERO => self.hear_free(cx, term),
             Holder::Nobody => {}
+            Holder::Member(_) if self.revoked_earlier(cx, leader, term) => {}
             Holder::Member(_) | Holder::Unknown => self.adopt(cx, leader, term, valid),
         }
         self.note_answer(cx, from, nonce, !leads);
@@ -434,7 +436,7 @@ impl Ticket {
     pub fn led_term(&self, to: MemberIndex) -> Term {
         let led = self.lead.as_ref().map(|lead| lead.term);
         // That of a restarted holder stands in its store, or is one that it has won since.
-        let stored = self.known.term.max(self.won).filter(|_| self.holding());
+        let stored = self.known.term.max(self.won).filter(|_| self.cib.maybe_granted);
         led.or(stored).or(self.term.max(self.ended[to.get()])).unwrap_or_default()
     }
 

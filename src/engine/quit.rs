@@ -79,6 +79,7 @@ impl Ticket {
         if self.grant.is_some() {
             // If the grant fails, the ticket is free again.
             self.won_free = true;
+            self.won_over = self.won_over.max(Some(revoked));
             return false;
         }
         self.note(cx, NoteLevel::Info, "the ticket was revoked meanwhile: giving up");
@@ -180,9 +181,9 @@ impl Ticket {
     /// A revoke of a later holder, heard while the store of this one still said *granted*: the
     /// ticket is free, whatever this one gives it up for.
     fn heed_revoke(&mut self, cx: &mut Cx<'_>, quit: &mut Quit) {
-        let Some(revoked) = self.revoked.take().filter(|term| Some(*term) > quit.since) else {
-            return;
-        };
+        let later = |term: &Term| Some(*term) > quit.since && Some(*term) >= self.led_elsewhere;
+        let Some(revoked) = self.revoked.filter(later) else { return };
+        self.revoked = None;
         if quit.kind == QuitKind::StepDown && !self.is_manual() {
             quit.kind = QuitKind::Revoke;
             self.adopt_nobody(cx, self.known.term.map_or(revoked, |known| known.max(revoked)));
@@ -200,6 +201,7 @@ impl Ticket {
         self.heed_revoke(cx, &mut quit);
         self.lead = None;
         self.phase = Phase::Follower;
+        self.unheard = 0;
         self.note(cx, NoteLevel::Info, "not granted here any more");
         self.end_of_leaving(cx, &quit);
         if let Some(term) = quit.term.filter(|_| !self.is_manual()) {

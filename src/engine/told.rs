@@ -31,7 +31,12 @@ impl Ticket {
                     self.revoked = self.revoked.max(Some(term));
                 }
                 Some(LastKnown { term, free: true }) => return !self.give_up_win(cx, term),
-                _ => {}
+                Some(LastKnown { term, .. }) => {
+                    // Held later than what was heard to be revoked.
+                    self.revoked = self.revoked.filter(|revoked| *revoked >= term);
+                    self.won_over_later(term, attempt.term);
+                }
+                None => {}
             }
             return true;
         }
@@ -129,10 +134,16 @@ impl Ticket {
     /// A vote of any attempt says the last that its voter knows. Tells whether it ended a win.
     pub fn hear_last(&mut self, cx: &mut Cx<'_>, last: Option<LastKnown>) -> bool {
         let Some(last) = last else { return false };
+        if !last.free && Some(last.term) > self.known.term {
+            self.rumour = self.rumour.max(Some(last.term));
+        }
         match &mut self.phase {
             Phase::Candidate(attempt) => attempt.told = attempt.told.max(Some(last)),
             Phase::Leader if last.free => return self.give_up_win(cx, last.term),
-            Phase::Leader => self.won_over_later(last.term),
+            Phase::Leader => {
+                let led = self.lead.as_ref().map(|lead| lead.term);
+                self.won_over_later(last.term, led.unwrap_or_default());
+            }
             Phase::Follower | Phase::Loading(_) if last.free => self.hear_free(cx, last.term),
             Phase::Follower | Phase::Loading(_) => {}
         }
@@ -140,9 +151,8 @@ impl Ticket {
     }
 
     /// The ticket was held later than this member and its majority knew: it won a lost one.
-    fn won_over_later(&mut self, term: Term) {
-        let led = self.lead.as_ref().map(|lead| lead.term);
-        if Some(term) > self.won_over && Some(term) < led {
+    fn won_over_later(&mut self, term: Term, led: Term) {
+        if Some(term) > self.won_over && term < led && Some(term) != self.won {
             self.won_over = Some(term);
             self.won_free = false;
         }

@@ -35,6 +35,7 @@ mod standing;
 mod start;
 mod starvation;
 mod store;
+mod told;
 mod unnoticed;
 mod verified;
 mod waits;
