@@ -78,7 +78,7 @@ impl Ticket {
             bound: MemberSet::EMPTY,
             heard: false,
             others_until: MonoTime::ZERO,
-            told: None,
+            told: self.revoked.map(|term| LastKnown { term, free: true }),
         });
         let text = format!("standing for election ({})", reason_word(reason));
         self.note(cx, NoteLevel::Info, &text);

@@ -138,7 +138,13 @@ impl Ticket {
             self.rumour = self.rumour.max(Some(last.term));
         }
         match &mut self.phase {
-            Phase::Candidate(attempt) => attempt.told = attempt.told.max(Some(last)),
+            Phase::Candidate(attempt) => {
+                attempt.told = attempt.told.max(Some(last));
+                if last.free {
+                    // If this attempt fails, the next one knows it.
+                    self.revoked = self.revoked.max(Some(last.term));
+                }
+            }
             Phase::Leader if last.free => return self.give_up_win(cx, last.term),
             Phase::Leader => {
                 let led = self.lead.as_ref().map(|lead| lead.term);

@@ -408,3 +408,22 @@ fn stands_too_early(heard: bool) {
     let waited = bench.now.mono.since(began);
     assert!(waited >= SECOND.times(20), "it stood after {waited}");
 }
+
+/// L3, what one voter tells of a revoke counts in the next attempt, too, which others may decide.
+#[test]
+fn what_a_failed_attempt_was_told_is_not_forgotten() {
+    for told in [true, false] {
+        let mut bench = Bench::settled(3, 2, 0, spec("T"));
+        bench.heartbeat(1, 5, stamp(7, true));
+        let stood = bench.until_it_stands(SECOND.times(30));
+        let term = stood.requests()[0].message.term.get();
+        if told {
+            say_vote(&mut bench, 4, term, Some((5, true)));
+        }
+        let stood = bench.until_it_stands(SECOND.times(30));
+        let term = stood.requests()[0].message.term.get();
+        say_vote(&mut bench, 2, term, None);
+        let won = say_vote(&mut bench, 3, term, Some((5, false)));
+        assert_eq!(won.heartbeats().is_empty(), told, "it was revoked");
+    }
+}
