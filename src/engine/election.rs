@@ -354,6 +354,8 @@ impl Ticket {
         }
         let myself = self.myself(cx);
         let bound_until = cx.now.mono.plus(valid.min(self.spec.expire));
+        // A win without a lease is no holding; a reference member always states 0 of its own.
+        let leads = !valid.is_zero() || !self.marking.contains(from);
         let Phase::Candidate(attempt) = &mut self.phase else { return };
         attempt.heard = true;
         if granted && valid.is_zero() {
@@ -365,7 +367,7 @@ impl Ticket {
             attempt.bound.insert(from);
             self.links[from.get()].bound_until = bound_until;
             let other = leader.member().is_some() && leader != myself;
-            if other && !self.owes_itself() && self.may_still_lead(cx, leader, term) {
+            if leads && other && !self.owes_itself() && self.may_still_lead(cx, leader, term) {
                 self.known = Known { leader, term: Some(term), until: bound_until };
             }
         }
