@@ -121,7 +121,7 @@ impl Ticket {
     }
 
     /// A member says that this one leads, in a later term than that of the revoke which it
-    /// announces: it led in that one, too, and nobody has heard of its end. Tells whether that is so.
+    /// announces: it led in that one, too, and nobody has heard of its end. Tells whether so.
     pub fn revoked_earlier(&mut self, cx: &mut Cx<'_>, leader: Holder, term: Term) -> bool {
         let Some(announce) = self.announce else { return false };
         let revoked = announce.kind == AnnounceKind::Revoke && !self.is_manual();

@@ -114,8 +114,8 @@ pub(super) struct Ticket {
     /// Per member: the highest term whose end it announced (L4(3)).
     pub ended: Vec<Option<Term>>,
     /// A term that was heard to be revoked when that could not be believed yet: before the store
-    /// was read, or what it said was revoked; beside a promise to a leader that has restarted; or in
-    /// an attempt, whose end decides.
+    /// was read, or what it said was revoked; beside a promise to a leader that has restarted; or
+    /// in an attempt, whose end decides.
     pub revoked: Option<Term>,
     /// Per member: rounds, acknowledgements, refusals.
     pub links: Vec<Link>,

@@ -26,8 +26,8 @@ fn revoke_with(c: &mut Cluster, node: usize, options: ClientOptions) -> ClientId
     c.ask(node, ClientRequest::Revoke { ticket: Some(spec("T").name), options })
 }
 
-/// L3, the objection of a restarted holder that is being revoked names the term that it held in, not
-/// those of its attempts.
+/// L3, the objection of a restarted holder that is being revoked names the term that it held in,
+/// not those of its attempts.
 #[test]
 fn a_restarted_holder_that_gives_up_names_the_term_that_it_held_in() {
     leaving_names_its_attempts(true);
@@ -96,7 +96,7 @@ fn old_revoke_while_leaving(heard: bool) {
     c.isolate(0, true);
     let client = c.grant(1, PATIENT);
     c.advance(SECOND.times(12));
-    assert_eq!(c.codes(client).contains(&(ResultCode::Success, true)), true);
+    assert!(c.codes(client).contains(&(ResultCode::Success, true)));
     c.crash(1);
     c.nodes[1].store.granted = false;
     c.isolate(0, false);
@@ -132,7 +132,7 @@ fn old_revoke_and_later_leader_heard(heard: bool) {
     c.cut.retain(|link| *link != (1, 0));
     let client = c.grant(1, PATIENT);
     c.advance(SECOND.times(12));
-    assert_eq!(c.codes(client).contains(&(ResultCode::Success, true)), true);
+    assert!(c.codes(client).contains(&(ResultCode::Success, true)));
     c.crash(1);
     c.nodes[1].store.granted = false;
     c.isolate(0, false);
@@ -142,8 +142,8 @@ fn old_revoke_and_later_leader_heard(heard: bool) {
     assert_eq!(c.granted(), [0], "both knew that it was lost; {listed:?}");
 }
 
-/// L10, a holder that was restarted before its store had the term of its re-election revokes in the
-/// earlier one: who follows it in the later one says so.
+/// L10, a holder that was restarted before its store had the term of its re-election revokes in
+/// the earlier one: who follows it in the later one says so.
 #[test]
 fn a_revoke_counts_in_the_term_in_which_others_follow() {
     restarted_after_re_election(true);
@@ -188,7 +188,7 @@ fn restarted_after_re_election(hangs: bool) {
     assert_eq!(c.granted(), NOBODY, "revoked with success; the store said term {term:?}");
 }
 
-/// Answers: a vote tells of a later holder: neither `list` nor a revoke says that the ticket is free.
+/// Answers: a vote tells of a later holder: neither `list` nor a revoke calls the ticket free.
 #[test]
 fn what_a_vote_tells_of_a_holder_is_not_called_free() {
     told_by_a_vote(false, false);
@@ -202,7 +202,7 @@ fn told_by_a_vote(patient: bool, by_index: bool) {
     c.isolate(0, true);
     let client = c.grant(1, PATIENT);
     c.advance(SECOND);
-    assert_eq!(c.codes(client).contains(&(ResultCode::Success, true)), true);
+    assert!(c.codes(client).contains(&(ResultCode::Success, true)));
     c.cut.extend([(1, 2), (2, 1)]);
     c.advance(SECOND.times(15));
     assert_eq!(c.granted(), [1]);
