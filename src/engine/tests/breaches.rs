@@ -3,31 +3,15 @@
 //! ever or taken against an order, or an answer that was not true. Beside most of them stands the
 //! same schedule without the one thing that made it so.
 
-use super::cluster::{spec, Cluster};
+use super::cluster::{failing, spec, Cluster, PATIENT, PLAIN};
 use crate::engine::CibOutcome;
 use crate::model::{Holder, TicketMode};
 use crate::time::Span;
 use crate::wire::{ClientOptions, ClientRequest, PeerBody, ResultCode};
 
 const SECOND: Span = Span::from_secs(1);
-const PLAIN: ClientOptions =
-    ClientOptions { immediate: false, wait: false, wait_commit: false, explain: false };
-const PATIENT: ClientOptions =
-    ClientOptions { immediate: false, wait: true, wait_commit: true, explain: true };
 const FORCED: ClientOptions =
     ClientOptions { immediate: true, wait: false, wait_commit: false, explain: false };
-
-fn failing() -> Option<CibOutcome> {
-    Some(CibOutcome::Failed("exit status 1".into()))
-}
-
-fn revoke_with(
-    cluster: &mut Cluster,
-    node: usize,
-    options: ClientOptions,
-) -> crate::engine::ClientId {
-    cluster.ask(node, ClientRequest::Revoke { ticket: Some(spec("T").name), options })
-}
 
 /// *A request that was answered with failure has no effect later*: its `-F` has. Another
 /// client's grant, without `-F`, overrides the objection, and two stores say granted.
@@ -130,7 +114,7 @@ fn a_revoke_that_was_taken_back_is_taken_back_in_the_store() {
     cluster.isolate(0, true);
     cluster.crash(1);
     cluster.nodes[0].write = failing();
-    let client = revoke_with(&mut cluster, 0, PATIENT);
+    let client = cluster.revoke_with(0, PATIENT);
     cluster.advance(SECOND.times(12));
     cluster.nodes[0].write = Some(CibOutcome::Written);
     cluster.advance(SECOND.times(2));
@@ -153,7 +137,7 @@ fn a_revoke_that_was_taken_back_leaves_a_lost_ticket() {
     cluster.isolate(0, true);
     cluster.crash(1);
     cluster.nodes[0].write = failing();
-    revoke_with(&mut cluster, 0, PATIENT);
+    cluster.revoke_with(0, PATIENT);
     cluster.advance(SECOND.times(12));
     cluster.nodes[0].write = Some(CibOutcome::Written);
     cluster.advance(SECOND.times(2));

@@ -15,6 +15,18 @@ use crate::wire::{ClientOptions, ClientRequest, PeerMessage, ResultCode};
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 
+/// What a client asks for that waits no longer than it has to.
+pub const PLAIN: ClientOptions =
+    ClientOptions { immediate: false, wait: false, wait_commit: false, explain: false };
+/// What one asks for that waits for the outcome, and hears why it waits.
+pub const PATIENT: ClientOptions =
+    ClientOptions { immediate: false, wait: true, wait_commit: true, explain: true };
+
+/// A call of the store's tool that fails.
+pub fn failing() -> Option<CibOutcome> {
+    Some(CibOutcome::Failed("exit status 1".into()))
+}
+
 /// A ticket with short times: `E` 10 s, `τ` 1 s, three retries.
 pub fn spec(name: &str) -> TicketSpec {
     TicketSpec {
@@ -340,8 +352,13 @@ impl Cluster {
 
     /// A client asks a member to revoke the ticket.
     pub fn revoke(&mut self, node: usize) -> ClientId {
+        self.revoke_with(node, PLAIN)
+    }
+
+    /// The same with other options.
+    pub fn revoke_with(&mut self, node: usize, options: ClientOptions) -> ClientId {
         let ticket = Some(self.specs[node].name.clone());
-        self.ask(node, ClientRequest::Revoke { ticket, options: ClientOptions::default() })
+        self.ask(node, ClientRequest::Revoke { ticket, options })
     }
 
     /// A client's request.

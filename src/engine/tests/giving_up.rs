@@ -3,17 +3,13 @@
 //! L10): no other site is granted as long as its daemon lives and reaches a majority.
 
 use super::bench::{granted, stamp, Bench, World};
-use super::cluster::{spec, Cluster};
+use super::cluster::{failing, spec, Cluster};
 use crate::engine::{CibOutcome, ProbeOutcome};
 use crate::model::{Holder, TicketSpec};
 use crate::time::Span;
 use crate::wire::{ClientOptions, PeerBody, Reason, ResultCode};
 
 const SECOND: Span = Span::from_secs(1);
-
-fn failed() -> Option<CibOutcome> {
-    Some(CibOutcome::Failed("exit status 1".into()))
-}
 
 /// Two sites and an arbitrator; the first site holds.
 fn held(handler: bool) -> Cluster {
@@ -27,7 +23,7 @@ fn held(handler: bool) -> Cluster {
 #[test]
 fn nobody_else_is_granted_while_a_revoke_fails() {
     let mut cluster = held(false);
-    cluster.nodes[0].write = failed();
+    cluster.nodes[0].write = failing();
     let told = cluster.nodes[0].tellings;
     let client = cluster.revoke(0);
     assert_eq!(cluster.codes(client), [(ResultCode::SyncFail, true)]);
@@ -155,7 +151,7 @@ fn only_the_revoke_of_a_later_holder_is_heeded_when_the_store_obeys() {
         let expires = bench.now.wall.plus(SECOND.times(4));
         let me = bench.id(0);
         bench.start(granted(me, 6, expires));
-        let fails = failed();
+        let fails = failing();
         let alone = World { revokes: fails, votes: vec![], acks: vec![], ..World::kind() };
         bench.play(Span::from_millis(3_500), &alone);
         let body = PeerBody::Revoke { reason: Reason::Admin, stamp: stamp(9, false) };

@@ -3,19 +3,11 @@
 //! taken out, and nothing noticed.
 
 use super::bench::{granted, stamp, Bench, World, SECOND};
-use super::cluster::{spec, Cluster};
-use crate::engine::{CibOutcome, CibTicket, ProbeOutcome};
+use super::cluster::{failing, spec, Cluster, PATIENT, PLAIN};
+use crate::engine::{CibTicket, ProbeOutcome};
 use crate::model::{Holder, Term, TicketSpec};
 use crate::time::Span;
-use crate::wire::{ClientOptions, Command, PeerBody, Reason, ResultCode};
-
-const PLAIN: ClientOptions =
-    ClientOptions { immediate: false, wait: false, wait_commit: false, explain: false };
-const PATIENT: ClientOptions = ClientOptions { wait: true, wait_commit: true, ..PLAIN };
-
-fn failing() -> Option<CibOutcome> {
-    Some(CibOutcome::Failed("exit status 1".into()))
-}
+use crate::wire::{Command, PeerBody, Reason, ResultCode};
 
 /// C2, an administrator revokes what steps down already: nobody acquires it.
 #[test]

@@ -4,29 +4,15 @@
 //! schedules stands the same one without what makes it bad.
 
 use super::bench::{at, stamp, Bench};
-use super::cluster::{spec, Cluster};
+use super::cluster::{failing, spec, Cluster, PATIENT, PLAIN};
 use crate::engine::{CibOutcome, Event};
 use crate::model::{Holder, Term, TicketName};
 use crate::time::Span;
-use crate::wire::{
-    ClientOptions, ClientRequest, LastKnown, PeerBody, PeerMessage, Reason, ResultCode,
-};
+use crate::wire::{LastKnown, PeerBody, PeerMessage, Reason, ResultCode};
 
 const SECOND: Span = Span::from_secs(1);
 const MILLI: Span = Span::from_millis(1);
-const PLAIN: ClientOptions =
-    ClientOptions { immediate: false, wait: false, wait_commit: false, explain: false };
-const PATIENT: ClientOptions =
-    ClientOptions { immediate: false, wait: true, wait_commit: true, explain: true };
 const NOBODY: [usize; 0] = [];
-
-fn failing() -> Option<CibOutcome> {
-    Some(CibOutcome::Failed("exit status 1".into()))
-}
-
-fn revoke_with(c: &mut Cluster, node: usize, options: ClientOptions) -> crate::engine::ClientId {
-    c.ask(node, ClientRequest::Revoke { ticket: Some(spec("T").name), options })
-}
 
 /// A grant that fails does not end the announcement of the revoke before it.
 #[test]
@@ -135,7 +121,7 @@ fn win_of_a_lost_ticket(revoke: bool) {
     assert!(cluster.logged(winner, "won the election"));
     cluster.isolate(winner, true);
     cluster.slow.clear();
-    let client = revoke.then(|| revoke_with(&mut cluster, winner, PATIENT));
+    let client = revoke.then(|| cluster.revoke_with(winner, PATIENT));
     cluster.advance(SECOND.times(5));
     if let Some(client) = client {
         assert_eq!(cluster.codes(client).last(), Some(&(ResultCode::SyncFail, true)));
@@ -297,7 +283,7 @@ fn a_revoke_that_is_taken_back_is_never_in_the_store() {
     cluster.isolate(0, true);
     cluster.crash(1);
     cluster.nodes[0].write = failing();
-    let client = revoke_with(&mut cluster, 0, PATIENT);
+    let client = cluster.revoke_with(0, PATIENT);
     cluster.advance(SECOND.times(12));
     cluster.nodes[0].write = Some(CibOutcome::Written);
     cluster.advance(SECOND.times(2));

@@ -3,15 +3,13 @@
 //! `-F`, and leave nobody in the belief that somebody holds who does not.
 
 use super::bench::{stamp, Bench};
-use super::cluster::{spec, Cluster};
+use super::cluster::{spec, Cluster, PLAIN};
 use crate::engine::{CibOutcome, CibTicket, ProbeOutcome};
 use crate::model::{Holder, TicketMode, TicketSpec};
 use crate::time::Span;
 use crate::wire::{ClientOptions, Command, PeerBody, PeerMessage, Reason, ResultCode};
 
 const SECOND: Span = Span::from_secs(1);
-const PLAIN: ClientOptions =
-    ClientOptions { immediate: false, wait: false, wait_commit: false, explain: false };
 
 fn is_claim(message: &PeerMessage) -> bool {
     matches!(message.body, PeerBody::Heartbeat { .. })

@@ -3,28 +3,14 @@
 //! beside the same one without what makes it bad.
 
 use super::bench::{stamp, Bench, World, SECOND};
-use super::cluster::{spec, Cluster};
-use crate::engine::{CibOutcome, ClientId, Event};
+use super::cluster::{failing, spec, Cluster, PATIENT, PLAIN};
+use crate::engine::{CibOutcome, Event};
 use crate::model::{Holder, Term, TicketSpec};
 use crate::time::Span;
-use crate::wire::{
-    ClientOptions, ClientRequest, Command, LastKnown, PeerBody, PeerMessage, Reason, ResultCode,
-};
+use crate::wire::{ClientRequest, Command, LastKnown, PeerBody, PeerMessage, Reason, ResultCode};
 
 const MILLI: Span = Span::from_millis(1);
-const PLAIN: ClientOptions =
-    ClientOptions { immediate: false, wait: false, wait_commit: false, explain: false };
-const PATIENT: ClientOptions =
-    ClientOptions { immediate: false, wait: true, wait_commit: true, explain: true };
 const NOBODY: [usize; 0] = [];
-
-fn failing() -> Option<CibOutcome> {
-    Some(CibOutcome::Failed("exit status 1".into()))
-}
-
-fn revoke_with(c: &mut Cluster, node: usize, options: ClientOptions) -> ClientId {
-    c.ask(node, ClientRequest::Revoke { ticket: Some(spec("T").name), options })
-}
 
 /// L3, the objection of a restarted holder that is being revoked names the term that it held in,
 /// not those of its attempts.
@@ -47,7 +33,7 @@ fn leaving_names_its_attempts(heard: bool) {
     c.nodes[0].write = failing();
     c.start(0);
     assert!(c.logged(0, "granted here before the restart"));
-    let client = revoke_with(&mut c, 0, PATIENT);
+    let client = c.revoke_with(0, PATIENT);
     for _ in 0..1_000 {
         c.advance(MILLI.times(5));
         let tries = c.nodes[0].log.iter().filter(|line| line.contains("election not won")).count();

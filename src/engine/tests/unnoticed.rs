@@ -2,7 +2,7 @@
 //! Clauses that no other test held: each test fails with a small edit of the engine that all of
 //! the others let pass.
 
-use super::cluster::{roster, spec, the_ticket, Cluster};
+use super::cluster::{roster, spec, the_ticket, Cluster, PATIENT, PLAIN};
 use super::member::{at, holder, is_ack, is_rejected, is_vote, stamp, Member};
 use crate::engine::{
     CibLoad, CibTicket, ClientId, Effect, Engine, Event, ProbeOutcome, Reply, Setup,
@@ -14,10 +14,6 @@ use crate::wire::{
 };
 
 const SECOND: Span = Span::from_secs(1);
-const PLAIN: ClientOptions =
-    ClientOptions { immediate: false, wait: false, wait_commit: false, explain: false };
-const PATIENT: ClientOptions =
-    ClientOptions { immediate: false, wait: true, wait_commit: true, explain: true };
 
 fn three() -> Cluster {
     let mut cluster = Cluster::new(2, 1, spec("T"));

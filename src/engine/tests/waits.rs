@@ -3,23 +3,11 @@
 //! nothing noticed.
 
 use super::bench::{stamp, Bench, Deeds, World, SECOND};
-use super::cluster::{spec, Cluster};
+use super::cluster::{failing, spec, Cluster, PATIENT, PLAIN};
 use crate::engine::{CibOutcome, CibTicket, Effect, ProbeOutcome};
 use crate::model::{Holder, TicketSpec};
 use crate::time::Span;
-use crate::wire::{ClientOptions, ClientRequest, Command, PeerBody, Reason, ResultCode};
-
-const PLAIN: ClientOptions =
-    ClientOptions { immediate: false, wait: false, wait_commit: false, explain: false };
-const PATIENT: ClientOptions = ClientOptions { wait: true, wait_commit: true, ..PLAIN };
-
-fn failing() -> Option<CibOutcome> {
-    Some(CibOutcome::Failed("exit status 1".into()))
-}
-
-fn revoke_with(cluster: &mut Cluster, options: ClientOptions) -> crate::engine::ClientId {
-    cluster.ask(0, ClientRequest::Revoke { ticket: Some(spec("T").name), options })
-}
+use crate::wire::{Command, PeerBody, Reason, ResultCode};
 
 fn unbound(deeds: &Deeds) -> Span {
     let votes = deeds.sent(|body| matches!(body, PeerBody::Vote { .. }));
@@ -134,7 +122,7 @@ fn the_revoke_of_a_restarted_holder_that_comes_too_late_is_not_known() {
     cluster.crash(0);
     cluster.start(0);
     cluster.nodes[0].write = None;
-    let client = revoke_with(&mut cluster, PATIENT);
+    let client = cluster.revoke_with(0, PATIENT);
     cluster.advance(SECOND.times(15));
     cluster.release(0);
     cluster.advance(SECOND);

@@ -119,18 +119,20 @@ impl World {
 
     /// A member sends something: its acknowledgements are its word.
     pub fn blame_sent(&mut self, n: usize, to: usize, message: &PeerMessage) {
+        let ticket = self.plan.tickets.iter().position(|t| t.name == message.ticket);
+        let granted = ticket.map(|ticket| self.clients.done_term[ticket]).unwrap_or_default();
         let revoked = match message.body {
             PeerBody::Rejected { result, of: Command::ReqVote, .. } => {
                 result == ResultCode::YouOutdated && message.leader.member().is_none()
             }
-            PeerBody::Vote { last, .. } => last.is_some_and(|last| last.free),
+            // An earlier revoke than the grant hides nothing.
+            PeerBody::Vote { last, .. } => {
+                last.is_some_and(|last| last.free && last.term >= granted)
+            }
             _ => false,
         };
-        if revoked && self.faithful_among() {
-            let ticket = self.plan.tickets.iter().position(|t| t.name == message.ticket);
-            if let Some(ticket) = ticket {
-                self.checks.blame.told_revoked[ticket] = true;
-            }
+        if let (Some(ticket), true) = (ticket, revoked && self.faithful_among()) {
+            self.checks.blame.told_revoked[ticket] = true;
         }
         if let PeerBody::Ack { of: Command::VoteFor | Command::RevokeTicket, .. } = message.body {
             self.blame_released(n, to, message);
@@ -139,7 +141,6 @@ impl World {
             return;
         };
         let Holder::Member(leader) = message.leader else { return };
-        let ticket = self.plan.tickets.iter().position(|t| t.name == message.ticket);
         let (Some(ticket), Some(leader)) = (ticket, self.index_of(leader)) else { return };
         let spec = &self.plan.tickets[ticket];
         // L4: longer, if there is no round.
