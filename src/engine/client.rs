@@ -100,7 +100,14 @@ impl Ticket {
             Holder::Member(_) if now >= self.known.until && self.promised_to(now).is_none() => {
                 Holder::Unknown
             }
-            Holder::Nobody | Holder::Unknown if self.is_manual() => self.known.leader,
+            Holder::Nobody | Holder::Unknown if self.is_manual() => {
+                let free = self.free_is_known && self.manual.claims.is_empty();
+                if free {
+                    Holder::Nobody
+                } else {
+                    Holder::Unknown
+                }
+            }
             Holder::Nobody if !self.free_is_known || self.rumour > self.known.term => {
                 Holder::Unknown
             }
@@ -133,8 +140,12 @@ impl Ticket {
             }
             self.note(cx, NoteLevel::Info, "an administrator grants the ticket to this site");
         }
+        let revoked = self.heard_to_end();
         self.grant.get_or_insert_with(GrantJob::default).join(Waiter::new(client, options));
         cx.clients.insert(client, self.index);
+        if let Some(revoked) = revoked {
+            self.give_up_win(cx, revoked);
+        }
         self.tell_waiters(cx);
         self.advance_grant(cx);
         self.advance_commit(cx);

@@ -158,7 +158,7 @@ impl Ticket {
     /// Brings the store in line with the lease: the first grant when nothing is left to wait for,
     /// then one write per renewal.
     pub fn advance_commit(&mut self, cx: &mut Cx<'_>) {
-        if !matches!(self.phase, Phase::Leader) || self.quit.is_some() {
+        if !matches!(self.phase, Phase::Leader) || self.quit.is_some() || self.end_revoked_win(cx) {
             return;
         }
         let Some(lead) = &self.lead else { return };

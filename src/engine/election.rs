@@ -11,7 +11,7 @@ use super::standing::{Stand, UNHEARD_BEFORE_DOUBLING};
 use super::ticket::{Known, Phase, Ticket, Vote};
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::time::{MonoTime, Span};
-use crate::wire::{Command, LastKnown, PeerBody, Reason, ResultCode};
+use crate::wire::{Command, LastKnown, PeerBody, Reason, ResultCode, NONCE_MAX};
 
 /// One attempt to win a term.
 #[derive(Clone, Debug)]
@@ -83,22 +83,25 @@ impl Ticket {
         let text = format!("standing for election ({})", reason_word(reason));
         self.note(cx, NoteLevel::Info, &text);
         for peer in cx.roster.peers().iter() {
-            self.ask_for_vote(cx, peer, false);
+            self.ask_for_vote(cx, peer, None);
         }
         self.count_votes(cx);
     }
 
-    /// Sends REQ_VOTE of the current attempt to one member.
-    pub fn ask_for_vote(&mut self, cx: &mut Cx<'_>, to: MemberIndex, resend: bool) {
+    /// Sends REQ_VOTE of the current attempt to one member: `again` in answer to its STATUS, whose
+    /// nonce it returns.
+    pub fn ask_for_vote(&mut self, cx: &mut Cx<'_>, to: MemberIndex, again: Option<u32>) {
         let Phase::Candidate(attempt) = &self.phase else { return };
         let body = PeerBody::ReqVote {
             reason: attempt.reason,
             established: self.established(cx.now.mono),
             force: attempt.force,
+            // A larger one is none of these rules, and would not fit.
+            nonce: again.filter(|nonce| *nonce <= NONCE_MAX).unwrap_or_default(),
         };
         let valid = self.bound().map_or(Span::ZERO, |until| until.since(cx.now.mono));
         let message = self.message(self.myself(cx), attempt.term, valid, body);
-        cx.send(to, message, resend);
+        cx.send(to, message, again.is_some());
     }
 
     /// REQ_VOTE of another member (L2, L3). The candidate is the sender, whatever the packet says.
@@ -108,9 +111,8 @@ impl Ticket {
         from: MemberIndex,
         term: Term,
         reason: Reason,
-        marks: (bool, bool),
+        (established, force, nonce): (bool, bool, u32),
     ) {
-        let (established, force) = marks;
         let now = cx.now.mono;
         if self.is_manual() || !Ticket::is_site(cx, from) {
             return;
@@ -127,7 +129,8 @@ impl Ticket {
             return;
         }
         let early = mutant::is_on(Clause::L9GraceVote);
-        if !self.grace_allows(from, term, established) && !force && !early {
+        let forced = force && self.stands_now(cx, from, term, nonce);
+        if !(self.grace_allows(from, term, established) || forced || early) {
             return;
         }
         let owed = self.promised_to(now).filter(|to| *to != from);
@@ -158,7 +161,7 @@ impl Ticket {
             self.reject_outdated(cx, from);
             return;
         }
-        self.give_vote(cx, from, term, force);
+        self.give_vote(cx, from, term, forced);
     }
 
     /// Votes for `to`: candidacy is abandoned before.

@@ -10,7 +10,7 @@ use super::mutant::{self, Clause};
 use super::ticket::{Known, Loading, Phase, Ticket};
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::time::{MonoTime, Span};
-use crate::wire::{PeerBody, Reason};
+use crate::wire::{PeerBody, Reason, NONCE_MAX};
 
 /// The longest pause between two attempts to read the store.
 const LOAD_PAUSE_MAX: Span = Span::from_secs(30);
@@ -37,6 +37,8 @@ pub(super) struct Grace {
     answered: MemberSet,
     /// Per member: when it was last asked, and when first since it was heard from.
     asked: Vec<(Option<MonoTime>, Option<MonoTime>)>,
+    /// The highest term of a request with `-F` whose sender was asked whether it stands.
+    forced: Option<Term>,
     /// A member and term to which `-F` opened the door before the end of the grace.
     waived: Option<(MemberIndex, Term)>,
     /// Who is promised to this member.
@@ -82,12 +84,15 @@ impl Ticket {
                 idle: MemberSet::EMPTY,
                 answered: MemberSet::EMPTY,
                 asked: vec![(None, None); cx.roster.len()],
+                forced: None,
                 waived: None,
                 backing: Backing::new(cx.roster.len()),
             });
         }
         if self.site {
             cx.effects.push(Effect::LoadCib { ticket: self.index, limit: self.spec.call_limit() });
+        } else if self.is_manual() {
+            self.ask_manual(cx);
         } else {
             self.ask_everyone(cx);
         }
@@ -383,6 +388,30 @@ impl Ticket {
         }
     }
 
+    /// Whether a candidate with `-F` stands now: its request answers this start's STATUS, if grace
+    /// lasts. Else it is asked: one that is older than this start opens no door. A stream of old
+    /// ones leads to no stream of questions.
+    pub fn stands_now(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: MemberIndex,
+        term: Term,
+        nonce: u32,
+    ) -> bool {
+        let pause = self.spec.timeout.divided(ASK_AGAIN_PARTS);
+        let Some(grace) = &mut self.grace else { return true };
+        if nonce == grace.nonce || mutant::is_on(Clause::L9Nonce) {
+            return true;
+        }
+        let recently = grace.asked_at(from).is_some_and(|at| cx.now.mono < at.plus(pause));
+        if !recently || Some(term) > grace.forced {
+            grace.forced = grace.forced.max(Some(term));
+            grace.asked[from.get()].1.get_or_insert(cx.now.mono);
+            self.ask(cx, from);
+        }
+        false
+    }
+
     /// `-F` opens the door to one candidate and its term.
     pub fn waive_grace(&mut self, to: MemberIndex, term: Term) {
         if let Some(grace) = &mut self.grace {
@@ -433,7 +462,7 @@ impl Ticket {
     }
 }
 
-/// A number that marks the answers to one question; never 0.
+/// A number that marks the answers to one question; in `1..=NONCE_MAX`.
 pub(super) fn fresh_nonce(cx: &mut Cx<'_>) -> u32 {
-    u32::try_from(cx.prng.below(u64::from(u32::MAX))).unwrap_or(0).saturating_add(1)
+    u32::try_from(cx.prng.below(u64::from(NONCE_MAX))).unwrap_or(0).saturating_add(1)
 }

@@ -30,8 +30,15 @@ pub(super) struct Manual {
     tries: u32,
     /// Whether the next claim goes to everyone again.
     resting: bool,
-    /// When the claim is sent again: to those who have not acknowledged it, or to everyone.
+    /// When the claim is sent again: to those who have not acknowledged it, or to everyone; or,
+    /// at a site without one, STATUS to the sites that have not answered.
     pub say_at: Option<MonoTime>,
+    /// What this start's STATUS carries.
+    nonce: u32,
+    /// Sites that have answered this start's STATUS, or claimed or revoked since.
+    spoken: MemberSet,
+    /// Sites that were asked because they asked, since all silent ones were asked last.
+    asked: MemberSet,
     /// Per member: the round of the newest claim or REVOKE that was accepted from it.
     heard: BTreeMap<MemberIndex, Round>,
 }
@@ -67,12 +74,45 @@ impl Ticket {
             // Lost or given up, in this life of the site or when the ticket was not manual yet.
             self.known.leader = self.other_claim(cx);
         }
-        let nonce = fresh_nonce(cx);
+        self.ask_manual(cx);
+    }
+
+    /// Begins to ask the sites whether they hold this ticket.
+    pub fn ask_manual(&mut self, cx: &mut Cx<'_>) {
+        self.manual.nonce = fresh_nonce(cx);
         for peer in cx.roster.peers().iter() {
-            let body = PeerBody::Status { nonce };
-            let message = self.message(self.known.leader, self.wire_term(), Span::ZERO, body);
-            cx.send(peer, message, false);
+            self.ask_manual_of(cx, peer);
         }
+        if !matches!(self.phase, Phase::Leader) {
+            self.manual.say_at = Some(cx.now.mono.plus(self.spec.timeout));
+        }
+        self.note_manual_free(cx);
+    }
+
+    fn ask_manual_of(&self, cx: &mut Cx<'_>, to: MemberIndex) {
+        let body = PeerBody::Status { nonce: self.manual.nonce };
+        let message = self.message(self.known.leader, self.wire_term(), Span::ZERO, body);
+        cx.send(to, message, false);
+    }
+
+    /// STATUS again to the sites that have not said whether they hold this ticket, until all have.
+    fn ask_silent_sites(&mut self, cx: &mut Cx<'_>) {
+        self.manual.asked = MemberSet::EMPTY;
+        let silent = self.other_sites(cx).without(self.manual.spoken);
+        for site in silent.iter() {
+            self.ask_manual_of(cx, site);
+        }
+        self.manual.tries = self.manual.tries.saturating_add(1);
+        let often = self.manual.tries < self.spec.retries;
+        let pause = if often { self.spec.timeout } else { REPEAT };
+        self.manual.say_at = (!silent.is_empty()).then_some(cx.now.mono.plus(pause));
+    }
+
+    /// That nobody holds this ticket is known when every other site has said so in this life: what
+    /// the store says may be old.
+    fn note_manual_free(&mut self, cx: &Cx<'_>) {
+        let all = self.other_sites(cx).is_subset_of(self.manual.spoken);
+        self.free_is_known |= all && self.manual.claims.is_empty();
     }
 
     /// This site holds the ticket and tells everyone.
@@ -111,7 +151,7 @@ impl Ticket {
     /// The claim again: to those who did not hear it, then to everyone once a minute.
     pub fn manual_due(&mut self, cx: &mut Cx<'_>) {
         if !matches!(self.phase, Phase::Leader) {
-            self.manual.say_at = None;
+            self.ask_silent_sites(cx);
             return;
         }
         let heard = self.manual.unacked.is_empty() || self.manual.tries >= self.spec.retries;
@@ -157,6 +197,7 @@ impl Ticket {
                     let of = if update { Command::Update } else { Command::Heartbeat };
                     if !self.manual.is_old(from, stamp.round) {
                         self.claimed_by(cx, from, message);
+                        self.spoken_of_manual(cx, from);
                     }
                     let ack = PeerBody::Ack { of, round: stamp.round };
                     let reply = self.message(sender, message.term, Span::ZERO, ack);
@@ -166,6 +207,7 @@ impl Ticket {
             PeerBody::Revoke { stamp, .. } if !loading => {
                 if !self.manual.is_old(from, stamp.round) {
                     self.manual_revoked_by(cx, from);
+                    self.spoken_of_manual(cx, from);
                 }
                 let ack = PeerBody::Ack { of: Command::RevokeTicket, round: stamp.round };
                 let reply = self.message(Holder::Nobody, message.term, Span::ZERO, ack);
@@ -177,8 +219,13 @@ impl Ticket {
                 let leader = if here { self.myself(cx) } else { self.known.leader };
                 let reply = self.message(leader, self.wire_term(), Span::ZERO, body);
                 cx.send(from, reply, false);
+                // Who asks has started, and can answer now.
+                let silent = self.other_sites(cx).without(self.manual.spoken);
+                if silent.contains(from) && self.manual.asked.insert(from) {
+                    self.ask_manual_of(cx, from);
+                }
             }
-            PeerBody::MyIndex { .. } if !loading => {
+            PeerBody::MyIndex { nonce } if !loading => {
                 if message.leader == self.myself(cx) && !self.cib.maybe_granted {
                     // It has not heard of the revoke; this site may have been restarted since.
                     self.tell_manual_revoke(cx, from);
@@ -186,6 +233,9 @@ impl Ticket {
                 // Older than any claim or REVOKE that has been heard, for all that is known.
                 if Ticket::is_site(cx, from) && !self.manual.heard.contains_key(&from) {
                     self.manual_index_of(cx, from, message);
+                    if nonce == 0 || nonce == self.manual.nonce {
+                        self.spoken_of_manual(cx, from);
+                    }
                 }
             }
             PeerBody::Ack { of, round } => {
@@ -201,6 +251,14 @@ impl Ticket {
             | PeerBody::Rejected { .. } => {}
         }
         true
+    }
+
+    /// A site has said in this life whether it holds the ticket.
+    fn spoken_of_manual(&mut self, cx: &Cx<'_>, from: MemberIndex) {
+        if Ticket::is_site(cx, from) {
+            self.manual.spoken.insert(from);
+            self.note_manual_free(cx);
+        }
     }
 
     /// A site says that it holds the ticket.
@@ -248,6 +306,7 @@ impl Ticket {
         let sender = Holder::Member(cx.roster.member(from).id);
         if self.known.leader == sender {
             self.known.leader = self.other_claim(cx);
+            self.free_is_known |= self.known.leader == Holder::Nobody;
             self.note(cx, NoteLevel::Info, "revoked by its holder");
             self.follow_in_store(cx);
         }
@@ -314,12 +373,20 @@ impl Ticket {
         } else if self.known.leader.member().is_some() {
             self.refuse(cx, client, ResultCode::Redirect, self.known.leader);
         } else if self.grant.is_some() {
-            // The handler has not agreed yet: nothing was granted, and nothing will be.
+            // The handler has not agreed yet: nothing was granted here, and nothing will be.
             self.stop_probe(cx);
             self.answer_grant(cx, ResultCode::SyncFail);
-            self.refuse(cx, client, ResultCode::Success, Holder::Nobody);
-        } else {
+            let free = self.shown_leader(cx.now.mono) == Holder::Nobody;
+            let (code, holder) = match free {
+                true => (ResultCode::Success, Holder::Nobody),
+                false => (ResultCode::SyncFail, Holder::Unknown),
+            };
+            self.refuse(cx, client, code, holder);
+        } else if self.shown_leader(cx.now.mono) == Holder::Nobody {
             self.refuse(cx, client, ResultCode::TicketIdle, Holder::Nobody);
+        } else {
+            // A site that has not been heard may hold it.
+            self.refuse(cx, client, ResultCode::SyncFail, Holder::Unknown);
         }
     }
 

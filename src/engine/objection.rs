@@ -99,6 +99,9 @@ impl Ticket {
             self.objections.unread.insert(from);
         } else {
             self.objections.unread.remove(from);
+            // What it may still hold is later than what a late REVOKE of another tells of (L10).
+            let led = self.lead.as_ref().map(|lead| lead.term);
+            self.won_over_later(term, led.unwrap_or_default());
         }
         self.say_objections(cx);
         self.tell_waiters(cx);

@@ -56,8 +56,8 @@ impl Ticket {
             PeerBody::MyIndex { nonce } => {
                 self.handle_my_index(cx, from, nonce, leader, (term, valid));
             }
-            PeerBody::ReqVote { reason, established, force } => {
-                self.handle_req_vote(cx, from, term, reason, (established, force));
+            PeerBody::ReqVote { reason, established, force, nonce } => {
+                self.handle_req_vote(cx, from, term, reason, (established, force, nonce));
             }
             PeerBody::Vote { vouched, unbound_for, last } => {
                 self.handle_vote(cx, from, leader, term, (vouched, unbound_for, last));
@@ -128,6 +128,7 @@ impl Ticket {
         if established && hopeless && !self.cib.maybe_granted {
             self.note(cx, NoteLevel::Info, "another member has a lease: giving up");
             self.won_free = false;
+            self.revoked = self.revoked.filter(|revoked| *revoked > term);
             self.step_down(cx);
         }
         let owed = self.promised_to(now).filter(|to| *to != from);
@@ -316,7 +317,7 @@ impl Ticket {
     fn handle_status(&mut self, cx: &mut Cx<'_>, from: MemberIndex, nonce: u32) {
         let now = cx.now.mono;
         if matches!(self.phase, Phase::Candidate(_)) {
-            self.vote_again(cx, from);
+            self.vote_again(cx, from, nonce);
         }
         let competes = matches!(self.phase, Phase::Candidate(_));
         let unsure = self.owes_itself() && !self.lease_lives(now);
@@ -366,11 +367,12 @@ impl Ticket {
         (leader, term, left)
     }
 
-    /// A member that has just started may have missed the vote request.
-    fn vote_again(&mut self, cx: &mut Cx<'_>, from: MemberIndex) {
+    /// A member that has just started may have missed the vote request, or ask whether it is an
+    /// old one.
+    fn vote_again(&mut self, cx: &mut Cx<'_>, from: MemberIndex, nonce: u32) {
         let Phase::Candidate(attempt) = &self.phase else { return };
         if !attempt.votes.contains(from) {
-            self.ask_for_vote(cx, from, true);
+            self.ask_for_vote(cx, from, Some(nonce));
         }
     }
 

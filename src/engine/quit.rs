@@ -53,7 +53,8 @@ impl Ticket {
     /// Gives the ticket up in favour of another site; this one comes after the others. What was
     /// free before an administrator's grant that has failed is free again: nobody shall take it.
     pub fn step_down(&mut self, cx: &mut Cx<'_>) {
-        if self.won_what_was_free() || self.revoke_wanted {
+        let over = self.won_what_was_free() || self.revoke_wanted || self.heard_to_end().is_some();
+        if over {
             self.quit(cx, QuitKind::Revoke, None);
             return;
         }
@@ -69,11 +70,10 @@ impl Ticket {
 
     /// A winner that has not been granted yet hears that the last holder that it knew of, or a
     /// later one, revoked: nobody has lost the ticket, and nobody acquires it but by an order
-    /// (L10). Tells whether it gives the win up.
+    /// (L10). Who has not answered yet may know a later holder (L3), so it decides when everyone
+    /// has, or need not be waited for any more. Tells whether it gives the win up.
     pub fn give_up_win(&mut self, cx: &mut Cx<'_>, revoked: Term) -> bool {
-        let ungranted = self.quit.is_none() && !self.cib.maybe_granted;
-        let won = self.lead.is_some() && ungranted;
-        if !won || Some(revoked) < self.won_over {
+        if !self.is_win() || Some(revoked) < self.won_over {
             return false;
         }
         if self.grant.is_some() {
@@ -82,9 +82,31 @@ impl Ticket {
             self.won_over = self.won_over.max(Some(revoked));
             return false;
         }
+        self.revoked = self.revoked.max(Some(revoked));
+        self.end_revoked_win(cx)
+    }
+
+    /// Gives the win up if its ticket was heard to be revoked and nobody can say better. Tells
+    /// whether it does.
+    pub fn end_revoked_win(&mut self, cx: &mut Cx<'_>) -> bool {
+        if self.heard_to_end().is_none() || self.hear_pending(cx).is_some() {
+            return false;
+        }
         self.note(cx, NoteLevel::Info, "the ticket was revoked meanwhile: giving up");
         self.quit(cx, QuitKind::Revoke, None);
         true
+    }
+
+    /// Whether this site has won, and its store has not said *granted* since.
+    fn is_win(&self) -> bool {
+        self.lead.is_some() && self.quit.is_none() && !self.cib.maybe_granted
+    }
+
+    /// The term in which the ticket that this site has won was heard to be revoked, if it knows of
+    /// no later holder and no administrator has granted it.
+    pub fn heard_to_end(&self) -> Option<Term> {
+        let last = |term: &Term| Some(*term) >= self.won_over;
+        self.revoked.filter(last).filter(|_| self.is_win() && self.grant.is_none())
     }
 
     /// Gives the ticket up: revoke in the store, then announce (L10).

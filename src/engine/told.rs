@@ -157,7 +157,7 @@ impl Ticket {
     }
 
     /// The ticket was held later than this member and its majority knew: it won a lost one.
-    fn won_over_later(&mut self, term: Term, led: Term) {
+    pub fn won_over_later(&mut self, term: Term, led: Term) {
         if Some(term) > self.won_over && term < led && Some(term) != self.won {
             self.won_over = Some(term);
             self.won_free = false;

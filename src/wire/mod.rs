@@ -24,7 +24,7 @@ pub use header::{
     claimed_sender, frame_len, request_len, DATAGRAM_MAX, FRAME_MAX, HEADER_LEN, MAC_LEN, PEER_LEN,
     REQUEST_MAX, REQUEST_TAIL,
 };
-pub use peer::{LastKnown, PeerBody, PeerMessage, Round, Stamp};
+pub use peer::{LastKnown, PeerBody, PeerMessage, Round, Stamp, NONCE_MAX};
 pub use peer_codec::{decode_peer, encode_peer};
 pub use unit::TimeUnit;
 

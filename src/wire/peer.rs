@@ -55,6 +55,9 @@ impl Round {
     }
 }
 
+/// The largest nonce of a STATUS: a vote request returns it beside its two marks.
+pub const NONCE_MAX: u32 = (1 << 30) - 1;
+
 /// What ours adds to HEARTBEAT, UPDATE, REVOKE and step-down (`protocol.md` 3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stamp {
@@ -111,6 +114,9 @@ pub enum PeerBody {
         established: bool,
         /// `-F` of an administrative grant.
         force: bool,
+        /// The nonce of the STATUS that this request answers, at most [`NONCE_MAX`]; 0 = nobody
+        /// has asked, or a reference peer stands.
+        nonce: u32,
     },
     /// VOTE_FOR somebody, the answer to REQ_VOTE: the leader field has the vote.
     Vote {

@@ -7,7 +7,7 @@ use super::code::{Command, Reason, ResultCode};
 use super::error::WireError;
 use super::header::{Header, PEER_LEN};
 use super::payload::{read_ticket_name, TicketPayload};
-use super::peer::{LastKnown, PeerBody, PeerMessage, Round, Stamp};
+use super::peer::{LastKnown, PeerBody, PeerMessage, Round, Stamp, NONCE_MAX};
 use super::unit::TimeUnit;
 use crate::model::{Holder, MemberId, Term};
 use crate::time::Span;
@@ -17,6 +17,8 @@ use crate::time::Span;
 const MARK_BIT: u32 = 1 << 31;
 /// Bit 0 of a vote request's `options`: `-F` of an administrative grant.
 const FORCE_BIT: u32 = 1;
+/// Bits 1 to 30 of a vote request's `options`: the nonce that it returns.
+const NONCE_SHIFT: u32 = 1;
 
 /// The unsealed packet of a message between members, 124 bytes.
 pub fn encode_peer(from: MemberId, message: &PeerMessage, unit: TimeUnit) -> Vec<u8> {
@@ -28,9 +30,10 @@ pub fn encode_peer(from: MemberId, message: &PeerMessage, unit: TimeUnit) -> Vec
             header.request = Command::Status.raw();
             header.options = nonce;
         }
-        PeerBody::ReqVote { reason, established, force } => {
+        PeerBody::ReqVote { reason, established, force, nonce } => {
             header.reason = reason.raw();
-            header.options = bit(established, MARK_BIT) | bit(force, FORCE_BIT);
+            let marks = bit(established, MARK_BIT) | bit(force, FORCE_BIT);
+            header.options = marks | ((nonce & NONCE_MAX) << NONCE_SHIFT);
         }
         PeerBody::Vote { vouched, unbound_for, last } => {
             header.reason = last.map_or(0, last_bits);
@@ -115,6 +118,7 @@ fn body_of(command: Command, header: &Header, leader: Holder) -> Result<PeerBody
             reason: reason_of(header)?,
             established: marked,
             force: header.options & FORCE_BIT != 0,
+            nonce: (header.options >> NONCE_SHIFT) & NONCE_MAX,
         },
         Command::VoteFor => return vote_of(header, leader, stamp),
         Command::Heartbeat => PeerBody::Heartbeat { stamp },

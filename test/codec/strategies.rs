@@ -6,7 +6,7 @@ use booth::model::{AttrName, AttrValue, Holder, MemberId, Term, TicketName};
 use booth::time::{Span, WallTime};
 use booth::wire::{
     ClientOptions, ClientReply, ClientRequest, Command, LastKnown, PeerBody, PeerMessage, Reason,
-    ResultCode, Round, Stamp, TicketAnswer, TimeUnit, WaitCause,
+    ResultCode, Round, Stamp, TicketAnswer, TimeUnit, WaitCause, NONCE_MAX,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -75,9 +75,14 @@ fn body() -> impl Strategy<Value = PeerBody> {
     prop_oneof![
         any::<u32>().prop_map(|nonce| PeerBody::Status { nonce }),
         any::<u32>().prop_map(|nonce| PeerBody::MyIndex { nonce }),
-        (reason(), any::<bool>(), any::<bool>()).prop_map(|(reason, established, force)| {
-            PeerBody::ReqVote { reason, established, force }
-        }),
+        (reason(), any::<bool>(), any::<bool>(), 0..=NONCE_MAX).prop_map(
+            |(reason, established, force, nonce)| PeerBody::ReqVote {
+                reason,
+                established,
+                force,
+                nonce
+            }
+        ),
         (any::<bool>(), unbound(), last())
             .prop_map(|(vouched, unbound_for, last)| PeerBody::Vote { vouched, unbound_for, last }),
         (reason(), stamp()).prop_map(|(reason, stamp)| PeerBody::StepDown { reason, stamp }),

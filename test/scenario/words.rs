@@ -35,7 +35,7 @@ pub fn message(message: &PeerMessage, holder: impl Fn(Holder) -> String) -> Stri
     let said = match message.body {
         PeerBody::Status { .. } => "Stat".to_owned(),
         PeerBody::MyIndex { .. } => "MIdx".to_owned(),
-        PeerBody::ReqVote { reason: why, established, force } => {
+        PeerBody::ReqVote { reason: why, established, force, .. } => {
             let force = if force { " force" } else { "" };
             format!("RVot {}{}{force}", reason(why), mark(established))
         }

@@ -105,8 +105,9 @@ impl Rules {
                     opens.insert(0, stamp.round);
                 }
             }
-            PeerBody::ReqVote { established, force, .. } => {
-                self.request_opens[from] = established || force;
+            PeerBody::ReqVote { established, force, nonce, .. } => {
+                // One that is older than this life does not answer what it has asked.
+                self.request_opens[from] = established || (force && Some(nonce) == self.nonce);
             }
             PeerBody::Vote { vouched, .. } => {
                 let ours = self.stands.is_some_and(|(term, _)| term == m.term);
@@ -189,7 +190,7 @@ impl Rules {
                     return early("acknowledges a leader that did not answer");
                 }
             }
-            PeerBody::ReqVote { reason, established, force } => {
+            PeerBody::ReqVote { reason, established, force, .. } => {
                 if self.stands.is_none_or(|(term, _)| term != m.term) {
                     self.stands = Some((m.term, said.attempt_until));
                     (self.votes, self.acked, self.won, self.vouched) = (1 << n, 0, None, true);

@@ -46,9 +46,9 @@ impl World {
         let body = match message.body {
             PeerBody::Status { nonce } => format!("Stat nonce={nonce}"),
             PeerBody::MyIndex { nonce } => format!("MIdx nonce={nonce}"),
-            PeerBody::ReqVote { reason, established, force } => {
+            PeerBody::ReqVote { reason, established, force, nonce } => {
                 let force = if force { " force" } else { "" };
-                format!("RVot {reason:?}{}{force}", marks(established))
+                format!("RVot {reason:?}{}{force} nonce={nonce}", marks(established))
             }
             PeerBody::Vote { vouched, unbound_for, last } => {
                 let last = last.map_or(String::new(), |last| {

@@ -308,7 +308,7 @@ fn any_message(random: &mut Prng) -> PeerMessage {
     let body = match random.below(8) {
         0 => PeerBody::Status { nonce: 7 },
         1 => PeerBody::MyIndex { nonce: 0 },
-        2 => PeerBody::ReqVote { reason: Reason::Admin, established: false, force: true },
+        2 => PeerBody::ReqVote { reason: Reason::Admin, established: false, force: true, nonce: 0 },
         3 => PeerBody::Vote { vouched: true, unbound_for: Some(Span::ZERO), last: None },
         4 => PeerBody::Heartbeat { stamp },
         5 => PeerBody::Update { stamp },

@@ -42,7 +42,7 @@ fn meaning(packet: &Packet, unit: TimeUnit) -> (MemberId, PeerMessage) {
     let body = match packet.code("cmd") {
         "Stat" => PeerBody::Status { nonce: 0 },
         "MIdx" => PeerBody::MyIndex { nonce: 0 },
-        "RVot" => PeerBody::ReqVote { reason, established: false, force: false },
+        "RVot" => PeerBody::ReqVote { reason, established: false, force: false, nonce: 0 },
         "VtFr" if leader == MemberId::NOBODY => PeerBody::StepDown { reason, stamp },
         "VtFr" => PeerBody::Vote { vouched: false, unbound_for: None, last: None },
         "HrtB" => PeerBody::Heartbeat { stamp },

@@ -257,7 +257,7 @@ impl Bench {
     /// An ordinary vote request of another site for a lost ticket.
     pub fn asked_for_vote(&mut self, from: usize, term: u32) -> Deeds {
         let reason = Reason::TicketLost;
-        let body = PeerBody::ReqVote { reason, established: false, force: false };
+        let body = PeerBody::ReqVote { reason, established: false, force: false, nonce: 0 };
         self.hear_valid(from, self.id(from), term, Span::ZERO, body)
     }
 

@@ -3,15 +3,13 @@
 //! ever or taken against an order, or an answer that was not true. Beside most of them stands the
 //! same schedule without the one thing that made it so.
 
-use super::cluster::{failing, spec, Cluster, PATIENT, PLAIN};
+use super::cluster::{failing, spec, Cluster, FORCED, PATIENT, PLAIN};
 use crate::engine::CibOutcome;
 use crate::model::{Holder, TicketMode};
 use crate::time::Span;
 use crate::wire::{ClientOptions, ClientRequest, PeerBody, ResultCode};
 
 const SECOND: Span = Span::from_secs(1);
-const FORCED: ClientOptions =
-    ClientOptions { immediate: true, wait: false, wait_commit: false, explain: false };
 
 /// *A request that was answered with failure has no effect later*: its `-F` has. Another
 /// client's grant, without `-F`, overrides the objection, and two stores say granted.

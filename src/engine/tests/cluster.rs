@@ -22,6 +22,10 @@ pub const PLAIN: ClientOptions =
 pub const PATIENT: ClientOptions =
     ClientOptions { immediate: false, wait: true, wait_commit: true, explain: true };
 
+/// `-F` of one that waits no longer than it has to.
+pub const FORCED: ClientOptions =
+    ClientOptions { immediate: true, wait: false, wait_commit: false, explain: false };
+
 /// A call of the store's tool that fails.
 pub fn failing() -> Option<CibOutcome> {
     Some(CibOutcome::Failed("exit status 1".into()))

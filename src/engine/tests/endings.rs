@@ -119,7 +119,7 @@ pub fn a_candidate_for_a_revoked_ticket_is_told() {
         bench.heartbeat(1, 3, said(7));
         let body = PeerBody::Revoke { reason: Reason::Admin, stamp: said(8) };
         bench.hear(1, Holder::Nobody, 3, body);
-        let body = PeerBody::ReqVote { reason, established: false, force: false };
+        let body = PeerBody::ReqVote { reason, established: false, force: false, nonce: 0 };
         let leader = bench.id(1);
         bench.hear_valid(1, leader, 4, Span::ZERO, body)
     };

@@ -23,8 +23,12 @@ fn expect_reelection(deeds: &Deeds, term: u32) {
     assert_eq!(requests.len(), 2, "both members are asked");
     for sent in requests {
         assert_eq!(sent.message.term, Term::new(term));
-        let marked =
-            PeerBody::ReqVote { reason: Reason::Reacquire, established: true, force: false };
+        let marked = PeerBody::ReqVote {
+            reason: Reason::Reacquire,
+            established: true,
+            force: false,
+            nonce: 0,
+        };
         assert_eq!(sent.message.body, marked);
     }
     assert!(deeds.revokes().is_empty(), "the ticket is kept");

@@ -408,7 +408,8 @@ fn a_late_vote_of_an_earlier_attempt_ends_a_win_of_what_was_revoked() {
     assert!(!won.heartbeats().is_empty());
     let last = Some(LastKnown { term: Term::new(3), free: true });
     let body = PeerBody::Vote { vouched: true, unbound_for: Some(Span::MAX), last };
-    let deeds = bench.hear_valid(1, bench.id(0), 1, Span::ZERO, body);
+    bench.hear_valid(1, bench.id(0), 1, Span::ZERO, body);
+    let deeds = bench.advance(SECOND);
     let said = deeds.announcements();
     assert!(said.iter().all(|sent| matches!(sent.message.body, PeerBody::Revoke { .. })));
     assert!(!said.is_empty(), "it gives up, and nobody stands");

@@ -223,3 +223,51 @@ fn two_old_revokes_of_a_manual_ticket_are_ignored() {
     let (client, deeds) = bench.grant(PLAIN);
     assert_eq!(deeds.final_answer(client), Some(ResultCode::Overgrant));
 }
+
+/// A site that has heard nobody since its start does not call the ticket free: another may have
+/// been granted meanwhile. It asks until all have answered.
+#[test]
+fn a_manual_ticket_is_not_called_free_by_who_has_heard_nobody() {
+    for stored in [None, Some(Holder::Nobody)] {
+        for cut in [true, false] {
+            let mut c = Cluster::new(2, 1, manual_spec());
+            c.start(1);
+            c.start(2);
+            c.grant(1, PLAIN);
+            assert_eq!(c.granted(), [1]);
+            c.isolate(0, cut);
+            c.nodes[0].store.owner = stored;
+            c.start(0);
+            let expected = if cut { ResultCode::SyncFail } else { ResultCode::Redirect };
+            let client = c.revoke(0);
+            assert_eq!(c.codes(client), [(expected, true)], "cut {cut}, {stored:?} in the store");
+            assert_eq!(c.listed(0), if cut { Holder::Unknown } else { c.id(1) });
+            c.isolate(0, false);
+            c.advance(SECOND.times(2));
+            assert_eq!(c.listed(0), c.id(1), "it asks until it is answered");
+        }
+    }
+}
+
+/// A fresh ticket is free as soon as the other sites have said so, at sites and arbitrators.
+#[test]
+fn a_manual_ticket_that_nobody_holds_is_free_when_all_sites_have_spoken() {
+    let mut c = Cluster::new(2, 1, manual_spec());
+    c.start(0);
+    c.start(2);
+    assert_eq!([c.listed(0), c.listed(2)], [Holder::Unknown; 2], "site 1 has not spoken");
+    c.start(1);
+    c.advance(SECOND.times(2));
+    assert_eq!([0, 1, 2].map(|node| c.listed(node)), [Holder::Nobody; 3]);
+    let client = c.revoke(0);
+    assert_eq!(c.codes(client), [(ResultCode::TicketIdle, true)]);
+}
+
+/// A restarted arbitrator asks who holds, and need not wait for the next claim.
+#[test]
+fn a_restarted_arbitrator_asks_who_holds_a_manual_ticket() {
+    let mut cluster = held();
+    cluster.crash(2);
+    cluster.start(2);
+    assert_eq!(cluster.listed(2), cluster.id(0));
+}

@@ -104,7 +104,8 @@ impl Member {
     }
 
     pub fn asked_for_vote(&mut self, from: usize, term: u32) -> Vec<PeerMessage> {
-        let body = PeerBody::ReqVote { reason: Reason::Admin, established: false, force: false };
+        let body =
+            PeerBody::ReqVote { reason: Reason::Admin, established: false, force: false, nonce: 0 };
         self.hear(from, holder(from), term, body)
     }
 

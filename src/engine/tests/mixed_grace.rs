@@ -38,7 +38,8 @@ fn votes_after(heard: &[(usize, PeerBody)]) -> u64 {
         let since = Span::from_millis(10 * tens);
         now = Now { mono: START.plus(since), wall: now.wall };
         let mut effects = Vec::new();
-        let body = PeerBody::ReqVote { reason: Reason::Admin, established: false, force: false };
+        let body =
+            PeerBody::ReqVote { reason: Reason::Admin, established: false, force: false, nonce: 0 };
         engine.step(now, say(0, body), &mut effects);
         let is_vote = |effect: &Effect| {
             matches!(

@@ -2,7 +2,7 @@
 //! As long as a site that can be heard may have the ticket granted in its store, nobody else is
 //! granted (`RULES.md` L3, L7), unless an administrator overrides.
 
-use super::cluster::{spec, Cluster};
+use super::cluster::{spec, Cluster, FORCED};
 use crate::engine::{CibOutcome, Event, Remark, Reply};
 use crate::model::{Holder, MemberIndex, Term};
 use crate::time::Span;
@@ -11,8 +11,6 @@ use crate::wire::{ClientOptions, Command, PeerBody, PeerMessage, ResultCode, Wai
 const SECOND: Span = Span::from_secs(1);
 const PATIENT: ClientOptions =
     ClientOptions { immediate: false, wait: true, wait_commit: true, explain: true };
-const FORCED: ClientOptions =
-    ClientOptions { immediate: true, wait: false, wait_commit: false, explain: false };
 
 fn at(node: usize) -> MemberIndex {
     MemberIndex::new(node).expect("a test has few members")

@@ -10,7 +10,8 @@ use crate::wire::{ClientOptions, Command, PeerBody, Reason, ResultCode, Stamp};
 
 /// A vote request of a site for a lost ticket or another reason.
 fn request(bench: &mut Bench, from: usize, term: u32, reason: Reason, force: bool) -> Deeds {
-    let body = PeerBody::ReqVote { reason, established: false, force };
+    let nonce = 0;
+    let body = PeerBody::ReqVote { reason, established: false, force, nonce };
     let leader = bench.id(from);
     bench.hear_valid(from, leader, term, Span::ZERO, body)
 }
@@ -104,9 +105,14 @@ pub fn a_candidate_without_a_reason_is_told_of_a_revoke() {
 #[test]
 pub fn a_forced_vote_in_grace_does_not_vouch_and_opens_nothing_else() {
     let mut bench = Bench::new(2, 1, 2, spec("T"));
-    bench.start(CibTicket::default());
+    let started = bench.start(CibTicket::default());
     assert_eq!(votes(&request(&mut bench, 0, 3, Reason::Admin, false)), 0, "grace");
-    let deeds = request(&mut bench, 0, 3, Reason::Admin, true);
+    assert_eq!(votes(&request(&mut bench, 0, 3, Reason::Admin, true)), 0, "it may be an old one");
+    let asked = started.sent(|body| matches!(body, PeerBody::Status { .. }));
+    let PeerBody::Status { nonce } = asked[0].message.body else { panic!("it was filtered") };
+    let (reason, leader) = (Reason::Admin, bench.id(0));
+    let body = PeerBody::ReqVote { reason, established: false, force: true, nonce };
+    let deeds = bench.hear_valid(0, leader, 3, Span::ZERO, body);
     let vouched = |body: &PeerBody| matches!(body, PeerBody::Vote { vouched: true, .. });
     assert_eq!((votes(&deeds), deeds.sent(vouched).len()), (1, 0));
     assert_eq!(acks(&bench.heartbeat(0, 4, stamp(7, false))), 0, "another term");

@@ -413,3 +413,51 @@ fn what_a_failed_attempt_was_told_is_not_forgotten() {
         assert_eq!(won.heartbeats().is_empty(), told, "it was revoked");
     }
 }
+
+/// L3, L10: a REVOKE of an earlier holder reaches a winner before the vote of the site that knows
+/// the later one: who votes late may know better.
+#[test]
+fn a_late_old_revoke_ends_no_win_over_a_later_holder() {
+    late_old_revoke(true);
+    late_old_revoke(false);
+}
+
+fn late_old_revoke(slow: bool) {
+    let acquire_after = SECOND.times(20);
+    let mut c = Cluster::new(3, 2, TicketSpec { acquire_after, ..spec("T") });
+    c.start_all();
+    c.grant(0, PATIENT);
+    c.advance(SECOND);
+    // Site 1 hears neither that the ticket is revoked nor that it is granted again.
+    c.isolate(1, true);
+    let client = c.revoke(0);
+    assert_eq!(c.codes(client), [(ResultCode::Success, true)]);
+    c.advance(SECOND.times(2));
+    c.grant(0, PATIENT);
+    c.advance(SECOND.times(40));
+    assert_eq!(c.granted(), [0]);
+    // The holder dies, and the arbitrators forget; only site 2 knows what was lost.
+    c.crash(0);
+    c.nodes[0].store.granted = false;
+    c.isolate(2, true);
+    c.crash(3);
+    c.crash(4);
+    c.start(3);
+    c.start(4);
+    c.advance(SECOND.times(16));
+    if slow {
+        c.slow = vec![(2, 1)];
+        c.delay = MILLI.times(100);
+    }
+    c.cut.clear();
+    for _ in 0..3_000 {
+        if c.logged(1, "won the election") {
+            break;
+        }
+        c.advance(MILLI.times(5));
+    }
+    assert!(c.logged(1, "won the election"));
+    c.again(0, 1, |m| matches!(m.body, PeerBody::Revoke { .. }));
+    c.advance(SECOND.times(100));
+    assert_eq!(c.granted().len(), 1, "slow {slow}: site 2 knew that it was lost");
+}

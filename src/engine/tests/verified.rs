@@ -2,11 +2,11 @@
 //! Which leader a member in grace follows (`RULES.md` L9): one that has answered this start's
 //! STATUS that it leads.
 
-use super::cluster::{roster, spec, the_ticket, Cluster};
+use super::cluster::{roster, spec, the_ticket, Cluster, FORCED};
 use crate::engine::{CibLoad, CibTicket, Effect, Engine, Event, Setup};
 use crate::model::{Holder, MemberIndex, Term, TicketName};
 use crate::time::{MonoTime, Now, Span, WallTime};
-use crate::wire::{ClientOptions, Command, PeerBody, PeerMessage, Round, Stamp};
+use crate::wire::{ClientOptions, Command, PeerBody, PeerMessage, Reason, Round, Stamp};
 
 const SECOND: Span = Span::from_secs(1);
 
@@ -66,13 +66,27 @@ impl Member {
         self.hears(from, holder(from), term, PeerBody::Heartbeat { stamp }, SECOND.times(10));
     }
 
-    /// An answer of `from` to the STATUS of this start.
-    fn answer(&mut self, from: usize, leader: Holder, term: u32, valid: Span) {
+    /// What its STATUS carried.
+    fn nonce(&self) -> u32 {
         let nonce = |(_, message): &(usize, PeerMessage)| match message.body {
             PeerBody::Status { nonce } => Some(nonce),
             _ => None,
         };
-        let nonce = self.sent.iter().find_map(nonce).expect("it has asked");
+        self.sent.iter().find_map(nonce).expect("it has asked")
+    }
+
+    /// Hears a vote request with `-F`; tells whether it votes.
+    fn forced(&mut self, from: usize, term: u32, nonce: u32) -> bool {
+        let (reason, established, force) = (Reason::Admin, false, true);
+        let before = self.sent.len();
+        let body = PeerBody::ReqVote { reason, established, force, nonce };
+        self.hears(from, holder(from), term, body, Span::ZERO);
+        self.sent[before..].iter().any(|(_, sent)| matches!(sent.body, PeerBody::Vote { .. }))
+    }
+
+    /// An answer of `from` to the STATUS of this start.
+    fn answer(&mut self, from: usize, leader: Holder, term: u32, valid: Span) {
+        let nonce = self.nonce();
         self.hears(from, leader, term, PeerBody::MyIndex { nonce }, valid);
     }
 
@@ -96,6 +110,39 @@ impl Member {
         };
         self.sent.iter().filter(is).count()
     }
+}
+
+/// L9 (c), a vote request with `-F` that is older than this start opens no door: neither for its
+/// sender's vote nor for its heartbeats. One that answers this start's STATUS does.
+#[test]
+fn an_old_request_with_force_does_not_end_grace() {
+    let mut member = Member::started(2, CibTicket::default());
+    let old = member.forced(0, 3, 0);
+    assert!(!old, "it may be older than this start");
+    assert_eq!(member.asked(0), 2, "asked at the start and at once");
+    let stamp = Stamp { round: Round::new(7), established: false };
+    member.hears(0, holder(0), 3, PeerBody::Heartbeat { stamp }, SECOND.times(10));
+    assert!(member.acked(0).is_empty(), "it has not won since this start, as far as is known");
+    for _ in 0..20 {
+        assert!(!member.forced(0, 3, 12_345), "that is another question's answer");
+    }
+    assert_eq!(member.asked(0), 2, "old ones do not make a storm of questions");
+    assert!(!member.forced(1, 4, 0));
+    assert_eq!(member.asked(1), 2, "a later one is asked about at once");
+    let nonce = member.nonce();
+    assert!(member.forced(0, 3, nonce), "it stands now");
+    member.hears(0, holder(0), 3, PeerBody::Heartbeat { stamp }, SECOND.times(10));
+    assert_eq!(member.acked(0), [7]);
+}
+
+/// L9 (c), a candidate with `-F` answers the question with its request.
+#[test]
+fn members_that_have_just_started_vote_for_a_candidate_with_force() {
+    let mut cluster = Cluster::new(2, 1, spec("T"));
+    cluster.start(0);
+    cluster.start(2);
+    cluster.grant(0, FORCED);
+    assert_eq!(cluster.granted(), [0]);
 }
 
 /// Issue 8, 18: an old packet of a leader that is long gone binds nobody, and the real one is

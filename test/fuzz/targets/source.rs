@@ -3,7 +3,7 @@
 
 use booth::model::{Holder, MemberId, Term, TicketName};
 use booth::time::Span;
-use booth::wire::{Command, LastKnown, PeerBody, Reason, ResultCode, Round, Stamp};
+use booth::wire::{Command, LastKnown, PeerBody, Reason, ResultCode, Round, Stamp, NONCE_MAX};
 
 pub struct Source<'a> {
     rest: &'a [u8],
@@ -107,7 +107,8 @@ impl<'a> Source<'a> {
             1 => (PeerBody::MyIndex { nonce: self.u32() }, anybody),
             2 => {
                 let (established, force) = (self.flag(), self.flag());
-                (PeerBody::ReqVote { reason: self.reason(), established, force }, somebody)
+                let (reason, nonce) = (self.reason(), self.u32() & NONCE_MAX);
+                (PeerBody::ReqVote { reason, established, force, nonce }, somebody)
             }
             3 => (self.vote(), somebody),
             4 => {

@@ -159,7 +159,7 @@ pub fn plain(message: &PeerMessage) -> PeerMessage {
         PeerBody::Status { .. } => PeerBody::Status { nonce: 0 },
         PeerBody::MyIndex { .. } => PeerBody::MyIndex { nonce: 0 },
         PeerBody::ReqVote { reason, .. } => {
-            PeerBody::ReqVote { reason, established: false, force: false }
+            PeerBody::ReqVote { reason, established: false, force: false, nonce: 0 }
         }
         PeerBody::Vote { .. } => PeerBody::Vote { vouched: false, unbound_for: None, last: None },
         PeerBody::StepDown { reason, .. } => PeerBody::StepDown { reason, stamp },

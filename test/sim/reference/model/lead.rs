@@ -32,7 +32,7 @@ impl Ticket {
         let late = cx.prng.span_below(Span::from_secs(1));
         self.decide_at = Some(cx.now.mono.plus(self.spec.timeout).plus(late));
         let (reason, me) = (self.reason, self.me(cx));
-        let body = PeerBody::ReqVote { reason, established: false, force: false };
+        let body = PeerBody::ReqVote { reason, established: false, force: false, nonce: 0 };
         self.tell_all(cx, me, self.left(cx), body);
     }
 
