@@ -40,7 +40,10 @@ pub struct Left {
 /// have been set meanwhile.
 ///
 /// It revokes also what does not say *granted*: a grant that was killed may still be on its way,
-/// and only a later change of this site keeps it from taking effect.
+/// and only a later change of this site keeps it from taking effect. Whose that was and in which
+/// term stays as it is: what was won here was never granted here, and the store may have been
+/// written since by a member that knows better. Terms do not tell: where all members have
+/// restarted, a later leader may have a lower one than the guard was told.
 pub fn verdict(
     site: Holder,
     told: Term,
@@ -61,6 +64,9 @@ pub fn verdict(
     };
     if newer && stored.term.is_some() {
         return Decision::Retire;
+    }
+    if let (false, Some(owner), Some(term)) = (stored.granted, stored.owner, stored.term) {
+        return Decision::Revoke(Left { owner, term, expires, verdict: Verdict::WasFree });
     }
     let known = stored.owner.filter(|owner| *owner != Holder::Unknown);
     let verdict = if stored.granted { Verdict::Revoked } else { Verdict::WasFree };
@@ -120,6 +126,8 @@ mod tests {
     fn what_is_not_granted_is_written_once_more_as_it_is() {
         let free = revoke(Holder::Nobody, 7, 50, Verdict::WasFree);
         assert_eq!(decide(Some((7, 100)), Some(stored(false, 7, 50))), free);
+        let earlier = revoke(Holder::Nobody, 5, 50, Verdict::WasFree);
+        assert_eq!(decide(Some((7, 100)), Some(stored(false, 5, 50))), earlier, "won, not granted");
         let absent = revoke(SITE, 7, 0, Verdict::WasFree);
         assert_eq!(decide(None, Some(CibTicket::default())), absent);
     }
