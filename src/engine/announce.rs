@@ -107,17 +107,18 @@ impl Ticket {
     }
 
     /// A leader revokes in an earlier term than the one in which this member follows it: it was
-    /// restarted before its store had the later one, and does not know it. It is told.
-    pub fn tell_led_term(&mut self, cx: &mut Cx<'_>, from: MemberIndex, term: Term) {
+    /// restarted before its store had the later one, and does not know it. It is told, instead of
+    /// an acknowledgement, so that it goes on until it knows. Tells whether it is.
+    pub fn tell_led_term(&mut self, cx: &mut Cx<'_>, from: MemberIndex, term: Term) -> bool {
         let live = self.promise.filter(|promise| cx.now.mono < promise.until);
         let later = live.filter(|promise| promise.to == from && promise.term > term);
-        if let Some(promise) = later.filter(|_| self.marking.contains(from)) {
-            let (of, result) = (Command::RevokeTicket, ResultCode::TermOutdated);
-            let body = PeerBody::Rejected { of, result, granted: false };
-            let leader = Holder::Member(cx.roster.member(from).id);
-            let message = self.message(leader, promise.term, Span::ZERO, body);
-            cx.send(from, message, false);
-        }
+        let Some(promise) = later.filter(|_| self.marking.contains(from)) else { return false };
+        let (of, result) = (Command::RevokeTicket, ResultCode::TermOutdated);
+        let body = PeerBody::Rejected { of, result, granted: false };
+        let leader = Holder::Member(cx.roster.member(from).id);
+        let message = self.message(leader, promise.term, Span::ZERO, body);
+        cx.send(from, message, false);
+        true
     }
 
     /// A member says that this one leads, in a later term than that of the revoke which it

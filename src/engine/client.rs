@@ -475,6 +475,7 @@ impl Ticket {
             waiter.patient()
         });
         self.revokers.0 = waiters;
+        self.revoke_has_failed(cx);
     }
 
     /// A client has closed its connection: what it asked for goes on.

@@ -122,6 +122,14 @@ impl Ticket {
         self.write(cx, state);
     }
 
+    /// A revoke that has to be written again names this site: the ticket is lost.
+    pub fn name_owner(&mut self, cx: &Cx<'_>) {
+        let owner = self.myself(cx);
+        if let Some(wanted) = self.cib.wanted.as_mut().filter(|_| self.cib.maybe_granted) {
+            wanted.owner = owner;
+        }
+    }
+
     /// Keeps the store of a follower in step: only if more than the expiry changed.
     pub fn follow_in_store(&mut self, cx: &mut Cx<'_>) {
         if !self.site || self.cib.maybe_granted {

@@ -78,7 +78,7 @@ impl Ticket {
             bound: MemberSet::EMPTY,
             heard: false,
             others_until: MonoTime::ZERO,
-            told: self.revoked.map(|term| LastKnown { term, free: true }),
+            told: self.last_heard(),
         });
         let text = format!("standing for election ({})", reason_word(reason));
         self.note(cx, NoteLevel::Info, &text);
@@ -342,9 +342,6 @@ impl Ticket {
         }
         let revoked = result == ResultCode::YouOutdated && leader == Holder::Nobody;
         if revoked && self.refused_as_revoked(cx, from, term) {
-            return;
-        }
-        if result == ResultCode::TermOutdated && self.revoked_earlier(cx, leader, term) {
             return;
         }
         if matches!(self.phase, Phase::Leader) {

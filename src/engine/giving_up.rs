@@ -78,6 +78,7 @@ impl Ticket {
         if matches!(self.phase, Phase::Leader) {
             self.phase = Phase::Follower;
         }
+        self.revoke_has_failed(cx);
     }
 
     /// A site without a lease whose store may still say *granted* always has a plan to stand.

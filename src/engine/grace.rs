@@ -223,8 +223,8 @@ impl Ticket {
     /// A revoke that was heard and could not be believed yet, in a term as high as that of the last
     /// leader that was heard of or a higher one: the ticket is free.
     pub fn believe_revoke(&mut self, cx: &mut Cx<'_>) {
-        let last = |term: &Term| Some(*term) >= self.known.term.max(self.led_elsewhere);
-        if let Some(term) = self.revoked.take().filter(last) {
+        let last = |term: &Term| Some(*term) >= self.known.term;
+        if let Some(term) = self.heard.take_revoked().filter(last) {
             self.heard_of(term);
             self.adopt_nobody(cx, term);
         }
@@ -447,7 +447,8 @@ impl Ticket {
         others.remove(self.me);
         if others.is_subset_of(grace.idle) {
             self.free_is_known = true;
-            (self.rumour, self.led_elsewhere) = (None, None);
+            self.rumour = None;
+            self.heard.forget_led();
             self.end_grace(cx);
         }
     }

@@ -3,15 +3,15 @@
 //! no lease, no expiry, no failover. Every member notes which sites claim such a ticket.
 
 use super::announce::AnnounceKind;
+use super::claims::{Age, Question};
 use super::client::{GrantJob, Waiter};
 use super::cx::Cx;
 use super::effect::NoteLevel;
 use super::event::ClientId;
-use super::grace::fresh_nonce;
-use super::lease::{Link, ROUND_WINDOW};
+use super::lease::Link;
 use super::mutant::{self, Clause};
 use super::quit::QuitKind;
-use super::ticket::{Known, Phase, ProbeFor, Ticket};
+use super::ticket::{Phase, ProbeFor, Ticket};
 use crate::model::{Holder, MemberIndex, MemberSet, RuleMode};
 use crate::time::{MonoTime, Span};
 use crate::wire::{ClientOptions, Command, PeerBody, PeerMessage, ResultCode, Round, Stamp};
@@ -26,37 +26,21 @@ pub(super) const REPEAT: Span = Span::from_secs(60);
 pub(super) struct Manual {
     /// Sites that claim the ticket, this one included.
     pub claims: MemberSet,
-    unacked: MemberSet,
-    tries: u32,
+    pub unacked: MemberSet,
+    pub tries: u32,
     /// Whether the next claim goes to everyone again.
     resting: bool,
     /// When the claim is sent again: to those who have not acknowledged it, or to everyone; or,
     /// at a site without one, STATUS to the sites that have not answered.
     pub say_at: Option<MonoTime>,
-    /// What this start's STATUS carries.
-    nonce: u32,
-    /// Sites that have answered this start's STATUS, or claimed or revoked since.
-    spoken: MemberSet,
+    /// Sites that have answered a STATUS of this life, or claimed or revoked in it.
+    pub spoken: MemberSet,
     /// Sites that were asked because they asked, since all silent ones were asked last.
-    asked: MemberSet,
+    pub asked: MemberSet,
+    /// Per member: the STATUS that it has not answered.
+    pub questions: BTreeMap<MemberIndex, Question>,
     /// Per member: the round of the newest claim or REVOKE that was accepted from it.
-    heard: BTreeMap<MemberIndex, Round>,
-}
-
-impl Manual {
-    /// Whether a claim or REVOKE of a member is older than what was last accepted from it: then
-    /// it says nothing new. Else it is the newest. Rounds of an earlier life lie elsewhere, and a
-    /// reference peer has none.
-    fn is_old(&mut self, from: MemberIndex, round: Option<Round>) -> bool {
-        let Some(round) = round else { return false };
-        let last = self.heard.get(&from);
-        let old =
-            last.is_some_and(|last| (-ROUND_WINDOW..=0).contains(&round.distance_from(*last)));
-        if !old {
-            self.heard.insert(from, round);
-        }
-        old
-    }
+    pub heard: BTreeMap<MemberIndex, Round>,
 }
 
 impl Ticket {
@@ -77,44 +61,6 @@ impl Ticket {
         self.ask_manual(cx);
     }
 
-    /// Begins to ask the sites whether they hold this ticket.
-    pub fn ask_manual(&mut self, cx: &mut Cx<'_>) {
-        self.manual.nonce = fresh_nonce(cx);
-        for peer in cx.roster.peers().iter() {
-            self.ask_manual_of(cx, peer);
-        }
-        if !matches!(self.phase, Phase::Leader) {
-            self.manual.say_at = Some(cx.now.mono.plus(self.spec.timeout));
-        }
-        self.note_manual_free(cx);
-    }
-
-    fn ask_manual_of(&self, cx: &mut Cx<'_>, to: MemberIndex) {
-        let body = PeerBody::Status { nonce: self.manual.nonce };
-        let message = self.message(self.known.leader, self.wire_term(), Span::ZERO, body);
-        cx.send(to, message, false);
-    }
-
-    /// STATUS again to the sites that have not said whether they hold this ticket, until all have.
-    fn ask_silent_sites(&mut self, cx: &mut Cx<'_>) {
-        self.manual.asked = MemberSet::EMPTY;
-        let silent = self.other_sites(cx).without(self.manual.spoken);
-        for site in silent.iter() {
-            self.ask_manual_of(cx, site);
-        }
-        self.manual.tries = self.manual.tries.saturating_add(1);
-        let often = self.manual.tries < self.spec.retries;
-        let pause = if often { self.spec.timeout } else { REPEAT };
-        self.manual.say_at = (!silent.is_empty()).then_some(cx.now.mono.plus(pause));
-    }
-
-    /// That nobody holds this ticket is known when every other site has said so in this life: what
-    /// the store says may be old.
-    fn note_manual_free(&mut self, cx: &Cx<'_>) {
-        let all = self.other_sites(cx).is_subset_of(self.manual.spoken);
-        self.free_is_known |= all && self.manual.claims.is_empty();
-    }
-
     /// This site holds the ticket and tells everyone.
     fn claim(&mut self, cx: &mut Cx<'_>) {
         self.phase = Phase::Leader;
@@ -129,7 +75,7 @@ impl Ticket {
     }
 
     /// Sends the claim to everyone who has not acknowledged it.
-    fn say_claim(&mut self, cx: &mut Cx<'_>, resend: bool) {
+    pub fn say_claim(&mut self, cx: &mut Cx<'_>, resend: bool) {
         if !resend {
             self.links.iter_mut().for_each(Link::mark);
         }
@@ -162,6 +108,9 @@ impl Ticket {
             return;
         }
         if heard {
+            for site in self.other_sites(cx).without(self.manual.spoken).iter() {
+                self.ask_manual_of(cx, site);
+            }
             self.manual.unacked = cx.roster.peers();
             self.manual.tries = 0;
             self.say_claim(cx, false);
@@ -195,19 +144,24 @@ impl Ticket {
                 if !loading {
                     let update = matches!(message.body, PeerBody::Update { .. });
                     let of = if update { Command::Update } else { Command::Heartbeat };
-                    if !self.manual.is_old(from, stamp.round) {
-                        self.claimed_by(cx, from, message);
-                        self.spoken_of_manual(cx, from);
-                    }
+                    self.handle_claim(cx, from, stamp.round, message);
                     let ack = PeerBody::Ack { of, round: stamp.round };
                     let reply = self.message(sender, message.term, Span::ZERO, ack);
                     cx.send(from, reply, false);
                 }
             }
             PeerBody::Revoke { stamp, .. } if !loading => {
-                if !self.manual.is_old(from, stamp.round) {
-                    self.manual_revoked_by(cx, from);
-                    self.spoken_of_manual(cx, from);
+                match self.manual.age(from, stamp.round) {
+                    Age::Old => {}
+                    Age::New => {
+                        self.manual_revoked_by(cx, from);
+                        self.accepted(cx, from, stamp.round);
+                    }
+                    Age::Unclear => {
+                        // It is sent again, and acknowledged when its sender has answered.
+                        self.doubt(cx, from, false, stamp.round);
+                        return true;
+                    }
                 }
                 let ack = PeerBody::Ack { of: Command::RevokeTicket, round: stamp.round };
                 let reply = self.message(Holder::Nobody, message.term, Span::ZERO, ack);
@@ -230,12 +184,8 @@ impl Ticket {
                     // It has not heard of the revoke; this site may have been restarted since.
                     self.tell_manual_revoke(cx, from);
                 }
-                // Older than any claim or REVOKE that has been heard, for all that is known.
-                if Ticket::is_site(cx, from) && !self.manual.heard.contains_key(&from) {
-                    self.manual_index_of(cx, from, message);
-                    if nonce == 0 || nonce == self.manual.nonce {
-                        self.spoken_of_manual(cx, from);
-                    }
+                if Ticket::is_site(cx, from) {
+                    self.manual_index_of(cx, from, nonce, message);
                 }
             }
             PeerBody::Ack { of, round } => {
@@ -253,67 +203,8 @@ impl Ticket {
         true
     }
 
-    /// A site has said in this life whether it holds the ticket.
-    fn spoken_of_manual(&mut self, cx: &Cx<'_>, from: MemberIndex) {
-        if Ticket::is_site(cx, from) {
-            self.manual.spoken.insert(from);
-            self.note_manual_free(cx);
-        }
-    }
-
-    /// A site says that it holds the ticket.
-    fn claimed_by(&mut self, cx: &mut Cx<'_>, from: MemberIndex, message: &PeerMessage) {
-        let new = self.manual.claims.insert(from);
-        if new && self.manual.claims.len() > 1 {
-            let text = format!("granted to several sites: {}", cx.names(self.manual.claims));
-            self.note(cx, NoteLevel::Warning, &text);
-        }
-        if self.owes_itself() {
-            return;
-        }
-        let (leader, term) = (message.leader, Some(message.term));
-        if self.known.leader != leader {
-            let text = format!("{} holds the ticket", cx.name(from));
-            self.note(cx, NoteLevel::Info, &text);
-        }
-        self.heard_of(message.term);
-        self.term = self.term.max(term);
-        self.known = Known { leader, term: self.term, until: cx.now.mono };
-        self.follow_in_store(cx);
-    }
-
-    /// A site answers whether it holds the ticket.
-    fn manual_index_of(&mut self, cx: &mut Cx<'_>, from: MemberIndex, message: &PeerMessage) {
-        let sender = Holder::Member(cx.roster.member(from).id);
-        if message.leader == sender {
-            self.claimed_by(cx, from, message);
-        } else if self.manual.claims.contains(from) && !matches!(self.phase, Phase::Leader) {
-            // The store here still names it: its REVOKE was not heard.
-            self.manual_revoked_by(cx, from);
-        }
-    }
-
-    /// A site says that it does not hold the ticket any more.
-    fn manual_revoked_by(&mut self, cx: &mut Cx<'_>, from: MemberIndex) {
-        self.manual.claims.remove(from);
-        if matches!(self.phase, Phase::Leader) {
-            // The others may think now that nobody has it.
-            self.manual.unacked = cx.roster.peers();
-            self.manual.tries = 0;
-            self.say_claim(cx, false);
-            return;
-        }
-        let sender = Holder::Member(cx.roster.member(from).id);
-        if self.known.leader == sender {
-            self.known.leader = self.other_claim(cx);
-            self.free_is_known |= self.known.leader == Holder::Nobody;
-            self.note(cx, NoteLevel::Info, "revoked by its holder");
-            self.follow_in_store(cx);
-        }
-    }
-
     /// A site that still claims the ticket, or nobody.
-    fn other_claim(&self, cx: &Cx<'_>) -> Holder {
+    pub fn other_claim(&self, cx: &Cx<'_>) -> Holder {
         let mut claims = self.manual.claims;
         claims.remove(self.me);
         let first = claims.iter().next();
@@ -370,23 +261,22 @@ impl Ticket {
             if self.quit.is_none() {
                 self.quit(cx, QuitKind::Revoke, None);
             }
-        } else if self.known.leader.member().is_some() {
-            self.refuse(cx, client, ResultCode::Redirect, self.known.leader);
-        } else if self.grant.is_some() {
-            // The handler has not agreed yet: nothing was granted here, and nothing will be.
-            self.stop_probe(cx);
-            self.answer_grant(cx, ResultCode::SyncFail);
-            let free = self.shown_leader(cx.now.mono) == Holder::Nobody;
-            let (code, holder) = match free {
-                true => (ResultCode::Success, Holder::Nobody),
-                false => (ResultCode::SyncFail, Holder::Unknown),
+        } else {
+            let cancels = self.grant.is_some();
+            if cancels {
+                // The handler has not agreed yet: nothing was granted here, and nothing will be.
+                self.stop_probe(cx);
+                self.answer_grant(cx, ResultCode::SyncFail);
+            }
+            let holder = self.shown_leader(cx.now.mono);
+            let code = match holder {
+                Holder::Member(_) => ResultCode::Redirect,
+                Holder::Nobody if cancels => ResultCode::Success,
+                Holder::Nobody => ResultCode::TicketIdle,
+                // A site that has not been heard may hold it.
+                Holder::Unknown => ResultCode::SyncFail,
             };
             self.refuse(cx, client, code, holder);
-        } else if self.shown_leader(cx.now.mono) == Holder::Nobody {
-            self.refuse(cx, client, ResultCode::TicketIdle, Holder::Nobody);
-        } else {
-            // A site that has not been heard may hold it.
-            self.refuse(cx, client, ResultCode::SyncFail, Holder::Unknown);
         }
     }
 

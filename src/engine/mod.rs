@@ -14,6 +14,7 @@ mod announce;
 mod attrs;
 mod backing;
 mod bound;
+mod claims;
 mod client;
 mod commit;
 mod cx;

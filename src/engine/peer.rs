@@ -81,6 +81,10 @@ impl Ticket {
             PeerBody::Ack { of, round } => {
                 self.handle_ack(cx, from, of, round, (leader, term, valid));
             }
+            PeerBody::Rejected { of: Command::RevokeTicket, .. } => {
+                self.heard_of(term);
+                self.revoked_earlier(cx, leader, term);
+            }
             PeerBody::Rejected { result, granted, .. } => {
                 self.handle_rejected(cx, from, (result, granted), leader, (term, valid));
             }
@@ -128,7 +132,7 @@ impl Ticket {
         if established && hopeless && !self.cib.maybe_granted {
             self.note(cx, NoteLevel::Info, "another member has a lease: giving up");
             self.won_free = false;
-            self.revoked = self.revoked.filter(|revoked| *revoked > term);
+            self.heard.follow(term);
             self.step_down(cx);
         }
         let owed = self.promised_to(now).filter(|to| *to != from);
@@ -189,7 +193,7 @@ impl Ticket {
         self.acquire.clear();
         self.stop_probe(cx);
         self.term = Some(term);
-        self.revoked = self.revoked.filter(|revoked| *revoked > term);
+        self.heard.follow(term);
         self.heard_of(term);
         self.floor = self.floor.max(Some(term));
         let stated = self.stated_expire(message.valid_for);
@@ -242,8 +246,11 @@ impl Ticket {
         }
         if !self.ready() || self.owes_itself() {
             if revoke && (matches!(self.phase, Phase::Loading(_)) || self.leaving()) {
-                self.revoked = self.revoked.max(Some(term));
+                self.heard.note_revoked(term);
             }
+            return;
+        }
+        if revoke && self.tell_led_term(cx, from, term) {
             return;
         }
         let live = self.promise.filter(|promise| cx.now.mono < promise.until);
@@ -261,14 +268,13 @@ impl Ticket {
         let body = PeerBody::Ack { of, round: stamp.round };
         let ack = self.message(Holder::Nobody, term, Span::ZERO, body);
         cx.send(from, ack, false);
-        self.tell_led_term(cx, from, term);
         let beside =
             live.is_some_and(|p| term > p.term || (term == p.term && p.to == from && !ends));
         if of == Command::RevokeTicket && beside {
             // A leader that has restarted numbers its sends from elsewhere, and one of a later term
             // ends no promise of this one: if nothing else is heard, it counts when the promise
             // has ended.
-            self.revoked = self.revoked.max(Some(term));
+            self.heard.note_revoked(term);
         }
         if !ends || (live.is_none() && self.ended[from.get()] >= Some(term)) {
             return;

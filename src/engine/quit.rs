@@ -65,7 +65,7 @@ impl Ticket {
 
     /// Whether nobody had the ticket that this site has won, as far as it has heard since.
     fn won_what_was_free(&self) -> bool {
-        self.won_free && self.led_elsewhere <= self.won_over
+        self.won_free && self.heard.led() <= self.won_over
     }
 
     /// A winner that has not been granted yet hears that the last holder that it knew of, or a
@@ -73,7 +73,7 @@ impl Ticket {
     /// (L10). Who has not answered yet may know a later holder (L3), so it decides when everyone
     /// has, or need not be waited for any more. Tells whether it gives the win up.
     pub fn give_up_win(&mut self, cx: &mut Cx<'_>, revoked: Term) -> bool {
-        if !self.is_win() || Some(revoked) < self.won_over {
+        if !self.is_win() || Some(revoked) < self.won_over.max(self.heard.led()) {
             return false;
         }
         if self.grant.is_some() {
@@ -82,7 +82,7 @@ impl Ticket {
             self.won_over = self.won_over.max(Some(revoked));
             return false;
         }
-        self.revoked = self.revoked.max(Some(revoked));
+        self.heard.note_revoked(revoked);
         self.end_revoked_win(cx)
     }
 
@@ -106,13 +106,14 @@ impl Ticket {
     /// no later holder and no administrator has granted it.
     pub fn heard_to_end(&self) -> Option<Term> {
         let last = |term: &Term| Some(*term) >= self.won_over;
-        self.revoked.filter(last).filter(|_| self.is_win() && self.grant.is_none())
+        let won = self.is_win() && self.grant.is_none();
+        self.heard.revoked().filter(last).filter(|_| won)
     }
 
     /// Gives the ticket up: revoke in the store, then announce (L10).
     pub fn quit(&mut self, cx: &mut Cx<'_>, kind: QuitKind, stand_at: Option<MonoTime>) {
         let term = self.term_to_end(kind);
-        let free = self.won_what_was_free();
+        let free = self.won_what_was_free() || self.heard_to_end().is_some();
         (self.won_free, self.revoke_wanted) = (false, false);
         if let Some(until) = self.commit_pending(cx) {
             self.commit_not_before = Some(until);
@@ -192,20 +193,46 @@ impl Ticket {
     fn take_back_revoke(&mut self, cx: &mut Cx<'_>, quit: &mut Quit) {
         self.free_is_known = false;
         if quit.is_taken_back() {
-            quit.kind = QuitKind::StepDown;
-            quit.stand_at = Some(cx.now.mono);
-            self.known.leader = self.myself(cx);
-            // The store says *nobody*: a restart must not take that for the last word.
-            self.follow_in_store(cx);
+            self.lose(cx, quit);
+        }
+    }
+
+    /// What is given up is lost, whatever it was meant to be.
+    fn lose(&mut self, cx: &mut Cx<'_>, quit: &mut Quit) {
+        self.free_is_known = false;
+        (quit.kind, quit.ordered) = (QuitKind::StepDown, false);
+        quit.stand_at = Some(cx.now.mono);
+        self.known.leader = self.myself(cx);
+        // The store says *nobody*, or will: a restart must not take that for the last word.
+        self.name_owner(cx);
+        self.follow_in_store(cx);
+    }
+
+    /// A revoke has failed. If nobody waits for it any more, it must have no effect but here, when
+    /// the store obeys at last, whatever this site has won by then.
+    pub fn revoke_has_failed(&mut self, cx: &mut Cx<'_>) {
+        let Some(mut quit) = self.quit.filter(|_| self.revokers.is_empty()) else { return };
+        if quit.is_taken_back() && self.lost_meanwhile(&quit, cx.now.mono) {
+            self.lose(cx, &mut quit);
+            self.quit = Some(quit);
+        }
+    }
+
+    /// The grant of a free ticket failed, and while the store did not obey, another site has held
+    /// it: it is lost, not free.
+    fn heed_later_holder(&mut self, cx: &mut Cx<'_>, quit: &mut Quit) {
+        let unordered = quit.kind == QuitKind::Revoke && !quit.ordered && !self.is_manual();
+        if unordered && self.heard.led() > quit.since {
+            self.lose(cx, quit);
         }
     }
 
     /// A revoke of a later holder, heard while the store of this one still said *granted*: the
     /// ticket is free, whatever this one gives it up for.
     fn heed_revoke(&mut self, cx: &mut Cx<'_>, quit: &mut Quit) {
-        let later = |term: &Term| Some(*term) > quit.since && Some(*term) >= self.led_elsewhere;
-        let Some(revoked) = self.revoked.filter(later) else { return };
-        self.revoked = None;
+        let later = |term: &Term| Some(*term) > quit.since;
+        let Some(revoked) = self.heard.revoked().filter(later) else { return };
+        self.heard.take_revoked();
         if quit.kind == QuitKind::StepDown && !self.is_manual() {
             quit.kind = QuitKind::Revoke;
             self.adopt_nobody(cx, self.known.term.map_or(revoked, |known| known.max(revoked)));
@@ -220,6 +247,7 @@ impl Ticket {
         if lost {
             self.take_back_revoke(cx, &mut quit);
         }
+        self.heed_later_holder(cx, &mut quit);
         self.heed_revoke(cx, &mut quit);
         self.lead = None;
         self.phase = Phase::Follower;

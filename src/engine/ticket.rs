@@ -22,6 +22,7 @@ use super::objection::Objections;
 use super::quit::Quit;
 use super::renewal::Lead;
 use super::standing::Stand;
+use super::told::Heard;
 use super::verified::Verified;
 use crate::model::{
     Holder, MemberId, MemberIndex, MemberRole, MemberSet, Term, TicketIndex, TicketMode, TicketSpec,
@@ -113,10 +114,8 @@ pub(super) struct Ticket {
     pub promise: Option<Promise>,
     /// Per member: the highest term whose end it announced (L4(3)).
     pub ended: Vec<Option<Term>>,
-    /// A term that was heard to be revoked when that could not be believed yet: before the store
-    /// was read, or what it said was revoked; beside a promise to a leader that has restarted; or
-    /// in an attempt, whose end decides.
-    pub revoked: Option<Term>,
+    /// The last that others have said of the ticket.
+    pub heard: Heard,
     /// Per member: rounds, acknowledgements, refusals.
     pub links: Vec<Link>,
     /// Members whose last message that could carry a mark of `RULES.md` had one.
@@ -130,9 +129,6 @@ pub(super) struct Ticket {
     pub free_is_known: bool,
     /// The highest term in which another member was said to lead, whether or not that was believed.
     pub rumour: Option<Term>,
-    /// The highest term in which another site was heard to lead, by itself with a lease or by a
-    /// member that knows it as the last leader.
-    pub led_elsewhere: Option<Term>,
     /// The lead of the last term won, as long as it lasts.
     pub lead: Option<Lead>,
     /// What a restarted holder may still count on (L9): the end of its old lease at most.
@@ -200,14 +196,13 @@ impl Ticket {
             vote: None,
             promise: None,
             ended: vec![None; roster.len()],
-            revoked: None,
+            heard: Heard::default(),
             links,
             marking: MemberSet::EMPTY,
             known: Known::default(),
             differs: Differs::default(),
             free_is_known: false,
             rumour: None,
-            led_elsewhere: None,
             lead: None,
             inherited: None,
             grace: None,
@@ -346,7 +341,7 @@ impl Ticket {
             | PeerBody::Rejected { .. } => false,
         };
         if leads && leader.member().is_some_and(|id| id != self.my_id) {
-            self.led_elsewhere = self.led_elsewhere.max(Some(term));
+            self.heard.note_led(term);
         }
     }
 

@@ -14,7 +14,73 @@ use super::ticket::{Known, Phase, Ticket};
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::wire::{LastKnown, Reason};
 
+/// The last that others have said of the ticket, whether or not it could be believed at once: the
+/// store was unread, or still said *granted*; a promise was in the way; an attempt had to end first.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Heard {
+    /// The highest term in which another site was said to lead: by itself with a lease, or by a
+    /// member that knows it as the last leader.
+    led: Option<Term>,
+    /// The highest term in which the ticket was said to be revoked.
+    revoked: Option<Term>,
+}
+
+impl Heard {
+    /// Another site led in this term.
+    pub fn note_led(&mut self, term: Term) {
+        self.led = self.led.max(Some(term));
+    }
+
+    /// The ticket was revoked in this term.
+    pub fn note_revoked(&mut self, term: Term) {
+        self.revoked = self.revoked.max(Some(term));
+    }
+
+    /// The highest term in which another site led.
+    pub fn led(&self) -> Option<Term> {
+        self.led
+    }
+
+    /// The term in which the ticket was revoked last, if nobody led in a later one.
+    pub fn revoked(&self) -> Option<Term> {
+        self.revoked.filter(|revoked| Some(*revoked) >= self.led)
+    }
+
+    /// The same, which counts now and need not be remembered any more.
+    pub fn take_revoked(&mut self) -> Option<Term> {
+        let revoked = self.revoked();
+        self.revoked = None;
+        revoked
+    }
+
+    /// The later of the two.
+    fn last(&self) -> Option<LastKnown> {
+        let led = self.led.map(|term| LastKnown { term, free: false });
+        self.revoked().map(|term| LastKnown { term, free: true }).max(led)
+    }
+
+    /// Somebody is known to have led in this term: earlier revokes are over.
+    pub fn led_since(&mut self, term: Term) {
+        self.revoked = self.revoked.filter(|revoked| *revoked >= term);
+    }
+
+    /// Somebody is followed in this term: its revoke is still to come.
+    pub fn follow(&mut self, term: Term) {
+        self.revoked = self.revoked.filter(|revoked| *revoked > term);
+    }
+
+    /// Every other site is idle: what was said of a leader is over.
+    pub fn forget_led(&mut self) {
+        self.led = None;
+    }
+}
+
 impl Ticket {
+    /// What others have said of the ticket before an attempt.
+    pub fn last_heard(&self) -> Option<LastKnown> {
+        self.heard.last()
+    }
+
     /// The last that this member knows of the ticket. *Nobody* in term 0 is what a member says
     /// that knows nothing.
     pub fn last_known(&self) -> Option<LastKnown> {
@@ -28,12 +94,11 @@ impl Ticket {
         if self.owes_itself() {
             match attempt.told {
                 Some(LastKnown { term, free: true }) if self.leaving() => {
-                    self.revoked = self.revoked.max(Some(term));
+                    self.heard.note_revoked(term);
                 }
                 Some(LastKnown { term, free: true }) => return !self.give_up_win(cx, term),
                 Some(LastKnown { term, .. }) => {
-                    // Held later than what was heard to be revoked.
-                    self.revoked = self.revoked.filter(|revoked| *revoked >= term);
+                    self.heard.led_since(term);
                     self.won_over_later(term, attempt.term);
                 }
                 None => {}
@@ -81,8 +146,11 @@ impl Ticket {
     /// A member says that the ticket was revoked in a term (L10): that counts at once, or when a
     /// promise to a leader of an earlier term has ended.
     pub fn hear_free(&mut self, cx: &mut Cx<'_>, term: Term) {
+        if Some(term) < self.heard.led() {
+            return;
+        }
         if matches!(self.phase, Phase::Loading(_)) || self.leaving() {
-            self.revoked = self.revoked.max(Some(term));
+            self.heard.note_revoked(term);
             return;
         }
         if self.give_up_win(cx, term) || !self.ready() || self.owes_itself() {
@@ -93,7 +161,7 @@ impl Ticket {
         }
         match self.promise.filter(|promise| cx.now.mono < promise.until) {
             None => self.adopt_nobody(cx, term),
-            Some(promise) if term > promise.term => self.revoked = self.revoked.max(Some(term)),
+            Some(promise) if term >= promise.term => self.heard.note_revoked(term),
             Some(_) => {}
         }
     }
@@ -104,7 +172,7 @@ impl Ticket {
         if self.give_up_win(cx, term) {
             return true;
         }
-        let last = Some(term) >= self.known.term;
+        let last = Some(term) >= self.known.term.max(self.heard.led());
         let learns = last && !self.owes_itself();
         let ours = self.marking.contains(from);
         match &mut self.phase {
@@ -137,12 +205,15 @@ impl Ticket {
         if !last.free && Some(last.term) > self.known.term {
             self.rumour = self.rumour.max(Some(last.term));
         }
+        if !last.free && Some(last.term) != self.won {
+            self.heard.note_led(last.term);
+        }
         match &mut self.phase {
             Phase::Candidate(attempt) => {
                 attempt.told = attempt.told.max(Some(last));
                 if last.free {
                     // If this attempt fails, the next one knows it.
-                    self.revoked = self.revoked.max(Some(last.term));
+                    self.heard.note_revoked(last.term);
                 }
             }
             Phase::Leader if last.free => return self.give_up_win(cx, last.term),

@@ -30,11 +30,25 @@ fn claims(bench: &mut Bench) -> Vec<usize> {
     bench.row().also_granted.into_iter().map(MemberIndex::get).collect()
 }
 
-/// Site 1 says that it holds the ticket.
-fn claimed_by_site_1(bench: &mut Bench) -> Deeds {
-    let (leader, body) = (bench.id(1), PeerBody::Heartbeat { stamp: stamp(7, false) });
-    let deeds = bench.hear_valid(1, leader, 0, Span::ZERO, body);
+/// The nonce of a question to a member.
+fn asked(deeds: &Deeds, member: usize) -> u32 {
+    let questions = deeds.sent(|body| matches!(body, PeerBody::Status { .. }));
+    let question = questions.iter().rfind(|sent| sent.to == member).expect("it has asked");
+    let PeerBody::Status { nonce } = question.message.body else { panic!("it was filtered") };
+    nonce
+}
+
+/// A site says that it holds the ticket, and again when it is asked.
+fn claimed_by(bench: &mut Bench, site: usize) -> Deeds {
+    let (leader, body) = (bench.id(site), PeerBody::Heartbeat { stamp: stamp(7, false) });
+    let deeds = bench.hear_valid(site, leader, 0, Span::ZERO, body);
+    let nonce = asked(&deeds, site);
+    bench.hear_valid(site, leader, 0, Span::ZERO, PeerBody::MyIndex { nonce });
     bench.answered(deeds, &World::kind())
+}
+
+fn claimed_by_site_1(bench: &mut Bench) -> Deeds {
+    claimed_by(bench, 1)
 }
 
 fn revoke_of(bench: &mut Bench, from: usize) -> Deeds {
@@ -125,10 +139,8 @@ pub fn a_revoke_of_one_of_two_holders_leaves_the_other() {
 #[test]
 pub fn an_observer_notes_every_claim() {
     let mut bench = Bench::settled(3, 1, 3, manual());
-    let claim = PeerBody::Heartbeat { stamp: stamp(7, false) };
     for site in [0, 2] {
-        let leader = bench.id(site);
-        let deeds = bench.hear_valid(site, leader, 0, Span::ZERO, claim);
+        let deeds = claimed_by(&mut bench, site);
         assert_eq!(deeds.sent(|body| matches!(body, PeerBody::Ack { .. })).len(), 1);
     }
     assert_eq!(claims(&mut bench), [0, 2]);
@@ -193,12 +205,16 @@ pub fn a_starting_member_hears_of_the_claims() {
     let answers = deeds.sent(|body| matches!(body, PeerBody::MyIndex { nonce: 99 }));
     assert_eq!(answers.len(), 1);
     assert_eq!(answers[0].message.leader, bench.id(0));
-    let mut bench = site();
-    let leader = bench.id(1);
-    bench.hear_valid(2, leader, 0, Span::ZERO, PeerBody::MyIndex { nonce: 99 });
-    assert_eq!(bench.listed(), Holder::Unknown, "hearsay");
-    bench.hear_valid(1, leader, 0, Span::ZERO, PeerBody::MyIndex { nonce: 99 });
-    assert_eq!(bench.listed(), leader);
+    let mut bench = Bench::new(2, 1, 0, manual());
+    let started = bench.start(CibTicket::default());
+    let (leader, nonces) = (bench.id(1), [1, 2].map(|member| asked(&started, member)));
+    let mut says = |member, nonce| {
+        bench.hear_valid(member, leader, 0, Span::ZERO, PeerBody::MyIndex { nonce });
+        bench.listed()
+    };
+    assert_eq!(says(2, nonces[1]), Holder::Unknown, "hearsay");
+    assert_eq!(says(1, 99), Holder::Unknown, "an answer to another question");
+    assert_eq!(says(1, nonces[0]), leader);
 }
 
 /// A handler that does not agree keeps a manual ticket from being taken.

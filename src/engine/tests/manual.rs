@@ -3,7 +3,7 @@
 //! `-F`, and leave nobody in the belief that somebody holds who does not.
 
 use super::bench::{stamp, Bench};
-use super::cluster::{spec, Cluster, PLAIN};
+use super::cluster::{spec, Cluster, FORCED, PLAIN};
 use crate::engine::{CibOutcome, CibTicket, ProbeOutcome};
 use crate::model::{Holder, TicketMode, TicketSpec};
 use crate::time::Span;
@@ -270,4 +270,114 @@ fn a_restarted_arbitrator_asks_who_holds_a_manual_ticket() {
     cluster.crash(2);
     cluster.start(2);
     assert_eq!(cluster.listed(2), cluster.id(0));
+}
+
+/// An answer to the question of an earlier start, or a REVOKE or claim of an earlier life of its
+/// sender, that comes late says nothing of now.
+#[test]
+fn a_late_answer_to_an_earlier_start_is_not_believed() {
+    for late in [false, true] {
+        let mut c = Cluster::new(2, 1, manual_spec());
+        c.start_all();
+        c.crash(0);
+        c.start(0);
+        c.crash(0);
+        c.grant(1, PLAIN);
+        assert_eq!(c.granted(), [1]);
+        c.advance(SECOND.times(10));
+        c.start(0);
+        assert_eq!(c.listed(0), c.id(1));
+        if late {
+            let free = |m: &PeerMessage| m.leader == Holder::Nobody;
+            c.again(1, 0, |m| matches!(m.body, PeerBody::MyIndex { .. }) && free(m));
+        }
+        let client = c.grant(0, PLAIN);
+        assert_eq!(c.codes(client).last(), Some(&(ResultCode::Overgrant, true)), "late {late}");
+        assert!(!c.two_holders);
+    }
+}
+
+#[test]
+fn a_revoke_of_an_earlier_life_is_not_believed() {
+    for late in [false, true] {
+        let mut c = Cluster::new(2, 1, manual_spec());
+        c.start_all();
+        c.grant(1, PLAIN);
+        c.revoke(1);
+        c.crash(1);
+        c.start(1);
+        c.grant(1, PLAIN);
+        assert_eq!(c.listed(0), c.id(1));
+        if late {
+            c.again(1, 0, is_revoke);
+        }
+        let client = c.grant(0, PLAIN);
+        assert_eq!(c.codes(client).last(), Some(&(ResultCode::Overgrant, true)), "late {late}");
+    }
+}
+
+#[test]
+fn a_claim_of_an_earlier_life_is_asked_about() {
+    for late in [false, true] {
+        let mut c = Cluster::new(2, 1, manual_spec());
+        c.start_all();
+        c.grant(1, PLAIN);
+        let sent = c.sent.len();
+        c.revoke(1);
+        c.crash(1);
+        c.start(1);
+        c.grant(1, PLAIN);
+        c.revoke(1);
+        c.advance(SECOND.times(3));
+        assert_eq!(c.listed(0), Holder::Nobody);
+        if late {
+            let all = c.sent.clone();
+            c.sent.truncate(sent);
+            c.again(1, 0, is_claim);
+            c.sent = all;
+        }
+        c.advance(SECOND.times(3));
+        assert_eq!(c.listed(0), Holder::Nobody, "late {late}: nobody has it");
+    }
+}
+
+/// What is not believed at once is believed when its sender has answered, also after a restart of
+/// it, and when the first answer is lost.
+#[test]
+fn a_revoke_after_a_restart_of_the_holder_is_believed_when_it_has_answered() {
+    for lost in [false, true] {
+        let mut c = held();
+        // Site 1 hears nothing of the restart.
+        c.isolate(1, true);
+        c.crash(0);
+        c.start(0);
+        c.advance(SECOND.times(10));
+        c.isolate(1, false);
+        if lost {
+            c.cut = vec![(0, 2)];
+        }
+        c.revoke(0);
+        c.advance(SECOND);
+        c.cut.clear();
+        c.advance(SECOND.times(5));
+        assert_eq!([1, 2].map(|node| c.listed(node)), [Holder::Nobody; 2], "lost {lost}");
+        let client = c.grant(1, PLAIN);
+        assert_eq!(c.codes(client).last(), Some(&(ResultCode::Success, true)));
+    }
+}
+
+/// `revoke` ends a grant with `-F` that waits for its handler, although another site holds.
+#[test]
+fn a_revoke_ends_a_forced_grant_that_waits_for_its_handler() {
+    let spec = TicketSpec { has_handler: true, ..manual_spec() };
+    let mut c = Cluster::new(2, 1, spec);
+    c.start_all();
+    c.grant(1, PLAIN);
+    assert_eq!(c.granted(), [1]);
+    c.nodes[0].handler = None;
+    let grant = c.grant(0, FORCED);
+    assert_eq!(c.codes(grant).last().map(|code| code.1), Some(false), "the handler runs");
+    let revoke = c.revoke(0);
+    assert_eq!(c.codes(revoke), [(ResultCode::Redirect, true)], "the other site holds");
+    assert_eq!(c.codes(grant).last(), Some(&(ResultCode::SyncFail, true)));
 }

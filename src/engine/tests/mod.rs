@@ -20,6 +20,7 @@ mod handlers;
 mod heard;
 mod higher_terms;
 mod last_word;
+mod later;
 mod listing;
 mod lost;
 mod manual;
