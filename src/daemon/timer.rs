@@ -198,6 +198,7 @@ mod tests {
         assert_eq!(timer.next_look(), begun.plus(LEFT_BEHIND), "the other is offered again soon");
         assert_eq!(wishes_end.try_iter().count(), 1);
         assert!(timer.flush());
+        assert_eq!(wishes_end.try_iter().count(), 1, "it has not been forgotten");
         assert_eq!(timer.next_look(), begun.plus(LOOK_EVERY));
     }
 

@@ -64,6 +64,21 @@ fn a_killed_daemon_s_ticket_is_revoked_at_the_end_of_its_window() {
     });
 }
 
+/// That a guard has revoked a ticket once says nothing of the next grant: that is another window.
+#[test]
+fn a_ticket_that_was_revoked_once_is_guarded_again() {
+    both(|kind| {
+        let site = Site::new(kind);
+        for term in [7, 8] {
+            let mut driver = site.start();
+            let begun = Instant::now();
+            driver.grant(0, term, 2_000);
+            driver.kill();
+            revoked_at(&site, begun, Duration::from_millis(2_000));
+        }
+    });
+}
+
 #[test]
 fn a_stopped_daemon_s_ticket_is_revoked_and_the_daemon_can_go_on() {
     both(|kind| {
@@ -173,6 +188,27 @@ fn the_store_s_answer_to_a_new_daemon_counts_as_its_own() {
         driver.kill();
         until("the guard has revoked it", || !site.is_granted(0));
         assert_eq!(site.stored(0), Some((false, 5, 4_000_000_000)), "{kind:?}");
+    });
+}
+
+/// The same where an older grant of this node stands in the table: what another node has granted
+/// since is newer than that only until the daemon here has read it and holds it.
+#[test]
+fn what_another_node_granted_is_guarded_here_when_the_daemon_has_read_it() {
+    both(|kind| {
+        let site = Site::new(kind);
+        let mut driver = site.start();
+        driver.grant(0, 5, 60_000);
+        driver.kill();
+        site.write(true, 6, 4_000_000_000);
+        let mut driver = site.start();
+        driver.tell("load 0 20000");
+        assert!(driver.next().contains("granted: true"));
+        driver.hold(0, 6, 2_000);
+        driver.all_told();
+        driver.kill();
+        until("the guard has revoked it", || !site.is_granted(0));
+        assert_eq!(site.stored(0), Some((false, 6, 4_000_000_000)), "{kind:?}");
     });
 }
 

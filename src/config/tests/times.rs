@@ -98,6 +98,18 @@ fn a_lease_that_no_renewal_fits_into_is_refused() {
     assert_eq!(spec("expire = 11\nrenewal-freq = 60").renewal, Span::from_millis(5500));
 }
 
+/// What is proposed does: with it the renewal stays as it is configured, whatever that is.
+#[test]
+fn the_lease_that_is_proposed_is_long_enough() {
+    for renewal in 21..90 {
+        let others = format!("retries = 3\nrenewal-freq = {renewal}\n");
+        let message = one_error(&format!("{others}expire = 8"));
+        let (_, enough) = message.rsplit_once("would do: expire = ").expect("a proposal");
+        let settled = spec(&format!("{others}expire = {enough}")).renewal;
+        assert_eq!(settled, Span::from_secs(renewal), "{message}");
+    }
+}
+
 #[test]
 fn a_ticket_that_one_lost_message_costs_is_told() {
     let warnings = warned(with_members("ticket = t\nrenewal-freq = 575"));

@@ -136,6 +136,8 @@ mod tests {
     fn what_cannot_be_read_is_revoked() {
         assert_eq!(decide(Some((7, 100)), None), revoke(SITE, 7, 100, Verdict::Revoked));
         assert_eq!(decide(Some((9, 100)), None), revoke(SITE, 9, 100, Verdict::Revoked));
+        // What was granted last is older than the term that was told: that one is never taken back.
+        assert_eq!(decide(Some((6, 100)), None), revoke(SITE, 7, 100, Verdict::Revoked));
         assert_eq!(decide(None, None), revoke(SITE, 7, 0, Verdict::Revoked));
         let nothing = CibTicket { granted: true, ..CibTicket::default() };
         assert_eq!(decide(Some((7, 1)), Some(nothing)), revoke(SITE, 7, 0, Verdict::Revoked));

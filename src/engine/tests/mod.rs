@@ -14,6 +14,7 @@ mod cluster;
 mod deeds;
 mod endings;
 mod expire;
+mod gaps;
 mod giving_up;
 mod grants;
 mod handlers;
