@@ -335,11 +335,11 @@ impl World {
         }
     }
 
-    fn check_revoked(&mut self, c: &Connection, success: bool) {
-        let (n, ticket) = (c.node, c.ticket);
+    /// A member says that a ticket is not granted, or free.
+    pub fn check_said_free(&mut self, n: usize, ticket: usize, code: &'static str) {
         if self.sites[n].granted(ticket) {
             let text = format!("m{n} says that t{ticket} is not granted, its own store does");
-            self.fail_of(ticket, "C1", text);
+            self.fail_of(ticket, code, text);
         }
         let knows = self.checks.answers.of(n, ticket).knows;
         let granted = |m: &usize| *m != n && self.sites[*m].granted(ticket);
@@ -357,9 +357,14 @@ impl World {
                     "m{n} says that t{ticket} is not granted, m{other}'s store does; what m{n} \
                      can know of it: {knows:?}"
                 );
-                self.fail_of(ticket, "C1", text);
+                self.fail_of(ticket, code, text);
             }
         }
+    }
+
+    fn check_revoked(&mut self, c: &Connection, success: bool) {
+        let (n, ticket) = (c.node, c.ticket);
+        self.check_said_free(n, ticket, "C1");
         if success {
             let account = self.checks.answers.of(n, ticket);
             (account.going, account.knows) = (false, Knows::Free);

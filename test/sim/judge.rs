@@ -7,8 +7,9 @@ use super::kit::plan::{Order, Plan};
 use super::kit::quiet::{held, quiet, three, usual_ticket};
 use super::kit::sick::Ailment;
 use super::kit::world::World;
-use booth::engine::ClientId;
-use booth::model::{AttrName, AttrOp, AttrRule, AttrValue, RuleMode, Term};
+use booth::engine::{ClientId, TicketRow};
+use booth::model::{AttrName, AttrOp, AttrRule, AttrValue, Holder, RuleMode, Term};
+use booth::time::{Span, WallTime};
 use booth::wire::{Reason, ResultCode};
 
 /// Two sites and an arbitrator; the first site holds.
@@ -84,6 +85,38 @@ fn a_client_that_waits_for_ever_is_found_during_the_chaos() {
     world.run(world.now + 100 * SECOND);
     world.check_waiting();
     assert_eq!(found(&world), Some("C3"));
+}
+
+#[test]
+fn a_list_that_is_not_true_is_found() {
+    let judged = |n: usize, leader: fn(&World) -> Holder, change: fn(&mut TicketRow)| {
+        let mut world = world();
+        let wall = world.nodes[n].clocks[0].now(world.now).wall;
+        let mut row = TicketRow {
+            name: world.plan.tickets[0].name.clone(),
+            manual: false,
+            leader: leader(&world),
+            expires: Some(wall.plus(Span::from_secs(60))),
+            commit_pending: None,
+            remarks: Vec::new(),
+            also_granted: Vec::new(),
+        };
+        change(&mut row);
+        world.decided = world.now;
+        world.check_row(n, 0, &row);
+        found(&world)
+    };
+    let first = |world: &World| Holder::Member(world.ids[0]);
+    let nobody = |_: &World| Holder::Nobody;
+    let soon = |row: &mut TicketRow| row.expires = Some(WallTime::from_secs(1_700_000_000));
+    let pending = |row: &mut TicketRow| row.commit_pending = row.expires;
+    assert_eq!(judged(0, first, |_| {}), None);
+    assert_eq!(judged(0, nobody, |_| {}), Some("C4"), "its store says granted");
+    assert_eq!(judged(1, nobody, |_| {}), Some("C4"), "it knows that another has it");
+    assert_eq!(judged(1, |_| Holder::Unknown, |_| {}), None);
+    assert_eq!(judged(0, first, soon), Some("C4"), "its window ends later");
+    assert_eq!(judged(1, first, soon), None, "its window is not known here");
+    assert_eq!(judged(1, first, pending), Some("C4"), "only the site itself knows");
 }
 
 #[test]

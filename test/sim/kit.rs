@@ -20,6 +20,7 @@ pub mod guard;
 pub mod heap;
 pub mod history;
 pub mod hunt;
+pub mod lists;
 pub mod liveness;
 pub mod machine;
 pub mod mutants;

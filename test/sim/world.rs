@@ -351,6 +351,7 @@ impl World {
         self.effects = effects;
         self.reference_arm(n);
         self.check_deadline(n, ticked);
+        self.look_at_list(n);
         self.plan_wake(n);
     }
 
