@@ -4,7 +4,7 @@
 //! - `C1`: a success that is none. *Granted*: the store of that site said so at some time since
 //!   the order. *Revoked*, or *not granted*: the store of that site does not say granted, and none
 //!   of another site does either, if this one lost the ticket, last heard that another has it, or
-//!   has heard nothing of it in its life.
+//!   has heard nothing of it in its life, and not every other site has said that it does not lead.
 //! - `C2`: a failure that happens after all. No site commits an attempt that an administrator
 //!   ordered when each order for it there was answered with a failure; a grant of a ticket that
 //!   nobody had, which failed, makes nobody acquire it by a step-down; and no site acquires by
@@ -69,6 +69,8 @@ struct Account {
     led: Option<Term>,
     /// What it can know.
     knows: Knows,
+    /// The members that it has heard say, last, that they do not lead.
+    idle: u16,
     /// The highest term of which it heard anything.
     heard: Term,
     /// The last term of whose end by a revoke it heard.
@@ -84,6 +86,18 @@ struct Account {
 }
 
 impl Account {
+    /// A member says that it leads, or that it does not.
+    fn hears_of(&mut self, from: usize, m: &PeerMessage, id: MemberId) {
+        let itself = m.leader == Holder::Member(id);
+        match m.body {
+            PeerBody::MyIndex { .. } if !itself => self.idle |= 1 << from,
+            PeerBody::MyIndex { .. } | PeerBody::Heartbeat { .. } | PeerBody::Update { .. } => {
+                self.idle &= !(1 << from);
+            }
+            _ => {}
+        }
+    }
+
     /// A voter tells the last that it knows.
     fn told(&mut self, last: LastKnown) {
         if last.free && last.term >= self.heard {
@@ -132,6 +146,7 @@ impl Answers {
     /// A member hears something of a ticket.
     pub fn hears(&mut self, n: usize, from: usize, t: usize, m: &PeerMessage, ids: &[MemberId]) {
         let account = self.of(n, t);
+        account.hears_of(from, m, ids[from]);
         if let PeerBody::Vote { last: Some(last), .. } = m.body {
             account.told(last);
             return;
@@ -341,7 +356,9 @@ impl World {
             let text = format!("m{n} says that t{ticket} is not granted, its own store does");
             self.fail_of(ticket, code, text);
         }
-        let knows = self.checks.answers.of(n, ticket).knows;
+        let others = self.site_set() & !(1 << n);
+        let Account { knows, idle, .. } = *self.checks.answers.of(n, ticket);
+        let free = knows.of_none() || others & !idle == 0;
         let granted = |m: &usize| *m != n && self.sites[*m].granted(ticket);
         let (left, held): (Vec<usize>, Vec<usize>) =
             (0..self.nodes.len()).filter(granted).partition(|m| self.left_alone(*m, ticket));
@@ -352,7 +369,7 @@ impl World {
         // A process that was stopped in the middle of the step says it later than it meant to.
         let at_once = self.decided == self.now;
         if let (Some(other), true) = (other, at_once && self.checks.automatic(ticket)) {
-            if !knows.of_none() && !self.faithful_among() {
+            if !free && !self.faithful_among() {
                 let text = format!(
                     "m{n} says that t{ticket} is not granted, m{other}'s store does; what m{n} \
                      can know of it: {knows:?}"
