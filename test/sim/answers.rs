@@ -216,6 +216,14 @@ impl Answers {
         self.of(n, ticket).led = Some(term);
     }
 
+    /// A member announces that the ticket is free: so it is as far as it knows.
+    pub fn revokes(&mut self, n: usize, ticket: usize, term: Term) {
+        let account = self.of(n, ticket);
+        if term >= account.heard {
+            (account.knows, account.heard) = (Knows::Free, term);
+        }
+    }
+
     /// A member stands for election.
     pub fn stands(&mut self, now: True, n: usize, ticket: usize, term: Term, reason: Reason) {
         let account = self.of(n, ticket);

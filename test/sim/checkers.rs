@@ -449,8 +449,11 @@ impl World {
             self.checks.answers.stands(self.now, n, ticket, message.term, reason);
             self.prereq_stands(n, ticket, message.term, reason);
         }
-        if matches!(message.body, PeerBody::Heartbeat { .. }) {
-            self.checks.answers.leads(n, ticket, message.term);
+        let (term, answers) = (message.term, &mut self.checks.answers);
+        match message.body {
+            PeerBody::Heartbeat { .. } => answers.leads(n, ticket, term),
+            PeerBody::Revoke { .. } => answers.revokes(n, ticket, term),
+            _ => {}
         }
         let clock = *self.nodes[n].clock();
         let expire = self.spec(n, ticket).expire;
