@@ -90,7 +90,9 @@ impl Account {
     fn hears_of(&mut self, from: usize, m: &PeerMessage, id: MemberId) {
         let itself = m.leader == Holder::Member(id);
         match m.body {
-            PeerBody::MyIndex { .. } if !itself => self.idle |= 1 << from,
+            PeerBody::MyIndex { nonce } if !itself || (nonce != 0 && m.valid_for.is_zero()) => {
+                self.idle |= 1 << from;
+            }
             PeerBody::MyIndex { .. } | PeerBody::Heartbeat { .. } | PeerBody::Update { .. } => {
                 self.idle &= !(1 << from);
             }
@@ -211,16 +213,15 @@ impl Answers {
         self.accounts[ticket * self.members + n].stood_at
     }
 
-    /// A member leads.
-    pub fn leads(&mut self, n: usize, ticket: usize, term: Term) {
-        self.of(n, ticket).led = Some(term);
-    }
-
-    /// A member announces that the ticket is free: so it is as far as it knows.
-    pub fn revokes(&mut self, n: usize, ticket: usize, term: Term) {
-        let account = self.of(n, ticket);
-        if term >= account.heard {
-            (account.knows, account.heard) = (Knows::Free, term);
+    /// A member leads, or announces that the ticket is free: so it is as far as it knows.
+    pub fn says(&mut self, n: usize, ticket: usize, message: &PeerMessage) {
+        let (account, term) = (self.of(n, ticket), message.term);
+        match message.body {
+            PeerBody::Heartbeat { .. } => account.led = Some(term),
+            PeerBody::Revoke { .. } if term >= account.heard => {
+                (account.knows, account.heard) = (Knows::Free, term);
+            }
+            _ => {}
         }
     }
 

@@ -449,12 +449,7 @@ impl World {
             self.checks.answers.stands(self.now, n, ticket, message.term, reason);
             self.prereq_stands(n, ticket, message.term, reason);
         }
-        let (term, answers) = (message.term, &mut self.checks.answers);
-        match message.body {
-            PeerBody::Heartbeat { .. } => answers.leads(n, ticket, term),
-            PeerBody::Revoke { .. } => answers.revokes(n, ticket, term),
-            _ => {}
-        }
+        self.checks.answers.says(n, ticket, message);
         let clock = *self.nodes[n].clock();
         let expire = self.spec(n, ticket).expire;
         let until = clock.when(clock.mono(self.decided).plus(expire)).saturating_sub(4);
