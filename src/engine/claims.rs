@@ -12,9 +12,9 @@ use super::grace::fresh_nonce;
 use super::lease::ROUND_WINDOW;
 use super::manual::{Manual, REPEAT};
 use super::ticket::{Known, Phase, Ticket};
-use crate::model::{Holder, MemberIndex, MemberSet};
+use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::time::Span;
-use crate::wire::{PeerBody, PeerMessage, Round};
+use crate::wire::{Command, PeerBody, PeerMessage, Round};
 
 /// A member was asked whether it holds a manual ticket.
 #[derive(Clone, Copy, Debug)]
@@ -112,8 +112,8 @@ impl Ticket {
         self.free_is_known |= all && self.manual.claims.is_empty();
     }
 
-    /// A claim. One that may come from an earlier life of its sender counts until that has answered:
-    /// better a grant too few than a second holder.
+    /// A claim. One that may come from an earlier life of its sender counts until that has
+    /// answered: better a grant too few than a second holder.
     pub fn handle_claim(
         &mut self,
         cx: &mut Cx<'_>,
@@ -132,6 +132,31 @@ impl Ticket {
                 self.doubt(cx, from, true, round);
             }
         }
+    }
+
+    /// REVOKE. One that may come from an earlier life of its sender counts when that has answered;
+    /// it is sent again then, and acknowledged.
+    pub fn handle_manual_revoke(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: MemberIndex,
+        round: Option<Round>,
+        term: Term,
+    ) {
+        match self.manual.age(from, round) {
+            Age::Old => {}
+            Age::New => {
+                self.manual_revoked_by(cx, from);
+                self.accepted(cx, from, round);
+            }
+            Age::Unclear => {
+                self.doubt(cx, from, false, round);
+                return;
+            }
+        }
+        let ack = PeerBody::Ack { of: Command::RevokeTicket, round };
+        let reply = self.message(Holder::Nobody, term, Span::ZERO, ack);
+        cx.send(from, reply, false);
     }
 
     /// A claim or REVOKE says what is true now: no earlier packet of its sender counts any more.

@@ -324,17 +324,22 @@ impl Ticket {
         }
     }
 
-    /// REJECTED: an answer to a vote request, or to a heartbeat.
+    /// REJECTED: an answer to a vote request or a heartbeat, or to a REVOKE in an earlier term than
+    /// the one in which this member led last.
     pub fn handle_rejected(
         &mut self,
         cx: &mut Cx<'_>,
         from: MemberIndex,
+        of: Command,
         (result, granted): (ResultCode, bool),
         leader: Holder,
-        terms: (Term, Span),
+        (term, valid): (Term, Span),
     ) {
-        let (term, valid) = terms;
         self.heard_of(term);
+        if of == Command::RevokeTicket {
+            self.revoked_earlier(cx, leader, term);
+            return;
+        }
         if self.is_objection(cx, from, granted, (result, leader)) {
             self.note_objection(cx, from, term);
         } else if result == ResultCode::TermStillValid && !valid.is_zero() {

@@ -3,7 +3,7 @@
 //! no lease, no expiry, no failover. Every member notes which sites claim such a ticket.
 
 use super::announce::AnnounceKind;
-use super::claims::{Age, Question};
+use super::claims::Question;
 use super::client::{GrantJob, Waiter};
 use super::cx::Cx;
 use super::effect::NoteLevel;
@@ -151,21 +151,7 @@ impl Ticket {
                 }
             }
             PeerBody::Revoke { stamp, .. } if !loading => {
-                match self.manual.age(from, stamp.round) {
-                    Age::Old => {}
-                    Age::New => {
-                        self.manual_revoked_by(cx, from);
-                        self.accepted(cx, from, stamp.round);
-                    }
-                    Age::Unclear => {
-                        // It is sent again, and acknowledged when its sender has answered.
-                        self.doubt(cx, from, false, stamp.round);
-                        return true;
-                    }
-                }
-                let ack = PeerBody::Ack { of: Command::RevokeTicket, round: stamp.round };
-                let reply = self.message(Holder::Nobody, message.term, Span::ZERO, ack);
-                cx.send(from, reply, false);
+                self.handle_manual_revoke(cx, from, stamp.round, message.term);
             }
             PeerBody::Status { nonce } if !loading => {
                 let body = PeerBody::MyIndex { nonce };

@@ -81,12 +81,8 @@ impl Ticket {
             PeerBody::Ack { of, round } => {
                 self.handle_ack(cx, from, of, round, (leader, term, valid));
             }
-            PeerBody::Rejected { of: Command::RevokeTicket, .. } => {
-                self.heard_of(term);
-                self.revoked_earlier(cx, leader, term);
-            }
-            PeerBody::Rejected { result, granted, .. } => {
-                self.handle_rejected(cx, from, (result, granted), leader, (term, valid));
+            PeerBody::Rejected { of, result, granted } => {
+                self.handle_rejected(cx, from, of, (result, granted), leader, (term, valid));
             }
         }
         if !matches!(message.body, PeerBody::Rejected { .. }) {
@@ -125,15 +121,8 @@ impl Ticket {
         if !self.is_verified(cx, from, message) {
             return;
         }
-        // Nobody whose vote made this win was promised to anyone: a lease of an earlier term, as an
-        // old packet tells of, has ended.
-        let hopeless = |lead: &Lead| lead.lease_until.is_none() && lead.term <= term;
-        let hopeless = self.lead.as_ref().is_some_and(hopeless);
-        if established && hopeless && !self.cib.maybe_granted {
-            self.note(cx, NoteLevel::Info, "another member has a lease: giving up");
-            self.won_free = false;
-            self.heard.follow(term);
-            self.step_down(cx);
+        if established {
+            self.end_hopeless_win(cx, term);
         }
         let owed = self.promised_to(now).filter(|to| *to != from);
         if let (Some(owed), false) = (owed, mutant::is_on(Clause::L4LivePromise)) {
@@ -167,6 +156,19 @@ impl Ticket {
             return;
         }
         self.follow(cx, from, message, (of, stamp), established);
+    }
+
+    /// Another member has a lease in a term: a win of an earlier one, without a lease, ends.
+    fn end_hopeless_win(&mut self, cx: &mut Cx<'_>, term: Term) {
+        // Nobody whose vote made this win was promised to anyone: a lease of an earlier term, as an
+        // old packet tells of, has ended.
+        let hopeless = |lead: &Lead| lead.lease_until.is_none() && lead.term <= term;
+        if self.lead.as_ref().is_some_and(hopeless) && !self.cib.maybe_granted {
+            self.note(cx, NoteLevel::Info, "another member has a lease: giving up");
+            self.won_free = false;
+            self.heard.follow(term);
+            self.step_down(cx);
+        }
     }
 
     /// Accepts the leader: promises not to help anyone else, and acknowledges.

@@ -15,7 +15,8 @@ use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::wire::{LastKnown, Reason};
 
 /// The last that others have said of the ticket, whether or not it could be believed at once: the
-/// store was unread, or still said *granted*; a promise was in the way; an attempt had to end first.
+/// store was unread, or still said *granted*; a promise was in the way; an attempt had to end
+/// first.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Heard {
     /// The highest term in which another site was said to lead: by itself with a lease, or by a
