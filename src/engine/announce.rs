@@ -70,7 +70,7 @@ impl Ticket {
     fn send_announcement(&mut self, cx: &mut Cx<'_>, resend: bool) {
         let Some(announce) = self.announce else { return };
         // A reference member may take it for the end of what has begun since.
-        let newer = self.term > announce.began;
+        let newer = self.term > announce.began && !self.is_manual();
         for peer in announce.delivery.unacked.iter() {
             if newer && !self.marking.contains(peer) {
                 continue;

@@ -92,12 +92,13 @@ impl Ticket {
         }
     }
 
-    /// STATUS again to the sites that have not said whether they hold this ticket, until all have.
+    /// STATUS again to the sites that have not said whether they hold this ticket, and to the
+    /// arbitrators that have not said whom they know, until all have.
     pub fn ask_silent_sites(&mut self, cx: &mut Cx<'_>) {
         self.manual.asked = MemberSet::EMPTY;
-        let silent = self.other_sites(cx).without(self.manual.spoken);
-        for site in silent.iter() {
-            self.ask_manual_of(cx, site);
+        let silent = cx.roster.peers().without(self.manual.spoken);
+        for member in silent.iter() {
+            self.ask_manual_of(cx, member);
         }
         self.manual.tries = self.manual.tries.saturating_add(1);
         let often = self.manual.tries < self.spec.retries;
@@ -164,6 +165,7 @@ impl Ticket {
         if let Some(round) = round {
             self.manual.heard.insert(from, round);
         }
+        self.manual.said.insert(from);
         self.manual.questions.remove(&from);
         self.spoken_of_manual(cx, from);
     }
@@ -208,7 +210,7 @@ impl Ticket {
     ) {
         let question =
             self.manual.questions.get(&from).filter(|asked| asked.nonce == nonce).copied();
-        let plain = nonce == 0 && !self.manual.heard.contains_key(&from);
+        let plain = nonce == 0 && !self.manual.said.contains(from);
         if question.is_none() && !plain {
             return;
         }

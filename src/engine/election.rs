@@ -306,7 +306,7 @@ impl Ticket {
             }
         };
         let nonce = fresh_nonce(cx);
-        self.won = Some(attempt.term);
+        self.note_win(attempt.term);
         self.lead = Some(Lead::new(attempt.term, cx.now.mono, lease, commit, nonce));
         if let Some(quit) = &mut self.quit {
             quit.term = Some(attempt.term);

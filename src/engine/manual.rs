@@ -41,6 +41,8 @@ pub(super) struct Manual {
     pub questions: BTreeMap<MemberIndex, Question>,
     /// Per member: the round of the newest claim or REVOKE that was accepted from it.
     pub heard: BTreeMap<MemberIndex, Round>,
+    /// Members that have claimed or revoked something in this life.
+    pub said: MemberSet,
 }
 
 impl Ticket {
@@ -172,6 +174,10 @@ impl Ticket {
                 }
                 if Ticket::is_site(cx, from) {
                     self.manual_index_of(cx, from, nonce, message);
+                } else {
+                    // An arbitrator: it has been heard, and told if it named this site.
+                    self.manual.questions.remove(&from);
+                    self.manual.spoken.insert(from);
                 }
             }
             PeerBody::Ack { of, round } => {
@@ -282,8 +288,11 @@ impl Ticket {
     /// The store says that a manual ticket is not granted here any more.
     pub fn announce_manual_revoke(&mut self, cx: &mut Cx<'_>) {
         self.manual.claims.remove(self.me);
-        self.manual.say_at = None;
+        // Who has not answered yet is asked again.
+        self.manual.say_at = Some(cx.now.mono.plus(self.spec.timeout));
+        self.manual.tries = 0;
         self.known.leader = self.other_claim(cx);
+        self.follow_in_store(cx);
         self.start_announcement(cx, AnnounceKind::Revoke, self.wire_term());
     }
 }

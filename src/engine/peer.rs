@@ -122,7 +122,7 @@ impl Ticket {
             return;
         }
         if established {
-            self.end_hopeless_win(cx, term);
+            self.end_hopeless_win(cx, term, stamp);
         }
         let owed = self.promised_to(now).filter(|to| *to != from);
         if let (Some(owed), false) = (owed, mutant::is_on(Clause::L4LivePromise)) {
@@ -159,14 +159,14 @@ impl Ticket {
     }
 
     /// Another member has a lease in a term: a win of an earlier one, without a lease, ends.
-    fn end_hopeless_win(&mut self, cx: &mut Cx<'_>, term: Term) {
+    fn end_hopeless_win(&mut self, cx: &mut Cx<'_>, term: Term, stamp: Stamp) {
         // Nobody whose vote made this win was promised to anyone: a lease of an earlier term, as an
         // old packet tells of, has ended.
         let hopeless = |lead: &Lead| lead.lease_until.is_none() && lead.term <= term;
         if self.lead.as_ref().is_some_and(hopeless) && !self.cib.maybe_granted {
             self.note(cx, NoteLevel::Info, "another member has a lease: giving up");
             self.won_free = false;
-            self.heard.follow(term);
+            self.heard.follow(term, stamp);
             self.step_down(cx);
         }
     }
@@ -195,7 +195,7 @@ impl Ticket {
         self.acquire.clear();
         self.stop_probe(cx);
         self.term = Some(term);
-        self.heard.follow(term);
+        self.heard.follow(term, stamp);
         self.heard_of(term);
         self.floor = self.floor.max(Some(term));
         let stated = self.stated_expire(message.valid_for);
@@ -446,7 +446,7 @@ impl Ticket {
     pub fn led_term(&self, to: MemberIndex) -> Term {
         let led = self.lead.as_ref().map(|lead| lead.term);
         // That of a restarted holder stands in its store, or is one that it has won since.
-        let stored = self.known.term.max(self.won).filter(|_| self.cib.maybe_granted);
+        let stored = self.known.term.max(self.won()).filter(|_| self.cib.maybe_granted);
         led.or(stored).or(self.term.max(self.ended[to.get()])).unwrap_or_default()
     }
 

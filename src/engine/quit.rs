@@ -114,6 +114,8 @@ impl Ticket {
     pub fn quit(&mut self, cx: &mut Cx<'_>, kind: QuitKind, stand_at: Option<MonoTime>) {
         let term = self.term_to_end(kind);
         let free = self.won_what_was_free() || self.heard_to_end().is_some();
+        // Also if its client does not wait any more.
+        let ordered = kind == QuitKind::Revoke && (self.revoke_wanted || !self.revokers.is_empty());
         (self.won_free, self.revoke_wanted) = (false, false);
         if let Some(until) = self.commit_pending(cx) {
             self.commit_not_before = Some(until);
@@ -129,7 +131,6 @@ impl Ticket {
         self.known.term = known_term;
         self.known.until = cx.now.mono;
         let lapsed = self.lease_is_over(cx.now.mono);
-        let ordered = kind == QuitKind::Revoke && !self.revokers.is_empty();
         self.quit = Some(Quit {
             kind,
             term,
@@ -158,7 +159,7 @@ impl Ticket {
     /// in its store, or is one that it has won since, and in which others may have followed it;
     /// when an administrator has revoked, they hear of its end, too.
     pub fn term_to_end(&self, kind: QuitKind) -> Option<Term> {
-        let stored = self.known.term.max(self.won).filter(|_| kind == QuitKind::Revoke);
+        let stored = self.known.term.max(self.won()).filter(|_| kind == QuitKind::Revoke);
         let stored = stored.filter(|_| self.inherited.is_some() && self.cib.maybe_granted);
         self.lead.as_ref().map(|lead| lead.term).or(stored)
     }
@@ -214,6 +215,10 @@ impl Ticket {
         let Some(mut quit) = self.quit.filter(|_| self.revokers.is_empty()) else { return };
         if quit.is_taken_back() && self.lost_meanwhile(&quit, cx.now.mono) {
             self.lose(cx, &mut quit);
+            self.quit = Some(quit);
+        } else if quit.free {
+            // The failed grant alone decides: free again, unless another site has held it since.
+            quit.ordered = false;
             self.quit = Some(quit);
         }
     }

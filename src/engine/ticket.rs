@@ -155,8 +155,8 @@ pub(super) struct Ticket {
     pub won_free: bool,
     /// In which term this site knew a holder, or a revoke, when it won.
     pub won_over: Option<Term>,
-    /// The term that this site won last in this life.
-    pub won: Option<Term>,
+    /// The terms that this site won last in this life, the newest at the end.
+    pub wins: Vec<Term>,
     pub announce: Option<Announce>,
     /// Sites whose store may say *granted*.
     pub objections: Objections,
@@ -217,7 +217,7 @@ impl Ticket {
             acquire: Acquire::default(),
             won_free: false,
             won_over: None,
-            won: None,
+            wins: Vec::new(),
             announce: None,
             objections: Objections::none(roster.len()),
             probe: None,

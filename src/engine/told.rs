@@ -12,7 +12,7 @@ use super::election::Attempt;
 use super::mutant::{self, Clause};
 use super::ticket::{Known, Phase, Ticket};
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
-use crate::wire::{LastKnown, Reason};
+use crate::wire::{LastKnown, Reason, Stamp};
 
 /// The last that others have said of the ticket, whether or not it could be believed at once: the
 /// store was unread, or still said *granted*; a promise was in the way; an attempt had to end
@@ -65,9 +65,12 @@ impl Heard {
         self.revoked = self.revoked.filter(|revoked| *revoked >= term);
     }
 
-    /// Somebody is followed in this term: its revoke is still to come.
-    pub fn follow(&mut self, term: Term) {
-        self.revoked = self.revoked.filter(|revoked| *revoked > term);
+    /// Somebody leads in this term, and its revoke is still to come: unless it keeps the rules, as
+    /// a round says. Then it leads no more in a term that it has revoked, and its packet is an old
+    /// one.
+    pub fn follow(&mut self, term: Term, stamp: Stamp) {
+        let ours = stamp.round.is_some();
+        self.revoked = self.revoked.filter(|revoked| *revoked > term || ours && *revoked == term);
     }
 
     /// Every other site is idle: what was said of a leader is over.
@@ -75,6 +78,9 @@ impl Heard {
         self.led = None;
     }
 }
+
+/// So many own wins are remembered: packets of earlier ones are not under way any more.
+const WINS_KEPT: usize = 64;
 
 impl Ticket {
     /// What others have said of the ticket before an attempt.
@@ -144,6 +150,19 @@ impl Ticket {
         self.won_free = self.quit.is_none() && !self.cib.maybe_granted && !self.knows_of_a_loss();
     }
 
+    /// This site has won a term: whoever followed it there names no other holder.
+    pub fn note_win(&mut self, term: Term) {
+        if self.wins.len() >= WINS_KEPT {
+            self.wins.remove(0);
+        }
+        self.wins.push(term);
+    }
+
+    /// The term that this site won last in this life.
+    pub fn won(&self) -> Option<Term> {
+        self.wins.last().copied()
+    }
+
     /// A member says that the ticket was revoked in a term (L10): that counts at once, or when a
     /// promise to a leader of an earlier term has ended.
     pub fn hear_free(&mut self, cx: &mut Cx<'_>, term: Term) {
@@ -206,7 +225,7 @@ impl Ticket {
         if !last.free && Some(last.term) > self.known.term {
             self.rumour = self.rumour.max(Some(last.term));
         }
-        if !last.free && Some(last.term) != self.won {
+        if !last.free && !self.wins.contains(&last.term) {
             self.heard.note_led(last.term);
         }
         match &mut self.phase {
@@ -230,7 +249,7 @@ impl Ticket {
 
     /// The ticket was held later than this member and its majority knew: it won a lost one.
     pub fn won_over_later(&mut self, term: Term, led: Term) {
-        if Some(term) > self.won_over && term < led && Some(term) != self.won {
+        if Some(term) > self.won_over && term < led && !self.wins.contains(&term) {
             self.won_over = Some(term);
             self.won_free = false;
         }
