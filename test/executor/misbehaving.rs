@@ -2,7 +2,7 @@
 //! Stores that hang, fail, lie, flood, or leave things behind.
 
 use crate::process::{arguments, lives, named, of_site, signal, until};
-use crate::site::{Kind, Site};
+use crate::site::{Driver, Kind, Site};
 use std::fs;
 use std::os::unix::fs::{symlink, PermissionsExt};
 use std::time::{Duration, Instant};
@@ -267,4 +267,65 @@ fn nothing_is_granted_while_there_is_no_guard() {
         driver.tell("grant 0 2 1 20000");
         driver.next() == "written 2 Written"
     });
+}
+
+/// Starts the driver of a site whose lease guards note each of their starts in `starts`, end at
+/// once while there is a file `broken`, and get ready only when there is no file `wait`.
+fn with_sick_guards(site: &Site) -> Driver {
+    for name in ["booth-lease-guard", "booth-ticket-writer"] {
+        symlink(env!("CARGO_BIN_EXE_booth"), site.path("bin").join(name)).expect("linked");
+    }
+    // The arguments of a guard begin with a number.
+    let text = "dir=${0%/*}\n\
+        case $1 in [0-9]*) ;; *) exec \"$dir/booth-ticket-writer\" \"$@\";; esac\n\
+        echo started >>\"$dir/starts\"\n\
+        [ ! -e \"$dir/broken\" ] || exit 1\n\
+        while [ -e \"$dir/wait\" ]; do sleep 0.02; done\n\
+        exec \"$dir/booth-lease-guard\" \"$@\"";
+    site.program("bin/booth", text);
+    site.start_with(site.command().env(crate::driver::PROGRAM, site.path("bin/booth")))
+}
+
+/// How many guards have been started.
+fn starts(site: &Site) -> usize {
+    fs::read_to_string(site.path("bin/starts")).expect("there").lines().count()
+}
+
+/// Ends the guard that has registered itself.
+fn end_guard(site: &Site) {
+    let guard = site.table().guard().expect("readable").expect("there is one");
+    signal(guard.pid, libc::SIGKILL);
+}
+
+/// A guard that has been started knows nothing yet: until it has taken over, nobody would revoke.
+#[test]
+fn nothing_is_granted_before_another_guard_is_ready() {
+    let site = Site::new(Kind::Pacemaker);
+    let mut driver = with_sick_guards(&site);
+    driver.grant(0, 1, 600_000);
+    fs::write(site.path("bin/wait"), "").expect("written");
+    end_guard(&site);
+    until("another guard is started", || starts(&site) > 1);
+    driver.tell("grant 0 1 1 20000");
+    assert_eq!(driver.next(), "written 1 Failed(\"the lease guard is not running\")");
+    fs::remove_file(site.path("bin/wait")).expect("removed");
+    until("it may grant again", || {
+        driver.tell("grant 0 2 1 20000");
+        driver.next() == "written 2 Written"
+    });
+}
+
+#[test]
+fn guards_that_end_at_once_are_replaced_in_growing_pauses() {
+    let site = Site::new(Kind::Pacemaker);
+    let driver = with_sick_guards(&site);
+    fs::write(site.path("bin/broken"), "").expect("written");
+    let before = starts(&site);
+    let begun = Instant::now();
+    end_guard(&site);
+    until("six more have been started", || starts(&site) >= before + 6);
+    let after = begun.elapsed();
+    // 0.1 s after the first, then twice as long each time.
+    assert!(after >= Duration::from_millis(3_100), "{after:?}");
+    driver.stop();
 }

@@ -8,7 +8,7 @@ use booth::time::MonoTime;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{symlink, PermissionsExt};
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{channel, Receiver};
@@ -89,11 +89,14 @@ impl Site {
         self.program("bin/crm_ticket", text);
     }
 
-    /// Makes a program of the shell.
+    /// Makes a program of the shell. Another process writes it: whatever other tests start while
+    /// this one had it open for writing would have it open, too, and it could not be run.
     pub fn program(&self, name: &str, text: &str) {
-        let path = self.path(name);
-        fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("written");
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("set");
+        let (source, path) = (self.path("source"), self.path(name));
+        fs::write(&source, format!("#!/bin/sh\n{text}\n")).expect("written");
+        let mut install = Command::new("install");
+        let status = install.args(["-m", "755"]).args([source, path]).status();
+        assert!(status.expect("started").success(), "{name} is made");
     }
 
     /// The calls of the fake `crm_ticket`: process, operation, arguments.
@@ -162,26 +165,36 @@ impl Site {
 
     /// Until when the guard was told last that the ticket may be held.
     pub fn hold_until(&self, ticket: u32) -> MonoTime {
-        let file = File::options().read(true).write(true).open(self.path("run/table"));
-        let table = LeaseTable::reopen(file.expect("there").as_fd()).expect("readable");
-        let told = table.told(Slot(ticket)).expect("readable").expect("told");
+        let told = self.table().told(Slot(ticket)).expect("readable").expect("told");
         told.window.expect("there is something to guard").hold_until
     }
 
     /// Writes to the store behind everybody's back.
     pub fn write(&self, granted: bool, term: u64, expires: u64) {
+        self.write_to(0, granted, term, expires);
+    }
+
+    /// The same for any ticket.
+    pub fn write_to(&self, ticket: usize, granted: bool, term: u64, expires: u64) {
+        let name = &self.tickets[ticket];
         match self.kind {
             Kind::Pacemaker => {
                 let line =
                     format!("0.0\t{granted}\towner=\"1\" expires=\"{expires}\" term=\"{term}\"\n");
-                fs::write(self.path("crm/cib.t0"), line).expect("written");
+                fs::write(self.path(&format!("crm/cib.{name}")), line).expect("written");
             }
             Kind::BuiltIn => {
                 fs::create_dir_all(self.path("tickets")).expect("made");
                 let text = format!("granted={granted}\nowner=1\nterm={term}\nexpires={expires}\n");
-                fs::write(self.path("tickets/t0"), text).expect("written");
+                fs::write(self.path(&format!("tickets/{name}")), text).expect("written");
             }
         }
+    }
+
+    /// The lease table, which the daemon and its guard go on using.
+    pub fn table(&self) -> LeaseTable {
+        let file = File::options().read(true).write(true).open(self.path("run/table"));
+        LeaseTable::reopen(file.expect("there").as_fd()).expect("readable")
     }
 
     /// The lease guards of this site that run.

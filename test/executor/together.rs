@@ -321,3 +321,34 @@ fn what_is_newer_among_many_is_left_alone_by_the_guard() {
     }
     assert_eq!(site.stored(5), Some((true, 2, 4_000_000_001)));
 }
+
+/// What one call has found out about all tickets at the start is old for those that have been
+/// revoked since, alone or together.
+#[test]
+fn what_was_read_together_is_forgotten_when_it_is_revoked_together() {
+    let count = 24;
+    let site = site_of(count, "0.01");
+    let element = |n| format!("<ticket_state id=\"t{n}\" granted=\"true\" term=\"1\"/>");
+    let all: String = (0..=count).map(element).collect();
+    let (real, link) = (site.path("bin/one"), site.path("bin/crm_ticket"));
+    fs::rename(&link, &real).expect("renamed");
+    site.program(
+        "bin/crm_ticket",
+        &format!(
+            "[ \"$*\" != -q ] || {{ echo; echo '<tickets>{all}</tickets>'; exit; }}\n\
+             exec \"${{0%/*}}/one\" \"$@\""
+        ),
+    );
+    let mut driver = site.start();
+    driver.tell("load 0 20000");
+    assert!(driver.next().contains("granted: true"));
+    assert_eq!(calls(&site, " -q"), 0, "asked for alone");
+    revoke_all(&site, &mut driver, 60_000);
+    (0..count).for_each(|_| assert!(driver.next().ends_with(" Written")));
+    site.call("many", 0);
+    for n in 0..count {
+        driver.tell(&format!("load {n} 20000"));
+        let said = driver.next();
+        assert!(said.contains("granted: false"), "{n}: {said}");
+    }
+}

@@ -86,6 +86,9 @@ impl Keeper {
                 let text = format!("the lease table cannot be written: {error}");
                 log::error!("{}: {text}", context.config.tickets[ticket.get()].name);
                 self.untold.insert(ticket, text);
+                // The guard knows nothing of it: the next one is told as if there were none.
+                self.told.remove(&ticket);
+                return;
             }
         }
         let before = match window {

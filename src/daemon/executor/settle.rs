@@ -148,9 +148,31 @@ fn note_ended(table: &LeaseTable, slot: Slot, holder: Option<Holder>) -> io::Res
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::TicketName;
 
     fn at(secs: u64) -> MonoTime {
         MonoTime::ZERO.plus(Span::from_secs(secs))
+    }
+
+    /// The lease guard may begin a revoke while what was there before is waited for: that is not
+    /// over when the other is.
+    #[test]
+    fn what_somebody_else_has_begun_since_is_not_over() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let tickets = [(TicketName::new("t").expect("a good name"), Span::from_secs(5))];
+        let opened = LeaseTable::open(&dir.path().join("table"), &tickets).expect("made");
+        let (table, slot) = (opened.table, opened.slots[0]);
+        let begin = |group| {
+            let holder = Holder { group, started: 1, kind: HolderKind::Revoke };
+            table.set_holder(slot, holder).expect("written");
+            table.note_begun(slot).expect("written");
+            Some(holder)
+        };
+        let (before, since) = (begin(10), begin(11));
+        note_ended(&table, slot, before).expect("possible");
+        assert!(table.may_be_in_flight(slot).expect("readable"));
+        note_ended(&table, slot, since).expect("possible");
+        assert!(!table.may_be_in_flight(slot).expect("readable"));
     }
 
     #[test]

@@ -62,19 +62,37 @@ enum Target {
     Everything,
 }
 
+impl Target {
+    fn includes(self, slot: Slot) -> bool {
+        match self {
+            Target::Ticket(ticket) => ticket == slot,
+            Target::Everything => true,
+        }
+    }
+}
+
+/// A window that has ended and that no guard has dealt with: of which ticket, and which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Ended {
+    slot: Slot,
+    number: u64,
+}
+
 /// A helper that runs.
 struct Helper {
     target: Target,
     child: Child,
     since: MonoTime,
     kill_at: MonoTime,
-    /// What it works on, if it is everything that was due.
-    covers: BTreeSet<Slot>,
+    /// What it works on: of its target, what was due when it was started.
+    covers: BTreeSet<Ended>,
 }
 
 /// A target whose last helper failed.
 struct Trouble {
     target: Target,
+    /// What that one worked on. What has ended since does not wait for the next try.
+    about: BTreeSet<Ended>,
     next_try: MonoTime,
     pause: Span,
     limit: Span,
@@ -93,7 +111,7 @@ struct Program {
 
 /// What a look at the table found.
 struct Seen {
-    due: Vec<Slot>,
+    due: Vec<Ended>,
     nearest: Option<MonoTime>,
 }
 
@@ -145,14 +163,14 @@ impl Program {
     /// Whether everything points to a site that has been taken down for good: no boothd, the
     /// lease table removed, nothing left but tickets that could not be revoked again and again
     /// for half a minute. Otherwise it goes on trying for ever.
-    fn is_hopeless(&self, due: &[Slot]) -> bool {
+    fn is_hopeless(&self, due: &[Ended]) -> bool {
         let in_vain = |target: Target| {
             let mut troubles = self.troubles.iter();
             troubles.any(|trouble| trouble.target == target && trouble.pause >= PAUSE_MAX)
         };
         let all = match self.setup.dir {
             Some(_) => in_vain(Target::Everything),
-            None => due.iter().all(|slot| in_vain(Target::Ticket(*slot))),
+            None => due.iter().all(|ended| in_vain(Target::Ticket(ended.slot))),
         };
         let gone = self.boothd.is_none() && self.table.is_removed();
         gone && !due.is_empty() && all
@@ -170,7 +188,7 @@ impl Program {
                 continue;
             }
             if window.hold_until <= now {
-                seen.due.push(slot);
+                seen.due.push(Ended { slot, number: told.number });
             } else if seen.nearest.is_none_or(|nearest| window.hold_until < nearest) {
                 seen.nearest = Some(window.hold_until);
             }
@@ -181,7 +199,7 @@ impl Program {
     /// What the helpers are to work on, and when that has to be asked again at the latest. Many
     /// tickets of the CIB are revoked with one call, or, if that has just failed, one by one: from
     /// the last, since the daemon begins with the first.
-    fn targets(&self, due: &[Slot], now: MonoTime) -> (Vec<Target>, Option<MonoTime>) {
+    fn targets(&self, due: &[Ended], now: MonoTime) -> (Vec<Target>, Option<MonoTime>) {
         let everything = Target::Everything;
         if due.is_empty() {
             return (Vec::new(), None);
@@ -190,15 +208,15 @@ impl Program {
             return (vec![everything], None);
         }
         let sweep = self.helpers.iter().find(|helper| helper.target == everything);
-        let covered = |slot: &Slot| sweep.is_some_and(|sweep| sweep.covers.contains(slot));
-        let alone = due.iter().rev().filter(|slot| !covered(slot));
-        let alone: Vec<Target> = alone.copied().map(Target::Ticket).collect();
+        let covered = |ended: &Ended| sweep.is_some_and(|sweep| sweep.covers.contains(ended));
+        let alone = due.iter().rev().filter(|ended| !covered(ended));
+        let alone: Vec<Target> = alone.map(|ended| Target::Ticket(ended.slot)).collect();
         let Some(sweep) = sweep else {
             let failed = |t: &Trouble| t.target == everything && t.next_try > now;
             let together = due.len() >= TOGETHER_MIN && !self.troubles.iter().any(failed);
             return (if together { vec![everything] } else { alone }, None);
         };
-        let guard = due.iter().filter_map(|slot| self.table.guard_time(*slot).ok()).min();
+        let guard = due.iter().filter_map(|ended| self.table.guard_time(ended.slot).ok()).min();
         let slow_at = sweep.since.plus(helper::may_hang_after(guard.unwrap_or_default()));
         if alone.is_empty() || now >= slow_at {
             return (alone, None);
@@ -206,34 +224,38 @@ impl Program {
         (Vec::new(), Some(slow_at))
     }
 
+    /// Until when a target waits because it has failed. Only for what it has failed with: another
+    /// ticket, and a later window of the same one, have their own *g*.
+    fn waits(&self, target: Target, due: &BTreeSet<Ended>, now: MonoTime) -> Option<MonoTime> {
+        let trouble = self.troubles.iter().find(|trouble| trouble.target == target)?;
+        (trouble.next_try > now && due.is_subset(&trouble.about)).then_some(trouble.next_try)
+    }
+
     /// Starts what is due and not under way. Tells when the next attempt of something that
     /// failed is.
-    fn start_helpers(&mut self, due: &[Slot], now: MonoTime) -> Option<MonoTime> {
+    fn start_helpers(&mut self, due: &[Ended], now: MonoTime) -> Option<MonoTime> {
         let (targets, mut next_try) = self.targets(due, now);
         for target in targets {
             if self.helpers.iter().any(|helper| helper.target == target) {
                 continue;
             }
-            let trouble = self.troubles.iter().find(|trouble| trouble.target == target);
-            if let Some(later) = trouble.map(|trouble| trouble.next_try).filter(|at| *at > now) {
+            let covers = due.iter().copied().filter(|ended| target.includes(ended.slot)).collect();
+            if let Some(later) = self.waits(target, &covers, now) {
                 next_try = Some(next_try.map_or(later, |at| at.min(later)));
                 continue;
             }
             if self.helpers.len() >= HELPERS_MAX {
                 break;
             }
+            let trouble = self.troubles.iter().find(|trouble| trouble.target == target);
             let limit = trouble.map_or(LIMIT_MIN, |trouble| trouble.limit);
             match self.start_helper(target) {
                 Ok(child) => {
-                    let covers = match target {
-                        Target::Everything => due.iter().copied().collect(),
-                        Target::Ticket(_) => BTreeSet::new(),
-                    };
                     let kill_at = now.plus(limit);
                     self.helpers.push(Helper { target, child, since: now, kill_at, covers });
                 }
                 Err(error) => {
-                    self.failed(target, now, &format!("cannot start a helper: {error}"));
+                    self.failed(target, covers, now, &format!("cannot start a helper: {error}"));
                     next_try = Some(now.plus(PAUSE_MIN));
                 }
             }
@@ -263,7 +285,9 @@ impl Program {
             match helper.child.look() {
                 None => self.helpers.push(helper),
                 Some(finished) if finished.status.success() => self.succeeded(helper.target),
-                Some(finished) => self.failed(helper.target, now, &finished.failure()),
+                Some(finished) => {
+                    self.failed(helper.target, helper.covers, now, &finished.failure());
+                }
             }
         }
     }
@@ -285,13 +309,16 @@ impl Program {
         }
     }
 
-    fn failed(&mut self, target: Target, now: MonoTime, why: &str) {
-        let (pause, limit) = match self.troubles.iter().find(|trouble| trouble.target == target) {
-            Some(old) => (old.pause.times(2).min(PAUSE_MAX), old.limit.times(2).min(LIMIT_MAX)),
-            None => (PAUSE_MIN, LIMIT_MIN.times(2)),
+    fn failed(&mut self, target: Target, about: BTreeSet<Ended>, now: MonoTime, why: &str) {
+        let old = self.troubles.iter().find(|trouble| trouble.target == target);
+        let limit = old.map_or(LIMIT_MIN, |old| old.limit).times(2).min(LIMIT_MAX);
+        let pause = match old {
+            Some(old) if about.is_subset(&old.about) => old.pause.times(2).min(PAUSE_MAX),
+            Some(_) | None => PAUSE_MIN,
         };
         self.troubles.retain(|trouble| trouble.target != target);
-        self.troubles.push(Trouble { target, next_try: now.plus(pause), pause, limit });
+        let next_try = now.plus(pause);
+        self.troubles.push(Trouble { target, about, next_try, pause, limit });
         let what = match target {
             Target::Ticket(slot) => match self.table.name(slot) {
                 Ok(Some(name)) => name.to_string(),
@@ -350,4 +377,80 @@ fn log(level: Level, text: &str) {
     });
     // There is nowhere else to say it.
     drop(sent);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{MemberId, TicketName};
+
+    /// The guard of a site with these tickets, without a boothd.
+    fn program(dir: &tempfile::TempDir, tickets: &[&str]) -> Program {
+        let ticket = |name: &&str| (TicketName::new(name).expect("good"), Span::from_secs(5));
+        let tickets: Vec<_> = tickets.iter().map(ticket).collect();
+        let opened = LeaseTable::open(&dir.path().join("table"), &tickets).expect("made");
+        let setup = GuardSetup {
+            dir: None,
+            config_name: "some".to_owned(),
+            site: MemberId::from_raw(42),
+            generation: opened.generation,
+        };
+        Program {
+            setup,
+            me: GuardEntry { generation: opened.generation, pid: 1, started: 1 },
+            table: opened.table,
+            boothd: None,
+            timer: os::boot_timer().expect("made"),
+            helpers: Vec::new(),
+            troubles: Vec::new(),
+        }
+    }
+
+    fn ended(slot: u32, number: u64) -> Ended {
+        Ended { slot: Slot(slot), number }
+    }
+
+    fn at(secs: u64) -> MonoTime {
+        MonoTime::ZERO.plus(Span::from_secs(secs))
+    }
+
+    /// Otherwise a store that needs longer than that would never be revoked.
+    #[test]
+    fn a_helper_that_fails_is_followed_by_one_that_may_take_twice_as_long() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut program = program(&dir, &["t"]);
+        let (target, about) = (Target::Ticket(Slot(0)), BTreeSet::from([ended(0, 1)]));
+        for (limit, pause) in [(20, 1), (40, 2), (80, 4), (120, 8), (120, 16), (120, 30)] {
+            program.failed(target, about.clone(), at(0), "it is a test");
+            let [Trouble { limit: next, pause: wait, .. }] = &program.troubles[..] else {
+                panic!("one ticket, one trouble")
+            };
+            assert_eq!((*next, *wait), (Span::from_secs(limit), Span::from_secs(pause)));
+            assert_eq!(program.waits(target, &about, at(0)), Some(at(pause)));
+            assert_eq!(program.waits(target, &about, at(pause)), None);
+        }
+        program.succeeded(target);
+        assert!(program.troubles.is_empty(), "it begins anew");
+    }
+
+    #[test]
+    fn what_has_ended_since_a_failure_does_not_wait_for_the_next_try() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut program = program(&dir, &["t", "u"]);
+        for (target, since) in [
+            (Target::Ticket(Slot(0)), ended(0, 2)),
+            (Target::Everything, ended(0, 2)),
+            (Target::Everything, ended(1, 1)),
+        ] {
+            program.troubles.clear();
+            let failed = BTreeSet::from([ended(0, 1)]);
+            (0..3).for_each(|_| program.failed(target, failed.clone(), at(0), "it is a test"));
+            assert_eq!(program.waits(target, &failed, at(0)), Some(at(4)));
+            let all = BTreeSet::from([ended(0, 1), since]);
+            assert_eq!(program.waits(target, &all, at(0)), None, "{target:?}, {since:?}");
+            program.failed(target, all.clone(), at(0), "it is a test");
+            assert_eq!(program.waits(target, &all, at(0)), Some(at(1)), "{target:?}, {since:?}");
+            assert_eq!(program.waits(target, &failed, at(0)), Some(at(1)), "part of it");
+        }
+    }
 }
