@@ -252,7 +252,8 @@ impl Ticket {
             }
             return;
         }
-        if revoke && self.tell_led_term(cx, from, term) {
+        let any_term = mutant::is_on(Clause::L10Term);
+        if revoke && !any_term && self.tell_led_term(cx, from, term) {
             return;
         }
         let live = self.promise.filter(|promise| cx.now.mono < promise.until);
@@ -263,7 +264,7 @@ impl Ticket {
             }
             Some(promise) => {
                 let round_fits = promise.round_ends(stamp.round) || mutant::is_on(Clause::L10Round);
-                let old = promise.term != term && mutant::is_on(Clause::L10Term);
+                let old = promise.term != term && any_term;
                 promise.to == from && (promise.term == term && round_fits || old)
             }
         };

@@ -112,8 +112,7 @@ impl Ticket {
             }
             return true;
         }
-        let told = attempt.told.filter(|_| !mutant::is_on(Clause::L10LastWord));
-        let last = told.max(self.last_known());
+        let last = attempt.told.max(self.last_known());
         if let Some(LastKnown { term, free: true }) = last.filter(|_| !self.is_ordered(attempt)) {
             self.note(cx, NoteLevel::Info, "the ticket was revoked meanwhile: not leading it");
             self.phase = Phase::Follower;
@@ -221,7 +220,8 @@ impl Ticket {
 
     /// A vote of any attempt says the last that its voter knows. Tells whether it ended a win.
     pub fn hear_last(&mut self, cx: &mut Cx<'_>, last: Option<LastKnown>) -> bool {
-        let Some(last) = last else { return false };
+        let deaf = mutant::is_on(Clause::L10LastWord);
+        let Some(last) = last.filter(|_| !deaf) else { return false };
         if !last.free && Some(last.term) > self.known.term {
             self.rumour = self.rumour.max(Some(last.term));
         }
