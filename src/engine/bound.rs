@@ -163,6 +163,18 @@ impl Ticket {
         }
     }
 
+    /// A vote that comes after the win states a bound, too: the store of its voter may have been
+    /// ill until then.
+    pub fn acquire_after_late_vote(&mut self, cx: &Cx<'_>, unbound_for: Option<Span>) {
+        let moves = !self.cib.maybe_granted && !self.acquire.ordered;
+        let Some(unbound) = unbound_for.filter(|_| moves) else { return };
+        if !self.spec.acquire_after.is_zero() {
+            let ended = cx.now.mono.minus(unbound.divided(100).times(99));
+            let at = ended.plus(self.spec.acquire_after);
+            self.acquire.at = self.acquire.at.max(Some(at)).filter(|at| cx.now.mono < *at);
+        }
+    }
+
     /// A commit delay is over, whatever the missing sites say.
     pub fn commit_delay_over(&mut self, cx: &mut Cx<'_>) {
         if let Some(lead) = self.lead.as_mut().filter(|lead| lead.commit.until <= cx.now.mono) {

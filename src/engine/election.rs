@@ -189,7 +189,7 @@ impl Ticket {
     }
 
     /// Sends VOTE_FOR `voted` to a candidate.
-    fn say_vote(&mut self, cx: &mut Cx<'_>, to: MemberIndex, voted: MemberIndex, term: Term) {
+    pub fn say_vote(&mut self, cx: &mut Cx<'_>, to: MemberIndex, voted: MemberIndex, term: Term) {
         let unbound_for = Some(if to == voted { self.unbound_for(cx, to) } else { Span::ZERO });
         let (vouched, last) = (self.grace.is_none(), self.last_known());
         let body = PeerBody::Vote { vouched, unbound_for, last };
@@ -228,6 +228,7 @@ impl Ticket {
         if let (Phase::Leader, Some(lead)) = (&self.phase, &mut self.lead) {
             if for_me && lead.term == term {
                 lead.commit.note_answer(from);
+                self.acquire_after_late_vote(cx, unbound_for);
                 self.take_back_objection(cx, from);
                 self.advance_commit(cx);
             }

@@ -43,6 +43,8 @@ pub(super) struct Grace {
     waived: Option<(MemberIndex, Term)>,
     /// Who is promised to this member.
     pub backing: Backing,
+    /// The highest term in which an answer of a site names another member as the last leader.
+    named: Option<Term>,
 }
 
 impl Grace {
@@ -87,6 +89,7 @@ impl Ticket {
                 forced: None,
                 waived: None,
                 backing: Backing::new(cx.roster.len()),
+                named: None,
             });
         }
         if self.site {
@@ -420,7 +423,13 @@ impl Ticket {
     }
 
     /// A site says that it is idle, or that it leads: counts if it answers this start's question.
-    pub fn note_answer(&mut self, cx: &mut Cx<'_>, from: MemberIndex, nonce: u32, idle: bool) {
+    pub fn note_answer(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: MemberIndex,
+        nonce: u32,
+        (idle, last): (bool, Option<Term>),
+    ) {
         let timeout = self.spec.timeout;
         let Some(grace) = &mut self.grace else { return };
         let in_time = |at: MonoTime| cx.now.mono.since(at) <= timeout;
@@ -432,6 +441,7 @@ impl Ticket {
             return;
         }
         grace.answered.insert(from);
+        grace.named = grace.named.max(last);
         if idle {
             grace.idle.insert(from);
         } else {
@@ -446,9 +456,11 @@ impl Ticket {
         let mut others = cx.roster.sites();
         others.remove(self.me);
         if others.is_subset_of(grace.idle) {
+            // What they name themselves is what they know, not what was said before.
+            let named = grace.named;
             self.free_is_known = true;
-            self.rumour = None;
-            self.heard.forget_led();
+            self.rumour = named;
+            self.heard.forget_led(named);
             self.end_grace(cx);
         }
     }

@@ -184,6 +184,7 @@ impl Ticket {
         let expire = self.spec.expire;
         let known_before = self.known.leader;
         self.phase = Phase::Follower;
+        self.vote_before_following(cx, from, term, stamp);
         self.stand = None;
         if established {
             self.announce = None;
@@ -285,7 +286,10 @@ impl Ticket {
         self.promise = None;
         self.ended[from.get()] = self.ended[from.get()].max(Some(term));
         self.heard_of(term);
-        if of == Command::RevokeTicket {
+        if of == Command::RevokeTicket && Some(term) < self.heard.led() {
+            // It was held since, as others have said: it is lost, not free (L10).
+            self.known.until = self.known.until.min(cx.now.mono);
+        } else if of == Command::RevokeTicket {
             let text = format!("{} has revoked the ticket", cx.name(from));
             self.note(cx, NoteLevel::Info, &text);
             self.adopt_nobody(cx, term);
@@ -417,7 +421,9 @@ impl Ticket {
             Holder::Member(_) if self.revoked_earlier(cx, leader, term) => {}
             Holder::Member(_) | Holder::Unknown => self.adopt(cx, leader, term, valid),
         }
-        self.note_answer(cx, from, nonce, !leads);
+        let other = leader.member().is_some_and(|id| id != self.my_id);
+        let last = (other && Ticket::is_site(cx, from)).then_some(term);
+        self.note_answer(cx, from, nonce, (!leads, last));
         self.note_backing(cx, from, nonce, (leader, term, valid));
         self.verify(cx, from, nonce, leads.then_some(term));
     }

@@ -79,7 +79,8 @@ impl Ticket {
             self.grant_probed(cx, agreed);
             return;
         }
-        let Some(stand) = self.stand else { return };
+        // Another plan than the one that the handler was asked for: it is asked again then.
+        let Some(stand) = self.stand.filter(|stand| stand.at <= cx.now.mono) else { return };
         if !agreed {
             self.plan_stand(cx, cx.now.mono.plus(self.spec.renewal), stand.reason);
             return;

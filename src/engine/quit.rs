@@ -80,6 +80,7 @@ impl Ticket {
             // If the grant fails, the ticket is free again.
             self.won_free = true;
             self.won_over = self.won_over.max(Some(revoked));
+            self.heard.note_revoked(revoked);
             return false;
         }
         self.heard.note_revoked(revoked);
@@ -195,6 +196,9 @@ impl Ticket {
         self.free_is_known = false;
         if quit.is_taken_back() {
             self.lose(cx, quit);
+        } else if quit.free {
+            // The failed grant alone decides, as in `revoke_has_failed`.
+            quit.ordered = false;
         }
     }
 
@@ -238,7 +242,7 @@ impl Ticket {
         let later = |term: &Term| Some(*term) > quit.since;
         let Some(revoked) = self.heard.revoked().filter(later) else { return };
         self.heard.take_revoked();
-        if quit.kind == QuitKind::StepDown && !self.is_manual() {
+        if !self.is_manual() {
             quit.kind = QuitKind::Revoke;
             self.adopt_nobody(cx, self.known.term.map_or(revoked, |known| known.max(revoked)));
         }

@@ -10,7 +10,7 @@ use super::cx::Cx;
 use super::effect::NoteLevel;
 use super::election::Attempt;
 use super::mutant::{self, Clause};
-use super::ticket::{Known, Phase, Ticket};
+use super::ticket::{Known, Phase, Ticket, Vote};
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::wire::{LastKnown, Reason, Stamp};
 
@@ -73,9 +73,9 @@ impl Heard {
         self.revoked = self.revoked.filter(|revoked| *revoked > term || ours && *revoked == term);
     }
 
-    /// Every other site is idle: what was said of a leader is over.
-    pub fn forget_led(&mut self) {
-        self.led = None;
+    /// Every other site is idle: what was said of a leader is over, but for the last that they name.
+    pub fn forget_led(&mut self, named: Option<Term>) {
+        self.led = named;
     }
 }
 
@@ -93,6 +93,26 @@ impl Ticket {
     pub fn last_known(&self) -> Option<LastKnown> {
         let term = self.known.term.filter(|term| *term > Term::ZERO)?;
         Some(LastKnown { term, free: self.known.leader == Holder::Nobody })
+    }
+
+    /// Who follows a leader that it has not voted for has not told it the last that it knows (L3),
+    /// and is about to forget it: it votes for it now, before it acknowledges, unless it has voted
+    /// in that term or a later one.
+    pub fn vote_before_following(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: MemberIndex,
+        term: Term,
+        stamp: Stamp,
+    ) {
+        let voted = self.vote.is_some_and(|vote| vote.term >= term) || self.grace.is_some();
+        let leader = Holder::Member(cx.roster.member(from).id);
+        let news = self.last_known().is_some() && self.known.leader != leader;
+        if voted || !news || stamp.round.is_none() {
+            return;
+        }
+        self.vote = Some(Vote { term, to: from });
+        self.say_vote(cx, from, from, term);
     }
 
     /// A majority votes for this member. Tells whether that makes it the leader: a site that stands

@@ -28,6 +28,7 @@ mod lost;
 mod manual;
 mod member;
 mod mixed_grace;
+mod moments;
 mod objections;
 mod order;
 mod prereq;
