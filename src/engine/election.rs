@@ -270,6 +270,11 @@ impl Ticket {
     fn win(&mut self, cx: &mut Cx<'_>) {
         let Phase::Candidate(attempt) = self.phase.clone() else { return };
         self.unheard = 0;
+        if attempt.told.is_some_and(|last| last.term >= attempt.term) {
+            // Its term is used up: who forgot may vote in it once more, the others never follow.
+            self.attempt_failed(cx);
+            return;
+        }
         if !self.heeds_voters(cx, &attempt) {
             return;
         }

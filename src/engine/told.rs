@@ -242,6 +242,7 @@ impl Ticket {
     pub fn hear_last(&mut self, cx: &mut Cx<'_>, last: Option<LastKnown>) -> bool {
         let deaf = mutant::is_on(Clause::L10LastWord);
         let Some(last) = last.filter(|_| !deaf) else { return false };
+        self.heard_of(last.term);
         if !last.free && Some(last.term) > self.known.term {
             self.rumour = self.rumour.max(Some(last.term));
         }

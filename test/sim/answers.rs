@@ -105,7 +105,8 @@ impl Account {
         if last.free && last.term >= self.heard {
             (self.knows, self.ended) = (Knows::Free, Some(last.term));
         } else if !last.free && last.term > self.heard {
-            self.knows = Knows::Held;
+            // Also after it has stood, or won.
+            (self.knows, self.unsure) = (Knows::Held, true);
         }
         self.heard = self.heard.max(last.term);
     }

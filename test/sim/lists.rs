@@ -48,7 +48,9 @@ impl World {
                     rows.extend(said);
                 }
                 // What a deadline counted for is over, without any event.
-                Effect::Arm { .. } | Effect::Disarm { .. } => self.perform(n, effect),
+                Effect::Arm { .. } | Effect::Disarm { .. } | Effect::Reply { .. } => {
+                    self.perform(n, effect);
+                }
                 other => self.fail("C4", format!("m{n} is asked for a list, and {other:?}")),
             }
         }

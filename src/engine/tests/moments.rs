@@ -351,3 +351,25 @@ fn a_revoke_of_a_later_term_heard_at_an_ordered_win_is_not_forgotten() {
         assert_eq!(votes, [last], "granting {granting}: it has heard that");
     }
 }
+
+/// L1. A voter says that the ticket was revoked, or held, in the very term of the attempt, or in a
+/// later one: who has forgotten it may vote all the same, but nobody else would follow.
+#[test]
+fn a_term_that_a_voter_knows_to_be_used_up_is_not_led() {
+    for (last, leads) in [(None, true), (Some((1, true)), false), (Some((3, false)), false)] {
+        let mut bench = Bench::settled(2, 3, 0, spec("T"));
+        let (_, stood) = bench.grant(PATIENT);
+        let term = stood.requests()[0].message.term.get();
+        assert_eq!(term, 1);
+        let told = last.map(|(term, free)| LastKnown { term: Term::new(term), free });
+        let body = PeerBody::Vote { vouched: true, unbound_for: Some(Span::MAX), last: told };
+        bench.hear_valid(1, bench.id(1), term, Span::ZERO, body);
+        say_vote(&mut bench, 2, term, None);
+        let won = say_vote(&mut bench, 3, term, None);
+        assert_eq!(!won.heartbeats().is_empty(), leads, "{last:?}");
+        if !leads {
+            let stood = bench.until_it_stands(SECOND.times(10));
+            assert!(stood.requests()[0].message.term > told.expect("it was told").term);
+        }
+    }
+}

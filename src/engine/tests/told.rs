@@ -291,13 +291,15 @@ fn a_re_election_learns_what_was_held_since_the_win() {
 /// ordered, wins t + 1 or is told before the win, holds, and steps down (its handler).
 fn held_since_the_win(re_election: bool) {
     let mut bench = Bench::three();
+    // Earlier terms are known.
+    bench.hear_valid(2, Holder::Nobody, 5, Span::ZERO, PeerBody::Status { nonce: 0 });
     let (_, stood) = bench.grant(PATIENT);
     let t = stood.requests()[0].message.term.get();
     if !re_election {
         // The same word with the first vote.
         bench.advance(MILLI.times(100));
     }
-    let won = say_vote(&mut bench, 2, t, (!re_election).then_some((t, false)));
+    let won = say_vote(&mut bench, 2, t, (!re_election).then_some((t - 1, false)));
     assert!(!won.heartbeats().is_empty());
     bench.advance(SECOND.times(3));
     let again = bench.reject(2, Command::Heartbeat, ResultCode::TermOutdated, t + 1);
