@@ -140,7 +140,7 @@ impl Ticket {
         }
         let voted = self.vote.filter(|vote| vote.term == term && vote.to != from);
         if let (Some(vote), false) = (voted, mutant::is_on(Clause::L2OneVote)) {
-            self.say_vote(cx, from, vote.to, term);
+            self.say_vote(cx, from, vote.to, (term, self.last_known()));
             return;
         }
         let newest = self
@@ -185,13 +185,19 @@ impl Ticket {
             let pause = self.spec.timeout.plus(cx.prng.span_below(self.spec.timeout));
             self.stand_no_earlier(cx.now.mono.plus(pause));
         }
-        self.say_vote(cx, to, to, term);
+        self.say_vote(cx, to, to, (term, self.last_known()));
     }
 
-    /// Sends VOTE_FOR `voted` to a candidate.
-    pub fn say_vote(&mut self, cx: &mut Cx<'_>, to: MemberIndex, voted: MemberIndex, term: Term) {
+    /// Sends VOTE_FOR `voted` in a term to a candidate, with the last that is known here.
+    pub fn say_vote(
+        &mut self,
+        cx: &mut Cx<'_>,
+        to: MemberIndex,
+        voted: MemberIndex,
+        (term, last): (Term, Option<LastKnown>),
+    ) {
         let unbound_for = Some(if to == voted { self.unbound_for(cx, to) } else { Span::ZERO });
-        let (vouched, last) = (self.grace.is_none(), self.last_known());
+        let vouched = self.grace.is_none();
         let body = PeerBody::Vote { vouched, unbound_for, last };
         let leader = Holder::Member(cx.roster.member(voted).id);
         let message = self.message(leader, term, Span::ZERO, body);

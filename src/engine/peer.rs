@@ -121,6 +121,8 @@ impl Ticket {
         if !self.is_verified(cx, from, message) {
             return;
         }
+        // A win that ends now was no holding.
+        let last = self.last_known();
         if established {
             self.end_hopeless_win(cx, term, stamp);
         }
@@ -155,6 +157,7 @@ impl Ticket {
             );
             return;
         }
+        self.vote_before_following(cx, from, stamp, (term, last));
         self.follow(cx, from, message, (of, stamp), established);
     }
 
@@ -184,7 +187,6 @@ impl Ticket {
         let expire = self.spec.expire;
         let known_before = self.known.leader;
         self.phase = Phase::Follower;
-        self.vote_before_following(cx, from, term, stamp);
         self.stand = None;
         if established {
             self.announce = None;

@@ -102,17 +102,17 @@ impl Ticket {
         &mut self,
         cx: &mut Cx<'_>,
         from: MemberIndex,
-        term: Term,
         stamp: Stamp,
+        (term, last): (Term, Option<LastKnown>),
     ) {
         let voted = self.vote.is_some_and(|vote| vote.term >= term) || self.grace.is_some();
         let leader = Holder::Member(cx.roster.member(from).id);
-        let news = self.last_known().is_some() && self.known.leader != leader;
+        let news = last.is_some() && self.known.leader != leader;
         if voted || !news || stamp.round.is_none() {
             return;
         }
         self.vote = Some(Vote { term, to: from });
-        self.say_vote(cx, from, from, term);
+        self.say_vote(cx, from, from, (term, last));
     }
 
     /// A majority votes for this member. Tells whether that makes it the leader: a site that stands
