@@ -75,6 +75,8 @@ struct Account {
     heard: Term,
     /// The last term of whose end by a revoke it heard.
     ended: Option<Term>,
+    /// The last term of a holder that its store named when it was read, or in which it acquired it.
+    stored: Term,
     /// The last term in which a member refused it a vote for a lease of another site.
     refused_for: Option<Term>,
     /// Who stepped down in its hearing last, in which term.
@@ -126,6 +128,11 @@ impl Answers {
     pub fn new(tickets: usize, members: usize) -> Answers {
         let accounts = vec![Account::default(); tickets * members];
         Answers { members, accounts, owned: vec![false; tickets] }
+    }
+
+    /// Its store says at the start who has, or had, the ticket.
+    pub fn reads(&mut self, n: usize, ticket: usize, term: Term) {
+        self.of(n, ticket).stored = term;
     }
 
     fn of(&mut self, n: usize, ticket: usize) -> &mut Account {
@@ -287,15 +294,17 @@ impl World {
             |c: &Connection| c.node == n && c.ticket == ticket && c.order == Some(Order::Revoke);
         let ordered = self.clients.open.iter().any(revoking);
         // A first grant of a free ticket that failed leaves it free (L10), and the store says so.
-        let entry = self.sites[n].entries[ticket].as_ref();
-        let free = ordered || entry.is_some_and(|entry| entry.owner == Holder::Nobody);
+        let (owner, term) = self.sites[n].entries[ticket].map(|e| (e.owner, e.term)).unzip();
+        let free = ordered || owner == Some(Holder::Nobody);
         let account = self.checks.answers.of(n, ticket);
         if granted {
             self.sites[n].granted_at[ticket] = now;
             account.misled_at = None;
         } else {
             account.revoked_at = now;
-            account.knows = if free { Knows::Free } else { Knows::Lost };
+            // It may have heard of a revoke in a later term than its store still had.
+            let later = account.knows == Knows::Free && account.ended > term;
+            account.knows = if free || later { Knows::Free } else { Knows::Lost };
         }
     }
 
@@ -416,7 +425,8 @@ impl World {
         let account = self.checks.answers.of(n, ticket);
         let Account { attempt, led, heard, stepped, knows, ended, refused_for, .. } = *account;
         // A revoke is the last that it has heard of the ticket.
-        let last = |term: &Term| *term >= heard && Some(*term) >= refused_for;
+        let known = heard.max(account.stored);
+        let last = |term: &Term| *term >= known && Some(*term) >= refused_for;
         let told = ended.filter(|term| knows == Knows::Free && last(term));
         let own = led.filter(|term| account.failed.contains(term) && *term >= heard);
         if std::mem::replace(&mut account.committed, true) || stored {
@@ -433,6 +443,8 @@ impl World {
             }
             return;
         }
+        // Nor is that of an earlier term than one in which it held.
+        account.stored = account.stored.max(term);
         let anywhere = (0..self.nodes.len()).any(|m| self.grant_wanted(m, ticket));
         if self.checks.answers.owned[ticket] || anywhere {
             return;

@@ -163,6 +163,7 @@ impl Coverage {
             | Trouble::Pause { .. }
             | Trouble::Cut { .. }
             | Trouble::Split { .. }
+            | Trouble::Only { .. }
             | Trouble::Clog { .. }
             | Trouble::Admin { .. }
             | Trouble::Aim(_) => {}

@@ -41,11 +41,13 @@ pub enum Hunt {
     Orphan,
     /// The holder's store is ill for longer than a lease while the network works.
     Sick,
+    /// Members do not know the last holder or the last revoke, and meet a few at a time.
+    Word,
 }
 
 impl Hunt {
     /// All families.
-    pub const ALL: [Hunt; 10] = [
+    pub const ALL: [Hunt; 11] = [
         Hunt::Bare,
         Hunt::Duel,
         Hunt::Reboot,
@@ -56,6 +58,7 @@ impl Hunt {
         Hunt::Pair,
         Hunt::Orphan,
         Hunt::Sick,
+        Hunt::Word,
     ];
 
     /// The family with this name.
@@ -89,6 +92,7 @@ impl Hunt {
             Hunt::Pair => hunter.pair(),
             Hunt::Orphan => hunter.orphan(),
             Hunt::Sick => hunter.sick(),
+            Hunt::Word => hunter.word(),
         }
         super::worlds::finish_aimed(seed, &mut hunter.plan);
         hunter.plan.disturbances.sort_by_key(|disturbance| disturbance.at);

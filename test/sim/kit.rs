@@ -46,6 +46,7 @@ pub mod sick;
 pub mod soak;
 pub mod store;
 pub mod stores;
+pub mod word;
 pub mod words;
 pub mod world;
 pub mod worlds;

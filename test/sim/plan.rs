@@ -174,6 +174,15 @@ pub enum Trouble {
         /// Which members are on the target's side.
         side: u16,
     },
+    /// Only some members hear each other from now on, whatever was cut before.
+    Only {
+        /// For how long.
+        length: True,
+        /// Which.
+        side: u16,
+        /// The others hear each other, too.
+        rest: bool,
+    },
     /// Links of the member hold everything back and let it all go at the end.
     Clog {
         /// For how long.

@@ -229,6 +229,7 @@ impl World {
                     }
                 }
             }
+            Trouble::Only { length, side, rest } => self.only(length, side, rest),
             Trouble::Clog { length, into } => {
                 let until = self.now + length;
                 for m in 0..self.nodes.len() {

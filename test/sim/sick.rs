@@ -176,8 +176,9 @@ impl World {
     pub fn check_sick(&mut self, ticket: usize, granted: &[usize]) -> bool {
         let latest = granted.iter().max_by_key(|m| self.sites[**m].granted_at[ticket]).copied();
         let Some(new) = latest else { return false };
-        let (ill, well): (Vec<usize>, Vec<usize>) =
+        let (ill, mut well): (Vec<usize>, Vec<usize>) =
             granted.iter().filter(|m| **m != new).partition(|m| self.ails(**m, ticket));
+        well.retain(|m| !self.left_alone(*m, ticket));
         if ill.is_empty() || !well.is_empty() {
             return false;
         }

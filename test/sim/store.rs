@@ -366,7 +366,12 @@ impl World {
                 if let Some(Child { report: Report::Load(load), .. }) = child {
                     if *load == CibLoad::Absent {
                         *load = found;
-                        self.daemon_sees(site, ticket, by, self.sites[site].entries[ticket]);
+                        let entry = self.sites[site].entries[ticket];
+                        self.daemon_sees(site, ticket, by, entry);
+                        let entry = entry.filter(|entry| entry.owner.member().is_some());
+                        if let Some(Entry { term, .. }) = entry {
+                            self.checks.answers.reads(site, ticket, term);
+                        }
                     }
                 }
             }
