@@ -109,10 +109,10 @@ impl Rules {
                 // One that is older than this life does not answer what it has asked.
                 self.request_opens[from] = established || (force && Some(nonce) == self.nonce);
             }
-            PeerBody::Vote { vouched, .. } => {
+            PeerBody::Vote { vouched, last, .. } => {
                 let ours = self.stands.is_some_and(|(term, _)| term == m.term);
-                if m.leader != Holder::Member(me) {
-                    // It may see that it cannot win any more.
+                if m.leader != Holder::Member(me) || last.is_some_and(|last| last.free) {
+                    // It may see that it cannot win any more, or that the ticket was revoked.
                     self.silent_until = 0;
                 }
                 if ours && m.leader == Holder::Member(me) {
