@@ -12,107 +12,14 @@
 //! - `C3`: an answer that does not come, at a member that runs, to a client that does not wait
 //!   for the outcome however long it takes. (Who does: V2.)
 
+use super::account::{Account, Knows, Rests, FAILED_KEPT};
 use super::clients::Connection;
 use super::clock::{True, SECOND};
 use super::excuses::Excuse;
 use super::plan::Order;
 use super::world::World;
 use booth::model::{Holder, MemberId, Term};
-use booth::wire::{Command, LastKnown, PeerBody, PeerMessage, Reason, ResultCode};
-
-/// What a member can know of a ticket.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Knows {
-    /// It has heard nothing in this life.
-    #[default]
-    Nothing,
-    /// Another has it.
-    Held,
-    /// It had it itself, and lost it.
-    Lost,
-    /// It was given up: by an administrator's order here, or as the others said.
-    Free,
-    /// No other has it. The others name it itself as the last that had it, which its store, read
-    /// at the start, may have lost.
-    Own,
-}
-
-impl Knows {
-    /// Whether no other site has it.
-    fn of_none(self) -> bool {
-        matches!(self, Knows::Free | Knows::Own)
-    }
-}
-
-/// How many failed candidacies are remembered.
-const FAILED_KEPT: usize = 16;
-
-/// One member and one ticket.
-#[derive(Clone, Debug, Default)]
-struct Account {
-    /// Its last candidacy.
-    attempt: Option<(Term, Reason)>,
-    /// When it stood last for a ticket that it did not have.
-    stood_at: Option<True>,
-    /// It has wished a grant since it last revoked or started.
-    committed: bool,
-    /// An order whose client has left, or was told that it is pending, may still be carried out.
-    going: bool,
-    /// In which candidacies an administrator's order failed.
-    failed: Vec<Term>,
-    /// Whether it stood last without having heard that the ticket is free, or a member then said
-    /// that another site has a lease.
-    unsure: bool,
-    /// The last term in which an order failed after it had stood so.
-    failed_unsure: Option<Term>,
-    /// The last term in which it led.
-    led: Option<Term>,
-    /// What it can know.
-    knows: Knows,
-    /// The members that it has heard say, last, that they do not lead.
-    idle: u16,
-    /// The highest term of which it heard anything.
-    heard: Term,
-    /// The last term of whose end by a revoke it heard.
-    ended: Option<Term>,
-    /// The last term of a holder that its store named when it was read, or in which it acquired it.
-    stored: Term,
-    /// The last term in which a member refused it a vote for a lease of another site.
-    refused_for: Option<Term>,
-    /// Who stepped down in its hearing last, in which term.
-    stepped: Option<(usize, Term)>,
-    /// When its store last went from granted to revoked.
-    revoked_at: True,
-    /// When a call of the store's tool last said *done* to a grant and did nothing.
-    misled_at: Option<True>,
-}
-
-impl Account {
-    /// A member says that it leads, or that it does not.
-    fn hears_of(&mut self, from: usize, m: &PeerMessage, id: MemberId) {
-        let itself = m.leader == Holder::Member(id);
-        match m.body {
-            PeerBody::MyIndex { nonce } if !itself || (nonce != 0 && m.valid_for.is_zero()) => {
-                self.idle |= 1 << from;
-            }
-            PeerBody::MyIndex { .. } | PeerBody::Heartbeat { .. } | PeerBody::Update { .. } => {
-                self.idle &= !(1 << from);
-            }
-            _ => {}
-        }
-    }
-
-    /// A voter tells the last that it knows.
-    fn told(&mut self, last: LastKnown) {
-        if last.free && last.term >= self.heard {
-            (self.knows, self.ended) = (Knows::Free, Some(last.term));
-        } else if !last.free && last.term > self.heard {
-            // Also after it has stood, or won.
-            (self.knows, self.unsure) = (Knows::Held, true);
-        }
-        self.heard = self.heard.max(last.term);
-    }
-}
+use booth::wire::{Command, PeerBody, PeerMessage, Reason, ResultCode};
 
 /// The account of all answers.
 #[derive(Debug)]
@@ -121,13 +28,16 @@ pub struct Answers {
     accounts: Vec<Account>,
     /// Per ticket, whether somebody has it as far as any administrator can tell.
     owned: Vec<bool>,
+    /// Revokes in terms of the announcer's own.
+    pub rests: Rests,
 }
 
 impl Answers {
     /// Nothing has been asked.
     pub fn new(tickets: usize, members: usize) -> Answers {
         let accounts = vec![Account::default(); tickets * members];
-        Answers { members, accounts, owned: vec![false; tickets] }
+        let (owned, rests) = (vec![false; tickets], Rests::new(tickets));
+        Answers { members, accounts, owned, rests }
     }
 
     /// Its store says at the start who has, or had, the ticket.
@@ -226,8 +136,12 @@ impl Answers {
         let (account, term) = (self.of(n, ticket), message.term);
         match message.body {
             PeerBody::Heartbeat { .. } => account.led = Some(term),
-            PeerBody::Revoke { .. } if term >= account.heard => {
-                (account.knows, account.heard) = (Knows::Free, term);
+            PeerBody::Revoke { .. } => {
+                let heard = account.ended;
+                if term >= account.heard {
+                    (account.knows, account.heard) = (Knows::Free, term);
+                }
+                self.rests.announced(ticket, heard, term);
             }
             _ => {}
         }
@@ -300,6 +214,7 @@ impl World {
         if granted {
             self.sites[n].granted_at[ticket] = now;
             account.misled_at = None;
+            self.checks.answers.rests.granted(ticket, term.unwrap_or_default());
         } else {
             account.revoked_at = now;
             // It may have heard of a revoke in a later term than its store still had.

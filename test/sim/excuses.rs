@@ -52,11 +52,13 @@ pub enum Excuse {
     StoreMisled,
     /// A grant of a ticket that may be lost.
     FreeUnknown,
+    /// V4: a revoke in a later term than the one that it rests on.
+    EarlierRevoke,
 }
 
 impl Excuse {
     /// Every excuse there is.
-    pub const ALL: [Excuse; 19] = [
+    pub const ALL: [Excuse; 20] = [
         Excuse::DeadMachine,
         Excuse::ClockSet,
         Excuse::Override,
@@ -76,6 +78,7 @@ impl Excuse {
         Excuse::SickStore,
         Excuse::StoreMisled,
         Excuse::FreeUnknown,
+        Excuse::EarlierRevoke,
     ];
 
     /// What is excused, why, and until when.
@@ -142,6 +145,11 @@ impl Excuse {
                 "C2: the site whose grant failed stood without having heard in this life that the \
                  ticket is free, or was refused a vote in favour of another's lease, so that it \
                  steps down as from a ticket that was lost"
+            }
+            Excuse::EarlierRevoke => {
+                "V4: a site whose own holding had ended announced, in a term of its own, a revoke \
+                 that it had heard of; the holder between the two was not known to anyone that it \
+                 reached (RULES.md, L10, what is not kept)"
             }
             Excuse::StoreMisled => {
                 "C1: the store's tool said that a grant was done since the store was last \

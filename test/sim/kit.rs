@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The simulator's parts, shared by `test/sim`, `test/explore` and `test/scenario`.
 
+pub mod account;
 pub mod aimed;
 pub mod answers;
 pub mod busy;

@@ -143,6 +143,9 @@ impl World {
                 (None, None) if self.told_revoked(ticket) => {
                     self.excuse(Excuse::ReferenceRevoked);
                 }
+                (None, None) if self.checks.answers.rests.between(ticket) => {
+                    self.excuse(Excuse::EarlierRevoke);
+                }
                 (None, None) => {
                     let seconds = within / SECOND;
                     let text = format!(
