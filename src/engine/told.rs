@@ -73,7 +73,8 @@ impl Heard {
         self.revoked = self.revoked.filter(|revoked| *revoked > term || ours && *revoked == term);
     }
 
-    /// Every other site is idle: what was said of a leader is over, but for the last that they name.
+    /// Every other site is idle: what was said of a leader is over, but for the last that they
+    /// name.
     pub fn forget_led(&mut self, named: Option<Term>) {
         self.led = named;
     }

@@ -147,14 +147,10 @@ impl Excuse {
                  steps down as from a ticket that was lost"
             }
             Excuse::EarlierRevoke => {
-                "V4: a site whose own holding had ended announced, in a term of its own, a revoke \
-                 that it had heard of; the holder between the two was not known to anyone that it \
-                 reached (RULES.md, L10, what is not kept)"
+                "V4: a revoke was announced in a later term than the one that it rests on, and the \
+                 holder between the two was not known to anyone reached (RULES.md, L10, not kept)"
             }
-            Excuse::StoreMisled => {
-                "C1: the store's tool said that a grant was done since the store was last \
-                 revoked, and it was not"
-            }
+            Excuse::StoreMisled => "C1: the store's tool said done to a grant, and did nothing",
         }
     }
 }
