@@ -147,8 +147,7 @@ impl Excuse {
                  steps down as from a ticket that was lost"
             }
             Excuse::EarlierRevoke => {
-                "V4: a revoke was announced in a later term than the one that it rests on, and the \
-                 holder between the two was not known to anyone reached (RULES.md, L10, not kept)"
+                "V4: a revoke was said in a later term than it rests on (RULES.md, L10, not kept)"
             }
             Excuse::StoreMisled => "C1: the store's tool said done to a grant, and did nothing",
         }
