@@ -198,6 +198,8 @@ impl Ticket {
     ) {
         let unbound_for = Some(if to == voted { self.unbound_for(cx, to) } else { Span::ZERO });
         let vouched = self.grace.is_none();
+        // One that does not fit is not told.
+        let last = last.filter(|last| last.term.get() <= LastKnown::TERM_MAX);
         let body = PeerBody::Vote { vouched, unbound_for, last };
         let leader = Holder::Member(cx.roster.member(voted).id);
         let message = self.message(leader, term, Span::ZERO, body);

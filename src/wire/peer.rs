@@ -87,10 +87,15 @@ pub struct PeerMessage {
 /// greater one is the later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LastKnown {
-    /// Above 0; a term above 2³¹ - 1 does not fit on the wire, and is not told.
+    /// Above 0; a term above [`LastKnown::TERM_MAX`] does not fit on the wire.
     pub term: Term,
     /// It was revoked in this term, or in an earlier one than which none is known.
     pub free: bool,
+}
+
+impl LastKnown {
+    /// The highest term that a vote can tell.
+    pub const TERM_MAX: u32 = (1 << 31) - 1;
 }
 
 /// What a message between members says.
