@@ -111,8 +111,11 @@ impl Rules {
             }
             PeerBody::Vote { vouched, last, .. } => {
                 let ours = self.stands.is_some_and(|(term, _)| term == m.term);
-                if m.leader != Holder::Member(me) || last.is_some_and(|last| last.free) {
-                    // It may see that it cannot win any more, or that the ticket was revoked.
+                let stands = self.stands.map(|(term, _)| term);
+                let over = last.is_some_and(|last| last.free || Some(last.term) >= stands);
+                if m.leader != Holder::Member(me) || over {
+                    // It may see that it cannot win any more, that the ticket was revoked, or that
+                    // its term is used up.
                     self.silent_until = 0;
                 }
                 if ours && m.leader == Holder::Member(me) {
