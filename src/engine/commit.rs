@@ -28,6 +28,9 @@ pub(super) struct Cib {
     pub maybe_granted: bool,
     /// Whether a grant is known to stand in the store.
     pub granted: bool,
+    /// Whether a grant was handed to the store since it said *revoked*; until then the wish can
+    /// still be taken back.
+    pub handed: bool,
     /// What the store is known to say.
     confirmed: Option<(bool, Holder, Term)>,
     /// What it shall say.
@@ -60,6 +63,7 @@ impl Cib {
     pub fn loaded(&mut self, granted: bool, owner: Holder, term: Term) {
         self.maybe_granted = granted;
         self.granted = granted;
+        self.handed = granted;
         self.confirmed = Some((granted, owner, term));
     }
 
@@ -100,6 +104,7 @@ impl Ticket {
         self.cib.flight = Some(Flight { serial, state, since, since_wall });
         if state.granted {
             self.cib.maybe_granted = true;
+            self.cib.handed = true;
         }
         cx.effects.push(Effect::WriteCib { ticket: self.index, serial, state });
     }
@@ -263,6 +268,7 @@ impl Ticket {
             return;
         }
         let revoked = std::mem::replace(&mut self.cib.maybe_granted, false);
+        self.cib.handed = false;
         self.cib.grant_tried_at = None;
         if let (Some(quit), Some(until)) = (&mut self.quit, self.inherited.take()) {
             quit.lapsed |= cx.now.mono >= until;

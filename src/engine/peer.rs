@@ -46,7 +46,7 @@ impl Ticket {
         ) {
             self.note_rumour(leader, term);
         }
-        self.note_led(&message.body, leader, term);
+        self.note_led(&message.body, leader, (term, valid));
         match message.body {
             PeerBody::Status { nonce } => {
                 self.heard_of(term);

@@ -98,9 +98,11 @@ impl Ticket {
         true
     }
 
-    /// Whether this site has won, and its store has not said *granted* since.
+    /// Whether this site has won, and its store was not told to say *granted* yet: a grant may wait
+    /// behind an earlier write.
     fn is_win(&self) -> bool {
-        self.lead.is_some() && self.quit.is_none() && !self.cib.maybe_granted
+        let told = self.cib.maybe_granted && self.cib.handed;
+        self.lead.is_some() && self.quit.is_none() && !told
     }
 
     /// The term in which the ticket that this site has won was heard to be revoked, if it knows of

@@ -29,7 +29,7 @@ use crate::model::{
 };
 use crate::prng::Prng;
 use crate::time::{MonoTime, Now, Span, WallTime};
-use crate::wire::{PeerBody, PeerMessage, Round};
+use crate::wire::{PeerBody, PeerMessage, ResultCode, Round};
 
 /// The stage of a ticket at this member.
 #[derive(Clone, Debug)]
@@ -327,11 +327,13 @@ impl Ticket {
         }
     }
 
-    /// Another site leads with a lease, or is known as the last leader by a member that says so.
-    pub fn note_led(&mut self, body: &PeerBody, leader: Holder, term: Term) {
+    /// Another site leads with a lease, or is known as the last leader by a member that says so, or
+    /// has one's promise.
+    pub fn note_led(&mut self, body: &PeerBody, leader: Holder, (term, valid): (Term, Span)) {
         let leads = match body {
             PeerBody::Heartbeat { stamp } => stamp.established,
             PeerBody::Update { .. } | PeerBody::MyIndex { .. } => true,
+            PeerBody::Rejected { result: ResultCode::TermStillValid, .. } => !valid.is_zero(),
             PeerBody::Status { .. }
             | PeerBody::ReqVote { .. }
             | PeerBody::Vote { .. }

@@ -166,7 +166,8 @@ impl Ticket {
     /// The first win since this site led or held last: what it has won, as far as a majority knows.
     pub fn note_won(&mut self) {
         self.objections.cleared = MemberSet::EMPTY;
-        self.won_over = self.known.term;
+        // In term 0 a member knows nothing, but a reference site may have held.
+        self.won_over = self.known.term.filter(|term| *term > Term::ZERO);
         self.won_free = self.quit.is_none() && !self.cib.maybe_granted && !self.knows_of_a_loss();
     }
 

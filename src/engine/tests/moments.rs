@@ -8,7 +8,7 @@ use super::cluster::{failing, spec, Cluster, FORCED, PATIENT, PLAIN};
 use crate::engine::{CibOutcome, CibTicket, Effect, ProbeOutcome};
 use crate::model::{Holder, Term, TicketSpec};
 use crate::time::{Span, WallTime};
-use crate::wire::{LastKnown, PeerBody, Reason, ResultCode};
+use crate::wire::{Command, LastKnown, PeerBody, Reason, ResultCode};
 
 const MILLI: Span = Span::from_millis(1);
 const NOBODY: [usize; 0] = [];
@@ -371,5 +371,57 @@ fn a_term_that_a_voter_knows_to_be_used_up_is_not_led() {
             let stood = bench.until_it_stands(SECOND.times(10));
             assert!(stood.requests()[0].message.term > told.expect("it was told").term);
         }
+    }
+}
+
+/// A member refuses a win without a lease in favour of another site's lease: what was won is not
+/// free, and a grant that fails frees nothing.
+#[test]
+fn a_win_beside_the_lease_of_another_site_is_not_of_a_free_ticket() {
+    for refused in [false, true] {
+        let mut bench = Bench::settled(2, 3, 0, spec("T"));
+        let (_, stood) = bench.grant(PATIENT);
+        let term = stood.requests()[0].message.term.get();
+        say_vote(&mut bench, 2, term, None);
+        let won = say_vote(&mut bench, 3, term, None);
+        assert!(!won.heartbeats().is_empty());
+        if refused {
+            let (of, result) = (Command::Heartbeat, ResultCode::TermStillValid);
+            let body = PeerBody::Rejected { of, result, granted: false };
+            bench.hear_valid(4, bench.id(1), 0, SECOND.times(8), body);
+        }
+        let fails = World { grants: failing(), votes: vec![], acks: vec![2, 3], ..World::kind() };
+        let mut all = bench.answered(won, &fails);
+        all.0.extend(bench.play(SECOND.times(20), &fails).0);
+        let sent = all.announcements();
+        let frees = |s: &Sent| matches!(s.message.body, PeerBody::Revoke { .. });
+        assert!(!sent.is_empty() && sent.iter().all(|s| frees(s) != refused), "{:?}", sent[0]);
+    }
+}
+
+/// L10. The first grant waits behind an earlier write that hangs; REVOKE comes before it is handed
+/// to the store: nothing is granted.
+#[test]
+fn a_revoke_takes_back_a_grant_that_waits_behind_another_write() {
+    for revoked in [false, true] {
+        let mut bench = Bench::settled(2, 3, 0, spec("T"));
+        // What the store shall say of site 1 is not written yet.
+        let following = bench.heartbeat(1, 5, stamp(7, true));
+        assert!(!following.revokes().is_empty());
+        let stood = bench.until_it_stands(SECOND.times(30));
+        let term = stood.requests()[0].message.term.get();
+        say_vote(&mut bench, 2, term, Some((5, false)));
+        let won = say_vote(&mut bench, 3, term, Some((5, false)));
+        let mut all = bench.acked_by(&[2, 3], &won);
+        let world = World { votes: vec![], acks: vec![2, 3], ..World::kind() };
+        all.0.extend(bench.play(SECOND.times(2), &World { revokes: None, ..world.clone() }).0);
+        assert!(all.grants().is_empty(), "it waits");
+        if revoked {
+            all.0.extend(revoke_of(&mut bench, 1, 5).0);
+        }
+        let ended = bench.written(&following);
+        all.0.extend(bench.answered(ended, &world).0);
+        all.0.extend(bench.play(SECOND.times(3), &world).0);
+        assert_eq!(all.grants().is_empty(), revoked, "revoked {revoked}");
     }
 }
