@@ -86,8 +86,8 @@ impl Excuse {
         match self {
             Excuse::DeadMachine => {
                 "S1, C1: the machine of a site died with its guard, and what it was told has \
-                 passed; until boothd there has told a guard, has written, or has run for the \
-                 time of a read and a revoke of each ticket (`machine.rs`)"
+                 passed, or its boothd has no such ticket; until boothd there has told a guard, \
+                 has written, or has run for the time of a read and a revoke (`machine.rs`)"
             }
             Excuse::ClockSet => {
                 "S1, S2, S11: a site started with a grant in its store that was written by \

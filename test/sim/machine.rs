@@ -143,6 +143,11 @@ impl World {
     /// A process starts, or goes on after a stop: an excuse of its site ends when it has run for
     /// long enough.
     pub fn runs_again(&mut self, n: usize) {
+        for ticket in self.specs(n).len()..self.plan.tickets.len() {
+            // Its configuration lacks the ticket: nobody there revokes it.
+            let nobody = Unguarded { from: self.now, ends: None };
+            self.checks.unguarded[ticket][n].get_or_insert(nobody);
+        }
         if !(0..self.plan.tickets.len()).any(|ticket| self.unwatched(n, ticket)) {
             return;
         }
@@ -163,7 +168,7 @@ impl World {
         if !node.runs() || (node.life, node.stops) != (life, stops) {
             return;
         }
-        for ticket in 0..self.plan.tickets.len() {
+        for ticket in 0..self.specs(site).len() {
             self.watched_again(site, ticket);
         }
     }
