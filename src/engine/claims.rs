@@ -199,7 +199,7 @@ impl Ticket {
         self.follow_in_store(cx);
     }
 
-    /// A site answers whether it holds the ticket. A reference peer returns no nonce: its answer
+    /// A member answers: a site, whether it holds the ticket. A reference peer returns no nonce: its answer
     /// counts as long as it has claimed or revoked nothing in this life.
     pub fn manual_index_of(
         &mut self,
@@ -215,6 +215,11 @@ impl Ticket {
             return;
         }
         self.manual.questions.remove(&from);
+        if !Ticket::is_site(cx, from) {
+            // An arbitrator: it has been heard, and told if it named this site.
+            self.manual.spoken.insert(from);
+            return;
+        }
         let holds = message.leader == Holder::Member(cx.roster.member(from).id);
         let about = question.and_then(|question| question.about);
         if let Some((_, round)) = about.filter(|(claims, _)| *claims == holds) {

@@ -172,13 +172,7 @@ impl Ticket {
                     // It has not heard of the revoke; this site may have been restarted since.
                     self.tell_manual_revoke(cx, from);
                 }
-                if Ticket::is_site(cx, from) {
-                    self.manual_index_of(cx, from, nonce, message);
-                } else {
-                    // An arbitrator: it has been heard, and told if it named this site.
-                    self.manual.questions.remove(&from);
-                    self.manual.spoken.insert(from);
-                }
+                self.manual_index_of(cx, from, nonce, message);
             }
             PeerBody::Ack { of, round } => {
                 let told = (message.leader, message.term, message.valid_for);

@@ -20,7 +20,7 @@ use crate::wire::{LastKnown, Reason, Stamp};
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Heard {
     /// The highest term in which another site was said to lead: by itself with a lease, or by a
-    /// member that knows it as the last leader.
+    /// member that knows it as the last leader or is promised to it.
     led: Option<Term>,
     /// The highest term in which the ticket was said to be revoked.
     revoked: Option<Term>,

@@ -12,7 +12,8 @@ use crate::engine::{
 use crate::model::{Holder, MemberIndex, Roster, Term, TicketName, TicketSpec};
 use crate::time::{MonoTime, Now, Span, WallTime};
 use crate::wire::{
-    ClientOptions, ClientRequest, Command, PeerBody, PeerMessage, Reason, ResultCode, Round, Stamp,
+    ClientOptions, ClientRequest, Command, LastKnown, PeerBody, PeerMessage, Reason, ResultCode,
+    Round, Stamp,
 };
 
 pub const SECOND: Span = Span::from_secs(1);
@@ -117,6 +118,13 @@ impl Bench {
 
     pub fn loaded(&mut self, outcome: CibLoad) -> Deeds {
         self.event(Event::CibLoaded { ticket: the_ticket(), outcome })
+    }
+
+    /// VOTE_FOR this member, with the last that its voter knows: the term, and whether it is free.
+    pub fn vote_telling(&mut self, from: usize, term: u32, last: Option<(u32, bool)>) -> Deeds {
+        let last = last.map(|(term, free)| LastKnown { term: Term::new(term), free });
+        let body = PeerBody::Vote { vouched: true, unbound_for: Some(Span::MAX), last };
+        self.hear_valid(from, self.id(0), term, Span::ZERO, body)
     }
 
     /// Lets the time pass in which it may not vote, and more.

@@ -208,3 +208,18 @@ fn members_agree_about_a_manual_ticket_in_the_end() {
         assert!(sent < 3_000, "seed {seed}: {sent} packets; {done:#?}");
     }
 }
+
+/// An arbitrator's answer to the question of an earlier start says nothing of what it knows now:
+/// it is asked until it answers this start's.
+#[test]
+fn an_old_answer_of_an_arbitrator_does_not_end_the_asking() {
+    for nonce in [12_345, 0] {
+        let mut bench = Bench::new(2, 1, 0, manual_spec());
+        bench.start(CibTicket::default());
+        bench.hear_valid(2, Holder::Nobody, 0, Span::ZERO, PeerBody::MyIndex { nonce });
+        let later = bench.advance(SECOND.times(2));
+        let asked = later.sent(|body| matches!(body, PeerBody::Status { .. }));
+        let again = asked.iter().any(|sent| sent.to == 2);
+        assert_eq!(again, nonce != 0, "a reference member returns no nonce");
+    }
+}

@@ -3,12 +3,12 @@
 //! holder (L3, L10): whichever is the latest decides, by whatever packet and in whatever state it
 //! is heard. Each schedule stands beside the same one without what makes it bad.
 
-use super::bench::{stamp, Bench, Deeds, World, SECOND};
+use super::bench::{stamp, Bench, World, SECOND};
 use super::cluster::{failing, spec, Cluster, PATIENT, PLAIN};
 use crate::engine::CibOutcome;
 use crate::model::{Holder, Term};
 use crate::time::Span;
-use crate::wire::{Command, LastKnown, PeerBody, PeerMessage, Reason, ResultCode};
+use crate::wire::{Command, PeerBody, PeerMessage, Reason, ResultCode};
 
 const MILLI: Span = Span::from_millis(1);
 const NOBODY: [usize; 0] = [];
@@ -169,13 +169,6 @@ fn told_of_a_later_holder(how: usize) {
     assert_eq!(c.granted(), [0], "how {how}: lost, and site 0 was told so; {listed:?}");
 }
 
-/// VOTE_FOR this member, with the last that its voter knows.
-fn say_vote(bench: &mut Bench, from: usize, term: u32, last: Option<(u32, bool)>) -> Deeds {
-    let last = last.map(|(term, free)| LastKnown { term: Term::new(term), free });
-    let body = PeerBody::Vote { vouched: true, unbound_for: Some(Span::MAX), last };
-    bench.hear_valid(from, bench.id(0), term, Span::ZERO, body)
-}
-
 /// A site that gives up has won again, and a late vote tells of a later holder than the revoke.
 #[test]
 fn a_late_vote_counts_while_a_site_gives_up() {
@@ -197,14 +190,14 @@ fn late_vote_while_leaving(late: bool) {
         }
     }
     assert!(s > t + 3);
-    say_vote(&mut bench, 2, s, Some((t + 1, true)));
+    bench.vote_telling(2, s, Some((t + 1, true)));
     let won = if late {
-        let won = say_vote(&mut bench, 3, s, None);
-        say_vote(&mut bench, 4, s, Some((t + 2, false)));
+        let won = bench.vote_telling(3, s, None);
+        bench.vote_telling(4, s, Some((t + 2, false)));
         won
     } else {
-        let won = say_vote(&mut bench, 4, s, Some((t + 2, false)));
-        say_vote(&mut bench, 3, s, None);
+        let won = bench.vote_telling(4, s, Some((t + 2, false)));
+        bench.vote_telling(3, s, None);
         won
     };
     assert!(!won.heartbeats().is_empty());
@@ -233,14 +226,14 @@ fn reference_refusal(outd: bool) {
     bench.heartbeat(1, 5, stamp(7, true));
     let stood = bench.until_it_stands(SECOND.times(30));
     let t = stood.requests()[0].message.term.get();
-    say_vote(&mut bench, 3, t, Some((t - 1, false)));
+    bench.vote_telling(3, t, Some((t - 1, false)));
     let t = if t - 1 > 5 {
         t
     } else {
         // The next attempt is in a later term.
         let stood = bench.until_it_stands(SECOND.times(30));
         let t = stood.requests()[0].message.term.get();
-        say_vote(&mut bench, 3, t, Some((6, false)));
+        bench.vote_telling(3, t, Some((6, false)));
         t
     };
     if outd {
@@ -251,7 +244,7 @@ fn reference_refusal(outd: bool) {
         };
         bench.hear_valid(2, Holder::Nobody, 5, Span::ZERO, body);
     }
-    let won = say_vote(&mut bench, 4, t, None);
+    let won = bench.vote_telling(4, t, None);
     assert!(!won.heartbeats().is_empty(), "outd {outd}: it was held in 6");
 }
 
@@ -407,15 +400,15 @@ fn revoke_of_an_earlier_term(before: bool) {
     }
     if before {
         // In this attempt, which fails.
-        say_vote(&mut bench, 4, t, Some((7, false)));
+        bench.vote_telling(4, t, Some((7, false)));
         let stood = bench.until_it_stands(SECOND.times(60));
         t = stood.requests()[0].message.term.get();
-        say_vote(&mut bench, 2, t, None);
+        bench.vote_telling(2, t, None);
     } else {
-        say_vote(&mut bench, 4, t, Some((7, false)));
+        bench.vote_telling(4, t, Some((7, false)));
     }
-    let won = say_vote(&mut bench, 3, t, None);
-    let won = if won.heartbeats().is_empty() { say_vote(&mut bench, 2, t, None) } else { won };
+    let won = bench.vote_telling(3, t, None);
+    let won = if won.heartbeats().is_empty() { bench.vote_telling(2, t, None) } else { won };
     assert!(!won.heartbeats().is_empty());
     let body = PeerBody::Revoke { reason: Reason::Admin, stamp: stamp(900, false) };
     let deeds = bench.hear_valid(1, Holder::Nobody, 5, Span::ZERO, body);

@@ -13,13 +13,6 @@ use crate::wire::{Command, LastKnown, PeerBody, Reason, ResultCode};
 const MILLI: Span = Span::from_millis(1);
 const NOBODY: [usize; 0] = [];
 
-/// VOTE_FOR this member, with the last that its voter knows.
-fn say_vote(bench: &mut Bench, from: usize, term: u32, last: Option<(u32, bool)>) -> Deeds {
-    let last = last.map(|(term, free)| LastKnown { term: Term::new(term), free });
-    let body = PeerBody::Vote { vouched: true, unbound_for: Some(Span::MAX), last };
-    bench.hear_valid(from, bench.id(0), term, Span::ZERO, body)
-}
-
 fn revoke_of(bench: &mut Bench, from: usize, term: u32) -> Deeds {
     let body = PeerBody::Revoke { reason: Reason::Admin, stamp: stamp(900, false) };
     bench.hear_valid(from, Holder::Nobody, term, Span::ZERO, body)
@@ -94,7 +87,7 @@ fn late_revoke(how: u32) {
         t = stood.requests()[0].message.term.get();
     }
     // One vote, no majority: the attempt fails.
-    say_vote(&mut bench, 4, t, Some((7, false)));
+    bench.vote_telling(4, t, Some((7, false)));
     let world = World { votes: vec![], acks: vec![], ..World::kind() };
     bench.play(MILLI.times(1_050), &world);
     match how {
@@ -106,7 +99,7 @@ fn late_revoke(how: u32) {
             // In the attempt itself.
             let stood = bench.until_it_stands(SECOND.times(60));
             let t = stood.requests()[0].message.term.get();
-            say_vote(&mut bench, 4, t, Some((7, false)));
+            bench.vote_telling(4, t, Some((7, false)));
             revoke_of(&mut bench, 1, 5);
         }
     }
@@ -189,7 +182,7 @@ fn an_idle_answer_that_names_a_later_holder_is_not_forgotten() {
             let stood = bench.until_it_stands(SECOND.times(60));
             u = stood.requests()[0].message.term.get();
         }
-        let all = say_vote(&mut bench, 2, u, None);
+        let all = bench.vote_telling(2, u, None);
         assert!(!all.heartbeats().is_empty());
         let fails = World { grants: failing(), votes: vec![], acks: vec![2], ..World::kind() };
         let mut all = bench.answered(all, &fails);
@@ -220,11 +213,11 @@ fn acquire_after_counts_from_what_a_late_vote_states() {
             let body = PeerBody::Vote { vouched: true, unbound_for: Some(SECOND), last };
             bench.hear_valid(1, bench.id(0), t, Span::ZERO, body)
         };
-        let mut all = say_vote(&mut bench, 2, t, Some((5, false)));
+        let mut all = bench.vote_telling(2, t, Some((5, false)));
         if !late {
             all.0.extend(theirs(&mut bench).0);
         }
-        all.0.extend(say_vote(&mut bench, 3, t, Some((5, false))).0);
+        all.0.extend(bench.vote_telling(3, t, Some((5, false))).0);
         assert!(!all.heartbeats().is_empty());
         let world = World { votes: vec![], acks: vec![2, 3], ..World::kind() };
         let mut all = bench.answered(all, &world);
@@ -307,8 +300,8 @@ fn a_revoke_heard_beside_a_failed_grant_is_not_forgotten() {
         let mut bench = Bench::settled(3, 2, 0, spec("T"));
         let (_, stood) = bench.grant(PLAIN);
         let t = stood.requests()[0].message.term.get();
-        say_vote(&mut bench, 3, t, None);
-        let won = say_vote(&mut bench, 4, t, None);
+        bench.vote_telling(3, t, None);
+        let won = bench.vote_telling(4, t, None);
         assert!(!won.heartbeats().is_empty());
         let revokes = if ill { failing() } else { Some(CibOutcome::Written) };
         let mut world =
@@ -335,8 +328,8 @@ fn a_revoke_of_a_later_term_heard_at_an_ordered_win_is_not_forgotten() {
         let (_, stood) = bench.grant(PLAIN);
         let t = stood.requests()[0].message.term.get();
         if granting {
-            say_vote(&mut bench, 3, t, None);
-            let won = say_vote(&mut bench, 4, t, None);
+            bench.vote_telling(3, t, None);
+            let won = bench.vote_telling(4, t, None);
             assert!(!won.heartbeats().is_empty());
         }
         let world = World { votes: vec![], acks: vec![], ..World::kind() };
@@ -364,8 +357,8 @@ fn a_term_that_a_voter_knows_to_be_used_up_is_not_led() {
         let told = last.map(|(term, free)| LastKnown { term: Term::new(term), free });
         let body = PeerBody::Vote { vouched: true, unbound_for: Some(Span::MAX), last: told };
         bench.hear_valid(1, bench.id(1), term, Span::ZERO, body);
-        say_vote(&mut bench, 2, term, None);
-        let won = say_vote(&mut bench, 3, term, None);
+        bench.vote_telling(2, term, None);
+        let won = bench.vote_telling(3, term, None);
         assert_eq!(!won.heartbeats().is_empty(), leads, "{last:?}");
         if !leads {
             let stood = bench.until_it_stands(SECOND.times(10));
@@ -382,8 +375,8 @@ fn a_win_beside_the_lease_of_another_site_is_not_of_a_free_ticket() {
         let mut bench = Bench::settled(2, 3, 0, spec("T"));
         let (_, stood) = bench.grant(PATIENT);
         let term = stood.requests()[0].message.term.get();
-        say_vote(&mut bench, 2, term, None);
-        let won = say_vote(&mut bench, 3, term, None);
+        bench.vote_telling(2, term, None);
+        let won = bench.vote_telling(3, term, None);
         assert!(!won.heartbeats().is_empty());
         if refused {
             let (of, result) = (Command::Heartbeat, ResultCode::TermStillValid);
@@ -410,8 +403,8 @@ fn a_revoke_takes_back_a_grant_that_waits_behind_another_write() {
         assert!(!following.revokes().is_empty());
         let stood = bench.until_it_stands(SECOND.times(30));
         let term = stood.requests()[0].message.term.get();
-        say_vote(&mut bench, 2, term, Some((5, false)));
-        let won = say_vote(&mut bench, 3, term, Some((5, false)));
+        bench.vote_telling(2, term, Some((5, false)));
+        let won = bench.vote_telling(3, term, Some((5, false)));
         let mut all = bench.acked_by(&[2, 3], &won);
         let world = World { votes: vec![], acks: vec![2, 3], ..World::kind() };
         all.0.extend(bench.play(SECOND.times(2), &World { revokes: None, ..world.clone() }).0);

@@ -230,17 +230,6 @@ fn a_word_of_the_revoked_term_does_not_undo_the_revoke() {
     held_after_revoked(false);
 }
 
-fn say_vote(
-    bench: &mut Bench,
-    from: usize,
-    term: u32,
-    last: Option<(u32, bool)>,
-) -> super::bench::Deeds {
-    let last = last.map(|(term, free)| LastKnown { term: Term::new(term), free });
-    let body = PeerBody::Vote { vouched: true, unbound_for: Some(Span::MAX), last };
-    bench.hear_valid(from, bench.id(0), term, Span::ZERO, body)
-}
-
 /// Sites 0 to 2, arbitrators 3 and 4. Site 1 held in 5, lost. Site 0 is ordered to take it, wins
 /// `t`, heartbeats are lost. Site 1 is ordered, wins t + 1 with 2, 3, 4, is revoked with success;
 /// site 2 misses REVOKE.
@@ -253,19 +242,19 @@ fn held_after_revoked(late_vote: bool) {
     let stood =
         if stood.requests().is_empty() { bench.until_it_stands(SECOND.times(5)) } else { stood };
     let t = stood.requests()[0].message.term.get();
-    say_vote(&mut bench, 3, t, Some((5, false)));
-    let won = say_vote(&mut bench, 4, t, Some((5, false)));
+    bench.vote_telling(3, t, Some((5, false)));
+    let won = bench.vote_telling(4, t, Some((5, false)));
     assert!(!won.heartbeats().is_empty());
     bench.advance(MILLI.times(500));
     let body = PeerBody::Revoke { reason: Reason::Admin, stamp: stamp(900, false) };
     bench.hear_valid(1, Holder::Nobody, t + 1, Span::ZERO, body);
     let again = bench.reject(3, Command::Heartbeat, ResultCode::TermOutdated, t + 1);
     let t2 = again.requests()[0].message.term.get();
-    say_vote(&mut bench, 3, t2, Some((t + 1, true)));
-    let won = say_vote(&mut bench, 4, t2, Some((t + 1, true)));
+    bench.vote_telling(3, t2, Some((t + 1, true)));
+    let won = bench.vote_telling(4, t2, Some((t + 1, true)));
     assert!(!won.heartbeats().is_empty());
     if late_vote {
-        say_vote(&mut bench, 2, t2, Some((t + 1, false)));
+        bench.vote_telling(2, t2, Some((t + 1, false)));
     }
     let world = World { grants: failing(), votes: vec![], acks: vec![3, 4], ..World::kind() };
     let mut deeds = bench.answered(won, &world);
@@ -299,12 +288,12 @@ fn held_since_the_win(re_election: bool) {
         // The same word with the first vote.
         bench.advance(MILLI.times(100));
     }
-    let won = say_vote(&mut bench, 2, t, (!re_election).then_some((t - 1, false)));
+    let won = bench.vote_telling(2, t, (!re_election).then_some((t - 1, false)));
     assert!(!won.heartbeats().is_empty());
     bench.advance(SECOND.times(3));
     let again = bench.reject(2, Command::Heartbeat, ResultCode::TermOutdated, t + 1);
     let t2 = again.requests()[0].message.term.get();
-    let won = say_vote(&mut bench, 2, t2, Some((t + 1, false)));
+    let won = bench.vote_telling(2, t2, Some((t + 1, false)));
     assert!(!won.heartbeats().is_empty());
     let world = World { grants: failing(), votes: vec![], acks: vec![2], ..World::kind() };
     let mut deeds = bench.answered(won, &world);
@@ -406,12 +395,12 @@ fn what_a_failed_attempt_was_told_is_not_forgotten() {
         let stood = bench.until_it_stands(SECOND.times(30));
         let term = stood.requests()[0].message.term.get();
         if told {
-            say_vote(&mut bench, 4, term, Some((5, true)));
+            bench.vote_telling(4, term, Some((5, true)));
         }
         let stood = bench.until_it_stands(SECOND.times(30));
         let term = stood.requests()[0].message.term.get();
-        say_vote(&mut bench, 2, term, None);
-        let won = say_vote(&mut bench, 3, term, Some((5, false)));
+        bench.vote_telling(2, term, None);
+        let won = bench.vote_telling(3, term, Some((5, false)));
         assert_eq!(won.heartbeats().is_empty(), told, "it was revoked");
     }
 }

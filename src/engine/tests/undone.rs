@@ -3,22 +3,15 @@
 //! own wins, late heartbeats, a client that has gone, a request that has failed. Each schedule
 //! stands beside the same one without what makes it bad.
 
-use super::bench::{stamp, Bench, Deeds, Sent, World, SECOND};
+use super::bench::{stamp, Bench, Sent, World, SECOND};
 use super::cluster::{failing, spec, Cluster, PATIENT, PLAIN};
 use crate::engine::{CibOutcome, Event};
-use crate::model::{Holder, Term, TicketSpec};
+use crate::model::{Holder, TicketSpec};
 use crate::time::Span;
-use crate::wire::{LastKnown, PeerBody, Reason, ResultCode};
+use crate::wire::{PeerBody, Reason, ResultCode};
 
 const MILLI: Span = Span::from_millis(1);
 const NOBODY: [usize; 0] = [];
-
-/// VOTE_FOR this member, with the last that its voter knows.
-fn say_vote(bench: &mut Bench, from: usize, term: u32, last: Option<(u32, bool)>) -> Deeds {
-    let last = last.map(|(term, free)| LastKnown { term: Term::new(term), free });
-    let body = PeerBody::Vote { vouched: true, unbound_for: Some(Span::MAX), last };
-    bench.hear_valid(from, bench.id(0), term, Span::ZERO, body)
-}
 
 /// A site whose grant of a free ticket failed and whose store is ill is elected twice.
 #[test]
@@ -74,21 +67,21 @@ fn own_term_and_revoke(late: bool) {
     bench.written(&followed);
     let stood = bench.until_it_stands(SECOND.times(60));
     let t = stood.requests()[0].message.term.get();
-    say_vote(&mut bench, 2, t, Some((5, false)));
-    let won = say_vote(&mut bench, 3, t, Some((5, false)));
+    bench.vote_telling(2, t, Some((5, false)));
+    let won = bench.vote_telling(3, t, Some((5, false)));
     assert!(!won.heartbeats().is_empty());
     bench.acked_by(&[2, 3], &won);
     // Site 1 has stood in a higher term meanwhile.
     let again = bench.asked_for_vote(1, t + 2);
     let s = again.requests().last().expect("it stands again").message.term.get();
     assert!(s > t);
-    say_vote(&mut bench, 2, s, Some((t, false)));
-    let won = say_vote(&mut bench, 3, s, Some((t, false)));
+    bench.vote_telling(2, s, Some((t, false)));
+    let won = bench.vote_telling(3, s, Some((t, false)));
     assert!(!won.heartbeats().is_empty());
     let mut all = won.clone();
     if late {
         // The same vote comes twice.
-        all.0.extend(say_vote(&mut bench, 3, s, Some((t, false))).0);
+        all.0.extend(bench.vote_telling(3, s, Some((t, false))).0);
     }
     all.0.extend(bench.acked_by(&[2, 3], &won).0);
     let body = PeerBody::Revoke { reason: Reason::Admin, stamp: stamp(900, false) };
@@ -109,19 +102,19 @@ fn failed_after_reelection(twice: bool) {
     let mut bench = Bench::settled(2, 3, 0, spec("T"));
     let (_, stood) = bench.grant(PATIENT);
     let t = stood.requests()[0].message.term.get();
-    say_vote(&mut bench, 2, t, None);
-    let won = say_vote(&mut bench, 3, t, None);
+    bench.vote_telling(2, t, None);
+    let won = bench.vote_telling(3, t, None);
     assert!(!won.heartbeats().is_empty());
     let fails = World { grants: failing(), votes: vec![], acks: vec![2, 3], ..World::kind() };
     let leased = bench.acked_by(&[2, 3], &won);
     let (serial, _) = *leased.grants().last().expect("it is written");
     let again = bench.asked_for_vote(1, t + 2);
     let s = again.requests().last().expect("it stands again").message.term.get();
-    say_vote(&mut bench, 2, s, Some((t, false)));
-    let won = say_vote(&mut bench, 3, s, Some((t, false)));
+    bench.vote_telling(2, s, Some((t, false)));
+    let won = bench.vote_telling(3, s, Some((t, false)));
     assert!(!won.heartbeats().is_empty());
     if twice {
-        say_vote(&mut bench, 3, s, Some((t, false)));
+        bench.vote_telling(3, s, Some((t, false)));
     }
     let mut all = bench.answered(won, &fails);
     all.0.extend(bench.wrote(serial, failing().expect("fails")).0);
@@ -179,8 +172,8 @@ fn a_revoke_of_a_win_without_a_lease_frees_nothing_if_its_client_has_gone() {
         bench.written(&followed);
         let stood = bench.until_it_stands(SECOND.times(60));
         let t = stood.requests()[0].message.term.get();
-        say_vote(&mut bench, 2, t, Some((5, false)));
-        let won = say_vote(&mut bench, 3, t, Some((5, false)));
+        bench.vote_telling(2, t, Some((5, false)));
+        let won = bench.vote_telling(3, t, Some((5, false)));
         assert!(!won.heartbeats().is_empty());
         let (client, _) = bench.revoke(PLAIN);
         if gone {
@@ -234,8 +227,8 @@ fn a_late_heartbeat_of_a_revoked_term_does_not_undo_the_revoke_at_a_winner() {
         bench.written(&followed);
         let stood = bench.until_it_stands(SECOND.times(60));
         let t = stood.requests()[0].message.term.get();
-        say_vote(&mut bench, 2, t, Some((5, false)));
-        let won = say_vote(&mut bench, 3, t, Some((5, false)));
+        bench.vote_telling(2, t, Some((5, false)));
+        let won = bench.vote_telling(3, t, Some((5, false)));
         assert!(!won.heartbeats().is_empty());
         let body = PeerBody::Revoke { reason: Reason::Admin, stamp: stamp(900, false) };
         let world = World { votes: vec![2, 3, 4], acks: vec![2, 3, 4], ..World::kind() };
