@@ -199,8 +199,8 @@ impl Ticket {
         self.follow_in_store(cx);
     }
 
-    /// A member answers; a site, whether it holds the ticket. A reference peer returns no nonce: its
-    /// answer counts as long as it has claimed or revoked nothing in this life.
+    /// A member answers; a site, whether it holds the ticket. A reference peer returns no nonce:
+    /// its answer counts as long as it has claimed or revoked nothing in this life.
     pub fn manual_index_of(
         &mut self,
         cx: &mut Cx<'_>,
