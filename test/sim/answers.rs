@@ -137,7 +137,8 @@ impl Answers {
         match message.body {
             PeerBody::Heartbeat { .. } => account.led = Some(term),
             PeerBody::Revoke { .. } => {
-                let heard = account.ended;
+                // Unless it was granted in the term that it ends.
+                let heard = account.ended.filter(|_| account.stored < term);
                 if term >= account.heard {
                     (account.knows, account.heard) = (Knows::Free, term);
                 }
