@@ -48,9 +48,11 @@ impl Ticket {
         let retry_at = cx.now.mono.plus(self.spec.timeout);
         let delivery = Delivery { unacked: cx.roster.peers(), tries: 0, retry_at };
         // Nobody acquires by itself what an administrator has revoked. Whoever does not hear of it
-        // counts on the lease as long as it has promised.
+        // counts on the lease as long as it has promised, which is as long as its own `expire`.
         let until = match kind {
-            AnnounceKind::Revoke => cx.now.mono.plus(self.spec.expire.plus(self.spec.patience())),
+            AnnounceKind::Revoke => {
+                cx.now.mono.plus(self.longest_expire().plus(self.spec.patience()))
+            }
             AnnounceKind::StepDown => cx.now.mono,
         };
         self.announce = Some(Announce { kind, term, delivery, began: self.term, until });

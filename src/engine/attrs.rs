@@ -10,7 +10,7 @@ use super::ticket::{Phase, Ticket};
 use crate::model::{AttrName, AttrOp, AttrRule, AttrValue, RuleMode};
 use crate::time::WallTime;
 use crate::wire::ResultCode;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Attributes that one ticket can have: each costs memory here and a line in the CIB.
 const ATTRS_MAX: usize = 256;
@@ -30,6 +30,17 @@ impl Attrs {
     pub fn load(&mut self, stored: Vec<(AttrName, AttrValue)>) {
         self.values =
             stored.into_iter().take(ATTRS_MAX).map(|(name, value)| (name, (value, None))).collect();
+    }
+
+    /// Whether there is room for this attribute, beside those that are on their way.
+    fn has_room(&self, name: &AttrName) -> bool {
+        let coming = self.writes.values().filter_map(|(_, change)| match change {
+            AttrChange::Set(name, _) if !self.values.contains_key(name) => Some(name),
+            AttrChange::Set(..) | AttrChange::Delete(_) => None,
+        });
+        let coming: BTreeSet<&AttrName> = coming.collect();
+        let known = self.values.contains_key(name) || coming.contains(name);
+        known || self.values.len() + coming.len() < ATTRS_MAX
     }
 
     /// Whether all rules of this mode hold. A missing attribute equals nothing.
@@ -88,12 +99,7 @@ impl Ticket {
             AttrChange::Delete(name) if !self.attrs.values.contains_key(name) => {
                 Some(ResultCode::NoSuchAttr)
             }
-            AttrChange::Set(name, _)
-                if self.attrs.values.len() >= ATTRS_MAX
-                    && !self.attrs.values.contains_key(name) =>
-            {
-                Some(ResultCode::SyncFail)
-            }
+            AttrChange::Set(name, _) if !self.attrs.has_room(name) => Some(ResultCode::SyncFail),
             AttrChange::Set(..) | AttrChange::Delete(_) => None,
         };
         let unready = !self.site || matches!(self.phase, Phase::Loading(_));

@@ -25,7 +25,7 @@ const UNBOUND_MAX: Span = Span::from_millis(0x7FFF_FFFE);
 #[derive(Debug, Default)]
 pub(super) struct Bound {
     /// Per member: when its word to it last ended. For itself: when its own store said *revoked*
-    /// after it may have said *granted*.
+    /// after it may have said *granted*, read or not.
     ended: Vec<Option<MonoTime>>,
     /// Its promise at the end of the last step: to whom, and until when.
     promise: Option<(MemberIndex, MonoTime)>,
@@ -107,7 +107,7 @@ impl Ticket {
     pub fn observe_bound(&mut self, cx: &Cx<'_>) {
         let grace = self.words_until();
         let step = (self.me, cx.now.mono);
-        self.bound_to.observe(step, self.promise, self.cib.maybe_granted, grace);
+        self.bound_to.observe(step, self.promise, self.may_say_granted(), grace);
     }
 
     /// What a vote for `to` states: for how long this member has been bound to nobody else, in
@@ -142,9 +142,12 @@ impl Ticket {
             self.acquire.hear = Some(attempt.until);
             self.acquire.answered = attempt.answered();
         }
-        if self.cib.maybe_granted || ordered || attempt.force {
-            // A holder that goes on waits for nothing; an administrator's grant has L8.
+        if self.cib.maybe_granted || attempt.force {
+            // A holder that goes on waits for nothing, and `-F` for nobody.
             self.acquire.clear();
+        } else if ordered {
+            // An administrator's grant has L8.
+            self.acquire.at = None;
         } else if pending != Some(true) && !self.spec.acquire_after.is_zero() {
             let ended = self.others_until(cx).max(attempt.others_until);
             let at = ended.plus(self.spec.acquire_after);

@@ -172,25 +172,32 @@ impl Ticket {
             self.tell_waiters(cx);
             return;
         }
-        let mut deadline = job.deadline.unwrap_or(now.plus(self.spec.patience()));
-        if now >= deadline {
+        if job.deadline.is_some_and(|deadline| now >= deadline) {
             if !job.waiters.iter().any(Waiter::patient) {
                 self.note(cx, NoteLevel::Error, "the grant found no majority");
                 self.answer_grant(cx, ResultCode::SyncFail);
                 return;
             }
             self.fail_impatient(cx);
-            deadline = now.plus(self.spec.patience());
+            if let Some(job) = &mut self.grant {
+                job.deadline = None;
+            }
+            // Without what only those wanted that have failed.
+            self.advance_grant(cx);
+            return;
         }
         if !self.attrs.fulfil(&self.spec.rules, RuleMode::Manual) {
             self.answer_grant(cx, ResultCode::AttrPrereq);
             return;
         }
+        let asks = self.spec.has_handler && !job.probed;
+        let deadline = now.plus(self.spec.patience());
         if let Some(job) = &mut self.grant {
-            job.deadline = Some(deadline);
             job.next_at = None;
+            // The handler of the first attempt has a time of its own.
+            job.deadline = job.deadline.or((!asks).then_some(deadline));
         }
-        if self.spec.has_handler && !job.probed {
+        if asks {
             self.start_probe(cx, ProbeFor::Stand, now.plus(self.spec.expire));
             return;
         }

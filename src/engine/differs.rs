@@ -68,6 +68,17 @@ impl Ticket {
         stated
     }
 
+    /// The longest `expire` of all members, as far as they have stated theirs.
+    pub fn longest_expire(&self) -> Span {
+        self.differs
+            .0
+            .iter()
+            .map(|(_, stated)| *stated)
+            .max()
+            .max(Some(self.spec.expire))
+            .unwrap_or_default()
+    }
+
     /// A member that numbers its sends states its `expire`: a difference is logged when it is
     /// first seen, when it changes, and when it is over.
     pub fn note_expire(&mut self, cx: &mut Cx<'_>, from: MemberIndex, stated: Span) {

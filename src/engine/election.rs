@@ -409,9 +409,7 @@ impl Ticket {
         let Phase::Candidate(attempt) = self.phase.clone() else { return };
         self.phase = Phase::Follower;
         self.unheard = if attempt.heard { 0 } else { self.unheard.saturating_add(1) };
-        if !attempt.heard {
-            self.ask_for_terms(cx);
-        }
+        self.ask_for_terms(cx, attempt.answered());
         let mut at = cx.now.mono.plus(self.pause_after_attempt(cx));
         if !attempt.bound.is_empty() {
             at = at.max(self.majority_free_at(cx));

@@ -138,7 +138,7 @@ impl Ticket {
         let (owner, foreign) = self.owner_of(cx, &stored);
         self.attrs.load(stored.attrs);
         self.term = stored.term;
-        self.seen = stored.term;
+        self.seen = self.seen.max(stored.term);
         // By the wall clock as it was at the start: it may have been set since.
         let wall = self.started.wall_at(cx.now.mono);
         let left = stored.expires.map_or(Span::ZERO, |at| at.since(wall));
@@ -309,15 +309,15 @@ impl Ticket {
         self.send_status(cx, to, nonce);
     }
 
-    /// Nobody has answered a vote request. A member that knows a higher term and has no site to
-    /// name refuses in silence (L3): asked what it knows, it tells its term, and the next attempt
-    /// stands above it (L1).
-    pub fn ask_for_terms(&mut self, cx: &mut Cx<'_>) {
+    /// All but these have not answered a vote request. A member that knows a higher term and has no
+    /// site to name refuses in silence (L3): asked what it knows, it tells its term, and the next
+    /// attempt stands above it (L1).
+    pub fn ask_for_terms(&mut self, cx: &mut Cx<'_>, answered: MemberSet) {
         if self.grace.is_some() {
             return;
         }
         let nonce = fresh_nonce(cx);
-        for peer in cx.roster.peers().iter() {
+        for peer in cx.roster.peers().without(answered).iter() {
             self.send_status(cx, peer, nonce);
         }
     }

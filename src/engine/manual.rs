@@ -298,6 +298,8 @@ pub(super) fn manual_probe_done(ticket: &mut Ticket, cx: &mut Cx<'_>, agreed: bo
     if agreed && leader.member().is_some() && leader != ticket.myself(cx) && !forced {
         ticket.note(cx, NoteLevel::Error, "not taken: another site has claimed it meanwhile");
         ticket.answer_grant(cx, ResultCode::Overgrant);
+    } else if agreed && !ticket.attrs.fulfil(&ticket.spec.rules, RuleMode::Manual) {
+        ticket.answer_grant(cx, ResultCode::AttrPrereq);
     } else if agreed {
         ticket.manual_take(cx);
     } else {

@@ -440,6 +440,8 @@ impl Ticket {
         let same = Some(term) == self.known.term;
         let named = self.known.leader == leader || self.known.leader == Holder::Unknown;
         match leader {
+            // It knows nothing of the end that is not known here.
+            Holder::Member(_) if same && self.known.leader == leader && valid.is_zero() => {}
             Holder::Member(_) if newer || (same && named) => {
                 let until = cx.now.mono.plus(valid.min(self.spec.expire));
                 let until = if same { until.max(self.known.until) } else { until };

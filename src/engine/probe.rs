@@ -85,6 +85,9 @@ impl Ticket {
             self.plan_stand(cx, cx.now.mono.plus(self.spec.renewal), stand.reason);
             return;
         }
+        if self.lacks_prerequisites(cx, stand.reason) {
+            return;
+        }
         let reason = if stand.reason == Reason::None { Reason::TicketLost } else { stand.reason };
         if self.may_stand(cx.now.mono) {
             self.stand_for_election(cx, reason, false);

@@ -3,7 +3,7 @@
 
 use super::cx::Cx;
 use super::effect::{Effect, NoteLevel};
-use super::lease::{lease_end, lease_length, renewal_pause};
+use super::lease::{lease_end, lease_length, renewal_pause, resend_pause};
 use super::mutant::{self, Clause};
 use super::quit::QuitKind;
 use super::ticket::{Phase, ProbeFor, Ticket};
@@ -151,19 +151,19 @@ impl Ticket {
     pub fn start_renewal(&mut self, cx: &mut Cx<'_>) {
         let peers = cx.roster.peers();
         let now = cx.now.mono;
-        let (renewal_freq, timeout) = (self.spec.renewal, self.spec.timeout);
         let Some(lead) = &mut self.lead else { return };
+        let pause = resend_pause(&self.spec, lead.length);
         let renewal = &mut lead.renewal;
         renewal.number += 1;
         renewal.started = now;
         renewal.unacked = peers;
         renewal.tries = 0;
-        renewal.retry_at = Some(now.plus(timeout));
+        renewal.retry_at = Some(now.plus(pause));
         renewal.extended = false;
         renewal.written = false;
         renewal.update_sent = MemberSet::EMPTY;
         renewal.challenged = false;
-        renewal.next_at = now.plus(renewal_freq);
+        renewal.next_at = now.plus(self.spec.renewal);
         self.say_leaving(cx);
         for peer in peers.iter() {
             self.send_lead(cx, peer, Command::Heartbeat, false);
@@ -196,8 +196,8 @@ impl Ticket {
     /// retries are used up without a majority.
     pub fn renewal_retry(&mut self, cx: &mut Cx<'_>) {
         let retries = self.spec.retries;
-        let next = cx.now.mono.plus(self.spec.timeout);
         let Some(lead) = &mut self.lead else { return };
+        let next = cx.now.mono.plus(resend_pause(&self.spec, lead.length));
         let renewal = &mut lead.renewal;
         if renewal.unacked.is_empty() {
             renewal.retry_at = None;

@@ -87,6 +87,16 @@ impl Ticket {
             && self.probe.is_none()
     }
 
+    /// Whether the prerequisites of standing do not hold: they are looked at again later.
+    pub fn lacks_prerequisites(&mut self, cx: &mut Cx<'_>, reason: Reason) -> bool {
+        let lacks = !self.attrs.fulfil(&self.spec.rules, RuleMode::Auto);
+        if lacks {
+            self.note(cx, NoteLevel::Info, "attribute prerequisites do not hold: not standing");
+            self.plan_stand(cx, cx.now.mono.plus(self.spec.renewal), reason);
+        }
+        lacks
+    }
+
     /// The time of a plan has come: prerequisites, then the handler, then the attempt.
     pub fn stand_due(&mut self, cx: &mut Cx<'_>) {
         let Some(stand) = self.stand else { return };
@@ -98,9 +108,7 @@ impl Ticket {
             self.stand_leaving(cx);
             return;
         }
-        if !self.attrs.fulfil(&self.spec.rules, RuleMode::Auto) {
-            self.note(cx, NoteLevel::Info, "attribute prerequisites do not hold: not standing");
-            self.plan_stand(cx, cx.now.mono.plus(self.spec.renewal), stand.reason);
+        if self.lacks_prerequisites(cx, stand.reason) {
             return;
         }
         if self.spec.has_handler {

@@ -31,7 +31,7 @@ pub const HANDLER: &str = "EXECUTOR_HANDLER";
 pub const PROGRAM: &str = "EXECUTOR_PROGRAM";
 /// If it is set, events are not taken until the wish `listen`.
 pub const DEAF: &str = "EXECUTOR_DEAF";
-/// *g* in milliseconds.
+/// *g* in milliseconds: of all tickets, or of each in turn; the first is that of those without one.
 pub const GUARD: &str = "EXECUTOR_GUARD";
 
 /// Plays the driver, if this process was started as one; otherwise there is nothing to test.
@@ -46,15 +46,17 @@ fn var(name: &str) -> String {
 }
 
 fn config(dir: &std::path::Path) -> ExecutorConfig {
-    let guard = Span::from_millis(var(GUARD).parse().expect("a time"));
+    let guards = var(GUARD);
+    let guards = guards.split(' ').map(|text| Span::from_millis(text.parse().expect("a time")));
+    let guards: Vec<Span> = guards.collect();
     let handler = Some(var(HANDLER)).filter(|text| !text.is_empty()).map(|text| {
         let mut words = text.split('\t');
         let path = PathBuf::from(words.next().expect("a path"));
         Handler { path, args: words.map(Into::into).collect() }
     });
-    let ticket = |name: &str| ExecutorTicket {
+    let ticket = |(n, name): (usize, &str)| ExecutorTicket {
         name: TicketName::new(name).expect("a good name"),
-        guard,
+        guard: guards.get(n).copied().unwrap_or(guards[0]),
         handler: handler.clone(),
     };
     let store = match var(STORE).as_str() {
@@ -67,7 +69,7 @@ fn config(dir: &std::path::Path) -> ExecutorConfig {
         config_name: "some".to_owned(),
         site: MemberId::from_raw(SITE_ID),
         site_address: "192.0.2.7".to_owned(),
-        tickets: var(TICKETS).split(' ').map(ticket).collect(),
+        tickets: var(TICKETS).split(' ').enumerate().map(ticket).collect(),
         run_dir: dir.join("run"),
         program: match var(PROGRAM).as_str() {
             "" => PathBuf::from(env!("CARGO_BIN_EXE_booth")),

@@ -373,3 +373,26 @@ fn a_guard_that_was_killed_is_replaced_and_goes_on_where_it_was() {
         revoked_at(&site, begun, Duration::from_millis(2_000));
     });
 }
+
+/// The pause before a guard is replaced grows only while none becomes ready: one that is killed
+/// again and again, as for want of memory, is missed for no longer each time.
+#[test]
+fn a_guard_that_was_ready_is_replaced_soon_however_often_it_is_killed() {
+    let site = Site::new(Kind::Pacemaker);
+    let mut driver = site.start();
+    driver.hold(0, 7, 600_000);
+    driver.all_told();
+    let mut missed = Duration::ZERO;
+    for _ in 0..8 {
+        let old = site.guards()[0];
+        let begun = Instant::now();
+        signal(old, libc::SIGKILL);
+        until("there is another guard", || site.guards().first().is_some_and(|pid| *pid != old));
+        until("the new guard is ready", || {
+            driver.tell("grant 0 2 7 20000");
+            driver.next() == "written 2 Written"
+        });
+        missed = begun.elapsed();
+    }
+    assert!(missed < Duration::from_secs(3), "missed for {missed:?}");
+}

@@ -230,6 +230,20 @@ fn deadlines_are_kept_while_nobody_takes_the_results_and_none_is_lost() {
     assert_eq!((absent, killed), (199, true));
 }
 
+/// Two changes of an attribute must not be told in the wrong order.
+#[test]
+fn events_that_wait_for_the_engine_keep_their_order() {
+    let site = Site::new(Kind::Pacemaker);
+    let mut driver = site.start_with(site.command().env(crate::driver::DEAF, "1"));
+    // There is no handler: each fails at once.
+    (0..400).for_each(|run| driver.tell(&format!("probe 0 {run} 0 60000")));
+    driver.tell("listen");
+    for run in 0..400 {
+        let said = driver.next();
+        assert!(said.starts_with(&format!("probed {run} ")), "{run}: {said}");
+    }
+}
+
 #[test]
 fn a_hung_process_of_the_built_in_store_is_replaced_and_only_its_job_is_lost() {
     let mut site = Site::new(Kind::BuiltIn);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a new daemon makes of its predecessor's work (`RULES.md` L9).
 
+use crate::driver;
 use crate::process::{lives, named, signal, until};
 use crate::site::{both, Driver, Kind, Site};
 use std::fs::{self, File};
@@ -43,6 +44,19 @@ fn the_first_start_on_a_machine_waits_for_what_another_may_have_begun() {
         fs::remove_file(site.path("run/table")).expect("removed");
         starts(&site, true).stop();
     });
+}
+
+/// L9: the write in flight may be that of any ticket.
+#[test]
+fn the_first_start_waits_for_the_longest_g_of_all_tickets() {
+    let g = G.as_millis();
+    for guards in [format!("500 {g}"), format!("{g} 500")] {
+        let mut site = unknown_site(Kind::Pacemaker);
+        site.tickets.push("t1".to_owned());
+        let driver = site.start_with(site.command().env(driver::GUARD, &guards));
+        assert!(driver.ready_after >= G, "{guards}: ready after {:?}", driver.ready_after);
+        driver.stop();
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! A site that loses very many tickets of the CIB at the same instant: each is revoked within *g*,
 //! by the daemon or by its guard.
 
+use crate::driver;
 use crate::process::{lives, until};
 use crate::site::{Driver, Kind, Site};
 use std::fs;
@@ -236,6 +237,28 @@ fn a_hung_call_for_many_keeps_no_later_ones_waiting() {
 fn nor_does_one_of_the_guard() {
     let site = site_with_a_hung_cibadmin();
     let mut driver = site.start();
+    hold_in_halves(&mut driver, 4_000);
+    driver.kill();
+    the_second_half_is_revoked(&site, site.call("many", 0));
+}
+
+/// Condition 2 of the promise is about each ticket: the shortest *g* decides how long the others
+/// wait for a call that hangs, whichever tickets have a longer one.
+#[test]
+fn a_longer_g_of_another_ticket_keeps_none_waiting_for_a_hung_call() {
+    let site = site_with_a_hung_cibadmin();
+    let mut driver = site.start_with(site.command().env(driver::GUARD, "500 600000"));
+    let mut revoke = |n: usize| driver.tell(&format!("revoke {n} {n} 1 600000"));
+    (0..64).for_each(&mut revoke);
+    let hung = site.call("many", 0);
+    (64..128).for_each(&mut revoke);
+    the_second_half_is_revoked(&site, hung);
+}
+
+#[test]
+fn nor_for_one_of_the_guard() {
+    let site = site_with_a_hung_cibadmin();
+    let mut driver = site.start_with(site.command().env(driver::GUARD, "500 600000"));
     hold_in_halves(&mut driver, 4_000);
     driver.kill();
     the_second_half_is_revoked(&site, site.call("many", 0));

@@ -444,7 +444,7 @@ impl World {
         }
         if let PeerBody::ReqVote { force, reason, .. } = message.body {
             if force {
-                self.overridden(ticket);
+                self.check_force(n, ticket);
             }
             self.checks.answers.stands(self.now, n, ticket, message.term, reason);
             self.prereq_stands(n, ticket, message.term, reason);

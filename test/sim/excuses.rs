@@ -4,7 +4,9 @@
 //! prints the counts (`report.rs`). Nothing else excuses anything.
 
 use super::checkers::Violation;
+use super::clients::Connection;
 use super::clock::True;
+use super::plan::Order;
 use super::world::World;
 use booth::engine::Event;
 use booth::model::{TicketName, TicketSpec};
@@ -290,6 +292,19 @@ impl World {
         // Clocks run up to 0.5 % apart.
         let until = self.now + after * 101 / 100 + super::clock::MILLI;
         self.checks.suspended.begin(ticket, Excuse::Override, until);
+    }
+
+    /// A member sends a vote request with `-F`: C5, somebody who asked for that still waits there.
+    pub fn check_force(&mut self, n: usize, ticket: usize) {
+        let life = self.nodes[n].life;
+        let asks = |c: &Connection| {
+            c.node == n && c.life == life && c.ticket == ticket && c.order == Some(Order::Force)
+        };
+        if !self.clients.open.iter().any(asks) && !self.faithful(n) {
+            let text = format!("t{ticket}: m{n} stands with -F, which nobody has asked for");
+            self.fail("C5", text);
+        }
+        self.overridden(ticket);
     }
 
     /// Something reaches an engine: an administrator's `-F`?

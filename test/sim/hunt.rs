@@ -6,7 +6,9 @@
 use super::aimed::{Aimed, ANY, REVOKE, STEP_DOWN};
 use super::clock::{True, MILLI, SECOND};
 use super::plan::{between, chance, pick, spread};
-use super::plan::{ClockPlan, Disturbance, NetPlan, Order, Plan, StorePlan, Target, Trouble};
+use super::plan::{
+    draw_far, ClockPlan, Disturbance, NetPlan, Order, Plan, StorePlan, Target, Trouble,
+};
 use super::worlds::Worlds;
 use booth::model::{MemberRole, TicketMode, TicketName, TicketSpec};
 use booth::prng::Prng;
@@ -135,6 +137,7 @@ impl Hunter {
             fault_ppm: faults,
             weights,
             late_max,
+            far: draw_far(seed, timeout),
         };
         let store = StorePlan {
             usual_permille: pick(&mut prng, &[5, 300, 950]),

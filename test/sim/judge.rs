@@ -88,6 +88,19 @@ fn a_client_that_waits_for_ever_is_found_during_the_chaos() {
 }
 
 #[test]
+fn a_vote_request_with_force_that_nobody_wants_is_found() {
+    let judged = |asked: Order| {
+        let mut world = world();
+        let connection = order(&world, 1, asked);
+        world.clients.open.push(connection);
+        world.check_force(1, 0);
+        found(&world)
+    };
+    assert_eq!(judged(Order::Force), None);
+    assert_eq!(judged(Order::Grant), Some("C5"));
+}
+
+#[test]
 fn a_list_that_is_not_true_is_found() {
     let judged = |n: usize, leader: fn(&World) -> Holder, change: fn(&mut TicketRow)| {
         let mut world = world();

@@ -71,6 +71,7 @@ impl World {
         let delay = timeout.unwrap_or(SECOND) / 5;
         self.plan.net.delay_min = self.plan.net.delay_min.min(delay);
         self.plan.net.delay_max = self.plan.net.delay_max.min(delay);
+        self.plan.net.far = 0;
         self.net.heal(core, self.now);
         let members = self.nodes.len();
         for m in 0..members {

@@ -2,7 +2,7 @@
 //! The network between the members: it loses, doubles, delays, damages, holds back and repeats.
 
 use super::aimed::Kinds;
-use super::choice::Kind;
+use super::choice::{mix, Kind};
 use super::clock::{True, MILLI};
 use super::codec::{damaged, Mail};
 use super::node::Waiting;
@@ -122,7 +122,11 @@ impl World {
             self.coverage.note("datagram: cut off");
             return;
         }
-        let usual = self.choices.jitter(from, to, net.delay_min, net.delay_max);
+        let mut usual = self.choices.jitter(from, to, net.delay_min, net.delay_max);
+        if net.far > 0 && self.are_far(from, to) {
+            self.coverage.note("datagram: on a far link");
+            usual += net.far;
+        }
         let mut at = self.now.max(link.clog_until) + usual;
         let mut late = link.clog_until > self.now;
         if late {
@@ -170,6 +174,12 @@ impl World {
             }
         }
         self.future.plan(at, Happening::Arrive { to, from, mail, late });
+    }
+
+    /// Whether two members are farther apart than others, where some are.
+    fn are_far(&self, one: usize, other: usize) -> bool {
+        let pair = (one.min(other) * self.nodes.len() + one.max(other)) as u64;
+        mix(self.plan.seed ^ (pair << 32)).is_multiple_of(3)
     }
 
     /// A datagram arrives at a member's machine.

@@ -4,6 +4,7 @@
 //! the ones that need quiet.
 
 use super::aimed::Aimed;
+use super::choice::mix;
 use super::clock::{True, SECOND};
 use super::worlds::Worlds;
 use booth::model::{MemberRole, TicketMode, TicketName, TicketSpec};
@@ -73,6 +74,8 @@ pub struct NetPlan {
     pub weights: [u64; 4],
     /// How late a late datagram can be.
     pub late_max: True,
+    /// What the links of some pairs of members take longer than the others, both ways.
+    pub far: True,
 }
 
 /// The ticket stores.
@@ -281,7 +284,7 @@ impl Plan {
             keyed: chance(prng, 30),
             chaos,
             clocks: draw_clocks(prng, roles.len()),
-            net: draw_net(prng, &tickets),
+            net: draw_net(seed, prng, &tickets),
             store: draw_store(prng),
             handler_ppm: if chance(prng, 30) { pick(prng, &[5_000, 50_000, 200_000]) } else { 0 },
             timer_ppm: if chance(prng, 40) { pick(prng, &[2_000, 20_000]) } else { 0 },
@@ -410,7 +413,7 @@ fn draw_clocks(prng: &mut Prng, members: usize) -> Vec<[ClockPlan; 2]> {
         .collect()
 }
 
-fn draw_net(prng: &mut Prng, tickets: &[TicketSpec]) -> NetPlan {
+fn draw_net(seed: u64, prng: &mut Prng, tickets: &[TicketSpec]) -> NetPlan {
     let timeout = tickets.iter().map(|spec| spec.timeout.as_micros()).min().unwrap_or(SECOND);
     let expire = tickets.iter().map(|spec| spec.expire.as_micros()).max().unwrap_or(SECOND);
     let delay_min = pick(prng, &[100, 1_000, 10_000, 40_000]).min(timeout / 4);
@@ -433,7 +436,20 @@ fn draw_net(prng: &mut Prng, tickets: &[TicketSpec]) -> NetPlan {
         pick(prng, &[0, 2_000, 20_000, 50_000, 150_000, 300_000])
     };
     let late_max = pick(prng, &[expire / 10, expire, expire * 2, expire * 5]);
-    NetPlan { delay_min, delay_max: delay_max.max(delay_min), fault_ppm, weights, late_max }
+    let delay_max = delay_max.max(delay_min);
+    NetPlan { delay_min, delay_max, fault_ppm, weights, late_max, far: draw_far(seed, timeout) }
+}
+
+/// In one plan of six some pairs of members are farther apart than the others: two that vote are
+/// heard before a third one that objects.
+pub fn draw_far(seed: u64, timeout: True) -> True {
+    let roll = mix(seed ^ 0xFA12);
+    let parts = [4, 8, 20, 50][(roll >> 32) as usize % 4];
+    if roll.is_multiple_of(6) {
+        timeout / parts
+    } else {
+        0
+    }
 }
 
 fn draw_store(prng: &mut Prng) -> StorePlan {

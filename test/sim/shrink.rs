@@ -99,7 +99,7 @@ impl Shrinker<'_> {
 type Simpler = fn(&mut Plan) -> bool;
 
 /// All ways, the most worthwhile first.
-const SIMPLER: [Simpler; 13] = [
+const SIMPLER: [Simpler; 14] = [
     |plan| plan.tickets.len() > 1 && plan.tickets.pop().is_some(),
     |plan| {
         let last = plan.roles.len() > 3 && plan.roles.pop().is_some();
@@ -145,6 +145,7 @@ const SIMPLER: [Simpler; 13] = [
         plan.net.delay_max = plan.net.delay_min;
         had
     },
+    |plan| std::mem::take(&mut plan.net.far) > 0,
     |plan| std::mem::replace(&mut plan.store.usual_permille, 5) > 5,
 ];
 

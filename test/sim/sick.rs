@@ -15,6 +15,7 @@ use super::hunt::{Hunter, HOLDER};
 use super::plan::{pick, Order, Trouble};
 use super::store::{Course, Task};
 use super::world::World;
+use booth::model::MemberRole;
 
 /// What is wrong with a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,7 +226,7 @@ impl Hunter {
     /// What happens to a holder whose store is ill.
     fn trouble_the_ill(&mut self, hit: True, length: True) {
         let everyone = u16::MAX;
-        match self.prng.below(10) {
+        match self.prng.below(12) {
             0..=3 => self.ask(hit, HOLDER, Order::Revoke),
             4 => {
                 let length = self.between(self.expire, length.max(self.expire + 1));
@@ -247,7 +248,14 @@ impl Hunter {
                 self.ask(hit, HOLDER, Order::Revoke);
                 self.aim(hit + SECOND, Aimed::CrashOther { turn, down });
             }
-            8 => {
+            8 | 9 => {
+                // It hears the other sites, and they it, but nobody votes for it.
+                let roles = self.plan.roles.iter().enumerate();
+                let others = roles.filter(|(_, role)| **role != MemberRole::Site);
+                let peers = others.fold(0, |all, (m, _)| all | (1 << m));
+                self.add(hit, HOLDER, Trouble::Cut { length, out: true, into: true, peers });
+            }
+            10 => {
                 let length = self.spread(10 * MILLI, self.expire * 2);
                 self.add(hit, HOLDER, Trouble::Pause { length });
             }

@@ -434,6 +434,19 @@ mod tests {
     }
 
     #[test]
+    fn the_guard_wakes_for_the_first_of_several_next_tries() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut program = program(&dir, &["t", "u", "v"]);
+        let due = [ended(0, 1), ended(1, 1), ended(2, 1)];
+        for (slot, failures) in [(0, 2), (1, 1), (2, 3)] {
+            let (target, about) = (Target::Ticket(Slot(slot)), BTreeSet::from([ended(slot, 1)]));
+            (0..failures)
+                .for_each(|_| program.failed(target, about.clone(), at(0), "it is a test"));
+        }
+        assert_eq!(program.start_helpers(&due, at(0)), Some(at(1)));
+    }
+
+    #[test]
     fn what_has_ended_since_a_failure_does_not_wait_for_the_next_try() {
         let dir = tempfile::tempdir().expect("a directory");
         let mut program = program(&dir, &["t", "u"]);

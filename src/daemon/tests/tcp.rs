@@ -8,7 +8,7 @@ use crate::daemon::connection::{Desk, DeskSetup};
 use crate::daemon::tcp::{self, Server, CONNECTIONS_MAX};
 use crate::daemon::{clock, poll};
 use crate::engine::{ClientId, Reply, TicketRow};
-use crate::model::{Holder, Term};
+use crate::model::{AttrName, AttrValue, Holder, Term};
 use crate::time::Span;
 use crate::wire::{
     decode_reply, encode_request, frame_len, ClientOptions, ClientReply, ClientRequest, ResultCode,
@@ -297,6 +297,27 @@ fn a_replayed_grant_is_refused_and_a_replayed_list_is_not() {
         stream.write_all(&bytes).expect("sent");
         let reply = read_reply(&mut stream, Some(key()));
         assert_eq!(reply, ClientReply::List(LIST.to_owned()));
+    }
+    rig.stop();
+}
+
+#[test]
+fn a_replayed_change_of_an_attribute_is_refused() {
+    let rig = Rig::start(Some(key()));
+    let (ticket, name) = (Some(ticket("t1")), AttrName::new("a").ok());
+    let value = AttrValue::new("1").ok();
+    let set = ClientRequest::AttrSet { ticket: ticket.clone(), name: name.clone(), value };
+    for request in [set, ClientRequest::AttrDelete { ticket, name }] {
+        let bytes = sealed(&request, Some(key()));
+        let mut first = rig.connect();
+        first.write_all(&bytes).expect("sent");
+        let done = Answer { reply: Reply::Result(ResultCode::Success), last: true };
+        rig.order.send((rig.next_client(), done)).expect("it listens");
+        assert_eq!(result_of(&read_reply(&mut first, Some(key()))), ResultCode::Success);
+        let mut second = rig.connect();
+        second.write_all(&bytes).expect("sent");
+        let reply = read_reply(&mut second, Some(key()));
+        assert_eq!(result_of(&reply), ResultCode::AuthFailed, "{request:?}");
     }
     rig.stop();
 }

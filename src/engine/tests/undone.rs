@@ -106,7 +106,9 @@ fn failed_after_reelection(twice: bool) {
     let won = bench.vote_telling(3, t, None);
     assert!(!won.heartbeats().is_empty());
     let fails = World { grants: failing(), votes: vec![], acks: vec![2, 3], ..World::kind() };
-    let leased = bench.acked_by(&[2, 3], &won);
+    let mut leased = bench.acked_by(&[2, 3], &won);
+    // The silent site could object until the attempt has ended.
+    leased.0.extend(bench.advance(SECOND).0);
     let (serial, _) = *leased.grants().last().expect("it is written");
     let again = bench.asked_for_vote(1, t + 2);
     let s = again.requests().last().expect("it stands again").message.term.get();
@@ -117,7 +119,8 @@ fn failed_after_reelection(twice: bool) {
         bench.vote_telling(3, s, Some((t, false)));
     }
     let mut all = bench.answered(won, &fails);
-    all.0.extend(bench.wrote(serial, failing().expect("fails")).0);
+    let failed = bench.wrote(serial, failing().expect("fails"));
+    all.0.extend(bench.answered(failed, &fails).0);
     all.0.extend(bench.play(SECOND.times(20), &fails).0);
     let sent = all.announcements();
     assert!(!sent.is_empty());
