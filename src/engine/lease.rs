@@ -208,24 +208,23 @@ pub(super) fn lease_length(links: &[Link], expire: Span, majority: usize) -> Opt
 /// When the next renewal begins after one that makes the lease last `length`: `renewal-freq`, or
 /// the same part of a shorter lease.
 pub(super) fn renewal_pause(spec: &TicketSpec, length: Span) -> Span {
-    part_of(spec.renewal, spec, length)
-}
-
-/// After how long a heartbeat that is not acknowledged is sent again: `timeout`, or the same part
-/// of a shorter lease, which would not bear a lost packet otherwise.
-pub(super) fn resend_pause(spec: &TicketSpec, length: Span) -> Span {
-    part_of(spec.timeout, spec, length)
-}
-
-/// The part of `span` that `length` is of `expire`; all of it for longer ones.
-fn part_of(span: Span, spec: &TicketSpec, length: Span) -> Span {
     if length >= spec.expire {
-        return span;
+        return spec.renewal;
     }
-    let parts = u128::from(span.as_micros()) * u128::from(length.as_micros());
+    let parts = u128::from(spec.renewal.as_micros()) * u128::from(length.as_micros());
     let micros = parts / u128::from(spec.expire.as_micros().max(1));
-    // A word of nothing gives no lease, and must not make packets follow each other at once.
-    Span::from_micros(u64::try_from(micros).unwrap_or(u64::MAX)).max(PAUSE_MIN).min(span)
+    // A word of nothing gives no lease, and must not make renewals follow each other at once.
+    Span::from_micros(u64::try_from(micros).unwrap_or(u64::MAX)).max(PAUSE_MIN).min(spec.renewal)
+}
+
+/// After how long a heartbeat that is not acknowledged is sent again: `timeout`, or sooner where a
+/// lease is shorter than `expire`, so that all repetitions come before the next renewal.
+pub(super) fn resend_pause(spec: &TicketSpec, length: Span) -> Span {
+    if length >= spec.expire {
+        return spec.timeout;
+    }
+    let sends = u64::from(spec.retries).saturating_add(1);
+    spec.timeout.min(renewal_pause(spec, length).divided(sends).max(PAUSE_MIN))
 }
 
 /// The window that a lease which is renewed for `length`, or a restarted holder's bound, gives to

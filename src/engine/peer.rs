@@ -436,19 +436,16 @@ impl Ticket {
         if !free || self.promised_to(cx.now.mono).is_some() || !self.ready() {
             return;
         }
-        let newer = Some(term) > self.known.term;
         let same = Some(term) == self.known.term;
-        let named = self.known.leader == leader || self.known.leader == Holder::Unknown;
-        match leader {
-            // It knows nothing of the end that is not known here.
-            Holder::Member(_) if same && self.known.leader == leader && valid.is_zero() => {}
-            Holder::Member(_) if newer || (same && named) => {
-                let until = cx.now.mono.plus(valid.min(self.spec.expire));
-                let until = if same { until.max(self.known.until) } else { until };
-                self.known = Known { leader, term: Some(term), until };
-                self.stand = None;
-            }
-            Holder::Nobody | Holder::Member(_) | Holder::Unknown => {}
+        // What has ended for that member, too, is no news.
+        let lives = self.known.leader == leader && !valid.is_zero();
+        let named = lives || self.known.leader == Holder::Unknown;
+        let news = Some(term) > self.known.term || (same && named);
+        if leader.member().is_some() && news {
+            let until = cx.now.mono.plus(valid.min(self.spec.expire));
+            let until = if same { until.max(self.known.until) } else { until };
+            self.known = Known { leader, term: Some(term), until };
+            self.stand = None;
         }
     }
 
