@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Orders, objections, prerequisites and members that lag behind: what a stranger's schedules broke,
-//! each beside the same schedule without the bad ingredient.
+//! Orders, objections, prerequisites and members that lag behind: what a stranger's schedules
+//! broke, each beside the same schedule without the bad ingredient.
 
 use super::bench::{stamp, Bench, Deeds, SECOND};
 use super::cluster::{failing, spec, the_ticket, Cluster, FORCED, PATIENT, PLAIN};
