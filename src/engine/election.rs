@@ -30,8 +30,8 @@ pub(super) struct Attempt {
     refused: MemberSet,
     /// Who refused because of somebody else's valid lease.
     pub bound: MemberSet,
-    /// Whether anybody answered.
-    pub heard: bool,
+    /// Who answered, whatever it was.
+    pub heard: MemberSet,
     /// Until when those who voted for this member were bound to anyone else, as they say.
     pub others_until: MonoTime,
     /// The latest that any of them has said of the ticket.
@@ -76,7 +76,7 @@ impl Ticket {
             vouched: MemberSet::EMPTY,
             refused: MemberSet::EMPTY,
             bound: MemberSet::EMPTY,
-            heard: false,
+            heard: MemberSet::EMPTY,
             others_until: MonoTime::ZERO,
             told: self.last_heard(),
         });
@@ -247,7 +247,7 @@ impl Ticket {
         if attempt.term != term && !late {
             return;
         }
-        attempt.heard = true;
+        attempt.heard.insert(from);
         if for_me {
             attempt.votes.insert(from);
             attempt.refused.remove(from);
@@ -376,7 +376,7 @@ impl Ticket {
         // A win without a lease is no holding; a reference member always states 0 of its own.
         let leads = !valid.is_zero() || !self.marking.contains(from);
         let Phase::Candidate(attempt) = &mut self.phase else { return };
-        attempt.heard = true;
+        attempt.heard.insert(from);
         if granted && valid.is_zero() {
             // It has no lease, and may vote as soon as its store says revoked.
             return;
@@ -408,8 +408,10 @@ impl Ticket {
     pub fn attempt_failed(&mut self, cx: &mut Cx<'_>) {
         let Phase::Candidate(attempt) = self.phase.clone() else { return };
         self.phase = Phase::Follower;
-        self.unheard = if attempt.heard { 0 } else { self.unheard.saturating_add(1) };
-        self.ask_for_terms(cx, attempt.answered());
+        let enough = attempt.heard.len() + 1 >= cx.roster.majority();
+        self.unheard = if enough { 0 } else { self.unheard.saturating_add(1) };
+        self.last_heard = attempt.heard;
+        self.ask_for_terms(cx, attempt.heard);
         let mut at = cx.now.mono.plus(self.pause_after_attempt(cx));
         if !attempt.bound.is_empty() {
             at = at.max(self.majority_free_at(cx));

@@ -10,9 +10,9 @@ use std::collections::VecDeque;
 use super::event::HoldWindow;
 use super::mutant::{self, Clause};
 
-/// Sends remembered per ticket and member: late acknowledgements still matter, and eight sends
-/// do in practice (`RULES.md`, "Pitfalls").
-const SENDS_KEPT: usize = 8;
+/// So many sends per ticket and member are remembered at most: late acknowledgements still matter,
+/// as long as the lease that they would give.
+const SENDS_KEPT: usize = 256;
 
 /// How far an accepted round may lie from the last accepted one of the same leader and term (L4).
 pub(super) const ROUND_WINDOW: i64 = 4096;
@@ -127,9 +127,11 @@ impl Link {
     }
 
     /// Notes a send of a heartbeat or update and gives its round.
-    pub fn note_sent(&mut self, of: Command, at: MonoTime, renewal: u64) -> Round {
+    pub fn note_sent(&mut self, of: Command, at: MonoTime, renewal: u64, expire: Span) -> Round {
         let round = self.fresh_round();
-        if self.sent.len() >= if mutant::is_on(Clause::L5SendsKept) { 1 } else { SENDS_KEPT } {
+        let most = if mutant::is_on(Clause::L5SendsKept) { 1 } else { SENDS_KEPT };
+        let old = |sent: &Sent| at.since(sent.at) >= expire;
+        while self.sent.len() >= most || self.sent.front().is_some_and(old) {
             self.sent.pop_front();
         }
         self.sent.push_back(Sent { of, round, at, renewal, acked: false });

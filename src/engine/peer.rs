@@ -36,7 +36,7 @@ impl Ticket {
             return false;
         }
         self.note_ours(from, &message.body);
-        self.not_alone(cx);
+        self.not_alone(cx, from);
         if matches!(
             message.body,
             PeerBody::Heartbeat { .. }

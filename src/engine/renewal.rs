@@ -228,7 +228,7 @@ impl Ticket {
         let established = self.established(cx.now.mono);
         let Some(lead) = &self.lead else { return };
         let (term, number) = (lead.term, lead.renewal.number);
-        let round = self.links[to.get()].note_sent(kind, cx.now.mono, number);
+        let round = self.links[to.get()].note_sent(kind, cx.now.mono, number, self.spec.expire);
         let stamp = Stamp { round: Some(round), established };
         let body = match kind {
             Command::Update => PeerBody::Update { stamp },

@@ -6,7 +6,7 @@ use super::cx::Cx;
 use super::effect::NoteLevel;
 use super::mutant::{self, Clause};
 use super::ticket::{Phase, ProbeFor, Ticket};
-use crate::model::{Holder, RuleMode, Term};
+use crate::model::{Holder, MemberIndex, RuleMode, Term};
 use crate::time::{MonoTime, Span};
 use crate::wire::Reason;
 
@@ -118,9 +118,11 @@ impl Ticket {
         }
     }
 
-    /// Somebody is heard again: a pause that has grown while nobody was is cut short.
-    pub fn not_alone(&mut self, cx: &mut Cx<'_>) {
-        if self.unheard < UNHEARD_BEFORE_DOUBLING || !matches!(self.phase, Phase::Follower) {
+    /// Somebody is heard who had not answered the last attempt: a pause that has grown while no
+    /// majority did is cut short.
+    pub fn not_alone(&mut self, cx: &mut Cx<'_>, from: MemberIndex) {
+        let early = self.unheard < UNHEARD_BEFORE_DOUBLING || self.last_heard.contains(from);
+        if early || !matches!(self.phase, Phase::Follower) {
             return;
         }
         self.unheard = 0;

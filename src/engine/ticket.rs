@@ -140,8 +140,10 @@ pub(super) struct Ticket {
     pub started: Now,
     /// When this site stands, if nothing comes between.
     pub stand: Option<Stand>,
-    /// Attempts in a row in which nobody was heard.
+    /// Attempts in a row that no majority has answered.
     pub unheard: u32,
+    /// Who answered the last attempt that failed.
+    pub last_heard: MemberSet,
     pub cib: Cib,
     /// The ticket is being given up: first the store, then the announcement (L10).
     pub quit: Option<Quit>,
@@ -210,6 +212,7 @@ impl Ticket {
             started: Now::default(),
             stand: None,
             unheard: 0,
+            last_heard: MemberSet::EMPTY,
             cib: Cib::default(),
             quit: None,
             commit_not_before: None,

@@ -219,7 +219,7 @@ impl Ticket {
         match &mut self.phase {
             Phase::Leader => false,
             Phase::Candidate(attempt) => {
-                attempt.heard = true;
+                attempt.heard.insert(from);
                 let admin = attempt.reason == Reason::Admin;
                 if learns && !admin {
                     let text = "the ticket was revoked meanwhile: not standing";

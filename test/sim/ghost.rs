@@ -10,7 +10,7 @@ use booth::wire::{Command, PeerBody, PeerMessage, Round};
 use std::collections::VecDeque;
 
 /// How many sends to each member are remembered; more than the engine does.
-const SENDS_KEPT: usize = 64;
+const SENDS_KEPT: usize = 512;
 
 /// A word given by an acknowledgement.
 #[derive(Clone, Copy, Debug)]

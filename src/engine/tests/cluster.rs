@@ -90,7 +90,7 @@ pub struct Cluster {
     pub two_holders: bool,
     sites: usize,
     /// What each member is configured with when it starts.
-    specs: Vec<TicketSpec>,
+    pub specs: Vec<TicketSpec>,
     flying: VecDeque<(usize, usize, PeerMessage)>,
     /// Everything that was ever sent, lost or not, as (from, to, message).
     pub sent: Vec<(usize, usize, PeerMessage)>,
@@ -276,6 +276,21 @@ impl Cluster {
         self.nodes[node].write = Some(CibOutcome::Written);
         let Some((serial, state)) = self.nodes[node].hung.take() else { return };
         self.write(node, state);
+        let (ticket, outcome) = (the_ticket(), CibOutcome::Written);
+        self.event(node, Event::CibWritten { ticket, serial, outcome });
+        self.settle();
+    }
+
+    /// The write that hangs.
+    pub fn hung_write(&mut self, node: usize) -> (WriteSerial, CibState) {
+        self.nodes[node].hung.take().expect("a write hangs")
+    }
+
+    /// The store does one write that hung; later ones hang as before.
+    pub fn obey(&mut self, node: usize, serial: WriteSerial, state: CibState) {
+        let before = self.nodes[node].write.replace(CibOutcome::Written);
+        self.write(node, state);
+        self.nodes[node].write = before;
         let (ticket, outcome) = (the_ticket(), CibOutcome::Written);
         self.event(node, Event::CibWritten { ticket, serial, outcome });
         self.settle();
