@@ -18,6 +18,9 @@ const ATTRS_MAX: usize = 256;
 /// Attribute writes of one ticket under way: one per client connection would be 64.
 const WRITES_MAX: usize = 64;
 
+/// Nobody waits for the outcome.
+const NOBODY: ClientId = ClientId(0);
+
 /// The attributes of one ticket.
 #[derive(Debug, Default)]
 pub(super) struct Attrs {
@@ -65,7 +68,7 @@ impl Attrs {
     pub fn forget(&mut self, client: ClientId) {
         for (waiting, _) in self.writes.values_mut() {
             if *waiting == client {
-                *waiting = ClientId(0);
+                *waiting = NOBODY;
             }
         }
     }
@@ -77,13 +80,23 @@ impl Ticket {
         let value = name.and_then(|name| self.attrs.values.get(&name));
         let reply = match value {
             Some((value, _)) => Reply::Attr(value.clone()),
+            None if self.attrs_unread() => Reply::Result(ResultCode::SyncFail),
             None => Reply::Result(ResultCode::NoSuchAttr),
         };
         cx.reply(client, reply, true);
     }
 
+    /// Whether the store has not been read yet: then no attribute is known to be missing.
+    fn attrs_unread(&self) -> bool {
+        self.site && matches!(self.phase, Phase::Loading(_))
+    }
+
     /// Lists all attributes.
     pub fn attr_list(&self, cx: &mut Cx<'_>, client: ClientId) {
+        if self.attrs_unread() {
+            cx.reply(client, Reply::Result(ResultCode::SyncFail), true);
+            return;
+        }
         let row = |(name, (value, set_at)): (&AttrName, &(AttrValue, Option<WallTime>))| AttrRow {
             name: name.clone(),
             value: value.clone(),
@@ -96,6 +109,7 @@ impl Ticket {
     /// Sets or deletes one attribute: the answer comes when the store has it.
     pub fn attr_change(&mut self, cx: &mut Cx<'_>, client: ClientId, change: AttrChange) {
         let refusal = match &change {
+            AttrChange::Delete(_) if self.attrs_unread() => Some(ResultCode::SyncFail),
             AttrChange::Delete(name) if !self.attrs.values.contains_key(name) => {
                 Some(ResultCode::NoSuchAttr)
             }
@@ -116,6 +130,25 @@ impl Ticket {
         cx.effects.push(Effect::WriteAttr { ticket: self.index, serial, change, limit });
     }
 
+    /// A change that has not ended in time may still be made, although its client is told that it
+    /// failed: the value from before is written behind it, unless somebody has wished another.
+    fn take_back_attr(&mut self, cx: &mut Cx<'_>, change: AttrChange) {
+        let (AttrChange::Set(name, _) | AttrChange::Delete(name)) = change;
+        let newer = self.attrs.writes.values().any(|(_, other)| match other {
+            AttrChange::Set(other, _) | AttrChange::Delete(other) => *other == name,
+        });
+        if newer {
+            return;
+        }
+        let change = match self.attrs.values.get(&name) {
+            Some((value, _)) => AttrChange::Set(name, value.clone()),
+            None => AttrChange::Delete(name),
+        };
+        let (serial, limit) = (cx.write_serial(), self.spec.call_limit());
+        self.attrs.writes.insert(serial, (NOBODY, change.clone()));
+        cx.effects.push(Effect::WriteAttr { ticket: self.index, serial, change, limit });
+    }
+
     /// The outcome of a write of an attribute.
     pub fn handle_attr_written(
         &mut self,
@@ -128,7 +161,10 @@ impl Ticket {
             CibOutcome::Written => {
                 match change {
                     AttrChange::Set(name, value) => {
-                        self.attrs.values.insert(name, (value, Some(cx.now.wall)));
+                        let same = |(old, _): &&(AttrValue, _)| *old == value;
+                        let kept = self.attrs.values.get(&name).filter(same).map(|(_, at)| *at);
+                        let at = kept.filter(|_| client == NOBODY).unwrap_or(Some(cx.now.wall));
+                        self.attrs.values.insert(name, (value, at));
                     }
                     AttrChange::Delete(name) => {
                         self.attrs.values.remove(&name);
@@ -147,10 +183,11 @@ impl Ticket {
                     NoteLevel::Error,
                     "writing an attribute to the store did not end in time",
                 );
+                self.take_back_attr(cx, change);
                 ResultCode::SyncFail
             }
         };
-        if client != ClientId(0) {
+        if client != NOBODY {
             cx.reply(client, Reply::Result(code), true);
         }
     }

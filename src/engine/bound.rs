@@ -148,8 +148,12 @@ impl Ticket {
         } else if ordered {
             // An administrator's grant has L8.
             self.acquire.at = None;
-        } else if pending != Some(true) && !self.spec.acquire_after.is_zero() {
-            let ended = self.others_until(cx).max(attempt.others_until);
+        } else if !self.spec.acquire_after.is_zero() {
+            // While its lease lived nobody was granted, but a store may have been ill until now.
+            let ended = match pending {
+                Some(true) => attempt.stated_until,
+                _ => self.others_until(cx).max(attempt.others_until),
+            };
             let at = ended.plus(self.spec.acquire_after);
             self.acquire.at = self.acquire.at.max(Some(at)).filter(|at| cx.now.mono < *at);
         }

@@ -131,9 +131,10 @@ impl Ticket {
         if self.grant.is_none() {
             // A lead that has not granted yet is not in the way: `-F` ends what it waits for.
             let pending = self.lead.is_some() && !self.cib.maybe_granted;
-            let held = self.quit.is_none() && self.owes_itself() && !pending;
+            let loading = matches!(self.phase, Phase::Loading(_));
+            let held = self.quit.is_none() && self.owes_itself() && !pending && !loading;
             let leader = self.shown_leader(now);
-            let other = leader.member().is_some_and(|id| id != cx.roster.my_id());
+            let other = leader.member().is_some_and(|id| id != cx.roster.my_id()) && !loading;
             if held || (other && !mutant::is_on(Clause::L3OwnVote)) {
                 self.refuse(cx, client, ResultCode::Overgrant, leader);
                 return;
@@ -173,15 +174,7 @@ impl Ticket {
             return;
         }
         if job.deadline.is_some_and(|deadline| now >= deadline) {
-            if !job.waiters.iter().any(Waiter::patient) {
-                self.note(cx, NoteLevel::Error, "the grant found no majority");
-                self.answer_grant(cx, ResultCode::SyncFail);
-                return;
-            }
-            self.fail_impatient(cx);
-            if let Some(job) = &mut self.grant {
-                job.deadline = None;
-            }
+            self.end_of_grant(cx);
             // Without what only those wanted that have failed.
             self.advance_grant(cx);
             return;
@@ -205,8 +198,33 @@ impl Ticket {
         self.tell_waiters(cx);
     }
 
-    /// The pause after an attempt for an administrator's grant is over.
+    /// The time of a grant is over: it has failed for those who do not wait longer.
+    fn end_of_grant(&mut self, cx: &mut Cx<'_>) {
+        if !self.grant.iter().any(|job| job.waiters.iter().any(Waiter::patient)) {
+            self.note(cx, NoteLevel::Error, "the grant found no majority");
+            self.answer_grant(cx, ResultCode::SyncFail);
+            return;
+        }
+        self.fail_impatient(cx);
+        if let Some(job) = &mut self.grant {
+            job.deadline = None;
+        }
+    }
+
+    /// When an administrator's grant that pauses after an attempt goes on, or its time is over.
+    pub fn grant_due(&self) -> Option<MonoTime> {
+        let job = self.grant.as_ref()?;
+        let at = job.next_at?;
+        Some(job.deadline.filter(|_| self.somebody_is_impatient()).map_or(at, |end| at.min(end)))
+    }
+
+    /// The pause after an attempt for an administrator's grant is over, or the grant's time.
     pub fn grant_retry(&mut self, cx: &mut Cx<'_>) {
+        let pauses = self.grant.as_ref().and_then(|job| job.next_at);
+        if pauses.is_some_and(|at| cx.now.mono < at) {
+            self.end_of_grant(cx);
+            return;
+        }
         if let Some(job) = &mut self.grant {
             job.next_at = None;
         }
@@ -372,6 +390,7 @@ impl Ticket {
             let unleased = self.has_no_lease_yet();
             match &mut self.quit {
                 Some(quit) => {
+                    quit.stepped_down |= quit.kind == QuitKind::StepDown;
                     (quit.kind, quit.ordered) = (QuitKind::Revoke, true);
                     quit.term = quit.term.or(term);
                 }
@@ -452,11 +471,13 @@ impl Ticket {
         // Who only could not read its store cannot have been granted beside a lease that lived.
         let objectors = self.objectors(cx.now.mono);
         let objectors = if lost { objectors } else { objectors.without(self.objections.unread) };
-        let answer = match objectors.iter().next() {
-            Some(site) => {
-                let holder = Holder::Member(cx.roster.member(site).id);
-                self.answer(cx, ResultCode::Redirect, holder)
-            }
+        let objector = objectors.iter().next();
+        let objector = objector.map(|site| Holder::Member(cx.roster.member(site).id));
+        // Known since the store here obeyed.
+        let other = self.known.leader.member().is_some() && self.known.leader != self.myself(cx);
+        let other = Some(self.known.leader).filter(|_| other && !lost && !self.is_manual());
+        let answer = match objector.or(other) {
+            Some(holder) => self.answer(cx, ResultCode::Redirect, holder),
             None if lost => self.answer(cx, ResultCode::SyncFail, Holder::Unknown),
             None => self.answer(cx, ResultCode::Success, Holder::Nobody),
         };
@@ -468,7 +489,10 @@ impl Ticket {
     /// A revoke could not be written; it is tried again for good.
     pub fn tell_revoke_failure(&mut self, cx: &mut Cx<'_>) {
         let myself = self.myself(cx);
-        let failed = self.answer(cx, ResultCode::SyncFail, myself);
+        // Without a quit the store does not say *granted* any more: only its owner is not written.
+        let given_up = self.quit.is_none() && !self.cib.maybe_granted;
+        let holder = if given_up { Holder::Unknown } else { myself };
+        let failed = self.answer(cx, ResultCode::SyncFail, holder);
         let mut more = self.answer(cx, ResultCode::More, myself);
         more.cause = Some((WaitCause::CibFailing, Span::ZERO));
         let mut waiters = std::mem::take(&mut self.revokers.0);

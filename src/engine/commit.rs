@@ -67,6 +67,11 @@ impl Cib {
         self.confirmed = Some((granted, owner, term));
     }
 
+    /// Whether it is known to say that nobody has the ticket since this term.
+    pub fn says_free(&self, term: Term) -> bool {
+        self.confirmed == Some((false, Holder::Nobody, term))
+    }
+
     /// Since when writes have been failing.
     pub fn failing_since(&self) -> Option<WallTime> {
         self.failing_since
@@ -371,7 +376,9 @@ impl Ticket {
             }
         } else {
             self.say_leaving(cx);
-            self.tell_revoke_failure(cx);
+            if !self.revoke_wanted {
+                self.tell_revoke_failure(cx);
+            }
             if self.quit.is_some() {
                 self.answer_grant(cx, ResultCode::SyncFail);
             } else if matches!(self.phase, Phase::Loading(_)) {

@@ -88,7 +88,7 @@ impl Ticket {
         // What ends the handler, its answer or its limit, wakes the ticket by itself.
         let asking = self.probe.is_some() && self.asks_before_renewal();
         let renewal = leading.map(|lead| lead.renewal.next_at).filter(|_| !asking);
-        let grant = self.grant.as_ref().and_then(|job| job.next_at);
+        let grant = self.grant_due();
         let commit_delay = leading.filter(|_| !self.cib.maybe_granted).and_then(|lead| {
             let answers = lead.commit.needed.then_some(lead.commit.until);
             answers.into_iter().chain(self.acquire.at).chain(self.acquire.hear).min()
@@ -122,7 +122,10 @@ impl Ticket {
         let clean = !self.cib.maybe_granted || holder;
         let in_grace = self.grace.is_some() && !mutant::is_on(Clause::L9GraceStand);
         let bound = self.promise.is_some() && !mutant::is_on(Clause::L3OwnVote);
+        // An administrator's grant stands by itself.
+        let ordered = self.grant.is_some() && !holder;
         matches!(self.phase, Phase::Follower)
+            && !ordered
             && (self.quit.is_none() || self.leaving())
             && clean
             && (holder || !(in_grace || bound))

@@ -34,6 +34,8 @@ pub(super) struct Attempt {
     pub heard: MemberSet,
     /// Until when those who voted for this member were bound to anyone else, as they say.
     pub others_until: MonoTime,
+    /// The same, of those who say so.
+    pub stated_until: MonoTime,
     /// The latest that any of them has said of the ticket.
     pub told: Option<LastKnown>,
 }
@@ -78,6 +80,7 @@ impl Ticket {
             bound: MemberSet::EMPTY,
             heard: MemberSet::EMPTY,
             others_until: MonoTime::ZERO,
+            stated_until: MonoTime::ZERO,
             told: self.last_heard(),
         });
         let text = format!("standing for election ({})", reason_word(reason));
@@ -152,6 +155,11 @@ impl Ticket {
             if let Some(named) = named.or_else(|| self.known_leader(cx)) {
                 self.reject(cx, from, Command::ReqVote, ResultCode::TermOutdated, named);
             }
+            let own = self.vote.filter(|vote| vote.to == self.me && self.marking.contains(from));
+            if let Some(own) = own {
+                // It does not vote in this term any more, but others may.
+                self.say_vote(cx, from, own.to, (own.term, self.last_known()));
+            }
             return;
         }
         // Reference: after `Outd` a candidate goes on with reason 0. One that keeps the rules
@@ -171,6 +179,10 @@ impl Ticket {
             self.note(cx, NoteLevel::Debug, "candidacy abandoned in favour of another");
             if self.knows_of_a_loss() && self.grant.is_none() {
                 self.stand = Some(Stand { at: cx.now.mono, reason: Reason::TicketLost });
+            }
+            if let Some(job) = &mut self.grant {
+                // The handler is asked for each attempt.
+                job.probed = false;
             }
         }
         if force {
@@ -196,7 +208,9 @@ impl Ticket {
         voted: MemberIndex,
         (term, last): (Term, Option<LastKnown>),
     ) {
-        let unbound_for = Some(if to == voted { self.unbound_for(cx, to) } else { Span::ZERO });
+        // That it has stood itself binds it to nobody.
+        let free = to == voted || voted == self.me;
+        let unbound_for = Some(if free { self.unbound_for(cx, to) } else { Span::ZERO });
         let vouched = self.grace.is_none();
         // One that does not fit is not told.
         let last = last.filter(|last| last.term.get() <= LastKnown::TERM_MAX);
@@ -233,6 +247,10 @@ impl Ticket {
         if self.hear_last(cx, last) {
             return;
         }
+        let own = leader == Holder::Member(cx.roster.member(from).id);
+        if own && matches!(self.phase, Phase::Leader) {
+            self.acquire_after_late_vote(cx, unbound_for);
+        }
         if let (Phase::Leader, Some(lead)) = (&self.phase, &mut self.lead) {
             if for_me && lead.term == term {
                 lead.commit.note_answer(from);
@@ -244,6 +262,10 @@ impl Ticket {
         }
         let late = mutant::is_on(Clause::L12Attempt);
         let Phase::Candidate(attempt) = &mut self.phase else { return };
+        if let (true, Some(unbound)) = (own, unbound_for) {
+            let ended = cx.now.mono.minus(unbound.divided(100).times(99));
+            attempt.others_until = attempt.others_until.max(ended);
+        }
         if attempt.term != term && !late {
             return;
         }
@@ -253,7 +275,11 @@ impl Ticket {
             attempt.refused.remove(from);
             // Clocks differ in their rates; a reference member does not say: until now.
             let unbound = unbound_for.map_or(Span::ZERO, |span| span.divided(100).times(99));
-            attempt.others_until = attempt.others_until.max(cx.now.mono.minus(unbound));
+            let ended = cx.now.mono.minus(unbound);
+            attempt.others_until = attempt.others_until.max(ended);
+            if unbound_for.is_some() {
+                attempt.stated_until = attempt.stated_until.max(ended);
+            }
             if vouched {
                 attempt.vouched.insert(from);
             }

@@ -201,6 +201,7 @@ impl Engine {
         ticket.fold(&mut cx);
         act(ticket, &mut cx);
         ticket.run_due(&mut cx);
+        ticket.answer_late_revoke(&mut cx);
         ticket.replan(&mut cx);
         ticket.observe_bound(&cx);
         let (before, after) = ticket.rearm(&mut cx);

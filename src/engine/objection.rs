@@ -192,10 +192,18 @@ impl Ticket {
     pub fn ask_objectors(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now.mono;
         let fresh = self.objectors(now);
+        let mut silent = MemberSet::EMPTY;
         for (index, heard) in self.objections.heard.iter_mut().enumerate() {
-            if !MemberIndex::new(index).is_some_and(|member| fresh.contains(member)) {
-                *heard = None;
+            let Some(member) = MemberIndex::new(index).filter(|m| !fresh.contains(*m)) else {
+                continue;
+            };
+            if heard.take().is_some() {
+                silent.insert(member);
             }
+        }
+        if !silent.without(self.objections.cleared).is_empty() {
+            // It may have gone on until now.
+            self.acquire_after_objection(cx);
         }
         self.objections.asked = now;
         // The renewal repeats its heartbeat by itself for a while.

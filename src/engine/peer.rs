@@ -444,6 +444,7 @@ impl Ticket {
         if leader.member().is_some() && news {
             let until = cx.now.mono.plus(valid.min(self.spec.expire));
             let until = if same { until.max(self.known.until) } else { until };
+            self.tell_of_revoke(cx, leader);
             self.known = Known { leader, term: Some(term), until };
             self.stand = None;
         }

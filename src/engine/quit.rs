@@ -31,6 +31,8 @@ pub(super) struct Quit {
     pub ordered: bool,
     /// Nobody had the ticket: the grant that made this site win it has failed.
     free: bool,
+    /// It was a step-down before an administrator ordered a revoke.
+    pub stepped_down: bool,
 }
 
 impl Quit {
@@ -129,7 +131,9 @@ impl Ticket {
             QuitKind::StepDown => self.myself(cx),
         };
         let known_term = term.or(self.known.term);
-        self.free_is_known |= owner == Holder::Nobody;
+        // Of a manual ticket only if it was granted here: another site may have it.
+        let had = !self.is_manual() || self.cib.granted;
+        self.free_is_known |= owner == Holder::Nobody && had;
         self.known.leader = owner;
         self.known.term = known_term;
         self.known.until = cx.now.mono;
@@ -143,6 +147,7 @@ impl Ticket {
             lapsed,
             ordered,
             free,
+            stepped_down: false,
         });
         self.lead_on_or_follow(cx);
         if mutant::is_on(Clause::L10RevokeFirst) {
@@ -226,6 +231,12 @@ impl Ticket {
             // The failed grant alone decides: free again, unless another site has held it since.
             quit.ordered = false;
             self.quit = Some(quit);
+        } else if std::mem::take(&mut quit.stepped_down) {
+            // Given up for another site, as it was before the order.
+            (quit.kind, quit.ordered) = (QuitKind::StepDown, false);
+            self.quit = Some(quit);
+            (self.known.leader, self.free_is_known) = (self.myself(cx), false);
+            self.name_owner(cx);
         }
     }
 
@@ -286,8 +297,34 @@ impl Ticket {
                 });
             }
         }
-        self.answer_revoke(cx, lost);
+        if !self.is_manual() {
+            // Whatever was on its way when it was decided.
+            self.follow_in_store(cx);
+        }
+        if lost || self.store_says_free() {
+            self.answer_revoke(cx, lost);
+        }
         self.answer_grant(cx, ResultCode::SyncFail);
+    }
+
+    /// Whether the store says that nobody has the ticket, as a revoke leaves it: before that its
+    /// client hears no success.
+    fn store_says_free(&self) -> bool {
+        let free = self.known.leader == Holder::Nobody;
+        !free || self.is_manual() || self.cib.says_free(self.known.term.unwrap_or_default())
+    }
+
+    /// The clients of a revoke that is done, but for what the store says of the owner, hear of it
+    /// when it does, or when something else begins; at the end of every step.
+    pub fn answer_late_revoke(&mut self, cx: &mut Cx<'_>) {
+        let done = self.quit.is_none() && !self.revoke_wanted && !self.cib.maybe_granted;
+        if self.revokers.is_empty() || !done || matches!(self.phase, Phase::Loading(_)) {
+            return;
+        }
+        let waits = matches!(self.phase, Phase::Follower) && self.grant.is_none();
+        if !waits || self.store_says_free() {
+            self.answer_revoke(cx, false);
+        }
     }
 
     /// Applies the end of the time in which this site may hold, or may wait for a lease, before

@@ -106,14 +106,34 @@ impl Ticket {
         stamp: Stamp,
         (term, last): (Term, Option<LastKnown>),
     ) {
+        let own = self.vote.filter(|vote| vote.term > term && vote.to == self.me);
         let voted = self.vote.is_some_and(|vote| vote.term >= term) || self.grace.is_some();
         let leader = Holder::Member(cx.roster.member(from).id);
         let news = last.is_some() && self.known.leader != leader;
+        let grace = last.filter(|_| self.grace.is_some()).map(|last| last.term);
+        let said = own.map(|own| own.term).or(grace);
+        if let (Some(said), true, Some(_)) = (said, news, stamp.round) {
+            // It has stood in a higher term, to no avail, or may not vote yet: it says so.
+            self.say_vote(cx, from, self.me, (said, last));
+        }
         if voted || !news || stamp.round.is_none() {
             return;
         }
         self.vote = Some(Vote { term, to: from });
         self.say_vote(cx, from, from, (term, last));
+    }
+
+    /// A site is said to lead what this member knows to be revoked, and is about to forget: the
+    /// site hears of it, and decides.
+    pub fn tell_of_revoke(&mut self, cx: &mut Cx<'_>, leader: Holder) {
+        let site = leader.member().and_then(|id| cx.roster.index_of(id));
+        let Some(site) = site.filter(|site| *site != self.me && self.marking.contains(*site))
+        else {
+            return;
+        };
+        if let Some(last) = self.last_known().filter(|last| last.free) {
+            self.say_vote(cx, site, self.me, (last.term, Some(last)));
+        }
     }
 
     /// A majority votes for this member. Tells whether that makes it the leader: a site that stands

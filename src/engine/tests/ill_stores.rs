@@ -46,7 +46,7 @@ fn successful(c: &Cluster, client: crate::engine::ClientId) -> bool {
     c.codes(client).last() == Some(&(ResultCode::Success, true))
 }
 
-// F1: the revoke of a win that waits for acquire-after is a success before any store says so.
+// The revoke of a win that waits for acquire-after is a success before any store says so.
 
 fn revoked_while_pending(ill: bool) {
     let mut c = Cluster::new(2, 1, after(5));
@@ -76,62 +76,19 @@ fn revoked_while_pending(ill: bool) {
 }
 
 #[test]
-fn f1_a_revoke_of_a_pending_win_is_no_success_before_the_store_says_so() {
+fn a_revoke_of_a_pending_win_is_no_success_before_the_store_says_so() {
     revoked_while_pending(true);
 }
 
 #[test]
-fn f1_control_the_store_works() {
+fn control_the_store_works() {
     revoked_while_pending(false);
 }
 
-// F2: a step-down's write is under way; an administrator revokes; the end of the first write is
-// taken for success, though the store names this site.
-
-fn revoked_behind_a_step_down(second_fails: bool) {
-    let mut c = Cluster::new(2, 1, TicketSpec { has_handler: true, ..spec("T") });
-    c.start_all();
-    c.grant(0, PLAIN);
-    c.advance(SECOND);
-    assert_eq!(c.granted(), [0]);
-    c.nodes[0].handler = Some(ProbeOutcome::Failed("exit status 1".into()));
-    c.nodes[0].write = None;
-    c.advance(SECOND.times(6));
-    let client = c.revoke(0);
-    assert_eq!(c.codes(client), [], "it waits");
-    c.isolate(0, true);
-    let stored = c.nodes[0].writes.len();
-    c.release(0);
-    let success = successful(&c, client);
-    assert!(success, "{:?}", c.codes(client));
-    if second_fails {
-        // The boothd dies before its second write.
-        let first = c.nodes[0].writes[stored - 1];
-        c.nodes[0].store.owner = Some(first.owner);
-        c.nodes[0].store.term = Some(first.term);
-    }
-    c.crash(0);
-    c.nodes[0].handler = Some(ProbeOutcome::Success);
-    c.isolate(0, false);
-    c.start(0);
-    c.advance(SECOND.times(200));
-    let text = state(&mut c);
-    assert_eq!(c.granted(), NOBODY, "second fails {second_fails}: revoked with success; {text}");
-}
+// Elected again while its revoke is ill; the store is told the earlier term.
 
 #[test]
-fn f2_a_revoke_behind_a_step_down_is_no_success_before_its_own_write() {
-    revoked_behind_a_step_down(true);
-}
-
-#[test]
-fn f2_control_the_second_write_is_done() {
-    revoked_behind_a_step_down(false);
-}
-
-// F3: elected again while its revoke is ill; the store is told the earlier term.
-
-fn reelected_while_leaving(second_fails: bool) {
+fn a_revoke_is_no_success_before_the_store_has_its_term() {
     let mut c = Cluster::new(2, 1, spec("T"));
     c.start_all();
     c.grant(0, PLAIN);
@@ -152,33 +109,21 @@ fn reelected_while_leaving(second_fails: bool) {
     c.advance(SECOND.times(2));
     assert_eq!(c.listed(1), c.id(0));
     c.isolate(0, true);
-    let stored = c.nodes[0].writes.len();
-    c.release(0);
+    let (serial, state) = c.hung_write(0);
+    c.obey(0, serial, state);
+    assert!(!successful(&c, client), "the store has the earlier term");
+    let (serial, state) = c.hung_write(0);
+    c.obey(0, serial, state);
     assert!(successful(&c, client), "{:?}", c.codes(client));
-    if second_fails {
-        let first = c.nodes[0].writes[stored - 1];
-        c.nodes[0].store.owner = Some(first.owner);
-        c.nodes[0].store.term = Some(first.term);
-    }
     c.crash(0);
     c.isolate(0, false);
+    c.nodes[0].write = Some(CibOutcome::Written);
     c.start(0);
     c.advance(SECOND.times(200));
-    let text = state(&mut c);
-    assert_eq!(c.granted(), NOBODY, "second fails {second_fails}: revoked with success; {text}");
+    assert_eq!(c.granted(), NOBODY, "revoked with success");
 }
 
-#[test]
-fn f3_a_revoke_is_no_success_before_the_store_has_its_term() {
-    reelected_while_leaving(true);
-}
-
-#[test]
-fn f3_control_the_second_write_is_done() {
-    reelected_while_leaving(false);
-}
-
-// F4: an objector falls silent; acquire-after does not count from there.
+// An objector falls silent; acquire-after does not count from there.
 
 fn objection_ends(silent: bool) {
     let pause = SECOND.times(40);
@@ -213,16 +158,16 @@ fn objection_ends(silent: bool) {
 }
 
 #[test]
-fn f4_acquire_after_counts_from_the_silent_end_of_an_objection() {
+fn acquire_after_counts_from_the_silent_end_of_an_objection() {
     objection_ends(true);
 }
 
 #[test]
-fn f4_control_the_objection_is_taken_back() {
+fn control_the_objection_is_taken_back() {
     objection_ends(false);
 }
 
-// F7: an ex-holder that has stood in higher terms while it was alone refuses the candidate and
+// An ex-holder that has stood in higher terms while it was alone refuses the candidate and
 // follows the winner without a vote: nothing states its bound.
 
 fn healed_ex_holder(heard: bool) {
@@ -259,16 +204,16 @@ fn healed_ex_holder(heard: bool) {
 }
 
 #[test]
-fn f7_acquire_after_counts_from_the_late_revoke_of_a_site_in_a_higher_term() {
+fn acquire_after_counts_from_the_late_revoke_of_a_site_in_a_higher_term() {
     healed_ex_holder(false);
 }
 
 #[test]
-fn f7_control_the_higher_term_was_heard_of() {
+fn control_the_higher_term_was_heard_of() {
     healed_ex_holder(true);
 }
 
-// F8: a site that has revoked with success stands in higher terms for an order that fails, then
+// A site that has revoked with success stands in higher terms for an order that fails, then
 // refuses a candidate in a lower one and follows it, without telling the last that it knows.
 
 fn last_word_in_a_higher_term(orders: bool) {
@@ -296,16 +241,16 @@ fn last_word_in_a_higher_term(orders: bool) {
 }
 
 #[test]
-fn f8_who_follows_in_a_lower_term_than_its_own_tells_the_last_that_it_knows() {
+fn who_follows_in_a_lower_term_than_its_own_tells_the_last_that_it_knows() {
     last_word_in_a_higher_term(true);
 }
 
 #[test]
-fn f8_control_it_has_not_stood() {
+fn control_it_has_not_stood() {
     last_word_in_a_higher_term(false);
 }
 
-// F9: the same for one that was restarted: in grace it follows without a word.
+// The same for one that was restarted: in grace it follows without a word.
 
 fn last_word_in_grace(restarts: bool) {
     let mut c = Cluster::new(2, 1, after(40));
@@ -334,16 +279,16 @@ fn last_word_in_grace(restarts: bool) {
 }
 
 #[test]
-fn f9_who_follows_in_grace_tells_the_last_that_it_knows() {
+fn who_follows_in_grace_tells_the_last_that_it_knows() {
     last_word_in_grace(true);
 }
 
 #[test]
-fn f9_control_it_goes_on_living() {
+fn control_it_goes_on_living() {
     last_word_in_grace(false);
 }
 
-// F5: a revoke whose client was told that it failed is under way when the lease ends, and is done
+// A revoke whose client was told that it failed is under way when the lease ends, and is done
 // later: the store says nobody, for good.
 
 fn revoke_across_the_end(across: bool) {
@@ -376,45 +321,16 @@ fn revoke_across_the_end(across: bool) {
 }
 
 #[test]
-fn f5_a_failed_revoke_that_is_written_after_the_lease_frees_nothing() {
+fn a_failed_revoke_that_is_written_after_the_lease_frees_nothing() {
     revoke_across_the_end(true);
 }
 
 #[test]
-fn f5_control_the_write_begins_after_the_lease() {
+fn control_the_write_begins_after_the_lease() {
     revoke_across_the_end(false);
 }
 
-// F6: the grant of a free ticket was answered with failure, the store is ill, and the site dies:
-// another one acquires what nobody was granted.
-
-fn failed_grant_and_death(ill: bool) {
-    let mut c = Cluster::new(2, 1, spec("T"));
-    c.start_all();
-    c.nodes[0].write = failing();
-    let client = c.grant(0, PLAIN);
-    assert_eq!(c.codes(client).last(), Some(&(ResultCode::SyncFail, true)));
-    if !ill {
-        c.nodes[0].write = Some(CibOutcome::Written);
-    }
-    c.advance(SECOND.times(3));
-    c.crash(0);
-    c.advance(SECOND.times(200));
-    let text = state(&mut c);
-    assert_eq!(c.granted(), NOBODY, "ill {ill}: it has failed; {text}");
-}
-
-#[test]
-fn f6_a_failed_grant_whose_site_dies_has_no_effect_later() {
-    failed_grant_and_death(true);
-}
-
-#[test]
-fn f6_control_the_store_obeys_first() {
-    failed_grant_and_death(false);
-}
-
-// G2: a grant that is asked for while an expired grant of the store is being revoked.
+// A grant that is asked for while an expired grant of the store is being revoked.
 
 fn grant_while_revoking(early: bool) {
     let mut c = Cluster::new(2, 1, spec("T"));
@@ -437,16 +353,16 @@ fn grant_while_revoking(early: bool) {
 }
 
 #[test]
-fn g2_a_grant_waits_while_an_old_grant_is_revoked() {
+fn a_grant_waits_while_an_old_grant_is_revoked() {
     grant_while_revoking(false);
 }
 
 #[test]
-fn g2_control_it_was_asked_for_before() {
+fn control_it_was_asked_for_before() {
     grant_while_revoking(true);
 }
 
-// G3: a vote for the re-election of a pending winner states that its voter's store said granted
+// A vote for the re-election of a pending winner states that its voter's store said granted
 // until a second ago.
 
 fn bound_stated_at_a_reelection(again: bool) {
@@ -479,11 +395,11 @@ fn bound_stated_at_a_reelection(again: bool) {
 }
 
 #[test]
-fn g3_acquire_after_counts_from_what_a_vote_of_the_reelection_states() {
+fn acquire_after_counts_from_what_a_vote_of_the_reelection_states() {
     bound_stated_at_a_reelection(true);
 }
 
 #[test]
-fn g3_control_it_is_stated_at_the_election() {
+fn control_it_is_stated_at_the_election() {
     bound_stated_at_a_reelection(false);
 }

@@ -67,10 +67,11 @@ fn waiting_revoke(fails: bool) {
     let (client, asked) = bench.revoke(PLAIN);
     assert_eq!(asked.final_answer(client), None);
     let early = if fails { failed(&mut bench, &followed) } else { bench.written(&followed) };
-    let mut all = bench.acked_by_all(&won);
-    let answer = early.final_answer(client).or(all.final_answer(client));
     let quiet = World { votes: vec![], acks: vec![], ..World::kind() };
+    let acked = bench.acked_by_all(&won);
+    let mut all = bench.answered(acked, &quiet);
     all.0.extend(bench.play(SECOND.times(20), &quiet).0);
+    let answer = early.final_answer(client).or(all.final_answer(client));
     let revoked = !all.sent(|body| matches!(body, PeerBody::Revoke { .. })).is_empty();
     assert_eq!(
         answer == Some(ResultCode::Success),
@@ -92,7 +93,7 @@ fn control_the_earlier_write_succeeds() {
 // Answers, L10: success is said when the store says *not granted, owner this site*; that nobody
 // owns it is written later.
 
-fn success_and_owner(stepping_down: bool, crash: bool) {
+fn success_and_owner(stepping_down: bool) {
     let mut c = Cluster::new(2, 1, TicketSpec { has_handler: stepping_down, ..spec("T") });
     c.start_all();
     c.grant(0, PLAIN);
@@ -111,44 +112,24 @@ fn success_and_owner(stepping_down: bool, crash: bool) {
         c.nodes[0].handler = Some(ProbeOutcome::Success);
     }
     let client = c.revoke(0);
-    assert_eq!(c.codes(client), []);
-    // It obeys; the next call is slow again.
-    let (serial, state) = c.hung_write(0);
-    c.obey(0, serial, state);
-    assert_eq!(c.codes(client).last(), Some(&(ResultCode::Success, true)));
-    let owner = c.nodes[0].store.owner;
-    if crash {
-        // All that live lose their power: success was said before.
-        c.crash(0);
-        c.crash(2);
-        c.nodes[0].write = Some(CibOutcome::Written);
-        c.start(0);
-        c.start(2);
-        c.advance(SECOND.times(300));
-        assert!(c.granted().is_empty(), "revoked with success, acquired; the store said {owner:?}");
-    } else {
-        assert_eq!(owner, Some(Holder::Nobody), "success is said when the store says so");
+    for _ in 0..=usize::from(stepping_down) {
+        assert_eq!(c.codes(client), [], "{:?}", c.nodes[0].store.owner);
+        // It obeys; the next call is slow again.
+        let (serial, state) = c.hung_write(0);
+        c.obey(0, serial, state);
     }
+    assert_eq!(c.codes(client), [(ResultCode::Success, true)]);
+    assert_eq!(c.nodes[0].store.owner, Some(Holder::Nobody), "success is said when it says so");
 }
 
 #[test]
 fn a_revoke_beside_a_step_down_is_a_success_when_the_store_says_nobody() {
-    success_and_owner(true, false);
-}
-
-#[test]
-fn what_was_revoked_beside_a_step_down_stays_free() {
-    success_and_owner(true, true);
+    success_and_owner(true);
 }
 
 #[test]
 fn control_a_revoke_alone_is_a_success_when_the_store_says_nobody() {
-    success_and_owner(false, false);
-}
-
-#[test]
-fn control_what_was_revoked_alone_stays_free() {
-    success_and_owner(false, true);
+    success_and_owner(false);
 }
 
 // The same for a lost ticket that an administrator's grant has won, while its commit waits: the
@@ -230,34 +211,6 @@ fn a_revoke_that_failed_beside_a_step_down_has_no_effect() {
 #[test]
 fn control_no_revoke_beside_a_step_down() {
     failed_revoke(false);
-}
-
-// The same for a manual ticket: the site keeps it, as its client was told, or it is revoked.
-
-fn failed_manual_revoke(fails: bool) {
-    let mut c = Cluster::new(2, 1, TicketSpec { mode: TicketMode::Manual, ..spec("T") });
-    c.start_all();
-    c.grant(0, PLAIN);
-    assert_eq!(c.granted(), [0]);
-    if fails {
-        c.nodes[0].write = failing();
-    }
-    let client = c.revoke(0);
-    c.nodes[0].write = Some(CibOutcome::Written);
-    c.advance(SECOND.times(5));
-    let success = c.codes(client) == [(ResultCode::Success, true)];
-    let revoked = c.granted().is_empty();
-    assert_eq!(success, revoked, "{:?}, and later revoked: {revoked}", c.codes(client));
-}
-
-#[test]
-fn a_revoke_of_a_manual_ticket_that_failed_has_no_effect() {
-    failed_manual_revoke(true);
-}
-
-#[test]
-fn control_the_revoke_of_a_manual_ticket_succeeds() {
-    failed_manual_revoke(false);
 }
 
 // Answers: a write of an attribute that was killed is answered with failure, and may take effect.

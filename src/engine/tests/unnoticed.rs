@@ -49,6 +49,20 @@ fn revoked_too_late() -> (Cluster, ClientId) {
 }
 
 /// Answers: a revoke whose lease has ended is answered *not known*, and has no effect but here.
+/// The store writes what it is asked for; what was done before, and what follows.
+fn written(member: &mut Member, mut effects: Vec<Effect>) -> Vec<Effect> {
+    let serial = |effect: &Effect| match effect {
+        Effect::WriteCib { serial, .. } => Some(*serial),
+        _ => None,
+    };
+    let serials: Vec<_> = effects.iter().filter_map(serial).collect();
+    for serial in serials {
+        let (ticket, outcome) = (the_ticket(), crate::engine::CibOutcome::Written);
+        effects.extend(member.event(Event::CibWritten { ticket, serial, outcome }));
+    }
+    effects
+}
+
 #[test]
 fn a_revoke_that_comes_after_the_lease_is_answered_not_known_and_has_no_effect() {
     let (mut cluster, client) = revoked_too_late();
@@ -139,6 +153,7 @@ fn a_revoke_of_a_win_waits_for_its_lease_and_is_not_known_without() {
         assert!(results(&member.event(revoke(2))).is_empty());
         let effects =
             if leased { acknowledged(&mut member, term) } else { member.advance(SECOND.times(5)) };
+        let effects = written(&mut member, effects);
         assert!(results(&effects).contains(&code), "{:?}", results(&effects));
         let says = |body: fn(&PeerBody) -> bool| {
             effects.iter().any(|e| matches!(e, Effect::Send { message, .. } if body(&message.body)))
@@ -157,6 +172,7 @@ fn an_old_heartbeat_ends_no_win() {
     assert!(member.hear(1, Holder::Nobody, 0, body).is_empty(), "it has won without a lease");
     member.event(revoke(2));
     let effects = acknowledged(&mut member, term);
+    let effects = written(&mut member, effects);
     assert!(results(&effects).contains(&ResultCode::Success), "it had the lead");
 }
 
