@@ -7,16 +7,16 @@ use super::event::ClientId;
 use super::mutant::{self, Clause};
 use super::quit::QuitKind;
 use super::report::Reply;
-use super::ticket::{Loading, Phase, ProbeFor, Ticket};
-use crate::model::{Holder, RuleMode};
+use super::ticket::{Loading, Phase, Ticket};
+use crate::model::Holder;
 use crate::time::{MonoTime, Span};
-use crate::wire::{ClientOptions, Reason, ResultCode, TicketAnswer, WaitCause};
+use crate::wire::{ClientOptions, ResultCode, TicketAnswer, WaitCause};
 
 /// A client that waits for an outcome.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waiter {
-    client: ClientId,
-    options: ClientOptions,
+    pub client: ClientId,
+    pub options: ClientOptions,
     /// What it was last told that it waits for.
     told: Option<WaitCause>,
     /// Whether it was told that the commit is pending.
@@ -29,14 +29,14 @@ pub(super) struct GrantJob {
     /// `-F` of a client that waits, or of one that has left while its order stood.
     pub force: bool,
     /// Of one that has left: of its own accord, or told that the grant is pending.
-    force_stays: bool,
+    pub force_stays: bool,
     /// Whether the handler has agreed for the next attempt.
     pub probed: bool,
     /// When the next attempt may begin.
     pub next_at: Option<MonoTime>,
     /// When it has failed; set by the first attempt.
     pub deadline: Option<MonoTime>,
-    waiters: Vec<Waiter>,
+    pub waiters: Vec<Waiter>,
 }
 
 /// Clients that wait for a revoke.
@@ -65,7 +65,7 @@ impl Waiter {
     }
 
     /// Whether it wants the real outcome, however long it takes.
-    fn patient(&self) -> bool {
+    pub fn patient(&self) -> bool {
         self.options.wait || self.options.wait_commit
     }
 }
@@ -150,103 +150,6 @@ impl Ticket {
         self.tell_waiters(cx);
         self.advance_grant(cx);
         self.advance_commit(cx);
-    }
-
-    /// Takes an administrator's grant as far as it can go now.
-    pub fn advance_grant(&mut self, cx: &mut Cx<'_>) {
-        let now = cx.now.mono;
-        let Some(job) = self.grant.clone() else { return };
-        if self.is_manual() {
-            return;
-        }
-        let under_way = self.owes_itself() || self.probe.is_some();
-        if !matches!(self.phase, Phase::Follower) || under_way || !self.ready() {
-            self.tell_waiters(cx);
-            return;
-        }
-        if self.promised_to(now).is_some() && !mutant::is_on(Clause::L3OwnVote) {
-            self.answer_grant(cx, ResultCode::Overgrant);
-            return;
-        }
-        let in_grace = self.grace.is_some() && !mutant::is_on(Clause::L9GraceStand);
-        if (in_grace && !job.force) || job.next_at.is_some_and(|at| now < at) {
-            self.tell_waiters(cx);
-            return;
-        }
-        if job.deadline.is_some_and(|deadline| now >= deadline) {
-            self.end_of_grant(cx);
-            // Without what only those wanted that have failed.
-            self.advance_grant(cx);
-            return;
-        }
-        if !self.attrs.fulfil(&self.spec.rules, RuleMode::Manual) {
-            self.answer_grant(cx, ResultCode::AttrPrereq);
-            return;
-        }
-        let asks = self.spec.has_handler && !job.probed;
-        let deadline = now.plus(self.spec.patience());
-        if let Some(job) = &mut self.grant {
-            job.next_at = None;
-            // The handler of the first attempt has a time of its own.
-            job.deadline = job.deadline.or((!asks).then_some(deadline));
-        }
-        if asks {
-            self.start_probe(cx, ProbeFor::Stand, now.plus(self.spec.expire));
-            return;
-        }
-        self.stand_for_election(cx, Reason::Admin, job.force);
-        self.tell_waiters(cx);
-    }
-
-    /// The time of a grant is over: it has failed for those who do not wait longer.
-    fn end_of_grant(&mut self, cx: &mut Cx<'_>) {
-        if !self.grant.iter().any(|job| job.waiters.iter().any(Waiter::patient)) {
-            self.note(cx, NoteLevel::Error, "the grant found no majority");
-            self.answer_grant(cx, ResultCode::SyncFail);
-            return;
-        }
-        self.fail_impatient(cx);
-        if let Some(job) = &mut self.grant {
-            job.deadline = None;
-        }
-    }
-
-    /// When an administrator's grant that pauses after an attempt goes on, or its time is over.
-    pub fn grant_due(&self) -> Option<MonoTime> {
-        let job = self.grant.as_ref()?;
-        let at = job.next_at?;
-        Some(job.deadline.filter(|_| self.somebody_is_impatient()).map_or(at, |end| at.min(end)))
-    }
-
-    /// The pause after an attempt for an administrator's grant is over, or the grant's time.
-    pub fn grant_retry(&mut self, cx: &mut Cx<'_>) {
-        let pauses = self.grant.as_ref().and_then(|job| job.next_at);
-        if pauses.is_some_and(|at| cx.now.mono < at) {
-            self.end_of_grant(cx);
-            return;
-        }
-        if let Some(job) = &mut self.grant {
-            job.next_at = None;
-        }
-        self.advance_grant(cx);
-    }
-
-    /// An attempt for an administrator's grant did not win.
-    pub fn grant_attempt_failed(&mut self, cx: &mut Cx<'_>, next_at: MonoTime, bound: bool) {
-        if bound {
-            self.note(
-                cx,
-                NoteLevel::Warning,
-                "not granted: members say that another site holds it",
-            );
-            self.answer_grant(cx, ResultCode::Overgrant);
-            return;
-        }
-        if let Some(job) = &mut self.grant {
-            job.probed = false;
-            job.next_at = Some(next_at);
-        }
-        self.tell_waiters(cx);
     }
 
     /// Another site turned out to hold the ticket.
@@ -354,27 +257,6 @@ impl Ticket {
     /// Whether a client waits for the grant that will not wait for as long as it takes.
     pub fn somebody_is_impatient(&self) -> bool {
         self.grant.as_ref().is_some_and(|job| !job.waiters.iter().all(Waiter::patient))
-    }
-
-    /// Ends the waiting of clients that do not wait for the outcome however long it takes. When
-    /// nobody waits any more after that, the grant has failed and is over: it has no effect later.
-    fn fail_impatient(&mut self, cx: &mut Cx<'_>) {
-        if !self.somebody_is_impatient() {
-            return;
-        }
-        let Some(mut job) = self.grant.take() else { return };
-        let answer = self.answer(cx, ResultCode::SyncFail, Holder::Nobody);
-        job.waiters.retain(|waiter| {
-            if !waiter.patient() {
-                cx.reply(waiter.client, Reply::Ticket(answer.clone()), true);
-            }
-            waiter.patient()
-        });
-        // What a request wanted that has failed has no effect on those that go on.
-        job.force = job.force_stays || job.waiters.iter().any(|waiter| waiter.options.immediate);
-        if !job.waiters.is_empty() {
-            self.grant = Some(job);
-        }
     }
 
     /// A revoke of this automatic ticket.

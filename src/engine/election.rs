@@ -200,26 +200,6 @@ impl Ticket {
         self.say_vote(cx, to, to, (term, self.last_known()));
     }
 
-    /// Sends VOTE_FOR `voted` in a term to a candidate, with the last that is known here.
-    pub fn say_vote(
-        &mut self,
-        cx: &mut Cx<'_>,
-        to: MemberIndex,
-        voted: MemberIndex,
-        (term, last): (Term, Option<LastKnown>),
-    ) {
-        // That it has stood itself binds it to nobody.
-        let free = to == voted || voted == self.me;
-        let unbound_for = Some(if free { self.unbound_for(cx, to) } else { Span::ZERO });
-        let vouched = self.grace.is_none();
-        // One that does not fit is not told.
-        let last = last.filter(|last| last.term.get() <= LastKnown::TERM_MAX);
-        let body = PeerBody::Vote { vouched, unbound_for, last };
-        let leader = Holder::Member(cx.roster.member(voted).id);
-        let message = self.message(leader, term, Span::ZERO, body);
-        cx.send(to, message, false);
-    }
-
     /// The member that this one last knew as leader.
     pub fn known_leader(&self, cx: &Cx<'_>) -> Option<MemberIndex> {
         self.known.leader.member().and_then(|id| cx.roster.index_of(id))

@@ -25,6 +25,7 @@ mod election;
 mod event;
 mod giving_up;
 mod grace;
+mod grant;
 mod lease;
 mod manual;
 pub mod mutant;
@@ -259,14 +260,20 @@ impl Engine {
         };
         let ticket = self.names.get(&message.ticket).copied();
         let (Some(ticket), true) = (ticket, leader_known) else {
-            self.books[from.get()].counters.invalid += 1;
+            let invalid = &mut self.books[from.get()].counters.invalid;
+            *invalid += 1;
+            // One for each ticket that this member lacks, every few seconds, would fill the log.
+            let level = match invalid.is_power_of_two() {
+                true => NoteLevel::Warning,
+                false => NoteLevel::Debug,
+            };
             let what = if leader_known { "an unknown ticket" } else { "an unknown leader" };
             let text = format!(
                 "dropped a message of {} about {what} ({})",
                 self.roster.member(from).address,
                 message.ticket
             );
-            effects.push(Effect::Note(Note { level: NoteLevel::Warning, text }));
+            effects.push(Effect::Note(Note { level, text }));
             return;
         };
         let mut sane = true;

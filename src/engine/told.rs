@@ -12,7 +12,8 @@ use super::election::Attempt;
 use super::mutant::{self, Clause};
 use super::ticket::{Known, Phase, Ticket, Vote};
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
-use crate::wire::{LastKnown, Reason, Stamp};
+use crate::time::Span;
+use crate::wire::{LastKnown, PeerBody, Reason, Stamp};
 
 /// The last that others have said of the ticket, whether or not it could be believed at once: the
 /// store was unread, or still said *granted*; a promise was in the way; an attempt had to end
@@ -94,6 +95,26 @@ impl Ticket {
     pub fn last_known(&self) -> Option<LastKnown> {
         let term = self.known.term.filter(|term| *term > Term::ZERO)?;
         Some(LastKnown { term, free: self.known.leader == Holder::Nobody })
+    }
+
+    /// Sends VOTE_FOR `voted` in a term to a candidate, with the last that is known here.
+    pub fn say_vote(
+        &mut self,
+        cx: &mut Cx<'_>,
+        to: MemberIndex,
+        voted: MemberIndex,
+        (term, last): (Term, Option<LastKnown>),
+    ) {
+        // That it has stood itself binds it to nobody.
+        let free = to == voted || voted == self.me;
+        let unbound_for = Some(if free { self.unbound_for(cx, to) } else { Span::ZERO });
+        let vouched = self.grace.is_none();
+        // One that does not fit is not told.
+        let last = last.filter(|last| last.term.get() <= LastKnown::TERM_MAX);
+        let body = PeerBody::Vote { vouched, unbound_for, last };
+        let leader = Holder::Member(cx.roster.member(voted).id);
+        let message = self.message(leader, term, Span::ZERO, body);
+        cx.send(to, message, false);
     }
 
     /// Who follows a leader that it has not voted for has not told it the last that it knows (L3),

@@ -444,8 +444,8 @@ fn draw_net(seed: u64, prng: &mut Prng, tickets: &[TicketSpec]) -> NetPlan {
 /// heard before a third one that objects.
 pub fn draw_far(seed: u64, timeout: True) -> True {
     let roll = mix(seed ^ 0xFA12);
-    let parts = [4, 8, 20, 50][(roll >> 32) as usize % 4];
-    if roll.is_multiple_of(6) {
+    let parts = [4, 8, 20, 50][usize::try_from((roll >> 32) % 4).unwrap_or(0)];
+    if roll % 6 == 0 {
         timeout / parts
     } else {
         0

@@ -4,7 +4,7 @@
 
 use super::bench::{granted, stamp, Bench, World};
 use super::cluster::{failing, spec, Cluster, PATIENT, PLAIN};
-use crate::engine::{CibOutcome, ProbeOutcome};
+use crate::engine::CibOutcome;
 use crate::model::{Holder, Term, TicketSpec};
 use crate::time::Span;
 use crate::wire::{LastKnown, PeerBody, ResultCode};

@@ -467,3 +467,23 @@ fn a_manual_grant_during_its_revoke_is_busy() {
     let client = cluster.grant(0, PLAIN);
     assert_eq!(cluster.codes(client), [(ResultCode::Busy, true)]);
 }
+
+/// A member whose configuration lacks a ticket hears of it for ever.
+#[test]
+fn messages_about_a_ticket_that_nobody_has_here_do_not_fill_the_log() {
+    let mut member = Member::settled(0);
+    let mut warnings = 0;
+    for _ in 0..1_000 {
+        let ticket = TicketName::new("other").expect("valid");
+        let body = PeerBody::Status { nonce: 7 };
+        let (leader, term, valid_for) = (Holder::Nobody, Term::ZERO, Span::ZERO);
+        let message = PeerMessage { ticket, leader, term, valid_for, body };
+        let effects = member.event(Event::Peer { from: at(1), message });
+        let warns = |effect: &&Effect| match effect {
+            Effect::Note(note) => note.level == crate::engine::NoteLevel::Warning,
+            _ => false,
+        };
+        warnings += effects.iter().filter(warns).count();
+    }
+    assert_eq!(warnings, 10, "the first, the second, the fourth");
+}
