@@ -205,9 +205,12 @@ fn site_with_a_hung_cibadmin() -> Site {
 
 /// Waits until the second half is revoked, while the call for tickets of the first still hangs.
 fn the_second_half_is_revoked(site: &Site, hung: u32) {
-    until("the others are revoked", || (64..128).all(|n| !site.is_granted(n)));
+    // The first shows that they do not wait: on a busy machine the limit of the hung call may be
+    // over before the last of so many processes has had its turn.
+    until("the others begin to be revoked", || (64..128).any(|n| !site.is_granted(n)));
     assert!(lives(hung), "they waited until it was ended");
     assert!((0..64).any(|n| site.is_granted(n)));
+    until("the others are revoked", || (64..128).all(|n| !site.is_granted(n)));
 }
 
 /// The windows of the first half end after two seconds, those of the second after so many
