@@ -8,7 +8,7 @@ use super::mutant::{self, Clause};
 use super::quit::QuitKind;
 use super::report::Reply;
 use super::ticket::{Loading, Phase, Ticket};
-use crate::model::Holder;
+use crate::model::{Holder, RuleMode};
 use crate::time::{MonoTime, Span};
 use crate::wire::{ClientOptions, ResultCode, TicketAnswer, WaitCause};
 
@@ -128,15 +128,20 @@ impl Ticket {
             self.refuse(cx, client, ResultCode::SyncFail, self.shown_leader(now));
             return;
         }
+        let loading = matches!(self.phase, Phase::Loading(_));
         if self.grant.is_none() {
             // A lead that has not granted yet is not in the way: `-F` ends what it waits for.
             let pending = self.lead.is_some() && !self.cib.maybe_granted;
-            let loading = matches!(self.phase, Phase::Loading(_));
             let held = self.quit.is_none() && self.owes_itself() && !pending && !loading;
             let leader = self.shown_leader(now);
             let other = leader.member().is_some_and(|id| id != cx.roster.my_id()) && !loading;
             if held || (other && !mutant::is_on(Clause::L3OwnVote)) {
                 self.refuse(cx, client, ResultCode::Overgrant, leader);
+                return;
+            }
+            if !loading && !self.attrs.fulfil(&self.spec.rules, RuleMode::Manual) {
+                // Also if this site is about to have it by itself.
+                self.refuse(cx, client, ResultCode::AttrPrereq, Holder::Nobody);
                 return;
             }
             self.note(cx, NoteLevel::Info, "an administrator grants the ticket to this site");

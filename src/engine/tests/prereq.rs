@@ -132,3 +132,18 @@ pub fn a_site_stands_when_its_attribute_comes_to_fit() {
     assert!(!bench.advance(SECOND.times(6)).stood().is_empty(), "within a renewal-freq");
     assert_ne!(bench.listed(), Holder::Nobody);
 }
+
+/// A site that stands by itself, or has won and waits, does not have an administrator's grant that
+/// the rules forbid.
+#[test]
+fn a_grant_does_not_join_what_the_site_does_by_itself() {
+    for (a, refused) in [("x", false), ("y", true)] {
+        let rules = vec![rule(RuleMode::Manual, "a", AttrOp::Equal, "x")];
+        let mut bench = site(rules, TicketMode::Automatic, Some(a));
+        bench.heartbeat(1, 3, stamp(7, true));
+        bench.until_it_stands(SECOND.times(30));
+        let (client, deeds) = bench.grant(ClientOptions::default());
+        let answer = deeds.final_answer(client);
+        assert_eq!(answer == Some(ResultCode::AttrPrereq), refused, "{a}: {answer:?}");
+    }
+}
