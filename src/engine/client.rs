@@ -376,10 +376,7 @@ impl Ticket {
     /// A revoke could not be written; it is tried again for good.
     pub fn tell_revoke_failure(&mut self, cx: &mut Cx<'_>) {
         let myself = self.myself(cx);
-        // Without a quit the store does not say *granted* any more: only its owner is not written.
-        let given_up = self.quit.is_none() && !self.cib.maybe_granted;
-        let holder = if given_up { Holder::Unknown } else { myself };
-        let failed = self.answer(cx, ResultCode::SyncFail, holder);
+        let failed = self.answer(cx, ResultCode::SyncFail, myself);
         let mut more = self.answer(cx, ResultCode::More, myself);
         more.cause = Some((WaitCause::CibFailing, Span::ZERO));
         let mut waiters = std::mem::take(&mut self.revokers.0);
