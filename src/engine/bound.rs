@@ -159,14 +159,14 @@ impl Ticket {
         }
     }
 
-    /// A site whose store may have said *granted* until now does not object any more: its resources
-    /// may have run until now.
-    pub fn acquire_after_objection(&mut self, cx: &Cx<'_>) {
+    /// A site whose store may have said *granted* until then does not object any more: its resources
+    /// may have run until then.
+    pub fn acquire_after_objection(&mut self, cx: &Cx<'_>, ended: MonoTime) {
         let forced = self.grant.as_ref().is_some_and(|job| job.force);
         let moves = !self.cib.maybe_granted && !self.acquire.ordered && !forced;
         if moves && !self.spec.acquire_after.is_zero() {
-            let at = cx.now.mono.plus(self.spec.acquire_after);
-            self.acquire.at = self.acquire.at.max(Some(at));
+            let at = ended.plus(self.spec.acquire_after);
+            self.acquire.at = self.acquire.at.max(Some(at)).filter(|at| cx.now.mono < *at);
         }
     }
 

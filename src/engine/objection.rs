@@ -147,7 +147,7 @@ impl Ticket {
             let text = format!("{} does not object any more", cx.name(from));
             self.note(cx, NoteLevel::Info, &text);
             if !self.objections.cleared.contains(from) {
-                self.acquire_after_objection(cx);
+                self.acquire_after_objection(cx, cx.now.mono);
             }
             self.advance_commit(cx);
             self.tell_waiters(cx);
@@ -192,18 +192,18 @@ impl Ticket {
     pub fn ask_objectors(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now.mono;
         let fresh = self.objectors(now);
-        let mut silent = MemberSet::EMPTY;
+        let mut silent = None;
         for (index, heard) in self.objections.heard.iter_mut().enumerate() {
-            let Some(member) = MemberIndex::new(index).filter(|m| !fresh.contains(*m)) else {
+            let member = MemberIndex::new(index);
+            if member.is_some_and(|member| fresh.contains(member)) {
                 continue;
-            };
-            if heard.take().is_some() {
-                silent.insert(member);
             }
+            let counts = member.is_some_and(|member| !self.objections.cleared.contains(member));
+            silent = silent.max(heard.take().filter(|_| counts));
         }
-        if !silent.without(self.objections.cleared).is_empty() {
-            // It may have gone on until now.
-            self.acquire_after_objection(cx);
+        if let Some(heard) = silent {
+            // It counted for so long, and may have gone on until then.
+            self.acquire_after_objection(cx, heard.plus(self.spec.expire));
         }
         self.objections.asked = now;
         // The renewal repeats its heartbeat by itself for a while.
