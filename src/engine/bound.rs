@@ -159,8 +159,8 @@ impl Ticket {
         }
     }
 
-    /// A site whose store may have said *granted* until then does not object any more: its resources
-    /// may have run until then.
+    /// A site whose store may have said *granted* until `ended` does not object any more: its
+    /// resources may have run until then.
     pub fn acquire_after_objection(&mut self, cx: &Cx<'_>, ended: MonoTime) {
         let forced = self.grant.as_ref().is_some_and(|job| job.force);
         let moves = !self.cib.maybe_granted && !self.acquire.ordered && !forced;
