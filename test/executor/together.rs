@@ -213,6 +213,15 @@ fn the_second_half_is_revoked(site: &Site, hung: u32) {
     until("the others are revoked", || (64..128).all(|n| !site.is_granted(n)));
 }
 
+/// The first half is revoked with a call that hangs, then the second.
+fn revoked_in_halves(site: &Site, driver: &mut Driver) {
+    let mut revoke = |n: usize| driver.tell(&format!("revoke {n} {n} 1 600000"));
+    (0..64).for_each(&mut revoke);
+    let hung = site.call("many", 0);
+    (64..128).for_each(&mut revoke);
+    the_second_half_is_revoked(site, hung);
+}
+
 /// The windows of the first half end after two seconds, those of the second after so many
 /// milliseconds.
 fn hold_in_halves(driver: &mut Driver, second: u128) {
@@ -228,12 +237,7 @@ fn hold_in_halves(driver: &mut Driver, second: u128) {
 #[test]
 fn a_hung_call_for_many_keeps_no_later_ones_waiting() {
     let site = site_with_a_hung_cibadmin();
-    let mut driver = site.start();
-    let mut revoke = |n: usize| driver.tell(&format!("revoke {n} {n} 1 600000"));
-    (0..64).for_each(&mut revoke);
-    let hung = site.call("many", 0);
-    (64..128).for_each(&mut revoke);
-    the_second_half_is_revoked(&site, hung);
+    revoked_in_halves(&site, &mut site.start());
 }
 
 #[test]
@@ -251,11 +255,7 @@ fn nor_does_one_of_the_guard() {
 fn a_longer_g_of_another_ticket_keeps_none_waiting_for_a_hung_call() {
     let site = site_with_a_hung_cibadmin();
     let mut driver = site.start_with(site.command().env(driver::GUARD, "500 600000"));
-    let mut revoke = |n: usize| driver.tell(&format!("revoke {n} {n} 1 600000"));
-    (0..64).for_each(&mut revoke);
-    let hung = site.call("many", 0);
-    (64..128).for_each(&mut revoke);
-    the_second_half_is_revoked(&site, hung);
+    revoked_in_halves(&site, &mut driver);
 }
 
 #[test]

@@ -48,6 +48,16 @@ fn slow_packets_unseat_no_healthy_holder() {
     assert_eq!(cluster.granted(), [0]);
 }
 
+/// Site 2 holds the ticket, and dies.
+fn held_and_lost(cluster: &mut Cluster) {
+    cluster.start_all();
+    cluster.grant(2, ClientOptions::default());
+    assert_eq!(cluster.granted(), [2]);
+    cluster.advance(SECOND.times(10));
+    cluster.crash(2);
+    cluster.nodes[2].store = Default::default();
+}
+
 /// Seven members. Site 2 holds and dies. Site 1 and arbitrators 4 to 6 are a majority whose members
 /// hear each other and everyone. Site 0, with this `timeout`, hears only arbitrator 3, which hears
 /// and is heard by everyone but the majority.
@@ -57,12 +67,7 @@ fn deaf_pair(deaf: Span, healthy: Span) -> Cluster {
         spec.timeout = healthy;
     }
     cluster.specs[0].timeout = deaf;
-    cluster.start_all();
-    cluster.grant(2, ClientOptions::default());
-    assert_eq!(cluster.granted(), [2]);
-    cluster.advance(SECOND.times(10));
-    cluster.crash(2);
-    cluster.nodes[2].store = Default::default();
+    held_and_lost(&mut cluster);
     for from in [1, 4, 5, 6] {
         cluster.cut.extend([(from, 0), (from, 3)]);
     }
@@ -100,12 +105,7 @@ fn half_heard(arbitrators: usize, deaf_to: &[usize], fast: Span, slow: Span) -> 
         spec.weights = vec![0, 10, 20];
     }
     cluster.specs[1].timeout = fast;
-    cluster.start_all();
-    cluster.grant(2, ClientOptions::default());
-    assert_eq!(cluster.granted(), [2]);
-    cluster.advance(SECOND.times(10));
-    cluster.crash(2);
-    cluster.nodes[2].store = Default::default();
+    held_and_lost(&mut cluster);
     let others = (0..3 + arbitrators).filter(|other| ![1, 3].contains(other));
     cluster.cut.extend(others.map(|other| (1, other)));
     cluster.cut.extend(deaf_to.iter().map(|other| (*other, 1)));
