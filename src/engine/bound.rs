@@ -95,6 +95,12 @@ impl Bound {
     }
 }
 
+/// When the word of a voter to anyone else ended, by what its vote states. Clocks differ in their
+/// rates; a reference member does not say: now.
+pub(super) fn bound_ended(now: MonoTime, unbound_for: Option<Span>) -> MonoTime {
+    now.minus(unbound_for.map_or(Span::ZERO, |span| span.divided(100).times(99)))
+}
+
 impl Acquire {
     /// Nothing is waited for any more.
     pub fn clear(&mut self) {
@@ -176,7 +182,7 @@ impl Ticket {
         let moves = !self.cib.maybe_granted && !self.acquire.ordered;
         let Some(unbound) = unbound_for.filter(|_| moves) else { return };
         if !self.spec.acquire_after.is_zero() {
-            let ended = cx.now.mono.minus(unbound.divided(100).times(99));
+            let ended = bound_ended(cx.now.mono, Some(unbound));
             let at = ended.plus(self.spec.acquire_after);
             self.acquire.at = self.acquire.at.max(Some(at)).filter(|at| cx.now.mono < *at);
         }

@@ -2,6 +2,7 @@
 //! Elections (`RULES.md` L1 to L3, L11 to L13): when a site stands, how votes are given and
 //! counted, and what follows a failed attempt.
 
+use super::bound::bound_ended;
 use super::cx::Cx;
 use super::effect::NoteLevel;
 use super::grace::fresh_nonce;
@@ -242,8 +243,8 @@ impl Ticket {
         }
         let late = mutant::is_on(Clause::L12Attempt);
         let Phase::Candidate(attempt) = &mut self.phase else { return };
-        if let (true, Some(unbound)) = (own, unbound_for) {
-            let ended = cx.now.mono.minus(unbound.divided(100).times(99));
+        let ended = bound_ended(cx.now.mono, unbound_for);
+        if own && unbound_for.is_some() {
             attempt.others_until = attempt.others_until.max(ended);
         }
         if attempt.term != term && !late {
@@ -253,9 +254,6 @@ impl Ticket {
         if for_me {
             attempt.votes.insert(from);
             attempt.refused.remove(from);
-            // Clocks differ in their rates; a reference member does not say: until now.
-            let unbound = unbound_for.map_or(Span::ZERO, |span| span.divided(100).times(99));
-            let ended = cx.now.mono.minus(unbound);
             attempt.others_until = attempt.others_until.max(ended);
             if unbound_for.is_some() {
                 attempt.stated_until = attempt.stated_until.max(ended);
@@ -432,7 +430,7 @@ impl Ticket {
         }
     }
 
-    /// The pause after a failed attempt: random, and doubling while nobody is heard.
+    /// The pause after a failed attempt: random, and doubling while no majority answers.
     fn pause_after_attempt(&mut self, cx: &mut Cx<'_>) -> Span {
         let timeout = self.spec.timeout;
         let random = cx.prng.span_below(timeout);

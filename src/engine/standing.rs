@@ -10,7 +10,7 @@ use crate::model::{Holder, MemberIndex, RuleMode, Term};
 use crate::time::{MonoTime, Span};
 use crate::wire::Reason;
 
-/// After so many attempts in a row in which nobody was heard, the pauses double (L13).
+/// After so many attempts in a row that no majority answered, the pauses double (L13).
 pub(super) const UNHEARD_BEFORE_DOUBLING: u32 = 2;
 
 /// A site's plan to stand.
