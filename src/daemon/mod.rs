@@ -9,9 +9,8 @@ pub mod clock;
 pub mod connection;
 pub mod engine_loop;
 pub mod executor;
-pub mod guard;
 pub mod helper;
-pub mod leases;
+pub mod keeper;
 pub mod limiter;
 pub mod local_addr;
 pub mod lockfile;
@@ -250,20 +249,9 @@ fn start_and_serve(
     if is_over(signals.take(), None) {
         return Ok(());
     }
-    // What comes next may take a while: the changes of a predecessor are waited for.
-    let pause = |limit| {
-        if poll::wait([signals.descriptor()], Some(limit)).is_err() {
-            std::thread::sleep(limit);
-        }
-        is_over(signals.take(), None)
-    };
-    let (run_dir, pause) = (&run_dir, &pause);
-    let blueprint = Blueprint { config, me, datagrams, listener, run_dir, notifier, pause };
-    let threads = match threads::start(blueprint) {
-        Ok(threads) => threads,
-        Err(StartError::Executor(ExecutorError::Stopped)) => return Ok(()),
-        Err(error) => return Err(error),
-    };
+    let run_dir = &run_dir;
+    let blueprint = Blueprint { config, me, datagrams, listener, run_dir, notifier };
+    let threads = threads::start(blueprint)?;
     report.up().map_err(StartError::Background)?;
     serve(config, me, lock, signals, &threads);
     threads.stop();
@@ -383,11 +371,11 @@ fn change_user(
     process::become_user(account, identity).map_err(StartError::Account)
 }
 
-/// Where the lease table of this site lies: beside the lock file, one for each site.
+/// Where this site's keeper is found: beside the lock file, one for each site.
 fn run_dir(lock_path: &Path, config: &Config, me: usize) -> PathBuf {
     let address = config.members[me].member.address;
     let parent = lock_path.parent().unwrap_or(Path::new("/"));
-    parent.join(format!("{}-{address}.leases", config.name))
+    parent.join(format!("{}-{address}.keeper", config.name))
 }
 
 fn level(config: &Config, options: &DaemonOptions) -> LevelFilter {

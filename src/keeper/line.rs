@@ -189,15 +189,13 @@ impl Line {
             AttrChange::Set(name, _) | AttrChange::Delete(name) => name.clone(),
         };
         let wanted = name(&change);
-        if let Some(at) = self.attrs.iter().position(|(_, old, _)| name(old) == wanted) {
-            if let Some((old, ..)) = self.attrs.remove(at) {
-                self.attr_written(old, CibOutcome::Superseded, cx);
-            }
+        if let Some(place) = self.attrs.iter_mut().find(|(_, old, _)| name(old) == wanted) {
+            let (old, ..) = std::mem::replace(place, (serial, change, limit));
+            return self.attr_written(old, CibOutcome::Superseded, cx);
         }
         if self.attrs.len() >= ATTRS_MAX {
-            let text = "too many changes of attributes are waiting; try again later";
-            self.attr_written(serial, CibOutcome::Failed(text.to_owned()), cx);
-            return;
+            let text = format!("{ATTRS_MAX} changes of attributes are waiting already");
+            return self.attr_written(serial, CibOutcome::Failed(text), cx);
         }
         self.attrs.push_back((serial, change, limit));
     }
@@ -288,7 +286,7 @@ impl Line {
     }
 
     /// What the line wants a job for.
-    pub(super) fn wants(&self, now: MonoTime) -> Option<Want> {
+    pub(super) fn wants(&self, now: MonoTime, quiet_at: MonoTime) -> Option<Want> {
         if self.change.is_some() {
             return None;
         }
@@ -302,7 +300,7 @@ impl Line {
         if ends.is_some() && !self.rung && self.look == Look::None {
             return Some(Want::Look);
         }
-        if now < self.owed.free_at() {
+        if now < self.owed.free_at().max(quiet_at) {
             return None;
         }
         match (&self.wish, self.attrs.front()) {
@@ -315,7 +313,7 @@ impl Line {
     /// Starts what [`Line::wants`] says, as part of this job; `None`: nothing.
     pub(super) fn start(&mut self, job: JobId, shared: bool, cx: &mut Cx<'_>) -> Option<Begun> {
         let now = cx.now.mono;
-        match self.wants(now)? {
+        match self.wants(now, cx.quiet_at)? {
             Want::Revoke => {
                 let values = self.owed.start(now, job)?;
                 Some(Begun::Change(Change::Revoke(values)))
@@ -473,7 +471,8 @@ impl Line {
         let window = self.window.filter(|_| self.armed && !self.rung);
         let wish = self.wish.as_ref().filter(|(_, state)| needs_lease(state));
         let start = wish.and(self.window).map(|window| window.start_before);
-        let waits = (self.wish.is_some() || !self.attrs.is_empty()).then(|| self.owed.free_at());
+        let wished = self.wish.is_some() || !self.attrs.is_empty();
+        let waits = wished.then(|| self.owed.free_at().max(quiet_at));
         let look = match self.look {
             Look::Running(_, until) => Some(until),
             Look::None | Look::Known(_) => None,

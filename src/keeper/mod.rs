@@ -283,8 +283,8 @@ pub struct Keeper {
     /// The nearest deadline of each line that has one.
     deadlines: BTreeSet<(MonoTime, Place)>,
     next_job: u64,
-    /// Before this instant nothing may be read and believed: what a keeper that has died, or one
-    /// on another node, had begun may take effect until then.
+    /// Before this instant nothing may be read and believed, or granted: what a keeper that has
+    /// died, or one on another node, had begun may take effect until then.
     quiet_at: MonoTime,
 }
 
@@ -436,7 +436,7 @@ impl Keeper {
         let line = &mut self.lines[place.0 as usize];
         act(line, &mut cx);
         line.advance(&mut cx);
-        let wants = line.wants(now.mono);
+        let wants = line.wants(now.mono, self.quiet_at);
         line.rank = self.crowd.place(place, line.rank, wants);
         let next = line.next_deadline(now.mono, self.quiet_at);
         if line.timer != next {
@@ -475,6 +475,22 @@ impl Keeper {
 /// Whether this is a grant that lives on a lease.
 fn needs_lease(state: &CibState) -> bool {
     state.granted && state.expires == CibExpiry::Lease
+}
+
+/// A grant may not be started any more; nothing was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLate;
+
+/// Whether a change may be made at `now`, and which `expires` it writes, in seconds since the
+/// epoch, rounded down (`RULES.md` L6: never later than the lease).
+///
+/// # Errors
+/// It is a grant that lives on a lease, and there is no window, or its time has passed.
+pub fn check(state: &CibState, window: Option<&HoldWindow>, now: Now) -> Result<u64, TooLate> {
+    if needs_lease(state) && window.is_none_or(|window| now.mono >= window.start_before) {
+        return Err(TooLate);
+    }
+    Ok(expires_of(state, window, now))
 }
 
 /// The `expires` that a change writes, rounded down: never later than the lease (L6).

@@ -39,8 +39,6 @@ pub enum Message {
     Word(Word),
     /// The keeper says something.
     Answer(Answer),
-    /// The keeper has taken in this number of words since the take-over.
-    Heard(u64),
 }
 
 impl Message {
@@ -56,7 +54,6 @@ impl Message {
             Message::Other => line.word("other"),
             Message::Word(word) => line.boothd_says(word),
             Message::Answer(answer) => line.keeper_says(answer),
-            Message::Heard(count) => line.word("heard").word(count),
         };
         line.0
     }
@@ -74,7 +71,6 @@ impl Message {
             }
             "taken" => Message::Taken,
             "other" => Message::Other,
-            "heard" => Message::Heard(fields.number()?),
             "hold" => Message::Word(Word::Hold {
                 ticket: fields.ticket()?,
                 term: fields.term()?,
@@ -323,7 +319,6 @@ mod tests {
             Message::Hello { version: 3, setup: "cib booth 7".to_owned() },
             Message::Taken,
             Message::Other,
-            Message::Heard(5),
             Message::Ticket(Kept { name: TicketName::new("t/1").expect("good"), guard: limit }),
             Message::Word(Word::Hold { ticket, window: None, term }),
             Message::Word(Word::Hold { ticket, window: Some(window()), term }),
@@ -381,14 +376,14 @@ mod tests {
 
     #[test]
     fn a_text_from_elsewhere_cannot_make_another_message() {
-        let outcome = CibOutcome::Failed("a\nheard\t7".to_owned());
+        let outcome = CibOutcome::Failed("a\nother\t7".to_owned());
         let (ticket, serial) = (TicketIndex::new(0), WriteSerial(1));
         let message = Message::Answer(Answer::Written { ticket, serial, outcome });
         let packets = packets([&message]);
         let Message::Answer(Answer::Written { outcome, .. }) = &messages(&packets[0])[0] else {
             panic!("one message")
         };
-        assert_eq!(*outcome, CibOutcome::Failed("a heard 7".to_owned()));
+        assert_eq!(*outcome, CibOutcome::Failed("a other 7".to_owned()));
     }
 
     #[test]
