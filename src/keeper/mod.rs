@@ -232,14 +232,15 @@ impl Before {
     /// A grant that this keeper knows lasts as long as the window said, by the clock that goes on
     /// while a machine sleeps and that nobody sets: `expires` is put right accordingly. Only what
     /// the store has from elsewhere (another node of the site) is judged by the wall clock.
-    pub fn correct(&self, load: CibLoad, now: Now) -> CibLoad {
+    /// `started`: both clocks as they were when the engine started, which counts from then (L9).
+    pub fn correct(&self, load: CibLoad, started: Now) -> CibLoad {
         let CibLoad::Loaded(mut stored) = load else { return load };
         if let (true, Some(window), Some(grant)) = (stored.granted, self.window, self.grant) {
             let term = stored.term.unwrap_or(Term::ZERO);
             let expires = stored.expires.map_or(0, WallTime::as_secs);
             if (Grant { term, expires }) <= grant {
                 stored.expires =
-                    Some(WallTime::from_secs(now.wall_at(window.lease_until).as_secs()));
+                    Some(WallTime::from_secs(started.wall_at(window.lease_until).as_secs()));
             }
         }
         CibLoad::Loaded(stored)

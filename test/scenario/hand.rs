@@ -4,10 +4,10 @@
 
 use super::clock::Clock;
 use super::lab::{member, Lab};
-use booth::daemon::slots::exec_check;
 use booth::engine::{
     CibExpiry, CibLoad, CibOutcome, CibState, CibTicket, Event, HoldWindow, WriteSerial,
 };
+use booth::keeper::check as exec_check;
 use booth::model::{MemberIndex, TicketIndex};
 use booth::time::{MonoTime, Now, Span, WallTime};
 use booth::wire::{decode_peer, encode_peer, PeerMessage, TimeUnit};

@@ -11,7 +11,7 @@ use crate::daemon::{child, clock, os, poll};
 use crate::engine::{CibLoad, Effect, Event};
 use crate::keeper::{Answer, Grant, Word};
 use crate::model::{Term, TicketIndex};
-use crate::time::{MonoTime, Span, WallTime};
+use crate::time::{MonoTime, Now, Span, WallTime};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError};
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::AsFd;
@@ -46,6 +46,8 @@ pub(super) struct Executor {
     outbox: VecDeque<Event>,
     actions: VecDeque<Action>,
     stop_at: Option<MonoTime>,
+    /// The clocks when the engine started: it counts `expires` from then.
+    started: Now,
 }
 
 impl Executor {
@@ -67,6 +69,7 @@ impl Executor {
             outbox: VecDeque::new(),
             actions: VecDeque::new(),
             stop_at: None,
+            started: clock::now(),
         }
     }
 
@@ -211,7 +214,7 @@ impl Executor {
             }
         }
         let before = self.link.before(ticket).unwrap_or_default();
-        let outcome = before.correct(load, clock::now());
+        let outcome = before.correct(load, self.started);
         self.report(Event::CibLoaded { ticket, outcome });
     }
 
