@@ -87,10 +87,7 @@ impl Program {
         os::point_to_null(io::stdin().as_fd())?;
         os::point_to_null(io::stdout().as_fd())?;
         socket.set_nonblocking(true)?;
-        let mut options = File::options();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let mark = options.custom_flags(libc::O_NOFOLLOW).open(path_in(&dir, MARK));
-        let mark = noted(mark, "open the mark of what is in flight");
+        let mark = noted(open_mark(&dir), "open the mark of what is in flight");
         let marked = mark.as_ref().is_none_or(is_set);
         let now = clock::mono();
         let unknown = match setup.store {
@@ -262,7 +259,6 @@ impl Program {
         }
     }
 
-    /// The byte was written once when there was room: writing it again needs none.
     fn set_mark(&mut self, set: bool) {
         if self.marked != set {
             self.marked = set;
@@ -358,6 +354,26 @@ fn listen(dir: &File) -> io::Result<Socket> {
     socket.bind(&SockAddr::unix(path)?)?;
     socket.listen(CALLERS_MAX as i32)?;
     Ok(socket)
+}
+
+/// Opens the mark. One that belongs to somebody else tells nothing that can be believed, and is
+/// replaced by one that says that something is in flight.
+fn open_mark(dir: &File) -> io::Result<File> {
+    let path = path_in(dir, MARK);
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    options.custom_flags(libc::O_NOFOLLOW);
+    let (mark, unknown) = match options.open(&path) {
+        Ok(mark) => (mark, false),
+        Err(_) => {
+            std::fs::remove_file(&path)?;
+            (options.open(&path)?, true)
+        }
+    };
+    // From now on it has its byte: changing that needs no room.
+    let set = unknown || is_set(&mark);
+    mark.write_all_at(if set { b"1" } else { b"0" }, 0)?;
+    Ok(mark)
 }
 
 /// Whether the mark says that something is in flight.
