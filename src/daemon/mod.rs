@@ -78,7 +78,7 @@ enum StartError {
     Bind(SocketAddr, io::Error),
     /// The daemon cannot run as whom it should.
     Account(AccountError),
-    /// The directory of the lease table cannot be made.
+    /// The directory of the keeper cannot be made.
     RunDir(PathBuf, io::Error),
     /// The executor cannot be started.
     Executor(ExecutorError),

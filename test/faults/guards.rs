@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A holder that is killed or stopped and not restarted: its own store says *revoked*, by the
-//! lease guard, before another site is granted the ticket. Every time, with both stores.
+//! keeper, before another site is granted the ticket. Every time, with both stores.
 //!
 //! `BOOTH_FAULTS_ROUNDS` says how many times, 5 if it says nothing.
 
@@ -86,7 +86,7 @@ fn rounds(name: &str, store: Store, fault: &str) {
     let count = number("BOOTH_FAULTS_ROUNDS").unwrap_or(5);
     let limit = Duration::from_secs(60 + 40 * count);
     run_for(name, NEEDS, limit, |lab| {
-        assert_eq!(under_test(), Kind::Ours, "the reference has no lease guard");
+        assert_eq!(under_test(), Kind::Ours, "the reference has no keeper");
         let mut cluster = started(lab, store);
         let mut shortest = Duration::MAX;
         for round in 0..usize::try_from(count).unwrap_or(usize::MAX) {

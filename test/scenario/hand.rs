@@ -63,7 +63,7 @@ impl Lab {
                 let index = self.index(name);
                 self.nodes[index].store.granted = false;
                 self.nodes[index].hand.past = self.nodes[index].hand.writes.len();
-                self.say(index, "store: revoked by the lease guard");
+                self.say(index, "store: revoked by the keeper");
             }
             _ => return false,
         }

@@ -235,12 +235,12 @@ fn every_file_and_every_process_is_documented() {
         "/etc/booth/name.conf",
         "/etc/booth/authkey",
         &lock.display().to_string(),
-        "/var/run/booth/name-address.leases",
+        "/var/run/booth/name-address.keeper",
     ]);
     assert_eq!(files, known);
     assert_eq!(booth::cli::args::DEFAULT_CONFIG, "booth");
     let daemon = fs::read_to_string(root().join("src/daemon/mod.rs")).expect("the daemon");
-    assert!(daemon.contains("format!(\"{}-{address}.leases\", config.name)"));
+    assert!(daemon.contains("format!(\"{}-{address}.keeper\", config.name)"));
     let page = section("boothd.8", "HOW TICKETS ARE MANAGED").join("\n");
     for name in [guard::NAME, helper::NAME] {
         assert!(page.contains(&format!(".Ql {name}")), "{name}");

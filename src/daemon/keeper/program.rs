@@ -394,7 +394,7 @@ fn noted<T>(result: io::Result<T>, what: &str) -> Option<T> {
 }
 
 /// A line for the system's log, never waited for: a log that nobody reads must not stop a revoke.
-fn log(level: Level, text: &str) {
+pub(super) fn log(level: Level, text: &str) {
     // As syslog counts it, in the facility *daemon*.
     let priority = match level {
         Level::Error => 27,

@@ -2,6 +2,7 @@
 //! The keeper's jobs: a process for each, started without a copy of ourselves in between, ended
 //! with the keeper by the kernel.
 
+use super::program::log;
 use super::Setup;
 use crate::config::TicketStore;
 use crate::daemon::child::{Child, Finished, ANSWERS_MAX, ANSWER_MAX, CHATTER_MAX};
@@ -10,7 +11,7 @@ use crate::daemon::helper::{self, store, Call};
 use crate::daemon::os::{self, BeforeExec};
 use crate::daemon::slots::Ending;
 use crate::engine::CibLoad;
-use crate::keeper::{Change, JobEnd, JobId, Place, Values, Work};
+use crate::keeper::{Change, JobEnd, JobId, Level, Place, Values, Work};
 use crate::model::TicketName;
 use crate::pacemaker::{self, TicketValues};
 use crate::time::{MonoTime, Span};
@@ -252,14 +253,21 @@ impl Tools {
                 Ok(vec![(place, JobEnd::Failed(text))])
             }
             Task::Revokes(named) if success && !self.trusted => Err(named),
-            Task::Revokes(named) if success => Ok(each(named, |_| JobEnd::Done)),
+            Task::Revokes(named) if success => Ok(together(named)),
             Task::Revokes(_) if finished.was_killed() => Ok(Vec::new()),
             Task::Revokes(named) => {
                 let text = format!("{}: {}", pacemaker::MANY_PROGRAM, finished.failure());
+                let count = named.len();
+                let note = format!("cannot revoke {count} tickets in one call: {text}");
+                log(Level::Warning, &format!("{note}; revoking them one by one"));
                 Ok(each(named, |_| JobEnd::Apart(text.clone())))
             }
             Task::Look(named, None) => Ok(looked(named, finished)),
-            Task::Look(named, Some(_)) => Ok(self.check(named, finished)),
+            Task::Look(named, Some(_)) => {
+                let ends = self.check(named, finished);
+                note_together(ends.iter().filter(|(_, end)| *end == JobEnd::Done).count());
+                Ok(ends)
+            }
             Task::Lines(places) => Ok(lines(&places, finished)),
         }
     }
@@ -330,6 +338,18 @@ fn each(
     end: impl Fn(&TicketName) -> JobEnd,
 ) -> Vec<(Place, JobEnd)> {
     named.into_iter().map(|(place, name)| (place, end(&name))).collect()
+}
+
+/// Many revokes that were made with one call.
+fn together(named: Vec<(Place, TicketName)>) -> Vec<(Place, JobEnd)> {
+    note_together(named.len());
+    each(named, |_| JobEnd::Done)
+}
+
+fn note_together(count: usize) {
+    if count > 1 {
+        log(Level::Info, &format!("{count} tickets were written as not granted with one call"));
+    }
 }
 
 fn all_done(task: &Task) -> Vec<(Place, JobEnd)> {
