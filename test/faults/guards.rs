@@ -6,6 +6,7 @@
 
 use crate::harness::{pass, report, run_for, test_name, under_test, Cluster, Kind, Lab, Setup};
 use crate::watch::{never_two, number, wait_until, FAIL_OVER, NEEDS};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -43,6 +44,9 @@ fn started(lab: &Lab, store: Store) -> Cluster<'_> {
         for site in [0, 1] {
             let dir = directory(&cluster, site);
             std::fs::create_dir(&dir).expect("the lab can be written");
+            // Whoever the daemon is on this machine.
+            let all = std::fs::Permissions::from_mode(0o777);
+            std::fs::set_permissions(&dir, all).expect("set");
             let text = format!("ticket-store = {}\n{common}", dir.display());
             let config = lab.write(&format!("site{site}.conf"), text, 0o644);
             cluster.members[site].config = config;
