@@ -10,6 +10,7 @@ use super::engine_loop::{EngineLoop, Inbox, Outlets};
 use super::executor::{self, ExecutorConfig, ExecutorHandle};
 use super::notify::Notifier;
 use super::outbox::Outbox;
+use super::places::Bounds;
 use super::tcp::{Server, STACK};
 use super::timer::Timer;
 use super::udp::{Gate, Receiver as Datagrams};
@@ -211,7 +212,8 @@ fn start_server(
         queue,
         clock: clock::now,
     };
-    Server::start(listener, Desk::new(setup, common.guard(config))).map_err(StartError::Thread)
+    let desk = Desk::new(setup, common.guard(config));
+    Server::start(listener, desk, Bounds::FULL).map_err(StartError::Thread)
 }
 
 fn start_engine(

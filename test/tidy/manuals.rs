@@ -266,7 +266,15 @@ fn the_limits_of_clients_and_daemon_are_those_of_the_source() {
     says(format!("after {} seconds without an answer", constant(net, "ANSWER_LIMIT")));
     says(format!("or {} seconds if a .Xr crm_ticket 8", constant(net, "CHANGE_LIMIT")));
     let tcp = "src/daemon/tcp.rs";
-    says(format!("serves {} clients at a time", constant(tcp, "CONNECTIONS_MAX")));
+    let places = |name| constant("src/daemon/places.rs", name);
+    says(format!(
+        "serves {} clients at a time that send their request or read their answer, and beside them \
+         {} that wait for a grant, {} for a revoke and {} for a change of an attribute",
+        places("SERVED_MAX"),
+        places("GRANTS_MAX"),
+        places("REVOKES_MAX"),
+        places("CHANGES_MAX"),
+    ));
     says(format!("within {} seconds", constant(tcp, "REQUEST_LIMIT")));
     let start = constant("src/daemon/process.rs", "START_LIMIT");
     says(format!("waited for {start} seconds"));
