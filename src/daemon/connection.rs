@@ -122,6 +122,9 @@ pub trait Seat {
 
     /// A long answer is about to be written: from now on it is the client that is waited for.
     fn begins_to_write(&self);
+
+    /// The last answer is written; the connection may be closed whenever its place is needed.
+    fn has_its_answer(&self);
 }
 
 /// A request as it was read, and how much of a client's tail came with it.
@@ -191,6 +194,7 @@ impl<S: Seat> Talk<'_, S> {
     /// Tells a client that it is not trusted.
     fn distrust(&self, error: AuthError) -> Result<Received, Failure> {
         self.write(Reply::Result(ResultCode::AuthFailed))?;
+        self.seat.has_its_answer();
         linger(self.stream);
         Err(Failure::NotAuthentic(error))
     }
@@ -201,7 +205,7 @@ impl<S: Seat> Talk<'_, S> {
         let Received { request, mut excess } = received;
         let Some(patience) = self.patience(&request)? else {
             self.write(no_place(&request))?;
-            linger(self.stream);
+            self.close(excess);
             return Err(Failure::NoPlace);
         };
         let client = ClientId(desk.next_client.fetch_add(1, Ordering::Relaxed));
@@ -368,6 +372,7 @@ impl<S: Seat> Talk<'_, S> {
     /// connection, and the answer might be lost.
     fn close(&self, excess: usize) {
         if !self.desk.setup.has_key && excess < REQUEST_TAIL {
+            self.seat.has_its_answer();
             linger(self.stream);
         }
     }

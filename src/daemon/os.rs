@@ -2,10 +2,14 @@
 //! The system calls that the standard library has no words for, as far as children, locks and
 //! the lease guard need them. Each is one call; nothing is decided here.
 
+use super::descriptors;
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
+
+/// How long [`wait_readable`] pauses when it cannot wait, in milliseconds.
+const REFUSED_PAUSE: libc::c_int = 100;
 
 /// What is done to the processes of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +77,8 @@ pub fn pid_descriptor(pid: u32) -> Option<OwnedFd> {
 }
 
 /// Waits until one of the descriptors can be read or is closed at the other end, or until the
-/// time is over, rounded up to milliseconds. An interruption counts as the end.
+/// time is over, rounded up to milliseconds. An interruption counts as the end; so does a refusal
+/// of the kernel, after a pause, or the caller would keep the processor busy.
 pub fn wait_readable(
     descriptors: &[BorrowedFd<'_>],
     limit: Option<Duration>,
@@ -91,6 +96,11 @@ pub fn wait_readable(
     // SAFETY: `entries` is an array of `count` entries whose descriptors are borrowed, and
     // therefore open, for the whole call.
     let result = unsafe { libc::poll(entries.as_mut_ptr(), count, timeout) };
+    if result < 0 && io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+        let pause = if timeout < 0 { REFUSED_PAUSE } else { timeout.min(REFUSED_PAUSE) };
+        // SAFETY: no entries are given, so nothing is read or written.
+        unsafe { libc::poll(std::ptr::null_mut(), 0, pause) };
+    }
     ready.clear();
     ready.extend(entries.iter().map(|entry| result > 0 && entry.revents != 0));
 }
@@ -168,7 +178,8 @@ pub fn new_session() -> io::Result<()> {
     checked(unsafe { libc::setsid() }).map(|_| ())
 }
 
-/// Back to ordinary scheduling, without the daemon's protection against the memory killer.
+/// Back to ordinary scheduling and the limit of open files that the daemon was started with,
+/// without the daemon's protection against the memory killer.
 /// Failures leave the process as it is, which is no reason not to run it.
 pub fn become_ordinary() {
     // SAFETY: `sched_param` is a plain C structure for which all zeroes is a value.
@@ -176,6 +187,22 @@ pub fn become_ordinary() {
     // SAFETY: `param` is valid; giving up a priority is always allowed.
     unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &param) };
     let _ = std::fs::write("/proc/self/oom_score_adj", "0");
+    descriptors::give_back();
+}
+
+/// Whether an error says that the kernel has no room for something now, and may have some later.
+pub fn is_shortage(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::EMFILE
+                | libc::ENFILE
+                | libc::EAGAIN
+                | libc::ENOMEM
+                | libc::ENOBUFS
+                | libc::ENOSPC
+        )
+    )
 }
 
 /// The name that `ps -o comm` and `pgrep` see, at most 15 bytes of it.
@@ -257,5 +284,31 @@ pub fn kill_process(pid: u32, started: u64) {
     if let Ok(pid) = libc::pid_t::try_from(pid) {
         // SAFETY: the call takes two numbers; a pid above 0 is a single process.
         unsafe { libc::kill(pid.max(1), libc::SIGKILL) };
+    }
+}
+
+/// The limits of open files of this process.
+///
+/// # Errors
+/// None that can be expected.
+pub fn open_files() -> io::Result<libc::rlimit> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a valid place for the result.
+    match unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } {
+        0 => Ok(limit),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Sets the soft limit of open files and leaves the hard one, which it does not exceed.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn set_open_files(limit: libc::rlimit, soft: libc::rlim_t) -> io::Result<()> {
+    let limit = libc::rlimit { rlim_cur: soft.min(limit.rlim_max), ..limit };
+    // SAFETY: `limit` is a valid structure for the call.
+    match unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }

@@ -34,12 +34,15 @@ const BACKLOG: i32 = 512;
 const REQUEST_LIMIT: Duration = Duration::from_secs(2);
 /// A request must be complete after this if its thread is the last that could serve others.
 const HURRIED_LIMIT: Duration = Duration::from_millis(250);
+/// A client that has not said what it wants within this may be cut off if others have no place: no
+/// sooner, or one that is about to say it would be.
+const SILENCE: Duration = Duration::from_millis(10);
 /// A long answer that has not been taken after this may be cut off if others have no place.
 const SLOW_READER: Duration = Duration::from_millis(250);
 /// How long a thread waits for a connection before it ends.
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
-/// How long the acceptor rests after an error that would come again at once, or waits for a
-/// thread before it makes room; it goes on sooner if a connection ends.
+/// How long the acceptor rests after an error that would come again at once; it goes on sooner if
+/// a connection ends.
 const REST: Duration = Duration::from_millis(100);
 /// Such an error is logged this often.
 const LOG_EVERY: Duration = Duration::from_secs(10);
@@ -65,14 +68,35 @@ struct Live {
 /// For what a connection waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// For its request.
-    Silent,
+    /// Since then for its request.
+    Silent(Instant),
     /// For the engine.
     Asked,
     /// In a place of its own, for what may take long.
     Waits(Wait),
     /// Since then for its client, which has to take a long answer.
     Reads(Instant),
+    /// For nothing but its client's end: it has its answer.
+    Answered,
+    /// For its thread: it has been closed to make room.
+    Closed,
+}
+
+impl Stage {
+    /// Whether the client has been silent for long enough to be cut off.
+    fn is_silent(self) -> bool {
+        matches!(self, Stage::Silent(since) if since.elapsed() >= SILENCE)
+    }
+
+    /// For what it has a place of its own, if it has one.
+    fn waits(self) -> Option<Wait> {
+        match self {
+            Stage::Waits(wait) => Some(wait),
+            Stage::Silent(_) | Stage::Asked | Stage::Reads(_) | Stage::Answered | Stage::Closed => {
+                None
+            }
+        }
+    }
 }
 
 /// What the threads share.
@@ -164,28 +188,35 @@ impl Shared {
         self.idle.load(Ordering::SeqCst) > 0
     }
 
-    /// Closes the oldest connection that has not said what it wants, except the one given; one
-    /// whose request has come and only has not been read is not meant. If there is none, the one
-    /// that has been reading its answer for the longest time. False if there is neither.
+    /// Closes a connection, but not the one given: one that has its answer, or else the oldest
+    /// that has not said what it wants (one whose request has come and only has not been read is
+    /// not meant), or else the one that has been reading its answer for the longest time. False
+    /// if there is none of these.
     fn make_room(&self, but: Option<u64>) -> bool {
-        let live = self.live();
+        let mut live = self.live();
         let others = || live.iter().filter(|(number, _)| Some(**number) != but);
+        let answered = || others().find(|(_, entry)| entry.stage == Stage::Answered);
         let silent =
-            others().find(|(_, entry)| entry.stage == Stage::Silent && !has_sent(&entry.stream));
+            || others().find(|(_, entry)| entry.stage.is_silent() && !has_sent(&entry.stream));
         let slow = || {
-            let reading = others().filter_map(|(_, entry)| match entry.stage {
-                Stage::Reads(since) => Some((since, entry)),
-                Stage::Silent | Stage::Asked | Stage::Waits(_) => None,
-            });
-            let slow = reading.filter(|(since, _)| since.elapsed() >= SLOW_READER);
-            slow.min_by_key(|(since, _)| *since)
+            let since = |entry: &Live| match entry.stage {
+                Stage::Reads(since) => Some(since).filter(|at| at.elapsed() >= SLOW_READER),
+                Stage::Silent(_)
+                | Stage::Asked
+                | Stage::Waits(_)
+                | Stage::Answered
+                | Stage::Closed => None,
+            };
+            let slow = others().filter(|(_, entry)| since(entry).is_some());
+            slow.min_by_key(|(_, entry)| since(entry))
         };
-        let entry = silent.map(|(_, entry)| entry).or_else(|| slow().map(|(_, entry)| entry));
-        if let Some(entry) = entry {
+        let found = answered().or_else(silent).or_else(slow).map(|(number, _)| *number);
+        if let Some(entry) = found.and_then(|number| live.get_mut(&number)) {
             // Its thread wakes up and finds it closed.
             let _ = entry.stream.shutdown(Shutdown::Both);
+            entry.stage = Stage::Closed;
         }
-        entry.is_some()
+        found.is_some()
     }
 
     /// Logs what would fill the log if it came again and again.
@@ -240,11 +271,11 @@ impl Acceptor {
         }
     }
 
-    /// Waits for a thread that takes the connection; those that come meanwhile stay with the
-    /// kernel. When the daemon stops it is closed.
+    /// Waits for a thread that takes the connection, and makes room for it; those that come
+    /// meanwhile stay with the kernel. When the daemon stops it is closed.
     fn hand_over(&self, mut stream: TcpStream) {
         while !self.shared.stopping.load(Ordering::SeqCst) {
-            match self.accepted.send_timeout(stream, REST) {
+            match self.accepted.send_timeout(stream, SILENCE) {
                 Err(SendTimeoutError::Timeout(back)) => {
                     stream = back;
                     self.shared.make_room(None);
@@ -305,13 +336,14 @@ impl Worker {
         let shared = &*self.shared;
         let number = shared.next_number.fetch_add(1, Ordering::SeqCst);
         let stream = Arc::new(stream);
-        let entry = Live { stream: Arc::clone(&stream), stage: Stage::Silent };
+        let entry = Live { stream: Arc::clone(&stream), stage: Stage::Silent(Instant::now()) };
         shared.live().insert(number, entry);
         let limit = if self.leaves_room(number) { REQUEST_LIMIT } else { HURRIED_LIMIT };
         if !shared.stopping.load(Ordering::SeqCst) {
             serve(&shared.desk, &stream, limit, &Place { worker: self, number });
         }
-        if let Some(Live { stage: Stage::Waits(wait), .. }) = shared.live().remove(&number) {
+        let live = shared.live().remove(&number);
+        if let Some(wait) = live.and_then(|entry| entry.stage.waits()) {
             shared.places.leave(wait);
         }
     }
@@ -351,9 +383,15 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// The connection comes to another stage; a place where it waited is free then.
     fn enter(&self, stage: Stage) {
-        if let Some(entry) = self.worker.shared.live().get_mut(&self.number) {
-            entry.stage = stage;
+        let shared = &*self.worker.shared;
+        let before = match shared.live().get_mut(&self.number) {
+            Some(entry) => std::mem::replace(&mut entry.stage, stage),
+            None => return,
+        };
+        if let Some(wait) = before.waits() {
+            shared.places.leave(wait);
         }
     }
 }
@@ -370,8 +408,8 @@ impl Seat for Place<'_> {
             if self.worker.leaves_room(self.number) {
                 return Admission::Stay;
             }
-            shared.places.leave(wait);
         }
+        // If it had a place, it gives it back.
         self.enter(Stage::Asked);
         shared.complain(wait.crowd());
         Admission::NoPlace
@@ -386,5 +424,9 @@ impl Seat for Place<'_> {
             // What is told to a client that waits is short.
             Some(_) | None => {}
         }
+    }
+
+    fn has_its_answer(&self) {
+        self.enter(Stage::Answered);
     }
 }

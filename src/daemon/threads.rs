@@ -7,7 +7,7 @@ use super::channels::{
 };
 use super::connection::{Desk, DeskSetup};
 use super::engine_loop::{EngineLoop, Inbox, Outlets};
-use super::executor::{self, ExecutorConfig, ExecutorHandle};
+use super::executor::{self, ExecutorConfig};
 use super::notify::Notifier;
 use super::outbox::Outbox;
 use super::places::Bounds;
@@ -49,6 +49,8 @@ pub(super) struct Blueprint<'a> {
     pub(super) run_dir: &'a Path,
     /// The way to the service manager.
     pub(super) notifier: Notifier,
+    /// How many clients are served at a time.
+    pub(super) bounds: Bounds,
     /// Waits, at most so long; true if the daemon is told to stop.
     pub(super) pause: &'a dyn Fn(Duration) -> bool,
 }
@@ -66,7 +68,7 @@ pub(super) struct Threads {
 
 struct Executor {
     wishes: Sender<ToExecutor>,
-    handle: ExecutorHandle,
+    ended: Ended,
 }
 
 /// A thread that ends when it is woken.
@@ -140,7 +142,7 @@ struct Queues {
 /// Starts everything. The executor first: it makes sure that nothing of a predecessor is in
 /// flight, before any packet is sent or answered (`RULES.md` L9).
 pub(super) fn start(blueprint: Blueprint<'_>) -> Result<Threads, StartError> {
-    let Blueprint { config, me, datagrams, listener, run_dir, notifier, pause } = blueprint;
+    let Blueprint { config, me, datagrams, listener, run_dir, notifier, bounds, pause } = blueprint;
     let common = Common::new(config, me);
     let queues = Queues {
         control: bounded(CONTROL_QUEUE),
@@ -158,7 +160,7 @@ pub(super) fn start(blueprint: Blueprint<'_>) -> Result<Threads, StartError> {
     let outbox = make_outbox(config, &common, Arc::clone(&datagrams));
     let peers = queues.peers.0.clone();
     let datagrams = start_datagrams(config, &common, datagrams, peers)?;
-    let clients = start_server(config, &common, listener, queues.clients.0.clone())?;
+    let clients = start_server(config, &common, (listener, bounds), queues.clients.0.clone())?;
     let control = queues.control.0.clone();
     let wishes = executor.as_ref().map(|executor| executor.wishes.clone());
     let (engine, started) = start_engine(config, &common, queues, outbox, wishes, notifier)?;
@@ -173,7 +175,9 @@ fn start_executor(
     let (wishes, wishes_end) = bounded(EXECUTOR_QUEUE);
     let handle = executor::spawn(config, wishes_end, results, pause);
     let handle = handle.map_err(StartError::Executor)?;
-    Ok(Executor { wishes, handle })
+    // Now, since there may be no room for another thread when its end has to be waited for.
+    let ended = spawn("executor-end", move || handle.join())?;
+    Ok(Executor { wishes, ended })
 }
 
 fn make_outbox(config: &Config, common: &Common, socket: Arc<UdpSocket>) -> Outbox {
@@ -200,7 +204,7 @@ fn start_datagrams(
 fn start_server(
     config: &Config,
     common: &Common,
-    listener: TcpListener,
+    (listener, bounds): (TcpListener, Bounds),
     queue: Sender<FromClient>,
 ) -> Result<Server, StartError> {
     let setup = DeskSetup {
@@ -213,7 +217,7 @@ fn start_server(
         clock: clock::now,
     };
     let desk = Desk::new(setup, common.guard(config));
-    Server::start(listener, desk, Bounds::FULL).map_err(StartError::Thread)
+    Server::start(listener, desk, bounds).map_err(StartError::Thread)
 }
 
 fn start_engine(
@@ -297,10 +301,7 @@ fn stop_executor(executor: Executor) {
     // If the queue is full of wishes, the closed channel behind them says the same.
     let _ = executor.wishes.send_timeout(ToExecutor::Stop, OTHERS_LIMIT);
     drop(executor.wishes);
-    let handle = executor.handle;
-    match spawn("executor-end", move || handle.join()) {
-        Ok(ended) if ended.wait(EXECUTOR_LIMIT) => {}
-        Ok(_) => log::warn!("a child does not end; ending without it"),
-        Err(error) => log::warn!("cannot wait for the executor: {error}"),
+    if !executor.ended.wait(EXECUTOR_LIMIT) {
+        log::warn!("a child does not end; ending without it");
     }
 }

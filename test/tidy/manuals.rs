@@ -280,6 +280,8 @@ fn the_limits_of_clients_and_daemon_are_those_of_the_source() {
         says(format!("For one ticket there may be {one} of each"));
     }
     says(format!("within {} seconds", constant(tcp, "REQUEST_LIMIT")));
+    let [site, arbitrator] = [true, false].map(booth::daemon::descriptors::needed);
+    says(format!("a site may need {site} open files, an arbitrator {arbitrator}."));
     let start = constant("src/daemon/process.rs", "START_LIMIT");
     says(format!("waited for {start} seconds"));
     let page = section("boothd.8", "OPTIONS").join(" ");
