@@ -32,7 +32,7 @@ while [ -e "$here/$what" ]; do sleep 0.05; done
 /// is.
 const SAME_USER: &str = "arbitrator-user = root\narbitrator-group = root";
 /// Answers are prompt within this, the client's own start included.
-const PROMPT: Duration = Duration::from_secs(2);
+pub const PROMPT: Duration = Duration::from_secs(2);
 
 /// Starts a member whose limits of open files are these; waits until it is up.
 fn start_limited(lab: &Lab, member: u8, soft: usize, hard: usize) -> Daemon {
@@ -85,7 +85,7 @@ fn processor_time(daemon: &Daemon) -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-fn ask(at: SocketAddr, request: &ClientRequest) -> TcpStream {
+pub fn ask(at: SocketAddr, request: &ClientRequest) -> TcpStream {
     let mut stream = TcpStream::connect(at).expect("connected");
     let packet = encode_request(1, request);
     stream.write_all(&Sealer::new(None).seal(packet, clock::wall())).expect("sent");
@@ -96,21 +96,21 @@ fn waiting() -> ClientOptions {
     ClientOptions { wait: true, wait_commit: true, ..ClientOptions::default() }
 }
 
-fn set(ticket: &str, name: &str) -> ClientRequest {
+pub fn set(ticket: &str, name: &str) -> ClientRequest {
     let (name, value) = (AttrName::new(name).ok(), AttrValue::new("1").ok());
     ClientRequest::AttrSet { ticket: TicketName::new(ticket).ok(), name, value }
 }
 
-fn grant(ticket: &str) -> ClientRequest {
+pub fn grant(ticket: &str) -> ClientRequest {
     ClientRequest::Grant { ticket: TicketName::new(ticket).ok(), options: waiting() }
 }
 
-fn revoke(ticket: &str) -> ClientRequest {
+pub fn revoke(ticket: &str) -> ClientRequest {
     ClientRequest::Revoke { ticket: TicketName::new(ticket).ok(), options: waiting() }
 }
 
 /// `booth list` at a member is answered, promptly; gives the text.
-fn lists(lab: &Lab, member: u8) -> String {
+pub fn lists(lab: &Lab, member: u8) -> String {
     let begun = Instant::now();
     let output = lab.client(&["list"], member);
     let (text, errors) = texts(&output);
@@ -126,7 +126,7 @@ fn falls_to(daemon: &Daemon, descriptors: usize) {
 
 /// A lab whose tickets are these, with leases so short that one is renewed every five seconds, and
 /// [`STORE`] as the sites' `crm_ticket`.
-fn quick_lab(net: u8, tickets: &[&str]) -> Lab {
+pub fn quick_lab(net: u8, tickets: &[&str]) -> Lab {
     let lab = Lab::new(net);
     let text = fs::read_to_string(lab.config()).expect("readable");
     let (members, _) = text.split_once("ticket = ").expect("a ticket");
