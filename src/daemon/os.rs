@@ -7,6 +7,9 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
+/// How long [`wait_readable`] pauses when it cannot wait, in milliseconds.
+const REFUSED_PAUSE: libc::c_int = 100;
+
 /// What is done to the processes of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
@@ -73,7 +76,8 @@ pub fn pid_descriptor(pid: u32) -> Option<OwnedFd> {
 }
 
 /// Waits until one of the descriptors can be read or is closed at the other end, or until the
-/// time is over, rounded up to milliseconds. An interruption counts as the end.
+/// time is over, rounded up to milliseconds. An interruption counts as the end; so does a refusal
+/// of the kernel, after a pause, or the caller would keep the processor busy.
 pub fn wait_readable(
     descriptors: &[BorrowedFd<'_>],
     limit: Option<Duration>,
@@ -91,6 +95,11 @@ pub fn wait_readable(
     // SAFETY: `entries` is an array of `count` entries whose descriptors are borrowed, and
     // therefore open, for the whole call.
     let result = unsafe { libc::poll(entries.as_mut_ptr(), count, timeout) };
+    if result < 0 && io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+        let pause = if timeout < 0 { REFUSED_PAUSE } else { timeout.min(REFUSED_PAUSE) };
+        // SAFETY: no entries are given, so nothing is read or written.
+        unsafe { libc::poll(std::ptr::null_mut(), 0, pause) };
+    }
     ready.clear();
     ready.extend(entries.iter().map(|entry| result > 0 && entry.revents != 0));
 }
@@ -120,6 +129,21 @@ pub fn close_inherited() {
 pub fn new_session() -> io::Result<()> {
     // SAFETY: the call takes nothing.
     checked(unsafe { libc::setsid() }).map(|_| ())
+}
+
+/// Whether an error says that the kernel has no room for something now, and may have some later.
+pub fn is_shortage(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::EMFILE
+                | libc::ENFILE
+                | libc::EAGAIN
+                | libc::ENOMEM
+                | libc::ENOBUFS
+                | libc::ENOSPC
+        )
+    )
 }
 
 /// The name that `ps -o comm` and `pgrep` see, at most 15 bytes of it.
@@ -284,6 +308,8 @@ pub struct BeforeExec {
     /// It is not executed at this instant of the boot-time clock, in microseconds, or later: then
     /// starting it fails with [`is_late`].
     pub start_before: Option<u64>,
+    /// Its soft limit of open files; `None`: that of this process.
+    pub open_files: Option<u64>,
 }
 
 impl BeforeExec {
@@ -295,6 +321,10 @@ impl BeforeExec {
                 die_with(parent)?;
             }
             become_plain_child();
+            if let (Some(soft), Ok(limit)) = (self.open_files, open_files()) {
+                // Nobody may be refused a lower limit; with a higher one the program works, too.
+                let _ = set_open_files(limit, soft);
+            }
             match self.start_before {
                 Some(at) if boot_micros() >= at => Err(io::Error::from_raw_os_error(libc::ETIME)),
                 _ => Ok(()),
@@ -322,4 +352,30 @@ pub fn has_unread(socket: BorrowedFd<'_>) -> bool {
 pub fn lock_memory() {
     // SAFETY: the call takes numbers.
     unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT) };
+}
+
+/// The limits of open files of this process.
+///
+/// # Errors
+/// None that can be expected.
+pub fn open_files() -> io::Result<libc::rlimit> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a valid place for the result.
+    match unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } {
+        0 => Ok(limit),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Sets the soft limit of open files and leaves the hard one, which it does not exceed.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn set_open_files(limit: libc::rlimit, soft: libc::rlim_t) -> io::Result<()> {
+    let limit = libc::rlimit { rlim_cur: soft.min(limit.rlim_max), ..limit };
+    // SAFETY: `limit` is a valid structure for the call.
+    match unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }

@@ -10,6 +10,7 @@ use super::engine_loop::{EngineLoop, Inbox, Outlets};
 use super::executor::{self, ExecutorConfig, ExecutorHandle};
 use super::notify::Notifier;
 use super::outbox::Outbox;
+use super::places::Bounds;
 use super::tcp::{Server, STACK};
 use super::timer::Timer;
 use super::udp::{Gate, Receiver as Datagrams};
@@ -48,6 +49,8 @@ pub(super) struct Blueprint<'a> {
     pub(super) run_dir: &'a Path,
     /// The way to the service manager.
     pub(super) notifier: Notifier,
+    /// How many clients are served at a time.
+    pub(super) bounds: Bounds,
 }
 
 /// The running threads, as the main thread sees them.
@@ -137,7 +140,7 @@ struct Queues {
 
 /// Starts everything. The executor first: without a keeper nothing may be granted.
 pub(super) fn start(blueprint: Blueprint<'_>) -> Result<Threads, StartError> {
-    let Blueprint { config, me, datagrams, listener, run_dir, notifier } = blueprint;
+    let Blueprint { config, me, datagrams, listener, run_dir, notifier, bounds } = blueprint;
     let common = Common::new(config, me);
     let queues = Queues {
         control: bounded(CONTROL_QUEUE),
@@ -155,7 +158,7 @@ pub(super) fn start(blueprint: Blueprint<'_>) -> Result<Threads, StartError> {
     let outbox = make_outbox(config, &common, Arc::clone(&datagrams));
     let peers = queues.peers.0.clone();
     let datagrams = start_datagrams(config, &common, datagrams, peers)?;
-    let clients = start_server(config, &common, listener, queues.clients.0.clone())?;
+    let clients = start_server(config, &common, (listener, bounds), queues.clients.0.clone())?;
     let control = queues.control.0.clone();
     let wishes = executor.as_ref().map(Executor::port).transpose()?;
     let (engine, started) = start_engine(config, &common, queues, outbox, wishes, notifier)?;
@@ -202,7 +205,7 @@ fn start_datagrams(
 fn start_server(
     config: &Config,
     common: &Common,
-    listener: TcpListener,
+    (listener, bounds): (TcpListener, Bounds),
     queue: Sender<FromClient>,
 ) -> Result<Server, StartError> {
     let setup = DeskSetup {
@@ -214,7 +217,8 @@ fn start_server(
         queue,
         clock: clock::now,
     };
-    Server::start(listener, Desk::new(setup, common.guard(config))).map_err(StartError::Thread)
+    let desk = Desk::new(setup, common.guard(config));
+    Server::start(listener, desk, bounds).map_err(StartError::Thread)
 }
 
 fn start_engine(
@@ -302,10 +306,7 @@ fn stop_executor(executor: Executor) {
     let _ = executor.wishes.send_timeout(ToExecutor::Stop, OTHERS_LIMIT);
     drop(executor.wishes);
     poll::wake(&executor.bell);
-    let handle = executor.handle;
-    match spawn("executor-end", move || handle.join()) {
-        Ok(ended) if ended.wait(EXECUTOR_LIMIT) => {}
-        Ok(_) => log::warn!("a child does not end; ending without it"),
-        Err(error) => log::warn!("cannot wait for the executor: {error}"),
+    if !executor.handle.wait(EXECUTOR_LIMIT) {
+        log::warn!("a child does not end; ending without it");
     }
 }

@@ -16,7 +16,7 @@ use crossbeam_channel::{bounded, Sender};
 use std::io::{BufRead, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The id of the site that a driver plays.
 pub const SITE_ID: u32 = 12_345;
@@ -104,7 +104,7 @@ fn play(dir: PathBuf) {
     // Standard input has ended, which means: stop.
     wishes.send(ToExecutor::Stop).expect("the executor lives");
     poll::wake(&bell);
-    handle.join();
+    assert!(handle.wait(Duration::from_secs(30)), "it ends");
     printer.join().expect("the printer ends with the executor");
     say("stopped");
 }

@@ -5,11 +5,11 @@ use super::bulk::{self, Bulk};
 use super::ExecutorConfig;
 use crate::config::TicketStore;
 use crate::daemon::child::{Child, Finished, ANSWERS_MAX, ANSWER_MAX, CHATTER_MAX};
-use crate::daemon::clock;
 use crate::daemon::helper::{self, store, Call};
 use crate::daemon::keeper::read_one;
 use crate::daemon::os::{self, BeforeExec};
 use crate::daemon::slots::{Ending, Job, JobEnd, JobId};
+use crate::daemon::{clock, descriptors};
 use crate::engine::CibLoad;
 use crate::keeper;
 use crate::model::{TicketIndex, TicketName};
@@ -250,7 +250,7 @@ fn crm_ticket(args: Vec<String>) -> io::Result<Command> {
 }
 
 fn spawn(command: &mut Command, output_max: usize) -> io::Result<Child> {
-    BeforeExec::default().add_to(command);
+    BeforeExec { open_files: descriptors::old(), ..BeforeExec::default() }.add_to(command);
     Child::spawn(command, output_max)
 }
 

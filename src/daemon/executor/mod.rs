@@ -22,10 +22,10 @@ use crate::engine::Event;
 use crate::keeper::Kept;
 use crate::model::{MemberId, TicketName};
 use crate::time::Span;
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{bounded, Receiver, RecvTimeoutError, Sender};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::thread::JoinHandle;
+use std::time::Duration;
 use thread::Executor;
 
 /// Stack of the thread: all of it is locked into memory in a daemon.
@@ -111,15 +111,15 @@ impl ExecutorConfig {
 
 /// The running executor.
 #[derive(Debug)]
-pub struct ExecutorHandle(JoinHandle<()>);
+pub struct ExecutorHandle(Receiver<()>);
 
 impl ExecutorHandle {
-    /// Waits until the thread has ended, which [`ToExecutor::Stop`], or the end of its channel,
-    /// makes it do within two seconds. The tickets stay as they are, and the keeper stays as long
-    /// as there is any to keep.
-    pub fn join(self) {
-        // A panic has already ended the process (`panic = "abort"`); there is no other error.
-        let _ = self.0.join();
+    /// Waits, at most so long, until the thread has ended, which [`ToExecutor::Stop`], or the end
+    /// of its channel, makes it do within two seconds; false if it takes longer. The tickets stay
+    /// as they are, and the keeper stays as long as there is any to keep.
+    pub fn wait(&self, limit: Duration) -> bool {
+        // Nothing is ever sent: the thread drops its end when it ends.
+        self.0.recv_timeout(limit) == Err(RecvTimeoutError::Disconnected)
     }
 }
 
@@ -148,6 +148,11 @@ pub fn spawn(
     }
     let link = config.link().map_err(ExecutorError::Keeper)?;
     let thread = std::thread::Builder::new().name("executor".to_owned()).stack_size(STACK);
-    let executor = move || Executor::new(config, link, (wishes, bell), events).run();
-    thread.spawn(executor).map(ExecutorHandle).map_err(ExecutorError::Thread)
+    let (alive, ended) = bounded::<()>(0);
+    let executor = move || {
+        Executor::new(config, link, (wishes, bell), events).run();
+        drop(alive);
+    };
+    thread.spawn(executor).map_err(ExecutorError::Thread)?;
+    Ok(ExecutorHandle(ended))
 }

@@ -4,7 +4,7 @@
 
 use super::program::path_in;
 use super::{Setup, NAME, SOCKET};
-use crate::daemon::{clock, os};
+use crate::daemon::{clock, descriptors, os};
 use crate::engine::HoldWindow;
 use crate::keeper::words::{self, Message, PACKET_MAX, VERSION};
 use crate::keeper::{Answer, Before, Kept, Word};
@@ -165,6 +165,7 @@ impl Link {
         let mut command = Command::new(&self.program);
         command.arg0(NAME).args(self.setup.to_args()).stdin(self.dir.try_clone()?);
         command.stdout(OwnedFd::from(theirs)).stderr(Stdio::null());
+        descriptors::hand_on(&mut command);
         let process = command.spawn()?;
         Ok(Peer::new(ours, Some(process)))
     }

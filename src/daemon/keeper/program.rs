@@ -5,7 +5,7 @@
 use super::tools::{Ends, Tools};
 use super::{Setup, MARK, NAME, SOCKET};
 use crate::config::TicketStore;
-use crate::daemon::{child, clock, os, process};
+use crate::daemon::{child, clock, descriptors, os, process};
 use crate::keeper::words::{self, Message, PACKET_MAX, VERSION};
 use crate::keeper::{Input, Keeper, Kept, Level, Output};
 use crate::model::Holder;
@@ -32,6 +32,7 @@ const PACKETS_AT_ONCE: usize = 64;
 pub fn main(args: &[OsString]) -> ExitCode {
     os::set_name(c"booth-keeper");
     os::close_inherited();
+    descriptors::adopt();
     let Some(setup) = Setup::parse(args) else {
         eprintln!("this program is started by boothd only");
         return ExitCode::FAILURE;

@@ -6,10 +6,10 @@ use super::program::log;
 use super::Setup;
 use crate::config::TicketStore;
 use crate::daemon::child::{Child, Finished, ANSWERS_MAX, ANSWER_MAX, CHATTER_MAX};
-use crate::daemon::clock;
 use crate::daemon::helper::{self, store, Call};
 use crate::daemon::os::{self, BeforeExec};
 use crate::daemon::slots::Ending;
+use crate::daemon::{clock, descriptors};
 use crate::engine::CibLoad;
 use crate::keeper::{Change, JobEnd, JobId, Level, Place, Values, Work};
 use crate::model::TicketName;
@@ -329,7 +329,8 @@ fn tool(program: &str, args: Vec<String>) -> io::Result<Command> {
 
 fn spawn(command: &mut Command, before: Option<MonoTime>, output: usize) -> io::Result<Child> {
     let dies_with = Some(std::process::id());
-    BeforeExec { dies_with, start_before: before.map(MonoTime::as_micros) }.add_to(command);
+    let start_before = before.map(MonoTime::as_micros);
+    BeforeExec { dies_with, start_before, open_files: descriptors::old() }.add_to(command);
     Child::spawn(command, output).map(Child::ends_alone)
 }
 
