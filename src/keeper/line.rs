@@ -494,6 +494,11 @@ impl Line {
         Before { window: self.window, grant: self.grant }
     }
 
+    /// The window at whose end the store is revoked.
+    pub(super) fn watched(&self) -> Option<HoldWindow> {
+        self.window.filter(|_| self.armed)
+    }
+
     pub(super) fn is_needed(&self) -> bool {
         self.armed || self.owed.is_owed()
     }

@@ -355,6 +355,19 @@ impl Keeper {
         &self.lines[place.0 as usize].name
     }
 
+    /// The place of a ticket, if this keeper has ever been told of it.
+    pub fn place(&self, name: &TicketName) -> Option<Place> {
+        self.lines.iter().find(|line| line.name == *name).map(|line| line.place)
+    }
+
+    /// The window that the store may say *granted* for, and at whose end this keeper will revoke;
+    /// `None`: there is none.
+    ///
+    /// Panics if the place is none of this keeper.
+    pub fn watched(&self, place: Place) -> Option<HoldWindow> {
+        self.lines[place.0 as usize].watched()
+    }
+
     /// Whether there is anything to do or to wait for: a lease to guard, a revoke that is owed, a
     /// job that runs, or a change that may still take effect.
     pub fn is_needed(&self, now: MonoTime) -> bool {

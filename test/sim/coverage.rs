@@ -7,7 +7,7 @@ use booth::model::{MemberRole, TicketMode};
 use std::collections::BTreeMap;
 
 /// Everything that is counted; a long run has none of them at zero (`main.rs`).
-const ALL: [&str; 90] = [
+const ALL: [&str; 95] = [
     "world: 2 members",
     "world: 3 members",
     "world: 4 members",
@@ -98,6 +98,11 @@ const ALL: [&str; 90] = [
     "queue: a report crosses a wish",
     "guard: revokes",
     "guard: retires",
+    "keeper: is taken over",
+    "keeper: goes when it is not needed",
+    "keeper: a killed process is there for long",
+    "read: waits until the store is quiet",
+    "read: is put right by what the keeper knows",
 ];
 
 /// What happened how often.

@@ -113,15 +113,15 @@ impl World {
         }
         self.trace(|w| format!("{}'s machine is dead, store lost: {alone}", w.name(n)));
         self.coverage.note("machine: dies with its guard");
-        self.sites[n].recorded[machine] = false;
         for ticket in 0..self.plan.tickets.len() {
-            let told = self.sites[n].told[machine][ticket].take();
+            let told = self.keeper_watches(n, machine, ticket);
             let clock = &self.nodes[n].clocks[machine];
             let from = told.map_or(self.now, |told| clock.when(told.hold_until));
             // What an earlier death left counts on, if there was no guard in between.
             let from = self.checks.unguarded[ticket][n].map_or(from, |earlier| earlier.from);
             self.checks.unguarded[ticket][n] = Some(Unguarded { from, ends: None });
         }
+        self.sites[n].keepers[machine] = None;
         let here = |child: &Child| child.machine == machine && !child.killed;
         let left: Vec<u32> =
             self.sites[n].children.iter().filter(|c| here(c)).map(|child| child.id).collect();
@@ -156,7 +156,7 @@ impl World {
         let queues = self.plan.worlds.queues;
         let queued = 6 * (queues.usual + queues.slow_max);
         let calls = 2 * guard.unwrap_or(SECOND) * self.plan.tickets.len() as u64;
-        let allowed = calls + queued + SECOND;
+        let allowed = self.keeper_quiet_in(n) + calls + queued + SECOND;
         let (life, stops) = (self.nodes[n].life, self.nodes[n].stops);
         let ends = Happening::ExcuseEnds { site: n, life, stops };
         self.future.plan(self.now + allowed, ends);
@@ -216,8 +216,8 @@ impl World {
     /// guard's.
     pub fn written_by(&mut self, site: usize, ticket: usize, by: By, before: bool) {
         let fresh = match by {
-            By::Guard => true,
-            By::Daemon(life, _) => {
+            By::Keeper { life: None, .. } => true,
+            By::Keeper { life: Some(life), .. } | By::Daemon(life, _) => {
                 life == self.nodes[site].life && self.nodes[site].engine.is_some()
             }
         };

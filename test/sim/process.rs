@@ -5,6 +5,7 @@
 use super::choice::{Dice, Kind};
 use super::clock::{True, MILLI, SECOND};
 use super::codec::{Datagram, MAX_SKEW};
+use super::exec::Read;
 use super::plan::{Target, Trouble};
 use super::queues::Queues;
 use super::world::{Happening, World};
@@ -15,21 +16,19 @@ use booth::model::{Term, TicketSpec};
 use std::rc::Rc;
 
 impl World {
-    /// A process starts: it makes sure that nothing of its predecessor is on its way, then
-    /// begins.
+    /// A process starts.
     pub fn boot(&mut self, n: usize) {
         if self.nodes[n].engine.is_some() || self.nodes[n].gone {
             return;
         }
-        let moved = std::mem::take(&mut self.nodes[n].moved);
-        let ready = self.exec_boot(n, moved);
+        self.exec_boot(n);
         let node = &mut self.nodes[n];
         node.life += 1;
         let life = node.life;
         if let Some(site) = self.sites.get_mut(n) {
             site.read.fill(None);
         }
-        self.future.plan(ready, Happening::Begin { node: n, life });
+        self.future.plan(self.now, Happening::Begin { node: n, life });
     }
 
     /// The engine of a started process begins.
@@ -46,7 +45,8 @@ impl World {
         node.wheel = Wheel::new();
         node.wake_at = u64::MAX;
         node.slots = Slots::new(tickets, Limits::processes());
-        node.windows = vec![(None, Term::ZERO); tickets];
+        node.reads = vec![Read::default(); tickets];
+        node.started = node.clocks[node.machine].now(self.now);
         node.wished = vec![(None, Term::ZERO); tickets];
         node.queues = Queues::default();
         node.busy = None;
@@ -56,6 +56,7 @@ impl World {
         node.ears = ears;
         node.last_client = 0;
         self.nodes[n].began = self.now;
+        self.keeper_takes_over(n);
         self.runs_again(n);
         self.check_wall(n);
         let clock = *self.nodes[n].clock();
@@ -91,6 +92,7 @@ impl World {
         self.history.mix(self.now, 4, n as u64);
         let all_die = moves || self.choices.jitter(n, 1, 0, 1) == 1;
         self.exec_orphan(n, all_die);
+        self.keeper_is_left(n);
         self.hang_up(n);
         self.checks.died(n);
         let now = self.now;
@@ -104,7 +106,6 @@ impl World {
         if moves && node.site {
             self.coverage.note("process: starts on the other machine");
             node.machine = 1 - node.machine;
-            node.moved = true;
             // The machines of one site agree on the wall clock.
             let (here, other) = (node.clocks[node.machine], node.clocks[1 - node.machine]);
             node.clocks[node.machine] = here;

@@ -16,7 +16,7 @@ use booth::prng::Prng;
 pub struct Worlds {
     /// The queues between each engine and its executor.
     pub queues: QueuePlan,
-    /// All machines have just been started: no lease table has a record.
+    /// All machines have just been started: no keeper is there.
     pub fresh: bool,
     /// Each member's configuration, where they differ.
     pub configs: Vec<Variant>,
