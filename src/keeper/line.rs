@@ -174,7 +174,8 @@ impl Line {
         self.kill_change(cx);
         let expires = expires_of(&state, self.window.as_ref(), cx.now);
         let values = Values { owner: state.owner, term: state.term, expires };
-        let old = self.owed.owe(cx.now.mono, self.guard, Some(serial), values);
+        let serial = Some((serial, cx.now.mono.plus(state.limit)));
+        let old = self.owed.owe(cx.now.mono, self.guard, serial, values);
         self.say_superseded(old, cx);
     }
 
@@ -215,6 +216,10 @@ impl Line {
         self.advance_change(cx);
         if let Some(job) = self.owed.makes_room(now) {
             cx.out.push(Output::Kill(job));
+        }
+        if let Some(serial) = self.owed.late(now) {
+            let text = "it has not ended in time, and goes on";
+            self.written(serial, CibOutcome::Failed(text.to_owned()), cx);
         }
         let late = self.wish.as_ref().is_some_and(|(_, state)| {
             needs_lease(state) && self.window.is_none_or(|window| now >= window.start_before)
@@ -482,7 +487,8 @@ impl Line {
             (!self.said_quiet && self.index.is_some()).then(|| self.quiet_at.max(quiet_at));
         let ring = window.map(|window| window.hold_until);
         let first_look = window.map(|window| window.kill_at);
-        [self.change_end(), self.owed.next_at(), start, waits, look, unsaid, ring, first_look]
+        let (next, late) = (self.owed.next_at(), self.owed.late_at());
+        [self.change_end(), next, late, start, waits, look, unsaid, ring, first_look]
             .into_iter()
             .flatten()
             .filter_map(later)
