@@ -22,7 +22,8 @@ const ATTRS_MAX: usize = 32;
 /// disk) is given up then, so that the revoke behind it can begin.
 const REAP: Span = Span::from_secs(1);
 
-/// The longest that a look at the store holds up the revoke that it is for.
+/// The longest that a look at the store holds up the revoke that it is for, if it begins after
+/// the end of the window, because the machine slept. Else it is waited for until that end.
 const LOOK_MAX: Span = Span::from_secs(2);
 
 /// What a line wants a job for, in the order in which lines are served.
@@ -132,7 +133,7 @@ impl Line {
     /// Takes in what boothd says.
     pub(super) fn hear(&mut self, word: Word, cx: &mut Cx<'_>) {
         match word {
-            Word::Hold { window, term, .. } => self.hold(window, term),
+            Word::Hold { window, term, .. } => self.hold(window, term, cx.now.mono),
             Word::Write { serial, state, .. } => self.write(serial, state, cx),
             Word::Attr { serial, change, limit, .. } => self.attr(serial, change, limit, cx),
             Word::Read { grant, .. } => self.note_grant(grant),
@@ -152,11 +153,14 @@ impl Line {
         self.said_quiet = false;
     }
 
-    fn hold(&mut self, window: Option<HoldWindow>, term: Term) {
+    fn hold(&mut self, window: Option<HoldWindow>, term: Term, now: MonoTime) {
         (self.window, self.term) = (window, term);
         self.armed = window.is_some();
         self.rung = false;
-        self.look = Look::None;
+        // Who tells a window that has ended already runs here: there is nothing newer elsewhere,
+        // and no time for a look.
+        let late = window.is_some_and(|window| now >= window.hold_until);
+        self.look = if late { Look::Known(None) } else { Look::None };
         if !self.armed {
             self.owed.disarm();
         }
@@ -327,7 +331,9 @@ impl Line {
             }
             Want::Look => {
                 let window = self.window?;
-                let until = window.hold_until.max(now.plus(self.guard.min(LOOK_MAX)));
+                let slept = now >= window.hold_until;
+                let most = now.plus(self.guard.min(LOOK_MAX));
+                let until = if slept { most } else { window.hold_until };
                 self.look = Look::Running(job, until);
                 Some(Begun::Look)
             }

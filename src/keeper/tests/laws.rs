@@ -216,6 +216,47 @@ fn a_look_that_hangs_does_not_hold_up_the_revoke() {
     bench.revoke();
 }
 
+/// Simulator, mixed one-site 201601: a restarted holder had been stopped for long before it told
+/// its window; a look of *g* and a revoke of *g* outlasted the lease.
+#[test]
+fn a_look_that_begins_late_holds_up_the_revoke_until_the_end_of_the_window_at_most() {
+    let mut bench = Bench::held(40);
+    bench.until(19_800);
+    bench.hold(0, Some(window(20)), 1);
+    assert!(matches!(bench.started()[..], [(_, Work::Look(_))]));
+    bench.until(19_999);
+    assert!(bench.started().is_empty());
+    bench.until(20_000);
+    bench.revoke();
+}
+
+#[test]
+fn a_window_that_has_ended_when_it_is_told_is_revoked_at_once() {
+    let mut bench = Bench::held(40);
+    bench.until(20_001);
+    bench.hold(0, Some(window(20)), 1);
+    bench.revoke();
+}
+
+/// Another node may have been granted meanwhile.
+#[test]
+fn after_a_sleep_the_store_is_looked_at_first() {
+    let mut bench = Bench::held(20);
+    bench.now = 50_000;
+    bench.step(Input::Tick);
+    bench.look(stored(true, 2, expires(80)));
+    bench.until(100_000);
+    assert!(bench.started().is_empty());
+    let mut bench = Bench::held(20);
+    bench.now = 50_000;
+    bench.step(Input::Tick);
+    assert!(matches!(bench.started()[..], [(_, Work::Look(_))]), "and it hangs");
+    bench.until(51_999);
+    assert!(bench.started().is_empty());
+    bench.until(52_000);
+    bench.revoke();
+}
+
 #[test]
 fn what_another_node_was_granted_since_is_left_alone() {
     let mut bench = Bench::held(20);
