@@ -7,6 +7,7 @@ use super::{
     expires_of, needs_lease, verdict, Answer, Before, Change, Cx, Decision, Grant, JobEnd, JobId,
     Kept, Level, Output, Place, Values, Word,
 };
+use crate::engine::mutant::{self, Clause};
 use crate::engine::{
     AttrChange, CibLoad, CibOutcome, CibState, CibTicket, HoldWindow, WriteSerial,
 };
@@ -225,7 +226,8 @@ impl Line {
             let text = "it has not ended in time, and goes on";
             self.written(serial, CibOutcome::Failed(text.to_owned()), cx);
         }
-        let late = self.wish.as_ref().is_some_and(|(_, state)| {
+        let any = mutant::is_on(Clause::KeeperWindow);
+        let late = self.wish.as_ref().filter(|_| !any).is_some_and(|(_, state)| {
             needs_lease(state) && self.window.is_none_or(|window| now >= window.start_before)
         });
         if let (true, Some((serial, _))) = (late, self.wish.as_ref()) {
@@ -260,7 +262,7 @@ impl Line {
     fn ring(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now.mono;
         let Some(window) = self.window.filter(|_| self.armed && !self.rung) else { return };
-        if now < window.hold_until {
+        if now < window.hold_until || mutant::is_on(Clause::KeeperRing) {
             return;
         }
         if self.owed.is_owed() {
@@ -304,7 +306,8 @@ impl Line {
         if self.owed.is_due(now) {
             return Some(Want::Revoke);
         }
-        if self.owed.is_owed() || self.owed.is_running() {
+        let beside = mutant::is_on(Clause::KeeperBeside) && self.wish.is_some();
+        if (self.owed.is_owed() || self.owed.is_running()) && !beside {
             return None;
         }
         let ends = self.window.filter(|window| self.armed && now >= window.kill_at);
@@ -386,7 +389,8 @@ impl Line {
     fn change_over(&mut self, running: Running, end: JobEnd, cx: &mut Cx<'_>) {
         let now = cx.now.mono;
         let killed = matches!(running.stage, Stage::Killed(_));
-        if matches!(end, JobEnd::Failed(_) | JobEnd::Killed) {
+        let waits = !mutant::is_on(Clause::KeeperQuiet);
+        if waits && matches!(end, JobEnd::Failed(_) | JobEnd::Killed) {
             self.quiet_at = self.quiet_at.max(after(now, self.guard));
         }
         // Killed with another ticket of its job: it begins anew.
@@ -469,7 +473,9 @@ impl Line {
         let running = self.change.as_ref()?;
         Some(match (running.stage, &running.work) {
             (Stage::Killed(give_up_at), _) => give_up_at,
-            (Stage::Live, RunningWork::Grant(_, state)) if needs_lease(state) => {
+            (Stage::Live, RunningWork::Grant(_, state))
+                if needs_lease(state) && !mutant::is_on(Clause::KeeperWindow) =>
+            {
                 // Without a window nothing may be granted at all.
                 let kill_at = self.window.map_or(MonoTime::ZERO, |window| window.kill_at);
                 running.limit_at.min(kill_at)

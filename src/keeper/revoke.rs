@@ -7,6 +7,7 @@
 
 use super::line::after;
 use super::{JobEnd, JobId, Level, Values};
+use crate::engine::mutant::{self, Clause};
 use crate::engine::WriteSerial;
 use crate::time::{MonoTime, Span};
 
@@ -182,7 +183,8 @@ impl Owed {
     /// The attempt that has to end so that another can begin.
     pub(super) fn makes_room(&mut self, now: MonoTime) -> Option<JobId> {
         let due = self.revoke.as_ref().is_some_and(|revoke| revoke.next_at <= now);
-        let full = self.attempts.len() >= ATTEMPTS_MAX;
+        let hasty = mutant::is_on(Clause::KeeperPatience) && !self.attempts.is_empty();
+        let full = self.attempts.len() >= ATTEMPTS_MAX || hasty;
         if !due || !full || self.attempts.iter().any(|attempt| attempt.killed) {
             return None;
         }
@@ -214,7 +216,7 @@ impl Owed {
             return over;
         };
         let attempt = self.attempts.remove(at);
-        if *end == JobEnd::Killed {
+        if *end == JobEnd::Killed && !mutant::is_on(Clause::KeeperQuiet) {
             self.free_at = self.free_at.max(after(now, guard));
         }
         let alone = self.attempts.is_empty();

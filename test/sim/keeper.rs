@@ -9,10 +9,10 @@ use super::store::{By, Entry, Report, Task};
 use super::world::{Happening, World};
 use booth::engine::{CibLoad, CibState, Effect, Event, HoldWindow};
 use booth::keeper::{
-    Answer, Change, Input, JobEnd, JobId, Keeper, Kept, Level, Output, Place, StoreKind, Values,
-    Word, Work,
+    Answer, Before, Change, Grant, Input, JobEnd, JobId, Keeper, Kept, Level, Output, Place,
+    StoreKind, Values, Word, Work,
 };
-use booth::model::Holder;
+use booth::model::{Holder, Term, TicketIndex, TicketSpec};
 use booth::time::{MonoTime, WallTime};
 
 /// What a job's end says of each place, once that is known.
@@ -33,6 +33,8 @@ pub struct Warden {
     wake_at: True,
     /// Per ticket, what that life wished last.
     wishes: Vec<Option<CibState>>,
+    /// It is stopped; this waits for it.
+    pub stopped: Option<Vec<Input>>,
 }
 
 impl Warden {
@@ -45,6 +47,7 @@ impl Warden {
             left_at: 0,
             wake_at: u64::MAX,
             wishes: vec![None; tickets],
+            stopped: None,
         }
     }
 
@@ -66,7 +69,8 @@ impl World {
         }
     }
 
-    fn keeper_starts(&mut self, site: usize, machine: usize, quiet_at: MonoTime) {
+    /// A keeper starts that knows nothing of what may be under way until then.
+    pub fn keeper_starts(&mut self, site: usize, machine: usize, quiet_at: MonoTime) {
         self.sites[site].last_keeper += 1;
         let (number, tickets) = (self.sites[site].last_keeper, self.plan.tickets.len());
         let me = Holder::Member(self.ids[site]);
@@ -93,21 +97,32 @@ impl World {
         if self.faithful(n) || !self.nodes[n].site {
             return;
         }
-        let (machine, life) = (self.nodes[n].machine, self.nodes[n].life);
-        let kept: Vec<Kept> = self
-            .specs(n)
-            .iter()
-            .map(|spec| Kept { name: spec.name.clone(), guard: spec.guard() })
-            .collect();
+        let machine = self.nodes[n].machine;
         if self.sites[n].keepers[machine].is_none() {
             self.coverage.note("process: starts on a machine that knows nothing of it");
-            let longest = kept.iter().map(|kept| kept.guard).max().unwrap_or_default();
-            let quiet_at = self.nodes[n].clock().mono(self.now);
-            let quiet_at = quiet_at.plus(longest).plus(longest.divided(100));
-            self.keeper_starts(n, machine, quiet_at);
+            self.keeper_starts(n, machine, self.keeper_quiet_at(n));
         } else {
             self.coverage.note("keeper: is taken over");
+            for ticket in 0..self.plan.tickets.len() {
+                let until = self.keeper_watches(n, machine, ticket);
+                let until = until.map(|window| self.nodes[n].clock().when(window.hold_until));
+                self.nodes[n].heirs[ticket] = until;
+            }
         }
+        self.keeper_has_boothd(n);
+    }
+
+    /// When nothing that may be under way at a site can take effect any more.
+    pub fn keeper_quiet_at(&self, n: usize) -> MonoTime {
+        let longest = self.specs(n).iter().map(|spec| spec.guard()).max().unwrap_or_default();
+        self.nodes[n].clock().mono(self.now).plus(longest).plus(longest.divided(100))
+    }
+
+    /// A boothd names its tickets to the keeper of its machine.
+    pub fn keeper_has_boothd(&mut self, n: usize) {
+        let (machine, life) = (self.nodes[n].machine, self.nodes[n].life);
+        let kept = |spec: &TicketSpec| Kept { name: spec.name.clone(), guard: spec.guard() };
+        let kept: Vec<Kept> = self.specs(n).iter().map(kept).collect();
         if let Some(warden) = &mut self.sites[n].keepers[machine] {
             warden.life = Some(life);
             warden.wishes.fill(None);
@@ -125,8 +140,19 @@ impl World {
         self.keeper_plan(n, machine);
     }
 
-    /// A boothd says something to its keeper.
+    /// A boothd says something to its keeper, and remembers what another one would have to know.
     pub fn keeper_hears(&mut self, n: usize, word: Word) {
+        let node = &mut self.nodes[n];
+        match &word {
+            Word::Hold { ticket, window, term } => node.told[ticket.get()] = Some((*window, *term)),
+            Word::Write { .. } | Word::Attr { .. } => node.open.push(word.clone()),
+            Word::Read { .. } => {}
+        }
+        self.keeper_said(n, word);
+    }
+
+    /// What a boothd says reaches its keeper, if that lives.
+    pub fn keeper_said(&mut self, n: usize, word: Word) {
         let (machine, life) = (self.nodes[n].machine, self.nodes[n].life);
         let Some(warden) = &mut self.sites[n].keepers[machine] else { return };
         if warden.life != Some(life) {
@@ -135,7 +161,16 @@ impl World {
         if let Word::Write { ticket, state, .. } = &word {
             warden.wishes[ticket.get()] = Some(*state);
         }
+        let told = match &word {
+            Word::Hold { ticket, window: Some(window), .. } => Some((ticket.get(), *window)),
+            _ => None,
+        };
+        let hears = warden.stopped.is_none() && !self.no_guard;
         self.keeper_step(n, machine, Input::Said(word));
+        if let (Some((ticket, window)), true) = (told, hears) {
+            let at = self.nodes[n].clock().when(window.hold_until).max(self.now);
+            self.told_again(n, ticket, at);
+        }
     }
 
     /// A deadline of a keeper has come.
@@ -190,6 +225,19 @@ impl World {
         warden.machine.watched(self.place_of(warden, ticket)?)
     }
 
+    /// Whether the keeper of a member's machine knows of the grant in its store, so that the next
+    /// boothd there need not believe a wall clock.
+    pub fn keeper_knows(&self, n: usize, ticket: usize) -> bool {
+        let machine = self.nodes[n].machine;
+        let Some(site) = self.sites.get(n) else { return false };
+        let Some(warden) = &site.keepers[machine] else { return false };
+        let before = warden.machine.before(TicketIndex::new(ticket));
+        let known = (before.grant, before.window, site.entries[ticket]);
+        let (Some(grant), Some(_), Some(entry)) = known else { return false };
+        let stored = Grant { term: entry.term, expires: entry.expires.as_secs() };
+        warden.stopped.is_none() && site.written_on[ticket] == machine && stored <= grant
+    }
+
     /// How long it takes until what the keeper of a site's machine has begun is over, if nothing
     /// else happens.
     pub fn keeper_quiet_in(&self, site: usize) -> True {
@@ -199,13 +247,17 @@ impl World {
         at.map_or(0, |at| self.nodes[site].clocks[machine].when(at).saturating_sub(self.now))
     }
 
-    fn keeper_step(&mut self, site: usize, machine: usize, input: Input) {
+    /// Something happens to a keeper; all that follows from it is done.
+    pub fn keeper_step(&mut self, site: usize, machine: usize, input: Input) {
         if self.no_guard && !self.nodes[site].runs() {
             return;
         }
         let now = self.nodes[site].clocks[machine].now(self.now);
         let mut out = Vec::new();
         let Some(warden) = &mut self.sites[site].keepers[machine] else { return };
+        if let Some(waiting) = &mut warden.stopped {
+            return waiting.push(input);
+        }
         warden.machine.step(now, input, &mut out);
         let number = warden.number;
         for output in out {
@@ -235,6 +287,9 @@ impl World {
         let longest = guards.max().unwrap_or(SECOND) * 101 / 100;
         let now = self.now;
         let Some(warden) = &mut self.sites[site].keepers[machine] else { return };
+        if warden.stopped.is_some() {
+            return;
+        }
         let stays_until = warden.left_at + longest;
         let mut next = warden.machine.next_deadline().map(|at| clock.when(at));
         if warden.life.is_none() {
@@ -276,8 +331,11 @@ impl World {
             let (owner, term) = (values.owner, values.term);
             Entry { granted, owner, term, expires: WallTime::from_secs(values.expires) }
         };
-        let mono = self.nodes[site].clocks[machine].mono(self.now);
+        let window = warden.machine.watched(place);
         let mut life = warden.life;
+        let mono = self.nodes[site].clocks[machine].mono(self.now);
+        self.check_keeper_starts(site, (machine, ticket), (change.as_ref(), window), mono);
+        let Some(warden) = &self.sites[site].keepers[machine] else { return };
         let task = match change {
             None => Task::Load,
             Some(Change::Attr(change)) => Task::Attr(change),
@@ -321,6 +379,7 @@ impl World {
         let child = here.filter(|child| of_it(child.by) && !child.killed).last();
         let Some((child, ticket)) = child.map(|child| (child.id, child.ticket)) else { return };
         let place = self.place_of(warden, ticket);
+        self.check_keeper_kills(site, number, child);
         self.child_kill(site, child);
         let mut late = self.choices.jitter(site, 3, 0, 5 * MILLI);
         let ppm = if self.faulty(site) { self.plan.store.fault_ppm / 8 } else { 0 };
@@ -342,16 +401,31 @@ impl World {
 
     /// What the keeper has said reaches the shell of its boothd.
     pub fn exec_answered(&mut self, n: usize, answer: Answer) {
+        let open = &mut self.nodes[n].open;
         match answer {
             Answer::Written { ticket, serial, outcome } => {
+                let this = |w: &Word| matches!(w, Word::Write { serial: s, .. } if *s == serial);
+                open.retain(|word| !this(word));
                 self.report(n, Event::CibWritten { ticket, serial, outcome });
             }
             Answer::AttrWritten { ticket, serial, outcome } => {
+                let this = |w: &Word| matches!(w, Word::Attr { serial: s, .. } if *s == serial);
+                open.retain(|word| !this(word));
                 self.report(n, Event::AttrWritten { ticket, serial, outcome });
             }
             Answer::Quiet { ticket, before } => {
-                let read = &mut self.nodes[n].reads[ticket.get()];
-                read.quiet = Some(before);
+                let node = &mut self.nodes[n];
+                let (read, told) = (&mut node.reads[ticket.get()], &mut node.told[ticket.get()]);
+                // What one that has died knew still holds, and the next must know it.
+                let mono = node.clocks[node.machine].mono(self.now);
+                let lasts = before.window.is_some_and(|window| mono < window.hold_until);
+                if let (true, Before { window: Some(window), grant }) = (lasts, before) {
+                    let term = grant.map_or(Term::ZERO, |grant| grant.term);
+                    told.get_or_insert((Some(window), term));
+                }
+                if read.quiet.is_none_or(|known| known.window.is_none()) {
+                    read.quiet = Some(before);
+                }
                 if let Some(wish) = read.waiting.take() {
                     self.exec_slots(n, wish);
                 }
@@ -372,19 +446,11 @@ impl World {
             }
             _ => return,
         };
-        let told = match &word {
-            Word::Hold { ticket, window: Some(window), .. } => Some((ticket.get(), *window)),
-            _ => None,
-        };
         self.keeper_hears(n, word);
-        if let (Some((ticket, window)), false) = (told, self.no_guard) {
-            let at = self.nodes[n].clock().when(window.hold_until).max(self.now);
-            self.told_again(n, ticket, at);
-        }
     }
 
     /// A read that is wanted while a change is wished is not worth anything.
-    fn exec_end_read(&mut self, n: usize, ticket: booth::model::TicketIndex) {
+    fn exec_end_read(&mut self, n: usize, ticket: TicketIndex) {
         let read = &mut self.nodes[n].reads[ticket.get()];
         if read.waiting.take().is_some() {
             let outcome = CibLoad::Failed("ended".into());

@@ -47,6 +47,7 @@ pub mod sick;
 pub mod soak;
 pub mod store;
 pub mod stores;
+pub mod wardens;
 pub mod word;
 pub mod words;
 pub mod world;

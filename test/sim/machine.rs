@@ -12,7 +12,8 @@
 //! - the new boothd has run, neither stopped nor ended, for `2g` for each ticket and a second: the
 //!   time of a read and of a revoke of what it found.
 //!
-//! A site with one machine loses its store as well.
+//! A site with one machine loses its store as well. The same where keeper and boothd are both dead
+//! or stopped (`wardens.rs`).
 
 use super::clock::{True, MILLI, SECOND};
 use super::hunt::{Hunter, HOLDER};
@@ -117,9 +118,7 @@ impl World {
             let told = self.keeper_watches(n, machine, ticket);
             let clock = &self.nodes[n].clocks[machine];
             let from = told.map_or(self.now, |told| clock.when(told.hold_until));
-            // What an earlier death left counts on, if there was no guard in between.
-            let from = self.checks.unguarded[ticket][n].map_or(from, |earlier| earlier.from);
-            self.checks.unguarded[ticket][n] = Some(Unguarded { from, ends: None });
+            self.unwatch(n, ticket, from);
         }
         self.sites[n].keepers[machine] = None;
         let here = |child: &Child| child.machine == machine && !child.killed;
@@ -138,6 +137,13 @@ impl World {
                 self.check_store(n, ticket, before);
             }
         }
+    }
+
+    /// Nobody watches over a site's ticket from now on; its store may say *granted* until `from`.
+    pub fn unwatch(&mut self, n: usize, ticket: usize, from: True) {
+        // What an earlier death left counts on, if there was no guard in between.
+        let from = self.checks.unguarded[ticket][n].map_or(from, |earlier| earlier.from);
+        self.checks.unguarded[ticket][n] = Some(Unguarded { from, ends: None });
     }
 
     /// A process starts, or goes on after a stop: an excuse of its site ends when it has run for

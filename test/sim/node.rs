@@ -11,8 +11,8 @@ use super::queues::Queues;
 use super::reference::brain::Brain;
 use booth::daemon::slots::{Action, JobEnd, JobId, Limits, Slots};
 use booth::daemon::wheel::Wheel;
-use booth::engine::{ClientId, Effect, Event};
-use booth::keeper::Answer;
+use booth::engine::{ClientId, Effect, Event, HoldWindow};
+use booth::keeper::{Answer, Word};
 use booth::model::{MemberRole, Term, TicketSpec};
 use booth::time::{MonoTime, Now, WallTime};
 use std::collections::VecDeque;
@@ -69,6 +69,12 @@ pub struct Node {
     pub slots: Slots,
     /// Per ticket, the read that is wanted or runs.
     pub reads: Vec<Read>,
+    /// Per ticket, the newest window that its keeper was told, and the term.
+    pub told: Vec<Option<(Option<HoldWindow>, Term)>>,
+    /// What its keeper has not answered yet.
+    pub open: Vec<Word>,
+    /// Per ticket, until when it may hold what the life before was told on this machine.
+    pub heirs: Vec<Option<True>>,
     /// Both clocks when its engine began.
     pub started: Now,
     /// What its engine wished last of each ticket's window; the executor may not know yet.
@@ -124,6 +130,9 @@ impl Node {
             wake_at: u64::MAX,
             slots: Slots::new(tickets, Limits::processes()),
             reads: vec![Read::default(); tickets],
+            told: vec![None; tickets],
+            open: Vec::new(),
+            heirs: vec![None; tickets],
             started: Now { mono: MonoTime::ZERO, wall: WallTime::EPOCH },
             wished: vec![(None, Term::ZERO); tickets],
             queues: Queues::default(),

@@ -46,6 +46,9 @@ impl World {
         node.wake_at = u64::MAX;
         node.slots = Slots::new(tickets, Limits::processes());
         node.reads = vec![Read::default(); tickets];
+        node.told = vec![None; tickets];
+        node.heirs = vec![None; tickets];
+        node.open.clear();
         node.started = node.clocks[node.machine].now(self.now);
         node.wished = vec![(None, Term::ZERO); tickets];
         node.queues = Queues::default();
@@ -79,7 +82,7 @@ impl World {
 
     /// A process ends, and starts again after `down` (never, if that is endless).
     pub fn crash(&mut self, n: usize, down: True, moves: bool, clean: bool) {
-        let spared = !self.faulty(n) || !self.wall_is_safe(n);
+        let spared = !self.faulty(n) || !self.wall_is_safe(n, moves);
         if self.nodes[n].engine.is_none() || spared {
             return;
         }
@@ -93,6 +96,7 @@ impl World {
         let all_die = moves || self.choices.jitter(n, 1, 0, 1) == 1;
         self.exec_orphan(n, all_die);
         self.keeper_is_left(n);
+        self.keeper_missing(n);
         self.hang_up(n);
         self.checks.died(n);
         let now = self.now;
@@ -117,13 +121,20 @@ impl World {
     }
 
     /// Condition 3 of the promise: what a store says of a lease must have been written by the
-    /// wall clock that the next life will read.
-    fn wall_is_safe(&self, n: usize) -> bool {
+    /// wall clock that the next life will read, or the keeper that it will take over knows better.
+    fn wall_is_safe(&self, n: usize, moves: bool) -> bool {
         let jumped = self.nodes[n].jumped_at;
+        let known = |ticket| !moves && self.keeper_knows(n, ticket);
         jumped == 0
             || (0..self.plan.tickets.len()).all(|ticket| {
-                !self.sites[n].granted(ticket) || self.sites[n].written_at[ticket] > jumped
+                let safe = !self.sites[n].granted(ticket);
+                safe || self.sites[n].written_at[ticket] > jumped || known(ticket)
             })
+    }
+
+    /// Whether a start that knows nothing but the store reads it right.
+    pub fn wall_needs_no_keeper(&self, n: usize) -> bool {
+        self.wall_is_safe(n, true)
     }
 
     /// A process is stopped, for `length`.
@@ -140,6 +151,7 @@ impl World {
         node.paused = Some(node.stops);
         let stop = node.stops;
         self.future.plan(self.now + length, Happening::Resume { node: n, stop });
+        self.keeper_missing(n);
     }
 
     /// A stopped process goes on: first what it was doing, then what waits.
@@ -160,6 +172,7 @@ impl World {
             }
         }
         self.nodes[n].exec_wake_at = u64::MAX;
+        self.keeper_again(n);
         self.exec_tick(n);
         self.take_wishes(n);
         let tick_first = self.choices.jitter(n, 2, 0, 1) == 1;
@@ -216,6 +229,7 @@ impl World {
             }
             Trouble::Lose { ticket } => self.lose_ticket(n, usize::from(ticket)),
             Trouble::Sick { length, what } => self.sicken(n, what, length),
+            Trouble::Keeper { length, both } => self.keeper_trouble(n, length, both),
             Trouble::Configure { expire } => self.configure(n, expire),
             Trouble::MachineDies { down, alone } => self.machine_dies(n, down, alone),
             Trouble::Crash { down, moves, clean } => self.crash(n, down, moves, clean),
@@ -256,8 +270,13 @@ impl World {
 
     /// The wall clock of a running daemon is set.
     pub fn wall_jump(&mut self, n: usize, by: i64) {
+        let known = (0..self.plan.tickets.len())
+            .all(|ticket| !self.sites[n].granted(ticket) || self.keeper_knows(n, ticket));
         if self.nodes[n].engine.is_none() {
-            return;
+            if !known || !self.nodes[n].site {
+                return;
+            }
+            self.coverage.note("wall clock: set while boothd is down, and the keeper knows");
         }
         let now = self.now;
         let strange = self.is_strange(n);

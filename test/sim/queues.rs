@@ -144,6 +144,11 @@ impl World {
         self.future.plan(at, Happening::Post { node: n, life, event: Box::new(event) });
     }
 
+    /// When the last answer of a keeper that has died reaches the shell.
+    pub fn answers_end(&self, n: usize) -> True {
+        self.nodes[n].queues.answered.max(self.now)
+    }
+
     /// The keeper says something to the shell.
     pub fn keeper_answer(&mut self, n: usize, answer: Answer) {
         let at = self.now + self.lag(n, Way::End);

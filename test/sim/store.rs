@@ -38,6 +38,8 @@ pub struct Site {
     pub attrs: Vec<Vec<(AttrName, AttrValue)>>,
     /// Per machine, its keeper.
     pub keepers: [Option<Warden>; 2],
+    /// Whether the last keeper that died had something under way.
+    pub unsettled: bool,
     /// The last number given to a keeper.
     pub last_keeper: u32,
     /// Whether it is ill.
@@ -52,6 +54,8 @@ pub struct Site {
     pub last_effect: Vec<u32>,
     /// Per ticket: when the latest change was started that took effect.
     pub written_at: Vec<True>,
+    /// Per ticket: on which machine that change was made.
+    pub written_on: Vec<usize>,
     /// Per ticket, what the daemon has read or written last, in this life: no term, or this one.
     /// `None`: it has not read yet.
     pub read: Vec<Option<Option<Term>>>,
@@ -148,6 +152,7 @@ impl Site {
             entries: vec![None; tickets],
             attrs: vec![Vec::new(); tickets],
             keepers: [None, None],
+            unsettled: false,
             last_keeper: 0,
             sick: None,
             granted_at: vec![0; tickets],
@@ -155,6 +160,7 @@ impl Site {
             last_child: 0,
             last_effect: vec![0; tickets],
             written_at: vec![0; tickets],
+            written_on: vec![0; tickets],
             read: vec![None; tickets],
         }
     }
@@ -336,7 +342,7 @@ impl World {
         }
         child.effect_at = None;
         let (ticket, task, killed) = (child.ticket, child.task.clone(), child.killed);
-        let (start, by) = (child.start, child.by);
+        let (start, by, machine) = (child.start, child.by, child.machine);
         if killed {
             self.coverage.note("store: a killed call takes effect");
             self.sites[site].children.retain(|child| child.id != id);
@@ -369,6 +375,7 @@ impl World {
                 self.sites[site].last_effect[ticket] = id;
                 self.script_effect(site, by, entry.granted);
                 self.sites[site].written_at[ticket] = start;
+                self.sites[site].written_on[ticket] = machine;
                 let before = self.sites[site].granted(ticket);
                 self.sites[site].entries[ticket] = Some(entry);
                 self.daemon_sees(site, ticket, by, Some(entry));

@@ -60,6 +60,10 @@ pub enum Happening {
     KeeperTick { site: usize, machine: usize, number: u32 },
     /// A job of a keeper (machine and number) has ended.
     KeeperJob { site: usize, keeper: (usize, u32), over: Box<Over> },
+    /// A keeper that was stopped goes on.
+    KeeperGoesOn { site: usize, machine: usize, number: u32 },
+    /// A boothd replaces its keeper.
+    KeeperAgain { node: usize, life: u32 },
     /// What a keeper has said reaches its boothd.
     Answer { node: usize, life: u32, answer: Box<Answer> },
     /// The time for which the death of a machine is an excuse.
@@ -285,6 +289,14 @@ impl World {
             }
             Happening::KeeperJob { site, keeper, over } => {
                 self.keeper_job_over(site, keeper, *over);
+            }
+            Happening::KeeperGoesOn { site, machine, number } => {
+                self.keeper_goes_on(site, machine, number);
+            }
+            Happening::KeeperAgain { node, life } => {
+                if self.alive(node, life) && self.nodes[node].paused.is_none() {
+                    self.keeper_again(node);
+                }
             }
             Happening::Answer { node, life, answer } => {
                 if self.alive(node, life) {
