@@ -257,14 +257,14 @@ impl World {
         }
     }
 
-    /// K3: what a restart on the same boot believes of the store is no more than the life before
-    /// was told.
+    /// K3: a restart on the same boot counts on no longer lease than the life before had told its
+    /// keeper. (What it keeps back of that follows from its own `expire`: S6.)
     fn check_heir(&mut self, n: usize, t: usize, until: True) {
         let here = self.sites[n].written_on[t] == self.nodes[n].machine;
         let heir = self.nodes[n].heirs[t].filter(|_| here && self.checks.ghosts.restarted(n, t));
         if let Some(told) = heir.filter(|told| until > told + 8) {
             let text = format!(
-                "t{t}: m{n}, just started, holds until {until}; the life before was told {told}"
+                "t{t}: m{n}, just started, counts on a lease until {until}; the life before had told {told}"
             );
             self.fail_of(t, "K3", text);
         }
@@ -303,7 +303,7 @@ impl World {
         if !self.checks.automatic[t] {
             return;
         }
-        self.check_heir(n, t, until);
+        self.check_heir(n, t, lease);
         let (guard, drift) = self.kept_back(t);
         let kept = guard.plus(drift);
         if window.hold_until > window.lease_until.minus(kept)

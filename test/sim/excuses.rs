@@ -113,7 +113,7 @@ impl Excuse {
                 "S3: two of ours lead in one term beside reference members, which vote twice"
             }
             Excuse::Unmarked => {
-                "L4, L5, L9: beside reference members, whose packets carry no round, mark or \
+                "L4, L5, L9, K3: beside reference members, whose packets carry no round, mark or \
                  nonce"
             }
             Excuse::ReferenceHealed => {
@@ -245,7 +245,7 @@ impl World {
             self.excuse(Excuse::ReferenceTerm);
             return;
         }
-        if matches!(code, "L4" | "L5" | "L9") && self.checks.ghosts.unmarked {
+        if matches!(code, "L4" | "L5" | "L9" | "K3") && self.checks.ghosts.unmarked {
             self.excuse(Excuse::Unmarked);
             return;
         }

@@ -139,6 +139,7 @@ impl World {
         let (machine, by) = (self.nodes[n].machine, By::Daemon(self.nodes[n].life, id));
         match job {
             Job::Load { ticket } => {
+                self.check_keeper_quiet(n, ticket.get());
                 self.nodes[n].reads[ticket.get()].running = Some(id);
                 self.spawn(n, machine, ticket.get(), by, Task::Load);
             }

@@ -105,7 +105,7 @@ impl World {
             self.coverage.note("keeper: is taken over");
             for ticket in 0..self.plan.tickets.len() {
                 let until = self.keeper_watches(n, machine, ticket);
-                let until = until.map(|window| self.nodes[n].clock().when(window.hold_until));
+                let until = until.map(|window| self.nodes[n].clock().when(window.lease_until));
                 self.nodes[n].heirs[ticket] = until;
             }
         }

@@ -66,11 +66,11 @@ const TABLE: [(Clause, Option<Hunt>, u64, u64, By); 31] = [
     (Clause::L10Round, None, 1, 1_500, By::Any),
     (Clause::L10LastWord, Some(Hunt::Bare), 1, 60, By::Any),
     (Clause::L12Attempt, Some(Hunt::Duel), 1, 50, By::Any),
-    (Clause::KeeperWindow, Some(Hunt::Quit), 1, 50, By::Any),
-    (Clause::KeeperBeside, Some(Hunt::Quit), 1, 50, By::Any),
+    (Clause::KeeperWindow, None, 1, 60, By::Any),
+    (Clause::KeeperBeside, Some(Hunt::Keeper), 1, 60, By::Any),
     (Clause::KeeperPatience, Some(Hunt::Keeper), 1, 20, By::Any),
-    (Clause::KeeperRing, Some(Hunt::Quit), 1, 20, By::Holders),
-    (Clause::KeeperQuiet, Some(Hunt::Quit), 1, 50, By::Any),
+    (Clause::KeeperRing, Some(Hunt::Quit), 1, 50, By::Holders),
+    (Clause::KeeperQuiet, Some(Hunt::Again), 1, 50, By::Any),
     (Clause::KeeperWall, Some(Hunt::Keeper), 1, 50, By::Any),
 ];
 

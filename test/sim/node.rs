@@ -73,7 +73,7 @@ pub struct Node {
     pub told: Vec<Option<(Option<HoldWindow>, Term)>>,
     /// What its keeper has not answered yet.
     pub open: Vec<Word>,
-    /// Per ticket, until when it may hold what the life before was told on this machine.
+    /// Per ticket, the end of the lease of which the life before had told this machine's keeper.
     pub heirs: Vec<Option<True>>,
     /// Both clocks when its engine began.
     pub started: Now,

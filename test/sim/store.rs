@@ -372,6 +372,9 @@ impl World {
                     }
                     return;
                 }
+                if entry.granted {
+                    self.check_keeper_grants(site, (machine, ticket), by);
+                }
                 self.sites[site].last_effect[ticket] = id;
                 self.script_effect(site, by, entry.granted);
                 self.sites[site].written_at[ticket] = start;

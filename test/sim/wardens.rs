@@ -8,7 +8,9 @@
 //! - `K2`: a revoke is never ended for being slow, only when another attempt has succeeded, or as
 //!   the oldest of eight;
 //! - `K4`: a grant begins inside its window only, beside no other change of its ticket, and not
-//!   while a revoke that was killed may take effect; a revoke begins beside no grant that lives.
+//!   while a revoke that was killed may take effect; it takes effect before that window ends; a
+//!   revoke begins beside no grant that lives; a boothd reads the store when no grant of an earlier
+//!   life can take effect any more.
 
 use super::clock::{True, MILLI, SECOND};
 use super::hunt::{Hunter, HOLDER};
@@ -289,6 +291,39 @@ impl World {
         };
         if let Some(wrong) = wrong {
             self.fail("K4", format!("m{site}, t{ticket}: {wrong}; {window:?}, now {mono:?}"));
+        }
+    }
+
+    /// K4: a grant takes effect. A keeper that runs has killed it so early that this is before the
+    /// end of its window.
+    pub fn check_keeper_grants(&mut self, site: usize, (machine, ticket): (usize, usize), by: By) {
+        let By::Keeper { number, .. } = by else { return };
+        let Some(warden) = &self.sites[site].keepers[machine] else { return };
+        if warden.number != number || warden.stopped.is_some() || !self.checks.automatic(ticket) {
+            return;
+        }
+        let mono = self.nodes[site].clocks[machine].mono(self.now);
+        let window = self.keeper_watches(site, machine, ticket);
+        if let Some(window) = window.filter(|window| mono >= window.hold_until) {
+            let text = format!("m{site}, t{ticket}: a grant takes effect after {window:?}");
+            self.fail_of(ticket, "K4", text);
+        }
+    }
+
+    /// K4: a boothd reads its store, of which nothing that an earlier life has begun on this machine
+    /// may change anything unseen.
+    pub fn check_keeper_quiet(&mut self, n: usize, ticket: usize) {
+        let (machine, life) = (self.nodes[n].machine, self.nodes[n].life);
+        let number = self.sites[n].keepers[machine].as_ref().map(|warden| warden.number);
+        let older = |child: &&Child| {
+            let own = matches!(child.by, By::Keeper { number: it, life: Some(of), .. }
+                if Some(it) == number && of != life);
+            let grants = matches!(&child.task, Task::Write(entry) if entry.granted);
+            own && grants && child.ticket == ticket && child.effect_at.is_some()
+        };
+        if let Some(child) = self.sites[n].children.iter().find(older) {
+            let text = format!("m{n} reads t{ticket} while child {} may take effect", child.id);
+            self.fail("K4", text);
         }
     }
 
