@@ -113,7 +113,6 @@ impl World {
                 Action::Start { id, job } => self.exec_start(n, id, job),
                 Action::End { id, how } => self.exec_end(n, id, how),
                 Action::Report(event) => self.report(n, event),
-                Action::Guard { .. } => unreachable!("windows go to the keeper"),
             }
         }
         actions.clear();
@@ -144,7 +143,6 @@ impl World {
                 self.spawn(n, machine, ticket.get(), by, Task::Load);
             }
             Job::Probe { ticket, expires: _ } => self.probe_start(n, ticket.get(), id),
-            Job::Attr { .. } | Job::Write { .. } => unreachable!("changes go to the keeper"),
         }
     }
 
