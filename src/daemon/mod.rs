@@ -7,6 +7,7 @@ pub mod channels;
 pub mod child;
 pub mod clock;
 pub mod connection;
+mod directory;
 pub mod engine_loop;
 pub mod executor;
 pub mod guard;
@@ -15,6 +16,7 @@ pub mod leases;
 pub mod limiter;
 pub mod local_addr;
 pub mod lockfile;
+pub mod lockholder;
 pub mod logsink;
 pub mod notify;
 pub mod os;
@@ -79,7 +81,7 @@ enum StartError {
     Bind(SocketAddr, io::Error),
     /// The daemon cannot run as whom it should.
     Account(AccountError),
-    /// The directory of the lease table cannot be made.
+    /// The directory of the lease table cannot be made, or is another user's.
     RunDir(PathBuf, io::Error),
     /// The executor cannot be started.
     Executor(ExecutorError),
@@ -102,7 +104,7 @@ impl fmt::Display for StartError {
             },
             StartError::Account(error) => error.fmt(f),
             StartError::RunDir(path, error) => {
-                write!(f, "cannot make the directory {}: {error}", path.display())
+                write!(f, "cannot use the directory {}: {error}", path.display())
             }
             StartError::Executor(error) => error.fmt(f),
             StartError::Thread(error) => write!(f, "cannot start a thread: {error}"),
@@ -217,7 +219,9 @@ fn live(
         });
         // Before there is a lock file, so that no signal can leave one behind.
         let signals = Signals::watch().map_err(StartError::Thread)?;
-        let mut lock = LockFile::acquire(lock_path).map_err(StartError::Lock)?;
+        let users = lockholder::Users::of(config);
+        let mut lock = LockFile::acquire(lock_path, &users).map_err(StartError::Lock)?;
+        directory::note_owner(lock_path, &users);
         let lived = start_and_serve(config, me, &mut lock, &signals, notifier, &mut report);
         lock.remove();
         lived
@@ -273,7 +277,9 @@ fn start_and_serve(
 /// Waits for signals, for the end of the start, and for somebody who removes the lock file.
 fn serve(config: &Config, me: usize, lock: &mut LockFile, signals: &Signals, threads: &Threads) {
     use std::os::fd::AsFd;
-    let mut watch = watch_file(lock.path());
+    // Two that start at once may each replace a stranger's file, and the other's.
+    let watch = watch_file(lock.path());
+    let mut watch = restore_lock(lock, watch);
     let mut started = Some(&threads.started);
     loop {
         // A descriptor that is not there is replaced by one that is waited for anyway.
@@ -349,7 +355,7 @@ fn restore_lock(lock: &mut LockFile, watch: Option<FileWatch>) -> Option<FileWat
             watch_file(lock.path())
         }
         Err(error) => {
-            log::warn!("the lock file was removed: {error}; stop this daemon by its process id");
+            log::warn!("the lock file was removed: {error}; only root's status finds this daemon");
             None
         }
     }
@@ -371,7 +377,7 @@ fn change_user(
         None
     };
     if site {
-        process::make_directory(run_dir, identity)
+        directory::make(run_dir, identity)
             .map_err(|error| StartError::RunDir(run_dir.to_owned(), error))?;
     }
     let Some(identity) = identity else {
