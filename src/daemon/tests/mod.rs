@@ -3,6 +3,7 @@
 
 mod crowds;
 mod engine_loop;
+mod lockfile;
 #[path = "../../../test/harness/not_run.rs"]
 mod not_run;
 mod tcp;
