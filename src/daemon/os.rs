@@ -2,6 +2,8 @@
 //! The system calls that the standard library has no words for, as far as children, locks and
 //! the keeper need them. Each is one call; nothing is decided here.
 
+use super::clock;
+use crate::time::MonoTime;
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -244,15 +246,6 @@ pub fn die_with(parent: u32) -> io::Result<()> {
     }
 }
 
-/// The boot-time clock in microseconds. Allowed between fork and exec.
-pub fn boot_micros() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is a valid place for the result. Linux has had this clock since 2.6.39.
-    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &mut time) };
-    let secs = u64::try_from(time.tv_sec).unwrap_or(u64::MAX);
-    secs.saturating_mul(1_000_000).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000)
-}
-
 /// A file in memory with this content, to be read from its beginning: standard input for a child
 /// that neither end ever waits for.
 ///
@@ -305,9 +298,8 @@ pub fn my_user() -> u32 {
 pub struct BeforeExec {
     /// The kernel kills it when this process, whose only thread starts it, ends.
     pub dies_with: Option<u32>,
-    /// It is not executed at this instant of the boot-time clock, in microseconds, or later: then
-    /// starting it fails with [`is_late`].
-    pub start_before: Option<u64>,
+    /// It is not executed at this instant or later: then starting it fails with [`is_late`].
+    pub start_before: Option<MonoTime>,
     /// Its soft limit of open files; `None`: that of this process.
     pub open_files: Option<u64>,
 }
@@ -326,7 +318,7 @@ impl BeforeExec {
                 let _ = set_open_files(limit, soft);
             }
             match self.start_before {
-                Some(at) if boot_micros() >= at => Err(io::Error::from_raw_os_error(libc::ETIME)),
+                Some(at) if clock::mono() >= at => Err(io::Error::from_raw_os_error(libc::ETIME)),
                 _ => Ok(()),
             }
         };

@@ -40,7 +40,8 @@ impl Waiting<'_> {
 
     /// Waits for a line that begins and ends so.
     fn waits_until_it_says(&self, begin: &str, end: &str) {
-        let until = Instant::now() + PATIENCE;
+        // A site that has just started waits for *g*, 5 s, before it reads its ticket and votes.
+        let until = Instant::now() + PATIENCE * 2;
         while !self.said().iter().any(|said| said.starts_with(begin) && said.ends_with(end)) {
             assert!(Instant::now() < until, "{begin:?} in time, but only {:?}", self.said());
             std::thread::sleep(Duration::from_millis(5));

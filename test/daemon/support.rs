@@ -141,10 +141,15 @@ impl Lab {
         let daemon = self.start_unawaited(member);
         // Not the line that a killed one may have left.
         let up = format!("booth_pid={} booth_state=started", daemon.pid());
-        wait_until("the daemon is up", || {
-            fs::read_to_string(self.lock_file(member)).is_ok_and(|line| line.contains(&up))
-        });
-        daemon
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let line = fs::read_to_string(self.lock_file(member)).unwrap_or_default();
+            if line.contains(&up) {
+                return daemon;
+            }
+            assert!(Instant::now() < until, "up in time: {line:?}; it says {}", daemon.log());
+            sleep(Duration::from_millis(2));
+        }
     }
 
     /// The output of a client at a member.

@@ -17,8 +17,12 @@ const BELOW: &[(&str, &[&str])] = &[
     ("engine", &["wire", "model", "time", "prng"]),
     // The writes that it turns into arguments are effects of the engine.
     ("pacemaker", &["engine", "model", "time"]),
+    ("keeper", &["engine", "model", "time", "prng"]),
     ("config", &["auth", "wire", "model", "time"]),
-    ("daemon", &["config", "engine", "pacemaker", "auth", "wire", "model", "time", "prng"]),
+    (
+        "daemon",
+        &["config", "keeper", "engine", "pacemaker", "auth", "wire", "model", "time", "prng"],
+    ),
     ("cli", &["daemon", "config", "engine", "pacemaker", "auth", "wire", "model", "time", "prng"]),
 ];
 
@@ -30,6 +34,7 @@ const PURE: &[&str] = &[
     "src/wire/",
     "src/auth/",
     "src/engine/",
+    "src/keeper/",
     "src/pacemaker/",
     "src/daemon/slots/",
     "src/daemon/wheel.rs",
@@ -66,6 +71,7 @@ const FORBIDS_UNSAFE: &[&str] = &[
     "src/auth/mod.rs",
     "src/config/mod.rs",
     "src/engine/mod.rs",
+    "src/keeper/mod.rs",
     "src/model/mod.rs",
     "src/pacemaker/mod.rs",
     "src/prng.rs",

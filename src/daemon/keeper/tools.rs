@@ -329,8 +329,7 @@ fn tool(program: &str, args: Vec<String>) -> io::Result<Command> {
 
 fn spawn(command: &mut Command, before: Option<MonoTime>, output: usize) -> io::Result<Child> {
     let dies_with = Some(std::process::id());
-    let start_before = before.map(MonoTime::as_micros);
-    BeforeExec { dies_with, start_before, open_files: descriptors::old() }.add_to(command);
+    BeforeExec { dies_with, start_before: before, open_files: descriptors::old() }.add_to(command);
     Child::spawn(command, output).map(Child::ends_alone)
 }
 

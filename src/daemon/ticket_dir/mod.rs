@@ -134,9 +134,9 @@ impl TicketDir {
     /// Changes what the store says of a ticket and keeps the rest.
     ///
     /// A *revoke* must succeed. It replaces a file that cannot be read or makes no sense: what that
-    /// said is lost anyway. Where there is no room for another file, it overwrites the one that is there,
-    /// and where that cannot be done either, it removes it: a ticket that is not there is not
-    /// granted, and only its attributes are lost.
+    /// said is lost anyway. Where there is no room for another file, it overwrites the one that is
+    /// there, and where that cannot be done either, it removes it: a ticket that is not there is
+    /// not granted, and only its attributes are lost.
     ///
     /// # Errors
     /// It cannot be read or written.
