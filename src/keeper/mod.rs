@@ -18,6 +18,7 @@
 //! [`Keeper::is_unsettled`], a mark must stand where the next keeper finds it.
 #![forbid(unsafe_code)]
 
+mod before;
 mod crowd;
 mod line;
 mod revoke;
@@ -27,14 +28,14 @@ pub mod words;
 #[cfg(test)]
 mod tests;
 
+pub use before::Before;
 pub use verdict::{verdict, Decision, Grant};
 
-use crate::engine::mutant::{self, Clause};
 use crate::engine::{
     AttrChange, CibExpiry, CibLoad, CibOutcome, CibState, HoldWindow, WriteSerial,
 };
 use crate::model::{Holder, Term, TicketIndex, TicketName};
-use crate::time::{MonoTime, Now, Span, WallTime};
+use crate::time::{MonoTime, Now, Span};
 use crowd::Crowd;
 use line::{Begun, Line};
 use std::collections::{BTreeMap, BTreeSet};
@@ -216,38 +217,6 @@ pub enum Answer {
         /// What is known of it from before.
         before: Before,
     },
-}
-
-/// What a keeper knows of a ticket when a new boothd takes over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Before {
-    /// Until when it may be held: what the last boothd was allowed to. `None`: nothing is known.
-    pub window: Option<HoldWindow>,
-    /// The newest grant that was begun here, or read at a start.
-    pub grant: Option<Grant>,
-}
-
-impl Before {
-    /// What a boothd may believe of an answer of the store.
-    ///
-    /// A grant that this keeper knows lasts as long as the window said, by the clock that goes on
-    /// while a machine sleeps and that nobody sets: `expires` is put right accordingly. Only what
-    /// the store has from elsewhere (another node of the site) is judged by the wall clock.
-    pub fn correct(&self, load: CibLoad, now: Now) -> CibLoad {
-        let CibLoad::Loaded(mut stored) = load else { return load };
-        if mutant::is_on(Clause::KeeperWall) {
-            return CibLoad::Loaded(stored);
-        }
-        if let (true, Some(window), Some(grant)) = (stored.granted, self.window, self.grant) {
-            let term = stored.term.unwrap_or(Term::ZERO);
-            let expires = stored.expires.map_or(0, WallTime::as_secs);
-            if (Grant { term, expires }) <= grant {
-                stored.expires =
-                    Some(WallTime::from_secs(now.wall_at(window.lease_until).as_secs()));
-            }
-        }
-        CibLoad::Loaded(stored)
-    }
 }
 
 /// How much a line of the keeper's log matters.

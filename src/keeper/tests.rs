@@ -7,6 +7,7 @@ mod random;
 
 use super::*;
 use crate::model::MemberId;
+use crate::time::WallTime;
 
 const G: u64 = 4;
 

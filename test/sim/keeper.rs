@@ -61,9 +61,17 @@ impl Warden {
 }
 
 impl World {
+    /// Unless all machines have just been started, boothd of each site has run.
+    pub fn keepers_of_before(&mut self) {
+        let fresh = self.plan.worlds.fresh;
+        for site in self.plan.sites().filter(|_| !fresh).collect::<Vec<_>>() {
+            self.keeper_of_before(site);
+        }
+    }
+
     /// The keeper of a machine on which boothd of this site has run, and has left nothing on its
     /// way.
-    pub fn keeper_of_before(&mut self, site: usize) {
+    fn keeper_of_before(&mut self, site: usize) {
         if self.sites[site].keepers[0].is_none() {
             self.keeper_starts(site, 0, MonoTime::ZERO);
         }
@@ -376,7 +384,7 @@ impl World {
         let of_it =
             |by: By| matches!(by, By::Keeper { number: n, job: j, .. } if (n, j) == (number, job));
         let here = self.sites[site].children.iter().filter(|child| child.machine == machine);
-        let child = here.filter(|child| of_it(child.by) && !child.killed).last();
+        let child = here.rev().find(|child| of_it(child.by) && !child.killed);
         let Some((child, ticket)) = child.map(|child| (child.id, child.ticket)) else { return };
         let place = self.place_of(warden, ticket);
         self.check_keeper_kills(site, number, child);

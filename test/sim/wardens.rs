@@ -261,6 +261,30 @@ impl World {
         }
     }
 
+    /// K1: whatever its store and its keeper do, while the holder's daemon lives and reaches a
+    /// majority, no second site is granted.
+    pub fn check_kept_lease(&mut self, ticket: usize, granted: &[usize]) {
+        let latest = granted.iter().max_by_key(|m| self.sites[**m].granted_at[ticket]).copied();
+        for m in granted.iter().copied().filter(|m| Some(*m) != latest) {
+            if let Some(why) = self.keeps_its_lease(m, ticket) {
+                self.fail_of(ticket, "K1", format!("t{ticket} is granted at {granted:?}; {why}"));
+            }
+        }
+    }
+
+    /// K3: a restart on the same boot counts on no longer lease than the life before had told its
+    /// keeper. (What it keeps back of that follows from its own `expire`: S6.)
+    pub fn check_heir(&mut self, n: usize, t: usize, until: True) {
+        let here = self.sites[n].written_on[t] == self.nodes[n].machine;
+        let heir = self.nodes[n].heirs[t].filter(|_| here && self.checks.ghosts.restarted(n, t));
+        if let Some(told) = heir.filter(|told| until > told + 8) {
+            let text = format!(
+                "t{t}: m{n}, just started, counts on a lease until {until}; the life before had told {told}"
+            );
+            self.fail_of(t, "K3", text);
+        }
+    }
+
     /// K4: a keeper starts a change.
     pub fn check_keeper_starts(
         &mut self,
@@ -270,6 +294,7 @@ impl World {
         mono: MonoTime,
     ) {
         let grants = |child: &Child| matches!(&child.task, Task::Write(entry) if entry.granted);
+        let revokes = |child: &Child| matches!(&child.task, Task::Write(entry) if !entry.granted);
         let number = self.sites[site].keepers[machine].as_ref().map(|warden| warden.number);
         let same = |child: &&Child| {
             let own = matches!(child.by, By::Keeper { number: it, .. } if Some(it) == number);
@@ -282,7 +307,7 @@ impl World {
                 Some("a grant begins outside its window")
             }
             Some(Change::Grant { .. }) => beside
-                .any(|child| !child.killed || !grants(child))
+                .any(|child| !child.killed || revokes(child))
                 .then_some("a grant begins while another change may take effect"),
             Some(Change::Revoke(_)) => beside
                 .any(|child| !child.killed && grants(child))

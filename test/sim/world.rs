@@ -204,11 +204,7 @@ impl World {
     pub fn set_going(&mut self) {
         self.coverage.begin(&self.plan);
         self.configure_all();
-        for site in self.plan.sites().collect::<Vec<_>>() {
-            if !self.plan.worlds.fresh {
-                self.keeper_of_before(site);
-            }
-        }
+        self.keepers_of_before();
         self.fill_stores();
         self.fulfil_rules();
         for node in 0..self.nodes.len() {
