@@ -235,12 +235,12 @@ impl World {
         if granted.len() < 2 {
             return;
         }
-        self.check_kept_lease(ticket, &granted);
         if self.check_sick(ticket, &granted) {
             return;
         }
         if granted.iter().filter(|m| !self.left_alone(**m, ticket)).count() < 2 {
             self.excuse(Excuse::DeadMachine);
+            self.check_kept_lease(ticket, &granted);
         } else {
             self.fail_of(ticket, "S1", format!("t{ticket} is granted at the sites {granted:?}"));
         }

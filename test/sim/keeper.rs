@@ -217,7 +217,9 @@ impl World {
             Report::Done => JobEnd::Done,
             Report::Failed => JobEnd::Failed("model: exit code 1".into()),
         };
+        self.sites[site].revoked = (end == JobEnd::Done).then_some(ticket);
         self.keeper_job_over(site, (machine, number), Over { job, ends: vec![(place, end)] });
+        self.sites[site].revoked = None;
         if self.nodes[site].machine == machine {
             self.aim_at_store(site, ticket);
         }

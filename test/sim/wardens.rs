@@ -15,6 +15,7 @@
 use super::clock::{True, MILLI, SECOND};
 use super::hunt::{Hunter, HOLDER};
 use super::keeper::Warden;
+use super::node::Waiting;
 use super::plan::{between, chance, spread, Disturbance, Order, Plan, Target, Trouble};
 use super::sick::Ailment;
 use super::store::{By, Child, Task};
@@ -97,6 +98,28 @@ impl Hunter {
 }
 
 impl World {
+    /// Something happens to a keeper, or between it and its boothd.
+    pub fn happen_to_keeper(&mut self, happening: Happening) {
+        match happening {
+            Happening::KeeperTick { site, machine, number } => {
+                self.keeper_tick(site, machine, number);
+            }
+            Happening::KeeperJob { site, keeper, over } => {
+                self.keeper_job_over(site, keeper, *over);
+            }
+            Happening::KeeperGoesOn { site, machine, number } => {
+                self.keeper_goes_on(site, machine, number);
+            }
+            Happening::KeeperAgain { node, life } if self.alive(node, life) => {
+                self.keeper_again(node);
+            }
+            Happening::Answer { node, life, answer } if self.alive(node, life) => {
+                self.reach(node, Waiting::Answer(answer));
+            }
+            _ => {}
+        }
+    }
+
     /// The keeper of a member's machine is killed, or stopped for `length`; boothd, too, if `both`
     /// says for how long.
     pub fn keeper_trouble(&mut self, n: usize, length: True, both: True) {
@@ -138,7 +161,7 @@ impl World {
     }
 
     /// The keeper of a member's machine dies, and its processes with it.
-    fn keeper_dies(&mut self, n: usize) {
+    pub fn keeper_dies(&mut self, n: usize) {
         let machine = self.nodes[n].machine;
         let mono = self.nodes[n].clock().mono(self.now);
         let Some(warden) = &self.sites[n].keepers[machine] else { return };
@@ -279,7 +302,8 @@ impl World {
         let heir = self.nodes[n].heirs[t].filter(|_| here && self.checks.ghosts.restarted(n, t));
         if let Some(told) = heir.filter(|told| until > told + 8) {
             let text = format!(
-                "t{t}: m{n}, just started, counts on a lease until {until}; the life before had told {told}"
+                "t{t}: m{n}, just started, counts on a lease until {until}; the life before had \
+                 told {told}"
             );
             self.fail_of(t, "K3", text);
         }
@@ -335,8 +359,8 @@ impl World {
         }
     }
 
-    /// K4: a boothd reads its store, of which nothing that an earlier life has begun on this machine
-    /// may change anything unseen.
+    /// K4: a boothd reads its store, in which nothing that an earlier life has begun on this
+    /// machine may change anything unseen.
     pub fn check_keeper_quiet(&mut self, n: usize, ticket: usize) {
         let (machine, life) = (self.nodes[n].machine, self.nodes[n].life);
         let number = self.sites[n].keepers[machine].as_ref().map(|warden| warden.number);
@@ -361,7 +385,7 @@ impl World {
             own && child.ticket == killed.ticket && !child.killed && revokes(child)
         };
         let count = self.sites[site].children.iter().filter(same).count();
-        let done = !self.sites[site].granted(killed.ticket);
+        let done = self.sites[site].revoked == Some(killed.ticket);
         if revokes(&killed) && !done && count < ATTEMPTS {
             let ticket = killed.ticket;
             let text = format!("m{site}, t{ticket}: a revoke is killed, one of {count} attempts");

@@ -17,6 +17,7 @@ const BELOW: &[(&str, &[&str])] = &[
     ("engine", &["wire", "model", "time", "prng"]),
     // The writes that it turns into arguments are effects of the engine.
     ("pacemaker", &["engine", "model", "time"]),
+    ("keeper", &["engine", "model", "time", "prng"]),
     ("config", &["auth", "wire", "model", "time"]),
     ("daemon", &["config", "engine", "pacemaker", "auth", "wire", "model", "time", "prng"]),
     ("cli", &["daemon", "config", "engine", "pacemaker", "auth", "wire", "model", "time", "prng"]),
@@ -30,6 +31,7 @@ const PURE: &[&str] = &[
     "src/wire/",
     "src/auth/",
     "src/engine/",
+    "src/keeper/",
     "src/pacemaker/",
     "src/daemon/slots/",
     "src/daemon/wheel.rs",
