@@ -217,9 +217,7 @@ impl World {
             Report::Done => JobEnd::Done,
             Report::Failed => JobEnd::Failed("model: exit code 1".into()),
         };
-        self.sites[site].revoked = (end == JobEnd::Done).then_some(ticket);
         self.keeper_job_over(site, (machine, number), Over { job, ends: vec![(place, end)] });
-        self.sites[site].revoked = None;
         if self.nodes[site].machine == machine {
             self.aim_at_store(site, ticket);
         }
@@ -268,6 +266,8 @@ impl World {
         if let Some(waiting) = &mut warden.stopped {
             return waiting.push(input);
         }
+        let done =
+            matches!(&input, Input::Ended(_, ends) if ends.iter().any(|e| e.1 == JobEnd::Done));
         warden.machine.step(now, input, &mut out);
         let number = warden.number;
         for output in out {
@@ -277,7 +277,7 @@ impl World {
             }
             match output {
                 Output::Start(job, work) => self.keeper_starts_job(site, machine, job, work),
-                Output::Kill(job) => self.keeper_kills(site, machine, job),
+                Output::Kill(job) => self.keeper_kills(site, machine, job, done),
                 Output::Say(answer) => self.keeper_says(site, machine, answer),
                 Output::Note(level, place, text) => {
                     if level == Level::Info {
@@ -380,7 +380,7 @@ impl World {
 
     /// A job is killed; the keeper hears of the end a little later, rarely (a process that the
     /// kernel cannot end for a while) later than it waits for.
-    fn keeper_kills(&mut self, site: usize, machine: usize, job: JobId) {
+    fn keeper_kills(&mut self, site: usize, machine: usize, job: JobId, done: bool) {
         let Some(warden) = &self.sites[site].keepers[machine] else { return };
         let number = warden.number;
         let of_it =
@@ -389,7 +389,7 @@ impl World {
         let child = here.rev().find(|child| of_it(child.by) && !child.killed);
         let Some((child, ticket)) = child.map(|child| (child.id, child.ticket)) else { return };
         let place = self.place_of(warden, ticket);
-        self.check_keeper_kills(site, number, child);
+        self.check_keeper_kills(site, number, child, done);
         self.child_kill(site, child);
         let mut late = self.choices.jitter(site, 3, 0, 5 * MILLI);
         let ppm = if self.faulty(site) { self.plan.store.fault_ppm / 8 } else { 0 };

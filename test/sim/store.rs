@@ -38,8 +38,6 @@ pub struct Site {
     pub attrs: Vec<Vec<(AttrName, AttrValue)>>,
     /// Per machine, its keeper.
     pub keepers: [Option<Warden>; 2],
-    /// The ticket of which a keeper is just hearing that it has been revoked.
-    pub revoked: Option<usize>,
     /// Whether the last keeper that died had something under way.
     pub unsettled: bool,
     /// The last number given to a keeper.
@@ -154,7 +152,6 @@ impl Site {
             entries: vec![None; tickets],
             attrs: vec![Vec::new(); tickets],
             keepers: [None, None],
-            revoked: None,
             unsettled: false,
             last_keeper: 0,
             sick: None,

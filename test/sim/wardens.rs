@@ -376,8 +376,8 @@ impl World {
         }
     }
 
-    /// K2: a keeper kills a process.
-    pub fn check_keeper_kills(&mut self, site: usize, number: u32, child: u32) {
+    /// K2: a keeper kills a process. `done`: it has just heard that a change of it was made.
+    pub fn check_keeper_kills(&mut self, site: usize, number: u32, child: u32, done: bool) {
         let Some(killed) = self.sites[site].child(child).cloned() else { return };
         let revokes = |child: &Child| matches!(&child.task, Task::Write(entry) if !entry.granted);
         let same = |child: &&Child| {
@@ -385,7 +385,6 @@ impl World {
             own && child.ticket == killed.ticket && !child.killed && revokes(child)
         };
         let count = self.sites[site].children.iter().filter(same).count();
-        let done = self.sites[site].revoked == Some(killed.ticket);
         if revokes(&killed) && !done && count < ATTEMPTS {
             let ticket = killed.ticket;
             let text = format!("m{site}, t{ticket}: a revoke is killed, one of {count} attempts");
