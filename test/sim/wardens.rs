@@ -45,6 +45,11 @@ pub fn draw_keepers(prng: &mut Prng, plan: &mut Plan) {
         };
         let what = draw_trouble(prng, expire);
         plan.disturbances.push(Disturbance { at, target, what });
+        if chance(prng, 30) {
+            let length = spread(prng, expire / 4, expire * 4);
+            let what = Trouble::Sick { length, what: Ailment::RevokesSlow };
+            plan.disturbances.push(Disturbance { at, target, what });
+        }
     }
     plan.disturbances.sort_by_key(|d| d.at);
 }
