@@ -2,12 +2,13 @@
 //! The line of one ticket: what is known of it, what runs, and what comes next.
 
 mod change;
+mod times;
 
 use super::crowd::Place as Rank;
 use super::revoke::Owed;
 use super::{
-    expires_of, needs_lease, verdict, Answer, Before, Change, Cx, Decision, Grant, JobEnd, JobId,
-    Kept, Level, Output, Place, Values, Word,
+    expires_of, needs_lease, verdict, Answer, Change, Cx, Decision, Grant, JobEnd, JobId, Kept,
+    Level, Output, Place, Values, Word,
 };
 use crate::engine::mutant::{self, Clause};
 use crate::engine::{
@@ -17,6 +18,7 @@ use crate::model::{Term, TicketIndex, TicketName};
 use crate::time::{MonoTime, Span};
 use change::{Running, RunningWork, Stage};
 use std::collections::VecDeque;
+pub(super) use times::after;
 
 /// How many changes of attributes may wait for one ticket: each needs a call of its own, so more
 /// than this means that somebody asks faster than the store can answer.
@@ -377,61 +379,6 @@ impl Line {
         }
     }
 
-    /// The next instant at which [`Line::advance`] or [`Line::wants`] says something else.
-    pub(super) fn next_deadline(&self, now: MonoTime, quiet_at: MonoTime) -> Option<MonoTime> {
-        let later = |at: MonoTime| (at > now).then_some(at);
-        let window = self.window.filter(|_| self.armed && !self.rung);
-        let wish = self.wish.as_ref().filter(|(_, state)| needs_lease(state));
-        let start = wish.and(self.window).map(|window| window.start_before);
-        let wished = self.wish.is_some() || !self.attrs.is_empty();
-        let waits = wished.then(|| self.owed.free_at().max(quiet_at));
-        let look = match self.look {
-            Look::Running(_, until) => Some(until),
-            Look::None | Look::Known(_) => None,
-        };
-        let unsaid =
-            (!self.said_quiet && self.index.is_some()).then(|| self.quiet_at.max(quiet_at));
-        let ring = window.map(|window| window.hold_until);
-        let first_look = window.map(|window| window.kill_at);
-        let (next, late) = (self.owed.next_at(), self.owed.late_at());
-        [self.change_end(), next, late, start, waits, look, unsaid, ring, first_look]
-            .into_iter()
-            .flatten()
-            .filter_map(later)
-            .min()
-    }
-
-    /// What is known of it.
-    pub(super) fn before(&self) -> Before {
-        Before { window: self.window, grant: self.grant }
-    }
-
-    /// The window at whose end the store is revoked.
-    pub(super) fn watched(&self) -> Option<HoldWindow> {
-        self.window.filter(|_| self.armed)
-    }
-
-    pub(super) fn is_needed(&self) -> bool {
-        self.armed || self.owed.is_owed()
-    }
-
-    pub(super) fn is_unsettled(&self, now: MonoTime) -> bool {
-        self.change.is_some() || self.owed.is_running() || now < self.settles_at()
-    }
-
-    /// When killed changes of this line cannot take effect any more.
-    pub(super) fn settles_at(&self) -> MonoTime {
-        self.quiet_at.max(self.owed.free_at())
-    }
-
-    pub(super) fn is_in_vain(&self) -> bool {
-        self.owed.is_in_vain()
-    }
-
-    fn is_quiet(&self, now: MonoTime, quiet_at: MonoTime) -> bool {
-        self.change.is_none() && now >= self.quiet_at.max(quiet_at)
-    }
-
     fn written(&self, serial: WriteSerial, outcome: CibOutcome, cx: &mut Cx<'_>) {
         if let Some(ticket) = self.index {
             cx.out.push(Output::Say(Answer::Written { ticket, serial, outcome }));
@@ -443,9 +390,4 @@ impl Line {
             cx.out.push(Output::Say(Answer::AttrWritten { ticket, serial, outcome }));
         }
     }
-}
-
-/// When a change that was killed at `now` is over: *g*, and what clocks may differ by.
-pub(super) fn after(now: MonoTime, guard: Span) -> MonoTime {
-    now.plus(guard).plus(guard.divided(100))
 }

@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 mod before;
+mod check;
 mod crowd;
 mod line;
 mod revoke;
@@ -29,13 +30,13 @@ pub mod words;
 mod tests;
 
 pub use before::Before;
+pub use check::{check, TooLate};
 pub use verdict::{verdict, Decision, Grant};
 
-use crate::engine::{
-    AttrChange, CibExpiry, CibLoad, CibOutcome, CibState, HoldWindow, WriteSerial,
-};
+use crate::engine::{AttrChange, CibLoad, CibOutcome, CibState, HoldWindow, WriteSerial};
 use crate::model::{Holder, Term, TicketIndex, TicketName};
 use crate::time::{MonoTime, Now, Span};
+use check::{expires_of, needs_lease};
 use crowd::Crowd;
 use line::{Begun, Line};
 use std::collections::{BTreeMap, BTreeSet};
@@ -126,6 +127,8 @@ pub enum Input {
     /// A boothd has taken over, with these tickets in the order of its configuration. What the
     /// one before wished and had not begun is forgotten, but for revokes of leases.
     TakeOver(Vec<Kept>),
+    /// The boothd that was listened to is gone.
+    Left,
     /// boothd says something.
     Said(Word),
     /// A job has ended: how, for each ticket that it was about. One that is missing was killed.
@@ -259,6 +262,9 @@ pub struct Keeper {
     /// Before this instant nothing may be read and believed, or granted: what a keeper that has
     /// died, or one on another node, had begun may take effect until then.
     quiet_at: MonoTime,
+    /// When the last boothd left; `None`: it is here, or there has been none.
+    left_at: Option<MonoTime>,
+    store: StoreKind,
 }
 
 /// The parts that a line needs of its keeper.
@@ -282,6 +288,8 @@ impl Keeper {
             deadlines: BTreeSet::new(),
             next_job: 0,
             quiet_at,
+            left_at: None,
+            store,
         }
     }
 
@@ -293,6 +301,7 @@ impl Keeper {
         self.due(now, out);
         match input {
             Input::TakeOver(tickets) => self.take_over(now, tickets, out),
+            Input::Left => self.left_at = Some(now.mono),
             Input::Said(word) => {
                 let Some(place) = self.order.get(word.ticket().get()).copied() else { return };
                 self.with(place, now, out, |line, cx| line.hear(word, cx));
@@ -392,6 +401,14 @@ impl Keeper {
             self.lines[at].index = Some(TicketIndex::new(index));
             self.order.push(Place(at as u32));
         }
+        // A CIB is that of all nodes: who was away for longer than *g* may come from another one,
+        // where something may be in flight. One that starts there waits for *g* itself, so nothing
+        // comes from there earlier.
+        let longest = self.order.iter().map(|place| self.lines[place.0 as usize].guard).max();
+        let (left, longest) = (self.left_at.take(), longest.unwrap_or_default());
+        if self.store == StoreKind::Cib && left.is_some_and(|at| now.mono.since(at) >= longest) {
+            self.quiet_at = self.quiet_at.max(line::after(now.mono, longest));
+        }
         for place in (0..self.lines.len() as u32).map(Place) {
             self.with(place, now, out, |line, _| line.succeed());
         }
@@ -455,35 +472,5 @@ impl Keeper {
             self.jobs.insert(job, places);
             out.push(Output::Start(job, work));
         }
-    }
-}
-
-/// Whether this is a grant that lives on a lease.
-fn needs_lease(state: &CibState) -> bool {
-    state.granted && state.expires == CibExpiry::Lease
-}
-
-/// A grant may not be started any more; nothing was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooLate;
-
-/// Whether a change may be made at `now`, and which `expires` it writes, in seconds since the
-/// epoch, rounded down (`RULES.md` L6: never later than the lease).
-///
-/// # Errors
-/// It is a grant that lives on a lease, and there is no window, or its time has passed.
-pub fn check(state: &CibState, window: Option<&HoldWindow>, now: Now) -> Result<u64, TooLate> {
-    if needs_lease(state) && window.is_none_or(|window| now.mono >= window.start_before) {
-        return Err(TooLate);
-    }
-    Ok(expires_of(state, window, now))
-}
-
-/// The `expires` that a change writes, rounded down: never later than the lease (L6).
-fn expires_of(state: &CibState, window: Option<&HoldWindow>, now: Now) -> u64 {
-    match (state.expires, window) {
-        (CibExpiry::Lease, Some(window)) => now.wall_at(window.lease_until).as_secs(),
-        (CibExpiry::At(wall), _) => wall.as_secs(),
-        (CibExpiry::Lease, None) | (CibExpiry::Never, _) => 0,
     }
 }

@@ -3,10 +3,12 @@
 //! schedules (`random`).
 
 mod laws;
+mod many;
 mod random;
 
 use super::*;
 use crate::model::MemberId;
+use crate::time::WallTime;
 
 const G: u64 = 4;
 

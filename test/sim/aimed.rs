@@ -195,6 +195,10 @@ impl World {
                     clock.jump(if back { -far } else { far });
                 }
                 self.crash(n, down, false, false);
+                // A keeper that lives through it knows better than the wall clock.
+                if down % 2 == 1 && self.nodes[n].engine.is_none() && self.nodes[n].site {
+                    self.keeper_dies(n);
+                }
             }
             Aimed::AskOther { turn, ticket, order } => {
                 let mut m = self.other(n, turn);

@@ -87,15 +87,14 @@ impl Excuse {
     pub fn sentence(self) -> &'static str {
         match self {
             Excuse::DeadMachine => {
-                "S1, C1: the machine of a site died with its guard, or its guard and its boothd were \
-                 both dead or stopped, and what it was told has \
-                 passed, or its boothd has no such ticket; until boothd there has told a guard, \
-                 has written, or has run for the time of a read and a revoke (`machine.rs`)"
+                "S1, C1: a site's guard died with its machine, or was dead or stopped with boothd, \
+                 and what it was told has passed, or boothd has no such ticket; until boothd has \
+                 told a guard, written, or run for the time of a read and a revoke (`machine.rs`)"
             }
             Excuse::ClockSet => {
                 "S1, S2, S11: a site started with a grant in its store that was written by \
-                 another wall clock, and has no keeper that knows better; for two leases from that start, and until one site at most \
-                 holds"
+                 another wall clock, and its keeper knows no better; for two leases from that \
+                 start, and until one site at most holds"
             }
             Excuse::Override => {
                 "an administrator used -F; until every lease from before the last forced \

@@ -61,9 +61,17 @@ impl Warden {
 }
 
 impl World {
+    /// Unless all machines have just been started, boothd of each site has run.
+    pub fn keepers_of_before(&mut self) {
+        let fresh = self.plan.worlds.fresh;
+        for site in self.plan.sites().filter(|_| !fresh).collect::<Vec<_>>() {
+            self.keeper_of_before(site);
+        }
+    }
+
     /// The keeper of a machine on which boothd of this site has run, and has left nothing on its
     /// way.
-    pub fn keeper_of_before(&mut self, site: usize) {
+    fn keeper_of_before(&mut self, site: usize) {
         if self.sites[site].keepers[0].is_none() {
             self.keeper_starts(site, 0, MonoTime::ZERO);
         }
@@ -133,9 +141,12 @@ impl World {
     /// A boothd has ended: its keeper goes on by itself.
     pub fn keeper_is_left(&mut self, n: usize) {
         let (machine, now) = (self.nodes[n].machine, self.now);
-        if let Some(warden) = &mut self.sites[n].keepers[machine] {
-            (warden.life, warden.left_at) = (None, now);
-            warden.wishes.fill(None);
+        let Some(warden) = &mut self.sites[n].keepers[machine] else { return };
+        let listened = warden.life.is_some();
+        (warden.life, warden.left_at) = (None, now);
+        warden.wishes.fill(None);
+        if listened {
+            self.keeper_step(n, machine, Input::Left);
         }
         self.keeper_plan(n, machine);
     }
@@ -258,6 +269,8 @@ impl World {
         if let Some(waiting) = &mut warden.stopped {
             return waiting.push(input);
         }
+        let done =
+            matches!(&input, Input::Ended(_, ends) if ends.iter().any(|e| e.1 == JobEnd::Done));
         warden.machine.step(now, input, &mut out);
         let number = warden.number;
         for output in out {
@@ -267,7 +280,7 @@ impl World {
             }
             match output {
                 Output::Start(job, work) => self.keeper_starts_job(site, machine, job, work),
-                Output::Kill(job) => self.keeper_kills(site, machine, job),
+                Output::Kill(job) => self.keeper_kills(site, machine, job, done),
                 Output::Say(answer) => self.keeper_says(site, machine, answer),
                 Output::Note(level, place, text) => {
                     if level == Level::Info {
@@ -370,16 +383,16 @@ impl World {
 
     /// A job is killed; the keeper hears of the end a little later, rarely (a process that the
     /// kernel cannot end for a while) later than it waits for.
-    fn keeper_kills(&mut self, site: usize, machine: usize, job: JobId) {
+    fn keeper_kills(&mut self, site: usize, machine: usize, job: JobId, done: bool) {
         let Some(warden) = &self.sites[site].keepers[machine] else { return };
         let number = warden.number;
         let of_it =
             |by: By| matches!(by, By::Keeper { number: n, job: j, .. } if (n, j) == (number, job));
         let here = self.sites[site].children.iter().filter(|child| child.machine == machine);
-        let child = here.filter(|child| of_it(child.by) && !child.killed).last();
+        let child = here.rev().find(|child| of_it(child.by) && !child.killed);
         let Some((child, ticket)) = child.map(|child| (child.id, child.ticket)) else { return };
         let place = self.place_of(warden, ticket);
-        self.check_keeper_kills(site, number, child);
+        self.check_keeper_kills(site, number, child, done);
         self.child_kill(site, child);
         let mut late = self.choices.jitter(site, 3, 0, 5 * MILLI);
         let ppm = if self.faulty(site) { self.plan.store.fault_ppm / 8 } else { 0 };

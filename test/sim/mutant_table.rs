@@ -69,7 +69,7 @@ const TABLE: [(Clause, Option<Hunt>, u64, u64, By); 31] = [
     (Clause::KeeperWindow, None, 1, 60, By::Any),
     (Clause::KeeperBeside, Some(Hunt::Keeper), 1, 60, By::Any),
     (Clause::KeeperPatience, Some(Hunt::Keeper), 1, 20, By::Any),
-    (Clause::KeeperRing, Some(Hunt::Quit), 1, 50, By::Holders),
+    (Clause::KeeperRing, Some(Hunt::Reboot), 1, 20, By::Any),
     (Clause::KeeperQuiet, Some(Hunt::Again), 1, 50, By::Any),
     (Clause::KeeperWall, Some(Hunt::Keeper), 1, 50, By::Any),
 ];

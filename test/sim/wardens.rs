@@ -15,6 +15,7 @@
 use super::clock::{True, MILLI, SECOND};
 use super::hunt::{Hunter, HOLDER};
 use super::keeper::Warden;
+use super::node::Waiting;
 use super::plan::{between, chance, spread, Disturbance, Order, Plan, Target, Trouble};
 use super::sick::Ailment;
 use super::store::{By, Child, Task};
@@ -44,6 +45,11 @@ pub fn draw_keepers(prng: &mut Prng, plan: &mut Plan) {
         };
         let what = draw_trouble(prng, expire);
         plan.disturbances.push(Disturbance { at, target, what });
+        if chance(prng, 30) {
+            let length = spread(prng, expire / 4, expire * 4);
+            let what = Trouble::Sick { length, what: Ailment::RevokesSlow };
+            plan.disturbances.push(Disturbance { at, target, what });
+        }
     }
     plan.disturbances.sort_by_key(|d| d.at);
 }
@@ -97,6 +103,28 @@ impl Hunter {
 }
 
 impl World {
+    /// Something happens to a keeper, or between it and its boothd.
+    pub fn happen_to_keeper(&mut self, happening: Happening) {
+        match happening {
+            Happening::KeeperTick { site, machine, number } => {
+                self.keeper_tick(site, machine, number);
+            }
+            Happening::KeeperJob { site, keeper, over } => {
+                self.keeper_job_over(site, keeper, *over);
+            }
+            Happening::KeeperGoesOn { site, machine, number } => {
+                self.keeper_goes_on(site, machine, number);
+            }
+            Happening::KeeperAgain { node, life } if self.alive(node, life) => {
+                self.keeper_again(node);
+            }
+            Happening::Answer { node, life, answer } if self.alive(node, life) => {
+                self.reach(node, Waiting::Answer(answer));
+            }
+            _ => {}
+        }
+    }
+
     /// The keeper of a member's machine is killed, or stopped for `length`; boothd, too, if `both`
     /// says for how long.
     pub fn keeper_trouble(&mut self, n: usize, length: True, both: True) {
@@ -138,7 +166,7 @@ impl World {
     }
 
     /// The keeper of a member's machine dies, and its processes with it.
-    fn keeper_dies(&mut self, n: usize) {
+    pub fn keeper_dies(&mut self, n: usize) {
         let machine = self.nodes[n].machine;
         let mono = self.nodes[n].clock().mono(self.now);
         let Some(warden) = &self.sites[n].keepers[machine] else { return };
@@ -261,6 +289,31 @@ impl World {
         }
     }
 
+    /// K1: whatever its store and its keeper do, while the holder's daemon lives and reaches a
+    /// majority, no second site is granted.
+    pub fn check_kept_lease(&mut self, ticket: usize, granted: &[usize]) {
+        let latest = granted.iter().max_by_key(|m| self.sites[**m].granted_at[ticket]).copied();
+        for m in granted.iter().copied().filter(|m| Some(*m) != latest) {
+            if let Some(why) = self.keeps_its_lease(m, ticket) {
+                self.fail_of(ticket, "K1", format!("t{ticket} is granted at {granted:?}; {why}"));
+            }
+        }
+    }
+
+    /// K3: a restart on the same boot counts on no longer lease than the life before had told its
+    /// keeper. (What it keeps back of that follows from its own `expire`: S6.)
+    pub fn check_heir(&mut self, n: usize, t: usize, until: True) {
+        let here = self.sites[n].written_on[t] == self.nodes[n].machine;
+        let heir = self.nodes[n].heirs[t].filter(|_| here && self.checks.ghosts.restarted(n, t));
+        if let Some(told) = heir.filter(|told| until > told + 8) {
+            let text = format!(
+                "t{t}: m{n}, just started, counts on a lease until {until}; the life before had \
+                 told {told}"
+            );
+            self.fail_of(t, "K3", text);
+        }
+    }
+
     /// K4: a keeper starts a change.
     pub fn check_keeper_starts(
         &mut self,
@@ -270,6 +323,7 @@ impl World {
         mono: MonoTime,
     ) {
         let grants = |child: &Child| matches!(&child.task, Task::Write(entry) if entry.granted);
+        let revokes = |child: &Child| matches!(&child.task, Task::Write(entry) if !entry.granted);
         let number = self.sites[site].keepers[machine].as_ref().map(|warden| warden.number);
         let same = |child: &&Child| {
             let own = matches!(child.by, By::Keeper { number: it, .. } if Some(it) == number);
@@ -282,7 +336,7 @@ impl World {
                 Some("a grant begins outside its window")
             }
             Some(Change::Grant { .. }) => beside
-                .any(|child| !child.killed || !grants(child))
+                .any(|child| !child.killed || revokes(child))
                 .then_some("a grant begins while another change may take effect"),
             Some(Change::Revoke(_)) => beside
                 .any(|child| !child.killed && grants(child))
@@ -310,8 +364,8 @@ impl World {
         }
     }
 
-    /// K4: a boothd reads its store, of which nothing that an earlier life has begun on this machine
-    /// may change anything unseen.
+    /// K4: a boothd reads its store, in which nothing that an earlier life has begun on this
+    /// machine may change anything unseen.
     pub fn check_keeper_quiet(&mut self, n: usize, ticket: usize) {
         let (machine, life) = (self.nodes[n].machine, self.nodes[n].life);
         let number = self.sites[n].keepers[machine].as_ref().map(|warden| warden.number);
@@ -327,8 +381,8 @@ impl World {
         }
     }
 
-    /// K2: a keeper kills a process.
-    pub fn check_keeper_kills(&mut self, site: usize, number: u32, child: u32) {
+    /// K2: a keeper kills a process. `done`: it has just heard that a change of it was made.
+    pub fn check_keeper_kills(&mut self, site: usize, number: u32, child: u32, done: bool) {
         let Some(killed) = self.sites[site].child(child).cloned() else { return };
         let revokes = |child: &Child| matches!(&child.task, Task::Write(entry) if !entry.granted);
         let same = |child: &&Child| {
@@ -336,7 +390,6 @@ impl World {
             own && child.ticket == killed.ticket && !child.killed && revokes(child)
         };
         let count = self.sites[site].children.iter().filter(same).count();
-        let done = !self.sites[site].granted(killed.ticket);
         if revokes(&killed) && !done && count < ATTEMPTS {
             let ticket = killed.ticket;
             let text = format!("m{site}, t{ticket}: a revoke is killed, one of {count} attempts");

@@ -204,11 +204,7 @@ impl World {
     pub fn set_going(&mut self) {
         self.coverage.begin(&self.plan);
         self.configure_all();
-        for site in self.plan.sites().collect::<Vec<_>>() {
-            if !self.plan.worlds.fresh {
-                self.keeper_of_before(site);
-            }
-        }
+        self.keepers_of_before();
         self.fill_stores();
         self.fulfil_rules();
         for node in 0..self.nodes.len() {
@@ -247,7 +243,8 @@ impl World {
         }
     }
 
-    fn alive(&self, node: usize, life: u32) -> bool {
+    /// Whether a process lives, and is the one of this life.
+    pub fn alive(&self, node: usize, life: u32) -> bool {
         self.nodes[node].life == life && self.nodes[node].engine.is_some()
     }
 
@@ -284,25 +281,11 @@ impl World {
                     self.exec_tick(node);
                 }
             }
-            Happening::KeeperTick { site, machine, number } => {
-                self.keeper_tick(site, machine, number);
-            }
-            Happening::KeeperJob { site, keeper, over } => {
-                self.keeper_job_over(site, keeper, *over);
-            }
-            Happening::KeeperGoesOn { site, machine, number } => {
-                self.keeper_goes_on(site, machine, number);
-            }
-            Happening::KeeperAgain { node, life } => {
-                if self.alive(node, life) && self.nodes[node].paused.is_none() {
-                    self.keeper_again(node);
-                }
-            }
-            Happening::Answer { node, life, answer } => {
-                if self.alive(node, life) {
-                    self.reach(node, Waiting::Answer(answer));
-                }
-            }
+            keeper @ (Happening::KeeperTick { .. }
+            | Happening::KeeperJob { .. }
+            | Happening::KeeperGoesOn { .. }
+            | Happening::KeeperAgain { .. }
+            | Happening::Answer { .. }) => self.happen_to_keeper(keeper),
             Happening::ExcuseEnds { site, life, stops } => self.excuse_ends(site, life, stops),
             Happening::GuardEnds { site, ticket } => self.guard_ends(site, ticket),
             Happening::JobEnd { node, life, id, end } => {

@@ -194,6 +194,7 @@ impl Program {
                 Err(()) => {
                     self.boothd = None;
                     self.left_at = clock::mono();
+                    self.step(Input::Left);
                 }
             }
         }

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The times of a ticket's line: when it has to be looked at again, and when what was killed
+//! cannot take effect any more.
+
+use super::super::{needs_lease, Before};
+use super::{Line, Look};
+use crate::engine::HoldWindow;
+use crate::time::{MonoTime, Span};
+
+impl Line {
+    /// The next instant at which [`Line::advance`] or [`Line::wants`] says something else.
+    pub(in super::super) fn next_deadline(
+        &self,
+        now: MonoTime,
+        quiet_at: MonoTime,
+    ) -> Option<MonoTime> {
+        let later = |at: MonoTime| (at > now).then_some(at);
+        let window = self.window.filter(|_| self.armed && !self.rung);
+        let wish = self.wish.as_ref().filter(|(_, state)| needs_lease(state));
+        let start = wish.and(self.window).map(|window| window.start_before);
+        let wished = self.wish.is_some() || !self.attrs.is_empty();
+        let waits = wished.then(|| self.owed.free_at().max(quiet_at));
+        let look = match self.look {
+            Look::Running(_, until) => Some(until),
+            Look::None | Look::Known(_) => None,
+        };
+        let unsaid =
+            (!self.said_quiet && self.index.is_some()).then(|| self.quiet_at.max(quiet_at));
+        let ring = window.map(|window| window.hold_until);
+        let first_look = window.map(|window| window.kill_at);
+        let (next, late) = (self.owed.next_at(), self.owed.late_at());
+        [self.change_end(), next, late, start, waits, look, unsaid, ring, first_look]
+            .into_iter()
+            .flatten()
+            .filter_map(later)
+            .min()
+    }
+
+    /// What is known of it.
+    pub(in super::super) fn before(&self) -> Before {
+        Before { window: self.window, grant: self.grant }
+    }
+
+    /// The window at whose end the store is revoked.
+    pub(in super::super) fn watched(&self) -> Option<HoldWindow> {
+        self.window.filter(|_| self.armed)
+    }
+
+    pub(in super::super) fn is_needed(&self) -> bool {
+        self.armed || self.owed.is_owed()
+    }
+
+    pub(in super::super) fn is_unsettled(&self, now: MonoTime) -> bool {
+        self.change.is_some() || self.owed.is_running() || now < self.settles_at()
+    }
+
+    /// When killed changes of this line cannot take effect any more.
+    pub(in super::super) fn settles_at(&self) -> MonoTime {
+        self.quiet_at.max(self.owed.free_at())
+    }
+
+    pub(in super::super) fn is_in_vain(&self) -> bool {
+        self.owed.is_in_vain()
+    }
+
+    pub(super) fn is_quiet(&self, now: MonoTime, quiet_at: MonoTime) -> bool {
+        self.change.is_none() && now >= self.quiet_at.max(quiet_at)
+    }
+}
+
+/// When a change that was killed at `now` is over: *g*, and what clocks may differ by.
+pub(in super::super) fn after(now: MonoTime, guard: Span) -> MonoTime {
+    now.plus(guard).plus(guard.divided(100))
+}
