@@ -4,16 +4,17 @@
 //! Everything that is wrong with a request is found here, in the connection's own thread; only
 //! well-formed requests reach the engine. Who accepts connections and how many, `tcp` decides.
 
+use super::bonds::{ClientBonds, Pass};
 use super::channels::{Answer, FromClient, Mailbox, CLIENT_PATIENCE, REPLY_QUEUE};
 use super::limiter::{self, Limiter};
 use super::{poll, text};
-use crate::auth::{AuthError, Opener, ReplayGuard, Sealer};
+use crate::auth::{AuthError, Bond, Opener, ReplayGuard, Sealer};
 use crate::engine::{ClientId, Reply};
-use crate::model::Roster;
+use crate::model::{MemberId, Roster};
 use crate::time::Now;
 use crate::wire::{
-    decode_request, encode_reply, request_len, ClientReply, ClientRequest, ResultCode, TimeUnit,
-    WireError, HEADER_LEN, REQUEST_MAX, REQUEST_TAIL,
+    decode_request, encode_reply, request_len, ClientReply, ClientRequest, Life, ResultCode,
+    TimeUnit, WireError, HEADER_LEN, REQUEST_MAX, REQUEST_TAIL,
 };
 use crossbeam_channel::{bounded, Receiver, Sender, TryRecvError};
 use std::fmt;
@@ -47,6 +48,8 @@ pub struct DeskSetup {
     pub roster: Roster,
     /// Checks requests.
     pub opener: Opener,
+    /// Looks to whom requests are bound.
+    pub bonds: ClientBonds,
     /// Whether there is a key.
     pub has_key: bool,
     /// Seals answers.
@@ -79,6 +82,8 @@ enum Failure {
     Malformed(WireError),
     /// The request is not authentic; the client has been told.
     NotAuthentic(AuthError),
+    /// The client has been told to ask again, bound to our life.
+    AskedAgain,
     /// The engine's queue stayed full, or the daemon stops.
     Busy,
 }
@@ -90,6 +95,7 @@ impl fmt::Display for Failure {
             Failure::Io(error) => error.fmt(f),
             Failure::Malformed(error) => error.fmt(f),
             Failure::NotAuthentic(error) => error.fmt(f),
+            Failure::AskedAgain => write!(f, "it was told to ask again"),
             Failure::Busy => write!(f, "the daemon is too busy, or stops"),
         }
     }
@@ -143,6 +149,8 @@ impl Bell {
 /// A request as it was read, and how much of a client's tail came with it.
 struct Received {
     request: ClientRequest,
+    /// What the answers are bound to.
+    bond: Option<Bond>,
     excess: usize,
 }
 
@@ -170,7 +178,7 @@ pub fn serve(
         Err(failure @ (Failure::Malformed(_) | Failure::NotAuthentic(_))) => {
             desk.note_refusal(stream, failure);
         }
-        Err(failure @ (Failure::Io(_) | Failure::Busy)) => {
+        Err(failure @ (Failure::Io(_) | Failure::Busy | Failure::AskedAgain)) => {
             log::debug!("a client's connection ends: {failure}");
         }
     }
@@ -198,25 +206,51 @@ fn receive(desk: &Desk, stream: &TcpStream, limit: Duration) -> Result<Received,
     let opened = match desk.setup.opener.open_request(&buffer[..len], wall) {
         Ok(opened) => opened,
         Err(AuthError::Malformed { error, .. }) => return Err(Failure::Malformed(error)),
-        Err(error) => return refuse(desk, stream, error),
+        Err(error) => return refuse(desk, stream, None, error),
     };
-    let (_, request) = decode_request(&opened.packet).map_err(Failure::Malformed)?;
+    let (sender, request) = decode_request(&opened.packet).map_err(Failure::Malformed)?;
+    let bond = opened.answer;
     if changes_something(&request) {
+        match desk.setup.bonds.judge(&opened) {
+            Pass::Granted => {}
+            Pass::AskAgain(life) => return ask_again(desk, stream, bond, life),
+            Pass::Refused => {
+                let from = MemberId::from_raw(sender);
+                return refuse(desk, stream, bond, AuthError::OtherLife { from });
+            }
+        }
         let mut guard = desk.guard.lock().unwrap_or_else(PoisonError::into_inner);
         let admitted = guard.admit(opened.proof, wall);
         drop(guard);
         if let Err(error) = admitted {
-            return refuse(desk, stream, error);
+            return refuse(desk, stream, bond, error);
         }
     }
-    Ok(Received { request, excess: filled - len })
+    Ok(Received { request, bond, excess: filled - len })
 }
 
 /// Tells a client that it is not trusted.
-fn refuse(desk: &Desk, stream: &TcpStream, error: AuthError) -> Result<Received, Failure> {
-    write_answer(desk, stream, Reply::Result(ResultCode::AuthFailed))?;
+fn refuse(
+    desk: &Desk,
+    stream: &TcpStream,
+    bond: Option<Bond>,
+    error: AuthError,
+) -> Result<Received, Failure> {
+    write_reply(desk, stream, bond, &ClientReply::Result(ResultCode::AuthFailed))?;
     linger(stream);
     Err(Failure::NotAuthentic(error))
+}
+
+/// Tells a client our life. Its request is not remembered: it comes to nothing.
+fn ask_again(
+    desk: &Desk,
+    stream: &TcpStream,
+    bond: Option<Bond>,
+    life: Life,
+) -> Result<Received, Failure> {
+    write_reply(desk, stream, bond, &ClientReply::Hello(life))?;
+    linger(stream);
+    Err(Failure::AskedAgain)
 }
 
 /// Whether replaying the request could do harm. Reading can be repeated: who can record an
@@ -281,11 +315,11 @@ fn attend(desk: &Desk, stream: &TcpStream, bell: &Bell, received: Received) -> R
     let mailbox = Mailbox { answers, waker };
     let message = FromClient::Request { client, request: received.request, mailbox };
     desk.setup.queue.send_timeout(message, CLIENT_PATIENCE).map_err(|_| Failure::Busy)?;
-    let mut excess = received.excess;
+    let (bond, mut excess) = (received.bond, received.excess);
     let outcome = if patient {
-        forward_watching(desk, stream, bell, &answers_end, &mut excess)
+        forward_watching(desk, stream, bond, bell, &answers_end, &mut excess)
     } else {
-        forward(desk, stream, &answers_end)
+        forward(desk, stream, bond, &answers_end)
     };
     match outcome {
         Ok(()) => {
@@ -302,11 +336,16 @@ fn attend(desk: &Desk, stream: &TcpStream, bell: &Bell, received: Received) -> R
 
 /// Writes answers as they come, until the last. The engine has them at once, or as soon as the
 /// store has written an attribute; a client that leaves meanwhile is noticed when it is answered.
-fn forward(desk: &Desk, stream: &TcpStream, answers: &Receiver<Answer>) -> Result<(), Failure> {
+fn forward(
+    desk: &Desk,
+    stream: &TcpStream,
+    bond: Option<Bond>,
+    answers: &Receiver<Answer>,
+) -> Result<(), Failure> {
     loop {
         // Ends with the answer, or when the engine's loop lets go of the client.
         let answer = answers.recv().map_err(|_| Failure::Busy)?;
-        write_answer(desk, stream, answer.reply)?;
+        write_answer(desk, stream, bond, answer.reply)?;
         if answer.last {
             return Ok(());
         }
@@ -318,6 +357,7 @@ fn forward(desk: &Desk, stream: &TcpStream, answers: &Receiver<Answer>) -> Resul
 fn forward_watching(
     desk: &Desk,
     stream: &TcpStream,
+    bond: Option<Bond>,
     bell: &Bell,
     answers: &Receiver<Answer>,
     excess: &mut usize,
@@ -328,7 +368,7 @@ fn forward_watching(
         loop {
             match answers.try_recv() {
                 Ok(answer) => {
-                    write_answer(desk, stream, answer.reply)?;
+                    write_answer(desk, stream, bond, answer.reply)?;
                     if answer.last {
                         return Ok(());
                     }
@@ -364,8 +404,13 @@ fn still_there(mut stream: &TcpStream, excess: &mut usize) -> Result<bool, Failu
     }
 }
 
-/// Formats, seals and writes one answer.
-fn write_answer(desk: &Desk, mut stream: &TcpStream, reply: Reply) -> io::Result<()> {
+/// Formats and writes one answer of the engine.
+fn write_answer(
+    desk: &Desk,
+    stream: &TcpStream,
+    bond: Option<Bond>,
+    reply: Reply,
+) -> io::Result<()> {
     let reply = match reply {
         Reply::Tickets(rows) => ClientReply::List(text::tickets(&rows, &desk.setup.roster)),
         Reply::Peers(rows) => ClientReply::List(text::peers(&rows, &desk.setup.roster)),
@@ -374,8 +419,18 @@ fn write_answer(desk: &Desk, mut stream: &TcpStream, reply: Reply) -> io::Result
         Reply::Attr(value) => ClientReply::Attr(text::attribute(&value)),
         Reply::Attrs(rows) => ClientReply::Attrs(text::attributes(&rows)),
     };
-    let packet = encode_reply(desk.setup.roster.my_id(), &reply, desk.setup.unit);
-    let bytes = desk.setup.sealer.seal_reply(packet, (desk.setup.clock)().wall);
+    write_reply(desk, stream, bond, &reply)
+}
+
+/// Seals and writes one answer.
+fn write_reply(
+    desk: &Desk,
+    mut stream: &TcpStream,
+    bond: Option<Bond>,
+    reply: &ClientReply,
+) -> io::Result<()> {
+    let packet = encode_reply(desk.setup.roster.my_id(), reply, desk.setup.unit);
+    let bytes = desk.setup.sealer.seal_reply_to(packet, (desk.setup.clock)().wall, bond);
     if bytes.len() > FITS_AT_ONCE {
         stream.set_write_timeout(Some(IO_LIMIT))?;
     }

@@ -3,6 +3,7 @@
 
 use super::{roster, ticket};
 use crate::auth::{Key, Opener, ReplayGuard, Sealer};
+use crate::daemon::bonds::{Birth, ClientBonds};
 use crate::daemon::channels::{Answer, FromClient, Mailbox, CLIENT_QUEUE};
 use crate::daemon::connection::{Desk, DeskSetup};
 use crate::daemon::tcp::{self, Server, CONNECTIONS_MAX};
@@ -11,8 +12,8 @@ use crate::engine::{ClientId, Reply, TicketRow};
 use crate::model::{AttrName, AttrValue, Holder, Term};
 use crate::time::Span;
 use crate::wire::{
-    decode_reply, encode_request, frame_len, ClientOptions, ClientReply, ClientRequest, ResultCode,
-    TicketAnswer, TimeUnit, HEADER_LEN, REQUEST_TAIL,
+    decode_reply, encode_request, frame_len, ClientOptions, ClientReply, ClientRequest, Life,
+    ResultCode, TicketAnswer, TimeUnit, HEADER_LEN, REQUEST_TAIL,
 };
 use crossbeam_channel::{bounded, unbounded, Receiver, Sender};
 use std::collections::BTreeMap;
@@ -108,11 +109,13 @@ impl Rig {
     ) -> Rig {
         let listener = tcp::bind(SocketAddr::from(([127, 20, 0, 1], 0))).expect("bound");
         let at = listener.local_addr().expect("an address");
-        let members = roster();
+        let (members, birth) = (roster(), Birth { life: Life::from_random(1), at: clock::wall() });
         let ids: Vec<_> = members.everyone().iter().map(|m| members.member(m).id).collect();
+        let me = members.my_id();
         let setup = DeskSetup {
             roster: members,
             opener: Opener::new(key.clone(), SKEW),
+            bonds: ClientBonds::new(&Sealer::new(key.clone()), me, birth, SKEW),
             has_key: key.is_some(),
             sealer: Sealer::new(key),
             unit: TimeUnit::Seconds,
@@ -192,8 +195,11 @@ fn result_of(reply: &ClientReply) -> ResultCode {
     match reply {
         ClientReply::Ticket(answer) => answer.result,
         ClientReply::Result(result) => *result,
-        ClientReply::List(_) | ClientReply::Attr(_) | ClientReply::Attrs(_) => {
-            panic!("{reply:?} is a text")
+        ClientReply::List(_)
+        | ClientReply::Attr(_)
+        | ClientReply::Attrs(_)
+        | ClientReply::Hello(_) => {
+            panic!("{reply:?} has no result")
         }
     }
 }

@@ -4,14 +4,15 @@
 use super::not_run::not_run;
 use super::{roster, ticket, wait_until};
 use crate::auth::{Key, Opener, ReplayGuard, Sealer};
+use crate::daemon::bonds::Bonds;
 use crate::daemon::engine_loop::Courier;
-use crate::daemon::outbox::Outbox;
+use crate::daemon::outbox::{Outbox, Post};
 use crate::daemon::udp::{self, Gate, Receiver};
 use crate::daemon::{clock, poll};
 use crate::engine::{Event, RejectKind};
 use crate::model::{Holder, MemberId, MemberIndex, Roster, Term};
 use crate::time::Span;
-use crate::wire::{encode_peer, PeerBody, PeerMessage, TimeUnit};
+use crate::wire::{encode_peer, Life, PeerBody, PeerMessage, TimeUnit};
 use crossbeam_channel::bounded;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net::UnixStream;
@@ -52,18 +53,22 @@ struct Rig {
 
 impl Rig {
     fn start(key: Option<Key>, room: usize) -> Rig {
-        let socket = udp::bind(SocketAddr::from(([127, 20, 0, 1], 0))).expect("bound");
+        let socket = Arc::new(udp::bind(SocketAddr::from(([127, 20, 0, 1], 0))).expect("bound"));
         let at = socket.local_addr().expect("an address");
         let (queue, events) = bounded(room);
         let roster = roster();
+        let bonds = Arc::new(Bonds::new(&roster, Sealer::new(key.clone()), Life::from_random(1)));
+        let nowhere = SocketAddr::from(([127, 20, 0, 3], 9));
+        let post = Arc::new(Post::new(Arc::clone(&socket), &[nowhere; 3]));
         let ids = roster.everyone().iter().map(|m| roster.member(m).id).collect::<Vec<MemberId>>();
         let gate = Gate::new(
             roster,
             Opener::new(key, SKEW),
             ReplayGuard::new(ids, SKEW),
+            bonds,
             TimeUnit::Seconds,
         );
-        let receiver = Receiver::new(Arc::new(socket), gate, queue, clock::now);
+        let receiver = Receiver::new(socket, post, gate, queue, clock::now);
         let (stop_end, stop) = poll::waker_pair().expect("a pair");
         let thread = std::thread::spawn(move || receiver.run(&stop_end));
         Rig { at, events, stop, thread }
