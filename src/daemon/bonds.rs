@@ -12,9 +12,8 @@
 //!   is believed by that sender, and by nobody who has started since.
 //! * Who learns a life seals again what it has sent lately to that member, and sends it.
 //!
-//! A HELLO is half as long as what it answers, there is at most one for a packet and one for a
-//! member in [`HELLO_EVERY`], and it is never answered: nobody can multiply packets with it.
-//! It goes to the address of the configuration. Members that know each other send none.
+//! A HELLO is half as long as what it answers, there is at most one for a packet, and it is never
+//! answered: nobody can multiply packets with it. It goes to the address of the configuration. Members that know each other send none.
 //!
 //! Packets of the C version, and of clients of it, are bound to nothing, and are let in as ever.
 //! Without a key nothing is bound.
@@ -23,7 +22,7 @@ use crate::auth::{Bond, Opened, Sealer};
 use crate::model::{MemberId, MemberIndex, Roster};
 use crate::time::{Span, WallTime};
 use crate::wire::{encode_hello, put_life, Life};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,8 +31,11 @@ use std::time::{Duration, Instant};
 const AGAIN_WITHIN: Duration = Duration::from_secs(1);
 /// So many packets of each member are kept for that: 256 * 124 bytes and 15 members make 0.5 MB.
 const AGAIN_MAX: usize = 256;
-/// A member is told our life at most this often: its packets come in bursts, and one will do.
+/// One life of a member is told ours at most this often: packets come in bursts, and one will do.
 const HELLO_EVERY: Duration = Duration::from_millis(20);
+/// For so many lives of a member that is remembered. Who plays packets of more of them gets more
+/// answers, but cannot keep the member from getting its own.
+const TOLD_MAX: usize = 8;
 
 /// One daemon, from its start to its end.
 #[derive(Clone, Copy, Debug)]
@@ -66,8 +68,8 @@ struct Other {
     unknown: Option<Bond>,
     /// What was sent to it lately, unsealed, the oldest first.
     sent: VecDeque<Sent>,
-    /// When it was told our life.
-    told: Option<Instant>,
+    /// When which life of it was told ours, the latest last.
+    told: VecDeque<(Life, Instant)>,
 }
 
 struct Sent {
@@ -94,8 +96,8 @@ impl Bonds {
         let other = |index| {
             let id = roster.member(index).id;
             let unknown = sealer.bond(id, None);
-            let sent = VecDeque::new();
-            Other { id, life: None, bond: unknown, unknown, sent, told: None }
+            let (sent, told) = (VecDeque::new(), VecDeque::new());
+            Other { id, life: None, bond: unknown, unknown, sent, told }
         };
         let others = roster.everyone().iter().map(other).collect();
         let me = roster.my_id();
@@ -153,7 +155,8 @@ impl Bonds {
         let recent =
             |sent: &Sent| Some(sent.bond) != bond && now.duration_since(sent.at) < AGAIN_WITHIN;
         let sent = std::mem::take(&mut other.sent).into_iter().filter(recent);
-        let packets: Vec<Vec<u8>> = sent.map(|sent| sent.packet).collect();
+        // The same twice, with one stamp, would be a replay.
+        let packets: BTreeSet<Vec<u8>> = sent.map(|sent| sent.packet).collect();
         drop(others);
         packets.into_iter().map(|packet| self.sealer.seal_bound(packet, wall, bond)).collect()
     }
@@ -164,10 +167,14 @@ impl Bonds {
         let mut others = self.others();
         let other = &mut others[to.get()];
         let now = Instant::now();
-        if other.told.is_some_and(|told| now.duration_since(told) < HELLO_EVERY) {
+        let lately = |at: Instant| now.duration_since(at) < HELLO_EVERY;
+        if other.told.iter().any(|(told, at)| *told == life && lately(*at)) {
             return None;
         }
-        other.told = Some(now);
+        if other.told.len() == TOLD_MAX {
+            other.told.pop_front();
+        }
+        other.told.push_back((life, now));
         let bond = self.sealer.bond(other.id, Some(life));
         drop(others);
         let packet = encode_hello(self.me, self.life);

@@ -86,10 +86,18 @@ impl Rig {
 
 /// An outbox at the second member that sends to the rig.
 fn outbox(rig: &Rig, key: Option<Key>) -> Outbox {
-    let socket = UdpSocket::bind("127.20.0.2:0").expect("bound");
     let nowhere = SocketAddr::from(([127, 20, 0, 3], 9));
-    let addresses = [rig.at, nowhere, nowhere];
-    Outbox::new(Arc::new(socket), &addresses, other_side(), Sealer::new(key), TimeUnit::Seconds)
+    outbox_to(&[rig.at, nowhere, nowhere], key)
+}
+
+/// An outbox at the second member whose members are at these addresses. It knows
+/// the life of the rig.
+fn outbox_to(addresses: &[SocketAddr], key: Option<Key>) -> Outbox {
+    let socket = Arc::new(UdpSocket::bind("127.20.0.2:0").expect("bound"));
+    let bonds = Bonds::new(&other_side(), Sealer::new(key), Life::from_random(2));
+    bonds.learn(first(), Life::from_random(1), clock::wall());
+    let post = Arc::new(Post::new(socket, addresses));
+    Outbox::new(post, other_side(), Arc::new(bonds), TimeUnit::Seconds)
 }
 
 fn first() -> MemberIndex {
@@ -213,11 +221,9 @@ fn strangers_and_our_own_id_are_invalid() {
 #[test]
 fn a_socket_that_cannot_send_is_reported() {
     let rig = Rig::start(None, 8);
-    let socket = Arc::new(UdpSocket::bind("127.20.0.2:0").expect("bound"));
     // An IPv6 destination cannot be reached through an IPv4 socket.
     let impossible: SocketAddr = "[::1]:9".parse().expect("an address");
-    let mut outbox =
-        Outbox::new(socket, &[impossible; 3], other_side(), Sealer::new(None), TimeUnit::Seconds);
+    let mut outbox = outbox_to(&[impossible; 3], None);
     assert!(!outbox.send(first(), &message(1)));
     rig.stop();
 }
