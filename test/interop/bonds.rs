@@ -57,10 +57,14 @@ fn said(cluster: &mut Cluster<'_>, change: fn(Packet) -> Packet) -> Vec<String> 
     let asked = other.expect(site, "RVot", SOON);
     let term = asked.payload().term;
     let rejection = other.packet("RJC!").answering("RVot").result("TOdt");
-    other.send(site, &change(rejection.ticket("t1", NOBODY, term + 5, 0)));
-    let again = other
-        .receive(site, SOON, |packet| packet.command() == "RVot" && packet.payload().term > term);
-    said.push(format!("stands again in {:?}", again.map(|packet| packet.payload().term)));
+    other.send(site, &change(rejection.ticket("t1", third.id, term + 5, 10)));
+    until(SOON, "it takes the rejection to heart", || {
+        other.forget();
+        other.send(site, &change(other.packet("Stat").ticket("t1", NOBODY, 0, 0)));
+        let heard = other.expect(site, "MIdx", SOON);
+        (heard.payload().term == term + 5).then_some(())
+    });
+    said.push(format!("believes term {}", term + 5));
     drop(third);
     cluster.kill(0);
     said
