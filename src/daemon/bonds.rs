@@ -13,7 +13,8 @@
 //! * Who learns a life seals again what it has sent lately to that member, and sends it.
 //!
 //! A HELLO is half as long as what it answers, there is at most one for a packet, and it is never
-//! answered: nobody can multiply packets with it. It goes to the address of the configuration. Members that know each other send none.
+//! answered: nobody can multiply packets with it. It goes to the address of the configuration.
+//! Members that know each other send none.
 //!
 //! Packets of the C version, and of clients of it, are bound to nothing, and are let in as ever.
 //! Without a key nothing is bound.

@@ -103,7 +103,7 @@ fn acquainted(first: &mut Side, second: &mut Side) {
 
 /// The time that has to pass between two HELLOs to one member.
 fn rest() {
-    std::thread::sleep(std::time::Duration::from_millis(25));
+    std::thread::sleep(std::time::Duration::from_millis(20));
 }
 
 #[test]
