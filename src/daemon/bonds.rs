@@ -33,7 +33,7 @@ const AGAIN_WITHIN: Duration = Duration::from_secs(1);
 /// So many packets of each member are kept for that: 256 * 124 bytes and 15 members make 0.5 MB.
 const AGAIN_MAX: usize = 256;
 /// One life of a member is told ours at most this often: packets come in bursts, and one will do.
-const HELLO_EVERY: Duration = Duration::from_millis(20);
+const HELLO_EVERY: Duration = Duration::from_millis(10);
 /// For so many lives of a member that is remembered. Who plays packets of more of them gets more
 /// answers, but cannot keep the member from getting its own.
 const TOLD_MAX: usize = 8;

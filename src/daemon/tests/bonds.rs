@@ -13,6 +13,7 @@ use crate::wire::{
     TimeUnit, HEADER_LEN, MAC_LEN,
 };
 use std::sync::Arc;
+use std::time::Duration;
 
 const SKEW: Span = Span::from_secs(600);
 const NOW: WallTime = WallTime::from_secs(1_000_000);
@@ -103,7 +104,7 @@ fn acquainted(first: &mut Side, second: &mut Side) {
 
 /// The time that has to pass between two HELLOs to one member.
 fn rest() {
-    std::thread::sleep(std::time::Duration::from_millis(20));
+    std::thread::sleep(Duration::from_millis(10));
 }
 
 #[test]
