@@ -14,6 +14,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod engine;
+pub mod keeper;
 pub mod model;
 pub mod pacemaker;
 pub mod prng;

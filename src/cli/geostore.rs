@@ -8,8 +8,8 @@ use super::options::Exit;
 use super::output::Output;
 use super::target::Purpose;
 use super::wording;
-use crate::model::{AttrError, AttrName, AttrValue, TicketName};
-use crate::wire::{ClientReply, ClientRequest};
+use crate::model::{AttrError, AttrName, AttrValue, TicketName, ATTRS_MAX};
+use crate::wire::{ClientReply, ClientRequest, ResultCode};
 use std::time::Duration;
 
 /// A request and what is said about it.
@@ -117,6 +117,9 @@ fn answer(
             let attribute = question.attribute.as_deref();
             let verdict = wording::attr_verdict(question.word, ticket, attribute, code);
             let text = format!("{} (answered by {})", verdict.text, address.ip());
+            if code == ResultCode::SyncFail && is_full(session, question) {
+                return output.failure(&format!("{text}; {}", wording::attributes_full()));
+            }
             match verdict.exit {
                 Exit::Success => output.message(&text),
                 Exit::Failure | Exit::NotRunning => output.error(&text),
@@ -125,4 +128,20 @@ fn answer(
         }
         (_, _) => output.failure(&NetError::Unexpected(address)),
     }
+}
+
+/// Whether the attribute could not be set because the ticket has as many others as it can have. A
+/// courtesy, so it may not take long.
+fn is_full(session: &Session, question: &Question) -> bool {
+    const LIST_LIMIT: Duration = Duration::from_secs(2);
+    let ClientRequest::AttrSet { ticket, name: Some(name), .. } = &question.request else {
+        return false;
+    };
+    let request = ClientRequest::AttrList { ticket: ticket.clone() };
+    let list = Question { request, word: "list", attribute: None, limit: LIST_LIMIT };
+    let Ok(ClientReply::Attrs(text)) = ask(session, &list) else {
+        return false;
+    };
+    let names = || text.lines().filter_map(|line| line.split(' ').next());
+    names().count() >= ATTRS_MAX && !names().any(|other| other == name.as_str())
 }

@@ -19,7 +19,7 @@ mod wording;
 
 use crate::config::{self, Config};
 use crate::daemon::{self, local_addr, DaemonOptions};
-use crate::daemon::{guard, helper};
+use crate::daemon::{helper, keeper};
 use args::{DaemonArgs, Invocation, UsageError};
 use options::Exit;
 use output::Output;
@@ -38,7 +38,7 @@ struct Internal {
 
 /// Helpers that the daemon starts from its own binary under other names.
 const INTERNAL: &[Internal] = &[
-    Internal { name: guard::NAME, run: guard::program::main },
+    Internal { name: keeper::NAME, run: keeper::program::main },
     Internal { name: helper::NAME, run: helper::main },
 ];
 
@@ -50,11 +50,6 @@ pub fn main() -> ExitCode {
     let rest: Vec<OsString> = argv.collect();
     let name = argv0.rsplit('/').next().unwrap_or_default();
     if let Some(internal) = INTERNAL.iter().find(|internal| internal.name == name) {
-        // The lease guard stays protected from the out-of-memory killer; other helpers do not.
-        daemon::process::leave_realtime();
-        if internal.name != guard::NAME {
-            daemon::process::become_killable();
-        }
         return (internal.run)(&rest);
     }
     let program = args::program_of(name);

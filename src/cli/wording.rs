@@ -4,7 +4,7 @@
 
 use super::options::Exit;
 use crate::daemon::clock::LocalTime;
-use crate::model::TicketName;
+use crate::model::{TicketName, ATTRS_MAX};
 use crate::time::WallTime;
 use crate::wire::{ResultCode, WaitCause};
 
@@ -124,7 +124,11 @@ pub fn attr_verdict(
         },
         ResultCode::AuthFailed => Verdict::failure(AUTHENTICATION_ERROR),
         ResultCode::SyncFail => Verdict::failure(format!("{word} failed!")),
-        ResultCode::Busy => Verdict::failure(format!("{word} failed: busy, try again later")),
+        ResultCode::Busy => Verdict::failure(format!(
+            "{word} failed: so many changes wait already that there is no room for another; \
+             nothing was done. Try again later. If that does not help, the ticket store hangs: \
+             the member's log says more."
+        )),
         ResultCode::Async
         | ResultCode::More
         | ResultCode::CibPending
@@ -138,6 +142,11 @@ pub fn attr_verdict(
         | ResultCode::YouOutdated
         | ResultCode::Redirect => Verdict::failure(format!("{word} failed: {}", odd(code))),
     }
+}
+
+/// What is added when an attribute could not be set and the ticket has as many as it can have.
+pub fn attributes_full() -> String {
+    format!("the ticket has {ATTRS_MAX} attributes, which is the most: delete one first")
 }
 
 /// The reference's words for every failed authentication.

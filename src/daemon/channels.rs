@@ -27,7 +27,7 @@ use std::time::Duration;
 /// Datagrams that wait for the engine; the kernel's socket buffer comes before it.
 pub const PEER_QUEUE: usize = 256;
 /// Requests that wait for the engine: one for each connection that there can be.
-pub const CLIENT_QUEUE: usize = 64;
+pub const CLIENT_QUEUE: usize = super::places::CONNECTIONS_MAX;
 /// How long a connection waits for room in [`CLIENT_QUEUE`].
 pub const CLIENT_PATIENCE: Duration = Duration::from_secs(2);
 /// Results of children that wait for the engine.
@@ -97,6 +97,6 @@ pub struct Answer {
 pub struct Mailbox {
     /// The queue, [`REPLY_QUEUE`] deep.
     pub answers: Sender<Answer>,
-    /// The waking end, which never waits; only a request that can take long has one.
+    /// The waking end, which never waits; only a client that waits in a place of its own has one.
     pub waker: Option<Arc<UnixStream>>,
 }

@@ -7,17 +7,24 @@
 use super::helper::HelperExit;
 use super::os::{self, Signal};
 use super::slots::Ending;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How much is read from one pipe before others have their turn: more than a pipe holds.
 const READ_AT_ONCE: usize = 128 * 1024;
 
 /// How much of what a child says on standard error is kept: a few lines for the log.
 pub const ERRORS_MAX: usize = 2048;
+
+/// How much of the output of handlers and changes is kept: it is only for a message.
+pub const CHATTER_MAX: usize = 2048;
+/// How much of an answer about one ticket is read: a few thousand attributes.
+pub const ANSWER_MAX: usize = 1 << 20;
+/// How much of an answer about all tickets is read: ten thousand with a few attributes.
+pub const ANSWERS_MAX: usize = 16 << 20;
 
 /// How much of one line goes into a message.
 const LINE_MAX: usize = 300;
@@ -131,65 +138,6 @@ impl Child {
             cut: self.output.cut,
             errors: std::mem::take(&mut self.errors.kept),
         })
-    }
-}
-
-/// Runs a command in the caller's process group and waits for it, at most `limit`; then its
-/// process is killed. For helpers, which have nothing else to do.
-///
-/// # Errors
-/// It cannot be started, or the time is over.
-pub fn run(command: &mut Command, output_max: usize, limit: Duration) -> io::Result<Finished> {
-    command.stdin(Stdio::null());
-    run_started(command, None, output_max, limit)
-}
-
-/// The same with a text on standard input.
-///
-/// # Errors
-/// It cannot be started, or the time is over.
-pub fn run_with(
-    command: &mut Command,
-    input: String,
-    output_max: usize,
-    limit: Duration,
-) -> io::Result<Finished> {
-    command.stdin(Stdio::piped());
-    run_started(command, Some(input), output_max, limit)
-}
-
-fn run_started(
-    command: &mut Command,
-    input: Option<String>,
-    output_max: usize,
-    limit: Duration,
-) -> io::Result<Finished> {
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut process = command.spawn()?;
-    if let (Some(mut stdin), Some(text)) = (process.stdin.take(), input) {
-        // A thread, since neither end may wait for the other. One that does not read its input
-        // says so through its exit.
-        std::thread::Builder::new().spawn(move || stdin.write_all(text.as_bytes()))?;
-    }
-    let output = Pipe::new(process.stdout.take().map(OwnedFd::from), output_max);
-    let errors = Pipe::new(process.stderr.take().map(OwnedFd::from), ERRORS_MAX);
-    let exit = os::pid_descriptor(process.id());
-    let mut child = Child { process, exit, output, errors, alone: false };
-    let begun = Instant::now();
-    let mut ready = Vec::new();
-    loop {
-        if let Some(finished) = child.look() {
-            return Ok(finished);
-        }
-        let left = limit.saturating_sub(begun.elapsed());
-        if left.is_zero() {
-            let _ = child.process.kill();
-            let _ = child.process.wait();
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        let wait = if child.needs_looks() { left.min(LOOK) } else { left };
-        let descriptors: Vec<_> = child.descriptors().collect();
-        os::wait_readable(&descriptors, Some(wait), &mut ready);
     }
 }
 

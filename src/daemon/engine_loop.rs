@@ -14,6 +14,7 @@ use crate::time::{MonoTime, Now, Span};
 use crate::wire::PeerMessage;
 use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, TrySendError};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 /// What the loop drives: the engine, or a scripted one in tests.
@@ -66,6 +67,8 @@ pub struct Outlets<C> {
     pub timer: Timer,
     /// The way to the executor; an arbitrator has none.
     pub executor: Option<Sender<ToExecutor>>,
+    /// Wakes the executor, which waits for descriptors, after wishes.
+    pub bell: Option<UnixStream>,
     /// Called once, when the store has answered about every ticket for the first time.
     pub started: Box<dyn FnMut() + Send>,
     /// The way to the service manager.
@@ -114,6 +117,8 @@ pub struct EngineLoop<M, C> {
     /// Wishes that the executor's queue had no room for, in order.
     kept: VecDeque<Effect>,
     kept_max: usize,
+    /// Whether the executor has got a wish since it was woken.
+    wished: bool,
     /// Events that performing effects has led to.
     inner: VecDeque<Event>,
     /// Tickets about which the store has not answered yet.
@@ -133,6 +138,7 @@ impl<M: Machine, C: Courier> EngineLoop<M, C> {
             clients: BTreeMap::new(),
             kept: VecDeque::new(),
             kept_max: loads.saturating_mul(KEPT_PER_TICKET).saturating_add(KEPT_BESIDES),
+            wished: false,
             inner: VecDeque::new(),
             unread: (0..loads).map(TicketIndex::new).collect(),
             announced: false,
@@ -159,6 +165,7 @@ impl<M: Machine, C: Courier> EngineLoop<M, C> {
                 return self.stats;
             }
             self.outlets.timer.flush();
+            self.ring();
             let waits = self.now();
             self.note_round(waits.mono.since(woken.mono));
             let until = self.wake_at(waits.mono);
@@ -343,16 +350,23 @@ impl<M: Machine, C: Courier> EngineLoop<M, C> {
         };
         while let Some(effect) = self.kept.pop_front() {
             match executor.try_send(ToExecutor::Wish(effect)) {
-                Ok(()) => {}
+                Ok(()) => self.wished = true,
                 Err(TrySendError::Full(ToExecutor::Wish(effect))) => {
                     self.kept.push_front(effect);
-                    return;
+                    return self.ring();
                 }
                 Err(TrySendError::Full(ToExecutor::ChildExited | ToExecutor::Stop)) => return,
                 Err(TrySendError::Disconnected(_)) => {
                     panic!("the executor lives as long as the engine's loop")
                 }
             }
+        }
+    }
+
+    /// Wakes the executor if there is something for it.
+    fn ring(&mut self) {
+        if let (true, Some(bell)) = (std::mem::take(&mut self.wished), &self.outlets.bell) {
+            poll::wake(bell);
         }
     }
 

@@ -8,11 +8,11 @@ pub mod channels;
 pub mod child;
 pub mod clock;
 pub mod connection;
+pub mod descriptors;
 pub mod engine_loop;
 pub mod executor;
-pub mod guard;
 pub mod helper;
-pub mod leases;
+pub mod keeper;
 pub mod limiter;
 pub mod local_addr;
 pub mod lockfile;
@@ -20,10 +20,12 @@ pub mod logsink;
 pub mod notify;
 pub mod os;
 pub mod outbox;
+pub mod places;
 pub mod poll;
 pub mod process;
 pub mod signals;
 pub mod slots;
+mod socket;
 pub mod tcp;
 pub mod text;
 mod threads;
@@ -36,10 +38,12 @@ pub mod wheel;
 
 use crate::config::Config;
 use executor::ExecutorError;
+use limiter::Limiter;
 use lockfile::{DaemonState, LockError, LockFile, StateLine};
 use log::LevelFilter;
 use logsink::{LogSink, Target};
 use notify::Notifier;
+use places::Bounds;
 use process::{AccountError, Report, Side};
 use signals::{Signals, Wish};
 use std::fmt;
@@ -47,7 +51,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use threads::{Blueprint, Threads};
 use watch::FileWatch;
 
@@ -67,6 +71,13 @@ pub struct DaemonOptions {
 /// How long the log may take at the end.
 const LOG_LIMIT: Duration = Duration::from_millis(500);
 
+/// How long the main thread rests when it cannot wait.
+const REST: Duration = Duration::from_millis(100);
+/// That it cannot is logged this often.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+/// A lock file that cannot be watched for now is looked at this often.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
 /// Why the daemon does not come up.
 #[derive(Debug)]
 enum StartError {
@@ -80,7 +91,7 @@ enum StartError {
     Bind(SocketAddr, io::Error),
     /// The daemon cannot run as whom it should.
     Account(AccountError),
-    /// The directory of the lease table cannot be made.
+    /// The directory of the keeper cannot be made.
     RunDir(PathBuf, io::Error),
     /// The executor cannot be started.
     Executor(ExecutorError),
@@ -199,6 +210,7 @@ fn live(
     let ident = format!("boothd-{}", member.role.word());
     // Before any thread is started, the log's included.
     let realtime = process::enter_realtime();
+    let limit = descriptors::raise(member.role == crate::model::MemberRole::Site);
     let sink = LogSink::start(target, &ident, level(config, options)).map_err(StartError::Log)?;
     let outcome = (|| {
         let version = env!("CARGO_PKG_VERSION");
@@ -209,6 +221,16 @@ fn live(
         if let Err(error) = realtime {
             process::note_refusal("use real-time scheduling", &error);
         }
+        let bounds = match limit {
+            Ok(limit) => {
+                limit.note();
+                limit.bounds()
+            }
+            Err(error) => {
+                log::warn!("cannot raise the limit of open files: {error}");
+                Bounds::FULL
+            }
+        };
         if let Err(error) = titled {
             log::warn!("cannot set the process title: {error}");
         }
@@ -219,7 +241,8 @@ fn live(
         // Before there is a lock file, so that no signal can leave one behind.
         let signals = Signals::watch().map_err(StartError::Thread)?;
         let mut lock = LockFile::acquire(lock_path).map_err(StartError::Lock)?;
-        let lived = start_and_serve(config, me, &mut lock, &signals, notifier, &mut report);
+        let ready = Ready { signals: &signals, notifier, bounds };
+        let lived = start_and_serve(config, me, &mut lock, ready, &mut report);
         lock.remove();
         lived
     })();
@@ -231,15 +254,23 @@ fn live(
     outcome
 }
 
+/// What a start has got before it takes the lock.
+struct Ready<'a> {
+    signals: &'a Signals,
+    notifier: Notifier,
+    /// How many clients can be served.
+    bounds: Bounds,
+}
+
 /// From the lock to the sockets, to threads, to the end.
 fn start_and_serve(
     config: &Config,
     me: usize,
     lock: &mut LockFile,
-    signals: &Signals,
-    notifier: Notifier,
+    ready: Ready<'_>,
     report: &mut Report,
 ) -> Result<(), StartError> {
+    let Ready { signals, notifier, bounds } = ready;
     lock.write(&state_line(config, me, DaemonState::Starting)).map_err(StartError::Lock)?;
     let address = threads::address_of(config, me);
     let bind_error = |error| StartError::Bind(address, error);
@@ -251,20 +282,9 @@ fn start_and_serve(
     if is_over(signals.take(), None) {
         return Ok(());
     }
-    // What comes next may take a while: the changes of a predecessor are waited for.
-    let pause = |limit| {
-        if poll::wait([signals.descriptor()], Some(limit)).is_err() {
-            std::thread::sleep(limit);
-        }
-        is_over(signals.take(), None)
-    };
-    let (run_dir, pause) = (&run_dir, &pause);
-    let blueprint = Blueprint { config, me, datagrams, listener, run_dir, notifier, pause };
-    let threads = match threads::start(blueprint) {
-        Ok(threads) => threads,
-        Err(StartError::Executor(ExecutorError::Stopped)) => return Ok(()),
-        Err(error) => return Err(error),
-    };
+    let run_dir = &run_dir;
+    let blueprint = Blueprint { config, me, datagrams, listener, run_dir, notifier, bounds };
+    let threads = threads::start(blueprint)?;
     report.up().map_err(StartError::Background)?;
     serve(config, me, lock, signals, &threads);
     threads.stop();
@@ -274,18 +294,24 @@ fn start_and_serve(
 /// Waits for signals, for the end of the start, and for somebody who removes the lock file.
 fn serve(config: &Config, me: usize, lock: &mut LockFile, signals: &Signals, threads: &Threads) {
     use std::os::fd::AsFd;
-    let mut watch = watch_file(lock.path());
+    let mut watch = LockWatch::new(lock.path());
     let mut started = Some(&threads.started);
+    let mut troubles = Limiter::new(LOG_EVERY);
     loop {
         // A descriptor that is not there is replaced by one that is waited for anyway.
         let signal = signals.descriptor();
         let start = started.map_or(signal, AsFd::as_fd);
-        let file = watch.as_ref().map_or(signal, FileWatch::descriptor);
-        let ready = match poll::wait([signal, start, file], None) {
+        let file = watch.file.as_ref().map_or(signal, FileWatch::descriptor);
+        let ready = match poll::wait([signal, start, file], watch.look_again()) {
             Ok(ready) => ready,
             Err(error) => {
-                log::error!("cannot wait for signals: {error}");
-                return;
+                // What there is to do is looked for now and then instead.
+                if let Some(held_back) = troubles.pass(Instant::now()) {
+                    let more = limiter::more(held_back);
+                    log::error!("cannot wait for signals: {error}; trying again{more}");
+                }
+                std::thread::sleep(REST);
+                [false; 3]
             }
         };
         if is_over(signals.take(), Some(threads)) {
@@ -294,8 +320,9 @@ fn serve(config: &Config, me: usize, lock: &mut LockFile, signals: &Signals, thr
         if ready[1] && started.take().is_some() {
             note_start(config, me, lock);
         }
-        if ready[2] && !ready[0] {
-            watch = restore_lock(lock, watch);
+        let all_quiet = ready == [false; 3] && watch.look_again().is_some();
+        if (ready[2] && !ready[0]) || all_quiet {
+            watch.look(lock);
         }
     }
 }
@@ -328,30 +355,53 @@ fn note_start(config: &Config, me: usize, lock: &mut LockFile) {
     log::info!("BOOTH {role} daemon started, node id is 0x{id:08X} ({id}).");
 }
 
-fn watch_file(path: &Path) -> Option<FileWatch> {
-    match FileWatch::new(path) {
-        Ok(watch) => Some(watch),
-        Err(error) => {
-            log::debug!("cannot watch {}: {error}", path.display());
-            None
-        }
-    }
+/// Notices that somebody has removed the lock file.
+struct LockWatch {
+    file: Option<FileWatch>,
+    /// It cannot be watched for now: it is looked at every [`LOOK_AGAIN`].
+    later: bool,
 }
 
-/// Makes the lock file anew if it is gone, so that the daemon can still be found and stopped.
-fn restore_lock(lock: &mut LockFile, watch: Option<FileWatch>) -> Option<FileWatch> {
-    if let Some(watch) = &watch {
-        watch.drain();
-    }
-    match lock.restore() {
-        Ok(false) => watch,
-        Ok(true) => {
-            log::warn!("the lock file {} was removed and is back", lock.path().display());
-            watch_file(lock.path())
+impl LockWatch {
+    fn new(path: &Path) -> LockWatch {
+        match FileWatch::new(path) {
+            Ok(watch) => LockWatch { file: Some(watch), later: false },
+            Err(error) => {
+                log::debug!("cannot watch {}: {error}", path.display());
+                LockWatch { file: None, later: os::is_shortage(&error) }
+            }
         }
-        Err(error) => {
-            log::warn!("the lock file was removed: {error}; stop this daemon by its process id");
-            None
+    }
+
+    /// How long to wait for anything else before the file is looked at.
+    fn look_again(&self) -> Option<Duration> {
+        self.later.then_some(LOOK_AGAIN)
+    }
+
+    /// Makes the lock file anew if it is gone, so that the daemon can still be found and stopped.
+    fn look(&mut self, lock: &mut LockFile) {
+        if let Some(watch) = &self.file {
+            watch.drain();
+        }
+        match lock.restore() {
+            Ok(false) if self.file.is_some() => {}
+            Ok(false) => *self = LockWatch::new(lock.path()),
+            Ok(true) => {
+                log::warn!("the lock file {} was removed and is back", lock.path().display());
+                *self = LockWatch::new(lock.path());
+            }
+            Err(LockError::Open(_, error) | LockError::Use(_, error))
+                if os::is_shortage(&error) =>
+            {
+                log::warn!("the lock file was removed: {error}; trying again to make it anew");
+                *self = LockWatch { file: None, later: true };
+            }
+            Err(error) => {
+                log::warn!(
+                    "the lock file was removed: {error}; stop this daemon by its process id"
+                );
+                *self = LockWatch { file: None, later: false };
+            }
         }
     }
 }
@@ -384,11 +434,11 @@ fn change_user(
     process::become_user(account, identity).map_err(StartError::Account)
 }
 
-/// Where the lease table of this site lies: beside the lock file, one for each site.
+/// Where this site's keeper is found: beside the lock file, one for each site.
 fn run_dir(lock_path: &Path, config: &Config, me: usize) -> PathBuf {
     let address = config.members[me].member.address;
     let parent = lock_path.parent().unwrap_or(Path::new("/"));
-    parent.join(format!("{}-{address}.leases", config.name))
+    parent.join(format!("{}-{address}.keeper", config.name))
 }
 
 fn level(config: &Config, options: &DaemonOptions) -> LevelFilter {

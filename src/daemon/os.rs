@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The system calls that the standard library has no words for, as far as children, locks and
-//! the lease guard need them. Each is one call; nothing is decided here.
+//! the keeper need them. Each is one call; nothing is decided here.
 
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
+
+/// How long [`wait_readable`] pauses when it cannot wait, in milliseconds.
+const REFUSED_PAUSE: libc::c_int = 100;
 
 /// What is done to the processes of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +76,8 @@ pub fn pid_descriptor(pid: u32) -> Option<OwnedFd> {
 }
 
 /// Waits until one of the descriptors can be read or is closed at the other end, or until the
-/// time is over, rounded up to milliseconds. An interruption counts as the end.
+/// time is over, rounded up to milliseconds. An interruption counts as the end; so does a refusal
+/// of the kernel, after a pause, or the caller would keep the processor busy.
 pub fn wait_readable(
     descriptors: &[BorrowedFd<'_>],
     limit: Option<Duration>,
@@ -91,54 +95,13 @@ pub fn wait_readable(
     // SAFETY: `entries` is an array of `count` entries whose descriptors are borrowed, and
     // therefore open, for the whole call.
     let result = unsafe { libc::poll(entries.as_mut_ptr(), count, timeout) };
+    if result < 0 && io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+        let pause = if timeout < 0 { REFUSED_PAUSE } else { timeout.min(REFUSED_PAUSE) };
+        // SAFETY: no entries are given, so nothing is read or written.
+        unsafe { libc::poll(std::ptr::null_mut(), 0, pause) };
+    }
     ready.clear();
     ready.extend(entries.iter().map(|entry| result > 0 && entry.revents != 0));
-}
-
-/// Tries to lock bytes of a file for this open file description; whether it worked.
-///
-/// The lock belongs to the description, not to the process: a program that inherits the
-/// descriptor holds it on, and it ends when the last copy is closed.
-///
-/// # Errors
-/// The file cannot be locked at all.
-pub fn try_lock(file: BorrowedFd<'_>, start: u64, len: u64) -> io::Result<bool> {
-    match set_lock(file, libc::F_WRLCK, start, len) {
-        Ok(()) => Ok(true),
-        Err(error) => match error.raw_os_error() {
-            Some(libc::EAGAIN | libc::EACCES) => Ok(false),
-            _ => Err(error),
-        },
-    }
-}
-
-/// Unlocks bytes of a file.
-///
-/// # Errors
-/// The kernel is out of memory for the remaining locks.
-pub fn unlock(file: BorrowedFd<'_>, start: u64, len: u64) -> io::Result<()> {
-    set_lock(file, libc::F_UNLCK, start, len)
-}
-
-fn set_lock(file: BorrowedFd<'_>, kind: libc::c_int, start: u64, len: u64) -> io::Result<()> {
-    let too_far = |_| io::Error::from(io::ErrorKind::InvalidInput);
-    // SAFETY: `flock` is a plain C structure for which all zeroes is a value.
-    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-    lock.l_type = libc::c_short::try_from(kind).map_err(too_far)?;
-    lock.l_whence = libc::c_short::try_from(libc::SEEK_SET).map_err(too_far)?;
-    lock.l_start = libc::off_t::try_from(start).map_err(too_far)?;
-    lock.l_len = libc::off_t::try_from(len).map_err(too_far)?;
-    // SAFETY: the descriptor is open, and `lock` is a valid structure for this command.
-    checked(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &lock) }).map(|_| ())
-}
-
-/// Lets programs that this process executes inherit the descriptor.
-///
-/// # Errors
-/// None that a valid descriptor can cause.
-pub fn keep_across_exec(file: BorrowedFd<'_>) -> io::Result<()> {
-    // SAFETY: the descriptor is open; the command takes a number.
-    checked(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFD, 0) }).map(|_| ())
 }
 
 /// Closes everything but standard input, output and error: whoever started the daemon may have
@@ -168,14 +131,19 @@ pub fn new_session() -> io::Result<()> {
     checked(unsafe { libc::setsid() }).map(|_| ())
 }
 
-/// Back to ordinary scheduling, without the daemon's protection against the memory killer.
-/// Failures leave the process as it is, which is no reason not to run it.
-pub fn become_ordinary() {
-    // SAFETY: `sched_param` is a plain C structure for which all zeroes is a value.
-    let param: libc::sched_param = unsafe { std::mem::zeroed() };
-    // SAFETY: `param` is valid; giving up a priority is always allowed.
-    unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &param) };
-    let _ = std::fs::write("/proc/self/oom_score_adj", "0");
+/// Whether an error says that the kernel has no room for something now, and may have some later.
+pub fn is_shortage(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::EMFILE
+                | libc::ENFILE
+                | libc::EAGAIN
+                | libc::ENOMEM
+                | libc::ENOBUFS
+                | libc::ENOSPC
+        )
+    )
 }
 
 /// The name that `ps -o comm` and `pgrep` see, at most 15 bytes of it.
@@ -215,18 +183,6 @@ pub fn set_boot_timer(timer: BorrowedFd<'_>, at: Option<u64>) -> io::Result<()> 
     checked(result).map(|_| ())
 }
 
-/// When a process started, in ticks since the machine did; 0 if there is no such process or the
-/// kernel does not tell. Together with its number it names a process for good.
-pub fn start_time(pid: u32) -> u64 {
-    let Ok(text) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else {
-        return 0;
-    };
-    // The second field is the name in parentheses, which may contain anything; the start time is
-    // field 22, that is the 20th behind it.
-    let rest = text.rsplit_once(')').map_or("", |(_, rest)| rest);
-    rest.split_ascii_whitespace().nth(19).and_then(|field| field.parse().ok()).unwrap_or(0)
-}
-
 /// Reading from the descriptor never waits again.
 ///
 /// # Errors
@@ -249,13 +205,177 @@ pub fn point_to_null(standard: BorrowedFd<'_>) -> io::Result<()> {
     checked(unsafe { libc::dup2(null.as_raw_fd(), standard.as_raw_fd()) }).map(|_| ())
 }
 
-/// Kills the process with this number if it started at `started`, see [`start_time`].
-pub fn kill_process(pid: u32, started: u64) {
-    if started == 0 || start_time(pid) != started {
-        return;
+/// What [`Command::pre_exec`] does for a child of a daemon that is scheduled in real time and
+/// protected from the memory killer: it becomes an ordinary process. Only calls that are allowed
+/// between fork and exec.
+///
+/// [`Command::pre_exec`]: std::os::unix::process::CommandExt::pre_exec
+pub fn become_plain_child() {
+    // SAFETY: `sched_param` is a plain C structure for which all zeroes is a value.
+    let param: libc::sched_param = unsafe { std::mem::zeroed() };
+    // SAFETY: `param` is valid; giving up a priority is always allowed.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &param) };
+    // SAFETY: the path is a C string.
+    let file = unsafe { libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY) };
+    if file >= 0 {
+        // SAFETY: the descriptor was opened above; the buffer has a byte. A failure leaves the
+        // child protected, which is no reason not to run it.
+        unsafe {
+            libc::write(file, c"0".as_ptr().cast(), 1);
+            libc::close(file);
+        }
     }
-    if let Ok(pid) = libc::pid_t::try_from(pid) {
-        // SAFETY: the call takes two numbers; a pid above 0 is a single process.
-        unsafe { libc::kill(pid.max(1), libc::SIGKILL) };
+}
+
+/// Has the kernel kill this process when the thread that started it ends, whose process is
+/// `parent`. Allowed between fork and exec.
+///
+/// # Errors
+/// It has ended already.
+pub fn die_with(parent: u32) -> io::Result<()> {
+    // SAFETY: the calls take numbers.
+    checked(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) })?;
+    // SAFETY: the call takes nothing.
+    let now = unsafe { libc::getppid() };
+    if u32::try_from(now) == Ok(parent) {
+        Ok(())
+    } else {
+        Err(io::Error::from_raw_os_error(libc::ESRCH))
+    }
+}
+
+/// The boot-time clock in microseconds. Allowed between fork and exec.
+pub fn boot_micros() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid place for the result. Linux has had this clock since 2.6.39.
+    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &mut time) };
+    let secs = u64::try_from(time.tv_sec).unwrap_or(u64::MAX);
+    secs.saturating_mul(1_000_000).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000)
+}
+
+/// A file in memory with this content, to be read from its beginning: standard input for a child
+/// that neither end ever waits for.
+///
+/// # Errors
+/// There is no memory, or there are too many open descriptors.
+pub fn memory_file(content: &[u8]) -> io::Result<std::fs::File> {
+    use std::io::{Seek, Write};
+    // SAFETY: the name is a C string.
+    let file = checked(unsafe { libc::memfd_create(c"booth".as_ptr(), libc::MFD_CLOEXEC) })?;
+    // SAFETY: the kernel has just made this descriptor for us; nobody else has it.
+    let mut file = std::fs::File::from(unsafe { OwnedFd::from_raw_fd(file) });
+    file.write_all(content)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+/// The process at the other end of a local socket, and its user, as they were when they connected.
+///
+/// # Errors
+/// It is no such socket.
+pub fn peer_of(socket: BorrowedFd<'_>) -> io::Result<(u32, u32)> {
+    let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    // A structure of three numbers fits.
+    let mut len = std::mem::size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: `peer` and `len` are valid places of the sizes given.
+    checked(unsafe {
+        let (level, name) = (libc::SOL_SOCKET, libc::SO_PEERCRED);
+        let place = std::ptr::from_mut(&mut peer).cast();
+        libc::getsockopt(socket.as_raw_fd(), level, name, place, &mut len)
+    })?;
+    Ok((u32::try_from(peer.pid).unwrap_or(0), peer.uid))
+}
+
+/// Kills one process.
+pub fn kill_process(pid: u32) {
+    if let Some(pid) = libc::pid_t::try_from(pid).ok().filter(|pid| *pid > 1) {
+        // SAFETY: the call takes two numbers; a pid above 1 is a single process.
+        unsafe { libc::kill(pid, libc::SIGKILL) };
+    }
+}
+
+/// The user with whose rights this process works.
+pub fn my_user() -> u32 {
+    // SAFETY: the call takes nothing and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// What a command does between fork and exec.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BeforeExec {
+    /// The kernel kills it when this process, whose only thread starts it, ends.
+    pub dies_with: Option<u32>,
+    /// It is not executed at this instant of the boot-time clock, in microseconds, or later: then
+    /// starting it fails with [`is_late`].
+    pub start_before: Option<u64>,
+    /// Its soft limit of open files; `None`: that of this process.
+    pub open_files: Option<u64>,
+}
+
+impl BeforeExec {
+    /// Adds it to a command, which also becomes an ordinary process, see [`become_plain_child`].
+    pub fn add_to(self, command: &mut std::process::Command) {
+        use std::os::unix::process::CommandExt;
+        let act = move || {
+            if let Some(parent) = self.dies_with {
+                die_with(parent)?;
+            }
+            become_plain_child();
+            if let (Some(soft), Ok(limit)) = (self.open_files, open_files()) {
+                // Nobody may be refused a lower limit; with a higher one the program works, too.
+                let _ = set_open_files(limit, soft);
+            }
+            match self.start_before {
+                Some(at) if boot_micros() >= at => Err(io::Error::from_raw_os_error(libc::ETIME)),
+                _ => Ok(()),
+            }
+        };
+        // SAFETY: everything in `act` is allowed between fork and exec.
+        unsafe { command.pre_exec(act) };
+    }
+}
+
+/// Whether a command was not executed because it was too late, see [`BeforeExec::start_before`].
+pub fn is_late(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ETIME)
+}
+
+/// Whether the other end of a local socket has not yet taken everything that was sent.
+pub fn has_unread(socket: BorrowedFd<'_>) -> bool {
+    let mut unread: libc::c_int = 0;
+    // SAFETY: the descriptor is open, and `unread` is a valid place for the result.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &mut unread) };
+    result == 0 && unread > 0
+}
+
+/// Keeps this process in memory, as far as that is permitted; only pages that are used.
+pub fn lock_memory() {
+    // SAFETY: the call takes numbers.
+    unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT) };
+}
+
+/// The limits of open files of this process.
+///
+/// # Errors
+/// None that can be expected.
+pub fn open_files() -> io::Result<libc::rlimit> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a valid place for the result.
+    match unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } {
+        0 => Ok(limit),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Sets the soft limit of open files and leaves the hard one, which it does not exceed.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn set_open_files(limit: libc::rlimit, soft: libc::rlim_t) -> io::Result<()> {
+    let limit = libc::rlimit { rlim_cur: soft.min(limit.rlim_max), ..limit };
+    // SAFETY: `limit` is a valid structure for the call.
+    match unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }

@@ -362,31 +362,6 @@ pub fn enter_realtime() -> io::Result<()> {
     }
 }
 
-/// Sees to it that what the calling thread starts from now on is scheduled as usual.
-pub fn spare_children() {
-    // SAFETY: takes a number only; 0 means the calling thread.
-    let policy = unsafe { libc::sched_getscheduler(0) };
-    if policy == libc::SCHED_RR {
-        let policy = libc::SCHED_RR | libc::SCHED_RESET_ON_FORK;
-        if let Err(error) = schedule(policy, REALTIME_PRIORITY) {
-            note_refusal("give children ordinary scheduling", &error);
-        }
-    }
-}
-
-/// Begins a program that the daemon has started: scheduled as usual, whoever started it.
-pub fn leave_realtime() {
-    // Nobody may be refused this; without it the program works too.
-    let _ = schedule(libc::SCHED_OTHER, 0);
-}
-
-/// Gives up the daemon's protection from the out-of-memory killer, which a child inherits.
-pub fn become_killable() {
-    if fs::read_to_string("/proc/self/oom_score_adj").is_ok_and(|text| text.trim() == "-1000") {
-        let _ = fs::write("/proc/self/oom_score_adj", "0");
-    }
-}
-
 /// Sets policy and priority of the calling thread.
 fn schedule(policy: libc::c_int, priority: libc::c_int) -> io::Result<()> {
     let parameters = libc::sched_param { sched_priority: priority };

@@ -2,13 +2,18 @@
 //! The acceptor's thread, and the threads that serve what it accepts.
 //!
 //! There is always one idle thread for the next connection as long as that is possible: the
-//! thread that took the last place starts another one, up to [`CONNECTIONS_MAX`]; beyond
-//! that the oldest client that has not yet said what it wants has to go, and requests that may
-//! wait for ever are refused. So neither silent nor patient clients keep anybody out. Threads
-//! end after [`IDLE_LIMIT`] without a connection, all but one.
+//! thread that took the last place starts another one, as long as there are fewer than
+//! [`Bounds::served`] besides those whose clients wait; beyond that the oldest client has to go
+//! that has not yet said what it wants, or else one that does not read its answer. What may wait
+//! for long has places of its own (`places`). So neither silent nor patient clients keep anybody
+//! out. Threads end after [`IDLE_LIMIT`] without a connection, all but one.
+//!
+//! Where a descriptor or a thread cannot be had, nothing ends: who is there is served on, and
+//! the others stay with the kernel until there is room again.
 
-use super::connection::{serve, Bell, Desk};
+use super::connection::{serve, Admission, Desk, Seat};
 use super::limiter::{self, Limiter};
+use super::places::{Bounds, Places, Wait};
 use super::poll;
 use crossbeam_channel::{bounded, Receiver, RecvTimeoutError, SendTimeoutError, Sender};
 use socket2::{Domain, SockRef, Socket, Type};
@@ -20,8 +25,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The most connections at once: far more than a cluster has administrators and agents.
-pub const CONNECTIONS_MAX: usize = 64;
 /// The stack of each of the daemon's threads, in bytes. The process is locked into memory, so
 /// that stacks are not to be larger than they need to be.
 pub const STACK: usize = 256 * 1024;
@@ -31,9 +34,15 @@ const BACKLOG: i32 = 512;
 const REQUEST_LIMIT: Duration = Duration::from_secs(2);
 /// A request must be complete after this if its thread is the last that could serve others.
 const HURRIED_LIMIT: Duration = Duration::from_millis(250);
+/// A client that has not said what it wants within this may be cut off if others have no place: no
+/// sooner, or one that is about to say it would be.
+const SILENCE: Duration = Duration::from_millis(10);
+/// A long answer that has not been taken after this may be cut off if others have no place.
+const SLOW_READER: Duration = Duration::from_millis(250);
 /// How long a thread waits for a connection before it ends.
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
-/// How long a thread rests after an error that would come again at once.
+/// How long the acceptor rests after an error that would come again at once; it goes on sooner if
+/// a connection ends.
 const REST: Duration = Duration::from_millis(100);
 /// Such an error is logged this often.
 const LOG_EVERY: Duration = Duration::from_secs(10);
@@ -53,8 +62,41 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// A connection that a thread works on.
 struct Live {
     stream: Arc<TcpStream>,
-    /// Whether its request has not been read yet.
-    silent: bool,
+    stage: Stage,
+}
+
+/// For what a connection waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Since then for its request.
+    Silent(Instant),
+    /// For the engine.
+    Asked,
+    /// In a place of its own, for what may take long.
+    Waits(Wait),
+    /// Since then for its client, which has to take a long answer.
+    Reads(Instant),
+    /// For nothing but its client's end: it has its answer.
+    Answered,
+    /// For its thread: it has been closed to make room.
+    Closed,
+}
+
+impl Stage {
+    /// Whether the client has been silent for long enough to be cut off.
+    fn is_silent(self) -> bool {
+        matches!(self, Stage::Silent(since) if since.elapsed() >= SILENCE)
+    }
+
+    /// For what it has a place of its own, if it has one.
+    fn waits(self) -> Option<Wait> {
+        match self {
+            Stage::Waits(wait) => Some(wait),
+            Stage::Silent(_) | Stage::Asked | Stage::Reads(_) | Stage::Answered | Stage::Closed => {
+                None
+            }
+        }
+    }
 }
 
 /// What the threads share.
@@ -70,6 +112,9 @@ struct Shared {
     threads: AtomicUsize,
     /// How many of them wait for a connection, or are about to.
     idle: AtomicUsize,
+    places: Places,
+    /// Something comes out whenever a connection has ended: then there is room.
+    room: (Sender<()>, Receiver<()>),
     stopping: AtomicBool,
     errors: Mutex<Limiter>,
 }
@@ -82,11 +127,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts to serve the connections of `listener` at `desk`.
+    /// Starts to serve the connections of `listener` at `desk`, at most so many.
     ///
     /// # Errors
     /// There cannot be another thread.
-    pub fn start(listener: TcpListener, desk: Desk) -> io::Result<Server> {
+    pub fn start(listener: TcpListener, desk: Desk, bounds: Bounds) -> io::Result<Server> {
         let (present, present_end) = bounded(0);
         // Without room: a connection is handed over only to a thread that can serve it.
         let (accepted_end, accepted) = bounded(0);
@@ -98,6 +143,8 @@ impl Server {
             next_number: AtomicU64::new(1),
             threads: AtomicUsize::new(1),
             idle: AtomicUsize::new(1),
+            places: Places::new(bounds),
+            room: bounded(1),
             stopping: AtomicBool::new(false),
             errors: Mutex::new(Limiter::new(LOG_EVERY)),
         });
@@ -141,21 +188,35 @@ impl Shared {
         self.idle.load(Ordering::SeqCst) > 0
     }
 
-    /// Closes the oldest connection that has not said what it wants, except the one given. One
-    /// whose request has come and only has not been read is not meant.
-    fn close_a_silent_one(&self, but: u64) -> bool {
-        let live = self.live();
-        let silent = live
-            .iter()
-            .find(|(number, entry)| entry.silent && **number != but && !has_sent(&entry.stream));
-        match silent {
-            Some((_, entry)) => {
-                // Its thread wakes up and finds it closed.
-                let _ = entry.stream.shutdown(Shutdown::Both);
-                true
-            }
-            None => false,
+    /// Closes a connection, but not the one given: one that has its answer, or else the oldest
+    /// that has not said what it wants (one whose request has come and only has not been read is
+    /// not meant), or else the one that has been reading its answer for the longest time. False
+    /// if there is none of these.
+    fn make_room(&self, but: Option<u64>) -> bool {
+        let mut live = self.live();
+        let others = || live.iter().filter(|(number, _)| Some(**number) != but);
+        let answered = || others().find(|(_, entry)| entry.stage == Stage::Answered);
+        let silent =
+            || others().find(|(_, entry)| entry.stage.is_silent() && !has_sent(&entry.stream));
+        let slow = || {
+            let since = |entry: &Live| match entry.stage {
+                Stage::Reads(since) => Some(since).filter(|at| at.elapsed() >= SLOW_READER),
+                Stage::Silent(_)
+                | Stage::Asked
+                | Stage::Waits(_)
+                | Stage::Answered
+                | Stage::Closed => None,
+            };
+            let slow = others().filter(|(_, entry)| since(entry).is_some());
+            slow.min_by_key(|(_, entry)| since(entry))
+        };
+        let found = answered().or_else(silent).or_else(slow).map(|(number, _)| *number);
+        if let Some(entry) = found.and_then(|number| live.get_mut(&number)) {
+            // Its thread wakes up and finds it closed.
+            let _ = entry.stream.shutdown(Shutdown::Both);
+            entry.stage = Stage::Closed;
         }
+        found.is_some()
     }
 
     /// Logs what would fill the log if it came again and again.
@@ -199,20 +260,26 @@ impl Acceptor {
                     io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
                     _ if shared.stopping.load(Ordering::SeqCst) => return,
                     _ => {
-                        shared.complain(&format!("cannot accept clients: {error}; trying again"));
-                        std::thread::sleep(REST);
+                        shared.complain(&format!(
+                            "cannot accept clients: {error}; they wait until there is room"
+                        ));
+                        shared.make_room(None);
+                        let _ = shared.room.1.recv_timeout(REST);
                     }
                 },
             }
         }
     }
 
-    /// Waits for a thread that takes the connection; those that come meanwhile stay with the
-    /// kernel. When the daemon stops it is closed.
+    /// Waits for a thread that takes the connection, and makes room for it; those that come
+    /// meanwhile stay with the kernel. When the daemon stops it is closed.
     fn hand_over(&self, mut stream: TcpStream) {
         while !self.shared.stopping.load(Ordering::SeqCst) {
-            match self.accepted.send_timeout(stream, REST) {
-                Err(SendTimeoutError::Timeout(back)) => stream = back,
+            match self.accepted.send_timeout(stream, SILENCE) {
+                Err(SendTimeoutError::Timeout(back)) => {
+                    stream = back;
+                    self.shared.make_room(None);
+                }
                 Ok(()) | Err(SendTimeoutError::Disconnected(_)) => return,
             }
         }
@@ -227,23 +294,12 @@ struct Worker {
 
 impl Worker {
     fn run(self) {
-        let bell = match Bell::new() {
-            Ok(bell) => bell,
-            Err(error) => {
-                self.shared.complain(&format!("cannot serve clients: {error}; trying again"));
-                std::thread::sleep(REST);
-                match Bell::new() {
-                    Ok(bell) => bell,
-                    Err(_) if self.leave() => return,
-                    // The last idle thread must not end; without a bell it cannot serve.
-                    Err(error) => panic!("no descriptors for a single client: {error}"),
-                }
-            }
-        };
         while let Some(stream) = self.next_connection() {
             self.shared.idle.fetch_sub(1, Ordering::SeqCst);
-            self.serve(stream, &bell);
+            self.serve(stream);
             self.shared.idle.fetch_add(1, Ordering::SeqCst);
+            // If one such word waits already, another would say the same.
+            let _ = self.shared.room.0.try_send(());
         }
     }
 
@@ -276,41 +332,33 @@ impl Worker {
     }
 
     /// Serves one connection, after seeing to it that another thread takes the next.
-    fn serve(&self, stream: TcpStream, bell: &Bell) {
+    fn serve(&self, stream: TcpStream) {
         let shared = &*self.shared;
         let number = shared.next_number.fetch_add(1, Ordering::SeqCst);
         let stream = Arc::new(stream);
-        let entry = Live { stream: Arc::clone(&stream), silent: true };
+        let entry = Live { stream: Arc::clone(&stream), stage: Stage::Silent(Instant::now()) };
         shared.live().insert(number, entry);
-        let others = shared.has_idle() || self.start_another() || shared.close_a_silent_one(number);
-        let limit = if others { REQUEST_LIMIT } else { HURRIED_LIMIT };
+        let limit = if self.leaves_room(number) { REQUEST_LIMIT } else { HURRIED_LIMIT };
         if !shared.stopping.load(Ordering::SeqCst) {
-            serve(&shared.desk, &stream, bell, limit, |patient| self.admit(number, patient));
+            serve(&shared.desk, &stream, limit, &Place { worker: self, number });
         }
-        shared.live().remove(&number);
+        let live = shared.live().remove(&number);
+        if let Some(wait) = live.and_then(|entry| entry.stage.waits()) {
+            shared.places.leave(wait);
+        }
     }
 
-    /// Notes that a client has said what it wants. False: it may wait for ever, and then nobody
-    /// would be left for others.
-    fn admit(&self, number: u64, patient: bool) -> bool {
+    /// Sees to it that there is a thread for the next connection; false if there cannot be.
+    fn leaves_room(&self, number: u64) -> bool {
         let shared = &*self.shared;
-        if let Some(entry) = shared.live().get_mut(&number) {
-            entry.silent = false;
-        }
-        let room = !patient
-            || shared.has_idle()
-            || self.start_another()
-            || shared.close_a_silent_one(number);
-        if !room {
-            shared.complain("so many clients are waiting that another one is refused");
-        }
-        room
+        shared.has_idle() || self.start_another() || shared.make_room(Some(number))
     }
 
     /// Starts another thread if there may be one more.
     fn start_another(&self) -> bool {
         let shared = &self.shared;
-        let more = |threads: usize| (threads < CONNECTIONS_MAX).then_some(threads + 1);
+        let max = shared.places.threads_max();
+        let more = |threads: usize| (threads < max).then_some(threads + 1);
         if shared.threads.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_err() {
             return false;
         }
@@ -325,5 +373,60 @@ impl Worker {
                 false
             }
         }
+    }
+}
+
+/// The connection that a thread serves.
+struct Place<'a> {
+    worker: &'a Worker,
+    number: u64,
+}
+
+impl Place<'_> {
+    /// The connection comes to another stage; a place where it waited is free then.
+    fn enter(&self, stage: Stage) {
+        let shared = &*self.worker.shared;
+        let before = match shared.live().get_mut(&self.number) {
+            Some(entry) => std::mem::replace(&mut entry.stage, stage),
+            None => return,
+        };
+        if let Some(wait) = before.waits() {
+            shared.places.leave(wait);
+        }
+    }
+}
+
+impl Seat for Place<'_> {
+    fn admit(&self, wait: Option<Wait>) -> Admission {
+        let shared = &*self.worker.shared;
+        let Some(wait) = wait else {
+            self.enter(Stage::Asked);
+            return Admission::Stay;
+        };
+        if shared.places.take(wait) {
+            self.enter(Stage::Waits(wait));
+            if self.worker.leaves_room(self.number) {
+                return Admission::Stay;
+            }
+        }
+        // If it had a place, it gives it back.
+        self.enter(Stage::Asked);
+        shared.complain(wait.crowd());
+        Admission::NoPlace
+    }
+
+    fn begins_to_write(&self) {
+        let mut live = self.worker.shared.live();
+        match live.get_mut(&self.number) {
+            Some(entry) if entry.stage == Stage::Asked => {
+                entry.stage = Stage::Reads(Instant::now());
+            }
+            // What is told to a client that waits is short.
+            Some(_) | None => {}
+        }
+    }
+
+    fn has_its_answer(&self) {
+        self.enter(Stage::Answered);
     }
 }

@@ -11,6 +11,7 @@ use super::engine_loop::{EngineLoop, Inbox, Outlets};
 use super::executor::{self, ExecutorConfig, ExecutorHandle};
 use super::notify::Notifier;
 use super::outbox::{Outbox, Post};
+use super::places::Bounds;
 use super::tcp::{Server, STACK};
 use super::timer::Timer;
 use super::udp::{Gate, Receiver as Datagrams};
@@ -45,12 +46,12 @@ pub(super) struct Blueprint<'a> {
     pub(super) datagrams: UdpSocket,
     /// The listening socket.
     pub(super) listener: TcpListener,
-    /// Where a site's lease table lies.
+    /// Where a site's keeper is found.
     pub(super) run_dir: &'a Path,
     /// The way to the service manager.
     pub(super) notifier: Notifier,
-    /// Waits, at most so long; true if the daemon is told to stop.
-    pub(super) pause: &'a dyn Fn(Duration) -> bool,
+    /// How many clients are served at a time.
+    pub(super) bounds: Bounds,
 }
 
 /// The running threads, as the main thread sees them.
@@ -66,6 +67,7 @@ pub(super) struct Threads {
 
 struct Executor {
     wishes: Sender<ToExecutor>,
+    bell: UnixStream,
     handle: ExecutorHandle,
 }
 
@@ -144,10 +146,9 @@ struct Queues {
     clients: (Sender<FromClient>, Receiver<FromClient>),
 }
 
-/// Starts everything. The executor first: it makes sure that nothing of a predecessor is in
-/// flight, before any packet is sent or answered (`RULES.md` L9).
+/// Starts everything. The executor first: without a keeper nothing may be granted.
 pub(super) fn start(blueprint: Blueprint<'_>) -> Result<Threads, StartError> {
-    let Blueprint { config, me, datagrams, listener, run_dir, notifier, pause } = blueprint;
+    let Blueprint { config, me, datagrams, listener, run_dir, notifier, bounds } = blueprint;
     let common = Common::new(config, me)?;
     let queues = Queues {
         control: bounded(CONTROL_QUEUE),
@@ -157,7 +158,7 @@ pub(super) fn start(blueprint: Blueprint<'_>) -> Result<Threads, StartError> {
     };
     let executor = if common.roster.am_site() {
         let config = ExecutorConfig::new(config, me, run_dir);
-        Some(start_executor(config, queues.results.0.clone(), pause)?)
+        Some(start_executor(config, queues.results.0.clone())?)
     } else {
         None
     };
@@ -167,22 +168,27 @@ pub(super) fn start(blueprint: Blueprint<'_>) -> Result<Threads, StartError> {
     let outbox = Outbox::new(Arc::clone(&post), common.roster.clone(), bonds, common.unit);
     let peers = queues.peers.0.clone();
     let datagrams = start_datagrams(config, &common, datagrams, post, peers)?;
-    let clients = start_server(config, &common, listener, queues.clients.0.clone())?;
+    let clients = start_server(config, &common, (listener, bounds), queues.clients.0.clone())?;
     let control = queues.control.0.clone();
-    let wishes = executor.as_ref().map(|executor| executor.wishes.clone());
+    let wishes = executor.as_ref().map(Executor::port).transpose()?;
     let (engine, started) = start_engine(config, &common, queues, outbox, wishes, notifier)?;
     Ok(Threads { started, control, engine, executor, datagrams, clients })
 }
 
-fn start_executor(
-    config: ExecutorConfig,
-    results: Sender<Event>,
-    pause: &dyn Fn(Duration) -> bool,
-) -> Result<Executor, StartError> {
+fn start_executor(config: ExecutorConfig, results: Sender<Event>) -> Result<Executor, StartError> {
     let (wishes, wishes_end) = bounded(EXECUTOR_QUEUE);
-    let handle = executor::spawn(config, wishes_end, results, pause);
+    let (sleeper, bell) = poll::waker_pair().map_err(StartError::Thread)?;
+    let handle = executor::spawn(config, (wishes_end, sleeper), results);
     let handle = handle.map_err(StartError::Executor)?;
-    Ok(Executor { wishes, handle })
+    Ok(Executor { wishes, bell, handle })
+}
+
+impl Executor {
+    /// The engine's way to it.
+    fn port(&self) -> Result<(Sender<ToExecutor>, UnixStream), StartError> {
+        let bell = self.bell.try_clone().map_err(StartError::Thread)?;
+        Ok((self.wishes.clone(), bell))
+    }
 }
 
 fn make_post(config: &Config, socket: Arc<UdpSocket>) -> Post {
@@ -210,7 +216,7 @@ fn start_datagrams(
 fn start_server(
     config: &Config,
     common: &Common,
-    listener: TcpListener,
+    (listener, bounds): (TcpListener, Bounds),
     queue: Sender<FromClient>,
 ) -> Result<Server, StartError> {
     let sealer = Sealer::new(common.key.clone());
@@ -225,7 +231,8 @@ fn start_server(
         queue,
         clock: clock::now,
     };
-    Server::start(listener, Desk::new(setup, common.guard(config))).map_err(StartError::Thread)
+    let desk = Desk::new(setup, common.guard(config));
+    Server::start(listener, desk, bounds).map_err(StartError::Thread)
 }
 
 fn start_engine(
@@ -233,7 +240,7 @@ fn start_engine(
     common: &Common,
     queues: Queues,
     outbox: Outbox,
-    wishes: Option<Sender<ToExecutor>>,
+    port: Option<(Sender<ToExecutor>, UnixStream)>,
     notifier: Notifier,
 ) -> Result<(Ended, UnixStream), StartError> {
     let (started, waker) = poll::waker_pair().map_err(StartError::Thread)?;
@@ -242,11 +249,13 @@ fn start_engine(
         tickets: config.tickets.iter().map(|ticket| ticket.spec.clone()).collect(),
         seed: seed().map_err(StartError::Thread)?,
     };
-    let loads = if wishes.is_some() { setup.tickets.len() } else { 0 };
+    let loads = if port.is_some() { setup.tickets.len() } else { 0 };
+    let (wishes, bell) = port.unzip();
     let outlets = Outlets {
         courier: outbox,
         timer: Timer::start(clock::now).map_err(StartError::Thread)?,
         executor: wishes,
+        bell,
         started: Box::new(move || poll::wake(&waker)),
         notifier,
         clock: clock::now,
@@ -283,6 +292,7 @@ impl Threads {
     pub(super) fn child_exited(&self) {
         if let Some(executor) = &self.executor {
             let _ = executor.wishes.try_send(ToExecutor::ChildExited);
+            poll::wake(&executor.bell);
         }
     }
 
@@ -309,10 +319,8 @@ fn stop_executor(executor: Executor) {
     // If the queue is full of wishes, the closed channel behind them says the same.
     let _ = executor.wishes.send_timeout(ToExecutor::Stop, OTHERS_LIMIT);
     drop(executor.wishes);
-    let handle = executor.handle;
-    match spawn("executor-end", move || handle.join()) {
-        Ok(ended) if ended.wait(EXECUTOR_LIMIT) => {}
-        Ok(_) => log::warn!("a child does not end; ending without it"),
-        Err(error) => log::warn!("cannot wait for the executor: {error}"),
+    poll::wake(&executor.bell);
+    if !executor.handle.wait(EXECUTOR_LIMIT) {
+        log::warn!("a child does not end; ending without it");
     }
 }

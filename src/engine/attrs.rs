@@ -7,16 +7,15 @@ use super::event::{CibOutcome, ClientId, WriteSerial};
 use super::mutant::{self, Clause};
 use super::report::{AttrRow, Reply};
 use super::ticket::{Phase, Ticket};
-use crate::model::{AttrName, AttrOp, AttrRule, AttrValue, RuleMode};
+use crate::model::{AttrName, AttrOp, AttrRule, AttrValue, RuleMode, ATTRS_MAX};
 use crate::time::WallTime;
 use crate::wire::ResultCode;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Attributes that one ticket can have: each costs memory here and a line in the CIB.
-const ATTRS_MAX: usize = 256;
-
-/// Attribute writes of one ticket under way: one per client connection would be 64.
-const WRITES_MAX: usize = 64;
+/// Attribute writes of one ticket under way, also those whose clients have left. They are made one
+/// after the other, so with a store that hangs each has to wait for all before it. Half of the
+/// places that the daemon has for clients of such changes: one ticket cannot take them all.
+const WRITES_MAX: usize = 32;
 
 /// Nobody waits for the outcome.
 const NOBODY: ClientId = ClientId(0);
@@ -117,8 +116,10 @@ impl Ticket {
             AttrChange::Set(..) | AttrChange::Delete(_) => None,
         };
         let unready = !self.site || matches!(self.phase, Phase::Loading(_));
+        let crowded = self.attrs.writes.len() >= WRITES_MAX;
         let refusal = refusal
-            .or((unready || self.attrs.writes.len() >= WRITES_MAX).then_some(ResultCode::SyncFail));
+            .or(unready.then_some(ResultCode::SyncFail))
+            .or(crowded.then_some(ResultCode::Busy));
         if let Some(code) = refusal {
             cx.reply(client, Reply::Result(code), true);
             return;

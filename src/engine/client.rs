@@ -12,6 +12,10 @@ use crate::model::{Holder, RuleMode};
 use crate::time::{MonoTime, Span};
 use crate::wire::{ClientOptions, ResultCode, TicketAnswer, WaitCause};
 
+/// Clients that wait for the grant of one ticket, and as many for its revoke. Half of the places
+/// that the daemon has for each: one ticket cannot take them all.
+const WAITERS_MAX: usize = 32;
+
 /// A client that waits for an outcome.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waiter {
@@ -264,6 +268,12 @@ impl Ticket {
         self.grant.as_ref().is_some_and(|job| !job.waiters.iter().all(Waiter::patient))
     }
 
+    /// Whether so many wait for the grant of this ticket that nobody else can join them; `-F`,
+    /// which may end what they wait for, always can.
+    pub fn grant_is_crowded(&self) -> bool {
+        self.grant.as_ref().is_some_and(|job| job.waiters.len() >= WAITERS_MAX)
+    }
+
     /// A revoke of this automatic ticket.
     pub fn client_revoke(&mut self, cx: &mut Cx<'_>, client: ClientId, options: ClientOptions) {
         if matches!(self.phase, Phase::Loading(_)) {
@@ -338,8 +348,16 @@ impl Ticket {
         }
     }
 
-    /// A client waits until the store says *revoked*.
+    /// A client waits until the store says *revoked*, or hears at once that the revoke is under
+    /// way, if so many wait already.
     pub fn wait_for_revoke(&mut self, cx: &mut Cx<'_>, client: ClientId, options: ClientOptions) {
+        let crowded = self.revokers.0.len() >= WAITERS_MAX;
+        if crowded {
+            let mut answer = self.answer(cx, ResultCode::CibPending, self.myself(cx));
+            answer.cause = Some((WaitCause::CibWrite, Span::ZERO));
+            cx.reply(client, Reply::Ticket(answer), true);
+            return;
+        }
         cx.clients.insert(client, self.index);
         let mut waiter = Waiter::new(client, options);
         if options.explain {

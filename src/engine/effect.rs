@@ -60,7 +60,7 @@ pub enum Effect {
     },
     /// The window of a ticket that is held or about to be. Comes *before* the grant that needs
     /// it and moves on with each renewal; also while a grant is running. The shell tells the
-    /// lease guard (and knows that it knows) before it starts a grant with this window.
+    /// keeper before it passes a grant with this window on.
     Hold {
         /// The ticket.
         ticket: TicketIndex,

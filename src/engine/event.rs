@@ -165,7 +165,7 @@ pub enum ProbeOutcome {
 /// The times that bound a grant in the store (`RULES.md` L6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HoldWindow {
-    /// The CIB may say *granted* only before this instant; the lease guard revokes at it.
+    /// The CIB may say *granted* only before this instant; the keeper revokes at it.
     pub hold_until: MonoTime,
     /// What the CIB's `expires` states, as wall-clock time read right before the exec.
     pub lease_until: MonoTime,

@@ -107,7 +107,7 @@ clauses! {
         L9Silent,
         /// L9: a free ticket that names this site as its owner counts as granted here.
         L9FreeTicket,
-        /// L9: a restarted holder does not tell its lease guard.
+        /// L9: a restarted holder does not tell its keeper.
         L9TellGuard,
         /// L9: grace lasts for `E` alone, without `g` and `d`.
         L9GraceLength,

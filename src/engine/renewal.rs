@@ -414,7 +414,7 @@ impl Ticket {
         }
     }
 
-    /// Tells the shell, and through it the lease guard, the window of the lease (L6).
+    /// Tells the shell, and through it the keeper, the window of the lease (L6).
     pub fn tell_window(&mut self, cx: &mut Cx<'_>) {
         let term = self.lead.as_ref().map_or(self.wire_term(), |lead| lead.term);
         let window = self.hold_window();

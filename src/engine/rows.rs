@@ -53,6 +53,11 @@ impl Ticket {
     /// A client's request about this ticket.
     pub fn handle_client(&mut self, cx: &mut Cx<'_>, client: ClientId, request: ClientRequest) {
         match request {
+            ClientRequest::Grant { options, .. }
+                if self.grant_is_crowded() && !options.immediate =>
+            {
+                self.refuse(cx, client, ResultCode::Busy, Holder::Nobody);
+            }
             ClientRequest::Grant { options, .. } if self.is_manual() => {
                 self.manual_grant(cx, client, options);
             }

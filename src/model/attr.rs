@@ -7,6 +7,9 @@ use std::fmt;
 pub const RESERVED_ATTRS: [&str; 8] =
     ["owner", "expires", "term", "granted", "standby", "id", "last-granted", "booth-cfg-name"];
 
+/// Attributes that one ticket can have: each costs memory in the daemon and a line in the CIB.
+pub const ATTRS_MAX: usize = 256;
+
 /// The longest attribute name in bytes: 64 on the wire with its NUL.
 const NAME_MAX: usize = 63;
 /// The longest attribute value in bytes: 128 on the wire with its NUL.

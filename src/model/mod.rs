@@ -8,7 +8,9 @@ mod member;
 mod term;
 mod ticket;
 
-pub use attr::{AttrError, AttrName, AttrOp, AttrRule, AttrValue, RuleMode, RESERVED_ATTRS};
+pub use attr::{
+    AttrError, AttrName, AttrOp, AttrRule, AttrValue, RuleMode, ATTRS_MAX, RESERVED_ATTRS,
+};
 pub use member::{
     Holder, Member, MemberId, MemberIndex, MemberRole, MemberSet, Roster, RosterError, MEMBERS_MAX,
 };

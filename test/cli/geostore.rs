@@ -3,8 +3,10 @@
 
 use crate::captured::{answer, says, sends, text};
 use crate::lab::Lab;
+use booth::auth::Sealer;
 use booth::model::{AttrName, AttrValue, TicketName};
-use booth::wire::{decode_request, ClientRequest};
+use booth::time::WallTime;
+use booth::wire::{decode_request, encode_reply, ClientReply, ClientRequest, TimeUnit};
 
 /// A captured refusal of an attribute command with another result.
 fn result(code: &[u8; 4]) -> Vec<u8> {
@@ -63,6 +65,14 @@ fn refusals_have_their_sentences() {
         (136, "delete k1", result(b"Fail"), "delete failed!"),
         (137, "set k1 v1", result(b"Auth"), "authentication error"),
         (
+            145,
+            "set k1 v1",
+            result(b"Busy"),
+            "set failed: so many changes wait already that there is no room for another; nothing \
+             was done. Try again later. If that does not help, the ticket store hangs: the \
+             member's log says more.",
+        ),
+        (
             138,
             "set k1 v1",
             result(b"Over"),
@@ -85,6 +95,25 @@ fn refusals_have_their_sentences() {
         lab.serve(1, vec![sends(&[bytes])]);
         let line = (line, format!("the answer of {} is not one to this request", lab.address(1)));
         lab.geostore(line.0).is(1, "", &[&format!("geostore: {}", line.1)]);
+    }
+}
+
+/// Who cannot set an attribute because the ticket has as many as it can have is told so; not who
+/// changes one of them.
+#[test]
+fn who_sets_one_attribute_too_many_is_told_what_to_do() {
+    let full: String = (0..256).map(|number| format!("a{number} v \n")).collect();
+    let more = "; the ticket has 256 attributes, which is the most: delete one first";
+    for (net, name, list, more) in
+        [(146, "b", full.as_str(), more), (147, "a7", &full, ""), (148, "b", &full[6..], "")]
+    {
+        let mut lab = Lab::new(net);
+        let list = ClientReply::Attrs(list.to_owned());
+        let list = encode_reply(lab.id(1), &list, TimeUnit::Seconds);
+        let list = Sealer::new(None).seal_reply(list, WallTime::EPOCH);
+        lab.serve(1, vec![sends(&[result(b"Fail")]), sends(&[list])]);
+        let told = format!("geostore: set failed! (answered by {}){more}", lab.address(1));
+        lab.geostore(&format!("set {name} v")).is(1, "", &[&told]);
     }
 }
 

@@ -3,11 +3,15 @@
 //! (How long it waits at most is tested in `src/daemon/process.rs`.)
 
 use crate::support::{pid_of, send_signal, wait_until, Ended, Lab};
-use booth::daemon::leases::{LeaseTable, Slot};
-use std::fs::{self, File};
-use std::os::fd::AsFd;
+use socket2::{Domain, SockAddr, Socket, Type};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
+
+/// *g* of the lab's ticket.
+const GUARD: Duration = Duration::from_secs(5);
 
 /// Starts the first site in the background.
 fn start(lab: &Lab) -> Child {
@@ -31,48 +35,48 @@ fn state_line(lab: &Lab) -> String {
     fs::read_to_string(lab.lock_file(1)).unwrap_or_default()
 }
 
-/// The lease table of the first site with its only record locked, as by a change of the store
-/// that a predecessor has left behind.
-fn locked_by_a_predecessor(lab: &Lab) -> LeaseTable {
-    lab.start(1).stop();
-    let run_dir = lab.path().join(format!("lab-{}.leases", lab.address(1)));
-    let file = File::options().read(true).write(true).open(run_dir.join("table"));
-    let table = LeaseTable::reopen(file.expect("the first daemon has made it").as_fd());
-    let table = table.expect("it can be opened");
-    assert!(table.try_lock(Slot(0)).expect("it can be locked"));
-    table
+/// The directory where the keeper of the first site is found.
+fn run_dir(lab: &Lab) -> PathBuf {
+    let dir = lab.path().join(format!("lab-{}.keeper", lab.address(1)));
+    fs::create_dir_all(&dir).expect("made");
+    dir
 }
 
-/// Starts the site in the background while a predecessor's change runs; gives the start, and the
-/// daemon when it has its lock file.
-fn start_held_up(lab: &Lab) -> (Child, Ended) {
-    let child = start(lab);
-    wait_until("it has its lock file", || state_line(lab).starts_with("booth_pid="));
-    let daemon = Ended(pid_of(&state_line(lab)));
-    (child, daemon)
-}
-
+/// What a keeper that has died had begun may take effect until *g* has passed: the daemon is up
+/// and answers, but believes nothing that it could read before.
 #[test]
-fn the_start_returns_after_what_a_predecessor_has_left_behind() {
+fn what_a_dead_keeper_has_left_behind_is_waited_for_while_clients_are_answered() {
     let lab = Lab::new(87);
-    let table = locked_by_a_predecessor(&lab);
-    let (mut child, _daemon) = start_held_up(&lab);
+    fs::write(run_dir(&lab).join("in-flight"), "1").expect("written");
     let begun = Instant::now();
-    while begun.elapsed() < Duration::from_millis(700) {
-        assert_eq!(child.try_wait().expect("waited for"), None, "the daemon is not up");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    assert!(state_line(&lab).contains("booth_state=starting"), "{}", state_line(&lab));
-    table.unlock(Slot(0)).expect("it was locked");
-    assert_eq!(code_of(&mut child), Some(0));
+    assert_eq!(code_of(&mut start(&lab)), Some(0));
+    let _daemon = Ended(pid_of(&state_line(&lab)));
     assert!(lab.client(&["list"], 1).status.success(), "it is up");
+    assert!(state_line(&lab).contains("booth_state=starting"), "{}", state_line(&lab));
+    assert!(begun.elapsed() < GUARD, "this machine is too slow for this test");
+    wait_until("it has read its ticket", || state_line(&lab).contains("booth_state=started"));
+    assert!(begun.elapsed() >= GUARD, "it did not wait: {:?}", begun.elapsed());
+    let mark = || fs::read(run_dir(&lab).join("in-flight")).expect("readable");
+    wait_until("nothing is in flight", || mark() == b"0");
 }
 
 #[test]
 fn the_start_fails_at_once_if_the_daemon_ends_before_it_is_up() {
     let lab = Lab::new(88);
-    let _table = locked_by_a_predecessor(&lab);
-    let (mut child, daemon) = start_held_up(&lab);
+    // A keeper that does not answer.
+    let deaf = Socket::new(Domain::UNIX, Type::SEQPACKET, None).expect("a socket");
+    let path = run_dir(&lab).join("keeper");
+    deaf.bind(&SockAddr::unix(&path).expect("a short path")).expect("bound");
+    deaf.listen(1).expect("it listens");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).expect("set");
+    let mut child = start(&lab);
+    wait_until("it has its lock file", || state_line(&lab).starts_with("booth_pid="));
+    let daemon = Ended(pid_of(&state_line(&lab)));
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(700) {
+        assert_eq!(child.try_wait().expect("waited for"), None, "the daemon is not up");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     send_signal(daemon.0, libc::SIGKILL);
     assert_eq!(code_of(&mut child), Some(1));
 }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Many clients, silent clients, and strangers who send garbage.
 
-use crate::support::{Lab, PORT};
+use crate::descriptors::{ask, grant, lists, quick_lab, revoke, set, PROMPT};
+use crate::support::{texts, Lab, PORT};
 use booth::auth::Sealer;
 use booth::time::WallTime;
 use booth::wire::{encode_request, ClientRequest};
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
@@ -103,4 +105,50 @@ fn stopping_lets_go_of_everybody_who_is_connected() {
         stream.set_read_timeout(Some(Duration::from_secs(5))).expect("settable");
         assert!(matches!(stream.read(&mut [0; 1]), Ok(0) | Err(_)));
     }
+}
+
+/// The store hangs; clients that wait for all that it does not do, and many more that have left,
+/// keep nobody from being told how things stand, nor from revoking.
+#[test]
+fn a_store_that_hangs_and_clients_that_left_keep_nobody_out() {
+    let lab = quick_lab(70, &["t1", "t2", "t3"]);
+    let mut arbitrator = lab.start(3);
+    let mut holder = lab.start(1);
+    for ticket in ["t1", "t2"] {
+        let granted = lab.client(&["grant", "-C", ticket], 1);
+        assert!(granted.status.success(), "{:?}", texts(&granted));
+    }
+    for what in ["attr", "grant"] {
+        fs::write(lab.bin().join(what), "").expect("written");
+    }
+    let at = SocketAddr::from((lab.address(1), PORT));
+    for number in 0..75 {
+        drop(ask(at, &set("t1", &format!("a{number}"))));
+    }
+    let told =
+        lab.geostore(&["set", "-t", "t1", "b", "1"]).arg("-s").arg(at.ip().to_string()).output();
+    let (_, errors) = texts(&told.expect("run"));
+    assert!(errors.contains("set failed: so many changes wait already"), "{errors}");
+    let waiting: Vec<TcpStream> = (0..75).map(|_| ask(at, &grant("t3"))).collect();
+    for _ in 0..3 {
+        lists(&lab, 1);
+        assert!(lab.client(&["peers"], 1).status.success());
+        assert!(lab.status(1).status.success());
+    }
+    // Also of the ticket whose attributes hang.
+    for ticket in ["t1", "t2"] {
+        let begun = Instant::now();
+        let revoked = lab.client(&["revoke", "-w", ticket], 1);
+        assert!(revoked.status.success(), "{:?}", texts(&revoked));
+        assert!(begun.elapsed() < PROMPT, "{:?}", begun.elapsed());
+    }
+    fs::write(lab.bin().join("revoke"), "").expect("written");
+    let revoking: Vec<TcpStream> = (0..75).map(|_| ask(at, &revoke("t3"))).collect();
+    lists(&lab, 1);
+    drop((waiting, revoking));
+    for what in ["attr", "grant", "revoke"] {
+        fs::remove_file(lab.bin().join(what)).expect("there");
+    }
+    holder.stop();
+    arbitrator.stop();
 }

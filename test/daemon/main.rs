@@ -6,6 +6,7 @@
 mod asked;
 mod background;
 mod crowd;
+mod descriptors;
 mod life;
 mod lock;
 mod manager;

@@ -36,7 +36,9 @@ impl Lab {
             let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
             fs::set_permissions(path, open).expect("allowed");
         }
-        symlink(env!("CARGO_BIN_EXE_booth"), dir.path().join("boothd")).expect("linked");
+        for name in ["boothd", "geostore"] {
+            symlink(env!("CARGO_BIN_EXE_booth"), dir.path().join(name)).expect("linked");
+        }
         let lab = Lab { dir, net };
         let [a, b, c] = [1, 2, 3].map(|number| lab.address(number));
         let text = format!(
@@ -89,7 +91,16 @@ impl Lab {
 
     /// `boothd OPERATION -c CONFIG ARGS`.
     pub fn booth(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(self.path().join("boothd"));
+        self.program("boothd", args)
+    }
+
+    /// `geostore OPERATION -c CONFIG ARGS`.
+    pub fn geostore(&self, args: &[&str]) -> Command {
+        self.program("geostore", args)
+    }
+
+    fn program(&self, name: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(self.path().join(name));
         let (operation, rest) = args.split_first().expect("an operation");
         command.arg(operation).arg("-c").arg(self.config()).args(rest).stdin(Stdio::null());
         let path = std::env::var("PATH").expect("set");

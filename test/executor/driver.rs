@@ -6,6 +6,7 @@ use booth::config::{Handler, TicketStore};
 use booth::daemon::channels::ToExecutor;
 use booth::daemon::clock;
 use booth::daemon::executor::{self, ExecutorConfig, ExecutorTicket};
+use booth::daemon::poll;
 use booth::engine::{
     AttrChange, CibExpiry, CibState, Effect, Event, HoldWindow, ProbeRun, WriteSerial,
 };
@@ -13,8 +14,9 @@ use booth::model::{AttrName, AttrValue, Holder, MemberId, Term, TicketIndex, Tic
 use booth::time::{Span, WallTime};
 use crossbeam_channel::{bounded, Sender};
 use std::io::{BufRead, Write};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The id of the site that a driver plays.
 pub const SITE_ID: u32 = 12_345;
@@ -82,11 +84,8 @@ fn play(dir: PathBuf) {
     let (wishes, wishes_end) = bounded(64);
     let (events_end, events) = bounded(64);
     let begun = Instant::now();
-    let pause = |limit| {
-        std::thread::sleep(limit);
-        false
-    };
-    let handle = match executor::spawn(config(&dir), wishes_end, events_end, &pause) {
+    let (sleeper, bell) = poll::waker_pair().expect("a pair");
+    let handle = match executor::spawn(config(&dir), (wishes_end, sleeper), events_end) {
         Ok(handle) => handle,
         Err(error) => return say(&format!("error {error}")),
     };
@@ -100,17 +99,18 @@ fn play(dir: PathBuf) {
         let _ = told_to_listen.recv();
         events.iter().for_each(|event| tell(&event));
     });
-    hear(&wishes, &listen);
+    hear(&wishes, &bell, &listen);
     drop(listen);
     // Standard input has ended, which means: stop.
     wishes.send(ToExecutor::Stop).expect("the executor lives");
-    handle.join();
+    poll::wake(&bell);
+    assert!(handle.wait(Duration::from_secs(30)), "it ends");
     printer.join().expect("the printer ends with the executor");
     say("stopped");
 }
 
 /// Passes wishes on until standard input ends.
-fn hear(wishes: &Sender<ToExecutor>, listen: &Sender<()>) {
+fn hear(wishes: &Sender<ToExecutor>, bell: &UnixStream, listen: &Sender<()>) {
     for line in std::io::stdin().lock().lines() {
         let line = line.expect("a line");
         let words: Vec<&str> = line.split(' ').collect();
@@ -120,6 +120,7 @@ fn hear(wishes: &Sender<ToExecutor>, listen: &Sender<()>) {
         }
         let wish = wish(&words);
         wishes.send(ToExecutor::Wish(wish)).expect("the executor lives");
+        poll::wake(bell);
     }
 }
 

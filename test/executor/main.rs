@@ -6,14 +6,7 @@
 //! so that it can be killed, and so that each has a `PATH` of its own.
 
 mod driver;
-mod guarding;
 mod handlers;
-mod locks;
-mod misbehaving;
 mod process;
-mod random;
-mod restarts;
-mod retries;
 mod site;
 mod stores;
-mod together;

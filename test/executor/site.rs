@@ -3,11 +3,8 @@
 
 use crate::driver;
 use crate::process::{lives, named, of_site, signal, until, PATIENCE};
-use booth::daemon::leases::{LeaseTable, Slot};
-use booth::time::MonoTime;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::fd::AsFd;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -163,12 +160,6 @@ impl Site {
         fs::metadata(path).and_then(|file| file.modified()).expect("there")
     }
 
-    /// Until when the guard was told last that the ticket may be held.
-    pub fn hold_until(&self, ticket: u32) -> MonoTime {
-        let told = self.table().told(Slot(ticket)).expect("readable").expect("told");
-        told.window.expect("there is something to guard").hold_until
-    }
-
     /// Writes to the store behind everybody's back.
     pub fn write(&self, granted: bool, term: u64, expires: u64) {
         self.write_to(0, granted, term, expires);
@@ -191,15 +182,9 @@ impl Site {
         }
     }
 
-    /// The lease table, which the daemon and its guard go on using.
-    pub fn table(&self) -> LeaseTable {
-        let file = File::options().read(true).write(true).open(self.path("run/table"));
-        LeaseTable::reopen(file.expect("there").as_fd()).expect("readable")
-    }
-
-    /// The lease guards of this site that run.
-    pub fn guards(&self) -> Vec<u32> {
-        let all = named("booth-lease-guard", self.text());
+    /// The keepers of this site that run.
+    pub fn keepers(&self) -> Vec<u32> {
+        let all = named("booth-keeper", self.text());
         all.into_iter().filter(|pid| lives(*pid)).collect()
     }
 
@@ -240,11 +225,6 @@ impl Site {
     }
 
     pub fn start_with(&self, command: &mut Command) -> Driver {
-        let table = self.path("run/table");
-        if !self.unknown && !table.exists() {
-            let opened = LeaseTable::open(&table, &[]).expect("made");
-            opened.table.note_settled(opened.generation).expect("written");
-        }
         let mut driver = Driver::start(command);
         let said = driver.next();
         assert!(said.starts_with("ready"), "{said}");

@@ -2,7 +2,7 @@
 //! Both stores when all goes well.
 
 use crate::driver::SITE_ID;
-use crate::process::{named, until};
+use crate::process::until;
 use crate::site::{both, Kind, Site};
 use std::fs;
 use std::path::PathBuf;
@@ -134,7 +134,7 @@ fn a_change_of_the_built_in_store_is_on_the_disk_before_it_is_answered() {
     driver.grant(0, 1, 500);
     done_since_last_time();
     driver.kill();
-    until("the guard has revoked it and ends", || site.guards().is_empty());
+    until("the keeper has revoked it and ends", || site.keepers().is_empty());
     assert_eq!(done_since_last_time(), change);
     // The directory is there by now.
     let mut driver = site.start_with(&mut command);
@@ -187,17 +187,4 @@ fn tickets_are_read_several_at_a_time_where_one_call_cannot() {
     // One after the other they take a minute; the rest is for machines with other work.
     assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
     println!("200 tickets, 300 ms each: {:?}", begun.elapsed());
-}
-
-#[test]
-fn the_process_of_the_built_in_store_is_there_only_while_it_is_needed() {
-    let site = Site::new(Kind::BuiltIn);
-    let mut driver = site.start();
-    let writers = || named("booth-ticket-writer", site.text());
-    assert!(writers().is_empty());
-    driver.grant(0, 1, 100_000);
-    assert_eq!(writers().len(), 1);
-    until("the process has nothing to do and ends", || writers().is_empty());
-    driver.tell("revoke 0 2 1 20000");
-    assert_eq!(driver.next(), "written 2 Written");
 }

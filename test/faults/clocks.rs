@@ -126,7 +126,7 @@ fn a_promise_ends_in_time_whatever_the_clock_says() {
     });
 }
 
-/// The holder's clock is wrong, and was so when its lease guard started; then it dies, and the
+/// The holder's clock is wrong, and was so when its keeper started; then it dies, and the
 /// guard has to keep the right time.
 fn guard_is_in_time(lab: &Lab, ahead: i64) {
     let (mut cluster, clocks) = with_clocks(lab);

@@ -5,7 +5,7 @@ use super::geo::{with_geo, Geo, Plan, LONG_EXPIRE};
 use super::record::{running, spans, wait_running};
 use crate::harness::test_name;
 
-/// Finds the daemon, not the lease guard.
+/// Finds the daemon, not the keeper.
 pub const DAEMON: &str = "booth status | sed -n 's/.*booth_lockpid=\\([0-9]*\\) .*/\\1/p'";
 
 /// Pacemaker brings boothd back after each way in which it may end, and nothing is lost.
@@ -29,7 +29,7 @@ fn is_kept_running(geo: &mut Geo) {
     node.wait(20, "the ticket is led here", &leads(geo));
     assert_eq!(spans("rsc").len(), 1, "the resource never stopped");
     assert_eq!(running("rsc"), ["a1"]);
-    // Stopped for good: the lease guard outlives it and ends the grant in time.
+    // Stopped for good: the keeper outlives it and ends the grant in time.
     node.ok("crm_resource -r g-booth --meta --set-parameter target-role --parameter-value Stopped");
     node.wait(20, "boothd has ended", "! booth status");
     wait_running("rsc", &["b1"], u64::from(LONG_EXPIRE) + 40);

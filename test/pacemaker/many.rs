@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Many tickets of a site that end together: the daemon, or its lease guard, revokes them with
-//! one call of the real `cibadmin`. One site has Pacemaker 3, the other one 2.1.
+//! Many tickets of a site that end together: the keeper, with a daemon or without, revokes them
+//! with one call of the real `cibadmin`. One site has Pacemaker 3, the other one 2.1.
 
 use super::agents::DAEMON;
 use super::geo::{with_geo, Geo, Plan, ACQUIRE_AFTER, LONG_EXPIRE, RENEWAL};
@@ -9,9 +9,8 @@ use std::time::Duration;
 
 /// More than are revoked one by one.
 const TICKETS: usize = 24;
-/// What the daemon and the guard log.
-const BY_DAEMON: &str = "tickets were written as not granted with one call";
-const BY_GUARD: &str = "revoked tickets whose lease had ended";
+/// What the keeper logs.
+const TOGETHER: &str = "tickets were written as not granted with one call";
 /// Counts the tickets of the CIB that are granted.
 const GRANTED: &str =
     "cibadmin -Q -A /cib/status/tickets | grep 'id=\"m' | grep -c 'granted=\"true\"'";
@@ -43,22 +42,21 @@ fn hold_all(geo: &Geo, site: usize) -> usize {
 
 /// Waits until a site's CIB says that none is granted. One call must have done that.
 #[track_caller]
-fn assert_revoked_together(geo: &Geo, site: usize, before: usize, calls: &[&str]) {
+fn assert_revoked_together(geo: &Geo, site: usize, before: usize) {
     let node = geo.sites[site].node();
     node.wait(LONG_EXPIRE + 5, "all are revoked", &format!("[ \"$({GRANTED})\" = 0 ]"));
     let log = until(Duration::from_secs(10), "the log says so", || {
         let log = node.log().split_off(before);
-        calls.iter().any(|call| log.contains(call)).then_some(log)
+        log.contains(TOGETHER).then_some(log)
     });
     assert!(!log.contains("cannot revoke"), "{log}");
 }
 
-/// Daemon and guard begin at the same instant: either may be the first.
 fn cut_off(site: usize, name: &str) {
     with_geo(name, &plan(), |geo| {
         let before = hold_all(geo, site);
         geo.sites[site].cut();
-        assert_revoked_together(geo, site, before, &[BY_DAEMON, BY_GUARD]);
+        assert_revoked_together(geo, site, before);
     });
 }
 
@@ -73,13 +71,13 @@ fn so_does_a_site_with_pacemaker_2_1() {
 }
 
 #[test]
-fn so_does_the_lease_guard() {
+fn so_does_the_keeper_of_a_dead_daemon() {
     with_geo(test_name!(), &plan(), |geo| {
         let before = hold_all(geo, 0);
         let node = geo.sites[0].node();
         // Pacemaker is not to start another boothd.
         node.ok("crm_attribute -n maintenance-mode -v true");
         node.ok(&format!("kill -KILL $({DAEMON})"));
-        assert_revoked_together(geo, 0, before, &[BY_GUARD]);
+        assert_revoked_together(geo, 0, before);
     });
 }

@@ -54,14 +54,14 @@ fn boothd_moves_to_the_other_node_of_its_site() {
             let told = attribute(geo, to, "expires");
             geo.sites[0].node().ok(&format!("crm_resource -r g-booth --move --node {node}"));
             wait_moved(geo, to);
-            // The lease guard of the node that it left is told of no renewal: when the lease that
+            // The keeper of the node that it left is told of no renewal: when the lease that
             // it knows ends, it reads the CIB, sees a newer one, and does nothing.
             let old = &geo.sites[0].nodes[1 - to];
             until(Duration::from_secs(u64::from(LONG_EXPIRE) + 20), "it has seen that", || {
                 old.log().contains("t has been granted anew through another node").then_some(())
             });
-            let gone = "! ps -e -o args= | grep -q '[b]ooth-lease-guard'";
-            old.wait(10, "the old node's guard has gone", gone);
+            let gone = "! ps -e -o args= | grep -q '[b]ooth-keeper'";
+            old.wait(10, "the old node's keeper has gone", gone);
             wait_renewed(geo, to, &told);
             assert_eq!(running("rsc"), ["a2"]);
         }

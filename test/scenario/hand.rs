@@ -4,10 +4,10 @@
 
 use super::clock::Clock;
 use super::lab::{member, Lab};
-use booth::daemon::slots::exec_check;
 use booth::engine::{
     CibExpiry, CibLoad, CibOutcome, CibState, CibTicket, Event, HoldWindow, WriteSerial,
 };
+use booth::keeper::check as exec_check;
 use booth::model::{MemberIndex, TicketIndex};
 use booth::time::{MonoTime, Now, Span, WallTime};
 use booth::wire::{decode_peer, encode_peer, PeerMessage, TimeUnit};
@@ -63,7 +63,7 @@ impl Lab {
                 let index = self.index(name);
                 self.nodes[index].store.granted = false;
                 self.nodes[index].hand.past = self.nodes[index].hand.writes.len();
-                self.say(index, "store: revoked by the lease guard");
+                self.say(index, "store: revoked by the keeper");
             }
             _ => return false,
         }

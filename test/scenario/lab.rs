@@ -4,11 +4,11 @@
 
 use super::hand::Hand;
 use super::words;
-use booth::daemon::slots::exec_check;
 use booth::engine::{
     CibLoad, CibOutcome, CibState, CibTicket, ClientId, Effect, Engine, Event, NoteLevel,
     ProbeOutcome, Reply, Setup,
 };
+use booth::keeper::check as exec_check;
 use booth::model::{
     Holder, Member, MemberId, MemberIndex, MemberRole, Roster, TicketIndex, TicketMode, TicketName,
     TicketSpec,

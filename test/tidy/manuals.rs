@@ -235,12 +235,12 @@ fn every_file_and_every_process_is_documented() {
         "/etc/booth/name.conf",
         "/etc/booth/authkey",
         &lock.display().to_string(),
-        "/var/run/booth/name-address.leases",
+        "/var/run/booth/name-address.keeper",
     ]);
     assert_eq!(files, known);
     assert_eq!(booth::cli::args::DEFAULT_CONFIG, "booth");
     let daemon = fs::read_to_string(root().join("src/daemon/mod.rs")).expect("the daemon");
-    assert!(daemon.contains("format!(\"{}-{address}.leases\", config.name)"));
+    assert!(daemon.contains("format!(\"{}-{address}.keeper\", config.name)"));
     let page = section("boothd.8", "HOW TICKETS ARE MANAGED").join("\n");
     for name in [guard::NAME, helper::NAME] {
         assert!(page.contains(&format!(".Ql {name}")), "{name}");
@@ -266,8 +266,22 @@ fn the_limits_of_clients_and_daemon_are_those_of_the_source() {
     says(format!("after {} seconds without an answer", constant(net, "ANSWER_LIMIT")));
     says(format!("or {} seconds if a .Xr crm_ticket 8", constant(net, "CHANGE_LIMIT")));
     let tcp = "src/daemon/tcp.rs";
-    says(format!("serves {} clients at a time", constant(tcp, "CONNECTIONS_MAX")));
+    let places = |name| constant("src/daemon/places.rs", name);
+    says(format!(
+        "serves {} clients at a time that send their request or read their answer, and beside them \
+         {} that wait for a grant, {} for a revoke and {} for a change of an attribute",
+        places("SERVED_MAX"),
+        places("GRANTS_MAX"),
+        places("REVOKES_MAX"),
+        places("CHANGES_MAX"),
+    ));
+    for (path, name) in [("client.rs", "WAITERS_MAX"), ("attrs.rs", "WRITES_MAX")] {
+        let one = constant(&format!("src/engine/{path}"), name);
+        says(format!("For one ticket there may be {one} of each"));
+    }
     says(format!("within {} seconds", constant(tcp, "REQUEST_LIMIT")));
+    let [site, arbitrator] = [true, false].map(booth::daemon::descriptors::needed);
+    says(format!("a site may need {site} open files, an arbitrator {arbitrator}."));
     let start = constant("src/daemon/process.rs", "START_LIMIT");
     says(format!("waited for {start} seconds"));
     let page = section("boothd.8", "OPTIONS").join(" ");

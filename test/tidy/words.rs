@@ -66,11 +66,6 @@ const PAUSES: &[Exception] = &[
         reason: "a helper of one thread looks at locks, every 2 ms, until its deadline",
     },
     Exception {
-        path: "src/daemon/tcp.rs",
-        complaint: "a sleep",
-        reason: "without descriptors nothing can be waited for; the thread tries again",
-    },
-    Exception {
         path: "test/threads/storm.rs",
         complaint: "a sleep of more than",
         reason: "a storm lasts for a time; what is asserted comes after it",

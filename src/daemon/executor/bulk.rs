@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Reading all tickets in one call at the start, where `crm_ticket` can.
+//! Reading all tickets in one call at the start, where the store can.
 //!
 //! What it finds is believed, since it is the same element that a call for one ticket prints.
 //! A ticket that it does not find, and every ticket if it fails, is asked for alone: that alone
 //! tells an absent ticket from one that could not be read.
 
+use super::jobs::read_lines;
+use super::ExecutorConfig;
+use crate::config::TicketStore;
 use crate::daemon::child::{Child, Finished};
 use crate::daemon::slots::JobId;
-use crate::engine::CibTicket;
+use crate::engine::{CibLoad, CibTicket};
 use crate::model::TicketIndex;
 use crate::pacemaker;
 use crate::time::{MonoTime, Span};
@@ -15,8 +18,6 @@ use std::collections::BTreeMap;
 
 /// How many tickets make one call for all worth while.
 pub(super) const TICKETS_MIN: usize = 4;
-/// The most of an answer that is kept: ten thousand tickets with a few attributes.
-pub(super) const ANSWER_MAX: usize = 16 << 20;
 /// How long the call may take; then the tickets are asked for one by one.
 pub(super) const LIMIT: Span = Span::from_secs(2);
 /// How long an answer is of use.
@@ -65,6 +66,7 @@ impl Bulk {
     /// waited for it.
     pub(super) fn finish(
         &mut self,
+        config: &ExecutorConfig,
         finished: Option<&Finished>,
         now: MonoTime,
     ) -> (Option<Box<Child>>, Waiting) {
@@ -72,8 +74,18 @@ impl Bulk {
             return (None, Waiting::new());
         };
         let good = finished.filter(|finished| finished.status.success() && !finished.cut);
-        let tickets = good.and_then(|finished| {
-            pacemaker::read_all(&String::from_utf8_lossy(&finished.output)).ok()
+        let tickets = good.and_then(|finished| match config.store {
+            TicketStore::Pacemaker => {
+                pacemaker::read_all(&String::from_utf8_lossy(&finished.output)).ok()
+            }
+            TicketStore::Directory(_) => {
+                let names = config.tickets.iter().map(|ticket| ticket.name.to_string());
+                let known = names.zip(read_lines(finished)).filter_map(|(name, load)| match load {
+                    CibLoad::Loaded(ticket) => Some((name, ticket)),
+                    CibLoad::Absent | CibLoad::Failed(_) => None,
+                });
+                Some(known.collect())
+            }
         });
         if let Some(tickets) = tickets {
             *self = Bulk::Known(tickets, now.plus(FRESH));

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The executor's thread: carries the actions of the slots out, and reports what became of them.
+//! The executor's thread: carries the actions of the slots out, passes wishes on to the keeper,
+//! and reports what became of them.
 
 use super::jobs::Jobs;
-use super::keeper::Keeper;
-use super::Context;
+use super::ExecutorConfig;
 use crate::daemon::channels::ToExecutor;
+use crate::daemon::keeper::link::Link;
 use crate::daemon::slots::{Action, JobEnd, JobId, Limits, Slots};
 use crate::daemon::{child, clock, os, poll};
-use crate::engine::Event;
-use crate::time::{MonoTime, Span};
-use crossbeam_channel::{Receiver, Sender, TrySendError};
-use std::collections::VecDeque;
+use crate::engine::{CibLoad, Effect, Event};
+use crate::keeper::{Answer, Grant, Word};
+use crate::model::{Term, TicketIndex};
+use crate::time::{MonoTime, Now, Span, WallTime};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError};
+use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -29,41 +32,44 @@ const LOOK: Duration = Duration::from_secs(1);
 const OFFER_AGAIN: Duration = Duration::from_millis(5);
 
 pub(super) struct Executor {
-    context: Context,
+    config: ExecutorConfig,
     slots: Slots,
     jobs: Jobs,
-    keeper: Keeper,
-    inbox: Receiver<ToExecutor>,
-    /// Becomes readable when something is put into the inbox.
+    link: Link,
+    /// Reads that are wanted of tickets that cannot be believed yet, and how long each may take.
+    early: BTreeMap<TicketIndex, Span>,
+    wishes: Receiver<ToExecutor>,
+    /// Becomes readable when something is put into the channel.
     bell: UnixStream,
     events: Sender<Event>,
     /// Events that the engine had no room for.
     outbox: VecDeque<Event>,
     actions: VecDeque<Action>,
     stop_at: Option<MonoTime>,
+    /// The clocks when the engine started: it counts `expires` from then.
+    started: Now,
 }
 
 impl Executor {
     pub(super) fn new(
-        context: Context,
-        keeper: Keeper,
-        (inbox, bell): (Receiver<ToExecutor>, UnixStream),
+        config: ExecutorConfig,
+        link: Link,
+        (wishes, bell): (Receiver<ToExecutor>, UnixStream),
         events: Sender<Event>,
     ) -> Executor {
-        let jobs = Jobs::new(&context);
-        let limits = if jobs.are_processes() { Limits::processes() } else { Limits::built_in() };
-        let slots = Slots::new(context.slots.len(), limits);
         Executor {
-            context,
-            slots,
-            jobs,
-            keeper,
-            inbox,
+            slots: Slots::new(config.tickets.len(), Limits::processes()),
+            jobs: Jobs::new(&config),
+            config,
+            link,
+            early: BTreeMap::new(),
+            wishes,
             bell,
             events,
             outbox: VecDeque::new(),
             actions: VecDeque::new(),
             stop_at: None,
+            started: clock::now(),
         }
     }
 
@@ -73,13 +79,14 @@ impl Executor {
             poll::drain(&self.bell);
             let more = self.take_wishes();
             let now = clock::mono();
-            self.keeper.look(&self.context, now);
+            self.link.look(now);
+            self.link.flush();
+            self.hear();
             let mut actions = Vec::new();
             self.slots.tick(now, &mut actions);
             self.actions.extend(actions);
             self.perform();
             self.collect();
-            self.start_revokes();
             self.flush();
             if self.is_over() {
                 return;
@@ -93,24 +100,90 @@ impl Executor {
     /// Takes wishes in; whether there may be more.
     fn take_wishes(&mut self) -> bool {
         for _ in 0..WISHES_AT_ONCE {
-            let Ok(message) = self.inbox.try_recv() else {
-                return false;
-            };
-            let now = clock::mono();
-            let mut actions = Vec::new();
-            match message {
-                ToExecutor::Wish(wish) => self.slots.offer(now, wish, &mut actions),
-                ToExecutor::ChildExited => {}
-                ToExecutor::Stop if self.stop_at.is_none() => {
-                    self.stop_at = Some(now.plus(STOP_WRITES));
-                    self.slots.stop(now, &mut actions);
+            match self.wishes.try_recv() {
+                Ok(ToExecutor::Wish(wish)) => {
+                    if self.stop_at.is_none() {
+                        self.take(wish);
+                    }
                 }
-                ToExecutor::Stop => {}
+                Ok(ToExecutor::ChildExited) => {}
+                Ok(ToExecutor::Stop) | Err(TryRecvError::Disconnected) => {
+                    self.stop();
+                    return false;
+                }
+                Err(TryRecvError::Empty) => return false,
             }
-            self.actions.extend(actions);
-            self.perform();
         }
         true
+    }
+
+    /// Takes one wish in.
+    fn take(&mut self, wish: Effect) {
+        let now = clock::mono();
+        let mut actions = Vec::new();
+        match wish {
+            Effect::Hold { ticket, window, term } => {
+                self.link.say(Word::Hold { ticket, window, term });
+            }
+            Effect::WriteCib { ticket, serial, state } => {
+                self.spoil(now, ticket, &mut actions);
+                self.link.say(Word::Write { ticket, serial, state });
+            }
+            Effect::WriteAttr { ticket, serial, change, limit } => {
+                self.spoil(now, ticket, &mut actions);
+                self.link.say(Word::Attr { ticket, serial, change, limit });
+            }
+            Effect::LoadCib { ticket, limit } => {
+                self.early.insert(ticket, limit);
+                self.start_early();
+            }
+            wish => self.slots.offer(now, wish, &mut actions),
+        }
+        self.actions.extend(actions);
+        self.perform();
+    }
+
+    /// The ticket is about to be changed.
+    fn spoil(&mut self, now: MonoTime, ticket: TicketIndex, actions: &mut Vec<Action>) {
+        self.jobs.forget(&self.config.tickets[ticket.get()].name);
+        self.slots.spoil(now, ticket, actions);
+    }
+
+    /// Starts the reads that had to wait for what was begun before.
+    fn start_early(&mut self) {
+        let ready: Vec<(TicketIndex, Span)> = self
+            .early
+            .iter()
+            .filter(|(ticket, _)| self.link.before(**ticket).is_some())
+            .map(|(ticket, limit)| (*ticket, *limit))
+            .collect();
+        for (ticket, limit) in ready {
+            self.early.remove(&ticket);
+            let mut actions = Vec::new();
+            self.slots.offer(clock::mono(), Effect::LoadCib { ticket, limit }, &mut actions);
+            self.actions.extend(actions);
+        }
+    }
+
+    /// Takes in what the keeper says.
+    fn hear(&mut self) {
+        let mut answers = Vec::new();
+        self.link.hear(&mut answers);
+        let some = !answers.is_empty();
+        for answer in self.link.keep(answers) {
+            match answer {
+                Answer::Written { ticket, serial, outcome } => {
+                    self.report(Event::CibWritten { ticket, serial, outcome });
+                }
+                Answer::AttrWritten { ticket, serial, outcome } => {
+                    self.report(Event::AttrWritten { ticket, serial, outcome });
+                }
+                Answer::Quiet { .. } => {}
+            }
+        }
+        if some && self.stop_at.is_none() {
+            self.start_early();
+        }
     }
 
     /// Performs actions, and those that follow from jobs that end at once.
@@ -118,33 +191,40 @@ impl Executor {
         let mut ends = Vec::new();
         while let Some(action) = self.actions.pop_front() {
             match action {
-                Action::Guard { ticket, window, term } => {
-                    self.keeper.tell(&self.context, ticket, window, term);
+                Action::Start { id, job } => self.jobs.start(&self.config, (id, job), &mut ends),
+                Action::End { id, how } => self.jobs.end(id, how, &mut ends),
+                Action::Report(Event::CibLoaded { ticket, outcome }) => {
+                    self.loaded(ticket, outcome);
                 }
-                Action::Start { id, job } => {
-                    self.jobs.start(&self.context, &self.keeper, (id, job), &mut ends);
-                }
-                Action::End { id, how } => self.jobs.end(&self.context, id, how, &mut ends),
                 Action::Report(event) => self.report(event),
             }
             self.finished(&mut ends);
         }
     }
 
+    /// A ticket was read. What it says of a grant that was begun on this boot is put right; what
+    /// else is granted belongs to this site until something newer is there, and the keeper must
+    /// know it.
+    fn loaded(&mut self, ticket: TicketIndex, load: CibLoad) {
+        if let CibLoad::Loaded(stored) = &load {
+            if stored.granted {
+                let expires = stored.expires.map_or(0, WallTime::as_secs);
+                let grant = Grant { term: stored.term.unwrap_or(Term::ZERO), expires };
+                self.link.say(Word::Read { ticket, grant });
+            }
+        }
+        let before = self.link.before(ticket).unwrap_or_default();
+        let outcome = before.correct(load, self.started);
+        self.report(Event::CibLoaded { ticket, outcome });
+    }
+
     /// Looks which jobs have ended.
     fn collect(&mut self) {
         let mut ends = Vec::new();
-        self.jobs.look(&self.context, clock::mono(), &mut ends);
+        self.jobs.look(&self.config, clock::mono(), &mut ends);
         self.finished(&mut ends);
         self.perform();
-    }
-
-    /// Starts the revokes that have been taken in.
-    fn start_revokes(&mut self) {
-        let mut ends = Vec::new();
-        self.jobs.start_revokes(&self.context, clock::mono(), &mut ends);
-        self.finished(&mut ends);
-        self.perform();
+        self.link.flush();
     }
 
     fn finished(&mut self, ends: &mut Vec<(JobId, JobEnd)>) {
@@ -172,24 +252,41 @@ impl Executor {
         }
     }
 
+    fn stop(&mut self) {
+        if self.stop_at.is_some() {
+            return;
+        }
+        let now = clock::mono();
+        self.stop_at = Some(now.plus(STOP_WRITES));
+        self.early.clear();
+        let mut actions = Vec::new();
+        self.slots.stop(now, &mut actions);
+        self.actions.extend(actions);
+        self.perform();
+    }
+
     fn is_over(&mut self) -> bool {
         let Some(stop_at) = self.stop_at else {
             return false;
         };
-        let over = self.slots.is_idle() || clock::mono() >= stop_at;
+        let idle = self.slots.is_idle() && !self.link.is_waiting();
+        let over = idle || clock::mono() >= stop_at;
         if over {
-            // Writes that still run are left to their own checks and to the lease guard.
-            self.jobs.kill_all_but_writes();
-            // Nothing more is begun. If that cannot be noted, the next start takes it for a death.
-            let _ = self.context.table.note_stopped(self.context.generation, clock::mono());
+            // Writes that still run are the keeper's business.
+            self.jobs.kill_all();
         }
         over
     }
 
     fn sleep(&self) {
         let now = clock::mono();
-        let at = [self.slots.next_deadline(), self.jobs.next_deadline(), self.stop_at];
-        let nearest = at.into_iter().flatten().chain(self.keeper.next_deadline()).min();
+        let at = [
+            self.slots.next_deadline(),
+            self.jobs.next_deadline(),
+            self.link.next_deadline(),
+            self.stop_at,
+        ];
+        let nearest = at.into_iter().flatten().min();
         let mut limit = nearest.map(|at| at.since(now).as_duration());
         let mut at_most =
             |most: Duration| limit = Some(limit.map_or(most, |limit| limit.min(most)));
@@ -203,7 +300,7 @@ impl Executor {
             at_most(OFFER_AGAIN);
         }
         let mut descriptors = vec![self.bell.as_fd()];
-        descriptors.extend(self.keeper.descriptor());
+        descriptors.extend(self.link.descriptor());
         self.jobs.descriptors(&mut descriptors);
         os::wait_readable(&descriptors, limit, &mut Vec::new());
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Before-acquire handlers: one program, or all in a directory (`protocol.md` 7).
 
-use super::{fail, find_program, HelperExit};
+use super::{fail, HelperExit};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
@@ -9,14 +9,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
-
-/// Becomes a program that is looked up in `PATH`.
-pub(super) fn become_program(program: &str, args: &[OsString]) -> HelperExit {
-    match find_program(program) {
-        Ok(path) => become_path(&path, args),
-        Err(exit) => exit,
-    }
-}
 
 fn become_path(path: &Path, args: &[OsString]) -> HelperExit {
     // It only returns if it fails.

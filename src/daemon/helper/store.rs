@@ -1,250 +1,197 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The process that serves the built-in store, and the lease guard's work on it.
+//! The helper's work on the built-in ticket store.
 //!
-//! A process per write would cost more than the write, so one process makes all changes of a
-//! daemon, told line by line through a socket. It obeys the same rules as one that makes a single
-//! change: a lock per ticket, checks behind it. It can be killed at any moment; what it has not
-//! answered is sent to its successor.
-//!
-//! A request is `NUMBER SLOT load` or `NUMBER SLOT` and an order, separated by tabs; an answer is
-//! `NUMBER` and `done`, `late`, `failed TEXT`, `absent` or `ticket LINE...`.
+//! Standard input has a line for each ticket: what to do with it. Standard output gets a line for
+//! each, in the same order. Fields are separated by tabs; no value has one. A disk that hangs
+//! hangs this process and nobody else.
 
-use super::crm::{due, set_mark, values};
-use super::lock::{self, Taken};
-use super::{fail, myself, HelperExit, Order, Work};
+use super::{fail, HelperExit};
 use crate::daemon::clock;
-use crate::daemon::guard::{verdict, Decision};
-use crate::daemon::leases::{Holder, HolderKind, LeaseTable, Slot, Verdict};
-use crate::daemon::ticket_dir::{DirError, Entries, TicketDir, Update};
-use crate::model::{self, TicketName};
+use crate::daemon::ticket_dir::{Entries, TicketDir, Update};
+use crate::engine::{AttrChange, CibLoad};
+use crate::keeper::{Change, JobEnd, Values};
+use crate::model::{AttrName, AttrValue, Holder, Term, TicketName};
 use crate::pacemaker::TicketValues;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
-use std::os::fd::AsFd;
+use crate::time::MonoTime;
+use std::io::{BufRead, Write};
 use std::path::Path;
 
-/// Serves requests until the other end is closed.
-pub(super) fn serve(work: &Work<'_>, path: &Path) -> HelperExit {
-    let socket = match std::io::stdout().as_fd().try_clone_to_owned() {
-        Ok(socket) => File::from(socket),
-        Err(error) => return fail(&format!("cannot use the socket: {error}")),
+/// One line of standard input: reads the ticket (`None`), or changes it.
+pub fn request(ticket: &TicketName, change: Option<&Change>) -> String {
+    let values = |values: &Values| {
+        format!("{}\t{}\t{}", values.owner.raw(), values.term.get(), values.expires)
     };
-    let dir = TicketDir::new(path);
-    let mine = myself(HolderKind::Change);
-    let mut requests = BufReader::new(&socket);
-    let mut line = String::new();
-    loop {
-        line.clear();
-        match requests.read_line(&mut line) {
-            Ok(0) => return HelperExit::Done,
-            Ok(_) => {}
-            Err(error) => return fail(&format!("cannot read requests: {error}")),
+    match change {
+        None => format!("look\t{ticket}\n"),
+        Some(Change::Revoke(revoke)) => format!("revoke\t{ticket}\t{}\n", values(revoke)),
+        Some(Change::Grant { values: grant, start_before }) => {
+            let before = start_before.map_or(u64::MAX, MonoTime::as_micros);
+            format!("grant\t{ticket}\t{}\t{before}\n", values(grant))
         }
-        let Some((number, answer)) = answer_line(work, &dir, mine, line.trim_end_matches('\n'))
-        else {
+        Some(Change::Attr(AttrChange::Set(name, value))) => {
+            format!("set\t{ticket}\t{}\t{}\n", name.as_str(), value.as_str())
+        }
+        Some(Change::Attr(AttrChange::Delete(name))) => {
+            format!("delete\t{ticket}\t{}\n", name.as_str())
+        }
+    }
+}
+
+/// The meaning of a line of standard output; `None`: it is damaged.
+pub fn answer(line: &str) -> Option<JobEnd> {
+    let (word, rest) = line.split_once('\t').unwrap_or((line, ""));
+    Some(match word {
+        "done" => JobEnd::Done,
+        "late" => JobEnd::TooLate,
+        "failed" => JobEnd::Failed(rest.to_owned()),
+        "absent" => JobEnd::Looked(CibLoad::Absent),
+        "unreadable" => JobEnd::Looked(CibLoad::Failed(rest.to_owned())),
+        "ticket" => {
+            let entries = Entries::parse(rest.replace('\t', "\n").as_bytes());
+            JobEnd::Looked(match entries.and_then(|entries| entries.ticket()) {
+                Ok(ticket) => CibLoad::Loaded(ticket),
+                Err(error) => CibLoad::Failed(error.to_string()),
+            })
+        }
+        _ => return None,
+    })
+}
+
+/// Does everything that standard input says.
+pub(super) fn run(dir: &Path, config_name: &str) -> HelperExit {
+    let dir = TicketDir::new(dir);
+    for line in std::io::stdin().lock().lines() {
+        let line = match line {
+            Ok(line) => line,
+            Err(error) => return fail(&format!("cannot read what to do: {error}")),
+        };
+        let Some(answer) = act(&dir, config_name, &line) else {
             return fail("a request makes no sense");
         };
-        let text = format!("{number}\t{}\n", answer.text());
-        if (&socket).write_all(text.as_bytes()).is_err() {
-            // Nobody wants to know any more.
-            return HelperExit::Done;
+        // Line by line: whoever kills this process knows what has been done.
+        if writeln!(std::io::stdout(), "{answer}").is_err() {
+            return HelperExit::Failed;
         }
     }
+    HelperExit::Done
 }
 
-/// An answer to one request.
-enum Answer {
-    Done,
-    Late,
-    Failed(String),
-    Absent,
-    Ticket(Entries),
-}
-
-impl Answer {
-    fn text(&self) -> String {
-        match self {
-            Answer::Done => "done".to_owned(),
-            Answer::Late => "late".to_owned(),
-            Answer::Failed(text) => {
-                let text: String = text.chars().filter(|c| !c.is_control()).collect();
-                format!("failed\t{text}")
-            }
-            Answer::Absent => "absent".to_owned(),
-            // The file's lines have no control characters.
-            Answer::Ticket(entries) => {
-                format!("ticket\t{}", entries.to_text().trim_end().replace('\n', "\t"))
-            }
-        }
-    }
-}
-
-/// The number of a request and its answer; `None` if it is none.
-fn answer_line<'a>(
-    work: &Work<'_>,
-    dir: &TicketDir,
-    mine: Holder,
-    line: &'a str,
-) -> Option<(&'a str, Answer)> {
+/// Does what a line says; `None` if it says nothing.
+fn act(dir: &TicketDir, config_name: &str, line: &str) -> Option<String> {
     let fields: Vec<&str> = line.split('\t').collect();
-    let [number, slot, order @ ..] = fields.as_slice() else {
-        return None;
+    let ticket = &TicketName::new(fields.get(1)?).ok()?;
+    let result = match fields[..] {
+        ["look", _] => return Some(look(dir, ticket)),
+        ["grant", _, owner, term, expires, before] => {
+            if clock::mono().as_micros() >= before.parse().ok()? {
+                return Some("late".to_owned());
+            }
+            let values = values(ticket, (owner, term, expires), config_name)?;
+            let values = TicketValues { granted: true, ..values };
+            dir.update(ticket, &Update::Ticket { values: &values, now: clock::wall() })
+        }
+        ["revoke", _, owner, term, expires] => {
+            let values = values(ticket, (owner, term, expires), config_name)?;
+            dir.update(ticket, &Update::Ticket { values: &values, now: clock::wall() })
+        }
+        ["set", _, name, value] => {
+            let (name, value) = (AttrName::new(name).ok()?, AttrValue::new(value).ok()?);
+            dir.update(ticket, &Update::Attr(&AttrChange::Set(name, value)))
+        }
+        ["delete", _, name] => {
+            let name = AttrName::new(name).ok()?;
+            dir.update(ticket, &Update::Attr(&AttrChange::Delete(name)))
+        }
+        _ => return None,
     };
-    let slot = Slot(slot.parse().ok()?);
-    let name = match work.table.name(slot) {
-        Ok(Some(name)) => name,
-        Ok(None) => return Some((number, Answer::Failed("no such ticket".to_owned()))),
-        Err(error) => return Some((number, Answer::Failed(error.to_string()))),
-    };
-    let answer = match order {
-        ["load"] => match dir.read(&name) {
-            Ok(Some(entries)) => Answer::Ticket(entries),
-            Ok(None) => Answer::Absent,
-            Err(error) => Answer::Failed(error.to_string()),
-        },
-        order => change(work, dir, mine, (slot, &name), &Order::parse(order)?),
-    };
-    Some((number, answer))
+    Some(match result {
+        Ok(()) => "done".to_owned(),
+        Err(error) => format!("failed\t{}", clean(&error.to_string())),
+    })
 }
 
-/// Changes a ticket: locks, checks, writes, unlocks.
-fn change(
-    work: &Work<'_>,
-    dir: &TicketDir,
-    mine: Holder,
-    (slot, name): (Slot, &TicketName),
-    order: &Order,
-) -> Answer {
-    let mine = Holder { kind: order.kind(), ..mine };
-    let taken = match lock::take(work.table, slot, mine) {
-        Ok(taken @ (Taken::Locked | Taken::Forced)) => taken,
-        Ok(Taken::Busy) => {
-            return Answer::Failed("another change of this ticket has not ended".to_owned());
+fn look(dir: &TicketDir, ticket: &TicketName) -> String {
+    match dir.read(ticket) {
+        Ok(None) => "absent".to_owned(),
+        // The file's lines have no control characters.
+        Ok(Some(entries)) => {
+            format!("ticket\t{}", entries.to_text().trim_end().replace('\n', "\t"))
         }
-        Err(error) => return Answer::Failed(format!("cannot lock the ticket: {error}")),
-    };
-    let result = match lock::last_check(work, (slot, taken), order) {
-        Ok(expires) => {
-            let result = write(work, dir, name, order, expires);
-            // The system has done what it was asked to, or has not: nothing goes on behind it.
-            let _ = lock::end(work.table, slot, taken);
-            result
-        }
-        Err(HelperExit::TooLate) => {
-            let _ = work.table.unlock(slot);
-            return Answer::Late;
-        }
-        Err(HelperExit::Failed | HelperExit::Done) => {
-            let _ = work.table.unlock(slot);
-            return Answer::Failed(
-                "a newer boothd has started, or the lease table is damaged".into(),
+        Err(error) => format!("unreadable\t{}", clean(&error.to_string())),
+    }
+}
+
+fn clean(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
+/// What a revoke with these fields writes.
+fn values<'a>(
+    ticket: &'a TicketName,
+    (owner, term, expires): (&str, &str, &str),
+    config_name: &'a str,
+) -> Option<TicketValues<'a>> {
+    Some(TicketValues {
+        ticket,
+        granted: false,
+        owner: Holder::from_raw(owner.parse().ok()?),
+        expires: expires.parse().ok()?,
+        term: Term::new(term.parse().ok()?),
+        config_name,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Span;
+
+    fn changes() -> Vec<(Change, &'static str)> {
+        let values = Values { owner: Holder::Nobody, term: Term::new(7), expires: 99 };
+        let later = Some(clock::mono().plus(Span::from_secs(3600)));
+        let name = AttrName::new("x").expect("good");
+        let value = AttrValue::new(" a=b; \"$(c)\" ").expect("good");
+        vec![
+            (Change::Grant { values, start_before: later }, "done"),
+            (Change::Grant { values, start_before: None }, "done"),
+            (Change::Grant { values, start_before: Some(clock::mono()) }, "late"),
+            (Change::Attr(AttrChange::Set(name.clone(), value)), "done"),
+            (Change::Attr(AttrChange::Delete(name)), "done"),
+            (Change::Revoke(values), "done"),
+        ]
+    }
+
+    #[test]
+    fn every_change_survives_its_line_and_is_made() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = TicketDir::new(dir.path());
+        let ticket = TicketName::new("t/1").expect("good");
+        let read = |load: Option<String>| load.map(|text| answer(&text).expect("an answer"));
+        let look = request(&ticket, None);
+        let seen = read(act(&store, "booth", look.trim_end()));
+        assert_eq!(seen, Some(JobEnd::Looked(CibLoad::Absent)));
+        for (change, expected) in changes() {
+            let line = request(&ticket, Some(&change));
+            assert_eq!(act(&store, "booth", line.trim_end()).as_deref(), Some(expected), "{line}");
+            let seen = read(act(&store, "booth", look.trim_end()));
+            let Some(JobEnd::Looked(CibLoad::Loaded(stored))) = seen else { panic!("{seen:?}") };
+            assert_eq!(stored.granted, !matches!(change, Change::Revoke(_)));
+            assert_eq!((stored.owner, stored.term), (Some(Holder::Nobody), Some(Term::new(7))));
+            assert_eq!(
+                stored.attrs.len(),
+                usize::from(matches!(&change, Change::Attr(AttrChange::Set(..))))
             );
         }
-    };
-    // If that fails, whoever comes next finds this process in the record and waits for it.
-    let _ = work.table.unlock(slot);
-    match result {
-        Ok(()) => Answer::Done,
-        Err(error) => Answer::Failed(error.to_string()),
     }
-}
 
-fn write(
-    work: &Work<'_>,
-    dir: &TicketDir,
-    name: &TicketName,
-    order: &Order,
-    expires: u64,
-) -> Result<(), DirError> {
-    match order {
-        Order::Attr(change) => dir.update(name, &Update::Attr(change)),
-        Order::Write(state) => {
-            let values = TicketValues {
-                ticket: name,
-                granted: state.granted,
-                owner: state.owner,
-                expires,
-                term: state.term,
-                config_name: work.config_name,
-            };
-            dir.update(name, &Update::Ticket { values: &values, now: clock::wall() })
+    #[test]
+    fn what_is_no_request_or_answer_is_refused() {
+        let store = TicketDir::new(Path::new("/nonexistent"));
+        for line in ["", "look", "look\t.", "grant\tt\t1\t2\t3", "revoke\tt\t1\t2\t3\t4", "x\tt"] {
+            assert_eq!(act(&store, "booth", line), None, "{line}");
         }
+        assert_eq!(answer("don"), None);
+        let failed = act(&store, "booth", "revoke\tt\t1\t2\t3").expect("an answer");
+        assert!(matches!(answer(&failed), Some(JobEnd::Failed(text)) if text.contains("cannot")));
     }
-}
-
-/// The lease guard's work: revokes every ticket whose window has ended, unless the store has
-/// something newer than was told.
-pub(super) fn sweep(
-    table: &LeaseTable,
-    path: &Path,
-    site: model::Holder,
-    config_name: &str,
-) -> HelperExit {
-    let dir = TicketDir::new(path);
-    let mine = myself(HolderKind::Revoke);
-    let count = match table.header() {
-        Ok((count, _)) => count,
-        Err(error) => return fail(&format!("the lease table cannot be read: {error}")),
-    };
-    let mut exit = HelperExit::Done;
-    for slot in (0..count).map(Slot) {
-        // Looked at twice: without the lock, because most are not due; then behind it.
-        match due(table, slot) {
-            Ok(Some(_)) => {}
-            Ok(None) => continue,
-            Err(failed) => {
-                exit = failed;
-                continue;
-            }
-        }
-        let swept = match lock::take(table, slot, mine) {
-            Ok(taken) => sweep_one(table, &dir, (slot, taken), (site, config_name)),
-            Err(error) => fail(&format!("cannot lock the ticket: {error}")),
-        };
-        let _ = table.unlock(slot);
-        if swept != HelperExit::Done {
-            exit = swept;
-        }
-    }
-    exit
-}
-
-fn sweep_one(
-    table: &LeaseTable,
-    dir: &TicketDir,
-    (slot, taken): (Slot, Taken),
-    (site, config_name): (model::Holder, &str),
-) -> HelperExit {
-    let told = match due(table, slot) {
-        Ok(Some(told)) => told,
-        Ok(None) => return HelperExit::Done,
-        Err(exit) => return exit,
-    };
-    let Ok(Some(name)) = table.name(slot) else {
-        return fail("the lease table is damaged");
-    };
-    // A file that cannot be read may say *granted*: then it is revoked.
-    let stored = match dir.read(&name) {
-        Ok(None) => Some(crate::engine::CibTicket::default()),
-        Ok(Some(entries)) => entries.ticket().ok(),
-        Err(_) => None,
-    };
-    let grant = table.grant(slot).ok().flatten();
-    let done = match verdict(site, told.term, grant, stored.as_ref()) {
-        Decision::Retire => Verdict::Newer,
-        Decision::Revoke(left) => {
-            let values = values(&name, &left, config_name);
-            let update = Update::Ticket { values: &values, now: clock::wall() };
-            if let Err(exit) = lock::begin(table, slot, taken) {
-                return exit;
-            }
-            let updated = dir.update(&name, &update);
-            let _ = lock::end(table, slot, taken);
-            if let Err(error) = updated {
-                return fail(&error.to_string());
-            }
-            left.verdict
-        }
-    };
-    set_mark(table, slot, &told, done)
 }

@@ -1,42 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The order in which a site's tickets are read, written and probed: the executor without its
-//! processes.
+//! The order in which a site's tickets are read and probed: the executor without its processes.
 //!
 //! Pure: time comes in as an argument, and what must happen goes out as [`Action`]s, in order.
 //! The daemon performs them with processes, the simulator inside its world.
 //!
-//! Per ticket there are two places. The *line* is everything that touches the store (reads,
-//! writes, attributes): one thing runs, the others wait in order, so that an earlier change of
-//! this site can never come after a later one (`RULES.md` L6). The *probe* place runs the
-//! before-acquire handler.
+//! Per ticket there are two places: one reads the store, one runs the before-acquire handler.
+//! What changes the store is not here but in [`crate::keeper`].
 //!
 //! How to drive it:
-//! 1. [`Slots::offer`] for each of the engine's effects that are meant for the executor;
+//! 1. [`Slots::offer`] for each of the engine's effects that are about reads and handlers, and
+//!    [`Slots::spoil`] when a ticket is about to be changed;
 //! 2. perform the actions; when a job has ended, however it ended, say so once with
 //!    [`Slots::finished`];
 //! 3. call [`Slots::tick`] at [`Slots::next_deadline`], or later.
-//!
-//! A job that is a grant has one more duty: right before the change itself, behind whatever
-//! lock orders the changes, ask [`exec_check`] with the newest window, and end the job with
-//! [`JobEnd::TooLate`] if it says so.
 
-mod line;
+mod load;
 mod pool;
 mod probe;
-mod window;
 
 #[cfg(test)]
 mod tests;
 
 pub use pool::{Limits, PoolLimits};
-pub use window::{exec_check, TooLate};
 
-use crate::engine::{
-    AttrChange, CibLoad, CibState, Effect, Event, HoldWindow, ProbeRun, WriteSerial,
-};
-use crate::model::{Term, TicketIndex};
+use crate::engine::{CibLoad, Effect, Event, ProbeRun};
+use crate::model::TicketIndex;
 use crate::time::{MonoTime, Span, WallTime};
-use line::Line;
+use load::LoadPlace;
 use pool::{PoolKind, Pools};
 use probe::ProbePlace;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,8 +35,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const GRACE: Span = Span::from_secs(2);
 
 /// What a killed job may take to be gone. One that the kernel cannot end (it waits for a dead
-/// disk) is given up then: its place is free for the revoke, which finds the lock taken and
-/// deals with it.
+/// disk) is given up then.
 pub const REAP: Span = Span::from_secs(1);
 
 /// One thing to do outside; its number is never used twice.
@@ -60,20 +49,6 @@ pub enum Job {
     Load {
         /// The ticket.
         ticket: TicketIndex,
-    },
-    /// Write the ticket to the store.
-    Write {
-        /// The ticket.
-        ticket: TicketIndex,
-        /// What to write.
-        state: CibState,
-    },
-    /// Write or delete one attribute in the store.
-    Attr {
-        /// The ticket.
-        ticket: TicketIndex,
-        /// What to change.
-        change: AttrChange,
     },
     /// Run the before-acquire handler.
     Probe {
@@ -96,15 +71,6 @@ pub enum Ending {
 /// What must happen outside, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// The lease guard must know this before any later action is performed.
-    Guard {
-        /// The ticket.
-        ticket: TicketIndex,
-        /// The window; `None`: nothing to guard.
-        window: Option<HoldWindow>,
-        /// The term.
-        term: Term,
-    },
     /// Start a job.
     Start {
         /// Its number.
@@ -128,13 +94,11 @@ pub enum Action {
 pub enum JobEnd {
     /// The ticket was read, or not.
     Loaded(CibLoad),
-    /// A write, an attribute or a probe: it succeeded.
+    /// A probe: it succeeded.
     Done,
-    /// A grant: [`exec_check`] refused; nothing was written.
-    TooLate,
     /// It failed; the text says how.
     Failed(String),
-    /// It was killed, by us or by somebody else; a change may still take effect.
+    /// It was killed, by us or by somebody else.
     Killed,
 }
 
@@ -153,7 +117,7 @@ pub struct Slots {
 
 #[derive(Debug, Default)]
 struct Ticket {
-    line: Line,
+    load: LoadPlace,
     probe: ProbePlace,
     /// The entry of this ticket in [`Slots::deadlines`].
     timer: Option<MonoTime>,
@@ -174,7 +138,7 @@ impl Slots {
 
     /// Takes a wish of the engine.
     ///
-    /// Panics on an effect that is not for the executor, or a ticket that does not exist: the
+    /// Panics on an effect that is about something else, or a ticket that does not exist: the
     /// shell sorts them, and both come from our own engine.
     pub fn offer(&mut self, now: MonoTime, wish: Effect, actions: &mut Vec<Action>) {
         if self.stopping {
@@ -182,20 +146,7 @@ impl Slots {
         }
         let ticket = match wish {
             Effect::LoadCib { ticket, limit } => {
-                self.line(ticket).offer_load(limit);
-                ticket
-            }
-            Effect::WriteCib { ticket, serial, state } => {
-                self.line(ticket).offer_write(now, ticket, (serial, state), actions);
-                ticket
-            }
-            Effect::Hold { ticket, window, term } => {
-                self.line(ticket).window = window;
-                actions.push(Action::Guard { ticket, window, term });
-                ticket
-            }
-            Effect::WriteAttr { ticket, serial, change, limit } => {
-                self.line(ticket).offer_attr(ticket, serial, (change, limit), actions);
+                self.ticket(ticket).load.offer(limit);
                 ticket
             }
             Effect::StartProbe { ticket, run, expires, deadline } => {
@@ -211,12 +162,21 @@ impl Slots {
             | Effect::Reply { .. }
             | Effect::Arm { .. }
             | Effect::Disarm { .. }
+            | Effect::Hold { .. }
+            | Effect::WriteCib { .. }
+            | Effect::WriteAttr { .. }
             | Effect::Note(_) => {
-                panic!("the executor is given only what is meant for it")
+                panic!("the slots are given only what is meant for them")
             }
         };
         self.update(now, ticket, actions);
         self.start_waiting(now, actions);
+    }
+
+    /// A ticket is about to be changed: a read of it that runs ends as failed.
+    pub fn spoil(&mut self, now: MonoTime, ticket: TicketIndex, actions: &mut Vec<Action>) {
+        self.ticket(ticket).load.spoil(now, ticket, actions);
+        self.update(now, ticket, actions);
     }
 
     /// A job has ended. Called once for each [`Action::Start`], whether or not it was ended by
@@ -227,9 +187,7 @@ impl Slots {
         };
         self.pools.leave(pool, id);
         match pool {
-            PoolKind::Revokes | PoolKind::Changes => {
-                self.line(ticket).finished(ticket, id, end, actions);
-            }
+            PoolKind::Loads => self.ticket(ticket).load.finished(ticket, id, end, actions),
             PoolKind::Probes => self.ticket(ticket).probe.finished(ticket, id, end, actions),
         }
         self.update(now, ticket, actions);
@@ -259,13 +217,13 @@ impl Slots {
         }
     }
 
-    /// The daemon stops: what has not started is forgotten without a report, reads and probes
-    /// are asked to end, writes may finish.
+    /// The daemon stops: what has not started is forgotten without a report, what runs is asked to
+    /// end.
     pub fn stop(&mut self, now: MonoTime, actions: &mut Vec<Action>) {
         self.stopping = true;
         for index in (0..self.tickets.len()).map(TicketIndex::new) {
             let ticket = self.ticket(index);
-            ticket.line.stop(now, actions);
+            ticket.load.stop(now, actions);
             ticket.probe.stop_all(now, actions);
             self.update(now, index, actions);
         }
@@ -285,11 +243,11 @@ impl Slots {
     /// line with its state.
     fn update(&mut self, now: MonoTime, index: TicketIndex, actions: &mut Vec<Action>) {
         let ticket = &mut self.tickets[index.get()];
-        ticket.line.due(now, index, actions);
+        ticket.load.due(now, index, actions);
         ticket.probe.due(now, index, actions);
-        self.pools.place_line(index, &mut ticket.line);
+        self.pools.place_load(index, &mut ticket.load);
         self.pools.place_probe(index, &mut ticket.probe);
-        let next = match (ticket.line.next_deadline(), ticket.probe.next_deadline()) {
+        let next = match (ticket.load.next_deadline(), ticket.probe.next_deadline()) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
@@ -316,7 +274,10 @@ impl Slots {
                 self.next_job += 1;
                 let ticket = &mut self.tickets[index.get()];
                 let job = match kind {
-                    PoolKind::Revokes | PoolKind::Changes => ticket.line.start(now, index, id),
+                    PoolKind::Loads => {
+                        ticket.load.start(now, id);
+                        Job::Load { ticket: index }
+                    }
                     PoolKind::Probes => ticket.probe.start(index, id),
                 };
                 self.jobs.insert(id, (index, kind));
@@ -330,10 +291,6 @@ impl Slots {
     fn ticket(&mut self, index: TicketIndex) -> &mut Ticket {
         &mut self.tickets[index.get()]
     }
-
-    fn line(&mut self, index: TicketIndex) -> &mut Line {
-        &mut self.tickets[index.get()].line
-    }
 }
 
 /// How far a running job has come to its end.
@@ -345,20 +302,6 @@ enum Stage {
     Asked(MonoTime),
     /// It was killed and is given up at this instant.
     Killed(MonoTime),
-}
-
-/// The outcome of a write that `serial` waits for.
-fn written(ticket: TicketIndex, serial: WriteSerial, outcome: crate::engine::CibOutcome) -> Action {
-    Action::Report(Event::CibWritten { ticket, serial, outcome })
-}
-
-/// The outcome of an attribute that `serial` waits for.
-fn attr_written(
-    ticket: TicketIndex,
-    serial: WriteSerial,
-    outcome: crate::engine::CibOutcome,
-) -> Action {
-    Action::Report(Event::AttrWritten { ticket, serial, outcome })
 }
 
 /// The outcome of a probe.

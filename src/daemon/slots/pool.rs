@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! How many jobs run at once, and which ticket is next. Pure.
 //!
-//! Revokes have room of their own, so that no hung grant, read or handler of other tickets
-//! keeps them waiting. In every pool a job counts as *brisk* until it has run for a while: few
-//! brisk ones run at once, since they compete for the processor; slow ones wait for something
-//! else and only count towards the total, so that a ticket whose `crm_ticket` hangs does not
-//! keep the renewals of the others waiting.
+//! A job counts as *brisk* until it has run for a while: few brisk ones run at once, since they
+//! compete for the processor; slow ones wait for something else and only count towards the total,
+//! so that a ticket whose `crm_ticket` hangs does not keep the others waiting.
 
-use super::line::Line;
+use super::load::LoadPlace;
 use super::probe::ProbePlace;
 use super::JobId;
 use crate::model::TicketIndex;
@@ -26,10 +24,8 @@ pub struct PoolLimits {
 /// How many jobs may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Revokes.
-    pub revokes: PoolLimits,
-    /// Grants, attributes and reads.
-    pub changes: PoolLimits,
+    /// Reads.
+    pub loads: PoolLimits,
     /// Before-acquire handlers.
     pub probes: PoolLimits,
     /// How long a job counts as brisk.
@@ -41,56 +37,31 @@ impl Limits {
     ///
     /// A `crm_ticket` call takes about 30 ms, half of it waiting: 8 at a time read 1000 tickets
     /// in 4 s and keep two processors busy. The totals bound memory: a hung `crm_ticket` has a
-    /// few megabytes of its own. Revokes are never kept waiting here: those that come together
-    /// are made with one call, and how many processes they are is counted there.
+    /// few megabytes of its own.
     pub const fn processes() -> Limits {
         Limits {
-            revokes: PoolLimits { brisk: usize::MAX, total: usize::MAX },
-            changes: PoolLimits { brisk: 8, total: 64 },
-            probes: PoolLimits { brisk: 8, total: 128 },
-            slow_after: Span::from_millis(250),
-        }
-    }
-
-    /// For the built-in store, whose jobs are messages to one process: enough to keep it busy,
-    /// few enough that a revoke, which goes behind those that were sent, does not wait long
-    /// even on a slow disk.
-    pub const fn built_in() -> Limits {
-        Limits {
-            revokes: PoolLimits { brisk: 16, total: 64 },
-            changes: PoolLimits { brisk: 8, total: 32 },
+            loads: PoolLimits { brisk: 8, total: 64 },
             probes: PoolLimits { brisk: 8, total: 128 },
             slow_after: Span::from_millis(250),
         }
     }
 }
 
-/// The three pools, in the order in which they are served.
+/// The pools, in the order in which they are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum PoolKind {
-    Revokes,
-    Changes,
+    Loads,
     Probes,
 }
 
 impl PoolKind {
-    pub(super) const ALL: [PoolKind; 3] = [PoolKind::Revokes, PoolKind::Changes, PoolKind::Probes];
-}
-
-/// What comes first inside a pool; then first come, first served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Rank {
-    Write,
-    Attr,
-    Load,
-    Probe,
+    pub(super) const ALL: [PoolKind; 2] = [PoolKind::Loads, PoolKind::Probes];
 }
 
 /// A place in a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     kind: PoolKind,
-    rank: Rank,
     arrival: u64,
 }
 
@@ -99,13 +70,12 @@ struct Pool {
     limits: PoolLimits,
     running: BTreeMap<JobId, MonoTime>,
     brisk: BTreeSet<(MonoTime, JobId)>,
-    waiting: BTreeSet<(Rank, u64, TicketIndex)>,
+    waiting: BTreeSet<(u64, TicketIndex)>,
 }
 
 #[derive(Debug)]
 pub(super) struct Pools {
-    revokes: Pool,
-    changes: Pool,
+    loads: Pool,
     probes: Pool,
     slow_after: Span,
     arrivals: u64,
@@ -120,23 +90,22 @@ impl Pools {
             waiting: BTreeSet::new(),
         };
         Pools {
-            revokes: pool(limits.revokes),
-            changes: pool(limits.changes),
+            loads: pool(limits.loads),
             probes: pool(limits.probes),
             slow_after: limits.slow_after,
             arrivals: 0,
         }
     }
 
-    /// Gives a line the place in the queues that fits what it wants.
-    pub(super) fn place_line(&mut self, ticket: TicketIndex, line: &mut Line) {
-        let wants = line.wants();
-        line.place = self.place(ticket, line.place, wants);
+    /// Gives a read the place in the queues that fits what it wants.
+    pub(super) fn place_load(&mut self, ticket: TicketIndex, load: &mut LoadPlace) {
+        let wants = load.wants().then_some(PoolKind::Loads);
+        load.place = self.place(ticket, load.place, wants);
     }
 
     /// Gives a probe the place in the queues that fits what it wants.
     pub(super) fn place_probe(&mut self, ticket: TicketIndex, probe: &mut ProbePlace) {
-        let wants = probe.wants().then_some((PoolKind::Probes, Rank::Probe));
+        let wants = probe.wants().then_some(PoolKind::Probes);
         probe.place = self.place(ticket, probe.place, wants);
     }
 
@@ -144,19 +113,19 @@ impl Pools {
         &mut self,
         ticket: TicketIndex,
         old: Option<Place>,
-        wants: Option<(PoolKind, Rank)>,
+        wants: Option<PoolKind>,
     ) -> Option<Place> {
-        if old.map(|place| (place.kind, place.rank)) == wants {
+        if old.map(|place| place.kind) == wants {
             return old;
         }
         if let Some(place) = old {
-            self.pool(place.kind).waiting.remove(&(place.rank, place.arrival, ticket));
+            self.pool(place.kind).waiting.remove(&(place.arrival, ticket));
         }
-        let (kind, rank) = wants?;
+        let kind = wants?;
         let arrival = self.arrivals;
         self.arrivals += 1;
-        self.pool(kind).waiting.insert((rank, arrival, ticket));
-        Some(Place { kind, rank, arrival })
+        self.pool(kind).waiting.insert((arrival, ticket));
+        Some(Place { kind, arrival })
     }
 
     /// The ticket that may start now; the caller starts it, enters it and places it again.
@@ -165,7 +134,7 @@ impl Pools {
         if !pool.has_room() || pool.brisk.len() >= pool.limits.brisk {
             return None;
         }
-        pool.waiting.first().map(|(_, _, ticket)| *ticket)
+        pool.waiting.first().map(|(_, ticket)| *ticket)
     }
 
     pub(super) fn enter(&mut self, kind: PoolKind, now: MonoTime, id: JobId) {
@@ -197,7 +166,7 @@ impl Pools {
 
     /// When a waiting ticket could get room because a brisk job has become a slow one.
     pub(super) fn next_room(&self) -> Option<MonoTime> {
-        [&self.revokes, &self.changes, &self.probes]
+        [&self.loads, &self.probes]
             .into_iter()
             .filter(|pool| !pool.waiting.is_empty() && pool.has_room())
             .filter_map(|pool| pool.brisk.first())
@@ -207,8 +176,7 @@ impl Pools {
 
     fn pool(&mut self, kind: PoolKind) -> &mut Pool {
         match kind {
-            PoolKind::Revokes => &mut self.revokes,
-            PoolKind::Changes => &mut self.changes,
+            PoolKind::Loads => &mut self.loads,
             PoolKind::Probes => &mut self.probes,
         }
     }

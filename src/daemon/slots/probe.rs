@@ -137,9 +137,7 @@ impl ProbePlace {
             JobEnd::Done => ProbeOutcome::Success,
             JobEnd::Failed(text) => ProbeOutcome::Failed(text),
             JobEnd::Killed => ProbeOutcome::Failed("it was killed".to_owned()),
-            JobEnd::Loaded(_) | JobEnd::TooLate => {
-                ProbeOutcome::Failed("it gave no answer".to_owned())
-            }
+            JobEnd::Loaded(_) => ProbeOutcome::Failed("it gave no answer".to_owned()),
         };
         actions.push(probed(ticket, running.run, outcome));
     }

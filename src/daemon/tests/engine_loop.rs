@@ -102,6 +102,7 @@ impl Rig {
             courier: OneWay(sent_end),
             timer: Timer::start(plan.clock).expect("a thread"),
             executor: Some(executor),
+            bell: None,
             started: Box::new(move || started_end.send(()).expect("the test listens")),
             notifier: plan.notifier,
             clock: plan.clock,

@@ -2,6 +2,7 @@
 //! Tests of the shell's threads, each around a scripted machine or a pair of real sockets.
 
 mod bonds;
+mod crowds;
 mod engine_loop;
 #[path = "../../../test/harness/not_run.rs"]
 mod not_run;

@@ -6,7 +6,8 @@ use crate::auth::{bond_of_answers, Bond, Key, Opener, ReplayGuard, Sealer};
 use crate::daemon::bonds::{Birth, ClientBonds};
 use crate::daemon::channels::{Answer, FromClient, Mailbox, CLIENT_QUEUE};
 use crate::daemon::connection::{Desk, DeskSetup};
-use crate::daemon::tcp::{self, Server, CONNECTIONS_MAX};
+use crate::daemon::places::{Bounds, CONNECTIONS_MAX, GRANTS_MAX};
+use crate::daemon::tcp::{self, Server};
 use crate::daemon::{clock, poll};
 use crate::engine::{ClientId, Reply, TicketRow};
 use crate::model::{AttrName, AttrValue, Holder, MemberId, Term};
@@ -23,27 +24,27 @@ use std::time::{Duration, Instant};
 
 const SKEW: Span = Span::from_secs(600);
 
-fn key() -> Key {
+pub(super) fn key() -> Key {
     Key::new(b"a key for tests").expect("long enough")
 }
 
 /// What the engine of these tests has seen.
 #[derive(Debug, PartialEq, Eq)]
-enum Seen {
+pub(super) enum Seen {
     Request(ClientId, ClientRequest),
     Gone(ClientId),
 }
 
-struct Rig {
-    at: SocketAddr,
-    server: Server,
+pub(super) struct Rig {
+    pub(super) at: SocketAddr,
+    pub(super) server: Server,
     seen: Receiver<Seen>,
     /// Answers for clients that wait.
-    order: Sender<(ClientId, Answer)>,
+    pub(super) order: Sender<(ClientId, Answer)>,
 }
 
-fn list_text() -> Vec<TicketRow> {
-    let row = TicketRow {
+pub(super) fn row() -> TicketRow {
+    TicketRow {
         name: ticket("t1"),
         manual: false,
         leader: Holder::Nobody,
@@ -51,8 +52,7 @@ fn list_text() -> Vec<TicketRow> {
         commit_pending: None,
         remarks: Vec::new(),
         also_granted: Vec::new(),
-    };
-    vec![row]
+    }
 }
 
 /// Answers list at once, and everything else as ordered.
@@ -67,7 +67,7 @@ fn run_engine(
             recv(queue) -> message => match message {
                 Ok(FromClient::Request { client, request, mailbox }) => {
                     if request == ClientRequest::List {
-                        let reply = Reply::Tickets(list_text());
+                        let reply = Reply::Tickets(vec![row()]);
                         let _ = mailbox.answers.try_send(Answer { reply, last: true });
                     } else {
                         waiting.insert(client, mailbox);
@@ -93,7 +93,7 @@ fn run_engine(
 }
 
 impl Rig {
-    fn start(key: Option<Key>) -> Rig {
+    pub(super) fn start(key: Option<Key>) -> Rig {
         let (queue, queue_end) = bounded(CLIENT_QUEUE);
         let (seen, seen_end) = unbounded();
         let (order, order_end) = unbounded();
@@ -101,7 +101,7 @@ impl Rig {
         Rig::with_queue(key, queue, seen_end, order)
     }
 
-    fn with_queue(
+    pub(super) fn with_queue(
         key: Option<Key>,
         queue: Sender<FromClient>,
         seen: Receiver<Seen>,
@@ -123,29 +123,29 @@ impl Rig {
             clock: clock::now,
         };
         let desk = Desk::new(setup, ReplayGuard::new(ids, SKEW));
-        let server = Server::start(listener, desk).expect("started");
+        let server = Server::start(listener, desk, Bounds::FULL).expect("started");
         Rig { at, server, seen, order }
     }
 
-    fn connect(&self) -> TcpStream {
+    pub(super) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.at).expect("connected");
         stream.set_read_timeout(Some(Duration::from_secs(5))).expect("settable");
         stream
     }
 
-    fn next(&self) -> Seen {
+    pub(super) fn next(&self) -> Seen {
         self.seen.recv_timeout(Duration::from_secs(5)).expect("the engine is asked")
     }
 
     /// The number of the client whose request comes next.
-    fn next_client(&self) -> ClientId {
+    pub(super) fn next_client(&self) -> ClientId {
         match self.next() {
             Seen::Request(client, _) => client,
             Seen::Gone(client) => panic!("{client:?} left"),
         }
     }
 
-    fn stop(self) {
+    pub(super) fn stop(self) {
         let begun = Instant::now();
         self.server.stop();
         assert!(self.server.wait(Duration::from_secs(2)), "no connection thread is left");
@@ -153,19 +153,19 @@ impl Rig {
     }
 }
 
-fn sealed(request: &ClientRequest, key: Option<Key>) -> Vec<u8> {
+pub(super) fn sealed(request: &ClientRequest, key: Option<Key>) -> Vec<u8> {
     let packet = encode_request(roster().my_id().raw(), request);
     Sealer::new(key).seal(packet, clock::wall())
 }
 
-fn read_reply(stream: &mut TcpStream, key: Option<Key>) -> ClientReply {
+pub(super) fn read_reply(stream: &mut TcpStream, key: Option<Key>) -> ClientReply {
     let (reply, bond) = read_bound(stream, key);
     assert_eq!(bond, None, "the request was not bound");
     reply
 }
 
 /// An answer, and what it is bound to.
-fn read_bound(stream: &mut TcpStream, key: Option<Key>) -> (ClientReply, Option<Bond>) {
+pub(super) fn read_bound(stream: &mut TcpStream, key: Option<Key>) -> (ClientReply, Option<Bond>) {
     let mut bytes = vec![0u8; HEADER_LEN];
     stream.read_exact(&mut bytes).expect("a header in time");
     let header = bytes.first_chunk::<HEADER_LEN>().expect("a whole header");
@@ -177,16 +177,16 @@ fn read_bound(stream: &mut TcpStream, key: Option<Key>) -> (ClientReply, Option<
     (decode_reply(&opened.packet, TimeUnit::Seconds).expect("a reply"), opened.bond)
 }
 
-fn is_closed(stream: &mut TcpStream) -> bool {
+pub(super) fn is_closed(stream: &mut TcpStream) -> bool {
     matches!(stream.read(&mut [0u8; 16]), Ok(0) | Err(_))
 }
 
-fn grant(wait: bool) -> ClientRequest {
+pub(super) fn grant(wait: bool) -> ClientRequest {
     let options = ClientOptions { wait, ..ClientOptions::default() };
     ClientRequest::Grant { ticket: Some(ticket("t1")), options }
 }
 
-fn answer(result: ResultCode, last: bool) -> Answer {
+pub(super) fn answer(result: ResultCode, last: bool) -> Answer {
     let reply = Reply::Ticket(TicketAnswer {
         result,
         ticket: Some(ticket("t1")),
@@ -198,7 +198,7 @@ fn answer(result: ResultCode, last: bool) -> Answer {
     Answer { reply, last }
 }
 
-fn result_of(reply: &ClientReply) -> ResultCode {
+pub(super) fn result_of(reply: &ClientReply) -> ResultCode {
     match reply {
         ClientReply::Ticket(answer) => answer.result,
         ClientReply::Result(result) => *result,
@@ -211,7 +211,7 @@ fn result_of(reply: &ClientReply) -> ResultCode {
     }
 }
 
-const LIST: &str = "ticket: t1, leader: none\n";
+pub(super) const LIST: &str = "ticket: t1, leader: none\n";
 
 #[test]
 fn list_is_answered_with_and_without_a_key_and_then_closed() {
@@ -446,11 +446,15 @@ fn clients_that_wait_for_ever_leave_room_for_others() {
         stream
     };
     let mut waiting = Vec::new();
-    for _ in 0..CONNECTIONS_MAX - 1 {
+    for _ in 0..GRANTS_MAX {
         waiting.push(ask());
         rig.next_client();
     }
-    assert!((0..8).all(|_| is_closed(&mut ask())), "one more is refused");
+    for _ in 0..8 {
+        let mut more = ask();
+        assert_eq!(result_of(&read_reply(&mut more, None)), ResultCode::Busy, "one more");
+        assert!(is_closed(&mut more));
+    }
     let mut stream = rig.connect();
     stream.write_all(&sealed(&ClientRequest::List, None)).expect("sent");
     assert_eq!(read_reply(&mut stream, None), ClientReply::List(LIST.to_owned()));

@@ -16,7 +16,7 @@ use crate::model::TicketName;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The most bytes of a ticket's file: a few thousand attributes.
@@ -133,23 +133,52 @@ impl TicketDir {
 
     /// Changes what the store says of a ticket and keeps the rest.
     ///
-    /// A *revoke* replaces a file whose content makes no sense: it must succeed, and what the
-    /// file said is lost anyway.
+    /// A *revoke* must succeed. It replaces a file that cannot be read or makes no sense: what that
+    /// said is lost anyway. Where there is no room for another file, it overwrites the one that is there,
+    /// and where that cannot be done either, it removes it: a ticket that is not there is not
+    /// granted, and only its attributes are lost.
     ///
     /// # Errors
     /// It cannot be read or written.
     pub fn update(&self, ticket: &TicketName, update: &Update<'_>) -> Result<(), DirError> {
         let mut entries = match (self.read(ticket), update) {
             (Ok(entries), _) => entries.unwrap_or_default(),
-            (Err(DirError::Content(..) | DirError::TooLong(_)), Update::Ticket { values, .. })
-                if !values.granted =>
-            {
-                Entries::default()
-            }
+            (Err(_), Update::Ticket { values, .. }) if !values.granted => Entries::default(),
             (Err(error), _) => return Err(error),
         };
         entries.apply(update);
-        self.write(ticket, &entries)
+        let written = self.write(ticket, &entries);
+        match (written, update) {
+            (Err(error), Update::Ticket { values, .. }) if !values.granted => {
+                self.overwrite(ticket, &entries).or_else(|_| self.remove(ticket)).map_err(|_| error)
+            }
+            (written, _) => written,
+        }
+    }
+
+    /// Overwrites a ticket's file, which needs no new file and, if it does not become longer than
+    /// its blocks, no room. Whoever dies meanwhile leaves a file that makes no sense, which is not
+    /// taken for a grant.
+    fn overwrite(&self, ticket: &TicketName, entries: &Entries) -> Result<(), DirError> {
+        let path = self.path.join(file_name(ticket));
+        let failed = |error| DirError::Io("overwrite", path.clone(), error);
+        let mut options = File::options();
+        let file =
+            options.write(true).custom_flags(libc::O_NOFOLLOW).open(&path).map_err(failed)?;
+        let text = entries.to_text();
+        file.write_all_at(text.as_bytes(), 0).map_err(failed)?;
+        // A length in memory fits a file's.
+        file.set_len(text.len() as u64).map_err(failed)?;
+        file.sync_all().map_err(failed)?;
+        let _ = fs::remove_file(self.path.join(format!(".{}.new", file_name(ticket))));
+        Ok(())
+    }
+
+    /// Removes a ticket's file.
+    fn remove(&self, ticket: &TicketName) -> Result<(), DirError> {
+        let path = self.path.join(file_name(ticket));
+        fs::remove_file(&path).map_err(|error| DirError::Io("remove", path, error))?;
+        flush(&self.path)
     }
 }
 

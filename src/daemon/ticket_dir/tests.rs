@@ -116,6 +116,30 @@ fn a_link_in_place_of_the_file_is_not_followed_and_a_huge_file_not_read() {
     assert!(matches!(dir.read(&name("t")), Err(DirError::TooLong(_))));
 }
 
+/// What is in the place of the temporary file stands for a disk without room for one.
+#[test]
+fn a_revoke_needs_no_room_for_another_file() {
+    let (outer, dir) = store();
+    let ticket = name("t");
+    put(&dir, &ticket, true).expect("written");
+    dir.update(&ticket, &Update::Attr(&attr("geo", "1"))).expect("written");
+    fs::create_dir(outer.path().join("tickets/.t.new")).expect("made");
+    assert!(put(&dir, &ticket, true).is_err(), "a grant does");
+    put(&dir, &ticket, false).expect("overwritten");
+    let read = dir.read(&ticket).expect("read").expect("there").ticket().expect("good");
+    assert_eq!((read.granted, read.owner, read.attrs.len()), (false, Some(Holder::Nobody), 1));
+    // What cannot be overwritten goes.
+    let path = outer.path().join("tickets/t");
+    fs::remove_file(&path).expect("removed");
+    std::os::unix::fs::symlink(outer.path().join("elsewhere"), &path).expect("linked");
+    put(&dir, &ticket, false).expect("removed");
+    assert_eq!(dir.read(&ticket).expect("read"), None);
+    assert!(
+        put(&dir, &ticket, false).is_err(),
+        "there is nothing to revoke, and no room to note it"
+    );
+}
+
 #[test]
 fn what_a_killed_writer_left_is_overwritten() {
     let (outer, dir) = store();

@@ -109,3 +109,25 @@ pub fn the_number_of_attributes_is_bounded() {
     assert_eq!(done.final_answer(client), Some(ResultCode::Success));
     assert_eq!(get(&mut bench, "a000"), Some(value("y")));
 }
+
+/// The store does nothing: so many changes of one ticket wait for it, whether their clients are
+/// still there or not, and no more. Who comes then is told that this member is busy, the others
+/// hear their outcome, and there is room again.
+#[test]
+pub fn the_changes_that_wait_for_the_store_are_bounded() {
+    let mut bench = Bench::three();
+    let waiting: Vec<(ClientId, Deeds)> =
+        (0..32).map(|index| set(&mut bench, &format!("a{index}"), "x")).collect();
+    bench.event(Event::ClientGone { client: waiting[0].0 });
+    for _ in 0..2 {
+        let (client, deeds) = set(&mut bench, "b", "x");
+        assert_eq!(deeds.told(client), [(ResultCode::Busy, None, true)]);
+    }
+    let written = stored(&mut bench, &waiting[0].1, CibOutcome::Written);
+    assert!(written.told(waiting[0].0).is_empty(), "nobody is there to hear it");
+    assert_eq!(get(&mut bench, "a0"), Some(value("x")), "what a client asked for goes on");
+    let (client, deeds) = set(&mut bench, "b", "x");
+    assert!(deeds.told(client).is_empty(), "there is room again");
+    let written = stored(&mut bench, &waiting[1].1, CibOutcome::Written);
+    assert_eq!(written.told(waiting[1].0), [(ResultCode::Success, None, true)]);
+}

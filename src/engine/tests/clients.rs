@@ -283,3 +283,41 @@ pub fn a_revoke_ends_an_attempt_to_acquire() {
     assert_eq!(deeds.final_answer(grant), Some(ResultCode::SyncFail));
     assert!(bench.advance(SECOND.times(60)).stood().is_empty());
 }
+
+/// One ticket cannot take all places of those who wait: the 33rd client that waits for its grant
+/// is refused, unless it says `-F`; when one has left there is room again.
+#[test]
+pub fn the_clients_that_wait_for_one_grant_are_bounded() {
+    let mut bench = Bench::three();
+    let waiting: Vec<ClientId> = (0..32).map(|_| bench.grant(explain()).0).collect();
+    let (client, deeds) = bench.grant(explain());
+    assert_eq!(deeds.told(client), [(ResultCode::Busy, None, true)]);
+    let (client, deeds) = bench.grant(ClientOptions { immediate: true, ..explain() });
+    assert_eq!(deeds.told(client).len(), 1);
+    assert!(deeds.final_answer(client).is_none(), "it waits with the others");
+    for client in [client, waiting[0]] {
+        bench.event(Event::ClientGone { client });
+    }
+    let (client, deeds) = bench.grant(explain());
+    assert!(deeds.final_answer(client).is_none(), "there is room again");
+    let done = bench.play(SECOND.times(20), &World::kind());
+    for client in waiting.iter().skip(1).chain([&client]) {
+        assert_eq!(done.final_answer(*client), Some(ResultCode::Success));
+    }
+}
+
+/// The 33rd client that waits for a revoke of one ticket hears at once that it is under way.
+#[test]
+pub fn the_clients_that_wait_for_one_revoke_are_bounded() {
+    let mut bench = Bench::three();
+    bench.hold();
+    let (first, asked) = bench.revoke(explain());
+    let waiting: Vec<ClientId> = (1..32).map(|_| bench.revoke(explain()).0).collect();
+    let (client, deeds) = bench.revoke(explain());
+    let pending = (ResultCode::CibPending, Some(WaitCause::CibWrite), true);
+    assert_eq!(deeds.told(client), [pending]);
+    let done = bench.answered(asked, &World::kind());
+    for client in waiting.into_iter().chain([first]) {
+        assert_eq!(done.final_answer(client), Some(ResultCode::Success));
+    }
+}

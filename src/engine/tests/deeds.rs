@@ -103,7 +103,7 @@ impl Deeds {
         self.writes().into_iter().filter(|(_, state)| !state.granted).collect()
     }
 
-    /// The windows that the shell, and so the lease guard, was told.
+    /// The windows that the shell, and so the keeper, was told.
     pub fn windows(&self) -> Vec<Option<HoldWindow>> {
         let told = |(_, effect): &(MonoTime, Effect)| match effect {
             Effect::Hold { window, .. } => Some(*window),

@@ -39,7 +39,7 @@ fn without_a_vote(lost: bool) {
     c.advance(SECOND.times(3));
     assert_eq!(c.granted(), [1]);
     let held = c.nodes[1].store.term;
-    // The daemon of site 1 and the arbitrator are restarted; the lease guard revokes.
+    // The daemon of site 1 and the arbitrator are restarted; the keeper revokes.
     c.crash(1);
     c.crash(2);
     c.nodes[1].store.granted = false;

@@ -102,7 +102,7 @@ fn unread_until_now(unread: bool) {
     c.start(0);
     c.advance(SECOND.times(200));
     assert_eq!(c.granted(), [0]);
-    // It is well again. The lease guard, which has tried all the time, is the first to revoke.
+    // It is well again. The keeper, which has tried all the time, is the first to revoke.
     let revoked = c.now.mono;
     if unread {
         c.nodes[0].store.granted = false;

@@ -53,7 +53,7 @@ pub fn a_free_ticket_with_this_sites_name_is_not_held() {
     }
 }
 
-/// L6, L9: a restarted holder tells its lease guard before it does anything else.
+/// L6, L9: a restarted holder tells its keeper before it does anything else.
 #[test]
 pub fn a_restarted_holder_tells_its_guard_until_when_it_holds() {
     for (left, least) in [(8, 8), (10, 10), (300, 10)] {

@@ -2,7 +2,6 @@
 //! The probe place: one run at a time, deadlines, runs that are not wanted any more.
 
 use super::*;
-use crate::engine::CibLoad;
 
 fn stop(run: u64) -> Effect {
     Effect::StopProbe { ticket: t(0), run: ProbeRun(run) }
@@ -95,7 +94,6 @@ fn a_run_that_cannot_be_killed_is_given_up() {
 #[test]
 fn probes_and_the_store_do_not_wait_for_each_other() {
     let mut rig = Rig::new(1);
-    rig.offer(hold(0, 60));
     rig.offer(probe(0, 1, 60));
-    assert_eq!(rig.offer(grant(0, 1)), ["start 1 grant 0"]);
+    assert_eq!(rig.offer(load(0)), ["start 1 load 0"]);
 }

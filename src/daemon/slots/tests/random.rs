@@ -2,7 +2,6 @@
 //! Random schedules against the promises of the slots.
 
 use super::*;
-use crate::engine::CibLoad;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,12 +9,9 @@ const TICKETS: usize = 3;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Grant(usize),
-    Revoke(usize),
-    Hold(usize, u64),
-    Unhold(usize),
-    Attr(usize, u8),
     Load(usize),
+    /// The ticket is about to be changed.
+    Spoil(usize),
     Probe(usize, u64),
     StopProbe(usize),
     /// Ends the n-th of the running jobs.
@@ -27,15 +23,11 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let ticket = 0..TICKETS;
     prop_oneof![
-        3 => ticket.clone().prop_map(Step::Grant),
-        2 => ticket.clone().prop_map(Step::Revoke),
-        4 => (ticket.clone(), 11..60u64).prop_map(|(t, s)| Step::Hold(t, s)),
-        1 => ticket.clone().prop_map(Step::Unhold),
-        2 => (ticket.clone(), 0..3u8).prop_map(|(t, n)| Step::Attr(t, n)),
-        1 => ticket.clone().prop_map(Step::Load),
+        4 => ticket.clone().prop_map(Step::Load),
+        2 => ticket.clone().prop_map(Step::Spoil),
         2 => (ticket.clone(), 1..40u64).prop_map(|(t, s)| Step::Probe(t, s)),
         1 => ticket.prop_map(Step::StopProbe),
-        6 => (0..8usize, 0..6u8).prop_map(|(n, how)| Step::Finish(n, how)),
+        6 => (0..8usize, 0..4u8).prop_map(|(n, how)| Step::Finish(n, how)),
         6 => (1..20_000u64).prop_map(Step::Pass),
     ]
 }
@@ -54,12 +46,12 @@ struct World {
     now: MonoTime,
     serial: u64,
     jobs: BTreeMap<JobId, Known>,
-    windows: Vec<Option<HoldWindow>>,
-    /// Writes, attributes and probes without an outcome.
-    open: BTreeSet<(char, u64)>,
+    /// Probes without an outcome.
+    open: BTreeSet<u64>,
+    /// Reads that are wanted, and have no answer.
+    unread: BTreeSet<usize>,
     unwanted: BTreeSet<u64>,
     last_probe: Vec<u64>,
-    last_write_started: Vec<u64>,
 }
 
 impl World {
@@ -69,11 +61,10 @@ impl World {
             now: at(0),
             serial: 0,
             jobs: BTreeMap::new(),
-            windows: vec![None; TICKETS],
             open: BTreeSet::new(),
+            unread: BTreeSet::new(),
             unwanted: BTreeSet::new(),
             last_probe: vec![0; TICKETS],
-            last_write_started: vec![0; TICKETS],
         }
     }
 
@@ -91,7 +82,6 @@ impl World {
     fn look(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Guard { ticket, window, .. } => self.windows[ticket.get()] = window,
                 Action::Start { id, job } => self.started(id, job),
                 Action::End { id, how } => {
                     let known = self.jobs.get_mut(&id).expect("only known jobs are ended");
@@ -105,64 +95,30 @@ impl World {
                 Action::Report(event) => self.reported(&event),
             }
         }
-        self.check();
     }
 
     fn started(&mut self, id: JobId, job: Job) {
-        let (Job::Load { ticket }
-        | Job::Write { ticket, .. }
-        | Job::Attr { ticket, .. }
-        | Job::Probe { ticket, .. }) = &job;
+        let (Job::Load { ticket } | Job::Probe { ticket, .. }) = &job;
         let is_probe = matches!(job, Job::Probe { .. });
         for other in self.jobs.values() {
-            let (Job::Load { ticket: t }
-            | Job::Write { ticket: t, .. }
-            | Job::Attr { ticket: t, .. }
-            | Job::Probe { ticket: t, .. }) = &other.job;
+            let (Job::Load { ticket: t } | Job::Probe { ticket: t, .. }) = &other.job;
             if t == ticket && matches!(other.job, Job::Probe { .. }) == is_probe {
                 assert!(other.killed, "two live jobs in one place: {other:?} and {job:?}");
             }
-        }
-        if let Job::Write { ticket, state } = &job {
-            if state.granted {
-                let window = self.windows[ticket.get()].expect("a grant has a window");
-                assert!(self.now < window.start_before, "a grant starts in time");
-            }
-            // The term carries the serial in this test: writes start in the order of wishes.
-            let serial = u64::from(state.term.get());
-            assert!(serial > self.last_write_started[ticket.get()]);
-            self.last_write_started[ticket.get()] = serial;
         }
         assert!(self.jobs.insert(id, Known { job, killed: false, asked: false }).is_none());
     }
 
     fn reported(&mut self, event: &Event) {
         match event {
-            Event::CibWritten { serial, .. } => {
-                assert!(self.open.remove(&('w', serial.0)), "one outcome for each write");
-            }
-            Event::AttrWritten { serial, .. } => {
-                assert!(self.open.remove(&('a', serial.0)), "one outcome for each attribute");
-            }
             Event::ProbeDone { run, .. } => {
-                assert!(self.open.remove(&('p', run.0)), "one outcome for each probe");
+                assert!(self.open.remove(&run.0), "one outcome for each probe");
                 assert!(!self.unwanted.contains(&run.0), "none after a stop");
             }
-            // Reads have no number; that each gets an answer the other tests show.
-            Event::CibLoaded { .. } => {}
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn check(&self) {
-        for known in self.jobs.values() {
-            let Job::Write { ticket, state } = &known.job else { continue };
-            let in_time = self.windows[ticket.get()].is_some_and(|w| self.now < w.kill_at);
-            // What is due is done by the next tick; no deadline at all is no excuse.
-            let due = self.slots.next_deadline().is_some_and(|at| at <= self.now);
-            if state.granted && !in_time && !due {
-                assert!(known.killed, "a grant is killed at the moving deadline");
+            Event::CibLoaded { ticket, .. } => {
+                self.unread.remove(&ticket.get());
             }
+            other => panic!("{other:?}"),
         }
     }
 
@@ -183,54 +139,32 @@ impl World {
         panic!("deadlines without end");
     }
 
-    fn write(&mut self, ticket: usize, granted: bool) {
-        let serial = self.next_serial();
-        let expires = if granted { CibExpiry::Lease } else { CibExpiry::Never };
-        let mut wish = state(granted, expires);
-        wish.term = Term::new(u32::try_from(serial).expect("a short test"));
-        self.open.insert(('w', serial));
-        self.offer(write(ticket, serial, wish));
-        if !granted {
-            let live = self.jobs.values().any(|known| match &known.job {
-                Job::Load { ticket: t } | Job::Attr { ticket: t, .. } => {
-                    t.get() == ticket && !known.killed
-                }
-                Job::Write { ticket: t, state } => {
-                    t.get() == ticket && !known.killed && state.granted
-                }
-                Job::Probe { .. } => false,
-            });
-            assert!(!live, "a revoke ends what runs before it");
-        }
-    }
-
     fn run(&mut self, step: Step) {
         match step {
-            Step::Grant(ticket) => self.write(ticket, true),
-            Step::Revoke(ticket) => self.write(ticket, false),
-            Step::Hold(ticket, secs) => {
-                let since = self.now.since(at(0)).as_secs();
-                self.offer(hold(ticket, since + secs));
+            Step::Load(ticket) => {
+                self.unread.insert(ticket);
+                self.offer(load(ticket));
             }
-            Step::Unhold(ticket) => {
-                self.offer(Effect::Hold { ticket: t(ticket), window: None, term: Term::ZERO });
+            Step::Spoil(ticket) => {
+                let mut actions = Vec::new();
+                self.slots.spoil(self.now, t(ticket), &mut actions);
+                self.look(actions);
+                let live = |known: &Known| {
+                    let reads = matches!(known.job, Job::Load { ticket: of } if of == t(ticket));
+                    reads && !known.asked && !known.killed
+                };
+                assert!(!self.jobs.values().any(live), "what is read is old");
             }
-            Step::Attr(ticket, name) => {
-                let serial = self.next_serial();
-                self.open.insert(('a', serial));
-                self.offer(attr(ticket, serial, &format!("n{name}")));
-            }
-            Step::Load(ticket) => self.offer(load(ticket)),
             Step::Probe(ticket, secs) => {
                 let run = self.next_serial();
                 let since = self.now.since(at(0)).as_secs();
-                self.open.insert(('p', run));
+                self.open.insert(run);
                 self.last_probe[ticket] = run;
                 self.offer(probe(ticket, run, since + secs));
             }
             Step::StopProbe(ticket) => {
                 let run = self.last_probe[ticket];
-                self.open.remove(&('p', run));
+                self.open.remove(&run);
                 self.unwanted.insert(run);
                 self.offer(Effect::StopProbe { ticket: t(ticket), run: ProbeRun(run) });
             }
@@ -245,10 +179,9 @@ impl World {
         };
         self.jobs.remove(&id);
         let end = match how {
-            0 | 1 => JobEnd::Done,
-            2 => JobEnd::TooLate,
-            3 => JobEnd::Failed("no".to_owned()),
-            4 => JobEnd::Killed,
+            0 => JobEnd::Done,
+            1 => JobEnd::Failed("no".to_owned()),
+            2 => JobEnd::Killed,
             _ => JobEnd::Loaded(CibLoad::Absent),
         };
         let mut actions = Vec::new();
@@ -271,11 +204,12 @@ proptest! {
             if world.jobs.is_empty() && world.slots.next_deadline().is_none() {
                 break;
             }
-            world.finish(0, 4);
+            world.finish(0, 2);
             world.pass(1_000);
         }
         prop_assert!(world.jobs.is_empty() && world.slots.is_idle());
         prop_assert!(world.slots.next_deadline().is_none());
         prop_assert!(world.open.is_empty(), "outcomes are owed: {:?}", world.open);
+        prop_assert!(world.unread.is_empty(), "answers are owed: {:?}", world.unread);
     }
 }

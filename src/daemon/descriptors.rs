@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! How many descriptors the daemon needs, how it gets them, and who gets how many of them where
+//! there are fewer.
+//!
+//! The need is what the bounds add up to: clients (`places`), children, and the daemon's own. The
+//! soft limit is raised to it at the start. Where the hard limit is lower, clients have to do with
+//! half of what there is, so that they can never take what a renewal needs to call `crm_ticket`.
+#![forbid(unsafe_code)]
+
+use super::os;
+use super::places::Bounds;
+use std::env;
+use std::io;
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What the daemon itself has open, also for a moment: standard input, output and error, log, lock
+/// file and its watch, signals, sockets, wakers, files that are read; at a site also the run
+/// directory and the way to the keeper.
+pub const OWN: usize = 32;
+/// Children at once: reads and handlers. What changes the store belongs to the keeper, which has a
+/// limit of its own and needs no more.
+pub const CHILDREN_MAX: usize = 64 + 128;
+/// Descriptors of a child: its end, its output, its errors.
+pub const PER_CHILD: usize = 3;
+/// What the start of one child takes besides, for a moment: the other ends of its pipes, its
+/// input, and the way by which its failure would be told.
+const FOR_A_START: usize = 8;
+
+/// The limit from before [`raise`], for the keeper, which takes it out of its environment.
+const OLD_LIMIT: &str = "BOOTHD_OPEN_FILES";
+
+/// The limit from before [`raise`], for the programs that this process starts; 0: it was not
+/// raised.
+static OLD: AtomicU64 = AtomicU64::new(0);
+
+/// The limit of open files of this process, as [`raise`] leaves it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// How many there may be.
+    pub files: usize,
+    /// How many the bounds need.
+    pub needed: usize,
+    /// Whether some must be left to children.
+    am_site: bool,
+}
+
+/// How many descriptors there have to be for all that the bounds allow.
+pub const fn needed(am_site: bool) -> usize {
+    OWN + for_children(am_site) + Bounds::FULL.descriptors()
+}
+
+/// An arbitrator has no children.
+const fn for_children(am_site: bool) -> usize {
+    if am_site {
+        FOR_A_START + CHILDREN_MAX * PER_CHILD
+    } else {
+        0
+    }
+}
+
+impl Limit {
+    /// How many clients can be served with it: all, or those to whom what is left beside the
+    /// daemon's own descriptors is enough, at a site half of it.
+    pub fn bounds(&self) -> Bounds {
+        if self.is_enough() {
+            return Bounds::FULL;
+        }
+        let left = self.files.saturating_sub(OWN);
+        Bounds::within(if self.am_site { left / 2 } else { left })
+    }
+
+    /// Whether all that the bounds allow is possible.
+    pub const fn is_enough(&self) -> bool {
+        self.files >= self.needed
+    }
+
+    /// Says in the log what is not possible with it.
+    pub fn note(&self) {
+        if !self.is_enough() {
+            let Limit { files, needed, .. } = self;
+            let clients = self.bounds().connections();
+            log::warn!(
+                "only {files} files can be open at once, and {needed} may be needed; no more \
+                 than {clients} clients are served at a time. Raise the hard limit (ulimit -Hn, \
+                 or LimitNOFILE of the service)"
+            );
+        }
+    }
+}
+
+/// Raises the soft limit of open files to what the bounds need, or to the hard limit if that is
+/// lower. Programs that are started from then on get [`old`] back.
+///
+/// # Errors
+/// The kernel refuses; the limit is as it was.
+pub fn raise(am_site: bool) -> io::Result<Limit> {
+    let needed = needed(am_site);
+    let old = os::open_files()?;
+    let wanted = libc::rlim_t::try_from(needed).unwrap_or(libc::RLIM_INFINITY).min(old.rlim_max);
+    let files = |soft: libc::rlim_t| usize::try_from(soft).unwrap_or(usize::MAX);
+    if old.rlim_cur >= wanted {
+        return Ok(Limit { files: files(old.rlim_cur), needed, am_site });
+    }
+    os::set_open_files(old, wanted)?;
+    OLD.store(old.rlim_cur, Ordering::Relaxed);
+    Ok(Limit { files: files(wanted), needed, am_site })
+}
+
+/// The soft limit that programs get which this process starts; `None`: its own.
+pub fn old() -> Option<u64> {
+    Some(OLD.load(Ordering::Relaxed)).filter(|soft| *soft != 0)
+}
+
+/// Lets a program of ours that needs as many descriptors as this one know what others get.
+pub fn hand_on(command: &mut Command) {
+    if let Some(soft) = old() {
+        command.env(OLD_LIMIT, soft.to_string());
+    }
+}
+
+/// In a program that was started behind [`hand_on`], first of all: takes the limit out of the
+/// environment, for those that it starts.
+pub fn adopt() {
+    if let Some(soft) = env::var(OLD_LIMIT).ok().and_then(|text| text.parse().ok()) {
+        OLD.store(soft, Ordering::Relaxed);
+    }
+    env::remove_var(OLD_LIMIT);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::slots::Limits;
+
+    #[test]
+    fn children_are_as_many_as_the_executor_may_have() {
+        let limits = Limits::processes();
+        assert_eq!(CHILDREN_MAX, limits.loads.total + limits.probes.total);
+    }
+
+    #[test]
+    fn with_few_descriptors_clients_leave_half_of_them_to_children() {
+        let needed = needed(true);
+        for files in 0..needed + 100 {
+            let limit = Limit { files, needed, am_site: true };
+            let clients = limit.bounds().descriptors();
+            if files >= needed {
+                assert_eq!(limit.bounds(), Bounds::FULL);
+                assert!(files - OWN - clients >= for_children(true));
+            } else if files >= OWN + 2 * Bounds::MIN_DESCRIPTORS {
+                assert!(clients <= (files - OWN) / 2, "{files}: {clients}");
+            } else {
+                assert_eq!(clients, Bounds::MIN_DESCRIPTORS, "{files}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_arbitrator_needs_less() {
+        assert_eq!(needed(false), OWN + Bounds::FULL.descriptors());
+        let limit = Limit { files: OWN + 100, needed: needed(false), am_site: false };
+        assert!(limit.bounds().descriptors() > 90, "there are no children to leave any to");
+        assert!(needed(true) < 4_096, "less than is closed where the kernel cannot close all");
+    }
+}

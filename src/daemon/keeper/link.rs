@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! boothd's end of the keeper: finds the one that is there or starts one, tells it windows and
+//! wishes, hears its answers, and puts another in its place when it is gone or does not listen.
+
+use super::program::path_in;
+use super::{Setup, NAME, SOCKET};
+use crate::daemon::{clock, descriptors, os};
+use crate::engine::HoldWindow;
+use crate::keeper::words::{self, Message, PACKET_MAX, VERSION};
+use crate::keeper::{Answer, Before, Kept, Word};
+use crate::model::TicketIndex;
+use crate::time::{MonoTime, Span};
+use socket2::{Domain, SockAddr, Socket, Type};
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// How long a keeper may take until boothd has taken over.
+const READY: Span = Span::from_secs(10);
+/// How long a keeper may leave words unread while no deadline is near.
+const PATIENCE: Span = Span::from_secs(5);
+/// How long it may in any case: a busy machine is no reason to end it.
+const PATIENCE_MIN: Span = Span::from_millis(500);
+/// How often a keeper that seems not to listen is looked at before that is believed.
+const LOOKS: u32 = 5;
+/// The pause between those looks.
+const LOOK: Span = Span::from_millis(20);
+/// How soon a packet that the keeper had no room for is offered again.
+const OFFER_AGAIN: Span = Span::from_millis(20);
+/// The pause before a keeper that ended is replaced, when that happens again; it doubles.
+const PAUSE_MIN: Span = Span::from_millis(100);
+/// The longest pause.
+const PAUSE_MAX: Span = Span::from_secs(30);
+
+/// What a keeper was told of a ticket, and has to be told again if another takes its place.
+#[derive(Debug, Default)]
+struct Told {
+    read: Option<Word>,
+    hold: Option<Word>,
+    window: Option<HoldWindow>,
+    /// Wishes without an answer, in their order.
+    open: Vec<Word>,
+    /// `Some`: the store may be read and believed.
+    before: Option<Before>,
+}
+
+/// A keeper at the other end of a socket.
+#[derive(Debug)]
+struct Peer {
+    socket: Socket,
+    /// Its process, if this boothd has started it.
+    process: Option<Child>,
+    /// Until when it must have answered; `None`: it has.
+    ready_by: Option<MonoTime>,
+    /// Packets that it had no room for.
+    unsent: VecDeque<Vec<u8>>,
+    /// Since when it has left something unread, as far as known.
+    unread_since: Option<MonoTime>,
+    /// How often it was looked at since it seems not to listen.
+    looks: u32,
+}
+
+/// The keeper of this site, whichever process that is.
+#[derive(Debug)]
+pub struct Link {
+    setup: Setup,
+    program: PathBuf,
+    dir: File,
+    kept: Vec<Kept>,
+    told: Vec<Told>,
+    /// Said since the last flush.
+    said: Vec<Message>,
+    peer: Option<Peer>,
+    /// Processes of keepers that are gone, or will be.
+    leaving: Vec<Child>,
+    retry_at: MonoTime,
+    pause: Span,
+}
+
+impl Link {
+    /// Takes the keeper of this run directory over, or starts one, and waits until it has
+    /// answered.
+    ///
+    /// # Errors
+    /// The directory cannot be opened, or no keeper can be started or answers.
+    pub fn start(setup: Setup, program: &Path, dir: &Path, kept: Vec<Kept>) -> io::Result<Link> {
+        let mut options = File::options();
+        let flags = libc::O_DIRECTORY | libc::O_NOFOLLOW;
+        let dir = options.read(true).custom_flags(flags).open(dir)?;
+        let told = kept.iter().map(|_| Told::default()).collect();
+        let mut link = Link {
+            setup,
+            program: program.to_path_buf(),
+            dir,
+            kept,
+            told,
+            said: Vec::new(),
+            peer: None,
+            leaving: Vec::new(),
+            retry_at: MonoTime::ZERO,
+            pause: PAUSE_MIN,
+        };
+        let peer = link.find()?;
+        link.greet(peer);
+        let mut started = false;
+        while link.peer.as_ref().is_some_and(|peer| peer.ready_by.is_some()) {
+            let mut answers = Vec::new();
+            link.hear(&mut answers);
+            link.keep(answers);
+            let now = clock::mono();
+            match &link.peer {
+                Some(peer) if peer.ready_by.is_some_and(|by| now >= by) => link.replace(),
+                Some(peer) => {
+                    os::wait_readable(
+                        &[peer.socket.as_fd()],
+                        Some(LOOK.as_duration()),
+                        &mut Vec::new(),
+                    );
+                    link.offer();
+                }
+                None => {}
+            }
+            if link.peer.is_none() && !started {
+                // The one that was there has refused, or does not answer.
+                started = true;
+                let peer = link.begin()?;
+                link.greet(peer);
+            }
+        }
+        if link.peer.is_none() {
+            return Err(io::Error::other("it does not become ready"));
+        }
+        // From now on this boothd knows what its keepers have begun.
+        link.setup.replaces = true;
+        Ok(link)
+    }
+
+    /// Connects to the keeper that is there, or starts one.
+    fn find(&mut self) -> io::Result<Peer> {
+        match self.connect() {
+            Ok(socket) => Ok(Peer::new(socket, None)),
+            Err(_) => self.begin(),
+        }
+    }
+
+    fn connect(&self) -> io::Result<Socket> {
+        let socket = Socket::new(Domain::UNIX, Type::SEQPACKET, None)?;
+        socket.set_nonblocking(true)?;
+        socket.connect(&SockAddr::unix(path_in(&self.dir, SOCKET))?)?;
+        match os::peer_of(socket.as_fd())? {
+            (_, user) if user == 0 || user == os::my_user() => Ok(socket),
+            _ => Err(io::ErrorKind::PermissionDenied.into()),
+        }
+    }
+
+    /// Starts a keeper.
+    fn begin(&mut self) -> io::Result<Peer> {
+        let (ours, theirs) = Socket::pair(Domain::UNIX, Type::SEQPACKET, None)?;
+        ours.set_nonblocking(true)?;
+        let mut command = Command::new(&self.program);
+        command.arg0(NAME).args(self.setup.to_args()).stdin(self.dir.try_clone()?);
+        command.stdout(OwnedFd::from(theirs)).stderr(Stdio::null());
+        descriptors::hand_on(&mut command);
+        let process = command.spawn()?;
+        Ok(Peer::new(ours, Some(process)))
+    }
+
+    /// Tells a keeper everything that one must know.
+    fn greet(&mut self, mut peer: Peer) {
+        let hello = Message::Hello { version: VERSION, setup: self.setup.fingerprint() };
+        let tickets = self.kept.iter().cloned().map(Message::Ticket);
+        let mut messages: Vec<Message> = [hello].into_iter().chain(tickets).collect();
+        messages.push(Message::Taken);
+        for told in &self.told {
+            let words = told.read.iter().chain(&told.hold).chain(&told.open);
+            messages.extend(words.cloned().map(Message::Word));
+        }
+        self.said.clear();
+        peer.send(&messages);
+        self.peer = Some(peer);
+    }
+
+    /// Says something, with the next [`Link::flush`]. It is said again to each keeper that takes
+    /// the place of this one, as long as it is of importance.
+    pub fn say(&mut self, word: Word) {
+        let told = &mut self.told[word.ticket().get()];
+        match &word {
+            Word::Hold { window, .. } => {
+                told.window = *window;
+                told.hold = Some(word.clone());
+            }
+            Word::Read { .. } => told.read = Some(word.clone()),
+            Word::Write { .. } | Word::Attr { .. } => told.open.push(word.clone()),
+        }
+        if self.peer.is_some() {
+            self.said.push(Message::Word(word));
+        }
+    }
+
+    /// Sends what was said.
+    pub fn flush(&mut self) {
+        let said = std::mem::take(&mut self.said);
+        if let Some(peer) = self.peer.as_mut().filter(|_| !said.is_empty()) {
+            peer.send(&said);
+        }
+        self.offer();
+    }
+
+    fn offer(&mut self) {
+        if let Some(peer) = &mut self.peer {
+            peer.flush();
+        }
+    }
+
+    /// Takes in what the keeper answers.
+    pub fn hear(&mut self, answers: &mut Vec<Answer>) {
+        let mut buffer = [0u8; PACKET_MAX];
+        while let Some(peer) = &mut self.peer {
+            let len = match (&peer.socket).read(&mut buffer) {
+                Ok(len) if len > 0 => len,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Ok(_) | Err(_) => return self.lost(),
+            };
+            for message in words::messages(&buffer[..len]) {
+                match message {
+                    Message::Taken => {
+                        peer.ready_by = None;
+                        self.pause = PAUSE_MIN;
+                    }
+                    // It guards what it was told to the end.
+                    Message::Other => {
+                        self.peer = None;
+                        return;
+                    }
+                    Message::Answer(answer) => answers.push(answer),
+                    Message::Hello { .. } | Message::Ticket(_) | Message::Word(_) => {}
+                }
+            }
+        }
+    }
+
+    /// Takes note of answers, whose wishes are not open any more. Returns those that somebody
+    /// waits for.
+    pub fn keep(&mut self, answers: Vec<Answer>) -> Vec<Answer> {
+        let mut wanted = Vec::new();
+        for answer in answers {
+            let known = match &answer {
+                Answer::Quiet { ticket, before } => {
+                    if let Some(told) = self.told.get_mut(ticket.get()) {
+                        told.before.get_or_insert(*before);
+                    }
+                    true
+                }
+                Answer::Written { ticket, serial, .. } => self.close(
+                    *ticket,
+                    |word| matches!(word, Word::Write { serial: open, .. } if open == serial),
+                ),
+                Answer::AttrWritten { ticket, serial, .. } => self.close(
+                    *ticket,
+                    |word| matches!(word, Word::Attr { serial: open, .. } if open == serial),
+                ),
+            };
+            if known {
+                wanted.push(answer);
+            }
+        }
+        wanted
+    }
+
+    fn close(&mut self, ticket: TicketIndex, is: impl Fn(&Word) -> bool) -> bool {
+        let Some(told) = self.told.get_mut(ticket.get()) else { return false };
+        let at = told.open.iter().position(is);
+        at.map(|at| told.open.remove(at)).is_some()
+    }
+
+    /// What is known of a ticket from before this boothd; `None`: it cannot be read yet.
+    pub fn before(&self, ticket: TicketIndex) -> Option<Before> {
+        let told = &self.told[ticket.get()];
+        // What is wished may change it at any moment.
+        told.before.filter(|_| told.open.is_empty())
+    }
+
+    /// Whether a wish has no answer yet.
+    pub fn is_waiting(&self) -> bool {
+        self.told.iter().any(|told| !told.open.is_empty())
+    }
+
+    /// Collects and replaces keepers that are gone, or that do not listen.
+    pub fn look(&mut self, now: MonoTime) {
+        self.leaving.retain_mut(|process| !matches!(process.try_wait(), Ok(Some(_)) | Err(_)));
+        if self.is_deaf(now) {
+            log::error!("the keeper of the tickets does not listen; starting another");
+            self.replace();
+        }
+        if self.peer.is_some() || now < self.retry_at {
+            return;
+        }
+        // One that ends at once is not replaced in a hot loop.
+        self.retry_at = now.plus(self.pause);
+        self.pause = self.pause.times(2).min(PAUSE_MAX);
+        match self.begin() {
+            Ok(peer) => self.greet(peer),
+            Err(error) => {
+                log::error!("cannot start the keeper of the tickets: {error}; trying again");
+            }
+        }
+    }
+
+    /// Whether the keeper has to be replaced. That it has read something is seen without asking
+    /// it; what it leaves unread for long, or until a deadline comes, it does not hear.
+    fn is_deaf(&mut self, now: MonoTime) -> bool {
+        let patience = self.patience();
+        let Some(peer) = &mut self.peer else { return false };
+        if peer.ready_by.is_some_and(|by| now >= by) {
+            return true;
+        }
+        let Some(since) = peer.unread_since else { return false };
+        if !os::has_unread(peer.socket.as_fd()) && peer.unsent.is_empty() {
+            (peer.unread_since, peer.looks) = (None, 0);
+            return false;
+        }
+        if now < since.plus(patience).plus(LOOK.times(u64::from(peer.looks))) {
+            return false;
+        }
+        peer.looks += 1;
+        peer.looks > LOOKS
+    }
+
+    /// How long the keeper may leave something unread: until the nearest window needs it.
+    fn patience(&self) -> Span {
+        let since = self.peer.as_ref().and_then(|peer| peer.unread_since);
+        let windows = self.told.iter().filter_map(|told| told.window);
+        let nearest = windows.map(|window| window.start_before).min();
+        let left = since.zip(nearest).map_or(PATIENCE, |(since, at)| at.since(since));
+        left.min(PATIENCE).max(PATIENCE_MIN)
+    }
+
+    /// The keeper is gone.
+    fn lost(&mut self) {
+        if self.peer.as_ref().is_some_and(|peer| peer.ready_by.is_none()) {
+            log::error!("the keeper of the tickets has ended; starting another");
+        }
+        self.replace();
+    }
+
+    /// Ends a keeper that is of no use; what it has started ends with it.
+    fn replace(&mut self) {
+        let Some(peer) = self.peer.take() else { return };
+        if let Some(mut process) = peer.process {
+            let _ = process.kill();
+            self.leaving.push(process);
+        } else if peer.ready_by.is_none() || peer.unread_since.is_some() {
+            if let Ok((pid, _)) = os::peer_of(peer.socket.as_fd()) {
+                os::kill_process(pid);
+            }
+        }
+        self.said.clear();
+    }
+
+    /// When [`Link::look`] or [`Link::flush`] has something to do without being woken.
+    pub fn next_deadline(&self) -> Option<MonoTime> {
+        let Some(peer) = &self.peer else { return Some(self.retry_at) };
+        let deaf = peer
+            .unread_since
+            .map(|since| since.plus(self.patience()).plus(LOOK.times(u64::from(peer.looks))));
+        let offer = (!peer.unsent.is_empty()).then(|| clock::mono().plus(OFFER_AGAIN));
+        [deaf, peer.ready_by, offer].into_iter().flatten().min()
+    }
+
+    /// What tells that the keeper has answered, or has ended.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.peer.as_ref().map(|peer| peer.socket.as_fd())
+    }
+}
+
+impl Peer {
+    fn new(socket: Socket, process: Option<Child>) -> Peer {
+        let ready_by = Some(clock::mono().plus(READY));
+        let unsent = VecDeque::new();
+        Peer { socket, process, ready_by, unsent, unread_since: None, looks: 0 }
+    }
+
+    fn send(&mut self, messages: &[Message]) {
+        self.unsent.extend(words::packets(messages));
+        self.unread_since.get_or_insert_with(clock::mono);
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        while let Some(packet) = self.unsent.front() {
+            match self.socket.send(packet) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // Receiving tells that it is gone.
+                Ok(_) | Err(_) => {}
+            }
+            self.unsent.pop_front();
+        }
+    }
+}

@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The keeper's process: one thread that starts and ends jobs as the keeper says, hears boothd,
+//! and sleeps while nothing is near.
+
+use super::tools::{Ends, Tools};
+use super::{Setup, MARK, NAME, SOCKET};
+use crate::config::TicketStore;
+use crate::daemon::{child, clock, descriptors, os, process};
+use crate::keeper::words::{self, Message, PACKET_MAX, VERSION};
+use crate::keeper::{Input, Keeper, Kept, Level, Output};
+use crate::model::Holder;
+use crate::time::{MonoTime, Span};
+use socket2::{Domain, SockAddr, Socket, Type};
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// How many boothds may be about to take over. There is one; others are strangers.
+const CALLERS_MAX: usize = 4;
+/// How soon a packet that boothd had no room for is offered again.
+const OFFER_AGAIN: Span = Span::from_millis(20);
+/// How many packets of one boothd are heard before jobs have their turn.
+const PACKETS_AT_ONCE: usize = 64;
+
+/// The program: keeps until there is nothing to keep and no boothd.
+pub fn main(args: &[OsString]) -> ExitCode {
+    os::set_name(c"booth-keeper");
+    os::close_inherited();
+    descriptors::adopt();
+    let Some(setup) = Setup::parse(args) else {
+        eprintln!("this program is started by boothd only");
+        return ExitCode::FAILURE;
+    };
+    match Program::start(setup).and_then(Program::run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log(Level::Error, &format!("the keeper of the tickets ends: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A boothd, at the other end of a socket.
+struct Boothd {
+    socket: Socket,
+    /// What it has named while it takes over; `None`: it has taken over.
+    naming: Option<Vec<Kept>>,
+    /// Packets that it had no room for.
+    unsent: VecDeque<Vec<u8>>,
+}
+
+struct Program {
+    setup: Setup,
+    keeper: Keeper,
+    tools: Tools,
+    /// The run directory.
+    dir: File,
+    mark: Option<File>,
+    /// What the mark says.
+    marked: bool,
+    listener: Option<Socket>,
+    boothd: Option<Boothd>,
+    /// Those that want to take over.
+    callers: Vec<Boothd>,
+    /// When the last boothd left.
+    left_at: MonoTime,
+    /// Whether a boothd that keeps something else has come: no other takes over.
+    resigned: bool,
+    timer: OwnedFd,
+}
+
+impl Program {
+    /// Standard input is the run directory, standard output the socket of boothd.
+    fn start(setup: Setup) -> io::Result<Program> {
+        // A session of its own, so that nobody who ends boothd's session ends the keeper.
+        os::new_session()?;
+        if let Err(error) = process::enter_realtime() {
+            log(Level::Info, &format!("cannot use real-time scheduling: {error}"));
+        }
+        let dir = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+        let socket = Socket::from(io::stdout().as_fd().try_clone_to_owned()?);
+        os::point_to_null(io::stdin().as_fd())?;
+        os::point_to_null(io::stdout().as_fd())?;
+        socket.set_nonblocking(true)?;
+        let mark = noted(open_mark(&dir), "open the mark of what is in flight");
+        let marked = mark.as_ref().is_none_or(is_set);
+        let now = clock::mono();
+        let unknown = match setup.store {
+            TicketStore::Pacemaker => marked || !setup.replaces,
+            TicketStore::Directory(_) => marked,
+        };
+        let guard = setup.guard.plus(setup.guard.divided(100));
+        let quiet_at = if unknown { now.plus(guard) } else { now };
+        let keeper = Keeper::new(Holder::Member(setup.site), setup.kind(), quiet_at);
+        let listener = noted(listen(&dir), "be found by the next boothd");
+        let timer = os::boot_timer()?;
+        // Last, so that everything above is in memory.
+        os::lock_memory();
+        let tools = Tools::new(setup.clone(), PathBuf::from("/proc/self/exe"));
+        let boothd = Boothd { socket, naming: Some(Vec::new()), unsent: VecDeque::new() };
+        Ok(Program {
+            setup,
+            keeper,
+            tools,
+            dir,
+            mark,
+            marked,
+            listener,
+            boothd: None,
+            callers: vec![boothd],
+            left_at: now,
+            resigned: false,
+            timer,
+        })
+    }
+
+    fn run(mut self) -> io::Result<()> {
+        loop {
+            let mut ends = Ends::new();
+            self.tools.collect(&mut ends);
+            for (job, ends) in ends {
+                self.step(Input::Ended(job, ends));
+            }
+            self.hear();
+            self.step(Input::Tick);
+            self.note_flight();
+            if self.is_over() {
+                return Ok(());
+            }
+            self.sleep()?;
+        }
+    }
+
+    /// Gives the keeper an input and does what it says.
+    fn step(&mut self, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        let mut answers = Vec::new();
+        while let Some(input) = inputs.pop_front() {
+            let mut outputs = Vec::new();
+            self.keeper.step(clock::now(), input, &mut outputs);
+            let mut ends = Ends::new();
+            for output in outputs {
+                match output {
+                    Output::Start(job, work) => {
+                        self.set_mark(true);
+                        let keeper = &self.keeper;
+                        let name = |place| keeper.name(place).clone();
+                        self.tools.start(job, work, name, &mut ends);
+                    }
+                    Output::Kill(job) => self.tools.kill(job),
+                    Output::Say(answer) => answers.push(Message::Answer(answer)),
+                    Output::Note(level, _, text) => log(level, &text),
+                }
+            }
+            inputs.extend(ends.into_iter().map(|(job, ends)| Input::Ended(job, ends)));
+        }
+        if let Some(boothd) = &mut self.boothd {
+            boothd.say(&answers);
+        }
+    }
+
+    /// Takes in what those at the other ends say.
+    fn hear(&mut self) {
+        self.accept();
+        for mut caller in std::mem::take(&mut self.callers) {
+            match self.hear_caller(&mut caller) {
+                Heard::More => self.callers.push(caller),
+                Heard::Gone => {}
+                Heard::TakesOver(tickets) => {
+                    caller.say(&[Message::Taken]);
+                    self.boothd = Some(caller);
+                    self.step(Input::TakeOver(tickets));
+                }
+            }
+        }
+        for _ in 0..PACKETS_AT_ONCE {
+            let Some(boothd) = &mut self.boothd else { return };
+            boothd.flush();
+            match boothd.receive() {
+                Ok(None) => return,
+                Ok(Some(messages)) => {
+                    for message in messages {
+                        if let Message::Word(word) = message {
+                            self.step(Input::Said(word));
+                        }
+                    }
+                }
+                Err(()) => {
+                    self.boothd = None;
+                    self.left_at = clock::mono();
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self) {
+        while let Some(Ok((socket, _))) = self.listener.as_ref().map(Socket::accept) {
+            let mine = os::my_user();
+            let known =
+                os::peer_of(socket.as_fd()).is_ok_and(|(_, user)| user == 0 || user == mine);
+            if known && self.callers.len() < CALLERS_MAX && socket.set_nonblocking(true).is_ok() {
+                let naming = Some(Vec::new());
+                self.callers.push(Boothd { socket, naming, unsent: VecDeque::new() });
+            }
+        }
+    }
+
+    fn hear_caller(&mut self, caller: &mut Boothd) -> Heard {
+        loop {
+            let messages = match caller.receive() {
+                Ok(Some(messages)) => messages,
+                Ok(None) => return Heard::More,
+                Err(()) => return Heard::Gone,
+            };
+            for message in messages {
+                match message {
+                    Message::Hello { version, setup } => {
+                        if self.resigned || version != VERSION || setup != self.setup.fingerprint()
+                        {
+                            log(Level::Info, "another boothd has come; guarding what is left");
+                            caller.say(&[Message::Other]);
+                            (self.resigned, self.listener, self.boothd) = (true, None, None);
+                            return Heard::Gone;
+                        }
+                    }
+                    Message::Ticket(kept) => caller.naming.get_or_insert_default().push(kept),
+                    Message::Taken => {
+                        return Heard::TakesOver(caller.naming.take().unwrap_or_default());
+                    }
+                    Message::Other | Message::Word(_) | Message::Answer(_) => return Heard::Gone,
+                }
+            }
+        }
+    }
+
+    /// Whether there is nothing to keep any more. While a boothd could come back within *g*, this
+    /// keeper is the only one that knows that nothing is in flight.
+    fn is_over(&self) -> bool {
+        if self.boothd.is_some() || !self.callers.is_empty() {
+            return false;
+        }
+        let now = clock::mono();
+        let lingers = now < self.left_at.plus(self.setup.guard);
+        let removed = self.dir.metadata().is_ok_and(|metadata| metadata.nlink() == 0);
+        let hopeless = removed && self.keeper.is_in_vain();
+        hopeless || (!lingers && !self.keeper.is_needed(now))
+    }
+
+    /// Takes the mark back when nothing is in flight any more.
+    fn note_flight(&mut self) {
+        let unsettled = self.keeper.is_unsettled(clock::mono());
+        if !unsettled {
+            self.set_mark(false);
+        }
+    }
+
+    fn set_mark(&mut self, set: bool) {
+        if self.marked != set {
+            self.marked = set;
+            if let Some(mark) = &self.mark {
+                let byte = if set { b"1" } else { b"0" };
+                let _ = noted(mark.write_all_at(byte, 0), "note what is in flight");
+            }
+        }
+    }
+
+    /// Sleeps until something happens.
+    fn sleep(&mut self) -> io::Result<()> {
+        let now = clock::mono();
+        let mut wakes = vec![self.keeper.next_deadline(), self.tools.next_deadline()];
+        if self.marked {
+            wakes.push(self.keeper.settles_at().filter(|at| *at > now));
+        }
+        if self.boothd.is_none() {
+            let over = self.left_at.plus(self.setup.guard);
+            wakes.push((over > now).then_some(over));
+        } else if self.boothd.as_ref().is_some_and(|boothd| !boothd.unsent.is_empty()) {
+            wakes.push(Some(now.plus(OFFER_AGAIN)));
+        }
+        let wake = wakes.into_iter().flatten().min();
+        os::set_boot_timer(self.timer.as_fd(), wake.map(MonoTime::as_micros))?;
+        let mut descriptors = vec![self.timer.as_fd()];
+        descriptors.extend(self.listener.as_ref().map(AsFd::as_fd));
+        descriptors.extend(self.callers.iter().chain(&self.boothd).map(|one| one.socket.as_fd()));
+        descriptors.extend(self.tools.descriptors());
+        let limit = self.tools.needs_looks().then_some(child::LOOK);
+        os::wait_readable(&descriptors, limit, &mut Vec::new());
+        Ok(())
+    }
+}
+
+/// What a caller has said.
+enum Heard {
+    /// Not everything yet.
+    More,
+    /// Nothing of use.
+    Gone,
+    /// It takes over with these tickets.
+    TakesOver(Vec<Kept>),
+}
+
+impl Boothd {
+    /// The messages of a packet; `None`: there is none yet.
+    ///
+    /// # Errors
+    /// It is gone.
+    fn receive(&mut self) -> Result<Option<Vec<Message>>, ()> {
+        let mut buffer = [0u8; PACKET_MAX];
+        match (&self.socket).read(&mut buffer) {
+            Ok(0) => Err(()),
+            Ok(len) => Ok(Some(words::messages(&buffer[..len]))),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
+            Err(_) => Err(()),
+        }
+    }
+
+    fn say(&mut self, messages: &[Message]) {
+        self.unsent.extend(words::packets(messages));
+        self.flush();
+    }
+
+    /// Sends as much as the other end has room for; what is left is offered again.
+    fn flush(&mut self) {
+        while let Some(packet) = self.unsent.front() {
+            match self.socket.send(packet) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // Receiving tells that it is gone.
+                Ok(_) | Err(_) => {}
+            }
+            self.unsent.pop_front();
+        }
+    }
+}
+
+/// A path inside a directory that was opened, whatever has become of its own.
+pub(super) fn path_in(dir: &File, name: &str) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}/{name}", dir.as_raw_fd()))
+}
+
+fn listen(dir: &File) -> io::Result<Socket> {
+    let path = path_in(dir, SOCKET);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let socket = Socket::new(Domain::UNIX, Type::SEQPACKET, None)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    socket.listen(CALLERS_MAX as i32)?;
+    Ok(socket)
+}
+
+/// Opens the mark. One that belongs to somebody else tells nothing that can be believed, and is
+/// replaced by one that says that something is in flight.
+fn open_mark(dir: &File) -> io::Result<File> {
+    let path = path_in(dir, MARK);
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    options.custom_flags(libc::O_NOFOLLOW);
+    let (mark, unknown) = match options.open(&path) {
+        Ok(mark) => (mark, false),
+        Err(_) => {
+            std::fs::remove_file(&path)?;
+            (options.open(&path)?, true)
+        }
+    };
+    // From now on it has its byte: changing that needs no room.
+    let set = unknown || is_set(&mark);
+    mark.write_all_at(if set { b"1" } else { b"0" }, 0)?;
+    Ok(mark)
+}
+
+/// Whether the mark says that something is in flight.
+fn is_set(mark: &File) -> bool {
+    let mut byte = [0u8];
+    matches!(mark.read_at(&mut byte, 0), Ok(1) if byte == *b"1")
+}
+
+/// The result, or a line in the log.
+fn noted<T>(result: io::Result<T>, what: &str) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(error) => {
+            log(Level::Error, &format!("cannot {what}: {error}"));
+            None
+        }
+    }
+}
+
+/// A line for the system's log, never waited for: a log that nobody reads must not stop a revoke.
+pub(super) fn log(level: Level, text: &str) {
+    // As syslog counts it, in the facility *daemon*.
+    let priority = match level {
+        Level::Error => 27,
+        Level::Warning => 28,
+        Level::Info => 30,
+    };
+    let line = format!("<{priority}>{NAME}[{}]: {text}", std::process::id());
+    let sent = UnixDatagram::unbound().and_then(|socket| {
+        socket.set_nonblocking(true)?;
+        socket.send_to(line.as_bytes(), "/dev/log")
+    });
+    // There is nowhere else to say it.
+    drop(sent);
+}

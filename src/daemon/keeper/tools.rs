@@ -1,0 +1,425 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The keeper's jobs: a process for each, started without a copy of ourselves in between, ended
+//! with the keeper by the kernel.
+
+use super::program::log;
+use super::Setup;
+use crate::config::TicketStore;
+use crate::daemon::child::{Child, Finished, ANSWERS_MAX, ANSWER_MAX, CHATTER_MAX};
+use crate::daemon::helper::{self, store, Call};
+use crate::daemon::os::{self, BeforeExec};
+use crate::daemon::slots::Ending;
+use crate::daemon::{clock, descriptors};
+use crate::engine::CibLoad;
+use crate::keeper::{Change, JobEnd, JobId, Level, Place, Values, Work};
+use crate::model::TicketName;
+use crate::pacemaker::{self, TicketValues};
+use crate::time::{MonoTime, Span};
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// How long looking at the result of a revoke may take; then it is believed.
+const READ_BACK: Span = Span::from_secs(2);
+
+/// How a job ended, for each of its tickets.
+pub(super) type Ends = Vec<(JobId, Vec<(Place, JobEnd)>)>;
+
+/// Everything that runs.
+pub(super) struct Tools {
+    setup: Setup,
+    program: PathBuf,
+    jobs: BTreeMap<JobId, Running>,
+    /// Whether a revoke was looked at and had worked: this user may change the CIB.
+    trusted: bool,
+}
+
+struct Running {
+    child: Child,
+    task: Task,
+}
+
+/// What a process is for.
+enum Task {
+    /// It changes a ticket in the CIB.
+    Change(Place, TicketName, bool),
+    /// It revokes many in the CIB.
+    Revokes(Vec<(Place, TicketName)>),
+    /// It reads tickets in the CIB; `Some`: to see until then whether a revoke has worked.
+    Look(Vec<(Place, TicketName)>, Option<MonoTime>),
+    /// It does one thing for each in the built-in store.
+    Lines(Vec<(Place, bool)>),
+}
+
+impl Tools {
+    pub(super) fn new(setup: Setup, program: PathBuf) -> Tools {
+        Tools { setup, program, jobs: BTreeMap::new(), trusted: false }
+    }
+
+    /// Starts a job, or says at once how it ended.
+    pub(super) fn start(
+        &mut self,
+        job: JobId,
+        work: Work,
+        name: impl Fn(Place) -> TicketName,
+        ends: &mut Ends,
+    ) {
+        let places: Vec<Place> = match &work {
+            Work::Change(changes) => changes.iter().map(|(place, _)| *place).collect(),
+            Work::Look(places) => places.clone(),
+        };
+        let started = match &self.setup.store {
+            TicketStore::Pacemaker => self.start_cib(work, name),
+            TicketStore::Directory(dir) => {
+                let call = Call::Store { dir: dir.clone(), config_name: self.config_name() };
+                self.start_lines(&call, work, name)
+            }
+        };
+        match started {
+            Ok(running) => {
+                self.jobs.insert(job, running);
+            }
+            Err(error) => {
+                let end = if os::is_late(&error) {
+                    JobEnd::TooLate
+                } else {
+                    JobEnd::Failed(format!("cannot start a process: {error}"))
+                };
+                ends.push((job, places.into_iter().map(|place| (place, end.clone())).collect()));
+            }
+        }
+    }
+
+    fn config_name(&self) -> String {
+        self.setup.config_name.clone()
+    }
+
+    fn start_cib(&self, work: Work, name: impl Fn(Place) -> TicketName) -> io::Result<Running> {
+        match work {
+            Work::Look(places) => {
+                let named = places.into_iter().map(|place| (place, name(place))).collect();
+                self.look(named, None)
+            }
+            Work::Change(changes) if changes.len() == 1 => {
+                let (place, change) = &changes[0];
+                let name = name(*place);
+                let (args, start_before) = self.one(&name, change);
+                let mut command = tool(pacemaker::PROGRAM, args)?;
+                let child = spawn(&mut command, start_before, CHATTER_MAX)?;
+                let revokes = matches!(change, Change::Revoke(_));
+                Ok(Running { child, task: Task::Change(*place, name, revokes) })
+            }
+            Work::Change(changes) => {
+                let named: Vec<(Place, TicketName)> =
+                    changes.iter().map(|(place, _)| (*place, name(*place))).collect();
+                let values =
+                    changes.iter().zip(&named).filter_map(
+                        |((_, change), (_, name))| match change {
+                            Change::Revoke(values) => Some(self.values(name, values, false)),
+                            Change::Grant { .. } | Change::Attr(_) => None,
+                        },
+                    );
+                let xml = pacemaker::many(&values.collect::<Vec<_>>());
+                let mut command = tool(pacemaker::MANY_PROGRAM, pacemaker::write_many())?;
+                command.stdin(os::memory_file(xml.as_bytes())?);
+                let child = spawn(&mut command, None, CHATTER_MAX)?;
+                Ok(Running { child, task: Task::Revokes(named) })
+            }
+        }
+    }
+
+    /// The arguments of a `crm_ticket` that makes a change.
+    fn one(&self, name: &TicketName, change: &Change) -> (Vec<String>, Option<MonoTime>) {
+        match change {
+            Change::Grant { values, start_before } => {
+                (pacemaker::write(&self.values(name, values, true)), *start_before)
+            }
+            Change::Revoke(values) => (pacemaker::write(&self.values(name, values, false)), None),
+            Change::Attr(change) => (pacemaker::change_attr(name, change), None),
+        }
+    }
+
+    fn values<'a>(
+        &'a self,
+        ticket: &'a TicketName,
+        values: &Values,
+        granted: bool,
+    ) -> TicketValues<'a> {
+        let Values { owner, term, expires } = *values;
+        let config_name = &self.setup.config_name;
+        TicketValues { ticket, granted, owner, expires, term, config_name }
+    }
+
+    fn look(
+        &self,
+        named: Vec<(Place, TicketName)>,
+        until: Option<MonoTime>,
+    ) -> io::Result<Running> {
+        let child = match &named[..] {
+            [(_, name)] => {
+                let mut command = tool(pacemaker::PROGRAM, pacemaker::load(name))?;
+                spawn(&mut command, None, ANSWER_MAX)?
+            }
+            _ => {
+                let mut command = tool(pacemaker::MANY_PROGRAM, pacemaker::load_many())?;
+                spawn(&mut command, None, ANSWERS_MAX)?
+            }
+        };
+        Ok(Running { child, task: Task::Look(named, until) })
+    }
+
+    fn start_lines(
+        &self,
+        call: &Call,
+        work: Work,
+        name: impl Fn(Place) -> TicketName,
+    ) -> io::Result<Running> {
+        let (places, text): (Vec<_>, String) = match &work {
+            Work::Change(changes) => changes
+                .iter()
+                .map(|(place, change)| {
+                    ((*place, false), store::request(&name(*place), Some(change)))
+                })
+                .unzip(),
+            Work::Look(places) => places
+                .iter()
+                .map(|place| ((*place, true), store::request(&name(*place), None)))
+                .unzip(),
+        };
+        let mut command = call.command(&self.program);
+        command.stdin(os::memory_file(text.as_bytes())?);
+        let child = spawn(&mut command, None, ANSWERS_MAX)?;
+        Ok(Running { child, task: Task::Lines(places) })
+    }
+
+    /// Kills a job.
+    pub(super) fn kill(&mut self, job: JobId) {
+        if let Some(running) = self.jobs.get_mut(&job) {
+            running.child.end(Ending::Kill);
+        }
+    }
+
+    /// Finds the jobs that have ended, without waiting.
+    pub(super) fn collect(&mut self, ends: &mut Ends) {
+        let now = clock::mono();
+        let mut over = Vec::new();
+        for (job, running) in &mut self.jobs {
+            let late = matches!(running.task, Task::Look(_, Some(until)) if now >= until);
+            match running.child.look() {
+                Some(finished) => over.push((*job, Some(finished))),
+                None if late => over.push((*job, None)),
+                None => {}
+            }
+        }
+        for (job, finished) in over {
+            let Some(mut running) = self.jobs.remove(&job) else { continue };
+            let Some(finished) = finished else {
+                // What cannot be read in time is no evidence against the success of the revoke.
+                running.child.end(Ending::Kill);
+                ends.push((job, all_done(&running.task)));
+                continue;
+            };
+            match self.meaning(running.task, &finished) {
+                Ok(end) => ends.push((job, end)),
+                Err(look) => match self.look(look, Some(now.plus(READ_BACK))) {
+                    Ok(running) => {
+                        self.jobs.insert(job, running);
+                    }
+                    Err(_) => ends.push((job, Vec::new())),
+                },
+            }
+        }
+    }
+
+    /// What the end of a process means, or which tickets are to be looked at first.
+    ///
+    /// A `crm_ticket` that has no right to change the CIB may report success all the same. That is
+    /// looked for until it is known once that a revoke has worked: others rely on revokes, while a
+    /// grant that has no effect harms nobody else.
+    fn meaning(
+        &mut self,
+        task: Task,
+        finished: &Finished,
+    ) -> Result<Vec<(Place, JobEnd)>, Vec<(Place, TicketName)>> {
+        let success = finished.status.success();
+        match task {
+            Task::Change(place, name, true) if success && !self.trusted => Err(vec![(place, name)]),
+            Task::Change(place, _, _) if success => Ok(vec![(place, JobEnd::Done)]),
+            Task::Change(..) if finished.was_killed() => Ok(Vec::new()),
+            Task::Change(place, ..) => {
+                let text = format!("{}: {}", pacemaker::PROGRAM, finished.failure());
+                Ok(vec![(place, JobEnd::Failed(text))])
+            }
+            Task::Revokes(named) if success && !self.trusted => Err(named),
+            Task::Revokes(named) if success => Ok(together(named)),
+            Task::Revokes(_) if finished.was_killed() => Ok(Vec::new()),
+            Task::Revokes(named) => {
+                let text = format!("{}: {}", pacemaker::MANY_PROGRAM, finished.failure());
+                let count = named.len();
+                let note = format!("cannot revoke {count} tickets in one call: {text}");
+                log(Level::Warning, &format!("{note}; revoking them one by one"));
+                Ok(each(named, |_| JobEnd::Apart(text.clone())))
+            }
+            Task::Look(named, None) => Ok(looked(named, finished)),
+            Task::Look(named, Some(_)) => {
+                let ends = self.check(named, finished);
+                note_together(ends.iter().filter(|(_, end)| *end == JobEnd::Done).count());
+                Ok(ends)
+            }
+            Task::Lines(places) => Ok(lines(&places, finished)),
+        }
+    }
+
+    /// Whether revokes that reported success have worked.
+    fn check(
+        &mut self,
+        named: Vec<(Place, TicketName)>,
+        finished: &Finished,
+    ) -> Vec<(Place, JobEnd)> {
+        let mut known = true;
+        let ends: Vec<(Place, JobEnd)> = looked(named, finished)
+            .into_iter()
+            .map(|(place, end)| match end {
+                JobEnd::Looked(CibLoad::Loaded(ticket)) if ticket.granted => {
+                    known = false;
+                    let text = "it was reported as revoked, but is still granted; may this user \
+                                change the CIB?";
+                    (place, JobEnd::Failed(text.to_owned()))
+                }
+                JobEnd::Looked(CibLoad::Loaded(_)) => (place, JobEnd::Done),
+                _ => {
+                    known = false;
+                    (place, JobEnd::Done)
+                }
+            })
+            .collect();
+        self.trusted = known;
+        ends
+    }
+
+    /// When [`Tools::collect`] has something to do without being woken.
+    pub(super) fn next_deadline(&self) -> Option<MonoTime> {
+        let until = |running: &Running| match running.task {
+            Task::Look(_, until) => until,
+            _ => None,
+        };
+        self.jobs.values().filter_map(until).min()
+    }
+
+    /// Whether an end can only be seen by looking now and then.
+    pub(super) fn needs_looks(&self) -> bool {
+        self.jobs.values().any(|running| running.child.needs_looks())
+    }
+
+    /// Which descriptors tell that something has happened.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.jobs.values().flat_map(|running| running.child.descriptors())
+    }
+}
+
+/// A program of the cluster with these arguments.
+fn tool(program: &str, args: Vec<String>) -> io::Result<Command> {
+    let path = helper::find_program(program).map_err(io::Error::other)?;
+    let mut command = Command::new(path);
+    command.args(args).stdin(Stdio::null());
+    Ok(command)
+}
+
+fn spawn(command: &mut Command, before: Option<MonoTime>, output: usize) -> io::Result<Child> {
+    let dies_with = Some(std::process::id());
+    let start_before = before.map(MonoTime::as_micros);
+    BeforeExec { dies_with, start_before, open_files: descriptors::old() }.add_to(command);
+    Child::spawn(command, output).map(Child::ends_alone)
+}
+
+fn each(
+    named: Vec<(Place, TicketName)>,
+    end: impl Fn(&TicketName) -> JobEnd,
+) -> Vec<(Place, JobEnd)> {
+    named.into_iter().map(|(place, name)| (place, end(&name))).collect()
+}
+
+/// Many revokes that were made with one call.
+fn together(named: Vec<(Place, TicketName)>) -> Vec<(Place, JobEnd)> {
+    note_together(named.len());
+    each(named, |_| JobEnd::Done)
+}
+
+fn note_together(count: usize) {
+    if count > 1 {
+        log(Level::Info, &format!("{count} tickets were written as not granted with one call"));
+    }
+}
+
+fn all_done(task: &Task) -> Vec<(Place, JobEnd)> {
+    match task {
+        Task::Look(named, _) => each(named.clone(), |_| JobEnd::Done),
+        Task::Change(..) | Task::Revokes(_) | Task::Lines(_) => Vec::new(),
+    }
+}
+
+/// What the CIB says of each ticket.
+fn looked(named: Vec<(Place, TicketName)>, finished: &Finished) -> Vec<(Place, JobEnd)> {
+    if let [(place, name)] = &named[..] {
+        return vec![(*place, JobEnd::Looked(read_one(finished, name)))];
+    }
+    let absent = finished.status.code().is_some_and(pacemaker::is_absent);
+    let all = if absent {
+        Ok(BTreeMap::new())
+    } else if !finished.status.success() {
+        Err(finished.failure())
+    } else if finished.cut {
+        Err(format!("the answer has more than {ANSWERS_MAX} bytes"))
+    } else {
+        let answer = String::from_utf8_lossy(&finished.output);
+        pacemaker::read_all(&answer).map_err(|error| error.to_string())
+    };
+    each(named, |name| {
+        JobEnd::Looked(match &all {
+            Ok(all) => all.get(name.as_str()).cloned().map_or(CibLoad::Absent, CibLoad::Loaded),
+            Err(text) => CibLoad::Failed(text.clone()),
+        })
+    })
+}
+
+/// The meaning of an answer of `crm_ticket -q`.
+pub(in crate::daemon) fn read_one(finished: &Finished, name: &TicketName) -> CibLoad {
+    if finished.status.code().is_some_and(pacemaker::is_absent) {
+        return CibLoad::Absent;
+    }
+    let answer = if !finished.status.success() {
+        Err(finished.failure())
+    } else if finished.cut {
+        Err(format!("the answer has more than {ANSWER_MAX} bytes"))
+    } else {
+        let answer = String::from_utf8_lossy(&finished.output);
+        pacemaker::read(&answer, name).map_err(|error| error.to_string())
+    };
+    match answer {
+        Ok(ticket) => CibLoad::Loaded(ticket),
+        Err(text) => CibLoad::Failed(format!("{}: {text}", pacemaker::PROGRAM)),
+    }
+}
+
+/// What the helper of the built-in store says of each ticket.
+fn lines(places: &[(Place, bool)], finished: &Finished) -> Vec<(Place, JobEnd)> {
+    let text = String::from_utf8_lossy(&finished.output);
+    // A last line that was cut says nothing.
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let mut answers = whole.lines().map(store::answer);
+    let killed = finished.was_killed();
+    let why = finished.said().unwrap_or_else(|| finished.failure());
+    let mut ends = Vec::new();
+    for (place, looks) in places {
+        let end = match answers.next().flatten() {
+            Some(end) => end,
+            None if killed => JobEnd::Killed,
+            None if *looks => JobEnd::Looked(CibLoad::Failed(why.clone())),
+            None => JobEnd::Failed(why.clone()),
+        };
+        ends.push((*place, end));
+    }
+    ends
+}

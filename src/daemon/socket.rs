@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What comes from a client's socket: its request, what it sends behind it, its end.
+
+use super::poll;
+use crate::auth::AuthError;
+use crate::wire::{request_len, WireError, HEADER_LEN};
+use socket2::{SockRef, TcpKeepalive};
+use std::fmt;
+use std::io::{self, Read};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+/// How long we wait for what a client sends after its request before we close.
+const LINGER: Duration = Duration::from_millis(250);
+/// How many bytes after its request we take from a client that goes on sending.
+const EXCESS_MAX: usize = 4096;
+/// A client that waits and whose machine vanished without a word is asked after this whether it
+/// is there,
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+/// then this often,
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+/// and after so many unanswered questions it has left: a minute after its last word.
+const KEEPALIVE_PROBES: u32 = 6;
+
+/// Why a connection is closed without its last answer.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The client left, or nothing came in time.
+    Left,
+    /// Reading or writing failed.
+    Io(io::Error),
+    /// The request is malformed.
+    Malformed(WireError),
+    /// The request is not authentic; the client has been told.
+    NotAuthentic(AuthError),
+    /// The client has been told to ask again, bound to our life.
+    AskedAgain,
+    /// The engine's queue stayed full, or the daemon stops.
+    Busy,
+    /// There is no place to wait; the client has been told.
+    NoPlace,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Left => write!(f, "it was closed early"),
+            Failure::Io(error) => error.fmt(f),
+            Failure::Malformed(error) => error.fmt(f),
+            Failure::NotAuthentic(error) => error.fmt(f),
+            Failure::AskedAgain => write!(f, "it was told to ask again"),
+            Failure::Busy => write!(f, "the daemon is too busy, or stops"),
+            Failure::NoPlace => write!(f, "too many wait already"),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::Io(error)
+    }
+}
+
+/// Reads until the request is complete; says how many bytes came and how many belong to it.
+pub(super) fn read_frame(
+    mut stream: &TcpStream,
+    limit: Duration,
+    buffer: &mut [u8],
+) -> Result<(usize, usize), Failure> {
+    let until = Instant::now() + limit;
+    let mut filled = 0;
+    loop {
+        if let Some(header) = buffer[..filled].first_chunk::<HEADER_LEN>() {
+            let len = request_len(header).map_err(Failure::Malformed)?;
+            if filled >= len {
+                return Ok((filled, len));
+            }
+        }
+        if Instant::now() >= until {
+            return Err(Failure::Left);
+        }
+        // A request is at most REQUEST_MAX long, so there is always room for the rest of it.
+        match stream.read(&mut buffer[filled..]) {
+            Ok(0) => return Err(Failure::Left),
+            Ok(count) => filled += count,
+            Err(error) => match error.kind() {
+                io::ErrorKind::Interrupted => {}
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => return Err(Failure::Left),
+                _ => return Err(Failure::Io(error)),
+            },
+        }
+    }
+}
+
+/// Takes what a client sends after its request; false if it has closed its sending side.
+pub(super) fn still_there(mut stream: &TcpStream, excess: &mut usize) -> Result<bool, Failure> {
+    let mut buffer = [0u8; 256];
+    match stream.read(&mut buffer) {
+        Ok(0) => Ok(false),
+        Ok(count) => {
+            *excess += count;
+            if *excess > EXCESS_MAX {
+                return Err(Failure::Left);
+            }
+            Ok(true)
+        }
+        Err(error) => match error.kind() {
+            io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                Ok(true)
+            }
+            _ => Err(Failure::Io(error)),
+        },
+    }
+}
+
+/// Says that nothing more comes, and takes what the client still sends until it closes too.
+pub(super) fn linger(mut stream: &TcpStream) {
+    // Errors mean that the client has gone, which is what is waited for.
+    if stream.shutdown(Shutdown::Write).is_err() {
+        return;
+    }
+    let until = Instant::now() + LINGER;
+    let mut buffer = [0u8; 256];
+    let mut taken = 0;
+    while taken <= EXCESS_MAX {
+        let rest = until.saturating_duration_since(Instant::now());
+        match poll::wait([stream.as_fd()], Some(rest)) {
+            Ok([true]) => {}
+            Ok([false]) | Err(_) => return,
+        }
+        match stream.read(&mut buffer) {
+            Ok(0) | Err(_) => return,
+            Ok(count) => taken += count,
+        }
+    }
+}
+
+/// Has the kernel notice when the client's machine vanishes without a word.
+pub(super) fn watch_over(stream: &TcpStream) -> io::Result<()> {
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_IDLE)
+        .with_interval(KEEPALIVE_INTERVAL)
+        .with_retries(KEEPALIVE_PROBES);
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_machine_that_vanished_is_noticed_within_a_minute() {
+        let listener = TcpListener::bind("127.20.0.2:0").expect("bound");
+        let at = listener.local_addr().expect("an address");
+        let stream = TcpStream::connect(at).expect("connected");
+        watch_over(&stream).expect("possible");
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().expect("known"));
+        let idle = socket.keepalive_time().expect("known");
+        let interval = socket.keepalive_interval().expect("known");
+        let probes = socket.keepalive_retries().expect("known");
+        assert_eq!(idle + interval * probes, Duration::from_secs(60));
+    }
+}

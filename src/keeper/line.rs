@@ -1,0 +1,533 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The line of one ticket: what is known of it, what runs, and what comes next.
+
+use super::crowd::Place as Rank;
+use super::revoke::Owed;
+use super::{
+    expires_of, needs_lease, verdict, Answer, Before, Change, Cx, Decision, Grant, JobEnd, JobId,
+    Kept, Level, Output, Place, Values, Word,
+};
+use crate::engine::{
+    AttrChange, CibLoad, CibOutcome, CibState, CibTicket, HoldWindow, WriteSerial,
+};
+use crate::model::{Term, TicketIndex, TicketName};
+use crate::time::{MonoTime, Span};
+use std::collections::VecDeque;
+
+/// How many changes of attributes may wait for one ticket: each needs a call of its own, so more
+/// than this means that somebody asks faster than the store can answer.
+const ATTRS_MAX: usize = 32;
+
+/// What a killed job may take to be gone. One that the kernel cannot end (it waits for a dead
+/// disk) is given up then, so that the revoke behind it can begin.
+const REAP: Span = Span::from_secs(1);
+
+/// The longest that a look at the store holds up the revoke that it is for.
+const LOOK_MAX: Span = Span::from_secs(2);
+
+/// What a line wants a job for, in the order in which lines are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Want {
+    Revoke,
+    Look,
+    Grant,
+    Attr,
+}
+
+/// A grant or an attribute that runs.
+#[derive(Debug)]
+struct Running {
+    job: JobId,
+    work: RunningWork,
+    limit_at: MonoTime,
+    /// Whether other tickets share its job: those of them that must be killed take it with them.
+    shared: bool,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum RunningWork {
+    Grant(Option<WriteSerial>, CibState),
+    Attr(Option<WriteSerial>, AttrChange, Span),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Live,
+    /// It was killed, and is given up at this instant.
+    Killed(MonoTime),
+}
+
+/// What is known of the store for the end of the window.
+#[derive(Debug, PartialEq, Eq)]
+enum Look {
+    /// Nothing has been asked.
+    None,
+    /// A job asks, and is waited for until this instant.
+    Running(JobId, MonoTime),
+    /// The answer; `None`: it could not be read.
+    Known(Option<CibTicket>),
+}
+
+/// What a line has begun as part of a job.
+pub(super) enum Begun {
+    Change(Change),
+    Look,
+}
+
+/// The line of one ticket.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) place: Place,
+    pub(super) name: TicketName,
+    pub(super) guard: Span,
+    /// What boothd calls it; `None`: it is not in its configuration.
+    pub(super) index: Option<TicketIndex>,
+    /// Its place in the crowd.
+    pub(super) rank: Option<Rank>,
+    /// Its entry among the deadlines.
+    pub(super) timer: Option<MonoTime>,
+    window: Option<HoldWindow>,
+    term: Term,
+    /// Whether the store may say *granted* because of that window.
+    armed: bool,
+    /// Whether the end of the window has been acted upon.
+    rung: bool,
+    grant: Option<Grant>,
+    wish: Option<(WriteSerial, CibState)>,
+    attrs: VecDeque<(WriteSerial, AttrChange, Span)>,
+    change: Option<Running>,
+    pub(super) owed: Owed,
+    look: Look,
+    /// Killed changes cannot take effect any more from this instant on.
+    quiet_at: MonoTime,
+    /// Whether boothd knows that the ticket is quiet.
+    said_quiet: bool,
+}
+
+impl Line {
+    pub(super) fn new(place: Place, kept: &Kept) -> Line {
+        Line {
+            place,
+            name: kept.name.clone(),
+            guard: kept.guard,
+            index: None,
+            rank: None,
+            timer: None,
+            window: None,
+            term: Term::ZERO,
+            armed: false,
+            rung: false,
+            grant: None,
+            wish: None,
+            attrs: VecDeque::new(),
+            change: None,
+            owed: Owed::default(),
+            look: Look::None,
+            quiet_at: MonoTime::ZERO,
+            said_quiet: false,
+        }
+    }
+
+    /// Takes in what boothd says.
+    pub(super) fn hear(&mut self, word: Word, cx: &mut Cx<'_>) {
+        match word {
+            Word::Hold { window, term, .. } => self.hold(window, term),
+            Word::Write { serial, state, .. } => self.write(serial, state, cx),
+            Word::Attr { serial, change, limit, .. } => self.attr(serial, change, limit, cx),
+            Word::Read { grant, .. } => self.note_grant(grant),
+        }
+    }
+
+    /// Another boothd has taken over: what has not begun is forgotten, and nobody waits for what
+    /// has. A revoke of a lease that has ended is still owed.
+    pub(super) fn succeed(&mut self) {
+        self.wish = None;
+        self.attrs.clear();
+        match self.change.as_mut().map(|running| &mut running.work) {
+            Some(RunningWork::Grant(serial, _) | RunningWork::Attr(serial, ..)) => *serial = None,
+            None => {}
+        }
+        self.owed.succeed(self.armed);
+        self.said_quiet = false;
+    }
+
+    fn hold(&mut self, window: Option<HoldWindow>, term: Term) {
+        (self.window, self.term) = (window, term);
+        self.armed = window.is_some();
+        self.rung = false;
+        self.look = Look::None;
+        if !self.armed {
+            self.owed.disarm();
+        }
+    }
+
+    fn write(&mut self, serial: WriteSerial, state: CibState, cx: &mut Cx<'_>) {
+        if let Some((old, _)) = self.wish.take() {
+            self.written(old, CibOutcome::Superseded, cx);
+        }
+        if state.granted {
+            self.wish = Some((serial, state));
+            let old = self.owed.yields();
+            return self.say_superseded(old, cx);
+        }
+        self.kill_change(cx);
+        let expires = expires_of(&state, self.window.as_ref(), cx.now);
+        let values = Values { owner: state.owner, term: state.term, expires };
+        let old = self.owed.owe(cx.now.mono, self.guard, Some(serial), values);
+        self.say_superseded(old, cx);
+    }
+
+    fn say_superseded(&self, serial: Option<WriteSerial>, cx: &mut Cx<'_>) {
+        if let Some(serial) = serial {
+            self.written(serial, CibOutcome::Superseded, cx);
+        }
+    }
+
+    fn attr(&mut self, serial: WriteSerial, change: AttrChange, limit: Span, cx: &mut Cx<'_>) {
+        let name = |change: &AttrChange| match change {
+            AttrChange::Set(name, _) | AttrChange::Delete(name) => name.clone(),
+        };
+        let wanted = name(&change);
+        if let Some(place) = self.attrs.iter_mut().find(|(_, old, _)| name(old) == wanted) {
+            let (old, ..) = std::mem::replace(place, (serial, change, limit));
+            return self.attr_written(old, CibOutcome::Superseded, cx);
+        }
+        if self.attrs.len() >= ATTRS_MAX {
+            let text = format!("{ATTRS_MAX} changes of attributes are waiting already");
+            return self.attr_written(serial, CibOutcome::Failed(text), cx);
+        }
+        self.attrs.push_back((serial, change, limit));
+    }
+
+    fn note_grant(&mut self, mut grant: Grant) {
+        if let Some(old) = self.grant.filter(|old| old.term == grant.term) {
+            grant.expires = grant.expires.max(old.expires);
+        }
+        self.grant = Some(grant);
+    }
+
+    /// Applies what is due.
+    pub(super) fn advance(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now.mono;
+        self.advance_change(cx);
+        if let Some(job) = self.owed.makes_room(now) {
+            cx.out.push(Output::Kill(job));
+        }
+        let late = self.wish.as_ref().is_some_and(|(_, state)| {
+            needs_lease(state) && self.window.is_none_or(|window| now >= window.start_before)
+        });
+        if let (true, Some((serial, _))) = (late, self.wish.as_ref()) {
+            let serial = *serial;
+            self.wish = None;
+            self.written(serial, CibOutcome::TooLate, cx);
+        }
+        self.ring(cx);
+        if !self.said_quiet && self.is_quiet(now, cx.quiet_at) {
+            if let Some(ticket) = self.index {
+                self.said_quiet = true;
+                cx.out.push(Output::Say(Answer::Quiet { ticket, before: self.before() }));
+            }
+        }
+    }
+
+    fn advance_change(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now.mono;
+        if self.change_end().is_none_or(|end| now < end) {
+            return;
+        }
+        let Some(running) = &mut self.change else { return };
+        if running.stage == Stage::Live {
+            running.stage = Stage::Killed(now.plus(REAP));
+            cx.out.push(Output::Kill(running.job));
+        } else if let Some(running) = self.change.take() {
+            self.change_over(running, JobEnd::Killed, cx);
+        }
+    }
+
+    /// The end of the window: the store must say *revoked* (L6).
+    fn ring(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now.mono;
+        let Some(window) = self.window.filter(|_| self.armed && !self.rung) else { return };
+        if now < window.hold_until {
+            return;
+        }
+        if self.owed.is_owed() {
+            self.rung = true;
+            self.owed.again(now);
+            return;
+        }
+        let stored = match &mut self.look {
+            Look::None if self.change.is_none() => return,
+            Look::Running(_, until) if now < *until => return,
+            Look::Running(job, _) => {
+                cx.out.push(Output::Kill(*job));
+                None
+            }
+            Look::Known(stored) => stored.take(),
+            Look::None => None,
+        };
+        self.rung = true;
+        self.decide(stored.as_ref(), cx);
+    }
+
+    /// Owes the revoke of a window that has ended, unless the store has something newer.
+    fn decide(&mut self, stored: Option<&CibTicket>, cx: &mut Cx<'_>) {
+        match verdict(cx.site, self.term, self.grant, stored) {
+            Decision::Retire => {
+                self.armed = false;
+                let text = format!("{} has been granted anew through another node", self.name);
+                cx.out.push(Output::Note(Level::Info, self.place, text));
+            }
+            Decision::Revoke(values) => {
+                self.owed.owe(cx.now.mono, self.guard, None, values);
+            }
+        }
+    }
+
+    /// What the line wants a job for.
+    pub(super) fn wants(&self, now: MonoTime, quiet_at: MonoTime) -> Option<Want> {
+        if self.change.is_some() {
+            return None;
+        }
+        if self.owed.is_due(now) {
+            return Some(Want::Revoke);
+        }
+        if self.owed.is_owed() || self.owed.is_running() {
+            return None;
+        }
+        let ends = self.window.filter(|window| self.armed && now >= window.kill_at);
+        if ends.is_some() && !self.rung && self.look == Look::None {
+            return Some(Want::Look);
+        }
+        if now < self.owed.free_at().max(quiet_at) {
+            return None;
+        }
+        match (&self.wish, self.attrs.front()) {
+            (Some(_), _) => Some(Want::Grant),
+            (None, Some(_)) => Some(Want::Attr),
+            (None, None) => None,
+        }
+    }
+
+    /// Starts what [`Line::wants`] says, as part of this job; `None`: nothing.
+    pub(super) fn start(&mut self, job: JobId, shared: bool, cx: &mut Cx<'_>) -> Option<Begun> {
+        let now = cx.now.mono;
+        match self.wants(now, cx.quiet_at)? {
+            Want::Revoke => {
+                let values = self.owed.start(now, job)?;
+                Some(Begun::Change(Change::Revoke(values)))
+            }
+            Want::Look => {
+                let window = self.window?;
+                let until = window.hold_until.max(now.plus(self.guard.min(LOOK_MAX)));
+                self.look = Look::Running(job, until);
+                Some(Begun::Look)
+            }
+            Want::Grant => {
+                let (serial, state) = self.wish.take()?;
+                let expires = expires_of(&state, self.window.as_ref(), cx.now);
+                let bound = needs_lease(&state);
+                if bound {
+                    // Also if a revoke of an earlier window has succeeded since this one was told.
+                    self.armed = true;
+                    self.note_grant(Grant { term: state.term, expires });
+                }
+                let limit_at = now.plus(state.limit);
+                let work = RunningWork::Grant(Some(serial), state);
+                let stage = Stage::Live;
+                self.change = Some(Running { job, work, limit_at, shared, stage });
+                let values = Values { owner: state.owner, term: state.term, expires };
+                let start_before = self.window.filter(|_| bound).map(|window| window.start_before);
+                Some(Begun::Change(Change::Grant { values, start_before }))
+            }
+            Want::Attr => {
+                let (serial, change, limit) = self.attrs.pop_front()?;
+                let work = RunningWork::Attr(Some(serial), change.clone(), limit);
+                let limit_at = now.plus(limit);
+                let stage = Stage::Live;
+                self.change = Some(Running { job, work, limit_at, shared, stage });
+                Some(Begun::Change(Change::Attr(change)))
+            }
+        }
+    }
+
+    /// A job of this line has ended.
+    pub(super) fn ended(&mut self, job: JobId, end: JobEnd, cx: &mut Cx<'_>) {
+        if self.change.as_ref().is_some_and(|running| running.job == job) {
+            if let Some(running) = self.change.take() {
+                self.change_over(running, end, cx);
+            }
+        } else if matches!(self.look, Look::Running(looks, _) if looks == job) {
+            self.look = Look::Known(match end {
+                JobEnd::Looked(CibLoad::Loaded(stored)) => Some(stored),
+                JobEnd::Looked(CibLoad::Absent) => Some(CibTicket::default()),
+                // What cannot be read may say *granted*.
+                _ => None,
+            });
+        } else if self.owed.is_attempt(job) {
+            self.attempt_over(job, end, cx);
+        }
+    }
+
+    fn change_over(&mut self, running: Running, end: JobEnd, cx: &mut Cx<'_>) {
+        let now = cx.now.mono;
+        let killed = matches!(running.stage, Stage::Killed(_));
+        if matches!(end, JobEnd::Failed(_) | JobEnd::Killed) {
+            self.quiet_at = self.quiet_at.max(after(now, self.guard));
+        }
+        // Killed with another ticket of its job: it begins anew.
+        if end == JobEnd::Killed && !killed && running.shared {
+            match running.work {
+                RunningWork::Grant(Some(serial), state) if self.wish.is_none() => {
+                    self.wish = Some((serial, state));
+                    return;
+                }
+                RunningWork::Attr(Some(serial), change, limit) => {
+                    return self.attrs.push_front((serial, change, limit));
+                }
+                RunningWork::Grant(..) | RunningWork::Attr(..) => {}
+            }
+        }
+        let outcome = match end {
+            JobEnd::Done => CibOutcome::Written,
+            _ if killed => CibOutcome::Killed,
+            JobEnd::Killed => CibOutcome::Killed,
+            JobEnd::TooLate => CibOutcome::TooLate,
+            JobEnd::Failed(text) | JobEnd::Apart(text) => CibOutcome::Failed(text),
+            JobEnd::Looked(_) => CibOutcome::Failed("it answered a change like a read".to_owned()),
+        };
+        match running.work {
+            RunningWork::Grant(serial, state) => {
+                if let Some(serial) = serial {
+                    self.written(serial, outcome, cx);
+                }
+                let ended = self.window.is_none_or(|window| now >= window.kill_at);
+                if killed && needs_lease(&state) && ended && !self.owed.is_owed() && self.armed {
+                    self.decide(None, cx);
+                }
+            }
+            RunningWork::Attr(Some(serial), ..) => self.attr_written(serial, outcome, cx),
+            RunningWork::Attr(None, ..) => {}
+        }
+    }
+
+    fn attempt_over(&mut self, job: JobId, end: JobEnd, cx: &mut Cx<'_>) {
+        let now = cx.now.mono;
+        let over = self.owed.over(now, job, &end, (self.guard, self.armed, self.wish.is_some()));
+        for job in over.kill {
+            cx.out.push(Output::Kill(job));
+        }
+        if over.done {
+            self.armed = false;
+            self.look = Look::None;
+        }
+        let outcome = match end {
+            JobEnd::Done => CibOutcome::Written,
+            JobEnd::Killed => CibOutcome::Killed,
+            JobEnd::Failed(text) => CibOutcome::Failed(text),
+            JobEnd::Apart(text) => CibOutcome::Failed(text),
+            JobEnd::TooLate | JobEnd::Looked(_) => {
+                CibOutcome::Failed("it answered a revoke like something else".to_owned())
+            }
+        };
+        if let Some(serial) = over.tell {
+            self.written(serial, outcome, cx);
+        } else if let Some((level, why)) = over.note {
+            let name = &self.name;
+            let text = match outcome {
+                CibOutcome::Written => format!("revoked {name}: its lease had ended"),
+                CibOutcome::Failed(text) => format!("cannot revoke {name}: {text}; {why}"),
+                _ => format!("cannot revoke {name}: its process was killed; {why}"),
+            };
+            cx.out.push(Output::Note(level, self.place, text));
+        }
+    }
+
+    fn kill_change(&mut self, cx: &mut Cx<'_>) {
+        if let Some(running) = self.change.as_mut().filter(|r| r.stage == Stage::Live) {
+            running.stage = Stage::Killed(cx.now.mono.plus(REAP));
+            cx.out.push(Output::Kill(running.job));
+        }
+    }
+
+    /// When what runs reaches its next stage.
+    fn change_end(&self) -> Option<MonoTime> {
+        let running = self.change.as_ref()?;
+        Some(match (running.stage, &running.work) {
+            (Stage::Killed(give_up_at), _) => give_up_at,
+            (Stage::Live, RunningWork::Grant(_, state)) if needs_lease(state) => {
+                // Without a window nothing may be granted at all.
+                let kill_at = self.window.map_or(MonoTime::ZERO, |window| window.kill_at);
+                running.limit_at.min(kill_at)
+            }
+            (Stage::Live, _) => running.limit_at,
+        })
+    }
+
+    /// The next instant at which [`Line::advance`] or [`Line::wants`] says something else.
+    pub(super) fn next_deadline(&self, now: MonoTime, quiet_at: MonoTime) -> Option<MonoTime> {
+        let later = |at: MonoTime| (at > now).then_some(at);
+        let window = self.window.filter(|_| self.armed && !self.rung);
+        let wish = self.wish.as_ref().filter(|(_, state)| needs_lease(state));
+        let start = wish.and(self.window).map(|window| window.start_before);
+        let wished = self.wish.is_some() || !self.attrs.is_empty();
+        let waits = wished.then(|| self.owed.free_at().max(quiet_at));
+        let look = match self.look {
+            Look::Running(_, until) => Some(until),
+            Look::None | Look::Known(_) => None,
+        };
+        let unsaid =
+            (!self.said_quiet && self.index.is_some()).then(|| self.quiet_at.max(quiet_at));
+        let ring = window.map(|window| window.hold_until);
+        let first_look = window.map(|window| window.kill_at);
+        [self.change_end(), self.owed.next_at(), start, waits, look, unsaid, ring, first_look]
+            .into_iter()
+            .flatten()
+            .filter_map(later)
+            .min()
+    }
+
+    /// What is known of it.
+    pub(super) fn before(&self) -> Before {
+        Before { window: self.window, grant: self.grant }
+    }
+
+    pub(super) fn is_needed(&self) -> bool {
+        self.armed || self.owed.is_owed()
+    }
+
+    pub(super) fn is_unsettled(&self, now: MonoTime) -> bool {
+        self.change.is_some() || self.owed.is_running() || now < self.settles_at()
+    }
+
+    /// When killed changes of this line cannot take effect any more.
+    pub(super) fn settles_at(&self) -> MonoTime {
+        self.quiet_at.max(self.owed.free_at())
+    }
+
+    pub(super) fn is_in_vain(&self) -> bool {
+        self.owed.is_in_vain()
+    }
+
+    fn is_quiet(&self, now: MonoTime, quiet_at: MonoTime) -> bool {
+        self.change.is_none() && now >= self.quiet_at.max(quiet_at)
+    }
+
+    fn written(&self, serial: WriteSerial, outcome: CibOutcome, cx: &mut Cx<'_>) {
+        if let Some(ticket) = self.index {
+            cx.out.push(Output::Say(Answer::Written { ticket, serial, outcome }));
+        }
+    }
+
+    fn attr_written(&self, serial: WriteSerial, outcome: CibOutcome, cx: &mut Cx<'_>) {
+        if let Some(ticket) = self.index {
+            cx.out.push(Output::Say(Answer::AttrWritten { ticket, serial, outcome }));
+        }
+    }
+}
+
+/// When a change that was killed at `now` is over: *g*, and what clocks may differ by.
+pub(super) fn after(now: MonoTime, guard: Span) -> MonoTime {
+    now.plus(guard).plus(guard.divided(100))
+}

@@ -1,0 +1,504 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The keeper of a site's tickets, without its processes: the only one that changes the ticket
+//! store, and the lease guard (`RULES.md` L6).
+//!
+//! Pure, as the engine is: [`Keeper::step`] takes in what happened and appends what must be done,
+//! in order. The process around it (`daemon::keeper`) starts and ends jobs; the simulator does the
+//! same inside its world. The keeper outlives boothd: what it was told binds the next boothd of
+//! this boot.
+//!
+//! Per ticket there is a *line* ([`line`]): one change runs at a time, in the order of the
+//! wishes; a revoke that is *owed* is attempted until it has succeeded, however slow or ill the
+//! store is, several attempts beside each other if need be. Which lines get a job next, and which
+//! changes are made with one call, is decided in [`crowd`].
+//!
+//! How to drive it: give each [`Input`] to [`Keeper::step`] and perform the [`Output`]s; when a
+//! job has ended, however it ended, say so once; call with [`Input::Tick`] at
+//! [`Keeper::next_deadline`], or later. Before the first job is started, and as long as
+//! [`Keeper::is_unsettled`], a mark must stand where the next keeper finds it.
+#![forbid(unsafe_code)]
+
+mod crowd;
+mod line;
+mod revoke;
+mod verdict;
+pub mod words;
+
+#[cfg(test)]
+mod tests;
+
+pub use verdict::{verdict, Decision, Grant};
+
+use crate::engine::{
+    AttrChange, CibExpiry, CibLoad, CibOutcome, CibState, HoldWindow, WriteSerial,
+};
+use crate::model::{Holder, Term, TicketIndex, TicketName};
+use crate::time::{MonoTime, Now, Span, WallTime};
+use crowd::Crowd;
+use line::{Begun, Line};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One job of the store's tool; its number is never used twice in the life of a keeper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct JobId(pub u64);
+
+/// A ticket's line. It stays the same as long as the keeper lives, whatever boothd's
+/// configuration says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place(pub u32);
+
+/// What kind of store it is, which decides about what one job can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// The CIB: each grant and attribute needs a call of its own; many revokes can share one.
+    Cib,
+    /// The built-in one: a job takes any number of changes.
+    Directory,
+}
+
+/// A ticket as the keeper has to know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its name.
+    pub name: TicketName,
+    /// *g*, the time after which a killed change cannot take effect any more.
+    pub guard: Span,
+}
+
+/// What boothd says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// The window of a ticket, before every wish that needs it; `None`: the store says *revoked*.
+    Hold {
+        /// The ticket.
+        ticket: TicketIndex,
+        /// The window.
+        window: Option<HoldWindow>,
+        /// The term.
+        term: Term,
+    },
+    /// The ticket is to be written. A newer wish takes the place of one that has not begun.
+    Write {
+        /// The ticket.
+        ticket: TicketIndex,
+        /// The number of the wish.
+        serial: WriteSerial,
+        /// What to write.
+        state: CibState,
+    },
+    /// An attribute is to be changed.
+    Attr {
+        /// The ticket.
+        ticket: TicketIndex,
+        /// The number of the wish.
+        serial: WriteSerial,
+        /// What to change.
+        change: AttrChange,
+        /// How long that may take.
+        limit: Span,
+    },
+    /// boothd has read this grant in the store, and believes it: it is this site's.
+    Read {
+        /// The ticket.
+        ticket: TicketIndex,
+        /// What it says.
+        grant: Grant,
+    },
+}
+
+impl Word {
+    /// The ticket that it is about.
+    pub fn ticket(&self) -> TicketIndex {
+        match self {
+            Word::Hold { ticket, .. }
+            | Word::Write { ticket, .. }
+            | Word::Attr { ticket, .. }
+            | Word::Read { ticket, .. } => *ticket,
+        }
+    }
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A boothd has taken over, with these tickets in the order of its configuration. What the
+    /// one before wished and had not begun is forgotten, but for revokes of leases.
+    TakeOver(Vec<Kept>),
+    /// boothd says something.
+    Said(Word),
+    /// A job has ended: how, for each ticket that it was about. One that is missing was killed.
+    Ended(JobId, Vec<(Place, JobEnd)>),
+    /// Time has passed.
+    Tick,
+}
+
+/// One change of a ticket in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// *granted*.
+    Grant {
+        /// What to write beside it.
+        values: Values,
+        /// Right before the change the clock is read once more: not at this instant or later.
+        /// `None`: a manual ticket.
+        start_before: Option<MonoTime>,
+    },
+    /// *not granted*.
+    Revoke(Values),
+    /// One attribute.
+    Attr(AttrChange),
+}
+
+/// What a change writes beside *granted*.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Values {
+    /// Attribute `owner`.
+    pub owner: Holder,
+    /// Attribute `term`.
+    pub term: Term,
+    /// Attribute `expires`, in seconds since the epoch.
+    pub expires: u64,
+}
+
+/// What a job does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// These changes; more than one only where the store can do that.
+    Change(Vec<(Place, Change)>),
+    /// It reads these tickets.
+    Look(Vec<Place>),
+}
+
+/// How a job ended, for one ticket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobEnd {
+    /// The change was made.
+    Done,
+    /// A grant: the last look at the clock refused it; nothing was written.
+    TooLate,
+    /// It failed; the text says how.
+    Failed(String),
+    /// The call for many revokes failed, all or nothing; the text says how. Each is made alone.
+    Apart(String),
+    /// It was killed, by us or by somebody else; it may still take effect.
+    Killed,
+    /// What the store says.
+    Looked(CibLoad),
+}
+
+/// What boothd is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// How a write went; one for each, but for those of an earlier boothd.
+    Written {
+        /// The ticket.
+        ticket: TicketIndex,
+        /// The number of the wish.
+        serial: WriteSerial,
+        /// How it went.
+        outcome: CibOutcome,
+    },
+    /// How the change of an attribute went; one for each.
+    AttrWritten {
+        /// The ticket.
+        ticket: TicketIndex,
+        /// The number of the wish.
+        serial: WriteSerial,
+        /// How it went.
+        outcome: CibOutcome,
+    },
+    /// After a take-over, once for each ticket: nothing that was begun before can take effect any
+    /// more unseen, so the store may be read and believed.
+    Quiet {
+        /// The ticket.
+        ticket: TicketIndex,
+        /// What is known of it from before.
+        before: Before,
+    },
+}
+
+/// What a keeper knows of a ticket when a new boothd takes over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Before {
+    /// Until when it may be held: what the last boothd was allowed to. `None`: nothing is known.
+    pub window: Option<HoldWindow>,
+    /// The newest grant that was begun here, or read at a start.
+    pub grant: Option<Grant>,
+}
+
+impl Before {
+    /// What a boothd may believe of an answer of the store.
+    ///
+    /// A grant that this keeper knows lasts as long as the window said, by the clock that goes on
+    /// while a machine sleeps and that nobody sets: `expires` is put right accordingly. Only what
+    /// the store has from elsewhere (another node of the site) is judged by the wall clock.
+    /// `started`: both clocks as they were when the engine started, which counts from then (L9).
+    pub fn correct(&self, load: CibLoad, started: Now) -> CibLoad {
+        let CibLoad::Loaded(mut stored) = load else { return load };
+        if let (true, Some(window), Some(grant)) = (stored.granted, self.window, self.grant) {
+            let term = stored.term.unwrap_or(Term::ZERO);
+            let expires = stored.expires.map_or(0, WallTime::as_secs);
+            if (Grant { term, expires }) <= grant {
+                stored.expires =
+                    Some(WallTime::from_secs(started.wall_at(window.lease_until).as_secs()));
+            }
+        }
+        CibLoad::Loaded(stored)
+    }
+}
+
+/// How much a line of the keeper's log matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// A person must do something.
+    Error,
+    /// Unusual, handled.
+    Warning,
+    /// Worth knowing.
+    Info,
+}
+
+/// What must be done, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Start a job.
+    Start(JobId, Work),
+    /// End a job with SIGKILL; [`Input::Ended`] is still to come.
+    Kill(JobId),
+    /// Tell boothd.
+    Say(Answer),
+    /// A line for the log, about this ticket.
+    Note(Level, Place, String),
+}
+
+/// The keeper.
+#[derive(Debug)]
+pub struct Keeper {
+    site: Holder,
+    lines: Vec<Line>,
+    /// boothd's tickets, by its index.
+    order: Vec<Place>,
+    /// Jobs that run, and what each was about.
+    jobs: BTreeMap<JobId, Vec<Place>>,
+    crowd: Crowd,
+    /// The nearest deadline of each line that has one.
+    deadlines: BTreeSet<(MonoTime, Place)>,
+    next_job: u64,
+    /// Before this instant nothing may be read and believed, or granted: what a keeper that has
+    /// died, or one on another node, had begun may take effect until then.
+    quiet_at: MonoTime,
+}
+
+/// The parts that a line needs of its keeper.
+struct Cx<'a> {
+    now: Now,
+    site: Holder,
+    quiet_at: MonoTime,
+    out: &'a mut Vec<Output>,
+}
+
+impl Keeper {
+    /// Knows no ticket, and nothing of what may have been begun before it; that cannot take effect
+    /// any more from `quiet_at` on.
+    pub fn new(site: Holder, store: StoreKind, quiet_at: MonoTime) -> Keeper {
+        Keeper {
+            site,
+            lines: Vec::new(),
+            order: Vec::new(),
+            jobs: BTreeMap::new(),
+            crowd: Crowd::new(store),
+            deadlines: BTreeSet::new(),
+            next_job: 0,
+            quiet_at,
+        }
+    }
+
+    /// Something happened: appends what must be done.
+    ///
+    /// A word about a ticket that boothd has not named, and the end of a job that does not run,
+    /// are ignored.
+    pub fn step(&mut self, now: Now, input: Input, out: &mut Vec<Output>) {
+        self.due(now, out);
+        match input {
+            Input::TakeOver(tickets) => self.take_over(now, tickets, out),
+            Input::Said(word) => {
+                let Some(place) = self.order.get(word.ticket().get()).copied() else { return };
+                self.with(place, now, out, |line, cx| line.hear(word, cx));
+            }
+            Input::Ended(job, ends) => self.ended(now, job, ends, out),
+            Input::Tick => {}
+        }
+        self.start_waiting(now, out);
+    }
+
+    /// Applies every deadline that has come.
+    fn due(&mut self, now: Now, out: &mut Vec<Output>) {
+        while let Some((at, place)) = self.deadlines.first().copied() {
+            if at > now.mono {
+                break;
+            }
+            self.deadlines.remove(&(at, place));
+            self.lines[place.0 as usize].timer = None;
+            self.with(place, now, out, |_, _| {});
+        }
+    }
+
+    /// When [`Input::Tick`] is needed next.
+    pub fn next_deadline(&self) -> Option<MonoTime> {
+        let line = self.deadlines.first().map(|(at, _)| *at);
+        [line, self.crowd.next_room()].into_iter().flatten().min()
+    }
+
+    /// The name of a ticket.
+    ///
+    /// Panics if the place is none of this keeper.
+    pub fn name(&self, place: Place) -> &TicketName {
+        &self.lines[place.0 as usize].name
+    }
+
+    /// Whether there is anything to do or to wait for: a lease to guard, a revoke that is owed, a
+    /// job that runs, or a change that may still take effect.
+    pub fn is_needed(&self, now: MonoTime) -> bool {
+        self.is_unsettled(now) || self.lines.iter().any(Line::is_needed)
+    }
+
+    /// Whether a change was begun that may still take effect unseen.
+    pub fn is_unsettled(&self, now: MonoTime) -> bool {
+        now < self.quiet_at || self.lines.iter().any(|line| line.is_unsettled(now))
+    }
+
+    /// When nothing is unsettled any more if nothing else happens; `None`: while a job runs that
+    /// cannot be told, or it is so already.
+    pub fn settles_at(&self) -> Option<MonoTime> {
+        self.lines.iter().map(Line::settles_at).chain([self.quiet_at]).max()
+    }
+
+    /// Whether something is owed and could not be done for long, whatever was tried.
+    pub fn is_in_vain(&self) -> bool {
+        self.lines.iter().any(Line::is_in_vain)
+    }
+
+    /// How many jobs run.
+    pub fn running(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// What is known of a ticket of boothd.
+    pub fn before(&self, ticket: TicketIndex) -> Before {
+        self.order
+            .get(ticket.get())
+            .map(|place| self.lines[place.0 as usize].before())
+            .unwrap_or_default()
+    }
+
+    fn take_over(&mut self, now: Now, tickets: Vec<Kept>, out: &mut Vec<Output>) {
+        self.order.clear();
+        for line in &mut self.lines {
+            line.index = None;
+        }
+        let names = self.lines.iter().enumerate().map(|(at, line)| (line.name.clone(), at));
+        let known: BTreeMap<TicketName, usize> = names.collect();
+        for (index, kept) in tickets.into_iter().enumerate() {
+            let at = known.get(&kept.name).copied().unwrap_or_else(|| {
+                self.lines.push(Line::new(Place(self.lines.len() as u32), &kept));
+                self.lines.len() - 1
+            });
+            self.lines[at].guard = kept.guard;
+            self.lines[at].index = Some(TicketIndex::new(index));
+            self.order.push(Place(at as u32));
+        }
+        for place in (0..self.lines.len() as u32).map(Place) {
+            self.with(place, now, out, |line, _| line.succeed());
+        }
+    }
+
+    fn ended(&mut self, now: Now, job: JobId, ends: Vec<(Place, JobEnd)>, out: &mut Vec<Output>) {
+        let Some(places) = self.jobs.remove(&job) else { return };
+        let mut ends: BTreeMap<Place, JobEnd> = ends.into_iter().collect();
+        let failed = ends.len() < places.len()
+            || ends.values().any(|end| !matches!(end, JobEnd::Done | JobEnd::Looked(_)));
+        self.crowd.leave(now.mono, job, failed);
+        for place in places {
+            let end = ends.remove(&place).unwrap_or(JobEnd::Killed);
+            self.with(place, now, out, |line, cx| line.ended(job, end, cx));
+        }
+    }
+
+    /// Does something to a line, applies what is due, and brings its place in the crowd and its
+    /// deadline in line with its state.
+    fn with(
+        &mut self,
+        place: Place,
+        now: Now,
+        out: &mut Vec<Output>,
+        act: impl FnOnce(&mut Line, &mut Cx<'_>),
+    ) {
+        let mut cx = Cx { now, site: self.site, quiet_at: self.quiet_at, out };
+        let line = &mut self.lines[place.0 as usize];
+        act(line, &mut cx);
+        line.advance(&mut cx);
+        let wants = line.wants(now.mono, self.quiet_at);
+        line.rank = self.crowd.place(place, line.rank, wants);
+        let next = line.next_deadline(now.mono, self.quiet_at);
+        if line.timer != next {
+            if let Some(old) = line.timer {
+                self.deadlines.remove(&(old, place));
+            }
+            self.deadlines.extend(next.map(|at| (at, place)));
+            line.timer = next;
+        }
+    }
+
+    /// Starts what waits, as far as there is room.
+    fn start_waiting(&mut self, now: Now, out: &mut Vec<Output>) {
+        self.crowd.age(now.mono);
+        while let Some(places) = self.crowd.next() {
+            let job = JobId(self.next_job);
+            self.next_job += 1;
+            let many = places.len() > 1;
+            let mut changes = Vec::new();
+            let mut looks = Vec::new();
+            for place in &places {
+                self.with(*place, now, out, |line, cx| match line.start(job, many, cx) {
+                    Some(Begun::Change(change)) => changes.push((*place, change)),
+                    Some(Begun::Look) => looks.push(*place),
+                    None => debug_assert!(false, "a line that is served wants something"),
+                });
+            }
+            let work = if changes.is_empty() { Work::Look(looks) } else { Work::Change(changes) };
+            self.crowd.enter(now.mono, job, &work);
+            self.jobs.insert(job, places);
+            out.push(Output::Start(job, work));
+        }
+    }
+}
+
+/// Whether this is a grant that lives on a lease.
+fn needs_lease(state: &CibState) -> bool {
+    state.granted && state.expires == CibExpiry::Lease
+}
+
+/// A grant may not be started any more; nothing was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLate;
+
+/// Whether a change may be made at `now`, and which `expires` it writes, in seconds since the
+/// epoch, rounded down (`RULES.md` L6: never later than the lease).
+///
+/// # Errors
+/// It is a grant that lives on a lease, and there is no window, or its time has passed.
+pub fn check(state: &CibState, window: Option<&HoldWindow>, now: Now) -> Result<u64, TooLate> {
+    if needs_lease(state) && window.is_none_or(|window| now.mono >= window.start_before) {
+        return Err(TooLate);
+    }
+    Ok(expires_of(state, window, now))
+}
+
+/// The `expires` that a change writes, rounded down: never later than the lease (L6).
+fn expires_of(state: &CibState, window: Option<&HoldWindow>, now: Now) -> u64 {
+    match (state.expires, window) {
+        (CibExpiry::Lease, Some(window)) => now.wall_at(window.lease_until).as_secs(),
+        (CibExpiry::At(wall), _) => wall.as_secs(),
+        (CibExpiry::Lease, None) | (CibExpiry::Never, _) => 0,
+    }
+}

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The revoke that a ticket's line owes, and its attempts.
+//!
+//! A revoke is never ended for being slow: a store that needs eight seconds needs them however
+//! often it is asked. What has run for a while is joined by another attempt, since it may hang
+//! where a fresh one does not. When one has succeeded the others are ended.
+
+use super::line::after;
+use super::{JobEnd, JobId, Level, Values};
+use crate::engine::WriteSerial;
+use crate::time::{MonoTime, Span};
+
+/// How soon a revoke that failed is tried again, while a lease depends on it.
+const RETRY: Span = Span::from_millis(500);
+/// The longest pause before another attempt joins one that hangs.
+const PAUSE_MAX: Span = Span::from_secs(30);
+/// How many attempts run beside each other; the oldest makes room for another.
+const ATTEMPTS_MAX: usize = 8;
+/// The first pause between two lines of the log about the same trouble; it doubles.
+const NOTE_PAUSE: Span = Span::from_secs(1);
+
+/// One attempt that runs.
+#[derive(Debug)]
+struct Attempt {
+    job: JobId,
+    /// Which revoke it is of.
+    number: u64,
+    killed: bool,
+}
+
+/// What is owed, and what runs for it.
+#[derive(Debug, Default)]
+pub(super) struct Owed {
+    revoke: Option<Revoke>,
+    attempts: Vec<Attempt>,
+    /// How many revokes have been owed.
+    count: u64,
+    /// Killed attempts cannot take effect any more from this instant on.
+    free_at: MonoTime,
+}
+
+/// A revoke that must succeed.
+#[derive(Debug)]
+struct Revoke {
+    /// Whom to tell.
+    serial: Option<WriteSerial>,
+    values: Values,
+    /// When the next attempt begins.
+    next_at: MonoTime,
+    /// How long the attempt that begins then is left alone.
+    pause: Span,
+    note_at: MonoTime,
+    note_pause: Span,
+}
+
+/// What the end of an attempt means.
+#[derive(Debug, Default)]
+pub(super) struct Over {
+    /// The store says *revoked*.
+    pub(super) done: bool,
+    /// boothd waits for it.
+    pub(super) tell: Option<WriteSerial>,
+    /// Otherwise, how much it matters to the log, and what happens next.
+    pub(super) note: Option<(Level, String)>,
+    /// Attempts that are to be ended.
+    pub(super) kill: Vec<JobId>,
+}
+
+impl Owed {
+    /// Owes a revoke with these values. Returns the wish whose place it takes.
+    ///
+    /// The first attempt begins at once; behind attempts of an earlier revoke, when they have
+    /// ended, or beside them after `guard`.
+    pub(super) fn owe(
+        &mut self,
+        now: MonoTime,
+        guard: Span,
+        serial: Option<WriteSerial>,
+        values: Values,
+    ) -> Option<WriteSerial> {
+        let alone = self.attempts.is_empty();
+        if let Some(same) = self.revoke.as_mut().filter(|revoke| revoke.values == values) {
+            // What runs for it serves: no grant has begun in between.
+            if alone {
+                same.next_at = same.next_at.min(now);
+            }
+            return std::mem::replace(&mut same.serial, serial);
+        }
+        let old = self.revoke.take();
+        self.count += 1;
+        let beside = old.as_ref().map_or(now.plus(guard), |old| old.next_at);
+        let next_at = if alone { now } else { beside };
+        let (note_at, note_pause) = (MonoTime::ZERO, NOTE_PAUSE);
+        self.revoke = Some(Revoke { serial, values, next_at, pause: guard, note_at, note_pause });
+        old.and_then(|old| old.serial)
+    }
+
+    /// A grant is wished: what is owed and not under way is not wanted any more.
+    pub(super) fn yields(&mut self) -> Option<WriteSerial> {
+        if self.attempts.is_empty() {
+            return self.revoke.take()?.serial;
+        }
+        None
+    }
+
+    /// Nobody waits any more.
+    pub(super) fn succeed(&mut self, armed: bool) {
+        if let Some(revoke) = &mut self.revoke {
+            revoke.serial = None;
+        }
+        if !armed {
+            self.disarm();
+        }
+    }
+
+    /// No lease depends on it any more: what is not under way is only owed to boothd.
+    pub(super) fn disarm(&mut self) {
+        let unasked = self.revoke.as_ref().is_some_and(|revoke| revoke.serial.is_none());
+        if unasked && self.attempts.is_empty() {
+            self.revoke = None;
+        }
+    }
+
+    /// Another attempt begins now.
+    pub(super) fn again(&mut self, now: MonoTime) {
+        if let Some(revoke) = &mut self.revoke {
+            revoke.next_at = revoke.next_at.min(now);
+        }
+    }
+
+    pub(super) fn is_owed(&self) -> bool {
+        self.revoke.is_some()
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        !self.attempts.is_empty()
+    }
+
+    pub(super) fn is_attempt(&self, job: JobId) -> bool {
+        self.attempts.iter().any(|attempt| attempt.job == job)
+    }
+
+    pub(super) fn free_at(&self) -> MonoTime {
+        self.free_at
+    }
+
+    /// Whether it has failed for so long that its pauses have reached their end.
+    pub(super) fn is_in_vain(&self) -> bool {
+        self.revoke.as_ref().is_some_and(|revoke| revoke.note_pause >= PAUSE_MAX)
+    }
+
+    /// Whether an attempt is to begin.
+    pub(super) fn is_due(&self, now: MonoTime) -> bool {
+        let due = self.revoke.as_ref().is_some_and(|revoke| revoke.next_at <= now);
+        due && self.attempts.len() < ATTEMPTS_MAX
+    }
+
+    /// When an attempt is to begin.
+    pub(super) fn next_at(&self) -> Option<MonoTime> {
+        self.revoke.as_ref().map(|revoke| revoke.next_at)
+    }
+
+    /// The attempt that has to end so that another can begin.
+    pub(super) fn makes_room(&mut self, now: MonoTime) -> Option<JobId> {
+        let due = self.revoke.as_ref().is_some_and(|revoke| revoke.next_at <= now);
+        let full = self.attempts.len() >= ATTEMPTS_MAX;
+        if !due || !full || self.attempts.iter().any(|attempt| attempt.killed) {
+            return None;
+        }
+        let oldest = self.attempts.first_mut()?;
+        oldest.killed = true;
+        Some(oldest.job)
+    }
+
+    /// An attempt begins.
+    pub(super) fn start(&mut self, now: MonoTime, job: JobId) -> Option<Values> {
+        let revoke = self.revoke.as_mut()?;
+        revoke.next_at = now.plus(revoke.pause);
+        let longest = PAUSE_MAX.max(revoke.pause);
+        revoke.pause = revoke.pause.times(2).min(longest);
+        self.attempts.push(Attempt { job, number: self.count, killed: false });
+        Some(revoke.values)
+    }
+
+    /// An attempt has ended. `armed`: a lease depends on it; `wished`: a grant waits behind it.
+    pub(super) fn over(
+        &mut self,
+        now: MonoTime,
+        job: JobId,
+        end: &JobEnd,
+        (guard, armed, wished): (Span, bool, bool),
+    ) -> Over {
+        let mut over = Over::default();
+        let Some(at) = self.attempts.iter().position(|attempt| attempt.job == job) else {
+            return over;
+        };
+        let attempt = self.attempts.remove(at);
+        if *end == JobEnd::Killed {
+            self.free_at = self.free_at.max(after(now, guard));
+        }
+        let alone = self.attempts.is_empty();
+        let Some(revoke) = &mut self.revoke else { return over };
+        if attempt.number != self.count {
+            // It was of an earlier revoke; this one need not wait for others any longer.
+            if alone {
+                revoke.next_at = revoke.next_at.min(now);
+            }
+            return over;
+        }
+        if *end == JobEnd::Done {
+            over.done = true;
+            over.tell = revoke.serial.take();
+            over.note = over.tell.is_none().then(|| (Level::Warning, String::new()));
+            over.kill = self.attempts.iter().filter(|a| !a.killed).map(|a| a.job).collect();
+            self.attempts.iter_mut().for_each(|attempt| attempt.killed = true);
+            self.revoke = None;
+            return over;
+        }
+        if attempt.killed {
+            return over;
+        }
+        if matches!(end, JobEnd::Apart(_)) {
+            revoke.next_at = now;
+            return over;
+        }
+        over.tell = revoke.serial.take();
+        if alone && (wished || !armed) {
+            // A grant is wished since, or nothing depends on it but what boothd wants next.
+            self.revoke = None;
+            return over;
+        }
+        if armed {
+            revoke.next_at = now.plus(RETRY);
+        }
+        if over.tell.is_none() && now >= revoke.note_at {
+            over.note = Some((Level::Error, "trying again all the time".to_owned()));
+            revoke.note_at = now.plus(revoke.note_pause);
+            revoke.note_pause = revoke.note_pause.times(2).min(PAUSE_MAX);
+        }
+        over
+    }
+}

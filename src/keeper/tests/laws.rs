@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Each law with the schedule that would break it.
+
+use super::*;
+use crate::model::{AttrName, AttrValue};
+
+#[test]
+fn a_grant_starts_only_inside_its_window() {
+    let mut bench = Bench::one();
+    bench.write(0, 1, state(true, 1));
+    assert_eq!(bench.told(), [(1, CibOutcome::TooLate)], "there is no window");
+    bench.hold(0, Some(window(20)), 1);
+    bench.until(12_000);
+    bench.write(0, 2, state(true, 1));
+    assert_eq!(bench.told(), [(2, CibOutcome::TooLate)]);
+    assert!(bench.started().is_empty());
+}
+
+#[test]
+fn a_grant_that_waits_is_given_up_when_it_may_not_start_any_more() {
+    let mut bench = Bench::held(20);
+    bench.write(0, 2, state(false, 1));
+    let hung = bench.revoke();
+    bench.hold(0, Some(window(20)), 1);
+    bench.write(0, 3, state(true, 1));
+    bench.until(11_999);
+    assert_eq!(bench.told(), []);
+    bench.until(12_000);
+    assert_eq!(bench.told(), [(3, CibOutcome::TooLate)]);
+    assert!(!bench.killed().contains(&hung));
+}
+
+#[test]
+fn a_grant_is_killed_in_time_and_followed_by_a_revoke() {
+    let mut bench = Bench::one();
+    bench.hold(0, Some(window(20)), 1);
+    bench.until(11_900);
+    bench.write(0, 1, CibState { limit: secs(100), ..state(true, 1) });
+    let grant = bench.grant();
+    bench.until(15_999);
+    assert!(bench.killed().is_empty());
+    bench.until(16_000);
+    assert_eq!(bench.killed(), [grant]);
+    assert!(bench.started().is_empty(), "not before it is dead");
+    bench.end(grant, JobEnd::Killed);
+    assert_eq!(bench.told(), [(1, CibOutcome::Killed)]);
+    let revoke = bench.revoke();
+    bench.end(revoke, JobEnd::Done);
+    bench.until(60_000);
+    assert!(bench.started().is_empty(), "it has been revoked");
+}
+
+#[test]
+fn a_process_that_cannot_be_killed_does_not_hold_up_the_revoke() {
+    let mut bench = Bench::one();
+    bench.hold(0, Some(window(40)), 1);
+    bench.write(0, 1, state(true, 1));
+    let grant = bench.grant();
+    bench.write(0, 2, state(false, 1));
+    assert_eq!(bench.killed(), [grant]);
+    bench.until(999);
+    assert!(bench.started().is_empty());
+    bench.until(1000);
+    assert_eq!(bench.told(), [(1, CibOutcome::Killed)]);
+    bench.revoke();
+}
+
+#[test]
+fn a_grant_never_begins_while_an_older_revoke_may_take_effect() {
+    let mut bench = Bench::held(60);
+    bench.write(0, 2, state(false, 1));
+    let first = bench.revoke();
+    bench.until(4000);
+    let second = bench.revoke();
+    bench.write(0, 3, state(true, 1));
+    assert!(bench.started().is_empty());
+    bench.end(second, JobEnd::Done);
+    assert_eq!((bench.told(), bench.killed()), (vec![(2, CibOutcome::Written)], vec![first]));
+    assert!(bench.started().is_empty(), "the first runs still");
+    bench.now = 5000;
+    bench.end(first, JobEnd::Killed);
+    bench.until(5000 + G * 1010 - 1);
+    assert!(bench.started().is_empty(), "the first may still take effect");
+    bench.until(5000 + G * 1010);
+    bench.grant();
+}
+
+#[test]
+fn a_slow_revoke_is_joined_and_never_killed() {
+    let mut bench = Bench::held(1000);
+    bench.write(0, 2, state(false, 1));
+    let mut running = vec![bench.revoke()];
+    // After g, and then with pauses that double, up to 30 s.
+    for at in [4, 12, 28, 58, 88, 118, 148] {
+        bench.until(at * 1000 - 1);
+        assert!(bench.started().is_empty(), "before {at}");
+        bench.until(at * 1000);
+        running.extend(bench.started().iter().map(|(job, _)| *job));
+        assert!(bench.killed().is_empty(), "at {at}");
+    }
+    assert!(running.len() >= 8);
+    bench.end(running[3], JobEnd::Done);
+    assert_eq!(bench.told(), [(2, CibOutcome::Written)]);
+    assert_eq!(bench.killed().len(), running.len() - 1);
+}
+
+#[test]
+fn of_many_attempts_that_hang_the_oldest_makes_room() {
+    let mut bench = Bench::held(60);
+    bench.write(0, 2, state(false, 1));
+    let first = bench.revoke();
+    let mut killed = Vec::new();
+    for second in 0..400 {
+        bench.until(second * 1000);
+        for job in bench.killed() {
+            killed.push(job);
+            bench.end(job, JobEnd::Killed);
+        }
+    }
+    assert_eq!(killed[0], first);
+    assert!(bench.keeper.running() <= 8);
+    assert_eq!(bench.told(), [], "nobody is told that it has failed");
+}
+
+#[test]
+fn a_revoke_that_fails_is_tried_again_twice_a_second_while_a_lease_depends_on_it() {
+    let mut bench = Bench::held(20);
+    bench.write(0, 2, state(false, 1));
+    let mut job = bench.revoke();
+    for n in 1..=100 {
+        bench.end(job, JobEnd::Failed("it is ill".to_owned()));
+        assert_eq!(bench.told().len(), usize::from(n == 1), "boothd hears it once");
+        bench.until(n * 500);
+        job = bench.revoke();
+    }
+    let notes = bench.out.iter().filter(|o| matches!(o, Output::Note(Level::Error, ..))).count();
+    assert!((3..=8).contains(&notes), "{notes} lines of log in 50 s");
+    bench.end(job, JobEnd::Done);
+    assert!(matches!(&bench.out[bench.out.len() - 1], Output::Note(Level::Warning, ..)));
+    bench.until(100_000);
+    assert!(bench.started().is_empty());
+}
+
+#[test]
+fn what_no_lease_depends_on_is_tried_again_by_whoever_wants_it() {
+    let mut bench = Bench::one();
+    bench.write(0, 1, state(false, 1));
+    let job = bench.revoke();
+    bench.end(job, JobEnd::Failed("it is ill".to_owned()));
+    assert_eq!(bench.told(), [(1, CibOutcome::Failed("it is ill".to_owned()))]);
+    bench.until(100_000);
+    assert!(bench.started().is_empty());
+}
+
+#[test]
+fn at_the_end_of_the_window_the_store_is_revoked_whoever_lives() {
+    let mut bench = Bench::held(20);
+    bench.until(15_999);
+    assert!(bench.started().is_empty());
+    bench.until(16_000);
+    bench.look(stored(true, 1, expires(20)));
+    bench.until(19_999);
+    assert!(bench.started().is_empty());
+    bench.until(20_000);
+    let job = bench.revoke();
+    assert!(bench.keeper.is_needed(millis(20_000)));
+    bench.end(job, JobEnd::Done);
+    bench.until(60_000);
+    assert!(bench.started().is_empty() && !bench.keeper.is_needed(millis(60_000)));
+}
+
+#[test]
+fn a_look_that_hangs_does_not_hold_up_the_revoke() {
+    let mut bench = Bench::held(20);
+    bench.until(16_000);
+    let look = bench.started()[0].0;
+    bench.until(19_999);
+    assert!(bench.killed().is_empty());
+    bench.until(20_000);
+    assert_eq!(bench.killed(), [look]);
+    bench.revoke();
+}
+
+#[test]
+fn what_another_node_was_granted_since_is_left_alone() {
+    let mut bench = Bench::held(20);
+    bench.until(16_000);
+    bench.look(stored(true, 1, expires(20) + 1));
+    bench.until(60_000);
+    assert!(bench.started().is_empty());
+    assert!(!bench.keeper.is_needed(millis(60_000)));
+}
+
+#[test]
+fn a_window_that_moves_on_is_not_rung_for() {
+    let mut bench = Bench::held(20);
+    for renewal in 1..10 {
+        bench.until(renewal * 5000);
+        bench.hold(0, Some(window(20 + renewal * 5)), 1);
+        bench.write(0, 1 + renewal, state(true, 1));
+        let job = bench.grant();
+        bench.end(job, JobEnd::Done);
+    }
+    bench.hold(0, None, 1);
+    bench.until(200_000);
+    assert!(bench.started().is_empty());
+}
+
+#[test]
+fn a_fresh_attempt_begins_at_the_end_of_the_window() {
+    let mut bench = Bench::held(20);
+    bench.until(17_000);
+    bench.look(stored(true, 1, expires(20)));
+    bench.write(0, 2, state(false, 1));
+    let hung = bench.revoke();
+    bench.until(19_999);
+    assert!(bench.started().is_empty());
+    bench.until(20_000);
+    assert_ne!(bench.revoke(), hung);
+}
+
+/// Otherwise nobody would revoke what is granted behind it.
+#[test]
+fn a_revoke_of_an_earlier_window_does_not_end_the_watch_over_the_next() {
+    let mut bench = Bench::held(20);
+    bench.until(16_000);
+    bench.look(stored(true, 1, expires(20)));
+    bench.until(20_000);
+    let late = bench.revoke();
+    bench.hold(0, Some(window(60)), 2);
+    bench.write(0, 2, state(true, 2));
+    bench.end(late, JobEnd::Done);
+    let grant = bench.grant();
+    bench.end(grant, JobEnd::Done);
+    bench.until(56_000);
+    bench.look(stored(true, 2, expires(60)));
+    bench.until(60_000);
+    bench.revoke();
+}
+
+#[test]
+fn a_successor_is_told_when_nothing_of_before_can_take_effect() {
+    let mut bench = Bench::one();
+    bench.hold(0, Some(window(60)), 1);
+    bench.write(0, 1, state(true, 1));
+    let grant = bench.grant();
+    let quiet = |bench: &Bench| {
+        bench.out.iter().any(|output| matches!(output, Output::Say(Answer::Quiet { .. })))
+    };
+    bench.take_over(1);
+    assert!(!quiet(&bench), "the grant runs");
+    bench.now = 1000;
+    bench.end(grant, JobEnd::Killed);
+    assert_eq!(bench.told(), [], "nobody waits for it");
+    bench.until(1000 + G * 1010 - 1);
+    assert!(!quiet(&bench) && bench.keeper.is_unsettled(millis(bench.now)));
+    bench.until(1000 + G * 1010);
+    assert!(quiet(&bench) && !bench.keeper.is_unsettled(millis(bench.now)));
+    let before = bench.keeper.before(TicketIndex::new(0));
+    assert_eq!(before.window, Some(window(60)));
+    assert_eq!(before.grant, Some(Grant { term: Term::new(1), expires: expires(60) }));
+}
+
+#[test]
+fn what_a_dead_boothd_had_not_begun_is_forgotten_but_not_what_a_lease_needs() {
+    let mut bench = Bench::held(60);
+    bench.write(0, 2, state(false, 1));
+    let job = bench.revoke();
+    bench.write(0, 3, state(true, 1));
+    bench.take_over(1);
+    bench.end(job, JobEnd::Failed("it is ill".to_owned()));
+    assert_eq!(bench.told(), []);
+    bench.until(500);
+    bench.revoke();
+}
+
+#[test]
+fn who_knows_nothing_waits() {
+    let site = Holder::Member(MemberId::from_raw(1));
+    let keeper = Keeper::new(site, StoreKind::Cib, millis(4000));
+    let mut bench = Bench { keeper, out: Vec::new(), now: 0 };
+    bench.take_over(1);
+    bench.hold(0, Some(window(60)), 1);
+    bench.write(0, 1, state(true, 1));
+    assert!(bench.out.is_empty() && bench.keeper.is_unsettled(millis(0)));
+    bench.until(3999);
+    assert!(bench.out.is_empty(), "a revoke that was begun before may take effect");
+    bench.until(4000);
+    assert!(matches!(bench.out[0], Output::Say(Answer::Quiet { .. })));
+    bench.grant();
+}
+
+#[test]
+fn an_answer_of_the_store_is_put_right_by_what_was_told_before() {
+    let before =
+        Before { window: Some(window(20)), grant: Some(Grant { term: Term::new(1), expires: 77 }) };
+    let expires = |load, wall: u64| {
+        let now = Now { mono: millis(10_000), wall: WallTime::from_secs(wall) };
+        match before.correct(load, now) {
+            CibLoad::Loaded(stored) => stored.expires.map(WallTime::as_secs),
+            other => panic!("{other:?}"),
+        }
+    };
+    // The lease ends in 11 s, whatever the wall clock says now.
+    assert_eq!(expires(stored(true, 1, 77), 500), Some(511));
+    assert_eq!(expires(stored(true, 1, 60), 5000), Some(5011));
+    assert_eq!(expires(stored(true, 1, 78), 500), Some(78), "newer, from another node");
+    assert_eq!(expires(stored(true, 2, 9), 500), Some(9), "newer, from another node");
+    assert_eq!(expires(stored(false, 1, 77), 500), Some(77), "not granted");
+    assert_eq!(Before::default().correct(stored(true, 1, 77), now(0)), stored(true, 1, 77));
+    assert_eq!(before.correct(CibLoad::Absent, now(0)), CibLoad::Absent);
+}
+
+#[test]
+fn newer_wishes_take_the_place_of_those_that_have_not_begun() {
+    let mut bench = Bench::held(60);
+    bench.write(0, 2, state(true, 1));
+    let grant = bench.grant();
+    bench.write(0, 3, state(true, 1));
+    bench.write(0, 4, state(true, 1));
+    assert_eq!(bench.told(), [(3, CibOutcome::Superseded)]);
+    bench.write(0, 5, state(false, 1));
+    assert_eq!(bench.told(), [(4, CibOutcome::Superseded)]);
+    assert_eq!(bench.killed(), [grant]);
+    bench.write(0, 6, state(true, 1));
+    assert_eq!(bench.told(), [(5, CibOutcome::Superseded)]);
+    bench.end(grant, JobEnd::Done);
+    assert_eq!(bench.told(), [(2, CibOutcome::Written)], "it had succeeded");
+    bench.grant();
+}
+
+#[test]
+fn attributes_wait_behind_everything_else() {
+    let mut bench = Bench::held(60);
+    let set = |value: &str| {
+        let value = AttrValue::new(value).expect("good");
+        AttrChange::Set(AttrName::new("a").expect("good"), value)
+    };
+    let (ticket, limit) = (TicketIndex::new(0), secs(G));
+    bench.write(0, 2, state(true, 1));
+    let grant = bench.grant();
+    for (serial, value) in [(3, "x"), (4, "y")] {
+        let (serial, change) = (WriteSerial(serial), set(value));
+        bench.step(Input::Said(Word::Attr { ticket, serial, change, limit }));
+    }
+    assert!(bench.started().is_empty());
+    bench.end(grant, JobEnd::Done);
+    let (job, change) = bench.change();
+    assert_eq!(change, Change::Attr(set("y")));
+    bench.write(0, 5, state(false, 1));
+    assert_eq!(bench.killed(), [job], "a revoke waits for nothing");
+}
+
+/// A site that loses a thousand tickets at one instant revokes them with one call, and those that
+/// one call cannot revoke one by one.
+#[test]
+fn many_are_revoked_together_or_else_one_by_one() {
+    let count = 1000;
+    let mut bench = Bench::new(StoreKind::Cib, count);
+    for ticket in 0..count {
+        bench.write(ticket, ticket as u64, state(false, 1));
+    }
+    let jobs = bench.started();
+    assert_eq!(jobs.len(), 9, "eight alone, one for those that came next");
+    let alone: Vec<Place> = (0..8).map(Place).collect();
+    for (job, place) in jobs.iter().zip(alone) {
+        bench.step(Input::Ended(job.0, vec![(place, JobEnd::Done)]));
+    }
+    let Work::Change(changes) = &jobs[8].1 else { panic!("{jobs:?}") };
+    let refused = |(place, _): &(Place, Change)| (*place, JobEnd::Apart("it is old".to_owned()));
+    bench.step(Input::Ended(jobs[8].0, changes.iter().map(refused).collect()));
+    let jobs = bench.started();
+    assert_eq!(jobs.len(), 128);
+    assert_eq!(bench.told().len(), 8, "nothing has failed");
+    bench.until(59_000);
+    assert_eq!(bench.keeper.running(), 128);
+}
+
+#[test]
+fn a_ticket_whose_tool_hangs_does_not_hold_up_the_others() {
+    let count = 40;
+    let mut bench = Bench::new(StoreKind::Cib, count);
+    for ticket in 0..count {
+        bench.hold(ticket, Some(window(60)), 1);
+        bench.write(ticket, ticket as u64, state(true, 1));
+    }
+    assert_eq!(bench.started().len(), 8);
+    bench.until(249);
+    assert_eq!(bench.started().len(), 0);
+    bench.until(1000);
+    assert_eq!(bench.started().len(), 32, "eight each quarter of a second");
+}
+
+#[test]
+fn the_built_in_store_takes_many_changes_at_once_and_others_survive_a_kill() {
+    let count = 40;
+    let mut bench = Bench::new(StoreKind::Directory, count);
+    for ticket in 0..count {
+        bench.hold(ticket, Some(window(60)), 1);
+        bench.write(ticket, ticket as u64, state(true, 1));
+    }
+    let jobs = bench.started();
+    let Work::Change(changes) = &jobs[8].1 else { panic!("{jobs:?}") };
+    assert_eq!((jobs.len(), changes.len()), (9, 8), "eight alone, then those that waited");
+    let victim = changes[3].0;
+    bench.write(victim.0 as usize, 99, state(false, 1));
+    assert_eq!(bench.killed(), [jobs[8].0]);
+    bench.step(Input::Ended(jobs[8].0, vec![(changes[0].0, JobEnd::Done)]));
+    let told = bench.told();
+    assert_eq!(told[..2], [(8, CibOutcome::Written), (11, CibOutcome::Killed)], "{told:?}");
+    assert_eq!(told.len(), 2, "the others begin anew: {told:?}");
+}
