@@ -38,7 +38,7 @@ pub(super) enum Seen {
 pub(super) struct Rig {
     pub(super) at: SocketAddr,
     pub(super) server: Server,
-    seen: Receiver<Seen>,
+    pub(super) seen: Receiver<Seen>,
     /// Answers for clients that wait.
     pub(super) order: Sender<(ClientId, Answer)>,
 }
