@@ -295,7 +295,11 @@ fn who_is_not_let_in_is_told_why_and_takes_no_place_whether_there_is_one_or_not(
         for bytes in [&forged, &elsewhere, &early] {
             assert_eq!(result_of(&told(rig, bytes).1), ResultCode::AuthFailed);
         }
-        assert_eq!(told(rig, &bound(&grant(true), None)).1, ClientReply::Hello(life));
+        // It is told our life before it is remembered: it comes to nothing however often it comes.
+        let doubtful = bound(&grant(true), None);
+        for _ in 0..2 {
+            assert_eq!(told(rig, &doubtful).1, ClientReply::Hello(life));
+        }
     };
     // There are places: whoever is not let in leaves them to the others.
     refused(&rig);
