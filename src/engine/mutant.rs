@@ -84,6 +84,18 @@ clauses! {
         L10LastWord,
         /// L12: votes count however late they come.
         L12Attempt,
+        /// Keeper: a grant begins, and goes on, whatever its window says.
+        KeeperWindow,
+        /// Keeper: a grant begins beside a revoke that runs.
+        KeeperBeside,
+        /// Keeper: a revoke is killed when it has run for *g*.
+        KeeperPatience,
+        /// Keeper: nothing is revoked at the end of a window.
+        KeeperRing,
+        /// Keeper: what was killed is not waited for.
+        KeeperQuiet,
+        /// Keeper: a start believes the wall clock, whatever is known.
+        KeeperWall,
     }
     tests {
         /// L4(4): the rounds of each life begin at 1.

@@ -7,6 +7,7 @@ use super::{
     expires_of, needs_lease, verdict, Answer, Before, Change, Cx, Decision, Grant, JobEnd, JobId,
     Kept, Level, Output, Place, Values, Word,
 };
+use crate::engine::mutant::{self, Clause};
 use crate::engine::{
     AttrChange, CibLoad, CibOutcome, CibState, CibTicket, HoldWindow, WriteSerial,
 };
@@ -22,7 +23,8 @@ const ATTRS_MAX: usize = 32;
 /// disk) is given up then, so that the revoke behind it can begin.
 const REAP: Span = Span::from_secs(1);
 
-/// The longest that a look at the store holds up the revoke that it is for.
+/// The longest that a look at the store holds up the revoke that it is for, if it begins after
+/// the end of the window, because the machine slept. Else it is waited for until that end.
 const LOOK_MAX: Span = Span::from_secs(2);
 
 /// What a line wants a job for, in the order in which lines are served.
@@ -132,7 +134,7 @@ impl Line {
     /// Takes in what boothd says.
     pub(super) fn hear(&mut self, word: Word, cx: &mut Cx<'_>) {
         match word {
-            Word::Hold { window, term, .. } => self.hold(window, term),
+            Word::Hold { window, term, .. } => self.hold(window, term, cx.now.mono),
             Word::Write { serial, state, .. } => self.write(serial, state, cx),
             Word::Attr { serial, change, limit, .. } => self.attr(serial, change, limit, cx),
             Word::Read { grant, .. } => self.note_grant(grant),
@@ -152,11 +154,14 @@ impl Line {
         self.said_quiet = false;
     }
 
-    fn hold(&mut self, window: Option<HoldWindow>, term: Term) {
+    fn hold(&mut self, window: Option<HoldWindow>, term: Term, now: MonoTime) {
         (self.window, self.term) = (window, term);
         self.armed = window.is_some();
         self.rung = false;
-        self.look = Look::None;
+        // Who tells a window that has ended already runs here: there is nothing newer elsewhere,
+        // and no time for a look.
+        let late = window.is_some_and(|window| now >= window.hold_until);
+        self.look = if late { Look::Known(None) } else { Look::None };
         if !self.armed {
             self.owed.disarm();
         }
@@ -174,7 +179,8 @@ impl Line {
         self.kill_change(cx);
         let expires = expires_of(&state, self.window.as_ref(), cx.now);
         let values = Values { owner: state.owner, term: state.term, expires };
-        let old = self.owed.owe(cx.now.mono, self.guard, Some(serial), values);
+        let serial = Some((serial, cx.now.mono.plus(state.limit)));
+        let old = self.owed.owe(cx.now.mono, self.guard, serial, values);
         self.say_superseded(old, cx);
     }
 
@@ -214,7 +220,12 @@ impl Line {
         if let Some(job) = self.owed.makes_room(now) {
             cx.out.push(Output::Kill(job));
         }
-        let late = self.wish.as_ref().is_some_and(|(_, state)| {
+        if let Some(serial) = self.owed.late(now) {
+            let text = "it has not ended in time, and goes on";
+            self.written(serial, CibOutcome::Failed(text.to_owned()), cx);
+        }
+        let any = mutant::is_on(Clause::KeeperWindow);
+        let late = self.wish.as_ref().filter(|_| !any).is_some_and(|(_, state)| {
             needs_lease(state) && self.window.is_none_or(|window| now >= window.start_before)
         });
         if let (true, Some((serial, _))) = (late, self.wish.as_ref()) {
@@ -249,7 +260,7 @@ impl Line {
     fn ring(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now.mono;
         let Some(window) = self.window.filter(|_| self.armed && !self.rung) else { return };
-        if now < window.hold_until {
+        if now < window.hold_until || mutant::is_on(Clause::KeeperRing) {
             return;
         }
         if self.owed.is_owed() {
@@ -293,7 +304,8 @@ impl Line {
         if self.owed.is_due(now) {
             return Some(Want::Revoke);
         }
-        if self.owed.is_owed() || self.owed.is_running() {
+        let beside = mutant::is_on(Clause::KeeperBeside) && self.wish.is_some();
+        if (self.owed.is_owed() || self.owed.is_running()) && !beside {
             return None;
         }
         let ends = self.window.filter(|window| self.armed && now >= window.kill_at);
@@ -320,7 +332,9 @@ impl Line {
             }
             Want::Look => {
                 let window = self.window?;
-                let until = window.hold_until.max(now.plus(self.guard.min(LOOK_MAX)));
+                let slept = now >= window.hold_until;
+                let most = now.plus(self.guard.min(LOOK_MAX));
+                let until = if slept { most } else { window.hold_until };
                 self.look = Look::Running(job, until);
                 Some(Begun::Look)
             }
@@ -373,7 +387,8 @@ impl Line {
     fn change_over(&mut self, running: Running, end: JobEnd, cx: &mut Cx<'_>) {
         let now = cx.now.mono;
         let killed = matches!(running.stage, Stage::Killed(_));
-        if matches!(end, JobEnd::Failed(_) | JobEnd::Killed) {
+        let waits = !mutant::is_on(Clause::KeeperQuiet);
+        if waits && matches!(end, JobEnd::Failed(_) | JobEnd::Killed) {
             self.quiet_at = self.quiet_at.max(after(now, self.guard));
         }
         // Killed with another ticket of its job: it begins anew.
@@ -456,7 +471,9 @@ impl Line {
         let running = self.change.as_ref()?;
         Some(match (running.stage, &running.work) {
             (Stage::Killed(give_up_at), _) => give_up_at,
-            (Stage::Live, RunningWork::Grant(_, state)) if needs_lease(state) => {
+            (Stage::Live, RunningWork::Grant(_, state))
+                if needs_lease(state) && !mutant::is_on(Clause::KeeperWindow) =>
+            {
                 // Without a window nothing may be granted at all.
                 let kill_at = self.window.map_or(MonoTime::ZERO, |window| window.kill_at);
                 running.limit_at.min(kill_at)
@@ -481,7 +498,8 @@ impl Line {
             (!self.said_quiet && self.index.is_some()).then(|| self.quiet_at.max(quiet_at));
         let ring = window.map(|window| window.hold_until);
         let first_look = window.map(|window| window.kill_at);
-        [self.change_end(), self.owed.next_at(), start, waits, look, unsaid, ring, first_look]
+        let (next, late) = (self.owed.next_at(), self.owed.late_at());
+        [self.change_end(), next, late, start, waits, look, unsaid, ring, first_look]
             .into_iter()
             .flatten()
             .filter_map(later)
@@ -491,6 +509,11 @@ impl Line {
     /// What is known of it.
     pub(super) fn before(&self) -> Before {
         Before { window: self.window, grant: self.grant }
+    }
+
+    /// The window at whose end the store is revoked.
+    pub(super) fn watched(&self) -> Option<HoldWindow> {
+        self.window.filter(|_| self.armed)
     }
 
     pub(super) fn is_needed(&self) -> bool {

@@ -7,6 +7,7 @@
 
 use super::line::after;
 use super::{JobEnd, JobId, Level, Values};
+use crate::engine::mutant::{self, Clause};
 use crate::engine::WriteSerial;
 use crate::time::{MonoTime, Span};
 
@@ -42,8 +43,8 @@ pub(super) struct Owed {
 /// A revoke that must succeed.
 #[derive(Debug)]
 struct Revoke {
-    /// Whom to tell.
-    serial: Option<WriteSerial>,
+    /// Whom to tell, and until when boothd waits for it.
+    serial: Option<(WriteSerial, MonoTime)>,
     values: Values,
     /// When the next attempt begins.
     next_at: MonoTime,
@@ -66,6 +67,13 @@ pub(super) struct Over {
     pub(super) kill: Vec<JobId>,
 }
 
+impl Revoke {
+    /// Takes out whom to tell.
+    fn tell(&mut self) -> Option<WriteSerial> {
+        self.serial.take().map(|(serial, _)| serial)
+    }
+}
+
 impl Owed {
     /// Owes a revoke with these values. Returns the wish whose place it takes.
     ///
@@ -75,7 +83,7 @@ impl Owed {
         &mut self,
         now: MonoTime,
         guard: Span,
-        serial: Option<WriteSerial>,
+        serial: Option<(WriteSerial, MonoTime)>,
         values: Values,
     ) -> Option<WriteSerial> {
         let alone = self.attempts.is_empty();
@@ -84,7 +92,7 @@ impl Owed {
             if alone {
                 same.next_at = same.next_at.min(now);
             }
-            return std::mem::replace(&mut same.serial, serial);
+            return std::mem::replace(&mut same.serial, serial).map(|(serial, _)| serial);
         }
         let old = self.revoke.take();
         self.count += 1;
@@ -92,13 +100,13 @@ impl Owed {
         let next_at = if alone { now } else { beside };
         let (note_at, note_pause) = (MonoTime::ZERO, NOTE_PAUSE);
         self.revoke = Some(Revoke { serial, values, next_at, pause: guard, note_at, note_pause });
-        old.and_then(|old| old.serial)
+        old.and_then(|mut old| old.tell())
     }
 
     /// A grant is wished: what is owed and not under way is not wanted any more.
     pub(super) fn yields(&mut self) -> Option<WriteSerial> {
         if self.attempts.is_empty() {
-            return self.revoke.take()?.serial;
+            return self.revoke.take()?.tell();
         }
         None
     }
@@ -119,6 +127,18 @@ impl Owed {
         if unasked && self.attempts.is_empty() {
             self.revoke = None;
         }
+    }
+
+    /// boothd has waited for as long as it wanted to: it is told, and what runs goes on.
+    pub(super) fn late(&mut self, now: MonoTime) -> Option<WriteSerial> {
+        let revoke = self.revoke.as_mut()?;
+        revoke.serial.filter(|(_, until)| *until <= now)?;
+        revoke.tell()
+    }
+
+    /// When boothd has waited for as long as it wants to.
+    pub(super) fn late_at(&self) -> Option<MonoTime> {
+        self.revoke.as_ref()?.serial.map(|(_, until)| until)
     }
 
     /// Another attempt begins now.
@@ -163,7 +183,8 @@ impl Owed {
     /// The attempt that has to end so that another can begin.
     pub(super) fn makes_room(&mut self, now: MonoTime) -> Option<JobId> {
         let due = self.revoke.as_ref().is_some_and(|revoke| revoke.next_at <= now);
-        let full = self.attempts.len() >= ATTEMPTS_MAX;
+        let hasty = mutant::is_on(Clause::KeeperPatience) && !self.attempts.is_empty();
+        let full = self.attempts.len() >= ATTEMPTS_MAX || hasty;
         if !due || !full || self.attempts.iter().any(|attempt| attempt.killed) {
             return None;
         }
@@ -195,7 +216,7 @@ impl Owed {
             return over;
         };
         let attempt = self.attempts.remove(at);
-        if *end == JobEnd::Killed {
+        if *end == JobEnd::Killed && !mutant::is_on(Clause::KeeperQuiet) {
             self.free_at = self.free_at.max(after(now, guard));
         }
         let alone = self.attempts.is_empty();
@@ -209,7 +230,7 @@ impl Owed {
         }
         if *end == JobEnd::Done {
             over.done = true;
-            over.tell = revoke.serial.take();
+            over.tell = revoke.tell();
             over.note = over.tell.is_none().then(|| (Level::Warning, String::new()));
             over.kill = self.attempts.iter().filter(|a| !a.killed).map(|a| a.job).collect();
             self.attempts.iter_mut().for_each(|attempt| attempt.killed = true);
@@ -223,7 +244,7 @@ impl Owed {
             revoke.next_at = now;
             return over;
         }
-        over.tell = revoke.serial.take();
+        over.tell = revoke.tell();
         if alone && (wished || !armed) {
             // A grant is wished since, or nothing depends on it but what boothd wants next.
             self.revoke = None;

@@ -235,6 +235,7 @@ impl World {
         if granted.len() < 2 {
             return;
         }
+        self.check_kept_lease(ticket, &granted);
         if self.check_sick(ticket, &granted) {
             return;
         }
@@ -242,6 +243,30 @@ impl World {
             self.excuse(Excuse::DeadMachine);
         } else {
             self.fail_of(ticket, "S1", format!("t{ticket} is granted at the sites {granted:?}"));
+        }
+    }
+
+    /// K1: whatever its store and its keeper do, while the holder's daemon lives and reaches a
+    /// majority, no second site is granted.
+    fn check_kept_lease(&mut self, ticket: usize, granted: &[usize]) {
+        let latest = granted.iter().max_by_key(|m| self.sites[**m].granted_at[ticket]).copied();
+        for m in granted.iter().copied().filter(|m| Some(*m) != latest) {
+            if let Some(why) = self.keeps_its_lease(m, ticket) {
+                self.fail_of(ticket, "K1", format!("t{ticket} is granted at {granted:?}; {why}"));
+            }
+        }
+    }
+
+    /// K3: a restart on the same boot counts on no longer lease than the life before had told its
+    /// keeper. (What it keeps back of that follows from its own `expire`: S6.)
+    fn check_heir(&mut self, n: usize, t: usize, until: True) {
+        let here = self.sites[n].written_on[t] == self.nodes[n].machine;
+        let heir = self.nodes[n].heirs[t].filter(|_| here && self.checks.ghosts.restarted(n, t));
+        if let Some(told) = heir.filter(|told| until > told + 8) {
+            let text = format!(
+                "t{t}: m{n}, just started, counts on a lease until {until}; the life before had told {told}"
+            );
+            self.fail_of(t, "K3", text);
         }
     }
 
@@ -278,6 +303,7 @@ impl World {
         if !self.checks.automatic[t] {
             return;
         }
+        self.check_heir(n, t, lease);
         let (guard, drift) = self.kept_back(t);
         let kept = guard.plus(drift);
         if window.hold_until > window.lease_until.minus(kept)

@@ -22,7 +22,7 @@ const HELP: &str = "The simulator: the engine that ships under random faults.
   --seeds N     how many seeds (1000; with --ticks: as many as it takes)
   --ticks N     engine steps in all
   --family NAME run only `ordinary` plans, or the aimed ones of one family (bare, duel, reboot,
-                quit, again, late, clock, pair, orphan, sick, word), or `aimed`: all of those;
+                quit, again, late, clock, pair, orphan, sick, word, keeper), or `aimed`: all of those;
                 otherwise each seed runs its ordinary plan and the aimed one whose turn it is
   --plan        print the plan of the seed and end
   --trace       print everything that happens in the seed

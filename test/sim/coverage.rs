@@ -7,7 +7,7 @@ use booth::model::{MemberRole, TicketMode};
 use std::collections::BTreeMap;
 
 /// Everything that is counted; a long run has none of them at zero (`main.rs`).
-const ALL: [&str; 90] = [
+const ALL: [&str; 103] = [
     "world: 2 members",
     "world: 3 members",
     "world: 4 members",
@@ -98,6 +98,19 @@ const ALL: [&str; 90] = [
     "queue: a report crosses a wish",
     "guard: revokes",
     "guard: retires",
+    "keeper: is taken over",
+    "keeper: goes when it is not needed",
+    "keeper: a killed process is there for long",
+    "keeper: is killed while boothd lives",
+    "keeper: is killed while boothd is down or stopped",
+    "keeper: is stopped while boothd lives",
+    "keeper: is stopped while boothd is down or stopped",
+    "keeper: is replaced by a boothd that lives",
+    "keeper: is killed with something under way",
+    "wall clock: set while boothd is down, and the keeper knows",
+    "revoke: slow for long, and succeeds",
+    "read: waits until the store is quiet",
+    "read: is put right by what the keeper knows",
 ];
 
 /// What happened how often.
@@ -157,6 +170,7 @@ impl Coverage {
             Trouble::Garbage { .. } => self.note("garbage"),
             Trouble::Configure { .. }
             | Trouble::Sick { .. }
+            | Trouble::Keeper { .. }
             | Trouble::Lose { .. }
             | Trouble::Busy { .. }
             | Trouble::Crash { .. }

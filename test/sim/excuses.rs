@@ -87,13 +87,14 @@ impl Excuse {
     pub fn sentence(self) -> &'static str {
         match self {
             Excuse::DeadMachine => {
-                "S1, C1: the machine of a site died with its guard, and what it was told has \
+                "S1, C1: the machine of a site died with its guard, or its guard and its boothd were \
+                 both dead or stopped, and what it was told has \
                  passed, or its boothd has no such ticket; until boothd there has told a guard, \
                  has written, or has run for the time of a read and a revoke (`machine.rs`)"
             }
             Excuse::ClockSet => {
                 "S1, S2, S11: a site started with a grant in its store that was written by \
-                 another wall clock; for two leases from that start, and until one site at most \
+                 another wall clock, and has no keeper that knows better; for two leases from that start, and until one site at most \
                  holds"
             }
             Excuse::Override => {
@@ -112,7 +113,7 @@ impl Excuse {
                 "S3: two of ours lead in one term beside reference members, which vote twice"
             }
             Excuse::Unmarked => {
-                "L4, L5, L9: beside reference members, whose packets carry no round, mark or \
+                "L4, L5, L9, K3: beside reference members, whose packets carry no round, mark or \
                  nonce"
             }
             Excuse::ReferenceHealed => {
@@ -244,7 +245,7 @@ impl World {
             self.excuse(Excuse::ReferenceTerm);
             return;
         }
-        if matches!(code, "L4" | "L5" | "L9") && self.checks.ghosts.unmarked {
+        if matches!(code, "L4" | "L5" | "L9" | "K3") && self.checks.ghosts.unmarked {
             self.excuse(Excuse::Unmarked);
             return;
         }
@@ -261,9 +262,9 @@ impl World {
         let lasts = |why| self.checks.suspended.lasts(ticket, why);
         if lasts(Excuse::Override) {
             self.excuse(Excuse::Override);
-        } else if matches!(code, "S1" | "S2" | "S11") && lasts(Excuse::ClockSet) {
+        } else if matches!(code, "S1" | "S2" | "S11" | "K1") && lasts(Excuse::ClockSet) {
             self.excuse(Excuse::ClockSet);
-        } else if matches!(code, "S1" | "S2" | "S11") && lasts(Excuse::LoweredExpire) {
+        } else if matches!(code, "S1" | "S2" | "S11" | "K1") && lasts(Excuse::LoweredExpire) {
             self.excuse(Excuse::LoweredExpire);
         } else {
             self.fail(code, text);
@@ -322,7 +323,8 @@ impl World {
     pub fn check_wall(&mut self, n: usize) {
         for ticket in 0..self.plan.tickets.len() {
             let here = &self.sites[n];
-            if here.granted(ticket) && here.written_at[ticket] <= self.nodes[n].clock_set_at {
+            let set = here.written_at[ticket] <= self.nodes[n].clock_set_at;
+            if here.granted(ticket) && set && !self.keeper_knows(n, ticket) {
                 self.misread(ticket);
             }
         }

@@ -1,31 +1,58 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Each site's executor: the very `slots` that ship decide what runs when and until when; the
-//! processes that they start run in the model.
+//! The shell of each boothd: it reads the store and runs handlers, in the order of the very
+//! `slots` that ship, and passes changes on to the keeper (`keeper.rs`). A read begins when the
+//! keeper says that nothing from before can take effect any more.
 
 use super::choice::Kind;
-use super::clock::{True, MILLI, SECOND};
-use super::store::{By, Entry, Report, Task};
+use super::clock::MILLI;
+use super::store::{By, Report, Task};
 use super::world::{Happening, World};
-use booth::daemon::leases::Grant;
-use booth::daemon::slots::{exec_check, Action, Ending, Job, JobEnd, JobId};
-use booth::engine::{CibLoad, CibState, Effect, HoldWindow};
-use booth::model::Term;
-use booth::time::WallTime;
+use booth::daemon::slots::{Action, Ending, Job, JobEnd, JobId};
+use booth::engine::{CibLoad, Effect, HoldWindow};
+use booth::keeper::{Before, Grant, Word};
+use booth::model::{Term, TicketIndex};
+use booth::time::{Now, WallTime};
 
-/// A handler's run, or a write that waits for the lock.
+/// A handler's run.
 #[derive(Clone, Debug)]
 pub struct Pending {
     /// Its number.
     pub id: JobId,
-    /// For which ticket.
-    pub ticket: usize,
-    /// What to write once the lock is free; `None`: a handler.
-    pub state: Option<CibState>,
+}
+
+/// What is wanted of the store of one ticket.
+#[derive(Clone, Debug, Default)]
+pub struct Read {
+    /// The keeper has said that the store may be read and believed, and what it knows.
+    pub quiet: Option<Before>,
+    /// A read waits for that.
+    pub waiting: Option<Effect>,
+    /// The job of a read that runs.
+    pub running: Option<JobId>,
 }
 
 impl World {
-    /// The daemon's engine wants something of the executor.
+    /// The daemon's engine wants something of its shell.
     pub fn exec_offer(&mut self, n: usize, wish: Effect) {
+        match wish {
+            Effect::Hold { .. } | Effect::WriteCib { .. } | Effect::WriteAttr { .. } => {
+                self.exec_to_keeper(n, wish);
+            }
+            Effect::LoadCib { ticket, .. } => {
+                let read = &mut self.nodes[n].reads[ticket.get()];
+                if read.quiet.is_some() {
+                    self.exec_slots(n, wish);
+                } else {
+                    self.coverage.note("read: waits until the store is quiet");
+                    read.waiting = Some(wish);
+                }
+            }
+            _ => self.exec_slots(n, wish),
+        }
+    }
+
+    /// Something is read, or a handler starts or ends.
+    pub fn exec_slots(&mut self, n: usize, wish: Effect) {
         let mono = self.nodes[n].clock().mono(self.now);
         let mut actions = std::mem::take(&mut self.nodes[n].actions);
         self.nodes[n].slots.offer(mono, wish, &mut actions);
@@ -45,11 +72,36 @@ impl World {
 
     /// The executor hears that a job has ended.
     pub fn exec_finished(&mut self, n: usize, id: JobId, end: JobEnd) {
+        let end = self.exec_read(n, id, end);
         self.nodes[n].pending.retain(|pending| pending.id != id);
         let mono = self.nodes[n].clock().mono(self.now);
         let mut actions = std::mem::take(&mut self.nodes[n].actions);
         self.nodes[n].slots.finished(mono, id, end, &mut actions);
         self.exec_perform(n, actions);
+    }
+
+    /// What was read is put right by what the keeper knows, and the keeper hears of it.
+    fn exec_read(&mut self, n: usize, id: JobId, end: JobEnd) -> JobEnd {
+        let ticket = self.nodes[n].reads.iter().position(|read| read.running == Some(id));
+        let Some(ticket) = ticket else { return end };
+        self.nodes[n].reads[ticket].running = None;
+        let JobEnd::Loaded(load) = end else { return end };
+        if let CibLoad::Loaded(stored) = &load {
+            if stored.granted {
+                let expires = stored.expires.map_or(0, WallTime::as_secs);
+                let grant = Grant { term: stored.term.unwrap_or(Term::ZERO), expires };
+                self.keeper_hears(n, Word::Read { ticket: TicketIndex::new(ticket), grant });
+            }
+        }
+        // By the wall clock as it was at the start, as the engine reads it (`RULES.md` L9).
+        let mono = self.nodes[n].clock().mono(self.now);
+        let now = Now { mono, wall: self.nodes[n].started.wall_at(mono) };
+        let before = self.nodes[n].reads[ticket].quiet.unwrap_or_default();
+        let right = before.correct(load.clone(), now);
+        if right != load {
+            self.coverage.note("read: is put right by what the keeper knows");
+        }
+        JobEnd::Loaded(right)
     }
 
     fn exec_perform(&mut self, n: usize, mut actions: Vec<Action>) {
@@ -58,11 +110,6 @@ impl World {
                 break;
             }
             match action {
-                Action::Guard { ticket, window, term } => {
-                    let ticket = ticket.get();
-                    self.nodes[n].windows[ticket] = (window, term);
-                    self.guard_tell(n, ticket, window, term);
-                }
                 Action::Start { id, job } => self.exec_start(n, id, job),
                 Action::End { id, how } => self.exec_end(n, id, how),
                 Action::Report(event) => self.report(n, event),
@@ -91,41 +138,12 @@ impl World {
         let (machine, by) = (self.nodes[n].machine, By::Daemon(self.nodes[n].life, id));
         match job {
             Job::Load { ticket } => {
+                self.check_keeper_quiet(n, ticket.get());
+                self.nodes[n].reads[ticket.get()].running = Some(id);
                 self.spawn(n, machine, ticket.get(), by, Task::Load);
             }
-            Job::Attr { ticket, change } => {
-                self.spawn(n, machine, ticket.get(), by, Task::Attr(change));
-            }
             Job::Probe { ticket, expires: _ } => self.probe_start(n, ticket.get(), id),
-            Job::Write { ticket, state } => self.exec_write(n, ticket.get(), id, state),
         }
-    }
-
-    /// A write takes the lock, looks once more whether it is in time, and runs.
-    fn exec_write(&mut self, n: usize, ticket: usize, id: JobId, state: CibState) {
-        let (machine, life) = (self.nodes[n].machine, self.nodes[n].life);
-        if self.guard_running(n, machine, ticket) {
-            self.nodes[n].pending.push(Pending { id, ticket, state: Some(state) });
-            return;
-        }
-        let (window, _) = self.nodes[n].windows[ticket];
-        let now = self.nodes[n].clock().now(self.now);
-        let expires = match exec_check(&state, window.as_ref(), now) {
-            Ok(secs) => WallTime::from_secs(secs),
-            Err(_) => {
-                let end = Box::new(JobEnd::TooLate);
-                self.future.plan(self.now, Happening::JobEnd { node: n, life, id, end });
-                return;
-            }
-        };
-        if state.granted {
-            let grant = Grant { term: state.term, expires: expires.as_secs() };
-            self.sites[n].note_grant(machine, ticket, grant);
-        }
-        let (granted, owner, term) = (state.granted, state.owner, state.term);
-        let entry = Entry { granted, owner, term, expires };
-        self.spawn(n, machine, ticket, By::Daemon(life, id), Task::Write(entry));
-        self.aim_at_store(n, ticket);
     }
 
     /// The executor ends a job; it hears of the end a little later, or (a process that the
@@ -151,17 +169,6 @@ impl World {
         }
     }
 
-    /// Somebody else (the lease guard, the next life) ends a process of a daemon.
-    pub fn exec_lost(&mut self, n: usize, child: u32) {
-        let Some(by) = self.sites[n].child(child).map(|child| child.by) else { return };
-        self.child_kill(n, child);
-        if let By::Daemon(life, id) = by {
-            if life == self.nodes[n].life {
-                self.job_ended(n, id, JobEnd::Killed);
-            }
-        }
-    }
-
     /// A process of a daemon has ended by itself.
     pub fn exec_done(&mut self, n: usize, life: u32, ticket: usize, id: JobId, report: Report) {
         if self.faithful(n) {
@@ -169,14 +176,6 @@ impl World {
             return;
         }
         if self.nodes[n].life == life {
-            if let Report::Load(CibLoad::Loaded(stored)) = &report {
-                if stored.granted {
-                    let expires = stored.expires.map_or(0, WallTime::as_secs);
-                    let grant = Grant { term: stored.term.unwrap_or(Term::ZERO), expires };
-                    let machine = self.nodes[n].machine;
-                    self.sites[n].note_grant(machine, ticket, grant);
-                }
-            }
             let end = match report {
                 Report::Load(load) => JobEnd::Loaded(load),
                 Report::Done => JobEnd::Done,
@@ -187,54 +186,14 @@ impl World {
         }
     }
 
-    /// The guard has let go of the lock.
-    pub fn exec_unlocked(&mut self, n: usize, machine: usize, ticket: usize) {
-        if self.nodes[n].engine.is_none() || self.nodes[n].machine != machine {
-            return;
-        }
-        // The children wait for the lock themselves: a stopped daemon changes nothing.
-        let ready = |pending: &Pending| pending.ticket == ticket && pending.state.is_some();
-        while let Some(at) = self.nodes[n].pending.iter().position(ready) {
-            let Pending { id, state, .. } = self.nodes[n].pending.remove(at);
-            if let Some(state) = state {
-                self.exec_write(n, ticket, id, state);
-            }
+    /// A daemon starts: the reads of its predecessor end.
+    pub fn exec_boot(&mut self, n: usize) {
+        if !self.faithful(n) {
+            self.exec_orphan(n, true);
         }
     }
 
-    /// A daemon starts: what its predecessor left running ends, and nothing of it may still take
-    /// effect when the new one reads or writes (`RULES.md` L9). Returns from when on it may.
-    ///
-    /// As the shipped executor does, it waits for *g* where the lease table of its machine knows
-    /// nothing of the site's last daemon (the first start on this machine, or after it was
-    /// elsewhere), and where a change begun by a predecessor is not known to have ended.
-    pub fn exec_boot(&mut self, n: usize, moved: bool) -> True {
-        if self.faithful(n) {
-            return self.now;
-        }
-        let left: Vec<u32> = self.sites[n]
-            .children
-            .iter()
-            .filter(|child| child.by != By::Guard && !child.killed)
-            .map(|child| child.id)
-            .collect();
-        for id in left {
-            self.child_kill(n, id);
-        }
-        let guard = self.specs(n).iter().map(|spec| spec.guard().as_micros()).max();
-        let machine = self.nodes[n].machine;
-        let first = !std::mem::replace(&mut self.sites[n].recorded[machine], true);
-        if first {
-            self.coverage.note("process: starts on a machine that knows nothing of it");
-        }
-        if moved || first || self.sites[n].children.iter().any(|child| child.by != By::Guard) {
-            self.now + guard.unwrap_or(SECOND) * 101 / 100
-        } else {
-            self.now
-        }
-    }
-
-    /// A daemon dies; its processes die with it or live on.
+    /// A daemon dies; its own processes die with it or live on.
     pub fn exec_orphan(&mut self, n: usize, all_die: bool) {
         let dead = self.nodes[n].life;
         if !all_die {
@@ -255,7 +214,7 @@ impl World {
     /// A handler starts.
     fn probe_start(&mut self, n: usize, ticket: usize, id: JobId) {
         self.check_probe(n, ticket);
-        self.nodes[n].pending.push(Pending { id, ticket, state: None });
+        self.nodes[n].pending.push(Pending { id });
         let life = self.nodes[n].life;
         let timeout = self.spec(n, ticket).timeout.as_micros();
         let usual = self.handler_usual.unwrap_or(timeout / 4);

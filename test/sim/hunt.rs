@@ -45,11 +45,13 @@ pub enum Hunt {
     Sick,
     /// Members do not know the last holder or the last revoke, and meet a few at a time.
     Word,
+    /// The holder's keeper is killed or stopped, alone or with boothd; revokes take long.
+    Keeper,
 }
 
 impl Hunt {
     /// All families.
-    pub const ALL: [Hunt; 11] = [
+    pub const ALL: [Hunt; 12] = [
         Hunt::Bare,
         Hunt::Duel,
         Hunt::Reboot,
@@ -61,6 +63,7 @@ impl Hunt {
         Hunt::Orphan,
         Hunt::Sick,
         Hunt::Word,
+        Hunt::Keeper,
     ];
 
     /// The family with this name.
@@ -95,6 +98,7 @@ impl Hunt {
             Hunt::Orphan => hunter.orphan(),
             Hunt::Sick => hunter.sick(),
             Hunt::Word => hunter.word(),
+            Hunt::Keeper => hunter.keeper(),
         }
         super::worlds::finish_aimed(seed, &mut hunter.plan);
         hunter.plan.disturbances.sort_by_key(|disturbance| disturbance.at);

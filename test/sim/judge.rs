@@ -205,7 +205,6 @@ fn an_override_excuses_two_holders_for_a_time_only() {
 fn a_store_that_is_well_again_excuses_nothing_long_after() {
     let mut world = world();
     world.no_guard = true;
-    world.sites[0].told.iter_mut().for_each(|told| told[0] = None);
     world.sicken(0, Ailment::RevokesFail, 200 * SECOND);
     // Nobody revokes when the store can be written again.
     world.pause(0, 100_000 * SECOND);

@@ -12,7 +12,8 @@
 //! - the new boothd has run, neither stopped nor ended, for `2g` for each ticket and a second: the
 //!   time of a read and of a revoke of what it found.
 //!
-//! A site with one machine loses its store as well.
+//! A site with one machine loses its store as well. The same where keeper and boothd are both dead
+//! or stopped (`wardens.rs`).
 
 use super::clock::{True, MILLI, SECOND};
 use super::hunt::{Hunter, HOLDER};
@@ -113,15 +114,13 @@ impl World {
         }
         self.trace(|w| format!("{}'s machine is dead, store lost: {alone}", w.name(n)));
         self.coverage.note("machine: dies with its guard");
-        self.sites[n].recorded[machine] = false;
         for ticket in 0..self.plan.tickets.len() {
-            let told = self.sites[n].told[machine][ticket].take();
+            let told = self.keeper_watches(n, machine, ticket);
             let clock = &self.nodes[n].clocks[machine];
             let from = told.map_or(self.now, |told| clock.when(told.hold_until));
-            // What an earlier death left counts on, if there was no guard in between.
-            let from = self.checks.unguarded[ticket][n].map_or(from, |earlier| earlier.from);
-            self.checks.unguarded[ticket][n] = Some(Unguarded { from, ends: None });
+            self.unwatch(n, ticket, from);
         }
+        self.sites[n].keepers[machine] = None;
         let here = |child: &Child| child.machine == machine && !child.killed;
         let left: Vec<u32> =
             self.sites[n].children.iter().filter(|c| here(c)).map(|child| child.id).collect();
@@ -140,6 +139,13 @@ impl World {
         }
     }
 
+    /// Nobody watches over a site's ticket from now on; its store may say *granted* until `from`.
+    pub fn unwatch(&mut self, n: usize, ticket: usize, from: True) {
+        // What an earlier death left counts on, if there was no guard in between.
+        let from = self.checks.unguarded[ticket][n].map_or(from, |earlier| earlier.from);
+        self.checks.unguarded[ticket][n] = Some(Unguarded { from, ends: None });
+    }
+
     /// A process starts, or goes on after a stop: an excuse of its site ends when it has run for
     /// long enough.
     pub fn runs_again(&mut self, n: usize) {
@@ -156,7 +162,7 @@ impl World {
         let queues = self.plan.worlds.queues;
         let queued = 6 * (queues.usual + queues.slow_max);
         let calls = 2 * guard.unwrap_or(SECOND) * self.plan.tickets.len() as u64;
-        let allowed = calls + queued + SECOND;
+        let allowed = self.keeper_quiet_in(n) + calls + queued + SECOND;
         let (life, stops) = (self.nodes[n].life, self.nodes[n].stops);
         let ends = Happening::ExcuseEnds { site: n, life, stops };
         self.future.plan(self.now + allowed, ends);
@@ -216,8 +222,8 @@ impl World {
     /// guard's.
     pub fn written_by(&mut self, site: usize, ticket: usize, by: By, before: bool) {
         let fresh = match by {
-            By::Guard => true,
-            By::Daemon(life, _) => {
+            By::Keeper { life: None, .. } => true,
+            By::Keeper { life: Some(life), .. } | By::Daemon(life, _) => {
                 life == self.nodes[site].life && self.nodes[site].engine.is_some()
             }
         };

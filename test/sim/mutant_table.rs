@@ -40,7 +40,7 @@ enum By {
 
 /// Each clause, the family of plans that finds it, the first seed and how many seeds it may
 /// take. The honest rates, from seed 1 on, are in `test/README.md`.
-const TABLE: [(Clause, Option<Hunt>, u64, u64, By); 25] = [
+const TABLE: [(Clause, Option<Hunt>, u64, u64, By); 31] = [
     (Clause::L1FreshTerm, None, 1, 20, By::Any),
     (Clause::L2OneVote, Some(Hunt::Duel), 1, 20, By::Any),
     (Clause::L3LivePromise, Some(Hunt::Bare), 1, 20, By::Any),
@@ -66,6 +66,12 @@ const TABLE: [(Clause, Option<Hunt>, u64, u64, By); 25] = [
     (Clause::L10Round, None, 1, 1_500, By::Any),
     (Clause::L10LastWord, Some(Hunt::Bare), 1, 60, By::Any),
     (Clause::L12Attempt, Some(Hunt::Duel), 1, 50, By::Any),
+    (Clause::KeeperWindow, None, 1, 60, By::Any),
+    (Clause::KeeperBeside, Some(Hunt::Keeper), 1, 60, By::Any),
+    (Clause::KeeperPatience, Some(Hunt::Keeper), 1, 20, By::Any),
+    (Clause::KeeperRing, Some(Hunt::Quit), 1, 50, By::Holders),
+    (Clause::KeeperQuiet, Some(Hunt::Again), 1, 50, By::Any),
+    (Clause::KeeperWall, Some(Hunt::Keeper), 1, 50, By::Any),
 ];
 
 /// Runs seeds until one is caught; prints its minimal schedule.

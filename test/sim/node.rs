@@ -5,14 +5,16 @@ use super::busy::Busy;
 use super::clock::{Clock, True};
 use super::codec::{Codec, Ears, Mail};
 use super::configs::{Variant, SAME};
-use super::exec::{Pending, Windows};
+use super::exec::{Pending, Read, Windows};
 use super::plan::Plan;
 use super::queues::Queues;
 use super::reference::brain::Brain;
 use booth::daemon::slots::{Action, JobEnd, JobId, Limits, Slots};
 use booth::daemon::wheel::Wheel;
-use booth::engine::{ClientId, Effect, Event};
+use booth::engine::{ClientId, Effect, Event, HoldWindow};
+use booth::keeper::{Answer, Word};
 use booth::model::{MemberRole, Term, TicketSpec};
+use booth::time::{MonoTime, Now, WallTime};
 use std::collections::VecDeque;
 
 /// Something that reaches a process, or waits while the process is stopped.
@@ -24,6 +26,8 @@ pub enum Waiting {
     Event(Box<Event>),
     /// A job of the executor has ended.
     Job(JobId, JobEnd),
+    /// The keeper has said something.
+    Answer(Box<Answer>),
 }
 
 /// One member of the cluster.
@@ -61,17 +65,25 @@ pub struct Node {
     pub wheel: Wheel,
     /// When the world will look at its timers next.
     pub wake_at: True,
-    /// The executor's order and deadlines.
+    /// The order and the deadlines of reads and handlers.
     pub slots: Slots,
-    /// What the executor was told of each ticket's window.
-    pub windows: Windows,
+    /// Per ticket, the read that is wanted or runs.
+    pub reads: Vec<Read>,
+    /// Per ticket, the newest window that its keeper was told, and the term.
+    pub told: Vec<Option<(Option<HoldWindow>, Term)>>,
+    /// What its keeper has not answered yet.
+    pub open: Vec<Word>,
+    /// Per ticket, the end of the lease of which the life before had told this machine's keeper.
+    pub heirs: Vec<Option<True>>,
+    /// Both clocks when its engine began.
+    pub started: Now,
     /// What its engine wished last of each ticket's window; the executor may not know yet.
     pub wished: Windows,
     /// What waits for its loop while that has too much to do.
     pub busy: Option<Busy>,
     /// What is on its way between its engine and its executor.
     pub queues: Queues,
-    /// Handlers that run, and writes that wait for the lock.
+    /// Handlers that run.
     pub pending: Vec<Pending>,
     /// When the world will look at the executor's deadlines next.
     pub exec_wake_at: True,
@@ -83,8 +95,6 @@ pub struct Node {
     pub last_client: u64,
     /// When its engine began.
     pub began: True,
-    /// It starts on the other machine of its site next.
-    pub moved: bool,
     /// Whether it ended for good (phase two leaves it broken).
     pub gone: bool,
     /// The wall clock was set after the last grant of a ticket was written.
@@ -119,7 +129,11 @@ impl Node {
             wheel: Wheel::new(),
             wake_at: u64::MAX,
             slots: Slots::new(tickets, Limits::processes()),
-            windows: vec![(None, Term::ZERO); tickets],
+            reads: vec![Read::default(); tickets],
+            told: vec![None; tickets],
+            open: Vec::new(),
+            heirs: vec![None; tickets],
+            started: Now { mono: MonoTime::ZERO, wall: WallTime::EPOCH },
             wished: vec![(None, Term::ZERO); tickets],
             queues: Queues::default(),
             busy: None,
@@ -129,7 +143,6 @@ impl Node {
             ears: codec.ears(),
             last_client: 0,
             began: 0,
-            moved: false,
             gone: false,
             jumped_at: 0,
             clock_set_at: 0,

@@ -154,6 +154,13 @@ pub enum Trouble {
         /// The site has no other machine; the store is lost, too.
         alone: bool,
     },
+    /// The keeper of its machine is killed or stopped.
+    Keeper {
+        /// For how long it is stopped; 0: it is killed.
+        length: True,
+        /// boothd is, too: down, or stopped, for so long; 0: it is not.
+        both: True,
+    },
     /// The process is stopped and continued.
     Pause {
         /// For how long.

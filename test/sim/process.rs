@@ -5,6 +5,7 @@
 use super::choice::{Dice, Kind};
 use super::clock::{True, MILLI, SECOND};
 use super::codec::{Datagram, MAX_SKEW};
+use super::exec::Read;
 use super::plan::{Target, Trouble};
 use super::queues::Queues;
 use super::world::{Happening, World};
@@ -15,21 +16,19 @@ use booth::model::{Term, TicketSpec};
 use std::rc::Rc;
 
 impl World {
-    /// A process starts: it makes sure that nothing of its predecessor is on its way, then
-    /// begins.
+    /// A process starts.
     pub fn boot(&mut self, n: usize) {
         if self.nodes[n].engine.is_some() || self.nodes[n].gone {
             return;
         }
-        let moved = std::mem::take(&mut self.nodes[n].moved);
-        let ready = self.exec_boot(n, moved);
+        self.exec_boot(n);
         let node = &mut self.nodes[n];
         node.life += 1;
         let life = node.life;
         if let Some(site) = self.sites.get_mut(n) {
             site.read.fill(None);
         }
-        self.future.plan(ready, Happening::Begin { node: n, life });
+        self.future.plan(self.now, Happening::Begin { node: n, life });
     }
 
     /// The engine of a started process begins.
@@ -46,7 +45,11 @@ impl World {
         node.wheel = Wheel::new();
         node.wake_at = u64::MAX;
         node.slots = Slots::new(tickets, Limits::processes());
-        node.windows = vec![(None, Term::ZERO); tickets];
+        node.reads = vec![Read::default(); tickets];
+        node.told = vec![None; tickets];
+        node.heirs = vec![None; tickets];
+        node.open.clear();
+        node.started = node.clocks[node.machine].now(self.now);
         node.wished = vec![(None, Term::ZERO); tickets];
         node.queues = Queues::default();
         node.busy = None;
@@ -56,6 +59,7 @@ impl World {
         node.ears = ears;
         node.last_client = 0;
         self.nodes[n].began = self.now;
+        self.keeper_takes_over(n);
         self.runs_again(n);
         self.check_wall(n);
         let clock = *self.nodes[n].clock();
@@ -78,7 +82,7 @@ impl World {
 
     /// A process ends, and starts again after `down` (never, if that is endless).
     pub fn crash(&mut self, n: usize, down: True, moves: bool, clean: bool) {
-        let spared = !self.faulty(n) || !self.wall_is_safe(n);
+        let spared = !self.faulty(n) || !self.wall_is_safe(n, moves);
         if self.nodes[n].engine.is_none() || spared {
             return;
         }
@@ -91,6 +95,8 @@ impl World {
         self.history.mix(self.now, 4, n as u64);
         let all_die = moves || self.choices.jitter(n, 1, 0, 1) == 1;
         self.exec_orphan(n, all_die);
+        self.keeper_is_left(n);
+        self.keeper_missing(n);
         self.hang_up(n);
         self.checks.died(n);
         let now = self.now;
@@ -104,7 +110,6 @@ impl World {
         if moves && node.site {
             self.coverage.note("process: starts on the other machine");
             node.machine = 1 - node.machine;
-            node.moved = true;
             // The machines of one site agree on the wall clock.
             let (here, other) = (node.clocks[node.machine], node.clocks[1 - node.machine]);
             node.clocks[node.machine] = here;
@@ -116,13 +121,20 @@ impl World {
     }
 
     /// Condition 3 of the promise: what a store says of a lease must have been written by the
-    /// wall clock that the next life will read.
-    fn wall_is_safe(&self, n: usize) -> bool {
+    /// wall clock that the next life will read, or the keeper that it will take over knows better.
+    fn wall_is_safe(&self, n: usize, moves: bool) -> bool {
         let jumped = self.nodes[n].jumped_at;
+        let known = |ticket| !moves && self.keeper_knows(n, ticket);
         jumped == 0
             || (0..self.plan.tickets.len()).all(|ticket| {
-                !self.sites[n].granted(ticket) || self.sites[n].written_at[ticket] > jumped
+                let safe = !self.sites[n].granted(ticket);
+                safe || self.sites[n].written_at[ticket] > jumped || known(ticket)
             })
+    }
+
+    /// Whether a start that knows nothing but the store reads it right.
+    pub fn wall_needs_no_keeper(&self, n: usize) -> bool {
+        self.wall_is_safe(n, true)
     }
 
     /// A process is stopped, for `length`.
@@ -139,6 +151,7 @@ impl World {
         node.paused = Some(node.stops);
         let stop = node.stops;
         self.future.plan(self.now + length, Happening::Resume { node: n, stop });
+        self.keeper_missing(n);
     }
 
     /// A stopped process goes on: first what it was doing, then what waits.
@@ -159,6 +172,7 @@ impl World {
             }
         }
         self.nodes[n].exec_wake_at = u64::MAX;
+        self.keeper_again(n);
         self.exec_tick(n);
         self.take_wishes(n);
         let tick_first = self.choices.jitter(n, 2, 0, 1) == 1;
@@ -215,6 +229,7 @@ impl World {
             }
             Trouble::Lose { ticket } => self.lose_ticket(n, usize::from(ticket)),
             Trouble::Sick { length, what } => self.sicken(n, what, length),
+            Trouble::Keeper { length, both } => self.keeper_trouble(n, length, both),
             Trouble::Configure { expire } => self.configure(n, expire),
             Trouble::MachineDies { down, alone } => self.machine_dies(n, down, alone),
             Trouble::Crash { down, moves, clean } => self.crash(n, down, moves, clean),
@@ -255,8 +270,13 @@ impl World {
 
     /// The wall clock of a running daemon is set.
     pub fn wall_jump(&mut self, n: usize, by: i64) {
+        let known = (0..self.plan.tickets.len())
+            .all(|ticket| !self.sites[n].granted(ticket) || self.keeper_knows(n, ticket));
         if self.nodes[n].engine.is_none() {
-            return;
+            if !known || !self.nodes[n].site {
+                return;
+            }
+            self.coverage.note("wall clock: set while boothd is down, and the keeper knows");
         }
         let now = self.now;
         let strange = self.is_strange(n);

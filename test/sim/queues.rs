@@ -10,6 +10,7 @@ use super::reference::{plain, Manner};
 use super::world::{Happening, World};
 use booth::daemon::slots::{JobEnd, JobId};
 use booth::engine::{Effect, Event};
+use booth::keeper::Answer;
 use std::collections::VecDeque;
 
 /// Choices of the queues are told apart from a member's other ones by numbers from here on.
@@ -33,7 +34,7 @@ enum Way {
     Wish,
     /// From the executor to the engine.
     Report,
-    /// From a process that has ended to the executor; these come in any order.
+    /// From a process that has ended, in any order, or from the keeper, in order, to the executor.
     End,
 }
 
@@ -44,6 +45,8 @@ pub struct Queues {
     wishes: VecDeque<(True, Effect)>,
     /// When the last report arrives.
     reported: True,
+    /// When the last answer of the keeper arrives.
+    answered: True,
 }
 
 impl World {
@@ -63,6 +66,7 @@ impl World {
                 }
             }
             Waiting::Job(id, end) => self.exec_finished(n, id, end),
+            Waiting::Answer(answer) => self.exec_answered(n, *answer),
             Waiting::Mail(from, mail) => {
                 if self.reference_lost(from, n, mail.sent) {
                     return;
@@ -138,6 +142,21 @@ impl World {
         }
         let (at, life) = (self.nodes[n].queues.reported, self.nodes[n].life);
         self.future.plan(at, Happening::Post { node: n, life, event: Box::new(event) });
+    }
+
+    /// When the last answer of a keeper that has died reaches the shell.
+    pub fn answers_end(&self, n: usize) -> True {
+        self.nodes[n].queues.answered.max(self.now)
+    }
+
+    /// The keeper says something to the shell.
+    pub fn keeper_answer(&mut self, n: usize, answer: Answer) {
+        let at = self.now + self.lag(n, Way::End);
+        let queues = &mut self.nodes[n].queues;
+        queues.answered = queues.answered.max(at);
+        let (at, life) = (queues.answered, self.nodes[n].life);
+        let answer = Box::new(answer);
+        self.future.plan(at, Happening::Answer { node: n, life, answer });
     }
 
     /// A job of this life's executor has ended, and it hears of that.

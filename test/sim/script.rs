@@ -178,8 +178,8 @@ impl World {
     /// A change takes effect in a store.
     pub fn script_effect(&mut self, site: usize, by: By, granted: bool) {
         match by {
-            By::Guard => self.scribble(|w| format!("guard {}", w.name(site))),
-            By::Daemon(..) => {
+            By::Keeper { life: None, .. } => self.scribble(|w| format!("guard {}", w.name(site))),
+            By::Keeper { .. } | By::Daemon(..) => {
                 let word = if granted { "grant" } else { "revoke" };
                 self.scribble(|w| format!("effect {} {word}", w.name(site)));
             }

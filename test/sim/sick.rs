@@ -32,6 +32,8 @@ pub enum Ailment {
     RevokesHang,
     /// Revokes say that they failed, and are done.
     RevokesLie,
+    /// Only revokes take long, up to ten times *g*, and succeed.
+    RevokesSlow,
 }
 
 /// What is drawn: revokes that fail twice as often as anything else.
@@ -64,6 +66,7 @@ impl World {
             Ailment::Hangs | Ailment::RevokesHang => "store: hangs for long",
             Ailment::Fails | Ailment::RevokesFail => "store: fails for long",
             Ailment::Slow => "store: is slow for long",
+            Ailment::RevokesSlow => "revoke: slow for long, and succeeds",
             Ailment::RevokesLie => "store: misstates its revokes for long",
         });
         self.sites[site].sick = Some(Sickness { what, until: self.now + length });
@@ -92,10 +95,17 @@ impl World {
                 let end = self.choices.jitter(site, ticket, guard, guard * 20);
                 Some(Course { effect: Some(end - MILLI), end: Some(end), success: true })
             }
+            Ailment::RevokesSlow if revoke => {
+                let end = self.choices.jitter(site, ticket, guard, guard * 10);
+                Some(Course { effect: Some(end - MILLI), end: Some(end), success: true })
+            }
             Ailment::RevokesFail if revoke => Some(fails),
             Ailment::RevokesHang if revoke => Some(hangs),
             Ailment::RevokesLie if revoke => Some(Course { effect: Some(quick / 2), ..fails }),
-            Ailment::RevokesFail | Ailment::RevokesHang | Ailment::RevokesLie => None,
+            Ailment::RevokesFail
+            | Ailment::RevokesHang
+            | Ailment::RevokesLie
+            | Ailment::RevokesSlow => None,
         }
     }
 
@@ -145,20 +155,24 @@ impl World {
         linked.get(needed.checked_sub(1)?).copied()
     }
 
+    /// Why a site cannot have lost its lease: its daemon has run, and heard a majority both ways,
+    /// since a time at which the lease lived.
+    pub fn keeps_its_lease(&mut self, site: usize, ticket: usize) -> Option<String> {
+        let spec = self.spec(site, ticket).clone();
+        let lease = self.checks.ghosts.leads_until(site, ticket, spec.expire.as_micros());
+        // The time for a renewal with all of its repetitions.
+        let renewal = (spec.patience().plus(spec.timeout)).as_micros() + SECOND;
+        let since = self.heard_since(site).filter(|since| since + renewal < lease)?;
+        Some(format!(
+            "m{site} has heard a majority since {since}, when its lease lasted until {lease}"
+        ))
+    }
+
     /// A second site is granted while the store of an ill site still says so: why that is a
     /// violation all the same, if it is one.
     pub fn despite_sickness(&mut self, ill: usize, new: usize, ticket: usize) -> Option<String> {
-        let spec = self.spec(ill, ticket).clone();
-        let lease = self.checks.ghosts.leads_until(ill, ticket, spec.expire.as_micros());
-        // The time for a renewal with all of its repetitions.
-        let renewal = (spec.patience().plus(spec.timeout)).as_micros() + SECOND;
-        if let Some(since) = self.heard_since(ill) {
-            if since + renewal < lease {
-                return Some(format!(
-                    "m{ill}, whose store is ill, has heard a majority since {since}, when its \
-                     lease lasted until {lease}"
-                ));
-            }
+        if let Some(why) = self.keeps_its_lease(ill, ticket) {
+            return Some(format!("{why}; its store is ill"));
         }
         let stood = self.checks.answers.stood_at(new, ticket);
         let prompt = self.plan.net.fault_ppm == 0;

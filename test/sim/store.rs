@@ -3,15 +3,16 @@
 //!
 //! A write takes effect at some instant of its run. A process that is killed may still take
 //! effect later, but not after a later write of its site (`RULES.md` L6). What the daemon wants
-//! written and when is in [`super::exec`]; the lease guard is in [`super::guard`].
+//! written, and when, is in [`super::keeper`].
 
 use super::choice::Kind;
 use super::clock::{True, MILLI};
+use super::keeper::Warden;
 use super::sick::Sickness;
 use super::world::{Happening, Stage, World};
-use booth::daemon::leases::Grant;
 use booth::daemon::slots::JobId;
 use booth::engine::{AttrChange, CibLoad, CibTicket};
+use booth::keeper;
 use booth::model::{AttrName, AttrValue, Holder, Term};
 use booth::time::WallTime;
 
@@ -28,15 +29,6 @@ pub struct Entry {
     pub expires: WallTime,
 }
 
-/// What the guard was told of a ticket.
-#[derive(Clone, Copy, Debug)]
-pub struct Told {
-    /// When it revokes.
-    pub hold_until: booth::time::MonoTime,
-    /// The term.
-    pub term: Term,
-}
-
 /// One site's store and the processes that work on it.
 #[derive(Debug, Default)]
 pub struct Site {
@@ -44,12 +36,12 @@ pub struct Site {
     pub entries: Vec<Option<Entry>>,
     /// Per ticket, its attributes.
     pub attrs: Vec<Vec<(AttrName, AttrValue)>>,
-    /// Per machine and ticket, what the lease guard there was told.
-    pub told: [Vec<Option<Told>>; 2],
-    /// Per machine and ticket, what its newest grant wrote, or its daemon read at the start.
-    pub grants: [Vec<Option<Grant>>; 2],
-    /// Per machine, whether its lease table has a record of this boot.
-    pub recorded: [bool; 2],
+    /// Per machine, its keeper.
+    pub keepers: [Option<Warden>; 2],
+    /// Whether the last keeper that died had something under way.
+    pub unsettled: bool,
+    /// The last number given to a keeper.
+    pub last_keeper: u32,
     /// Whether it is ill.
     pub sick: Option<Sickness>,
     /// Per ticket, when it was granted last.
@@ -62,6 +54,8 @@ pub struct Site {
     pub last_effect: Vec<u32>,
     /// Per ticket: when the latest change was started that took effect.
     pub written_at: Vec<True>,
+    /// Per ticket: on which machine that change was made.
+    pub written_on: Vec<usize>,
     /// Per ticket, what the daemon has read or written last, in this life: no term, or this one.
     /// `None`: it has not read yet.
     pub read: Vec<Option<Option<Term>>>,
@@ -70,10 +64,27 @@ pub struct Site {
 /// Who started a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
-    /// A daemon, in this life, as this job.
+    /// A daemon, in this life, as this job: a read, or a call of the model of the reference.
     Daemon(u32, JobId),
-    /// The lease guard.
-    Guard,
+    /// The keeper with this number, as this job.
+    Keeper {
+        /// Which keeper.
+        number: u32,
+        /// Which job.
+        job: keeper::JobId,
+        /// The life of boothd that wished it; `None`: the keeper does it by itself.
+        life: Option<u32>,
+    },
+}
+
+impl By {
+    /// The life of boothd for which it is done, if it is.
+    pub fn life(self) -> Option<u32> {
+        match self {
+            By::Daemon(life, _) => Some(life),
+            By::Keeper { life, .. } => life,
+        }
+    }
 }
 
 /// What a process does.
@@ -140,15 +151,16 @@ impl Site {
         Site {
             entries: vec![None; tickets],
             attrs: vec![Vec::new(); tickets],
-            told: [vec![None; tickets], vec![None; tickets]],
-            grants: [vec![None; tickets], vec![None; tickets]],
-            recorded: [true, false],
+            keepers: [None, None],
+            unsettled: false,
+            last_keeper: 0,
             sick: None,
             granted_at: vec![0; tickets],
             children: Vec::new(),
             last_child: 0,
             last_effect: vec![0; tickets],
             written_at: vec![0; tickets],
+            written_on: vec![0; tickets],
             read: vec![None; tickets],
         }
     }
@@ -176,15 +188,6 @@ impl Site {
             }),
         }
     }
-
-    /// What the lease table of a machine notes before a grant, and when a daemon has read one.
-    pub fn note_grant(&mut self, machine: usize, ticket: usize, mut grant: Grant) {
-        let known = &mut self.grants[machine][ticket];
-        if let Some(old) = known.filter(|old| old.term == grant.term) {
-            grant.expires = grant.expires.max(old.expires);
-        }
-        *known = Some(grant);
-    }
 }
 
 impl World {
@@ -198,8 +201,8 @@ impl World {
         }
         let margin = 2 * spec.guard().as_micros() + MILLI;
         (0..2).any(|machine| {
-            self.sites[site].told[machine][ticket].is_some_and(|told| {
-                let until = self.nodes[site].clocks[machine].when(told.hold_until);
+            self.keeper_watches(site, machine, ticket).is_some_and(|window| {
+                let until = self.nodes[site].clocks[machine].when(window.hold_until);
                 self.now + margin >= until
             })
         })
@@ -289,22 +292,7 @@ impl World {
 
     /// Starts a process at a site and returns its number.
     pub fn spawn(&mut self, site: usize, machine: usize, ticket: usize, by: By, task: Task) -> u32 {
-        let course = if by == By::Guard {
-            // Condition 2: what the guard runs ends within its time.
-            let guard = self.spec(site, ticket).guard().as_micros() * 99 / 100;
-            let usual = (guard * self.plan.store.usual_permille / 1000).max(2);
-            let end = self.choices.jitter(site, ticket, usual / 2, usual);
-            let good = Course { effect: Some(end / 2), end: Some(end), success: true };
-            match self.sick_course(site, ticket, &task) {
-                // It ends what hangs, and tries again.
-                Some(ill) if ill.end.is_none_or(|end| end > 2 * guard) => {
-                    Course { effect: None, end: Some(2 * guard), success: false }
-                }
-                course => course.unwrap_or(good),
-            }
-        } else {
-            self.course(site, ticket, &task)
-        };
+        let course = self.course(site, ticket, &task);
         let report = match (&task, course.success) {
             (Task::Load, true) => Report::Load(CibLoad::Absent),
             (Task::Load, false) => Report::Load(CibLoad::Failed("model: cannot read".into())),
@@ -354,7 +342,7 @@ impl World {
         }
         child.effect_at = None;
         let (ticket, task, killed) = (child.ticket, child.task.clone(), child.killed);
-        let (start, by) = (child.start, child.by);
+        let (start, by, machine) = (child.start, child.by, child.machine);
         if killed {
             self.coverage.note("store: a killed call takes effect");
             self.sites[site].children.retain(|child| child.id != id);
@@ -369,7 +357,8 @@ impl World {
                         let entry = self.sites[site].entries[ticket];
                         self.daemon_sees(site, ticket, by, entry);
                         let entry = entry.filter(|entry| entry.owner.member().is_some());
-                        if let Some(Entry { term, .. }) = entry {
+                        let read = matches!(by, By::Daemon(..));
+                        if let (true, Some(Entry { term, .. })) = (read, entry) {
                             self.checks.answers.reads(site, ticket, term);
                         }
                     }
@@ -383,9 +372,13 @@ impl World {
                     }
                     return;
                 }
+                if entry.granted {
+                    self.check_keeper_grants(site, (machine, ticket), by);
+                }
                 self.sites[site].last_effect[ticket] = id;
                 self.script_effect(site, by, entry.granted);
                 self.sites[site].written_at[ticket] = start;
+                self.sites[site].written_on[ticket] = machine;
                 let before = self.sites[site].granted(ticket);
                 self.sites[site].entries[ticket] = Some(entry);
                 self.daemon_sees(site, ticket, by, Some(entry));
@@ -409,7 +402,7 @@ impl World {
 
     /// The daemon that runs has read this, or written it.
     fn daemon_sees(&mut self, site: usize, ticket: usize, by: By, entry: Option<Entry>) {
-        if matches!(by, By::Daemon(life, _) if life == self.nodes[site].life) {
+        if by.life() == Some(self.nodes[site].life) {
             self.sites[site].read[ticket] = Some(entry.map(|entry| entry.term));
         }
     }
@@ -425,7 +418,7 @@ impl World {
         let report = child.report.clone();
         self.sites[site].children.retain(|child| child.id != id);
         match by {
-            By::Guard => self.guard_done(site, machine, ticket, matches!(report, Report::Done)),
+            By::Keeper { .. } => self.keeper_done(site, (machine, ticket), by, report),
             By::Daemon(life, job) => self.exec_done(site, life, ticket, job, report),
         }
     }

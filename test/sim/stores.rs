@@ -6,10 +6,11 @@
 use super::clock::SECOND;
 use super::machine::Unguarded;
 use super::plan::{between, chance, pick, Disturbance, Plan, Target, Trouble};
-use super::store::{Entry, Told};
+use super::store::Entry;
 use super::world::World;
-use booth::daemon::leases::Grant;
-use booth::model::{Holder, MemberId, Term};
+use booth::engine::HoldWindow;
+use booth::keeper::{Grant, Word};
+use booth::model::{Holder, MemberId, Term, TicketIndex};
 use booth::prng::Prng;
 use booth::time::{Span, WallTime};
 
@@ -156,22 +157,26 @@ impl World {
             // It has no guard and no end.
             return;
         }
-        let grant = Grant { term, expires: expires.as_secs() };
-        self.sites[n].note_grant(0, ticket, grant);
         let until = u64::try_from(left.expires).unwrap_or(0);
-        let spec = self.spec(n, ticket);
-        let kept = spec.guard().plus(spec.drift()).as_micros() + SECOND;
-        if until > kept {
-            // The guard of the last boothd goes on.
-            let hold_until = clock.mono(0).plus(Span::from_micros(until - kept));
-            self.sites[n].told[0][ticket] = Some(Told { hold_until, term });
-            let at = clock.when(hold_until);
-            let (site, machine) = (n, 0);
-            self.future.plan(at, super::world::Happening::GuardDue { site, machine, ticket });
-        } else {
+        let (guard, drift) = (self.spec(n, ticket).guard(), self.spec(n, ticket).drift());
+        let kept = guard.plus(drift).plus(Span::from_secs(1));
+        if until <= kept.as_micros() {
             // Its machine died, and was started again (condition 4).
             self.checks.unguarded[ticket][n] = Some(Unguarded::since(0));
+            return;
         }
+        // The keeper of the last boothd goes on.
+        let hold_until = clock.mono(0).plus(Span::from_micros(until - kept.as_micros()));
+        let window = HoldWindow {
+            hold_until,
+            lease_until: hold_until.plus(guard).plus(drift),
+            start_before: hold_until.minus(guard.times(2)),
+            kill_at: hold_until.minus(guard),
+        };
+        let (ticket, window) = (TicketIndex::new(ticket), Some(window));
+        let grant = Grant { term, expires: expires.as_secs() };
+        let words = vec![Word::Hold { ticket, window, term }, Word::Read { ticket, grant }];
+        self.keeper_told_before(n, words);
     }
 
     /// A store loses a ticket, with everything that it says of it.

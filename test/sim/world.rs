@@ -13,6 +13,7 @@ use super::codec::{Codec, Mail};
 use super::coverage::Coverage;
 use super::heap::Future;
 use super::history::History;
+use super::keeper::Over;
 use super::network::Network;
 use super::node::{Node, Waiting};
 use super::panics::Panic;
@@ -22,6 +23,7 @@ use super::script::Script;
 use super::store::Site;
 use booth::daemon::slots::{JobEnd, JobId};
 use booth::engine::{ClientId, Effect, Event};
+use booth::keeper::Answer;
 use booth::model::{Member, MemberId, Roster, Term};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -54,8 +56,16 @@ pub enum Happening {
     Wish { node: usize, life: u32 },
     /// A deadline of an executor.
     ExecTick { node: usize, life: u32 },
-    /// A time that the lease guard was told.
-    GuardDue { site: usize, machine: usize, ticket: usize },
+    /// A deadline of a keeper.
+    KeeperTick { site: usize, machine: usize, number: u32 },
+    /// A job of a keeper (machine and number) has ended.
+    KeeperJob { site: usize, keeper: (usize, u32), over: Box<Over> },
+    /// A keeper that was stopped goes on.
+    KeeperGoesOn { site: usize, machine: usize, number: u32 },
+    /// A boothd replaces its keeper.
+    KeeperAgain { node: usize, life: u32 },
+    /// What a keeper has said reaches its boothd.
+    Answer { node: usize, life: u32, answer: Box<Answer> },
     /// The time for which the death of a machine is an excuse.
     ExcuseEnds { site: usize, life: u32, stops: u32 },
     /// The time for which a guard that was told late is waited for.
@@ -182,9 +192,6 @@ impl World {
             ids,
             plan,
         };
-        if world.plan.worlds.fresh {
-            world.sites.iter_mut().for_each(|site| site.recorded = [false, false]);
-        }
         world.clients.last_done = vec![None; tickets];
         world.clients.last_asked = vec![None; tickets];
         world.clients.asked_at = vec![0; tickets];
@@ -197,6 +204,11 @@ impl World {
     pub fn set_going(&mut self) {
         self.coverage.begin(&self.plan);
         self.configure_all();
+        for site in self.plan.sites().collect::<Vec<_>>() {
+            if !self.plan.worlds.fresh {
+                self.keeper_of_before(site);
+            }
+        }
         self.fill_stores();
         self.fulfil_rules();
         for node in 0..self.nodes.len() {
@@ -272,7 +284,25 @@ impl World {
                     self.exec_tick(node);
                 }
             }
-            Happening::GuardDue { site, machine, ticket } => self.guard_due(site, machine, ticket),
+            Happening::KeeperTick { site, machine, number } => {
+                self.keeper_tick(site, machine, number);
+            }
+            Happening::KeeperJob { site, keeper, over } => {
+                self.keeper_job_over(site, keeper, *over);
+            }
+            Happening::KeeperGoesOn { site, machine, number } => {
+                self.keeper_goes_on(site, machine, number);
+            }
+            Happening::KeeperAgain { node, life } => {
+                if self.alive(node, life) && self.nodes[node].paused.is_none() {
+                    self.keeper_again(node);
+                }
+            }
+            Happening::Answer { node, life, answer } => {
+                if self.alive(node, life) {
+                    self.reach(node, Waiting::Answer(answer));
+                }
+            }
             Happening::ExcuseEnds { site, life, stops } => self.excuse_ends(site, life, stops),
             Happening::GuardEnds { site, ticket } => self.guard_ends(site, ticket),
             Happening::JobEnd { node, life, id, end } => {

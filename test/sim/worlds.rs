@@ -16,7 +16,7 @@ use booth::prng::Prng;
 pub struct Worlds {
     /// The queues between each engine and its executor.
     pub queues: QueuePlan,
-    /// All machines have just been started: no lease table has a record.
+    /// All machines have just been started: no keeper is there.
     pub fresh: bool,
     /// Each member's configuration, where they differ.
     pub configs: Vec<Variant>,
@@ -43,6 +43,7 @@ pub fn finish(seed: u64, plan: &mut Plan) {
     super::stores::draw_stores(&mut dice(seed, 7), plan);
     super::busy::draw_busy(&mut dice(seed, 8), plan);
     super::sick::draw_sickness(&mut dice(seed, 5), plan);
+    super::wardens::draw_keepers(&mut dice(seed, 9), plan);
     // With a store go the attributes.
     let loses = |d: &Disturbance| {
         matches!(d.what, Trouble::Lose { .. } | Trouble::MachineDies { alone: true, .. })

@@ -121,6 +121,7 @@ impl Rig {
             courier: BadNetwork(Prng::new(seed ^ 400)),
             timer: Timer::start(clock::now).expect("a thread"),
             executor: Some(wishes),
+            bell: None,
             started: Box::new(|| {}),
             notifier: Notifier::none(),
             clock: clock::now,

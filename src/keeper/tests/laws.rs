@@ -4,6 +4,11 @@
 use super::*;
 use crate::model::{AttrName, AttrValue};
 
+/// A revoke that boothd waits for as long as it takes.
+fn patient_revoke() -> CibState {
+    CibState { limit: secs(100_000), ..state(false, 1) }
+}
+
 #[test]
 fn a_grant_starts_only_inside_its_window() {
     let mut bench = Bench::one();
@@ -19,7 +24,7 @@ fn a_grant_starts_only_inside_its_window() {
 #[test]
 fn a_grant_that_waits_is_given_up_when_it_may_not_start_any_more() {
     let mut bench = Bench::held(20);
-    bench.write(0, 2, state(false, 1));
+    bench.write(0, 2, patient_revoke());
     let hung = bench.revoke();
     bench.hold(0, Some(window(20)), 1);
     bench.write(0, 3, state(true, 1));
@@ -68,7 +73,7 @@ fn a_process_that_cannot_be_killed_does_not_hold_up_the_revoke() {
 #[test]
 fn a_grant_never_begins_while_an_older_revoke_may_take_effect() {
     let mut bench = Bench::held(60);
-    bench.write(0, 2, state(false, 1));
+    bench.write(0, 2, patient_revoke());
     let first = bench.revoke();
     bench.until(4000);
     let second = bench.revoke();
@@ -88,7 +93,7 @@ fn a_grant_never_begins_while_an_older_revoke_may_take_effect() {
 #[test]
 fn a_slow_revoke_is_joined_and_never_killed() {
     let mut bench = Bench::held(1000);
-    bench.write(0, 2, state(false, 1));
+    bench.write(0, 2, patient_revoke());
     let mut running = vec![bench.revoke()];
     // After g, and then with pauses that double, up to 30 s.
     for at in [4, 12, 28, 58, 88, 118, 148] {
@@ -104,10 +109,34 @@ fn a_slow_revoke_is_joined_and_never_killed() {
     assert_eq!(bench.killed().len(), running.len() - 1);
 }
 
+/// What boothd waits for answers clients, and decides what it says to the others: it hears in time
+/// that there is no answer yet, and what runs serves its next wish.
+#[test]
+fn boothd_hears_of_a_revoke_that_takes_longer_than_it_waits_and_the_revoke_goes_on() {
+    let mut bench = Bench::held(1000);
+    let revoke = CibState { limit: secs(3), ..state(false, 1) };
+    bench.write(0, 2, revoke);
+    let job = bench.revoke();
+    bench.until(2999);
+    assert_eq!(bench.told(), []);
+    bench.until(3000);
+    let late = CibOutcome::Failed("it has not ended in time, and goes on".to_owned());
+    assert_eq!(bench.told(), [(2, late.clone())]);
+    bench.write(0, 3, revoke);
+    assert!(bench.started().is_empty() && bench.killed().is_empty(), "it goes on");
+    bench.until(5999);
+    assert_eq!(bench.told(), []);
+    bench.until(6000);
+    assert_eq!(bench.told(), [(3, late)]);
+    bench.write(0, 4, revoke);
+    bench.end(job, JobEnd::Done);
+    assert_eq!(bench.told(), [(4, CibOutcome::Written)]);
+}
+
 #[test]
 fn of_many_attempts_that_hang_the_oldest_makes_room() {
     let mut bench = Bench::held(60);
-    bench.write(0, 2, state(false, 1));
+    bench.write(0, 2, patient_revoke());
     let first = bench.revoke();
     let mut killed = Vec::new();
     for second in 0..400 {
@@ -164,7 +193,13 @@ fn at_the_end_of_the_window_the_store_is_revoked_whoever_lives() {
     bench.until(20_000);
     let job = bench.revoke();
     assert!(bench.keeper.is_needed(millis(20_000)));
+    assert_eq!(bench.keeper.watched(Place(0)), Some(window(20)));
     bench.end(job, JobEnd::Done);
+    assert_eq!(bench.keeper.watched(Place(0)), None);
+    assert_eq!(
+        (bench.keeper.place(&name(0)), bench.keeper.place(&name(1))),
+        (Some(Place(0)), None)
+    );
     bench.until(60_000);
     assert!(bench.started().is_empty() && !bench.keeper.is_needed(millis(60_000)));
 }
@@ -178,6 +213,47 @@ fn a_look_that_hangs_does_not_hold_up_the_revoke() {
     assert!(bench.killed().is_empty());
     bench.until(20_000);
     assert_eq!(bench.killed(), [look]);
+    bench.revoke();
+}
+
+/// Simulator, mixed one-site 201601: a restarted holder had been stopped for long before it told
+/// its window; a look of *g* and a revoke of *g* outlasted the lease.
+#[test]
+fn a_look_that_begins_late_holds_up_the_revoke_until_the_end_of_the_window_at_most() {
+    let mut bench = Bench::held(40);
+    bench.until(19_800);
+    bench.hold(0, Some(window(20)), 1);
+    assert!(matches!(bench.started()[..], [(_, Work::Look(_))]));
+    bench.until(19_999);
+    assert!(bench.started().is_empty());
+    bench.until(20_000);
+    bench.revoke();
+}
+
+#[test]
+fn a_window_that_has_ended_when_it_is_told_is_revoked_at_once() {
+    let mut bench = Bench::held(40);
+    bench.until(20_001);
+    bench.hold(0, Some(window(20)), 1);
+    bench.revoke();
+}
+
+/// Another node may have been granted meanwhile.
+#[test]
+fn after_a_sleep_the_store_is_looked_at_first() {
+    let mut bench = Bench::held(20);
+    bench.now = 50_000;
+    bench.step(Input::Tick);
+    bench.look(stored(true, 2, expires(80)));
+    bench.until(100_000);
+    assert!(bench.started().is_empty());
+    let mut bench = Bench::held(20);
+    bench.now = 50_000;
+    bench.step(Input::Tick);
+    assert!(matches!(bench.started()[..], [(_, Work::Look(_))]), "and it hangs");
+    bench.until(51_999);
+    assert!(bench.started().is_empty());
+    bench.until(52_000);
     bench.revoke();
 }
 
