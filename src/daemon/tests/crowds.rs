@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 /// More clients of one kind than there are places for, or for all kinds together before.
 const CROWD: usize = 75;
 /// Who has been silent for longer than this may be cut off if others have no place.
-const SLOW: Duration = Duration::from_millis(30);
+const SLOW: Duration = Duration::from_millis(20);
 /// Within this, answers are prompt, also on a busy machine.
 const PROMPT: Duration = Duration::from_millis(1_500);
 
