@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `booth status`: looks at the lock file and says whether a daemon holds it.
+//! `booth status`: looks at the lock file and says whether a daemon holds it. Whoever else holds
+//! it is named and does not count.
 //!
 //! Scripts evaluate the printed line in a shell (`clients.md`), so nothing is printed that is
 //! not shaped like assignments.
@@ -9,6 +10,8 @@ use super::options::Exit;
 use super::output::Output;
 use crate::config;
 use crate::daemon::lockfile::{self, Probe};
+use crate::daemon::lockholder::Users;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Prints what is known of the running daemon.
@@ -19,10 +22,26 @@ pub fn run(args: &StatusArgs, output: &Output) -> Exit {
     };
     let given = args.lockfile.as_ref().map(PathBuf::from);
     let path = given.unwrap_or_else(|| lockfile::default_path(&config.name));
-    match lockfile::probe(&path) {
-        Ok(Probe::NotRunning) => {
+    let users = Users::of(&config);
+    match lockfile::probe(&path, &users) {
+        Ok(Probe::NotRunning(None)) => {
             output.message(&format!("not running: no process holds {}", path.display()));
             Exit::NotRunning
+        }
+        Ok(Probe::NotRunning(Some(stranger))) => {
+            output.message(&format!(
+                "not running: {} is locked by {stranger}, which is no boothd of {users}; end \
+                 that process or remove the file",
+                path.display()
+            ));
+            Exit::NotRunning
+        }
+        Ok(Probe::Unseen) => {
+            output.error(&format!(
+                "{} is locked by a process that cannot be seen from here, in a container perhaps",
+                path.display()
+            ));
+            Exit::Failure
         }
         Ok(Probe::Running { pid, line }) => match state_line(pid, &path, &line) {
             Some(text) => output.data(&text),
@@ -35,7 +54,11 @@ pub fn run(args: &StatusArgs, output: &Output) -> Exit {
             }
         },
         Err(error) => {
-            output.error(&format!("lockfile {} cannot be read: {error}", path.display()));
+            let hint = match error.kind() {
+                io::ErrorKind::PermissionDenied => "; only root and the daemon's user may read it",
+                _ => "",
+            };
+            output.error(&format!("lockfile {} cannot be read: {error}{hint}", path.display()));
             Exit::Failure
         }
     }

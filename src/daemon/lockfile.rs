@@ -3,23 +3,25 @@
 //!
 //! A daemon holds an fcntl write lock on the whole file for as long as it lives; the kernel drops
 //! it when the process ends, however it ends. Reference: the same lock, so either
-//! implementation's `status` finds either daemon.
+//! implementation's `status` finds either daemon. Whose lock counts, [`super::lockholder`] says.
 
+use super::lockholder::{self, Held, Stranger, Users};
 use crate::model::{MemberId, MemberRole};
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read};
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The directory of lock files without `-l`.
 const DEFAULT_DIRECTORY: &str = "/var/run/booth";
 /// More than a state line can have: path, name and address are far shorter than a page.
 const LINE_MAX: u64 = 4096;
-/// Readable by everybody, as the reference's lock file is.
-const MODE: u32 = 0o644;
+/// Whoever can open the file can lock it, and keep the reference from starting. Reference: 0644,
+/// and yet `status` needs the right to write.
+const MODE: u32 = 0o600;
 /// Others may look for lock files, and not make any.
 const DIRECTORY_MODE: u32 = 0o755;
 
@@ -31,37 +33,70 @@ pub fn default_path(config_name: &str) -> PathBuf {
 /// What a look at a lock file found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Probe {
-    /// Nobody holds the lock, or there is no such file.
-    NotRunning,
+    /// No daemon holds the lock, or there is no such file; but perhaps somebody else holds it.
+    NotRunning(Option<Stranger>),
+    /// A process that cannot be seen from here holds it.
+    Unseen,
     /// A daemon runs.
     Running {
         /// The process that holds the lock.
         pid: u32,
-        /// The file's line without its end; empty if the daemon has not written it yet.
+        /// The file's line without its end; empty if that daemon has not written it yet.
         line: String,
     },
 }
 
-/// Looks whether a daemon holds this lock file.
+/// Looks whether a daemon of one of these users holds this lock file, or held it until somebody
+/// removed the file under it.
 ///
 /// Must not be called in a process that holds the lock itself: closing the file would drop it.
 ///
 /// # Errors
 /// The file is there but cannot be opened, read or asked for its lock.
-pub fn probe(path: &Path) -> io::Result<Probe> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Probe::NotRunning),
+pub fn probe(path: &Path, users: &Users) -> io::Result<Probe> {
+    let held = match open_plain(File::options().read(true), path) {
+        Ok(file) => match lockholder::look(&file, path, users)? {
+            Held::Daemon(pid) => return running(pid, file),
+            held => held,
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Held::No,
         Err(error) => return Err(error),
     };
-    let Some(pid) = holder_of(&file)? else {
-        return Ok(Probe::NotRunning);
-    };
+    match (lockholder::find_without_file(path, users), held) {
+        (Some((pid, file)), _) => running(pid, file),
+        (None, Held::Stranger(stranger)) => Ok(Probe::NotRunning(Some(stranger))),
+        (None, Held::Unseen) => Ok(Probe::Unseen),
+        (None, Held::No | Held::Daemon(_)) => Ok(Probe::NotRunning(None)),
+    }
+}
+
+/// What a daemon that holds the lock says of itself.
+fn running(pid: u32, file: File) -> io::Result<Probe> {
     let mut bytes = Vec::new();
     file.take(LINE_MAX).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
-    let line = text.lines().next().unwrap_or_default().to_owned();
+    let line = text.lines().next().unwrap_or_default();
+    let writer = line.strip_prefix("booth_pid=").map(|rest| rest.split(' ').next());
+    let writer = writer.flatten().and_then(|number| number.parse().ok());
+    // A line of another process: of a daemon before this one, which was killed.
+    let stale = writer.is_some_and(|number| !lockholder::is_number_of(number, pid));
+    let line = if stale { String::new() } else { line.to_owned() };
     Ok(Probe::Running { pid, line })
+}
+
+/// Opens what is there, if it is an ordinary file: neither a link nor a pipe that blocks.
+fn open_plain(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let file =
+        options.custom_flags(flags).open(path).map_err(|error| match error.raw_os_error() {
+            Some(libc::ELOOP) => io::Error::other("it is a symbolic link; remove it"),
+            _ => error,
+        })?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("it is no ordinary file; remove it"))
+    }
 }
 
 /// What the state line says.
@@ -125,6 +160,15 @@ pub enum LockError {
         /// The process, if it still could be asked for.
         pid: Option<u32>,
     },
+    /// It is not fit for use, and there cannot be a new one in its place.
+    Replace {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+        /// Why it cannot be replaced.
+        error: io::Error,
+    },
     /// It can be opened, but not be locked or written.
     Use(PathBuf, io::Error),
 }
@@ -140,9 +184,17 @@ impl fmt::Display for LockError {
                 "lockfile {} is held by process {pid}: another daemon runs with it",
                 path.display()
             ),
-            LockError::Held { path, pid: None } => {
-                write!(f, "lockfile {} is held by another daemon", path.display())
-            }
+            LockError::Held { path, pid: None } => write!(
+                f,
+                "lockfile {} is held by a process that cannot be seen from here, in a container \
+                 perhaps: another daemon may run with it",
+                path.display()
+            ),
+            LockError::Replace { path, reason, error } => write!(
+                f,
+                "lockfile {} {reason}, and cannot be replaced: {error}; remove it",
+                path.display()
+            ),
             LockError::Use(path, error) => {
                 write!(f, "lockfile {} cannot be locked or written: {error}", path.display())
             }
@@ -153,7 +205,9 @@ impl fmt::Display for LockError {
 impl std::error::Error for LockError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            LockError::Open(_, error) | LockError::Use(_, error) => Some(error),
+            LockError::Open(_, error)
+            | LockError::Replace { error, .. }
+            | LockError::Use(_, error) => Some(error),
             LockError::Held { .. } => None,
         }
     }
@@ -163,40 +217,46 @@ impl std::error::Error for LockError {
 #[derive(Debug)]
 pub struct LockFile {
     path: PathBuf,
+    users: Users,
     file: File,
     line: Option<StateLine>,
 }
 
 impl LockFile {
     /// Creates the file if it is missing and takes its lock. Nothing in it is touched before
-    /// the lock is held.
+    /// the lock is held. A file that a stranger has locked, or to which somebody else than
+    /// `users` has access, is not used but replaced.
     ///
     /// # Errors
-    /// The file cannot be opened or locked, or another process holds it.
-    pub fn acquire(path: &Path) -> Result<LockFile, LockError> {
+    /// The file cannot be opened, locked or replaced, or another daemon holds it.
+    pub fn acquire(path: &Path, users: &Users) -> Result<LockFile, LockError> {
         make_default_directory(path);
         // A lock on a file that was removed between opening and locking protects nothing;
         // somebody who removes the file each time can only make the start fail.
         for _ in 0..LOCK_ATTEMPTS {
-            let file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(MODE)
-                // The directory may belong to the daemon's user: root must not be led by a
-                // link in it to a file that is somebody else's.
-                .custom_flags(libc::O_NOFOLLOW)
-                .open(path)
-                .map_err(|error| LockError::Open(path.to_owned(), error))?;
-            plain(&file).map_err(|error| LockError::Open(path.to_owned(), error))?;
-            let locked = try_lock(&file).map_err(|error| LockError::Use(path.to_owned(), error))?;
-            if !locked {
-                let pid = holder_of(&file).ok().flatten();
-                return Err(LockError::Held { path: path.to_owned(), pid });
-            }
-            if same_file(&file, path) {
-                return Ok(LockFile { path: path.to_owned(), file, line: None });
+            let file = open_or_create(path);
+            let file = file.map_err(|error| LockError::Open(path.to_owned(), error))?;
+            let wrap = |error| LockError::Use(path.to_owned(), error);
+            let held = |pid| Err(LockError::Held { path: path.to_owned(), pid });
+            if !try_lock(&file).map_err(wrap)? {
+                match lockholder::look(&file, path, users).map_err(wrap)? {
+                    Held::No => {}
+                    Held::Daemon(pid) => return held(Some(pid)),
+                    Held::Unseen => return held(None),
+                    Held::Stranger(stranger) => {
+                        let reason = format!("was locked by {stranger}, which is no boothd");
+                        replace(&file, path, &reason)?;
+                    }
+                }
+            } else if let Some(reason) = unfit(&file, users).map_err(wrap)? {
+                replace(&file, path, &reason)?;
+            } else if same_file(&file, path) {
+                // Older versions, as the reference, have left it readable by everybody.
+                if let Err(error) = file.set_permissions(Permissions::from_mode(MODE)) {
+                    log::debug!("cannot keep others from {}: {error}", path.display());
+                }
+                let (path, users) = (path.to_owned(), users.clone());
+                return Ok(LockFile { path, users, file, line: None });
             }
         }
         let error = io::Error::other("it is removed again and again");
@@ -241,7 +301,7 @@ impl LockFile {
         if self.is_in_place() {
             return Ok(false);
         }
-        let mut fresh = LockFile::acquire(&self.path)?;
+        let mut fresh = LockFile::acquire(&self.path, &self.users)?;
         if let Some(line) = self.line.clone() {
             fresh.write(&line)?;
         }
@@ -267,14 +327,51 @@ impl LockFile {
 /// How often [`LockFile::acquire`] starts over when the file is removed under its hands.
 const LOCK_ATTEMPTS: usize = 10;
 
-/// Refuses what is no ordinary file, or has a second name.
-fn plain(file: &File) -> io::Result<()> {
-    let metadata = file.metadata()?;
-    if metadata.is_file() && metadata.nlink() <= 1 {
-        Ok(())
-    } else {
-        Err(io::Error::other("it is no ordinary file"))
+/// Opens the file, or makes it. Never both in one step: the kernel refuses that in a directory
+/// like `/tmp` for a file of somebody else's.
+fn open_or_create(path: &Path) -> io::Result<File> {
+    let mut error = io::ErrorKind::NotFound.into();
+    for _ in 0..LOCK_ATTEMPTS {
+        match open_plain(File::options().read(true).write(true), path) {
+            Err(missing) if missing.kind() == io::ErrorKind::NotFound => {}
+            opened => return opened,
+        }
+        let mut options = File::options();
+        options.read(true).write(true).create_new(true).mode(MODE);
+        match open_plain(&mut options, path) {
+            Err(there) if there.kind() == io::ErrorKind::AlreadyExists => error = there,
+            created => return created,
+        }
     }
+    Err(error)
+}
+
+/// Why a file must not be the lock file: others than these users can reach or lock it.
+fn unfit(file: &File, users: &Users) -> io::Result<Option<String>> {
+    let metadata = file.metadata()?;
+    Ok(if !users.contains(metadata.uid()) {
+        Some(format!("belonged to user {}", super::process::user_name(metadata.uid())))
+    } else if metadata.nlink() > 1 {
+        Some("had another name".to_owned())
+    } else {
+        None
+    })
+}
+
+/// Removes the name of a file that must not be the lock file, so that there can be a new one.
+fn replace(file: &File, path: &Path, reason: &str) -> Result<(), LockError> {
+    if !same_file(file, path) {
+        return Ok(());
+    }
+    match fs::remove_file(path) {
+        Ok(()) => log::warn!("lockfile {} {reason}; a new one takes its place", path.display()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => {
+            let (path, reason) = (path.to_owned(), reason.to_owned());
+            return Err(LockError::Replace { path, reason, error });
+        }
+    }
+    Ok(())
 }
 
 /// Makes the default directory if the path is in it: `/run` is empty after each boot, and no
@@ -287,24 +384,15 @@ fn make_default_directory(path: &Path) {
 
 /// Whether the path leads to the very file that is open.
 fn same_file(file: &File, path: &Path) -> bool {
-    match (file.metadata(), fs::metadata(path)) {
+    match (file.metadata(), fs::symlink_metadata(path)) {
         (Ok(open), Ok(there)) => open.dev() == there.dev() && open.ino() == there.ino(),
         _ => false,
     }
 }
 
-/// The description of a write lock on a whole file.
-fn whole_file() -> libc::flock {
-    // SAFETY: `flock` is a plain C structure of integers, for which all zeroes is a value.
-    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-    lock.l_type = libc::F_WRLCK as libc::c_short;
-    lock.l_whence = libc::SEEK_SET as libc::c_short;
-    lock
-}
-
 /// Takes the write lock; false if another process has it.
 fn try_lock(file: &File) -> io::Result<bool> {
-    let lock = whole_file();
+    let lock = whole_file(libc::F_WRLCK);
     // SAFETY: the descriptor is open for the whole call and `lock` is a valid `flock`.
     let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &lock) };
     if result == 0 {
@@ -317,87 +405,44 @@ fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
-/// The process that holds a lock on the file, if another one does.
-fn holder_of(file: &File) -> io::Result<Option<u32>> {
-    let mut lock = whole_file();
-    // SAFETY: the descriptor is open for the whole call; `lock` is a valid `flock` that the
-    // kernel may write.
-    let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLK, &mut lock) };
-    if result != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    if libc::c_int::from(lock.l_type) == libc::F_UNLCK {
-        return Ok(None);
-    }
-    Ok(Some(u32::try_from(lock.l_pid).unwrap_or(0)))
+/// A lock as the kernel describes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lock {
+    /// A write lock, not a read lock.
+    pub(super) write: bool,
+    /// On the whole file, whatever its length.
+    pub(super) whole: bool,
+    /// Its process; -1: it belongs to an open file, 0: its process cannot be seen from here.
+    pub(super) pid: libc::pid_t,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn state(state: DaemonState) -> StateLine {
-        StateLine {
-            pid: 9,
-            state,
-            role: MemberRole::Site,
-            config_name: "x".to_owned(),
-            id: MemberId::from_raw(1_696_554_816),
-            address: IpAddr::from([127, 0, 0, 1]),
-            port: 9929,
+/// The first write lock of others on a file; only if there is none, the first read lock.
+///
+/// # Errors
+/// The file cannot be asked for its locks.
+pub(super) fn first_lock(file: &File) -> io::Result<Option<Lock>> {
+    for asked in [libc::F_RDLCK, libc::F_WRLCK] {
+        let mut lock = whole_file(asked);
+        // SAFETY: the descriptor is open for the whole call; `lock` is a valid `flock` that the
+        // kernel may write.
+        let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLK, &mut lock) };
+        if result != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        if libc::c_int::from(lock.l_type) != libc::F_UNLCK {
+            let write = libc::c_int::from(lock.l_type) == libc::F_WRLCK;
+            let whole = lock.l_start == 0 && lock.l_len == 0;
+            return Ok(Some(Lock { write, whole, pid: lock.l_pid }));
         }
     }
+    Ok(None)
+}
 
-    #[test]
-    fn the_state_line_is_that_of_the_reference() {
-        let expected = "booth_pid=9 booth_state=started booth_type=site booth_cfg_name='x' \
-                        booth_id=1696554816 booth_addr_string='127.0.0.1' booth_port=9929";
-        assert_eq!(state(DaemonState::Started).to_string(), expected);
-    }
-
-    #[test]
-    fn a_shorter_line_replaces_a_longer_one_whole() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("x.pid");
-        fs::write(&path, "left by a daemon that was killed\n".repeat(20)).expect("written");
-        let mut lock = LockFile::acquire(&path).expect("the lock is free");
-        lock.write(&state(DaemonState::Starting)).expect("written");
-        lock.write(&state(DaemonState::Started)).expect("written");
-        let text = fs::read_to_string(&path).expect("readable");
-        assert_eq!(text, format!("{}\n", state(DaemonState::Started)));
-        lock.remove();
-        assert!(!path.exists());
-    }
-
-    #[test]
-    fn a_removed_file_is_made_again_and_a_strange_one_is_left_alone() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("x.pid");
-        let mut lock = LockFile::acquire(&path).expect("the lock is free");
-        lock.write(&state(DaemonState::Started)).expect("written");
-        assert!(!lock.restore().expect("in place"));
-        fs::remove_file(&path).expect("removed");
-        assert!(lock.restore().expect("made again"));
-        assert!(fs::read_to_string(&path).expect("readable").contains("booth_pid=9"));
-        fs::remove_file(&path).expect("removed");
-        fs::write(&path, "somebody else's").expect("written");
-        lock.remove();
-        assert_eq!(fs::read_to_string(&path).expect("readable"), "somebody else's");
-    }
-
-    #[test]
-    fn a_lock_file_nobody_holds_means_not_running() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("x.pid");
-        assert_eq!(probe(&path).expect("no file is no error"), Probe::NotRunning);
-        fs::write(&path, "booth_pid=1 left over").expect("written");
-        assert_eq!(probe(&path).expect("readable"), Probe::NotRunning);
-        let error = LockFile::acquire(&dir.path().join("no/x.pid")).expect_err("no directory");
-        assert!(error.to_string().contains("open error"), "{error}");
-        let link = dir.path().join("link.pid");
-        std::os::unix::fs::symlink(&path, &link).expect("a link");
-        assert!(matches!(LockFile::acquire(&link), Err(LockError::Open(..))));
-        fs::hard_link(&path, dir.path().join("twin.pid")).expect("a second name");
-        assert!(matches!(LockFile::acquire(&path), Err(LockError::Open(..))));
-    }
+/// The description of a lock on a whole file.
+fn whole_file(kind: libc::c_int) -> libc::flock {
+    // SAFETY: `flock` is a plain C structure of integers, for which all zeroes is a value.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = kind as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    lock
 }

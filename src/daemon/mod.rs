@@ -9,6 +9,7 @@ pub mod child;
 pub mod clock;
 pub mod connection;
 pub mod descriptors;
+mod directory;
 pub mod engine_loop;
 pub mod executor;
 pub mod helper;
@@ -16,6 +17,7 @@ pub mod keeper;
 pub mod limiter;
 pub mod local_addr;
 pub mod lockfile;
+pub mod lockholder;
 pub mod logsink;
 pub mod notify;
 pub mod os;
@@ -91,7 +93,7 @@ enum StartError {
     Bind(SocketAddr, io::Error),
     /// The daemon cannot run as whom it should.
     Account(AccountError),
-    /// The directory of the keeper cannot be made.
+    /// The directory of the keeper cannot be made, or is another user's.
     RunDir(PathBuf, io::Error),
     /// The executor cannot be started.
     Executor(ExecutorError),
@@ -114,7 +116,7 @@ impl fmt::Display for StartError {
             },
             StartError::Account(error) => error.fmt(f),
             StartError::RunDir(path, error) => {
-                write!(f, "cannot make the directory {}: {error}", path.display())
+                write!(f, "cannot use the directory {}: {error}", path.display())
             }
             StartError::Executor(error) => error.fmt(f),
             StartError::Thread(error) => write!(f, "cannot start a thread: {error}"),
@@ -240,7 +242,9 @@ fn live(
         });
         // Before there is a lock file, so that no signal can leave one behind.
         let signals = Signals::watch().map_err(StartError::Thread)?;
-        let mut lock = LockFile::acquire(lock_path).map_err(StartError::Lock)?;
+        let users = lockholder::Users::of(config);
+        let mut lock = LockFile::acquire(lock_path, &users).map_err(StartError::Lock)?;
+        directory::note_owner(lock_path, &users);
         let ready = Ready { signals: &signals, notifier, bounds };
         let lived = start_and_serve(config, me, &mut lock, ready, &mut report);
         lock.remove();
@@ -294,7 +298,9 @@ fn start_and_serve(
 /// Waits for signals, for the end of the start, and for somebody who removes the lock file.
 fn serve(config: &Config, me: usize, lock: &mut LockFile, signals: &Signals, threads: &Threads) {
     use std::os::fd::AsFd;
+    // Two that start at once may each replace a stranger's file, and the other's.
     let mut watch = LockWatch::new(lock.path());
+    watch.look(lock);
     let mut started = Some(&threads.started);
     let mut troubles = Limiter::new(LOG_EVERY);
     loop {
@@ -397,9 +403,8 @@ impl LockWatch {
                 *self = LockWatch { file: None, later: true };
             }
             Err(error) => {
-                log::warn!(
-                    "the lock file was removed: {error}; stop this daemon by its process id"
-                );
+                let what = "the lock file was removed";
+                log::warn!("{what}: {error}; only root's status finds this daemon");
                 *self = LockWatch { file: None, later: false };
             }
         }
@@ -422,7 +427,7 @@ fn change_user(
         None
     };
     if site {
-        process::make_directory(run_dir, identity)
+        directory::make(run_dir, identity)
             .map_err(|error| StartError::RunDir(run_dir.to_owned(), error))?;
     }
     let Some(identity) = identity else {

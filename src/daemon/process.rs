@@ -12,9 +12,7 @@ use std::fmt;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -166,8 +164,7 @@ impl std::error::Error for AccountError {
 
 /// Whether this process has root's rights.
 pub fn am_root() -> bool {
-    // SAFETY: takes no argument and cannot fail.
-    unsafe { libc::geteuid() == 0 }
+    own_user() == 0
 }
 
 /// The numbers of an account. A default that this host does not have gives `None` with a
@@ -220,6 +217,38 @@ pub fn become_user(account: &Account, identity: Identity) -> Result<(), AccountE
     Ok(())
 }
 
+/// The user of this process, whose rights it has.
+pub fn own_user() -> u32 {
+    // SAFETY: takes no argument and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// The number of a user, if this host knows it.
+pub fn user_number(name: &str) -> Option<u32> {
+    user_id(name).unwrap_or_else(|error| {
+        log::warn!("{error}");
+        None
+    })
+}
+
+/// The name of a user, or its number as text if it has none (or one of kilobytes).
+pub fn user_name(number: u32) -> String {
+    let mut buffer = vec![0u8; 4096];
+    // SAFETY: `passwd` is a plain C structure for which all zeroes is a value.
+    let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
+    let mut found = std::ptr::null_mut();
+    // SAFETY: all pointers are valid for the call, and the length is that of the buffer.
+    let code = unsafe {
+        let (text, len) = (buffer.as_mut_ptr().cast(), buffer.len());
+        libc::getpwuid_r(number, &mut entry, text, len, &mut found)
+    };
+    if code != 0 || found.is_null() || entry.pw_name.is_null() {
+        return number.to_string();
+    }
+    // SAFETY: the call has made `pw_name` a C string in `buffer`, which is alive.
+    unsafe { CStr::from_ptr(entry.pw_name) }.to_string_lossy().into_owned()
+}
+
 /// The number of a user.
 fn user_id(name: &str) -> Result<Option<u32>, AccountError> {
     look_up_entry(name, "look up the user", |name, buffer| {
@@ -270,29 +299,6 @@ fn look_up_entry(
                 return Err(AccountError::System(what, io::Error::from_raw_os_error(code)));
             }
         }
-    }
-}
-
-/// Makes a directory that only this identity can use, or takes over the one that is there.
-///
-/// # Errors
-/// It cannot be made, or there is something else, a link for instance, in its place.
-pub fn make_directory(path: &Path, identity: Option<Identity>) -> io::Result<()> {
-    match fs::DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error),
-    }
-    // Opened without following a link: root must not be led elsewhere by the daemon's user.
-    let directory = fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW)
-        .open(path)?;
-    match identity {
-        Some(identity) => {
-            std::os::unix::fs::fchown(&directory, Some(identity.uid), Some(identity.gid))
-        }
-        None => Ok(()),
     }
 }
 

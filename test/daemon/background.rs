@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 /// *g* of the lab's ticket.
 const GUARD: Duration = Duration::from_secs(5);
 
+/// Whoever runs the tests: the run directory is made by them.
+const OURS: &str = "site-user = root\nsite-group = root";
+
 /// Starts the first site in the background.
 fn start(lab: &Lab) -> Child {
     let address = lab.address(1).to_string();
@@ -46,7 +49,7 @@ fn run_dir(lab: &Lab) -> PathBuf {
 /// and answers, but believes nothing that it could read before.
 #[test]
 fn what_a_dead_keeper_has_left_behind_is_waited_for_while_clients_are_answered() {
-    let lab = Lab::new(87);
+    let lab = Lab::with(87, OURS);
     fs::write(run_dir(&lab).join("in-flight"), "1").expect("written");
     let begun = Instant::now();
     assert_eq!(code_of(&mut start(&lab)), Some(0));
@@ -62,7 +65,7 @@ fn what_a_dead_keeper_has_left_behind_is_waited_for_while_clients_are_answered()
 
 #[test]
 fn the_start_fails_at_once_if_the_daemon_ends_before_it_is_up() {
-    let lab = Lab::new(88);
+    let lab = Lab::with(88, OURS);
     // A keeper that does not answer.
     let deaf = Socket::new(Domain::UNIX, Type::SEQPACKET, None).expect("a socket");
     let path = run_dir(&lab).join("keeper");

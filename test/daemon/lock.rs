@@ -60,6 +60,8 @@ fn a_removed_lock_file_comes_back() {
     let mut daemon = lab.start(3);
     for _ in 0..3 {
         fs::remove_file(lab.lock_file(3)).expect("removed");
+        // As root, `status` finds the daemon without it, too.
+        wait_until("the file is back", || lab.lock_file(3).exists());
         wait_until("status finds the daemon again", || lab.status(3).status.code() == Some(0));
     }
     let line = fs::read_to_string(lab.lock_file(3)).expect("readable");

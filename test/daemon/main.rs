@@ -10,6 +10,12 @@ mod descriptors;
 mod life;
 mod lock;
 mod manager;
+#[path = "../harness/not_run.rs"]
+mod not_run;
+mod owners;
 mod shell;
 mod site;
+#[path = "../harness/stranger.rs"]
+mod stranger;
+mod strangers;
 mod support;

@@ -119,6 +119,15 @@ impl Lab {
         command
     }
 
+    /// The same with another program.
+    pub fn daemon_of(&self, program: &Path, member: u8) -> Command {
+        let (address, lock) = (self.address(member).to_string(), self.lock_file(member));
+        let mut command = Command::new(program);
+        command.args(["daemon", "-D", "-S", "-s"]).arg(address).arg("-l").arg(lock);
+        command.arg("-c").arg(self.config()).stdin(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+
     /// A member in the foreground, whose start is not waited for; its log goes into a file.
     pub fn start_unawaited(&self, member: u8) -> Daemon {
         let log = self.path().join(format!("{member}.log"));

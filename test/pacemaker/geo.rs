@@ -188,7 +188,7 @@ impl Geo {
     pub fn start_arbitrator(&mut self) {
         let unit = "/usr/lib/systemd/system/booth-arbitrator.service";
         let line = self.arbitrator.ok(&format!("sed -n 's/^ExecStart=//p' {unit}"));
-        // RuntimeDirectory= of the unit.
+        // ExecStartPre= of the unit.
         self.arbitrator.ok("mkdir -p -m 755 /run/booth");
         self.arbitrator_daemon = Some(self.arbitrator.start(line.trim_end()));
         self.arbitrator.wait(20, "the arbitrator answers", "booth list");

@@ -20,7 +20,8 @@ check_binary() { have_binary \"$1\" || exit $OCF_ERR_INSTALLED; }
 ";
 
 /// A daemon of which `pid` has the process. The files `deaf`, `stubborn`, `broken` and `slow`
-/// make it not answer, ignore SIGTERM, refuse its configuration, and answer late.
+/// make it not answer, ignore SIGTERM, refuse its configuration, and answer late; with `dumb` it
+/// cannot tell its status.
 const DAEMON: &str = r#"#!/bin/sh
 here=$(dirname "$0")
 echo "$*" >>"$here/calls"
@@ -31,6 +32,7 @@ case $1 in
 check)
 	[ ! -e "$here/broken" ] || { echo "line 3: unknown key" >&2; exit 1; } ;;
 status)
+	[ ! -e "$here/dumb" ] || exit 1
 	alive || exit 7
 	echo "booth_lockpid=$(cat "$here/pid") booth_lockfile='x' booth_pid=1 booth_state=started" ;;
 daemon)
@@ -49,12 +51,12 @@ esac
 "#;
 
 /// A directory with the stand-ins.
-struct Stage {
+pub(super) struct Stage {
     directory: tempfile::TempDir,
 }
 
 impl Stage {
-    fn new() -> Stage {
+    pub(super) fn new() -> Stage {
         let directory = tempfile::tempdir().expect("a directory");
         let at = |name: &str| directory.path().join(name);
         fs::create_dir_all(at("lib/booth")).expect("a directory");
@@ -68,15 +70,15 @@ impl Stage {
         Stage { directory }
     }
 
-    fn at(&self, name: &str) -> PathBuf {
+    pub(super) fn at(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    fn touch(&self, name: &str) {
+    pub(super) fn touch(&self, name: &str) {
         fs::write(self.at(name), "").expect("written");
     }
 
-    fn calls(&self) -> String {
+    pub(super) fn calls(&self) -> String {
         fs::read_to_string(self.at("calls")).unwrap_or_default()
     }
 
@@ -94,7 +96,7 @@ impl Stage {
     }
 
     /// The agent for the daemon. Its own patience is 3 s for a start and 2 s for each signal.
-    fn site(&self, action: &str) -> Command {
+    pub(super) fn site(&self, action: &str) -> Command {
         let mut command = self.agent("booth-site", action);
         command
             .env("OCF_RESKEY_config", self.at("x.conf"))

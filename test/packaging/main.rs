@@ -5,8 +5,13 @@
 mod agents;
 mod check;
 mod install;
+#[path = "../harness/not_run.rs"]
+mod not_run;
 mod recipes;
 mod scripts;
+#[path = "../harness/stranger.rs"]
+mod stranger;
+mod strangers;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A whole machine dies, and boothd and its lease guard with it: what the promise excuses then,
+//! A whole machine dies, and boothd and its keeper with it: what the promise excuses then,
 //! and for how long (`RULES.md`, condition 4).
 //!
 //! The store of a site with several nodes survives and may say *granted* after `hold_until`,

@@ -147,7 +147,7 @@ pub enum Trouble {
         /// `expire` is this many times the plan's from then on.
         expire: u8,
     },
-    /// The machine dies, boothd and its lease guard with it.
+    /// The machine dies, boothd and its keeper with it.
     MachineDies {
         /// How long boothd is away.
         down: True,

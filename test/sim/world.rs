@@ -127,7 +127,7 @@ pub struct World {
     pub manners: Vec<Manner>,
     /// What is sent from or to a reference member arrives in time or never.
     pub prompt: bool,
-    /// There is no lease guard in this world: safety then needs living daemons.
+    /// There is no keeper in this world: safety then needs living daemons.
     pub no_guard: bool,
     /// Members whose wall clocks are set right when they have started.
     pub wall_wrong: u16,

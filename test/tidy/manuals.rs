@@ -235,6 +235,7 @@ fn every_file_and_every_process_is_documented() {
         "/etc/booth/name.conf",
         "/etc/booth/authkey",
         &lock.display().to_string(),
+        &lock.parent().expect("a directory").display().to_string(),
         "/var/run/booth/name-address.keeper",
     ]);
     assert_eq!(files, known);

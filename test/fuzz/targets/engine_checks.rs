@@ -14,7 +14,7 @@ pub struct Checks {
     roster: Roster,
     /// Clients that wait for an answer.
     waiting: BTreeSet<ClientId>,
-    /// Tickets with a window, by which the lease guard knows when to revoke.
+    /// Tickets with a window, by which the keeper knows when to revoke.
     windows: BTreeMap<TicketIndex, bool>,
     manual: BTreeSet<TicketIndex>,
 }

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Directories that the daemon makes, and whose they are.
+
+use super::lockholder::{self, Users};
+use super::process::{own_user, user_name, Identity};
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+/// Makes a directory that only this identity can use. One that is there already must belong to
+/// it; only an empty one is made anew. The owner of a directory in which something lies is never
+/// changed: processes of that user may be at work there.
+///
+/// # Errors
+/// It cannot be made, belongs to another user, or there is something else, a link for instance,
+/// in its place.
+pub fn make(path: &Path, identity: Option<Identity>) -> io::Result<()> {
+    let user = identity.map_or_else(own_user, |identity| identity.uid);
+    match fs::symlink_metadata(path) {
+        Ok(there) if !there.is_dir() => return Err(io::ErrorKind::NotADirectory.into()),
+        Ok(there) if there.uid() == user => return Ok(()),
+        Ok(there) => {
+            fs::remove_dir(path).map_err(|error| foreign(there.uid(), user, &error))?;
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    fs::DirBuilder::new().mode(0o700).create(path)?;
+    let Some(identity) = identity else {
+        return Ok(());
+    };
+    // Opened without following a link: root must not be led elsewhere by the daemon's user.
+    let directory = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW)
+        .open(path)?;
+    std::os::unix::fs::fchown(&directory, Some(identity.uid), Some(identity.gid))
+}
+
+/// Why a directory of somebody else's is not used.
+fn foreign(owner: u32, user: u32, error: &io::Error) -> io::Error {
+    let (owner, user) = (user_name(owner), user_name(user));
+    io::Error::other(format!(
+        "it belongs to user {owner}, boothd runs as {user}, and it cannot be made anew ({error}); \
+         end the processes of boothd that user {owner} has left, if any, and remove it"
+    ))
+}
+
+/// Says who can replace the lock file although the daemon is not theirs, if anybody can.
+pub fn note_owner(path: &Path, users: &Users) {
+    let Some(directory) = path.parent() else {
+        return;
+    };
+    match lockholder::directory_of(path) {
+        Ok(found) if !users.contains(found.uid()) => log::warn!(
+            "the directory {} of the lock file belongs to user {}, who can replace the file; \
+             give it to root",
+            directory.display(),
+            user_name(found.uid())
+        ),
+        Ok(found) if !users.alone_write(&found) => log::warn!(
+            "others than its owner can write in {} and replace the lock file; change its mode",
+            directory.display()
+        ),
+        Ok(_) | Err(_) => {}
+    }
+}
