@@ -6,12 +6,15 @@
 //! [`super::ReplayGuard`], what it means to the codecs of `wire`, and whether its sender is a
 //! member to the caller.
 
+use super::bond::Bond;
 use super::error::AuthError;
 use super::mac::{fingerprint, Key, MacMaker, MacMismatch};
 use crate::model::MemberId;
 use crate::time::{Span, WallTime};
 use crate::wire::header::{check_length, Header, LENGTH_AT, OPTS_AT, OPT_AUTHENTICATED};
-use crate::wire::{Command, WireError, DATAGRAM_MAX, FRAME_MAX, HEADER_LEN, MAC_LEN, REQUEST_MAX};
+use crate::wire::{
+    Command, Life, WireError, DATAGRAM_MAX, FRAME_MAX, HEADER_LEN, MAC_LEN, REQUEST_MAX,
+};
 use std::borrow::Cow;
 
 /// Stamps and authenticates packets that leave.
@@ -34,6 +37,11 @@ pub struct Opened<'a> {
     pub packet: Cow<'a, [u8]>,
     /// By what a [`super::ReplayGuard`] knows it again; `None` without authentication.
     pub proof: Option<Proof>,
+    /// What it is bound to; `None`: to nothing, as packets of a reference peer and packets
+    /// without authentication.
+    pub bond: Option<Bond>,
+    /// What an answer to it is to be bound to; `None` if it is not bound itself.
+    pub answer: Option<Bond>,
 }
 
 /// By what an authenticated packet can be told from every other.
@@ -45,6 +53,21 @@ pub struct Proof {
     pub(super) secs: u64,
     /// Its MAC, which covers sender, stamp and everything else.
     pub(super) mac: u64,
+}
+
+impl Proof {
+    /// The time of its stamp, in whole seconds.
+    pub const fn stamp(&self) -> WallTime {
+        WallTime::from_secs(self.secs)
+    }
+}
+
+/// What the answers to this sealed request of a client are bound to; `None`: they need not be,
+/// because the request is not bound.
+pub fn bond_of_answers(request: &[u8]) -> Option<Bond> {
+    let header = Header::read(request).ok().filter(Header::is_authenticated)?;
+    let (_, trailer) = take_last(request)?;
+    Bond::from_opts(header.opts).map(|_| Bond::to_packet(trailer))
 }
 
 /// Where the MAC of a packet lies.
@@ -63,25 +86,48 @@ impl Sealer {
         Sealer { maker: key.as_ref().map(MacMaker::new) }
     }
 
-    /// Seals a message between members or a client's request: what [`crate::wire::encode_peer`]
-    /// and [`crate::wire::encode_request`] made.
+    /// What packets are to be bound to that are for this receiver in this life of it, or in one
+    /// that is not known; `None` without a key.
+    pub fn bond(&self, receiver: MemberId, life: Option<Life>) -> Option<Bond> {
+        self.maker.as_ref().map(|maker| Bond::to(maker, receiver, life))
+    }
+
+    /// Seals a message between members or a client's request, what [`crate::wire::encode_peer`]
+    /// and [`crate::wire::encode_request`] made, and binds it to nothing: as a reference peer.
     pub fn seal(&self, packet: Vec<u8>, wall: WallTime) -> Vec<u8> {
-        self.seal_as(Layout::Last, packet, wall)
+        self.seal_as(Layout::Last, packet, wall, None)
     }
 
-    /// Seals an answer to a client: what [`crate::wire::encode_reply`] made.
+    /// The same, bound to what [`Sealer::bond`] said.
+    pub fn seal_bound(&self, packet: Vec<u8>, wall: WallTime, bond: Option<Bond>) -> Vec<u8> {
+        self.seal_as(Layout::Last, packet, wall, bond)
+    }
+
+    /// Seals an answer to a client, what [`crate::wire::encode_reply`] made, and binds it to
+    /// nothing.
     pub fn seal_reply(&self, packet: Vec<u8>, wall: WallTime) -> Vec<u8> {
-        self.seal_as(reply_layout(&packet), packet, wall)
+        self.seal_reply_to(packet, wall, None)
     }
 
-    fn seal_as(&self, layout: Layout, mut packet: Vec<u8>, wall: WallTime) -> Vec<u8> {
+    /// The same, bound to what [`Opened::answer`] of the request said.
+    pub fn seal_reply_to(&self, packet: Vec<u8>, wall: WallTime, bond: Option<Bond>) -> Vec<u8> {
+        self.seal_as(reply_layout(&packet), packet, wall, bond)
+    }
+
+    fn seal_as(
+        &self,
+        layout: Layout,
+        mut packet: Vec<u8>,
+        wall: WallTime,
+        bond: Option<Bond>,
+    ) -> Vec<u8> {
         assert!(packet.len() >= HEADER_LEN, "only packets with a header are sealed");
         let Some(maker) = &self.maker else {
             return packet;
         };
         // Packets are shorter than FRAME_MAX, so the fallback is never taken.
         let length = u32::try_from(packet.len() + MAC_LEN).unwrap_or(u32::MAX);
-        put(&mut packet, OPTS_AT, OPT_AUTHENTICATED);
+        put(&mut packet, OPTS_AT, OPT_AUTHENTICATED | bond.map_or(0, Bond::opts));
         put(&mut packet, OPTS_AT + 4, stamp_secs(wall));
         put(&mut packet, OPTS_AT + 8, wall.subsec_micros());
         put(&mut packet, LENGTH_AT, length);
@@ -140,7 +186,10 @@ impl Opener {
         let header = check_shape(bytes, max)?;
         let from = MemberId::from_raw(header.from);
         let maker = match (&self.maker, header.is_authenticated()) {
-            (None, false) => return Ok(Opened { packet: Cow::Borrowed(bytes), proof: None }),
+            (None, false) => {
+                let packet = Cow::Borrowed(bytes);
+                return Ok(Opened { packet, proof: None, bond: None, answer: None });
+            }
             (None, true) => return Err(AuthError::NoKeyHere { from }),
             (Some(_), false) => return Err(AuthError::NotAuthenticated { from }),
             (Some(maker), true) => maker,
@@ -162,7 +211,10 @@ impl Opener {
             MacMismatch::Digest => AuthError::WrongMac { from },
         })?;
         let secs = self.check_age(&header, wall)?;
-        Ok(Opened { packet, proof: Some(Proof { from, secs, mac: fingerprint(trailer) }) })
+        let proof = Some(Proof { from, secs, mac: fingerprint(trailer) });
+        let bond = Bond::from_opts(header.opts);
+        let answer = bond.map(|_| Bond::to_packet(trailer));
+        Ok(Opened { packet, proof, bond, answer })
     }
 
     /// Checks the stamp and returns its seconds since the epoch in full.

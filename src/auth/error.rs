@@ -72,6 +72,21 @@ pub enum AuthError {
         /// The sender.
         from: MemberId,
     },
+    /// The packet is bound to another member: it was meant for that one; the MAC is right.
+    Elsewhere {
+        /// The sender.
+        from: MemberId,
+    },
+    /// The packet is bound to another member or to an earlier life of this one; the MAC is right.
+    OtherLife {
+        /// The sender.
+        from: MemberId,
+    },
+    /// The answer is bound to another request; the MAC is right.
+    OtherRequest {
+        /// The sender.
+        from: MemberId,
+    },
     /// The sender is no member; the MAC is right.
     Stranger {
         /// The sender.
@@ -92,7 +107,10 @@ impl AuthError {
             | AuthError::TooNew { .. }
             | AuthError::Replay { .. }
             | AuthError::Forgotten { .. }
-            | AuthError::Crowded { .. } => false,
+            | AuthError::Crowded { .. }
+            | AuthError::Elsewhere { .. }
+            | AuthError::OtherLife { .. }
+            | AuthError::OtherRequest { .. } => false,
         }
     }
 
@@ -109,6 +127,9 @@ impl AuthError {
             | AuthError::Replay { from }
             | AuthError::Forgotten { from, .. }
             | AuthError::Crowded { from }
+            | AuthError::Elsewhere { from }
+            | AuthError::OtherLife { from }
+            | AuthError::OtherRequest { from }
             | AuthError::Stranger { from } => Some(*from),
         }
     }
@@ -143,6 +164,15 @@ impl fmt::Display for AuthError {
                 after.as_secs()
             ),
             AuthError::Crowded { .. } => write!(f, "more packets than can be remembered"),
+            AuthError::Elsewhere { .. } => {
+                write!(f, "meant for another member: a replay, or the configurations differ")
+            }
+            AuthError::OtherLife { .. } => write!(
+                f,
+                "meant for another member, or for this one before it was restarted: a replay, or \
+                 the configurations differ"
+            ),
+            AuthError::OtherRequest { .. } => write!(f, "answers another request: a replay"),
             AuthError::Stranger { .. } => write!(f, "sender is no member"),
         }
     }
@@ -161,6 +191,9 @@ impl std::error::Error for AuthError {
             | AuthError::Replay { .. }
             | AuthError::Forgotten { .. }
             | AuthError::Crowded { .. }
+            | AuthError::Elsewhere { .. }
+            | AuthError::OtherLife { .. }
+            | AuthError::OtherRequest { .. }
             | AuthError::Stranger { .. } => None,
         }
     }

@@ -138,6 +138,13 @@ impl MacMaker {
     }
 }
 
+/// The first four bytes of a trailer's digest.
+pub(super) fn digest_start(trailer: &[u8; MAC_LEN]) -> u32 {
+    let mut bytes = [0; 4];
+    bytes.copy_from_slice(&trailer[DIGEST_AT..DIGEST_AT + 4]);
+    u32::from_be_bytes(bytes)
+}
+
 /// A short name of a trailer's digest, for remembering it: eight of its bytes. Without the key
 /// nobody can choose them, so two packets that share them are an accident of 1 in 2^64.
 pub(super) fn fingerprint(trailer: &[u8; MAC_LEN]) -> u64 {

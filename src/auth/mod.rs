@@ -4,12 +4,14 @@
 //! Works on the bytes that `wire` makes and reads; knows no sockets and no clock.
 #![forbid(unsafe_code)]
 
+mod bond;
 mod envelope;
 mod error;
 mod mac;
 mod replay;
 
-pub use envelope::{Opened, Opener, Proof, Sealer};
+pub use bond::Bond;
+pub use envelope::{bond_of_answers, Opened, Opener, Proof, Sealer};
 pub use error::AuthError;
 pub use mac::{Key, KeyError, KEY_MAX, KEY_MIN};
 pub use replay::{ReplayGuard, REMEMBERED_MAX};

@@ -20,7 +20,8 @@
 //! If our clock is set back by more than `maxtimeskew`, a floor after the present is dropped,
 //! and so are seconds that no opener accepts for now: they would shut the member out, or fill
 //! the window, until the clock comes there again. That, and a restart of the process, are the two
-//! cases in which an old packet can be let in once more; nothing in `RULES.md` but L15 depends
+//! cases in which an old packet can pass here once more; what members and clients of ours send is
+//! bound to the receiver's life besides ([`super::Bond`]). Nothing in `RULES.md` but L15 depends
 //! on this guard, because its rules bear packets of any age.
 
 use super::envelope::Proof;

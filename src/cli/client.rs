@@ -106,13 +106,14 @@ pub fn fetch_text(
     request: &ClientRequest,
     limit: Duration,
 ) -> Result<Result<String, ResultCode>, NetError> {
-    let mut connection = Connection::ask(target.address, tongue, target.from, request)?;
+    let mut connection = Connection::ask(target, tongue, request)?;
     match connection.answer(Some(limit))? {
         ClientReply::List(text) => Ok(Ok(text)),
         ClientReply::Result(code) => Ok(Err(code)),
-        ClientReply::Ticket(_) | ClientReply::Attr(_) | ClientReply::Attrs(_) => {
-            Err(NetError::Unexpected(target.address))
-        }
+        ClientReply::Ticket(_)
+        | ClientReply::Attr(_)
+        | ClientReply::Attrs(_)
+        | ClientReply::Hello(_) => Err(NetError::Unexpected(target.address)),
     }
 }
 

@@ -91,9 +91,8 @@ fn bad_name(text: &str, error: AttrError) -> String {
 }
 
 fn ask(session: &Session, question: &Question) -> Result<ClientReply, NetError> {
-    let target = &session.target;
-    let request = &question.request;
-    let mut connection = Connection::ask(target.address, &session.tongue, target.from, request)?;
+    let (target, request) = (&session.target, &question.request);
+    let mut connection = Connection::ask(target, &session.tongue, request)?;
     connection.answer(Some(question.limit))
 }
 

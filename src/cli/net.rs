@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! One connection to a daemon: connect, one request, answers, each with its time limit.
+//! One talk with a daemon: connect, one request, answers, each with its time limit.
+//!
+//! With a key, requests are bound to the member that they are for, and its answers to them. A
+//! member of ours that started a short while ago asks for a request that is bound to its present
+//! life as well, and gets it on a second connection. One of the C version sees no difference.
 
-use crate::auth::{AuthError, Opener, Sealer};
+use super::target::Target;
+use crate::auth::{bond_of_answers, AuthError, Bond, Opener, Sealer};
 use crate::config::Config;
 use crate::daemon::clock;
 use crate::model::MemberId;
 use crate::wire::{
-    decode_reply, encode_request, frame_len, ClientReply, ClientRequest, TimeUnit, WireError,
+    decode_reply, encode_request, frame_len, ClientReply, ClientRequest, Life, TimeUnit, WireError,
     HEADER_LEN,
 };
 use socket2::{SockRef, TcpKeepalive};
@@ -130,11 +135,31 @@ impl Tongue {
     }
 }
 
+/// Connects.
+fn connect(address: SocketAddr) -> Result<TcpStream, NetError> {
+    let stream = TcpStream::connect_timeout(&address, CONNECT_LIMIT)
+        .map_err(|error| NetError::Connect(address, error))?;
+    // A connection without keepalive still works, so a refusal is no reason to stop.
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_IDLE)
+        .with_interval(KEEPALIVE_INTERVAL)
+        .with_retries(KEEPALIVE_PROBES);
+    let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
+    Ok(stream)
+}
+
 /// A connection on which one request was sent.
 pub struct Connection<'a> {
     stream: TcpStream,
     address: SocketAddr,
+    to: MemberId,
     tongue: &'a Tongue,
+    /// The request, unsealed.
+    request: Vec<u8>,
+    /// What its answers are bound to, if the member is one of ours.
+    bond: Option<Bond>,
+    /// Whether the request is bound to a life of the member.
+    lively: bool,
     /// The part of the next answer that has come.
     frame: Vec<u8>,
 }
@@ -145,28 +170,27 @@ impl<'a> Connection<'a> {
     /// # Errors
     /// There is no connection within [`CONNECT_LIMIT`], or it does not take the request.
     pub fn ask(
-        address: SocketAddr,
+        target: &Target,
         tongue: &'a Tongue,
-        from: MemberId,
         request: &ClientRequest,
     ) -> Result<Connection<'a>, NetError> {
-        let stream = TcpStream::connect_timeout(&address, CONNECT_LIMIT)
-            .map_err(|error| NetError::Connect(address, error))?;
-        // A connection without keepalive still works, so a refusal is no reason to stop.
-        let keepalive = TcpKeepalive::new()
-            .with_time(KEEPALIVE_IDLE)
-            .with_interval(KEEPALIVE_INTERVAL)
-            .with_retries(KEEPALIVE_PROBES);
-        let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
-        let mut connection = Connection { stream, address, tongue, frame: Vec::new() };
-        connection.send(from, request).map_err(|error| NetError::Send(address, error))?;
-        Ok(connection)
+        let (address, to) = (target.address, target.to);
+        let request = encode_request(target.from.raw(), request);
+        let stream = connect(address)?;
+        let (bond, lively, frame) = (None, false, Vec::new());
+        let mut talk = Connection { stream, address, to, tongue, request, bond, lively, frame };
+        talk.send(None).map_err(|error| NetError::Send(address, error))?;
+        Ok(talk)
     }
 
-    fn send(&mut self, from: MemberId, request: &ClientRequest) -> io::Result<()> {
-        let packet = encode_request(from.raw(), request);
+    fn send(&mut self, life: Option<Life>) -> io::Result<()> {
+        let sealer = &self.tongue.sealer;
+        let bond = sealer.bond(self.to, life);
+        let sealed = sealer.seal_bound(self.request.clone(), clock::wall(), bond);
+        self.bond = bond_of_answers(&sealed);
+        self.lively = life.is_some();
         self.stream.set_write_timeout(Some(CONNECT_LIMIT))?;
-        self.stream.write_all(&self.tongue.sealer.seal(packet, clock::wall()))
+        self.stream.write_all(&sealed)
     }
 
     /// The next answer, or an error after `limit`; without a limit it waits.
@@ -177,19 +201,32 @@ impl<'a> Connection<'a> {
     /// There is no answer, or it makes no sense or is not to be trusted.
     pub fn answer(&mut self, limit: Option<Duration>) -> Result<ClientReply, NetError> {
         let until = limit.map(|limit| (Instant::now() + limit, limit));
+        match self.next_reply(until)? {
+            ClientReply::Hello(life) if !self.lively && self.bond.is_some() => {
+                let address = self.address;
+                self.stream = connect(address)?;
+                self.send(Some(life)).map_err(|error| NetError::Send(address, error))?;
+                self.next_reply(until)
+            }
+            reply => Ok(reply),
+        }
+    }
+
+    /// The next answer, whatever it is.
+    fn next_reply(&mut self, until: Option<(Instant, Duration)>) -> Result<ClientReply, NetError> {
         self.fill(HEADER_LEN, until)?;
         let mut header = [0u8; HEADER_LEN];
         header.copy_from_slice(&self.frame[..HEADER_LEN]);
         let len = frame_len(&header).map_err(|e| NetError::Nonsense(self.address, e))?;
         self.fill(len, until)?;
         let frame = std::mem::take(&mut self.frame);
-        let packet = self
-            .tongue
-            .opener
-            .open_reply(&frame, clock::wall())
-            .map_err(|error| NetError::Untrusted(self.address, error))?
-            .packet;
-        decode_reply(&packet, self.tongue.unit)
+        let untrusted = |error| NetError::Untrusted(self.address, error);
+        let opened = self.tongue.opener.open_reply(&frame, clock::wall()).map_err(untrusted)?;
+        // A member of the C version binds its answers to nothing.
+        if opened.bond.is_some() && opened.bond != self.bond {
+            return Err(untrusted(AuthError::OtherRequest { from: self.to }));
+        }
+        decode_reply(&opened.packet, self.tongue.unit)
             .map_err(|error| NetError::Nonsense(self.address, error))
     }
 

@@ -15,6 +15,8 @@ pub struct Target {
     pub index: usize,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Its id.
+    pub to: MemberId,
     /// The member that this host belongs to, or else the target itself: `from` of requests.
     pub from: MemberId,
 }
@@ -111,7 +113,8 @@ pub fn redirected(config: &Config, id: MemberId, from: MemberId) -> Option<Targe
 fn target_at(config: &Config, index: usize, local: Option<usize>) -> Target {
     let member = &config.members[index];
     let from = config.members[local.unwrap_or(index)].member.id;
-    Target { index, address: SocketAddr::new(member.member.address, member.port), from }
+    let address = SocketAddr::new(member.member.address, member.port);
+    Target { index, address, to: member.member.id, from }
 }
 
 /// The first site that is not the local member.

@@ -180,7 +180,7 @@ impl TicketTalk<'_> {
             TicketCommand::Revoke => ClientRequest::Revoke { ticket, options },
         };
         let tongue = &self.session.tongue;
-        let mut connection = Connection::ask(target.address, tongue, target.from, &request)?;
+        let mut connection = Connection::ask(target, tongue, &request)?;
         let mut heard = Heard::default();
         loop {
             let reply = match self.next_answer(&mut connection, &mut heard) {
@@ -247,7 +247,10 @@ impl TicketTalk<'_> {
                 let verdict = wording::ticket_verdict(self.command, self.ticket, code);
                 return Ok(Some(Ended::Verdict(verdict)));
             }
-            ClientReply::List(_) | ClientReply::Attr(_) | ClientReply::Attrs(_) => {
+            ClientReply::List(_)
+            | ClientReply::Attr(_)
+            | ClientReply::Attrs(_)
+            | ClientReply::Hello(_) => {
                 return Err(NetError::Unexpected(target.address));
             }
         };

@@ -4,18 +4,19 @@
 //! Everything that is wrong with a request is found here, in the connection's own thread; only
 //! well-formed requests reach the engine. Who accepts connections and how many, `tcp` decides.
 
+use super::bonds::{ClientBonds, Pass};
 use super::channels::{Answer, FromClient, Mailbox, CLIENT_PATIENCE, REPLY_QUEUE};
 use super::limiter::{self, Limiter};
 use super::places::Wait;
 use super::socket::{linger, read_frame, still_there, watch_over, Failure};
 use super::{poll, text};
-use crate::auth::{AuthError, Opener, ReplayGuard, Sealer};
+use crate::auth::{AuthError, Bond, Opener, ReplayGuard, Sealer};
 use crate::engine::{ClientId, Reply};
-use crate::model::{Holder, Roster, Term};
+use crate::model::{Holder, MemberId, Roster, Term};
 use crate::time::{Now, Span};
 use crate::wire::{
-    decode_request, encode_reply, ClientReply, ClientRequest, ResultCode, TicketAnswer, TimeUnit,
-    WaitCause, REQUEST_MAX, REQUEST_TAIL,
+    decode_request, encode_reply, ClientReply, ClientRequest, Life, ResultCode, TicketAnswer,
+    TimeUnit, WaitCause, REQUEST_MAX, REQUEST_TAIL,
 };
 use crossbeam_channel::{bounded, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::io::{self, Write};
@@ -48,6 +49,8 @@ pub struct DeskSetup {
     pub roster: Roster,
     /// Checks requests.
     pub opener: Opener,
+    /// Looks to whom requests are bound.
+    pub bonds: ClientBonds,
     /// Whether there is a key.
     pub has_key: bool,
     /// Seals answers.
@@ -136,14 +139,16 @@ struct Received {
 /// Serves one client from its request to its last answer. The request must be complete within
 /// `limit`.
 pub fn serve(desk: &Desk, stream: &TcpStream, limit: Duration, seat: &impl Seat) {
-    let talk = Talk { desk, stream, seat };
+    let mut talk = Talk { desk, stream, seat, bond: None };
     let outcome = talk.receive(limit).and_then(|received| talk.attend(received));
     match &outcome {
         Ok(()) | Err(Failure::Left) => {}
         Err(failure @ (Failure::Malformed(_) | Failure::NotAuthentic(_))) => {
             desk.note_refusal(stream, failure);
         }
-        Err(failure @ (Failure::Io(_) | Failure::Busy | Failure::NoPlace)) => {
+        Err(
+            failure @ (Failure::Io(_) | Failure::Busy | Failure::NoPlace | Failure::AskedAgain),
+        ) => {
             log::debug!("a client's connection ends: {failure}");
         }
     }
@@ -154,6 +159,8 @@ struct Talk<'a, S> {
     desk: &'a Desk,
     stream: &'a TcpStream,
     seat: &'a S,
+    /// What the answers are bound to; known when the request has been opened.
+    bond: Option<Bond>,
 }
 
 /// How the answers of a request are waited for.
@@ -167,8 +174,9 @@ enum Patience {
 }
 
 impl<S: Seat> Talk<'_, S> {
-    /// Reads one request and checks it.
-    fn receive(&self, limit: Duration) -> Result<Received, Failure> {
+    /// Reads one request and checks it: whether it is authentic, then to whom it is bound, then
+    /// whether it has come before. Only what passes all of these may ask for a place to wait.
+    fn receive(&mut self, limit: Duration) -> Result<Received, Failure> {
         let (desk, stream) = (self.desk, self.stream);
         stream.set_read_timeout(Some(limit))?;
         let mut buffer = [0u8; REQUEST_MAX + REQUEST_TAIL];
@@ -179,8 +187,17 @@ impl<S: Seat> Talk<'_, S> {
             Err(AuthError::Malformed { error, .. }) => return Err(Failure::Malformed(error)),
             Err(error) => return self.distrust(error),
         };
-        let (_, request) = decode_request(&opened.packet).map_err(Failure::Malformed)?;
+        let (sender, request) = decode_request(&opened.packet).map_err(Failure::Malformed)?;
+        self.bond = opened.answer;
         if changes_something(&request) {
+            match desk.setup.bonds.judge(&opened) {
+                Pass::Granted => {}
+                Pass::AskAgain(life) => return self.ask_again(life),
+                Pass::Refused => {
+                    let from = MemberId::from_raw(sender);
+                    return self.distrust(AuthError::OtherLife { from });
+                }
+            }
             let mut guard = desk.guard.lock().unwrap_or_else(PoisonError::into_inner);
             let admitted = guard.admit(opened.proof, wall);
             drop(guard);
@@ -197,6 +214,14 @@ impl<S: Seat> Talk<'_, S> {
         self.seat.has_its_answer();
         linger(self.stream);
         Err(Failure::NotAuthentic(error))
+    }
+
+    /// Tells a client our life. Its request is not remembered: it comes to nothing.
+    fn ask_again(&self, life: Life) -> Result<Received, Failure> {
+        self.write_reply(&ClientReply::Hello(life))?;
+        self.seat.has_its_answer();
+        linger(self.stream);
+        Err(Failure::AskedAgain)
     }
 
     /// Hands the request to the engine and its answers to the client.
@@ -334,9 +359,9 @@ impl<S: Seat> Talk<'_, S> {
         }
     }
 
-    /// Formats, seals and writes one answer.
+    /// Formats and writes one answer of the engine.
     fn write(&self, reply: Reply) -> io::Result<()> {
-        let (setup, mut stream) = (&self.desk.setup, self.stream);
+        let setup = &self.desk.setup;
         let reply = match reply {
             Reply::Tickets(rows) => ClientReply::List(text::tickets(&rows, &setup.roster)),
             Reply::Peers(rows) => ClientReply::List(text::peers(&rows, &setup.roster)),
@@ -345,8 +370,14 @@ impl<S: Seat> Talk<'_, S> {
             Reply::Attr(value) => ClientReply::Attr(text::attribute(&value)),
             Reply::Attrs(rows) => ClientReply::Attrs(text::attributes(&rows)),
         };
-        let packet = encode_reply(setup.roster.my_id(), &reply, setup.unit);
-        let bytes = setup.sealer.seal_reply(packet, (setup.clock)().wall);
+        self.write_reply(&reply)
+    }
+
+    /// Seals and writes one answer.
+    fn write_reply(&self, reply: &ClientReply) -> io::Result<()> {
+        let (setup, mut stream) = (&self.desk.setup, self.stream);
+        let packet = encode_reply(setup.roster.my_id(), reply, setup.unit);
+        let bytes = setup.sealer.seal_reply_to(packet, (setup.clock)().wall, self.bond);
         if bytes.len() > FITS_AT_ONCE {
             self.seat.begins_to_write();
             stream.set_write_timeout(Some(IO_LIMIT))?;

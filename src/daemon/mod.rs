@@ -3,6 +3,7 @@
 //!
 //! The threads carry, the engine decides. [`run`] is the whole life of a daemon.
 
+pub mod bonds;
 pub mod channels;
 pub mod child;
 pub mod clock;

@@ -4,41 +4,56 @@
 //! Each call says "do not wait" for itself. The socket stays a blocking one, because the
 //! receiver reads from the very same socket.
 
+use super::bonds::Bonds;
 use super::clock;
 use super::engine_loop::Courier;
 use super::text::member_name;
-use crate::auth::Sealer;
 use crate::model::{MemberIndex, MemberSet, Roster};
 use crate::wire::{encode_peer, PeerMessage, TimeUnit};
 use socket2::{SockAddr, SockRef};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 
-/// The way to all other members.
-pub struct Outbox {
+/// The socket, and where the members are.
+pub struct Post {
     socket: Arc<UdpSocket>,
     /// Each member's address, in configuration order.
     addresses: Vec<SockAddr>,
+}
+
+impl Post {
+    /// Sends from this socket to members at these addresses, in the order of the roster.
+    pub fn new(socket: Arc<UdpSocket>, addresses: &[SocketAddr]) -> Post {
+        Post { socket, addresses: addresses.iter().copied().map(SockAddr::from).collect() }
+    }
+
+    /// Hands a sealed datagram to the kernel.
+    ///
+    /// # Errors
+    /// The kernel does not take it, or would have to wait.
+    pub fn send(&self, to: MemberIndex, packet: &[u8]) -> std::io::Result<()> {
+        let socket = SockRef::from(&*self.socket);
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        // A datagram is sent whole or not at all.
+        socket.send_to_with_flags(packet, &self.addresses[to.get()], flags).map(|_| ())
+    }
+}
+
+/// The way to all other members.
+pub struct Outbox {
+    post: Arc<Post>,
     roster: Roster,
-    sealer: Sealer,
+    bonds: Arc<Bonds>,
     unit: TimeUnit,
     /// Members to whom the last datagram could not be sent.
     failing: MemberSet,
 }
 
 impl Outbox {
-    /// An outbox that sends from this socket to members at these addresses, in the order of the
-    /// roster.
-    pub fn new(
-        socket: Arc<UdpSocket>,
-        addresses: &[SocketAddr],
-        roster: Roster,
-        sealer: Sealer,
-        unit: TimeUnit,
-    ) -> Outbox {
-        assert_eq!(addresses.len(), roster.len(), "every member has an address");
-        let addresses = addresses.iter().copied().map(SockAddr::from).collect();
-        Outbox { socket, addresses, roster, sealer, unit, failing: MemberSet::EMPTY }
+    /// An outbox that sends by this post to the members of the roster.
+    pub fn new(post: Arc<Post>, roster: Roster, bonds: Arc<Bonds>, unit: TimeUnit) -> Outbox {
+        assert_eq!(post.addresses.len(), roster.len(), "every member has an address");
+        Outbox { post, roster, bonds, unit, failing: MemberSet::EMPTY }
     }
 
     /// Notes the first failure in a row, and the end of the row.
@@ -64,11 +79,8 @@ impl Outbox {
 impl Courier for Outbox {
     fn send(&mut self, to: MemberIndex, message: &PeerMessage) -> bool {
         let packet = encode_peer(self.roster.my_id(), message, self.unit);
-        let packet = self.sealer.seal(packet, clock::wall());
-        let socket = SockRef::from(&*self.socket);
-        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-        let sent = socket.send_to_with_flags(&packet, &self.addresses[to.get()], flags);
-        // A datagram is sent whole or not at all.
-        self.note_outcome(to, sent.map(|_| ()))
+        let packet = self.bonds.seal(to, packet, clock::wall());
+        let sent = self.post.send(to, &packet);
+        self.note_outcome(to, sent)
     }
 }

@@ -34,6 +34,8 @@ pub(super) enum Failure {
     Malformed(WireError),
     /// The request is not authentic; the client has been told.
     NotAuthentic(AuthError),
+    /// The client has been told to ask again, bound to our life.
+    AskedAgain,
     /// The engine's queue stayed full, or the daemon stops.
     Busy,
     /// There is no place to wait; the client has been told.
@@ -47,6 +49,7 @@ impl fmt::Display for Failure {
             Failure::Io(error) => error.fmt(f),
             Failure::Malformed(error) => error.fmt(f),
             Failure::NotAuthentic(error) => error.fmt(f),
+            Failure::AskedAgain => write!(f, "it was told to ask again"),
             Failure::Busy => write!(f, "the daemon is too busy, or stops"),
             Failure::NoPlace => write!(f, "too many wait already"),
         }

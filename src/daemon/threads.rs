@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Starts the daemon's threads in the right order and stops them within a bounded time.
 
+use super::bonds::{Birth, Bonds, ClientBonds};
 use super::channels::{
     Control, FromClient, ToExecutor, CLIENT_QUEUE, CONTROL_QUEUE, EXECUTOR_QUEUE, PEER_QUEUE,
     RESULT_QUEUE,
@@ -9,7 +10,7 @@ use super::connection::{Desk, DeskSetup};
 use super::engine_loop::{EngineLoop, Inbox, Outlets};
 use super::executor::{self, ExecutorConfig, ExecutorHandle};
 use super::notify::Notifier;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Post};
 use super::places::Bounds;
 use super::tcp::{Server, STACK};
 use super::timer::Timer;
@@ -19,7 +20,7 @@ use crate::auth::{Key, Opener, ReplayGuard, Sealer};
 use crate::config::Config;
 use crate::engine::{Engine, Event, Setup};
 use crate::model::{MemberId, Roster};
-use crate::wire::TimeUnit;
+use crate::wire::{Life, TimeUnit};
 use crossbeam_channel::{bounded, Receiver, RecvTimeoutError, Sender};
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -113,12 +114,19 @@ struct Common {
     ids: Vec<MemberId>,
     key: Option<Key>,
     unit: TimeUnit,
+    birth: Birth,
+    bonds: Arc<Bonds>,
 }
 
 impl Common {
-    fn new(config: &Config, me: usize) -> Common {
+    /// Begins a life.
+    fn new(config: &Config, me: usize) -> Result<Common, StartError> {
         let ids = config.members.iter().map(|configured| configured.member.id).collect();
-        Common { roster: config.roster(me), ids, key: config.key.clone(), unit: config.unit }
+        let (roster, key, unit) = (config.roster(me), config.key.clone(), config.unit);
+        let life = Life::from_random(seed().map_err(StartError::Thread)?);
+        let birth = Birth { life, at: clock::wall() };
+        let bonds = Arc::new(Bonds::new(&roster, Sealer::new(key.clone()), life));
+        Ok(Common { roster, ids, key, unit, birth, bonds })
     }
 
     fn opener(&self, config: &Config) -> Opener {
@@ -141,7 +149,7 @@ struct Queues {
 /// Starts everything. The executor first: without a keeper nothing may be granted.
 pub(super) fn start(blueprint: Blueprint<'_>) -> Result<Threads, StartError> {
     let Blueprint { config, me, datagrams, listener, run_dir, notifier, bounds } = blueprint;
-    let common = Common::new(config, me);
+    let common = Common::new(config, me)?;
     let queues = Queues {
         control: bounded(CONTROL_QUEUE),
         results: bounded(RESULT_QUEUE),
@@ -155,9 +163,11 @@ pub(super) fn start(blueprint: Blueprint<'_>) -> Result<Threads, StartError> {
         None
     };
     let datagrams = Arc::new(datagrams);
-    let outbox = make_outbox(config, &common, Arc::clone(&datagrams));
+    let post = Arc::new(make_post(config, Arc::clone(&datagrams)));
+    let bonds = Arc::clone(&common.bonds);
+    let outbox = Outbox::new(Arc::clone(&post), common.roster.clone(), bonds, common.unit);
     let peers = queues.peers.0.clone();
-    let datagrams = start_datagrams(config, &common, datagrams, peers)?;
+    let datagrams = start_datagrams(config, &common, datagrams, post, peers)?;
     let clients = start_server(config, &common, (listener, bounds), queues.clients.0.clone())?;
     let control = queues.control.0.clone();
     let wishes = executor.as_ref().map(Executor::port).transpose()?;
@@ -181,22 +191,23 @@ impl Executor {
     }
 }
 
-fn make_outbox(config: &Config, common: &Common, socket: Arc<UdpSocket>) -> Outbox {
+fn make_post(config: &Config, socket: Arc<UdpSocket>) -> Post {
     let addresses: Vec<SocketAddr> =
         (0..config.members.len()).map(|index| address_of(config, index)).collect();
-    let sealer = Sealer::new(common.key.clone());
-    Outbox::new(socket, &addresses, common.roster.clone(), sealer, common.unit)
+    Post::new(socket, &addresses)
 }
 
 fn start_datagrams(
     config: &Config,
     common: &Common,
     socket: Arc<UdpSocket>,
+    post: Arc<Post>,
     queue: Sender<Event>,
 ) -> Result<Stoppable, StartError> {
     let (opener, guard) = (common.opener(config), common.guard(config));
-    let gate = Gate::new(common.roster.clone(), opener, guard, common.unit);
-    let receiver = Datagrams::new(socket, gate, queue, clock::now);
+    let bonds = Arc::clone(&common.bonds);
+    let gate = Gate::new(common.roster.clone(), opener, guard, bonds, common.unit);
+    let receiver = Datagrams::new(socket, post, gate, queue, clock::now);
     let (sleeper, stop) = poll::waker_pair().map_err(StartError::Thread)?;
     let ended = spawn("udp-recv", move || receiver.run(&sleeper))?;
     Ok(Stoppable { stop, ended })
@@ -208,11 +219,14 @@ fn start_server(
     (listener, bounds): (TcpListener, Bounds),
     queue: Sender<FromClient>,
 ) -> Result<Server, StartError> {
+    let sealer = Sealer::new(common.key.clone());
+    let (me, max_skew) = (common.roster.my_id(), config.max_skew);
     let setup = DeskSetup {
         roster: common.roster.clone(),
         opener: common.opener(config),
+        bonds: ClientBonds::new(&sealer, me, common.birth, max_skew),
         has_key: common.key.is_some(),
-        sealer: Sealer::new(common.key.clone()),
+        sealer,
         unit: common.unit,
         queue,
         clock: clock::now,

@@ -6,13 +6,17 @@
 //! flood of garbage costs neither queue nor log. Whether ticket and leader are known is the
 //! engine's business.
 
+use super::bonds::{Bonds, Tie};
+use super::outbox::Post;
 use super::poll;
 use super::text::member_name;
-use crate::auth::{AuthError, Opener, ReplayGuard};
+use crate::auth::{AuthError, Bond, Opener, Proof, ReplayGuard};
 use crate::engine::{Event, RejectKind};
 use crate::model::{MemberId, MemberIndex, Roster};
 use crate::time::{Now, WallTime};
-use crate::wire::{claimed_sender, decode_peer, PeerMessage, TimeUnit, DATAGRAM_MAX};
+use crate::wire::{
+    claimed_sender, decode_peer, is_hello, life_of, PeerMessage, TimeUnit, DATAGRAM_MAX,
+};
 use crossbeam_channel::{Sender, TrySendError};
 use std::collections::BTreeMap;
 use std::io;
@@ -49,6 +53,7 @@ pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
 /// The receiver.
 pub struct Receiver {
     socket: Arc<UdpSocket>,
+    post: Arc<Post>,
     gate: Gate,
     queue: Sender<Event>,
     rejects: Rejects,
@@ -60,7 +65,19 @@ pub struct Gate {
     roster: Roster,
     opener: Opener,
     guard: ReplayGuard,
+    bonds: Arc<Bonds>,
     unit: TimeUnit,
+}
+
+/// What comes of a datagram that is not refused.
+#[derive(Debug)]
+pub struct Admitted {
+    /// Its sender.
+    pub from: MemberIndex,
+    /// What it says to the engine, if it is let in.
+    pub message: Option<PeerMessage>,
+    /// What its sender gets for it at once, sealed.
+    pub answers: Vec<Vec<u8>>,
 }
 
 /// Why a datagram does not come in.
@@ -76,19 +93,22 @@ pub struct Refusal {
 
 impl Gate {
     /// A gate with these checks.
-    pub fn new(roster: Roster, opener: Opener, guard: ReplayGuard, unit: TimeUnit) -> Gate {
-        Gate { roster, opener, guard, unit }
+    pub fn new(
+        roster: Roster,
+        opener: Opener,
+        guard: ReplayGuard,
+        bonds: Arc<Bonds>,
+        unit: TimeUnit,
+    ) -> Gate {
+        Gate { roster, opener, guard, bonds, unit }
     }
 
     /// Opens and decodes a datagram.
     ///
     /// # Errors
-    /// It is malformed, not authentic, old, a replay, or from somebody who is no other member.
-    pub fn admit(
-        &mut self,
-        bytes: &[u8],
-        wall: WallTime,
-    ) -> Result<(MemberIndex, PeerMessage), Refusal> {
+    /// It is malformed, not authentic, old, a replay, for another member, or from somebody who
+    /// is no other member.
+    pub fn admit(&mut self, bytes: &[u8], wall: WallTime) -> Result<Admitted, Refusal> {
         let claimed = claimed_sender(bytes).and_then(|id| self.roster.index_of(id));
         let opened = self.opener.open(bytes, wall).map_err(|error| refusal(claimed, &error))?;
         let Some(from) = claimed else {
@@ -98,10 +118,57 @@ impl Gate {
             return Err(invalid(None, "its sender has the id of this member"));
         }
         let packet = opened.packet;
-        let (_, message) = decode_peer(&packet, self.unit)
-            .map_err(|error| invalid(Some(from), &error.to_string()))?;
-        self.guard.admit(opened.proof, wall).map_err(|error| refusal(claimed, &error))?;
-        Ok((from, message))
+        let message = if opened.bond.is_some() && is_hello(&packet) {
+            None
+        } else {
+            let decoded = decode_peer(&packet, self.unit);
+            Some(decoded.map_err(|error| invalid(Some(from), &error.to_string()))?.1)
+        };
+        let Some(bond) = opened.bond else {
+            self.remember(from, opened.proof, wall)?;
+            return Ok(Admitted { from, message, answers: Vec::new() });
+        };
+        self.admit_bound(from, &packet, bond, opened.proof, message, wall)
+    }
+
+    /// Looks to whom a datagram of a member of ours is bound. `message` is `None` for a HELLO.
+    fn admit_bound(
+        &mut self,
+        from: MemberIndex,
+        packet: &[u8],
+        bond: Bond,
+        proof: Option<Proof>,
+        message: Option<PeerMessage>,
+        wall: WallTime,
+    ) -> Result<Admitted, Refusal> {
+        let life = life_of(packet);
+        match (self.bonds.tie(bond), life) {
+            (Tie::Ours, _) => {
+                self.remember(from, proof, wall)?;
+                let again = life.map(|life| self.bonds.learn(from, life, wall));
+                Ok(Admitted { from, message, answers: again.unwrap_or_default() })
+            }
+            (Tie::Elsewhere, _) => {
+                let sender = self.roster.member(from).id;
+                Err(refusal(Some(from), &AuthError::Elsewhere { from: sender }))
+            }
+            (Tie::Unsure, Some(life)) if message.is_some() => {
+                let hello = self.bonds.hello(from, life, wall);
+                Ok(Admitted { from, message: None, answers: hello.into_iter().collect() })
+            }
+            // A HELLO is not answered, or two members could go on for ever.
+            (Tie::Unsure, _) => Ok(Admitted { from, message: None, answers: Vec::new() }),
+        }
+    }
+
+    /// Lets a datagram in that has not come before.
+    fn remember(
+        &mut self,
+        from: MemberIndex,
+        proof: Option<Proof>,
+        wall: WallTime,
+    ) -> Result<(), Refusal> {
+        self.guard.admit(proof, wall).map_err(|error| refusal(Some(from), &error))
     }
 }
 
@@ -115,15 +182,16 @@ fn invalid(from: Option<MemberIndex>, reason: &str) -> Refusal {
 }
 
 impl Receiver {
-    /// A receiver that reads from `socket` into `queue`.
+    /// A receiver that reads from `socket` into `queue`, and answers by `post`.
     pub fn new(
         socket: Arc<UdpSocket>,
+        post: Arc<Post>,
         gate: Gate,
         queue: Sender<Event>,
         clock: fn() -> Now,
     ) -> Receiver {
         let roster = gate.roster.clone();
-        Receiver { socket, gate, queue, rejects: Rejects::new(roster), clock }
+        Receiver { socket, post, gate, queue, rejects: Rejects::new(roster), clock }
     }
 
     /// Runs until `stop` becomes readable.
@@ -154,7 +222,15 @@ impl Receiver {
             },
         };
         match self.gate.admit(&buffer[..len], (self.clock)().wall) {
-            Ok((from, message)) => self.pass_on(from, message),
+            Ok(Admitted { from, message, answers }) => {
+                if let Some(message) = message {
+                    self.pass_on(from, message);
+                }
+                for packet in answers {
+                    // Whoever cannot be reached is told of by the outbox.
+                    let _ = self.post.send(from, &packet);
+                }
+            }
             Err(refusal) => self.rejects.add(refusal, source.ip(), Instant::now()),
         }
     }

@@ -2,6 +2,7 @@
 //! Messages between clients and the daemon (TCP).
 
 use super::code::{ResultCode, WaitCause};
+use super::life::Life;
 use crate::model::{AttrName, AttrValue, Holder, Term, TicketName};
 use crate::time::Span;
 
@@ -100,4 +101,6 @@ pub enum ClientReply {
     Attr(String),
     /// `ALst`: one line for each attribute.
     Attrs(String),
+    /// `Hllo`, ours alone: ask again, with a request that is bound to this life of the daemon.
+    Hello(Life),
 }

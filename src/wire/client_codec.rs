@@ -7,6 +7,7 @@ use super::client::{ClientOptions, ClientReply, ClientRequest, TicketAnswer};
 use super::code::{Command, ResultCode, WaitCause};
 use super::error::WireError;
 use super::header::{Header, ATTR_LEN, FRAME_MAX, HEADER_LEN, MAC_LEN, TICKET_LEN};
+use super::life::{encode_hello, life_of};
 use super::payload::{read_ticket_name, AttrPayload, TicketPayload};
 use super::unit::TimeUnit;
 use crate::model::{AttrName, AttrValue, Holder, MemberId, Term, TicketName};
@@ -100,7 +101,8 @@ pub fn decode_request(packet: &[u8]) -> Result<(u32, ClientRequest), WireError> 
         | Command::Ack
         | Command::Update
         | Command::RevokeTicket
-        | Command::Rejected => return Err(WireError::Misplaced(command)),
+        | Command::Rejected
+        | Command::Hello => return Err(WireError::Misplaced(command)),
     };
     Ok((header.from, request))
 }
@@ -119,6 +121,7 @@ pub fn encode_reply(from: MemberId, reply: &ClientReply, unit: TimeUnit) -> Vec<
         ClientReply::List(text) => encode_text(from, Command::ResultList, text),
         ClientReply::Attr(text) => encode_text(from, Command::AttrGet, text),
         ClientReply::Attrs(text) => encode_text(from, Command::AttrList, text),
+        ClientReply::Hello(life) => encode_hello(from, *life),
     }
 }
 
@@ -138,6 +141,10 @@ pub fn decode_reply(packet: &[u8], unit: TimeUnit) -> Result<ClientReply, WireEr
         Command::ResultList => Ok(ClientReply::List(text())),
         Command::AttrGet => Ok(ClientReply::Attr(text())),
         Command::AttrList => Ok(ClientReply::Attrs(text())),
+        Command::Hello => {
+            of_size(packet, command, 0)?;
+            life_of(packet).map(ClientReply::Hello).ok_or(WireError::NoLife)
+        }
         Command::List
         | Command::Grant
         | Command::Revoke

@@ -87,6 +87,8 @@ codes! {
         RevokeTicket = four(b"Revk");
         /// Member: rejected, the result says why.
         Rejected = four(b"RJC!");
+        /// Ours alone: the sender's life, said to whoever has to bind its packets to it.
+        Hello = four(b"Hllo");
     }
 }
 

@@ -75,6 +75,8 @@ pub enum WireError {
     },
     /// The leader field is 0, which members never send.
     NoLeader,
+    /// A HELLO carries no life of its sender.
+    NoLife,
     /// A vote names nobody.
     VoteForNobody,
     /// A step-down names a leader; VOTE_FOR without a request must name nobody.
@@ -114,6 +116,7 @@ impl fmt::Display for WireError {
                 write!(f, "{command} cannot have result {}", printable(*result))
             }
             WireError::NoLeader => write!(f, "leader field is 0"),
+            WireError::NoLife => write!(f, "no life of the sender in a hello"),
             WireError::VoteForNobody => write!(f, "vote for nobody"),
             WireError::StepDownWithLeader => write!(f, "step-down names a leader"),
             WireError::NoNul(Field::Ticket) => write!(f, "ticket name without end"),
@@ -141,6 +144,7 @@ impl std::error::Error for WireError {
             | WireError::UnknownReason(_)
             | WireError::Result { .. }
             | WireError::NoLeader
+            | WireError::NoLife
             | WireError::VoteForNobody
             | WireError::StepDownWithLeader
             | WireError::NoNul(_)

@@ -10,6 +10,7 @@ mod client_codec;
 mod code;
 mod error;
 pub(crate) mod header;
+mod life;
 mod payload;
 mod peer;
 mod peer_codec;
@@ -24,6 +25,7 @@ pub use header::{
     claimed_sender, frame_len, request_len, DATAGRAM_MAX, FRAME_MAX, HEADER_LEN, MAC_LEN, PEER_LEN,
     REQUEST_MAX, REQUEST_TAIL,
 };
+pub use life::{encode_hello, is_hello, life_of, put_life, Life};
 pub use peer::{LastKnown, PeerBody, PeerMessage, Round, Stamp, NONCE_MAX};
 pub use peer_codec::{decode_peer, encode_peer};
 pub use unit::TimeUnit;

@@ -149,7 +149,8 @@ fn body_of(command: Command, header: &Header, leader: Holder) -> Result<PeerBody
         | Command::AttrDelete
         | Command::AttrList
         | Command::Result
-        | Command::ResultList => return Err(WireError::Misplaced(command)),
+        | Command::ResultList
+        | Command::Hello => return Err(WireError::Misplaced(command)),
     })
 }
 
@@ -223,7 +224,8 @@ const fn is_between_members(command: Command) -> bool {
         | Command::AttrDelete
         | Command::AttrList
         | Command::Result
-        | Command::ResultList => false,
+        | Command::ResultList
+        | Command::Hello => false,
     }
 }
 

@@ -4,6 +4,7 @@
 //! says was captured from the reference.
 
 mod arguments;
+mod bonds;
 mod captured;
 mod clients;
 mod daemon;

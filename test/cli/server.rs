@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 pub enum Step {
     /// Sends these bytes.
     Send(Vec<u8>),
+    /// Sends what this makes of the request.
+    Answer(fn(&[u8]) -> Vec<u8>),
     /// Lets this time pass.
     Pause(Duration),
     /// Waits until the client closes its end.
@@ -50,12 +52,15 @@ impl Server {
 
 fn serve(mut stream: TcpStream, script: &[Step], seen: &Mutex<Vec<Vec<u8>>>) {
     let request = read_request(&mut stream);
-    seen.lock().expect("no panic while it was held").push(request);
+    seen.lock().expect("no panic while it was held").push(request.clone());
     for step in script {
         match step {
             // A client that left early is the subject of some tests.
             Step::Send(bytes) => {
                 let _ = stream.write_all(bytes);
+            }
+            Step::Answer(make) => {
+                let _ = stream.write_all(&make(&request));
             }
             Step::Pause(time) => {
                 let end = Instant::now() + *time;

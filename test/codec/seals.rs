@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Sealing and opening, with and without a key.
 
-use crate::strategies::{key, member, peer_message, reply, request, wall};
-use booth::auth::{Key, Opener, ReplayGuard, Sealer};
+use crate::strategies::{key, life, member, peer_message, reply, request, wall};
+use booth::auth::{bond_of_answers, Key, Opener, ReplayGuard, Sealer};
 use booth::time::Span;
 use booth::wire::{
-    decode_peer, decode_reply, decode_request, encode_peer, encode_reply, encode_request,
+    decode_peer, decode_reply, decode_request, encode_hello, encode_peer, encode_reply,
+    encode_request, is_hello, life_of, put_life,
 };
+use proptest::option;
 use proptest::prelude::*;
 
 const SKEW: Span = Span::from_secs(600);
@@ -35,6 +37,40 @@ proptest! {
         prop_assert_eq!(decode_reply(&opened.packet, reply_unit), Ok(reply));
     }
 
+    /// Bound or not, a packet means the same, and its receiver sees to whom it is bound.
+    #[test]
+    fn bonds_and_lives_change_nothing_else(
+        key in key(),
+        (from, to, other) in (member(), member(), member()),
+        (unit, message) in peer_message(),
+        (mine, its, before) in (life(), option::of(life()), life()),
+        wall in wall(),
+    ) {
+        let keyed = key.is_some();
+        let (sealer, opener) = (Sealer::new(key.clone()), Opener::new(key, SKEW));
+        let bond = sealer.bond(to, its);
+        prop_assert_eq!(bond.is_some(), keyed);
+        let mut packet = encode_peer(from, &message, unit);
+        prop_assert_eq!(life_of(&packet), None);
+        put_life(&mut packet, mine);
+        let sealed = sealer.seal_bound(packet, wall, bond);
+        let opened = opener.open(&sealed, wall).expect("it opens");
+        prop_assert_eq!(decode_peer(&opened.packet, unit), Ok((from, message)));
+        prop_assert_eq!(life_of(&opened.packet), Some(mine));
+        prop_assert_eq!(opened.bond, bond);
+        prop_assert_eq!(opened.answer, bond_of_answers(&sealed));
+        prop_assert_eq!(opened.answer.is_some(), keyed);
+        if keyed {
+            prop_assume!(to != other && its != Some(before));
+            prop_assert!(sealer.bond(other, its) != bond);
+            prop_assert!(sealer.bond(to, Some(before)) != bond);
+        }
+
+        let sealed = sealer.seal_bound(encode_hello(from, mine), wall, bond);
+        let opened = opener.open(&sealed, wall).expect("it opens");
+        prop_assert!(is_hello(&opened.packet) && life_of(&opened.packet) == Some(mine));
+    }
+
     #[test]
     fn a_flipped_bit_is_noticed(
         from in member(),
@@ -43,8 +79,9 @@ proptest! {
         bit in 0..148_usize * 8,
     ) {
         let key = Key::new(b"a key of the test").expect("long enough");
-        let mut sealed =
-            Sealer::new(Some(key.clone())).seal(encode_peer(from, &message, unit), wall);
+        let sealer = Sealer::new(Some(key.clone()));
+        let packet = encode_peer(from, &message, unit);
+        let mut sealed = sealer.seal_bound(packet, wall, sealer.bond(from, None));
         sealed[bit / 8] ^= 1 << (bit % 8);
         prop_assert!(Opener::new(Some(key), SKEW).open(&sealed, wall).is_err());
     }

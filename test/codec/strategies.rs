@@ -5,8 +5,8 @@ use booth::auth::Key;
 use booth::model::{AttrName, AttrValue, Holder, MemberId, Term, TicketName};
 use booth::time::{Span, WallTime};
 use booth::wire::{
-    ClientOptions, ClientReply, ClientRequest, Command, LastKnown, PeerBody, PeerMessage, Reason,
-    ResultCode, Round, Stamp, TicketAnswer, TimeUnit, WaitCause, NONCE_MAX,
+    ClientOptions, ClientReply, ClientRequest, Command, LastKnown, Life, PeerBody, PeerMessage,
+    Reason, ResultCode, Round, Stamp, TicketAnswer, TimeUnit, WaitCause, NONCE_MAX,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -177,6 +177,10 @@ fn answer(unit: TimeUnit) -> impl Strategy<Value = TicketAnswer> {
     })
 }
 
+pub fn life() -> impl Strategy<Value = Life> {
+    any::<u64>().prop_map(Life::from_random)
+}
+
 pub fn reply() -> impl Strategy<Value = (TimeUnit, ClientReply)> {
     unit().prop_flat_map(|unit| {
         let reply = prop_oneof![
@@ -185,6 +189,7 @@ pub fn reply() -> impl Strategy<Value = (TimeUnit, ClientReply)> {
             "(\\PC{0,60}\n){0,20}".prop_map(ClientReply::List),
             "\\PC{0,60}\n".prop_map(ClientReply::Attr),
             "(\\PC{0,60}\n){0,20}".prop_map(ClientReply::Attrs),
+            life().prop_map(ClientReply::Hello),
         ];
         (Just(unit), reply)
     })

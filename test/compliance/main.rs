@@ -18,6 +18,7 @@ mod members;
 mod packets;
 mod peers;
 mod quirk;
+mod replays;
 mod signals;
 mod store;
 mod tickets;

@@ -2,7 +2,7 @@
 //! Links that delay, double, reorder and hold back: a switch of the tests' own between members
 //! in network namespaces of their own.
 
-use crate::harness::{run, test_name, until, Counts, Link, Need, Setup, Weather};
+use crate::harness::{run, test_name, until, Cluster, Counts, Link, Need, Setup, Weather};
 use crate::watch::{holding, keeps, never_two, wait_granted, wait_revoked, FAIL_OVER, LEASE};
 use std::time::Duration;
 
@@ -88,6 +88,58 @@ fn a_holder_stays_in_foul_weather() {
         switch.heal();
         cluster.wait_leader(&[0, 1, 2], 0, SOON);
         never_two(&cluster);
+    });
+}
+
+/// With a key, members that have been restarted let each other's packets in only after a round
+/// trip (boothd(8), AUTHENTICATION), of which every part can be lost, doubled or late.
+#[test]
+fn with_a_key_restarts_in_foul_weather_cost_no_lease() {
+    run(test_name!(), SWITCH_NEEDS, |lab| {
+        let switch = lab.plug(3, 14);
+        let mut cluster = holding(lab, &Setup::usual().with_key());
+        let foul = Weather {
+            loss: 15,
+            twice: 25,
+            delay: millis(20),
+            jitter: millis(300),
+            ..Weather::default()
+        };
+        switch.set_all(|weather| *weather = foul);
+        for _ in 0..3 {
+            for follower in [1, 2] {
+                cluster.kill(follower);
+            }
+            cluster.start_all();
+            keeps(&cluster, 0, Duration::from_secs(8));
+        }
+        cluster.kill(0);
+        cluster.start(0);
+        keeps(&cluster, 0, LEASE);
+        switch.heal();
+        cluster.wait_leader(&[0, 1, 2], 0, SOON);
+        never_two(&cluster);
+    });
+}
+
+#[test]
+fn with_a_key_all_start_at_once_in_foul_weather() {
+    run(test_name!(), SWITCH_NEEDS, |lab| {
+        let switch = lab.plug(3, 15);
+        let mut cluster = Cluster::started(lab, &Setup::usual().with_key());
+        let foul =
+            Weather { loss: 30, delay: millis(5), jitter: millis(100), ..Weather::default() };
+        switch.set_all(|weather| *weather = foul);
+        for _ in 0..3 {
+            for member in [0, 1, 2] {
+                cluster.kill(member);
+            }
+            cluster.start_all();
+            until(Duration::from_secs(10), "every member knows that it is free", || {
+                let free = |index| cluster.list(index) == "ticket: t1, leader: none\n";
+                (0..3).all(free).then_some(())
+            });
+        }
     });
 }
 

@@ -8,6 +8,7 @@ mod harness;
 #[path = "../sim/reference/model/mod.rs"]
 mod reference_model;
 
+mod bonds;
 mod life;
 mod lists;
 mod manual;

@@ -1,18 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Crowds of clients: whatever those of one kind do, the others get their answers.
 
-use super::tcp::{answer, grant, is_closed, read_reply, result_of, row, sealed, Rig, Seen, LIST};
-use super::ticket;
+use super::tcp::{
+    answer, grant, is_closed, key, read_bound, read_reply, result_of, row, sealed, Rig, Seen, LIST,
+};
+use super::{roster, ticket};
+use crate::auth::{Key, Sealer};
 use crate::daemon::channels::Answer;
+use crate::daemon::clock;
+use crate::daemon::places::GRANTS_MAX;
 use crate::engine::{ClientId, Reply};
 use crate::model::{AttrName, AttrValue};
-use crate::wire::{ClientOptions, ClientReply, ClientRequest, ResultCode};
+use crate::wire::{encode_request, ClientOptions, ClientReply, ClientRequest, Life, ResultCode};
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 /// More clients of one kind than there are places for, or for all kinds together before.
 const CROWD: usize = 75;
+/// Who has been silent for longer than this may be cut off if others have no place.
+const SLOW: Duration = Duration::from_millis(20);
 /// Within this, answers are prompt, also on a busy machine.
 const PROMPT: Duration = Duration::from_millis(1_500);
 
@@ -222,5 +229,89 @@ fn clients_that_do_not_read_their_answer_keep_nobody_out() {
     rig.order.send((client, Answer { reply, last: true })).expect("ordered");
     assert_eq!(read_reply(&mut stream, None), ClientReply::List(LIST.repeat(40_000)));
     drop(slow);
+    rig.stop();
+}
+
+/// A request that is bound to a life of the daemon; `None`: to one that its client does not know.
+fn bound(request: &ClientRequest, life: Option<Life>) -> Vec<u8> {
+    let (me, sealer) = (roster().my_id(), Sealer::new(Some(key())));
+    let bond = sealer.bond(me, life);
+    sealer.seal_bound(encode_request(me.raw(), request), clock::wall(), bond)
+}
+
+/// A client that has sent this.
+fn sends(rig: &Rig, bytes: &[u8]) -> TcpStream {
+    let mut stream = rig.connect();
+    stream.write_all(bytes).expect("sent");
+    stream
+}
+
+/// What a client that has sent this is told.
+fn told(rig: &Rig, bytes: &[u8]) -> (TcpStream, ClientReply) {
+    let mut stream = sends(rig, bytes);
+    let (reply, _) = read_bound(&mut stream, Some(key()));
+    (stream, reply)
+}
+
+/// What waits for nothing gives way before anybody who may still say what it wants.
+#[test]
+fn clients_told_to_ask_again_or_refused_give_way_at_once_though_they_stay() {
+    let another = Key::new(b"another key").expect("long enough");
+    let forged = || sealed(&grant(true), Some(another.clone()));
+    let asks: [(&str, &dyn Fn() -> Vec<u8>); 3] = [
+        ("told to ask again", &|| bound(&grant(true), None)),
+        ("of another life", &|| bound(&grant(true), Some(Life::from_random(9)))),
+        ("not authentic", &forged),
+    ];
+    for (what, ask) in asks {
+        let rig = Rig::start(Some(key()));
+        let mut slow = rig.connect();
+        std::thread::sleep(SLOW);
+        let crowd: Vec<_> = (0..CROWD).map(|_| told(&rig, &ask())).collect();
+        let request = sealed(&ClientRequest::List, Some(key()));
+        slow.write_all(&request).expect("sent");
+        let reply = read_reply(&mut slow, Some(key()));
+        assert_eq!(reply, ClientReply::List(LIST.to_owned()), "{what}");
+        assert!(rig
+            .seen
+            .try_iter()
+            .all(|seen| matches!(seen, Seen::Request(_, ClientRequest::List))));
+        drop(crowd);
+        rig.stop();
+    }
+}
+
+#[test]
+fn who_is_not_let_in_is_told_why_and_takes_no_place_whether_there_is_one_or_not() {
+    let rig = Rig::start(Some(key()));
+    let life = Life::from_random(1);
+    let early = bound(&grant(true), Some(life));
+    let mut waiting = vec![sends(&rig, &early)];
+    rig.next_client();
+    let another = Key::new(b"another key").expect("long enough");
+    let refused = |rig: &Rig| {
+        let forged = sealed(&grant(true), Some(another.clone()));
+        let elsewhere = bound(&grant(true), Some(Life::from_random(9)));
+        for bytes in [&forged, &elsewhere, &early] {
+            assert_eq!(result_of(&told(rig, bytes).1), ResultCode::AuthFailed);
+        }
+        // It is told our life before it is remembered: it comes to nothing however often it comes.
+        let doubtful = bound(&grant(true), None);
+        for _ in 0..2 {
+            assert_eq!(told(rig, &doubtful).1, ClientReply::Hello(life));
+        }
+    };
+    // There are places: whoever is not let in leaves them to the others.
+    refused(&rig);
+    while waiting.len() < GRANTS_MAX {
+        waiting.push(sends(&rig, &bound(&grant(true), Some(life))));
+        rig.next_client();
+    }
+    // There are none any more, and it makes no difference.
+    refused(&rig);
+    let (mut more, reply) = told(&rig, &bound(&grant(true), Some(life)));
+    assert_eq!(result_of(&reply), ResultCode::Busy);
+    assert!(is_closed(&mut more));
+    drop(waiting);
     rig.stop();
 }

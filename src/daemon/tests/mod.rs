@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Tests of the shell's threads, each around a scripted machine or a pair of real sockets.
 
+mod bonds;
 mod crowds;
 mod engine_loop;
 mod lockfile;

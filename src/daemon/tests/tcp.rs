@@ -2,18 +2,19 @@
 //! Acceptor and connections with real sockets; the engine is a closure.
 
 use super::{roster, ticket};
-use crate::auth::{Key, Opener, ReplayGuard, Sealer};
+use crate::auth::{bond_of_answers, Bond, Key, Opener, ReplayGuard, Sealer};
+use crate::daemon::bonds::{Birth, ClientBonds};
 use crate::daemon::channels::{Answer, FromClient, Mailbox, CLIENT_QUEUE};
 use crate::daemon::connection::{Desk, DeskSetup};
 use crate::daemon::places::{Bounds, CONNECTIONS_MAX, GRANTS_MAX};
 use crate::daemon::tcp::{self, Server};
 use crate::daemon::{clock, poll};
 use crate::engine::{ClientId, Reply, TicketRow};
-use crate::model::{AttrName, AttrValue, Holder, Term};
+use crate::model::{AttrName, AttrValue, Holder, MemberId, Term};
 use crate::time::Span;
 use crate::wire::{
-    decode_reply, encode_request, frame_len, ClientOptions, ClientReply, ClientRequest, ResultCode,
-    TicketAnswer, TimeUnit, HEADER_LEN, REQUEST_TAIL,
+    decode_reply, encode_request, frame_len, ClientOptions, ClientReply, ClientRequest, Life,
+    ResultCode, TicketAnswer, TimeUnit, HEADER_LEN, REQUEST_TAIL,
 };
 use crossbeam_channel::{bounded, unbounded, Receiver, Sender};
 use std::collections::BTreeMap;
@@ -37,7 +38,7 @@ pub(super) enum Seen {
 pub(super) struct Rig {
     pub(super) at: SocketAddr,
     pub(super) server: Server,
-    seen: Receiver<Seen>,
+    pub(super) seen: Receiver<Seen>,
     /// Answers for clients that wait.
     pub(super) order: Sender<(ClientId, Answer)>,
 }
@@ -108,11 +109,13 @@ impl Rig {
     ) -> Rig {
         let listener = tcp::bind(SocketAddr::from(([127, 20, 0, 1], 0))).expect("bound");
         let at = listener.local_addr().expect("an address");
-        let members = roster();
+        let (members, birth) = (roster(), Birth { life: Life::from_random(1), at: clock::wall() });
         let ids: Vec<_> = members.everyone().iter().map(|m| members.member(m).id).collect();
+        let me = members.my_id();
         let setup = DeskSetup {
             roster: members,
             opener: Opener::new(key.clone(), SKEW),
+            bonds: ClientBonds::new(&Sealer::new(key.clone()), me, birth, SKEW),
             has_key: key.is_some(),
             sealer: Sealer::new(key),
             unit: TimeUnit::Seconds,
@@ -156,6 +159,13 @@ pub(super) fn sealed(request: &ClientRequest, key: Option<Key>) -> Vec<u8> {
 }
 
 pub(super) fn read_reply(stream: &mut TcpStream, key: Option<Key>) -> ClientReply {
+    let (reply, bond) = read_bound(stream, key);
+    assert_eq!(bond, None, "the request was not bound");
+    reply
+}
+
+/// An answer, and what it is bound to.
+pub(super) fn read_bound(stream: &mut TcpStream, key: Option<Key>) -> (ClientReply, Option<Bond>) {
     let mut bytes = vec![0u8; HEADER_LEN];
     stream.read_exact(&mut bytes).expect("a header in time");
     let header = bytes.first_chunk::<HEADER_LEN>().expect("a whole header");
@@ -164,7 +174,7 @@ pub(super) fn read_reply(stream: &mut TcpStream, key: Option<Key>) -> ClientRepl
     stream.read_exact(&mut bytes[HEADER_LEN..]).expect("the rest in time");
     let opener = Opener::new(key, SKEW);
     let opened = opener.open_reply(&bytes, clock::wall()).expect("authentic");
-    decode_reply(&opened.packet, TimeUnit::Seconds).expect("a reply")
+    (decode_reply(&opened.packet, TimeUnit::Seconds).expect("a reply"), opened.bond)
 }
 
 pub(super) fn is_closed(stream: &mut TcpStream) -> bool {
@@ -192,8 +202,11 @@ pub(super) fn result_of(reply: &ClientReply) -> ResultCode {
     match reply {
         ClientReply::Ticket(answer) => answer.result,
         ClientReply::Result(result) => *result,
-        ClientReply::List(_) | ClientReply::Attr(_) | ClientReply::Attrs(_) => {
-            panic!("{reply:?} is a text")
+        ClientReply::List(_)
+        | ClientReply::Attr(_)
+        | ClientReply::Attrs(_)
+        | ClientReply::Hello(_) => {
+            panic!("{reply:?} has no result")
         }
     }
 }
@@ -319,6 +332,35 @@ fn a_replayed_change_of_an_attribute_is_refused() {
         let reply = read_reply(&mut second, Some(key()));
         assert_eq!(result_of(&reply), ResultCode::AuthFailed, "{request:?}");
     }
+    rig.stop();
+}
+
+#[test]
+fn a_bound_request_has_to_be_for_this_daemon_and_gets_bound_answers() {
+    let rig = Rig::start(Some(key()));
+    let sealer = Sealer::new(Some(key()));
+    let ask = |receiver, life| {
+        let packet = encode_request(roster().my_id().raw(), &grant(false));
+        let bond = sealer.bond(receiver, life);
+        let bytes = sealer.seal_bound(packet, clock::wall(), bond);
+        let mut stream = rig.connect();
+        stream.write_all(&bytes).expect("sent");
+        (stream, bond_of_answers(&bytes))
+    };
+    let (me, life) = (roster().my_id(), Life::from_random(1));
+    let other = MemberId::from_raw(77);
+    for (receiver, life) in [(other, None), (other, Some(life)), (me, Life::from_raw(9))] {
+        let (mut stream, bond) = ask(receiver, life);
+        let (reply, bound) = read_bound(&mut stream, Some(key()));
+        assert_eq!((result_of(&reply), bound), (ResultCode::AuthFailed, bond));
+    }
+    let (mut stream, bond) = ask(me, None);
+    let answer_and_bond = read_bound(&mut stream, Some(key()));
+    assert_eq!(answer_and_bond, (ClientReply::Hello(life), bond));
+    let (mut stream, bond) = ask(me, Some(life));
+    rig.order.send((rig.next_client(), answer(ResultCode::Success, true))).expect("it listens");
+    let (reply, bound) = read_bound(&mut stream, Some(key()));
+    assert_eq!((result_of(&reply), bound), (ResultCode::Success, bond));
     rig.stop();
 }
 

@@ -4,14 +4,15 @@
 use super::not_run::not_run;
 use super::{roster, ticket, wait_until};
 use crate::auth::{Key, Opener, ReplayGuard, Sealer};
+use crate::daemon::bonds::Bonds;
 use crate::daemon::engine_loop::Courier;
-use crate::daemon::outbox::Outbox;
+use crate::daemon::outbox::{Outbox, Post};
 use crate::daemon::udp::{self, Gate, Receiver};
 use crate::daemon::{clock, poll};
 use crate::engine::{Event, RejectKind};
 use crate::model::{Holder, MemberId, MemberIndex, Roster, Term};
 use crate::time::Span;
-use crate::wire::{encode_peer, PeerBody, PeerMessage, TimeUnit};
+use crate::wire::{encode_peer, Life, PeerBody, PeerMessage, TimeUnit};
 use crossbeam_channel::bounded;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net::UnixStream;
@@ -52,18 +53,22 @@ struct Rig {
 
 impl Rig {
     fn start(key: Option<Key>, room: usize) -> Rig {
-        let socket = udp::bind(SocketAddr::from(([127, 20, 0, 1], 0))).expect("bound");
+        let socket = Arc::new(udp::bind(SocketAddr::from(([127, 20, 0, 1], 0))).expect("bound"));
         let at = socket.local_addr().expect("an address");
         let (queue, events) = bounded(room);
         let roster = roster();
+        let bonds = Arc::new(Bonds::new(&roster, Sealer::new(key.clone()), Life::from_random(1)));
+        let nowhere = SocketAddr::from(([127, 20, 0, 3], 9));
+        let post = Arc::new(Post::new(Arc::clone(&socket), &[nowhere; 3]));
         let ids = roster.everyone().iter().map(|m| roster.member(m).id).collect::<Vec<MemberId>>();
         let gate = Gate::new(
             roster,
             Opener::new(key, SKEW),
             ReplayGuard::new(ids, SKEW),
+            bonds,
             TimeUnit::Seconds,
         );
-        let receiver = Receiver::new(Arc::new(socket), gate, queue, clock::now);
+        let receiver = Receiver::new(socket, post, gate, queue, clock::now);
         let (stop_end, stop) = poll::waker_pair().expect("a pair");
         let thread = std::thread::spawn(move || receiver.run(&stop_end));
         Rig { at, events, stop, thread }
@@ -81,10 +86,18 @@ impl Rig {
 
 /// An outbox at the second member that sends to the rig.
 fn outbox(rig: &Rig, key: Option<Key>) -> Outbox {
-    let socket = UdpSocket::bind("127.20.0.2:0").expect("bound");
     let nowhere = SocketAddr::from(([127, 20, 0, 3], 9));
-    let addresses = [rig.at, nowhere, nowhere];
-    Outbox::new(Arc::new(socket), &addresses, other_side(), Sealer::new(key), TimeUnit::Seconds)
+    outbox_to(&[rig.at, nowhere, nowhere], key)
+}
+
+/// An outbox at the second member whose members are at these addresses. It knows
+/// the life of the rig.
+fn outbox_to(addresses: &[SocketAddr], key: Option<Key>) -> Outbox {
+    let socket = Arc::new(UdpSocket::bind("127.20.0.2:0").expect("bound"));
+    let bonds = Bonds::new(&other_side(), Sealer::new(key), Life::from_random(2));
+    bonds.learn(first(), Life::from_random(1), clock::wall());
+    let post = Arc::new(Post::new(socket, addresses));
+    Outbox::new(post, other_side(), Arc::new(bonds), TimeUnit::Seconds)
 }
 
 fn first() -> MemberIndex {
@@ -208,11 +221,9 @@ fn strangers_and_our_own_id_are_invalid() {
 #[test]
 fn a_socket_that_cannot_send_is_reported() {
     let rig = Rig::start(None, 8);
-    let socket = Arc::new(UdpSocket::bind("127.20.0.2:0").expect("bound"));
     // An IPv6 destination cannot be reached through an IPv4 socket.
     let impossible: SocketAddr = "[::1]:9".parse().expect("an address");
-    let mut outbox =
-        Outbox::new(socket, &[impossible; 3], other_side(), Sealer::new(None), TimeUnit::Seconds);
+    let mut outbox = outbox_to(&[impossible; 3], None);
     assert!(!outbox.send(first(), &message(1)));
     rig.stop();
 }

@@ -2,13 +2,13 @@
 //! A message made from choices: encoded, sealed, opened, decoded, the same again.
 
 use super::source::Source;
-use booth::auth::{Key, Opener, Sealer};
+use booth::auth::{bond_of_answers, Key, Opener, Sealer};
 use booth::model::{MemberId, TicketName};
 use booth::time::{Span, WallTime};
 use booth::wire::{
-    decode_peer, decode_reply, decode_request, encode_peer, encode_reply, encode_request,
-    ClientOptions, ClientReply, ClientRequest, PeerMessage, ResultCode, TicketAnswer, TimeUnit,
-    WaitCause,
+    decode_peer, decode_reply, decode_request, encode_peer, encode_reply, encode_request, life_of,
+    put_life, ClientOptions, ClientReply, ClientRequest, Life, PeerMessage, ResultCode,
+    TicketAnswer, TimeUnit, WaitCause,
 };
 
 const SKEW: Span = Span::from_secs(600);
@@ -24,15 +24,21 @@ pub fn run(bytes: &[u8]) {
         match source.below(3) {
             0 => {
                 let message = message(source, unit);
-                let sealed = sealer.seal(encode_peer(from, &message, unit), wall);
+                let life = Life::from_random(u64::from(source.u32()));
+                let bond = sealer.bond(from, source.flag().then_some(life));
+                let mut packet = encode_peer(from, &message, unit);
+                put_life(&mut packet, life);
+                let sealed = sealer.seal_bound(packet, wall, bond);
                 let opened = opener.open(&sealed, wall).expect("it opens");
+                assert_eq!((opened.bond, life_of(&opened.packet)), (bond, Some(life)));
                 assert_eq!(decode_peer(&opened.packet, unit), Ok((from, message)));
             }
             1 => {
                 let request = request(source);
                 let packet = encode_request(from.raw(), &request);
-                let sealed = sealer.seal(packet, wall);
+                let sealed = sealer.seal_bound(packet, wall, sealer.bond(from, None));
                 let opened = opener.open_request(&sealed, wall).expect("it opens");
+                assert_eq!(opened.answer, bond_of_answers(&sealed));
                 assert_eq!(decode_request(&opened.packet), Ok((from.raw(), request)));
             }
             _ => {
@@ -80,11 +86,12 @@ pub fn request(source: &mut Source<'_>) -> ClientRequest {
 
 fn reply(source: &mut Source<'_>, unit: TimeUnit) -> ClientReply {
     let result = source.pick(ResultCode::ALL);
-    match source.below(5) {
+    match source.below(6) {
         0 => ClientReply::List(source.text(b"abc,: \n()", 255)),
         1 => ClientReply::Attr(source.text(b"abc\n", 127)),
         2 => ClientReply::Attrs(source.text(b"abc \n", 255)),
         3 => ClientReply::Result(result),
+        4 => ClientReply::Hello(Life::from_random(u64::from(source.u32()))),
         _ => {
             let intermediate =
                 matches!(result, ResultCode::Async | ResultCode::More | ResultCode::CibPending);
