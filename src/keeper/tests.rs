@@ -7,6 +7,7 @@ mod many;
 mod random;
 
 use super::*;
+use crate::engine::CibExpiry;
 use crate::model::MemberId;
 use crate::time::WallTime;
 
