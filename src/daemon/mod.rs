@@ -65,6 +65,8 @@ pub struct DaemonOptions {
     pub config_given: String,
 }
 
+/// How often the lock file is made anew while somebody removes it at once.
+const RESTORES: usize = 10;
 /// How long the log may take at the end.
 const LOG_LIMIT: Duration = Duration::from_millis(500);
 
@@ -198,6 +200,9 @@ fn live(
     let titled = title::set("boothd", &title_text(config, me, options));
     let member = &config.members[me].member;
     let ident = format!("boothd-{}", member.role.word());
+    // Before there is a lock file, so that no signal can leave one behind, and before any thread,
+    // which could take a signal that is to wait.
+    let signals = Signals::watch();
     // Before any thread is started, the log's included.
     let realtime = process::enter_realtime();
     let sink = LogSink::start(target, &ident, level(config, options)).map_err(StartError::Log)?;
@@ -217,8 +222,7 @@ fn live(
             log::warn!("cannot reach the service manager: {error}");
             Notifier::none()
         });
-        // Before there is a lock file, so that no signal can leave one behind.
-        let signals = Signals::watch().map_err(StartError::Thread)?;
+        let signals = signals.map_err(StartError::Thread)?;
         let users = lockholder::Users::of(config);
         let mut lock = LockFile::acquire(lock_path, &users).map_err(StartError::Lock)?;
         directory::note_owner(lock_path, &users);
@@ -344,21 +348,28 @@ fn watch_file(path: &Path) -> Option<FileWatch> {
 }
 
 /// Makes the lock file anew if it is gone, so that the daemon can still be found and stopped.
-fn restore_lock(lock: &mut LockFile, watch: Option<FileWatch>) -> Option<FileWatch> {
+fn restore_lock(lock: &mut LockFile, mut watch: Option<FileWatch>) -> Option<FileWatch> {
     if let Some(watch) = &watch {
         watch.drain();
     }
-    match lock.restore() {
-        Ok(false) => watch,
-        Ok(true) => {
-            log::warn!("the lock file {} was removed and is back", lock.path().display());
-            watch_file(lock.path())
-        }
-        Err(error) => {
-            log::warn!("the lock file was removed: {error}; only root's status finds this daemon");
-            None
+    // Removed again before it was watched, it would be gone for good: so it is looked at after
+    // that, too. Whoever removes it each time is left alone with it in the end.
+    for _ in 0..RESTORES {
+        match lock.restore() {
+            Ok(false) => return watch,
+            Ok(true) => {
+                log::warn!("the lock file {} was removed and is back", lock.path().display());
+                watch = watch_file(lock.path());
+            }
+            Err(error) => {
+                log::warn!(
+                    "the lock file was removed: {error}; only root's status finds this daemon"
+                );
+                return None;
+            }
         }
     }
+    watch
 }
 
 /// Becomes the user that the configuration names, and leaves to it what it needs.
