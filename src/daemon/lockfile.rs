@@ -382,10 +382,12 @@ fn make_default_directory(path: &Path) {
     }
 }
 
-/// Whether the path leads to the very file that is open.
+/// Whether the path leads to the open file. The kernel tells of a removal before it shows there.
 fn same_file(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::symlink_metadata(path)) {
-        (Ok(open), Ok(there)) => open.dev() == there.dev() && open.ino() == there.ino(),
+        (Ok(open), Ok(there)) => {
+            open.nlink() > 0 && (open.dev(), open.ino()) == (there.dev(), there.ino())
+        }
         _ => false,
     }
 }

@@ -70,6 +70,8 @@ pub struct DaemonOptions {
     pub config_given: String,
 }
 
+/// How often the lock file is made anew while somebody removes it at once.
+const RESTORES: usize = 10;
 /// How long the log may take at the end.
 const LOG_LIMIT: Duration = Duration::from_millis(500);
 
@@ -210,6 +212,9 @@ fn live(
     let titled = title::set("boothd", &title_text(config, me, options));
     let member = &config.members[me].member;
     let ident = format!("boothd-{}", member.role.word());
+    // Before there is a lock file, so that no signal can leave one behind, and before any thread,
+    // which could take a signal that is to wait.
+    let signals = Signals::watch();
     // Before any thread is started, the log's included.
     let realtime = process::enter_realtime();
     let limit = descriptors::raise(member.role == crate::model::MemberRole::Site);
@@ -240,8 +245,7 @@ fn live(
             log::warn!("cannot reach the service manager: {error}");
             Notifier::none()
         });
-        // Before there is a lock file, so that no signal can leave one behind.
-        let signals = Signals::watch().map_err(StartError::Thread)?;
+        let signals = signals.map_err(StartError::Thread)?;
         let users = lockholder::Users::of(config);
         let mut lock = LockFile::acquire(lock_path, &users).map_err(StartError::Lock)?;
         directory::note_owner(lock_path, &users);
@@ -389,23 +393,30 @@ impl LockWatch {
         if let Some(watch) = &self.file {
             watch.drain();
         }
-        match lock.restore() {
-            Ok(false) if self.file.is_some() => {}
-            Ok(false) => *self = LockWatch::new(lock.path()),
-            Ok(true) => {
-                log::warn!("the lock file {} was removed and is back", lock.path().display());
-                *self = LockWatch::new(lock.path());
+        // Removed again before it was watched, it would be gone for good: so it is looked at after
+        // that, too. Whoever removes it each time is left alone with it in the end.
+        for _ in 0..RESTORES {
+            match lock.restore() {
+                Ok(false) if self.file.is_some() => return,
+                Ok(false) => *self = LockWatch::new(lock.path()),
+                Ok(true) => {
+                    log::warn!("the lock file {} was removed and is back", lock.path().display());
+                    *self = LockWatch::new(lock.path());
+                }
+                Err(LockError::Open(_, error) | LockError::Use(_, error))
+                    if os::is_shortage(&error) =>
+                {
+                    log::warn!("the lock file was removed: {error}; trying again to make it anew");
+                    *self = LockWatch { file: None, later: true };
+                }
+                Err(error) => {
+                    let what = "the lock file was removed";
+                    log::warn!("{what}: {error}; only root's status finds this daemon");
+                    *self = LockWatch { file: None, later: false };
+                }
             }
-            Err(LockError::Open(_, error) | LockError::Use(_, error))
-                if os::is_shortage(&error) =>
-            {
-                log::warn!("the lock file was removed: {error}; trying again to make it anew");
-                *self = LockWatch { file: None, later: true };
-            }
-            Err(error) => {
-                let what = "the lock file was removed";
-                log::warn!("{what}: {error}; only root's status finds this daemon");
-                *self = LockWatch { file: None, later: false };
+            if self.file.is_none() {
+                return;
             }
         }
     }

@@ -148,6 +148,27 @@ pub fn is_shortage(error: &io::Error) -> bool {
     )
 }
 
+/// Does something while these signals wait: they come to this thread afterwards.
+pub fn without_signals<T>(signals: &[libc::c_int], body: impl FnOnce() -> T) -> T {
+    // SAFETY: `sigset_t` is a plain C structure for which all zeroes is a value.
+    let mut blocked: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: as above.
+    let mut before: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `blocked` and `before` are valid sets for these calls, which fail only for numbers
+    // that are no signals.
+    unsafe {
+        libc::sigemptyset(&mut blocked);
+        for signal in signals {
+            libc::sigaddset(&mut blocked, *signal);
+        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, &blocked, &mut before);
+    }
+    let done = body();
+    // SAFETY: the set was filled in above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut()) };
+    done
+}
+
 /// The name that `ps -o comm` and `pgrep` see, at most 15 bytes of it.
 pub fn set_name(name: &CStr) {
     // SAFETY: `name` ends with a NUL byte and lives for the call.

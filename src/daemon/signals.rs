@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Signals as something to wait for: handlers only set a flag and wake the main thread.
 
-use super::poll;
+use super::{os, poll};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -33,11 +33,16 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Begins to watch.
+    /// Begins to watch. Must be called before any thread exists.
     ///
     /// # Errors
     /// The kernel refuses a handler, or there are too many open descriptors.
     pub fn watch() -> io::Result<Signals> {
+        // One that came between handler and flag would be lost.
+        os::without_signals(&WATCHED, Signals::register)
+    }
+
+    fn register() -> io::Result<Signals> {
         let (sleeper, waker) = poll::waker_pair()?;
         let mut flags = Vec::with_capacity(WATCHED.len());
         for signal in WATCHED {

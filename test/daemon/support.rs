@@ -184,6 +184,15 @@ impl Daemon {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// Waits until the log has this text.
+    pub fn says(&self, text: &str) {
+        let until = Instant::now() + PATIENCE;
+        while !self.log().contains(text) {
+            assert!(Instant::now() < until, "it says \"{text}\"; its log:\n{}", self.log());
+            sleep(Duration::from_millis(2));
+        }
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: i32) {
         send_signal(self.pid(), signal);
