@@ -103,6 +103,8 @@ pub(super) struct Line {
     quiet_at: MonoTime,
     /// Whether boothd knows that the ticket is quiet.
     said_quiet: bool,
+    /// How long a new boothd lets a revoke of the one before finish.
+    patient_until: MonoTime,
 }
 
 impl Line {
@@ -126,6 +128,7 @@ impl Line {
             look: Look::None,
             quiet_at: MonoTime::ZERO,
             said_quiet: false,
+            patient_until: MonoTime::ZERO,
         }
     }
 
@@ -140,13 +143,17 @@ impl Line {
     }
 
     /// Another boothd has taken over: what has not begun is forgotten, and nobody waits for what
-    /// has. A revoke of a lease that has ended is still owed.
-    pub(super) fn succeed(&mut self) {
+    /// has: it gets the time of one change, *g*, and is ended. A revoke of a lease that has ended is
+    /// still owed.
+    pub(super) fn succeed(&mut self, now: MonoTime) {
         self.wish = None;
         self.attrs.clear();
-        match self.change.as_mut().map(|running| &mut running.work) {
-            Some(RunningWork::Grant(serial, _) | RunningWork::Attr(serial, ..)) => *serial = None,
-            None => {}
+        self.patient_until = now.plus(self.guard);
+        if let Some(running) = &mut self.change {
+            running.limit_at = running.limit_at.min(self.patient_until);
+            match &mut running.work {
+                RunningWork::Grant(serial, _) | RunningWork::Attr(serial, ..) => *serial = None,
+            }
         }
         self.owed.succeed(self.armed);
         self.said_quiet = false;
@@ -477,8 +484,8 @@ impl Line {
             Look::Running(_, until) => Some(until),
             Look::None | Look::Known(_) => None,
         };
-        let unsaid =
-            (!self.said_quiet && self.index.is_some()).then(|| self.quiet_at.max(quiet_at));
+        let unsaid = (!self.said_quiet && self.index.is_some())
+            .then(|| self.quiet_at.max(quiet_at).max(self.patience()));
         let ring = window.map(|window| window.hold_until);
         let first_look = window.map(|window| window.kill_at);
         [self.change_end(), self.owed.next_at(), start, waits, look, unsaid, ring, first_look]
@@ -511,7 +518,17 @@ impl Line {
     }
 
     fn is_quiet(&self, now: MonoTime, quiet_at: MonoTime) -> bool {
-        self.change.is_none() && now >= self.quiet_at.max(quiet_at)
+        self.change.is_none() && now >= self.quiet_at.max(quiet_at).max(self.patience())
+    }
+
+    /// How long a read waits for a revoke: one that comes later does no harm.
+    fn patience(&self) -> MonoTime {
+        let revokes = self.owed.is_owed() || self.owed.is_running();
+        if revokes {
+            self.patient_until
+        } else {
+            MonoTime::ZERO
+        }
     }
 
     fn written(&self, serial: WriteSerial, outcome: CibOutcome, cx: &mut Cx<'_>) {

@@ -407,7 +407,7 @@ impl Keeper {
             self.order.push(Place(at as u32));
         }
         for place in (0..self.lines.len() as u32).map(Place) {
-            self.with(place, now, out, |line, _| line.succeed());
+            self.with(place, now, out, |line, cx| line.succeed(cx.now.mono));
         }
     }
 

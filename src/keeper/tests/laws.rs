@@ -262,6 +262,45 @@ fn a_successor_is_told_when_nothing_of_before_can_take_effect() {
 }
 
 #[test]
+fn a_hung_change_of_a_dead_boothd_has_the_time_of_one_change() {
+    let mut bench = Bench::one();
+    bench.hold(0, Some(window(600)), 1);
+    bench.write(0, 1, CibState { limit: secs(500), ..state(true, 1) });
+    let grant = bench.grant();
+    bench.now = 10_000;
+    bench.take_over(1);
+    bench.until(10_000 + G * 1000 - 1);
+    assert!(bench.killed().is_empty());
+    bench.until(10_000 + G * 1000);
+    assert_eq!(bench.killed(), [grant]);
+}
+
+/// The store is read when it has succeeded, but not for ever later if it hangs.
+#[test]
+fn a_revoke_of_a_dead_boothd_is_let_finish() {
+    let quiet = |bench: &Bench| {
+        bench.out.iter().any(|output| matches!(output, Output::Say(Answer::Quiet { .. })))
+    };
+    for hangs in [false, true] {
+        let mut bench = Bench::held(600);
+        bench.write(0, 2, state(false, 1));
+        let revoke = bench.revoke();
+        bench.take_over(1);
+        bench.until(1000);
+        assert!(!quiet(&bench), "it runs");
+        if !hangs {
+            bench.end(revoke, JobEnd::Done);
+            assert!(quiet(&bench));
+            continue;
+        }
+        bench.until(G * 1000 - 1);
+        assert!(!quiet(&bench), "it may end yet");
+        bench.until(G * 1000);
+        assert!(quiet(&bench));
+    }
+}
+
+#[test]
 fn what_a_dead_boothd_had_not_begun_is_forgotten_but_not_what_a_lease_needs() {
     let mut bench = Bench::held(60);
     bench.write(0, 2, state(false, 1));
