@@ -437,6 +437,9 @@ impl Keeper {
         act(line, &mut cx);
         line.advance(&mut cx);
         let wants = line.wants(now.mono, self.quiet_at);
+        if wants == Some(line::Want::Revoke) {
+            line.owed.attempts().for_each(|job| self.crowd.hangs(now.mono, job, line.guard));
+        }
         line.rank = self.crowd.place(place, line.rank, wants);
         let next = line.next_deadline(now.mono, self.quiet_at);
         if line.timer != next {

@@ -140,6 +140,11 @@ impl Owed {
         self.attempts.iter().any(|attempt| attempt.job == job)
     }
 
+    /// The jobs of all attempts.
+    pub(super) fn attempts(&self) -> impl Iterator<Item = JobId> + '_ {
+        self.attempts.iter().map(|attempt| attempt.job)
+    }
+
     pub(super) fn free_at(&self) -> MonoTime {
         self.free_at
     }

@@ -8,7 +8,10 @@
 mod driver;
 mod guarding;
 mod handlers;
+mod misbehaving;
 mod process;
 mod restarts;
+mod retries;
 mod site;
 mod stores;
+mod together;

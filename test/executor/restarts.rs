@@ -107,6 +107,23 @@ fn a_daemon_that_dies_while_its_keeper_waits_has_not_waited() {
     starts(&site, true).stop();
 }
 
+#[test]
+fn a_keeper_that_dies_while_it_waits_has_not_waited() {
+    both(|kind| {
+        let site = site(kind);
+        if kind == Kind::BuiltIn {
+            fs::write(site.path("run/in-flight"), "1").expect("written");
+        }
+        let mut driver = site.start();
+        pass(G / 2);
+        signal(site.keeper(), libc::SIGKILL);
+        let killed = Instant::now();
+        driver.tell("load 0 20000");
+        assert_eq!(driver.next(), "loaded 0 Absent");
+        assert!(killed.elapsed() >= G, "{kind:?}: {:?}", killed.elapsed());
+    });
+}
+
 /// A keeper stays for *g*; in longer than that another node may have begun something.
 #[test]
 fn one_that_was_stopped_for_long_may_have_run_elsewhere_meanwhile() {

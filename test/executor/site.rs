@@ -256,11 +256,15 @@ impl Site {
 
     /// Starts a driver that need not be ready yet.
     pub fn begin(&self) -> Driver {
-        Driver::start(&mut self.command(), &self.told)
+        self.begin_with(&mut self.command())
+    }
+
+    pub fn begin_with(&self, command: &mut Command) -> Driver {
+        Driver::start(command, &self.told)
     }
 
     pub fn start_with(&self, command: &mut Command) -> Driver {
-        let mut driver = Driver::start(command, &self.told);
+        let mut driver = self.begin_with(command);
         let said = driver.next();
         assert!(said.starts_with("ready"), "{said}");
         driver.ready_after =

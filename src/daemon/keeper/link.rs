@@ -171,7 +171,8 @@ impl Link {
         let mut command = Command::new(&self.program);
         command.arg0(NAME).args(self.setup.to_args()).stdin(self.dir.try_clone()?);
         command.stdout(OwnedFd::from(theirs)).stderr(Stdio::null());
-        let process = command.spawn()?;
+        let named = |error| io::Error::other(format!("{}: {error}", self.program.display()));
+        let process = command.spawn().map_err(named)?;
         Ok(Peer::new(ours, Some(process)))
     }
 

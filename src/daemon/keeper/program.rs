@@ -106,7 +106,7 @@ impl Program {
         os::lock_memory();
         let tools = Tools::new(setup.clone(), PathBuf::from("/proc/self/exe"));
         let boothd = Boothd { socket, naming: Some(Vec::new()), unsent: VecDeque::new() };
-        Ok(Program {
+        let mut program = Program {
             setup,
             keeper,
             tools,
@@ -119,7 +119,10 @@ impl Program {
             left_at: now,
             resigned: false,
             timer,
-        })
+        };
+        // One that takes the place of this one has to wait as well.
+        program.note_flight();
+        Ok(program)
     }
 
     fn run(mut self) -> io::Result<()> {
@@ -268,12 +271,9 @@ impl Program {
         hopeless || (!lingers && !self.keeper.is_needed(now))
     }
 
-    /// Takes the mark back when nothing is in flight any more.
+    /// Sets the mark, or takes it back when nothing is in flight any more.
     fn note_flight(&mut self) {
-        let unsettled = self.keeper.is_unsettled(clock::mono());
-        if !unsettled {
-            self.set_mark(false);
-        }
+        self.set_mark(self.keeper.is_unsettled(clock::mono()));
     }
 
     /// The byte was written once when there was room: writing it again needs none.

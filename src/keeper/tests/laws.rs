@@ -415,6 +415,27 @@ fn many_are_revoked_together_or_else_one_by_one() {
     assert_eq!(bench.keeper.running(), 128);
 }
 
+/// Where the tool for many hangs, the tool for one may work.
+#[test]
+fn after_a_call_for_many_that_hangs_each_is_revoked_alone() {
+    let count = 40;
+    let mut bench = Bench::new(StoreKind::Cib, count);
+    for ticket in 0..count {
+        bench.write(ticket, ticket as u64, state(false, 1));
+    }
+    let jobs = bench.started();
+    for (n, (job, _)) in jobs[..8].iter().enumerate() {
+        bench.step(Input::Ended(*job, vec![(Place(n as u32), JobEnd::Done)]));
+    }
+    bench.until(G * 1000 - 1);
+    assert!(bench.started().is_empty());
+    bench.until(G * 1000);
+    let again = bench.started();
+    assert_eq!(again.len(), 32);
+    let alone = |work: &Work| matches!(work, Work::Change(changes) if changes.len() == 1);
+    assert!(again.iter().all(|(_, work)| alone(work)));
+}
+
 #[test]
 fn a_ticket_whose_tool_hangs_does_not_hold_up_the_others() {
     let count = 40;
