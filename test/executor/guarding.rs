@@ -2,7 +2,7 @@
 //! The keeper as the lease guard: it revokes when a daemon is killed, stopped or hung, not before
 //! the time and not what is newer; and it is replaced when it has ended.
 
-use crate::process::{lives, pass, signal, sleeps, status, until};
+use crate::process::{lives, pass, signal, sleeps, until};
 use crate::site::{both, Kind, Site};
 use booth::daemon::clock;
 use std::process::{Command, Stdio};
@@ -352,4 +352,43 @@ fn a_keeper_that_was_ready_is_replaced_soon_however_often_it_is_killed() {
         missed = begun.elapsed();
     }
     assert!(missed < Duration::from_secs(3), "missed for {missed:?}");
+}
+
+/// What the keeper knows when the window ends counts, not what it found before: a window that has
+/// moved on meanwhile is that of a healthy holder.
+#[test]
+fn a_window_that_moves_on_after_the_keeper_has_looked_keeps_the_ticket() {
+    both(|kind| {
+        // One that is looked at alone, and nine that are looked at together.
+        for tickets in [1, 9] {
+            let mut site = Site::new(kind);
+            site.tickets = (0..tickets).map(|n| format!("t{n}")).collect();
+            (0..tickets).for_each(|n| site.write_to(n, true, 1, 4_000_000_000));
+            site.control("query delay 1\ntickets delay 1\n");
+            let mut driver = site.start();
+            (0..tickets).for_each(|n| driver.tell(&format!("hold {n} 1 2500 600000 2500 1000")));
+            driver.all_told();
+            pass(Duration::from_millis(1_500));
+            let last = tickets - 1;
+            driver.tell(&format!("hold {last} 1 600000 600000 600000 600000"));
+            driver.all_told();
+            driver.kill();
+            until("the others are revoked", || (0..last).all(|n| !site.is_granted(n)));
+            pass(Duration::from_millis(2_500));
+            assert!(site.is_granted(last), "{kind:?}, {tickets}: revoked in spite of its window");
+        }
+    });
+}
+
+#[test]
+fn a_look_that_hangs_is_ended_and_does_not_hold_up_the_revoke() {
+    let site = Site::new(Kind::Pacemaker);
+    let mut driver = site.start();
+    let begun = Instant::now();
+    driver.grant(0, 1, 2_000);
+    site.control("query stubborn\n");
+    driver.kill();
+    let hung = site.call("query", 0);
+    revoked_at(&site, begun, Duration::from_millis(2_000));
+    until("it has ended", || !lives(hung));
 }

@@ -8,8 +8,13 @@
 mod driver;
 mod guarding;
 mod handlers;
+mod keeper;
 mod misbehaving;
+#[path = "../harness/not_run.rs"]
+mod not_run;
+mod owners;
 mod process;
+mod random;
 mod restarts;
 mod retries;
 mod site;
