@@ -99,6 +99,9 @@ pub(super) struct Line {
     change: Option<Running>,
     pub(super) owed: Owed,
     look: Look,
+    /// Whether a revoke that nobody waits for has been tried: since then another node may have
+    /// been granted the ticket, so the next attempt looks first.
+    looks_again: bool,
     /// Killed changes cannot take effect any more from this instant on.
     quiet_at: MonoTime,
     /// Whether boothd knows that the ticket is quiet.
@@ -126,6 +129,7 @@ impl Line {
             change: None,
             owed: Owed::default(),
             look: Look::None,
+            looks_again: false,
             quiet_at: MonoTime::ZERO,
             said_quiet: false,
             patient_until: MonoTime::ZERO,
@@ -163,7 +167,7 @@ impl Line {
         (self.window, self.term) = (window, term);
         self.armed = window.is_some();
         self.rung = false;
-        self.look = Look::None;
+        (self.look, self.looks_again) = (Look::None, false);
         if !self.armed {
             self.owed.disarm();
         }
@@ -230,6 +234,7 @@ impl Line {
             self.written(serial, CibOutcome::TooLate, cx);
         }
         self.ring(cx);
+        self.reconsider(cx);
         if !self.said_quiet && self.is_quiet(now, cx.quiet_at) {
             if let Some(ticket) = self.index {
                 self.said_quiet = true;
@@ -278,14 +283,44 @@ impl Line {
         self.decide(stored.as_ref(), cx);
     }
 
+    /// A revoke has not worked so far, and the store was looked at again: if it has something newer
+    /// by now, nothing is owed any more.
+    fn reconsider(&mut self, cx: &mut Cx<'_>) {
+        if !self.looks_again {
+            return;
+        }
+        let stored = match &mut self.look {
+            Look::None => return,
+            Look::Running(_, until) if cx.now.mono < *until => return,
+            Look::Running(job, _) => {
+                cx.out.push(Output::Kill(*job));
+                None
+            }
+            Look::Known(stored) => stored.take(),
+        };
+        (self.look, self.looks_again) = (Look::None, false);
+        if stored.is_none() || self.owed.is_asked() {
+            return;
+        }
+        match verdict(cx.site, self.term, self.grant, stored.as_ref()) {
+            Decision::Retire => {
+                cx.out.extend(self.owed.cancel().into_iter().map(Output::Kill));
+                self.retire(cx);
+            }
+            Decision::Revoke(values) => self.owed.change_values(values),
+        }
+    }
+
+    fn retire(&mut self, cx: &mut Cx<'_>) {
+        self.armed = false;
+        let text = format!("{} has been granted anew through another node", self.name);
+        cx.out.push(Output::Note(Level::Info, self.place, text));
+    }
+
     /// Owes the revoke of a window that has ended, unless the store has something newer.
     fn decide(&mut self, stored: Option<&CibTicket>, cx: &mut Cx<'_>) {
         match verdict(cx.site, self.term, self.grant, stored) {
-            Decision::Retire => {
-                self.armed = false;
-                let text = format!("{} has been granted anew through another node", self.name);
-                cx.out.push(Output::Note(Level::Info, self.place, text));
-            }
+            Decision::Retire => self.retire(cx),
             Decision::Revoke(values) => {
                 self.owed.owe(cx.now.mono, self.guard, None, values);
             }
@@ -298,7 +333,11 @@ impl Line {
             return None;
         }
         if self.owed.is_due(now) {
-            return Some(Want::Revoke);
+            return match self.look {
+                _ if !self.looks_again || self.owed.is_asked() => Some(Want::Revoke),
+                Look::None => Some(Want::Look),
+                Look::Running(..) | Look::Known(_) => None,
+            };
         }
         if self.owed.is_owed() || self.owed.is_running() {
             return None;
@@ -323,6 +362,9 @@ impl Line {
         match self.wants(now, cx.quiet_at)? {
             Want::Revoke => {
                 let values = self.owed.start(now, job)?;
+                if self.rung {
+                    (self.look, self.looks_again) = (Look::None, true);
+                }
                 Some(Begun::Change(Change::Revoke(values)))
             }
             Want::Look => {
@@ -428,6 +470,9 @@ impl Line {
         if over.done {
             self.armed = false;
             self.look = Look::None;
+        }
+        if over.done || matches!(end, JobEnd::Apart(_)) {
+            self.looks_again = false;
         }
         let outcome = match end {
             JobEnd::Done => CibOutcome::Written,

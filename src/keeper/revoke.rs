@@ -132,6 +132,29 @@ impl Owed {
         self.revoke.is_some()
     }
 
+    /// Whether boothd waits for it.
+    pub(super) fn is_asked(&self) -> bool {
+        self.revoke.as_ref().is_some_and(|revoke| revoke.serial.is_some())
+    }
+
+    /// It is not owed any more. Returns the attempts that are to be ended.
+    pub(super) fn cancel(&mut self) -> Vec<JobId> {
+        self.revoke = None;
+        let live = self.attempts.iter_mut().filter(|attempt| !attempt.killed);
+        live.map(|attempt| {
+            attempt.killed = true;
+            attempt.job
+        })
+        .collect()
+    }
+
+    /// What the next attempts write.
+    pub(super) fn change_values(&mut self, values: Values) {
+        if let Some(revoke) = &mut self.revoke {
+            revoke.values = values;
+        }
+    }
+
     pub(super) fn is_running(&self) -> bool {
         !self.attempts.is_empty()
     }
