@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The line of one ticket: what is known of it, what runs, and what comes next.
 
+mod ends;
+mod ring;
+
 use super::crowd::Place as Rank;
 use super::revoke::Owed;
 use super::{
-    expires_of, needs_lease, verdict, Answer, Before, Change, Cx, Decision, Grant, JobEnd, JobId,
-    Kept, Level, Output, Place, Values, Word,
+    expires_of, needs_lease, Answer, Before, Change, Cx, Grant, JobEnd, JobId, Kept, Output, Place,
+    Values, Word,
 };
-use crate::engine::{
-    AttrChange, CibLoad, CibOutcome, CibState, CibTicket, HoldWindow, WriteSerial,
-};
+use crate::engine::{AttrChange, CibOutcome, CibState, CibTicket, HoldWindow, WriteSerial};
 use crate::model::{Term, TicketIndex, TicketName};
 use crate::time::{MonoTime, Span};
 use std::collections::VecDeque;
@@ -257,76 +258,6 @@ impl Line {
         }
     }
 
-    /// The end of the window: the store must say *revoked* (L6).
-    fn ring(&mut self, cx: &mut Cx<'_>) {
-        let now = cx.now.mono;
-        let Some(window) = self.window.filter(|_| self.armed && !self.rung) else { return };
-        if now < window.hold_until {
-            return;
-        }
-        if self.owed.is_owed() {
-            self.rung = true;
-            self.owed.again(now);
-            return;
-        }
-        let stored = match &mut self.look {
-            Look::None if self.change.is_none() => return,
-            Look::Running(_, until) if now < *until => return,
-            Look::Running(job, _) => {
-                cx.out.push(Output::Kill(*job));
-                None
-            }
-            Look::Known(stored) => stored.take(),
-            Look::None => None,
-        };
-        self.rung = true;
-        self.decide(stored.as_ref(), cx);
-    }
-
-    /// A revoke has not worked so far, and the store was looked at again: if it has something newer
-    /// by now, nothing is owed any more.
-    fn reconsider(&mut self, cx: &mut Cx<'_>) {
-        if !self.looks_again {
-            return;
-        }
-        let stored = match &mut self.look {
-            Look::None => return,
-            Look::Running(_, until) if cx.now.mono < *until => return,
-            Look::Running(job, _) => {
-                cx.out.push(Output::Kill(*job));
-                None
-            }
-            Look::Known(stored) => stored.take(),
-        };
-        (self.look, self.looks_again) = (Look::None, false);
-        if stored.is_none() || self.owed.is_asked() {
-            return;
-        }
-        match verdict(cx.site, self.term, self.grant, stored.as_ref()) {
-            Decision::Retire => {
-                cx.out.extend(self.owed.cancel().into_iter().map(Output::Kill));
-                self.retire(cx);
-            }
-            Decision::Revoke(values) => self.owed.change_values(values),
-        }
-    }
-
-    fn retire(&mut self, cx: &mut Cx<'_>) {
-        self.armed = false;
-        let text = format!("{} has been granted anew through another node", self.name);
-        cx.out.push(Output::Note(Level::Info, self.place, text));
-    }
-
-    /// Owes the revoke of a window that has ended, unless the store has something newer.
-    fn decide(&mut self, stored: Option<&CibTicket>, cx: &mut Cx<'_>) {
-        match verdict(cx.site, self.term, self.grant, stored) {
-            Decision::Retire => self.retire(cx),
-            Decision::Revoke(values) => {
-                self.owed.owe(cx.now.mono, self.guard, None, values);
-            }
-        }
-    }
-
     /// What the line wants a job for.
     pub(super) fn wants(&self, now: MonoTime, quiet_at: MonoTime) -> Option<Want> {
         if self.change.is_some() {
@@ -398,101 +329,6 @@ impl Line {
                 self.change = Some(Running { job, work, limit_at, shared, stage });
                 Some(Begun::Change(Change::Attr(change)))
             }
-        }
-    }
-
-    /// A job of this line has ended.
-    pub(super) fn ended(&mut self, job: JobId, end: JobEnd, cx: &mut Cx<'_>) {
-        if self.change.as_ref().is_some_and(|running| running.job == job) {
-            if let Some(running) = self.change.take() {
-                self.change_over(running, end, cx);
-            }
-        } else if matches!(self.look, Look::Running(looks, _) if looks == job) {
-            self.look = Look::Known(match end {
-                JobEnd::Looked(CibLoad::Loaded(stored)) => Some(stored),
-                JobEnd::Looked(CibLoad::Absent) => Some(CibTicket::default()),
-                // What cannot be read may say *granted*.
-                _ => None,
-            });
-        } else if self.owed.is_attempt(job) {
-            self.attempt_over(job, end, cx);
-        }
-    }
-
-    fn change_over(&mut self, running: Running, end: JobEnd, cx: &mut Cx<'_>) {
-        let now = cx.now.mono;
-        let killed = matches!(running.stage, Stage::Killed(_));
-        if matches!(end, JobEnd::Failed(_) | JobEnd::Killed) {
-            self.quiet_at = self.quiet_at.max(after(now, self.guard));
-        }
-        // Killed with another ticket of its job: it begins anew.
-        if end == JobEnd::Killed && !killed && running.shared {
-            match running.work {
-                RunningWork::Grant(Some(serial), state) if self.wish.is_none() => {
-                    self.wish = Some((serial, state));
-                    return;
-                }
-                RunningWork::Attr(Some(serial), change, limit) => {
-                    return self.attrs.push_front((serial, change, limit));
-                }
-                RunningWork::Grant(..) | RunningWork::Attr(..) => {}
-            }
-        }
-        let outcome = match end {
-            JobEnd::Done => CibOutcome::Written,
-            _ if killed => CibOutcome::Killed,
-            JobEnd::Killed => CibOutcome::Killed,
-            JobEnd::TooLate => CibOutcome::TooLate,
-            JobEnd::Failed(text) | JobEnd::Apart(text) => CibOutcome::Failed(text),
-            JobEnd::Looked(_) => CibOutcome::Failed("it answered a change like a read".to_owned()),
-        };
-        match running.work {
-            RunningWork::Grant(serial, state) => {
-                if let Some(serial) = serial {
-                    self.written(serial, outcome, cx);
-                }
-                let ended = self.window.is_none_or(|window| now >= window.kill_at);
-                if killed && needs_lease(&state) && ended && !self.owed.is_owed() && self.armed {
-                    self.decide(None, cx);
-                }
-            }
-            RunningWork::Attr(Some(serial), ..) => self.attr_written(serial, outcome, cx),
-            RunningWork::Attr(None, ..) => {}
-        }
-    }
-
-    fn attempt_over(&mut self, job: JobId, end: JobEnd, cx: &mut Cx<'_>) {
-        let now = cx.now.mono;
-        let over = self.owed.over(now, job, &end, (self.guard, self.armed, self.wish.is_some()));
-        for job in over.kill {
-            cx.out.push(Output::Kill(job));
-        }
-        if over.done {
-            self.armed = false;
-            self.look = Look::None;
-        }
-        if over.done || matches!(end, JobEnd::Apart(_)) {
-            self.looks_again = false;
-        }
-        let outcome = match end {
-            JobEnd::Done => CibOutcome::Written,
-            JobEnd::Killed => CibOutcome::Killed,
-            JobEnd::Failed(text) => CibOutcome::Failed(text),
-            JobEnd::Apart(text) => CibOutcome::Failed(text),
-            JobEnd::TooLate | JobEnd::Looked(_) => {
-                CibOutcome::Failed("it answered a revoke like something else".to_owned())
-            }
-        };
-        if let Some(serial) = over.tell {
-            self.written(serial, outcome, cx);
-        } else if let Some((level, why)) = over.note {
-            let name = &self.name;
-            let text = match outcome {
-                CibOutcome::Written => format!("revoked {name}: its lease had ended"),
-                CibOutcome::Failed(text) => format!("cannot revoke {name}: {text}; {why}"),
-                _ => format!("cannot revoke {name}: its process was killed; {why}"),
-            };
-            cx.out.push(Output::Note(level, self.place, text));
         }
     }
 

@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 mod crowd;
+mod grants;
 mod line;
 mod revoke;
 mod verdict;
@@ -27,6 +28,7 @@ pub mod words;
 #[cfg(test)]
 mod tests;
 
+pub use grants::{check, TooLate};
 pub use verdict::{verdict, Decision, Grant};
 
 use crate::engine::{
@@ -35,6 +37,7 @@ use crate::engine::{
 use crate::model::{Holder, Term, TicketIndex, TicketName};
 use crate::time::{MonoTime, Now, Span, WallTime};
 use crowd::Crowd;
+use grants::{expires_of, needs_lease};
 use line::{Begun, Line};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -472,35 +475,5 @@ impl Keeper {
             self.jobs.insert(job, places);
             out.push(Output::Start(job, work));
         }
-    }
-}
-
-/// Whether this is a grant that lives on a lease.
-fn needs_lease(state: &CibState) -> bool {
-    state.granted && state.expires == CibExpiry::Lease
-}
-
-/// A grant may not be started any more; nothing was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooLate;
-
-/// Whether a change may be made at `now`, and which `expires` it writes, in seconds since the
-/// epoch, rounded down (`RULES.md` L6: never later than the lease).
-///
-/// # Errors
-/// It is a grant that lives on a lease, and there is no window, or its time has passed.
-pub fn check(state: &CibState, window: Option<&HoldWindow>, now: Now) -> Result<u64, TooLate> {
-    if needs_lease(state) && window.is_none_or(|window| now.mono >= window.start_before) {
-        return Err(TooLate);
-    }
-    Ok(expires_of(state, window, now))
-}
-
-/// The `expires` that a change writes, rounded down: never later than the lease (L6).
-fn expires_of(state: &CibState, window: Option<&HoldWindow>, now: Now) -> u64 {
-    match (state.expires, window) {
-        (CibExpiry::Lease, Some(window)) => now.wall_at(window.lease_until).as_secs(),
-        (CibExpiry::At(wall), _) => wall.as_secs(),
-        (CibExpiry::Lease, None) | (CibExpiry::Never, _) => 0,
     }
 }

@@ -3,6 +3,7 @@
 //! schedules (`random`).
 
 mod laws;
+mod others;
 mod random;
 
 use super::*;

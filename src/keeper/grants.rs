@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! When a grant may begin, and what it writes.
+
+use crate::engine::{CibExpiry, CibState, HoldWindow};
+use crate::time::Now;
+
+/// Whether this is a grant that lives on a lease.
+pub(super) fn needs_lease(state: &CibState) -> bool {
+    state.granted && state.expires == CibExpiry::Lease
+}
+
+/// A grant may not be started any more; nothing was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLate;
+
+/// Whether a change may be made at `now`, and which `expires` it writes, in seconds since the
+/// epoch, rounded down (`RULES.md` L6: never later than the lease).
+///
+/// # Errors
+/// It is a grant that lives on a lease, and there is no window, or its time has passed.
+pub fn check(state: &CibState, window: Option<&HoldWindow>, now: Now) -> Result<u64, TooLate> {
+    if needs_lease(state) && window.is_none_or(|window| now.mono >= window.start_before) {
+        return Err(TooLate);
+    }
+    Ok(expires_of(state, window, now))
+}
+
+/// The `expires` that a change writes, rounded down: never later than the lease (L6).
+pub(super) fn expires_of(state: &CibState, window: Option<&HoldWindow>, now: Now) -> u64 {
+    match (state.expires, window) {
+        (CibExpiry::Lease, Some(window)) => now.wall_at(window.lease_until).as_secs(),
+        (CibExpiry::At(wall), _) => wall.as_secs(),
+        (CibExpiry::Lease, None) | (CibExpiry::Never, _) => 0,
+    }
+}
