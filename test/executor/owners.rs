@@ -89,31 +89,39 @@ fn a_run_directory_of_another_user_or_none_keeps_no_ticket_granted() {
     if !has_root(name) {
         return;
     }
+    let ends = [(true, false), (false, false), (true, true)];
     both(|kind| {
-        for loss in [Loss::Owner, Loss::Removed, Loss::Moved] {
-            for (daemon, keeper) in [(true, false), (false, false), (true, true)] {
-                let Some((site, mut driver)) = site_of_user(name, kind) else { return };
-                let what = format!("{kind:?} {loss:?} {daemon} {keeper}");
-                driver.tell("hold 0 7 600000 640000 500000 550000");
-                driver.tell("grant 0 1 7 60000");
-                assert_eq!(driver.next(), "written 1 Written", "{what}");
-                lose(&site.path("run"), loss);
-                if keeper {
-                    // The next one has the directory from boothd, as it is by now.
-                    signal(site.keeper(), libc::SIGKILL);
-                    driver.tell("set 0 2 geo v 60000");
-                    assert_eq!(driver.next(), "attr 2 Written", "{what}");
+        std::thread::scope(|scope| {
+            for loss in [Loss::Owner, Loss::Removed, Loss::Moved] {
+                for (daemon, keeper) in ends {
+                    scope.spawn(move || is_revoked_after(loss, (daemon, keeper), name, kind));
                 }
-                let begun = Instant::now();
-                driver.hold(0, 7, 2_000);
-                driver.all_told();
-                if !daemon {
-                    driver.kill();
-                }
-                revoked_at(&site, begun, Duration::from_millis(2_000));
             }
-        }
+        });
     });
+}
+
+/// The run directory is lost while a ticket is held; `daemon`: boothd lives on; `keeper`: the
+/// keeper is killed, and the next one has the directory from boothd, as it is by then.
+fn is_revoked_after(loss: Loss, (daemon, keeper): (bool, bool), name: &str, kind: Kind) {
+    let Some((site, mut driver)) = site_of_user(name, kind) else { return };
+    let what = format!("{kind:?} {loss:?} {daemon} {keeper}");
+    driver.tell("hold 0 7 600000 640000 500000 550000");
+    driver.tell("grant 0 1 7 60000");
+    assert_eq!(driver.next(), "written 1 Written", "{what}");
+    lose(&site.path("run"), loss);
+    if keeper {
+        signal(site.keeper(), libc::SIGKILL);
+        driver.tell("set 0 2 geo v 60000");
+        assert_eq!(driver.next(), "attr 2 Written", "{what}");
+    }
+    let begun = Instant::now();
+    driver.hold(0, 7, 2_000);
+    driver.all_told();
+    if !daemon {
+        driver.kill();
+    }
+    revoked_at(&site, begun, Duration::from_millis(2_000));
 }
 
 fn lose(run: &Path, loss: Loss) {
