@@ -10,6 +10,7 @@ use super::slots::Ending;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -77,7 +78,7 @@ impl Child {
         let mut process = command.spawn().map_err(|error| match os::is_late(&error) {
             true => error,
             false => {
-                let program = command.get_program().display();
+                let program = Path::new(command.get_program()).display();
                 io::Error::other(format!("cannot run {program}: {error}"))
             }
         })?;

@@ -31,9 +31,7 @@ mod tests;
 pub use grants::{check, TooLate};
 pub use verdict::{verdict, Decision, Grant};
 
-use crate::engine::{
-    AttrChange, CibExpiry, CibLoad, CibOutcome, CibState, HoldWindow, WriteSerial,
-};
+use crate::engine::{AttrChange, CibLoad, CibOutcome, CibState, HoldWindow, WriteSerial};
 use crate::model::{Holder, Term, TicketIndex, TicketName};
 use crate::time::{MonoTime, Now, Span, WallTime};
 use crowd::Crowd;

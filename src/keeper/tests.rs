@@ -7,6 +7,7 @@ mod others;
 mod random;
 
 use super::*;
+use crate::engine::CibExpiry;
 use crate::model::MemberId;
 
 const G: u64 = 4;

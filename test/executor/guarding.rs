@@ -159,6 +159,21 @@ fn a_newer_grant_of_another_node_is_left_alone() {
     });
 }
 
+/// The cluster of a node may be down for hours, while another node of the site goes on.
+#[test]
+fn a_newer_grant_of_another_node_that_came_while_the_store_failed_is_left_alone() {
+    let site = Site::new(Kind::Pacemaker);
+    let mut driver = site.start();
+    driver.grant(0, 7, 1_000);
+    site.control("any exit 102\n");
+    driver.kill();
+    site.call("revoke", 2);
+    site.write(true, 8, 5);
+    site.control("");
+    until("the keeper has retired", || site.keepers().is_empty());
+    assert_eq!(site.stored(0), Some((true, 8, 5)));
+}
+
 #[test]
 fn an_older_grant_that_came_late_is_revoked() {
     both(|kind| {

@@ -199,7 +199,7 @@ fn a_revoke_that_fails_is_tried_again_twice_a_second() {
     let spent = ticks(keeper) - spent;
     println!("{tries} more in {after:?}, for {spent} ticks of the processor");
     // On a busy machine a call itself takes long; but they never come all at once.
-    assert!(tries >= 8 && tries <= 17, "{tries} in {after:?}");
+    assert!((8..=17).contains(&tries), "{tries} in {after:?}");
     assert!(spent <= 20, "{spent} ticks");
     site.control("");
     until("the keeper has revoked the ticket", || !site.is_granted(0));

@@ -24,7 +24,13 @@ use std::process::{Command, Stdio};
 const READ_BACK: Span = Span::from_secs(2);
 
 /// How a job ended, for each of its tickets.
-pub(super) type Ends = Vec<(JobId, Vec<(Place, JobEnd)>)>;
+pub(super) type Ends = Vec<(JobId, TicketEnds)>;
+
+/// How a job ended for some tickets.
+type TicketEnds = Vec<(Place, JobEnd)>;
+
+/// Some tickets.
+type Named = Vec<(Place, TicketName)>;
 
 /// Everything that runs.
 pub(super) struct Tools {
@@ -45,9 +51,9 @@ enum Task {
     /// It changes a ticket in the CIB.
     Change(Place, TicketName, bool),
     /// It revokes many in the CIB.
-    Revokes(Vec<(Place, TicketName)>),
+    Revokes(Named),
     /// It reads tickets in the CIB; `Some`: to see until then whether a revoke has worked.
-    Look(Vec<(Place, TicketName)>, Option<MonoTime>),
+    Look(Named, Option<MonoTime>),
     /// It does one thing for each in the built-in store.
     Lines(Vec<(Place, bool)>),
 }
@@ -111,7 +117,7 @@ impl Tools {
                 Ok(Running { child, task: Task::Change(*place, name, revokes) })
             }
             Work::Change(changes) => {
-                let named: Vec<(Place, TicketName)> =
+                let named: Named =
                     changes.iter().map(|(place, _)| (*place, name(*place))).collect();
                 let values =
                     changes.iter().zip(&named).filter_map(
@@ -151,11 +157,7 @@ impl Tools {
         TicketValues { ticket, granted, owner, expires, term, config_name }
     }
 
-    fn look(
-        &self,
-        named: Vec<(Place, TicketName)>,
-        until: Option<MonoTime>,
-    ) -> io::Result<Running> {
+    fn look(&self, named: Named, until: Option<MonoTime>) -> io::Result<Running> {
         let child = match &named[..] {
             [(_, name)] => {
                 let mut command = tool(pacemaker::PROGRAM, pacemaker::load(name))?;
@@ -237,11 +239,7 @@ impl Tools {
     /// A `crm_ticket` that has no right to change the CIB may report success all the same. That is
     /// looked for until it is known once that a revoke has worked: others rely on revokes, while a
     /// grant that has no effect harms nobody else.
-    fn meaning(
-        &mut self,
-        task: Task,
-        finished: &Finished,
-    ) -> Result<Vec<(Place, JobEnd)>, Vec<(Place, TicketName)>> {
+    fn meaning(&mut self, task: Task, finished: &Finished) -> Result<TicketEnds, Named> {
         let success = finished.status.success();
         match task {
             Task::Change(place, name, true) if success && !self.trusted => Err(vec![(place, name)]),
@@ -265,13 +263,9 @@ impl Tools {
     }
 
     /// Whether revokes that reported success have worked.
-    fn check(
-        &mut self,
-        named: Vec<(Place, TicketName)>,
-        finished: &Finished,
-    ) -> Vec<(Place, JobEnd)> {
+    fn check(&mut self, named: Named, finished: &Finished) -> TicketEnds {
         let mut known = true;
-        let ends: Vec<(Place, JobEnd)> = looked(named, finished)
+        let ends: TicketEnds = looked(named, finished)
             .into_iter()
             .map(|(place, end)| match end {
                 JobEnd::Looked(CibLoad::Loaded(ticket)) if ticket.granted => {
@@ -325,14 +319,11 @@ fn spawn(command: &mut Command, before: Option<MonoTime>, output: usize) -> io::
     Child::spawn(command, output).map(Child::ends_alone)
 }
 
-fn each(
-    named: Vec<(Place, TicketName)>,
-    end: impl Fn(&TicketName) -> JobEnd,
-) -> Vec<(Place, JobEnd)> {
+fn each(named: Named, end: impl Fn(&TicketName) -> JobEnd) -> TicketEnds {
     named.into_iter().map(|(place, name)| (place, end(&name))).collect()
 }
 
-fn all_done(task: &Task) -> Vec<(Place, JobEnd)> {
+fn all_done(task: &Task) -> TicketEnds {
     match task {
         Task::Look(named, _) => each(named.clone(), |_| JobEnd::Done),
         Task::Change(..) | Task::Revokes(_) | Task::Lines(_) => Vec::new(),
@@ -340,7 +331,7 @@ fn all_done(task: &Task) -> Vec<(Place, JobEnd)> {
 }
 
 /// What the CIB says of each ticket.
-fn looked(named: Vec<(Place, TicketName)>, finished: &Finished) -> Vec<(Place, JobEnd)> {
+fn looked(named: Named, finished: &Finished) -> TicketEnds {
     if let [(place, name)] = &named[..] {
         return vec![(*place, JobEnd::Looked(read_one(finished, name)))];
     }
@@ -383,7 +374,7 @@ pub(in crate::daemon) fn read_one(finished: &Finished, name: &TicketName) -> Cib
 }
 
 /// What the helper of the built-in store says of each ticket.
-fn lines(places: &[(Place, bool)], finished: &Finished) -> Vec<(Place, JobEnd)> {
+fn lines(places: &[(Place, bool)], finished: &Finished) -> TicketEnds {
     let text = String::from_utf8_lossy(&finished.output);
     // A last line that was cut says nothing.
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
