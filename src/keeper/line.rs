@@ -148,8 +148,8 @@ impl Line {
     }
 
     /// Another boothd has taken over: what has not begun is forgotten, and nobody waits for what
-    /// has: it gets the time of one change, *g*, and is ended. A revoke of a lease that has ended is
-    /// still owed.
+    /// has. That gets the time of one change, *g*, and is ended. A revoke of a lease that has ended
+    /// is still owed.
     pub(super) fn succeed(&mut self, now: MonoTime) {
         self.wish = None;
         self.attrs.clear();

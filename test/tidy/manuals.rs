@@ -227,7 +227,7 @@ fn every_word_of_status_is_documented_and_no_other() {
 /// Files that the program opens by itself, and the processes that an administrator sees.
 #[test]
 fn every_file_and_every_process_is_documented() {
-    use booth::daemon::{guard, helper, lockfile};
+    use booth::daemon::{helper, keeper, lockfile};
     let files = set(items("boothd.8", "FILES", "Pa "));
     let lock = lockfile::default_path("name");
     let known = set([
@@ -242,7 +242,7 @@ fn every_file_and_every_process_is_documented() {
     let daemon = fs::read_to_string(root().join("src/daemon/mod.rs")).expect("the daemon");
     assert!(daemon.contains("format!(\"{}-{address}.leases\", config.name)"));
     let page = section("boothd.8", "HOW TICKETS ARE MANAGED").join("\n");
-    for name in [guard::NAME, helper::NAME] {
+    for name in [keeper::NAME, helper::NAME] {
         assert!(page.contains(&format!(".Ql {name}")), "{name}");
     }
 }
