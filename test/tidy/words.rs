@@ -31,39 +31,9 @@ const CASTS: &[Exception] = &[Exception {
 /// Pauses that are meant.
 const PAUSES: &[Exception] = &[
     Exception {
-        path: "src/daemon/executor/mod.rs",
-        complaint: "a sleep",
-        reason: "nothing tells when another process lets go of a file; looks every 20 ms",
-    },
-    Exception {
-        path: "src/daemon/mod.rs",
-        complaint: "a sleep",
-        reason: "only where the signals cannot be waited for: the wait for g of L9 must pass",
-    },
-    Exception {
-        path: "test/executor/driver.rs",
-        complaint: "a sleep",
-        reason: "the executor is given a pause that a signal does not shorten",
-    },
-    Exception {
-        path: "test/executor/locks.rs",
-        complaint: "a sleep",
-        reason: "who waits for a lock, and for how long, is what is tested",
-    },
-    Exception {
         path: "test/executor/process.rs",
         complaint: "a sleep",
         reason: "waits for a condition, in growing pauses",
-    },
-    Exception {
-        path: "src/daemon/helper/lock.rs",
-        complaint: "a sleep",
-        reason: "a helper of one thread looks at a lock, every 10 ms, until its deadline",
-    },
-    Exception {
-        path: "src/daemon/helper/many.rs",
-        complaint: "a sleep",
-        reason: "a helper of one thread looks at locks, every 2 ms, until its deadline",
     },
     Exception {
         path: "src/daemon/tcp.rs",
