@@ -173,16 +173,16 @@ fn a_keeper_killed_while_it_changes_the_store_loses_nothing() {
     site.control("grant delay 0.7\n");
     driver.tell("grant 0 1 1 60000");
     site.call("grant", 0);
-    signal(site.keeper(), libc::SIGKILL);
     let killed = Instant::now();
+    signal(site.keeper(), libc::SIGKILL);
     site.call("grant", 1);
     assert!(killed.elapsed() >= site.guard, "again after {:?}", killed.elapsed());
     assert_eq!(driver.next(), "written 1 Written");
     site.control("revoke delay 0.7\n");
     driver.tell("revoke 0 2 1 60000");
     site.call("revoke", 0);
-    signal(site.keeper(), libc::SIGKILL);
     let killed = Instant::now();
+    signal(site.keeper(), libc::SIGKILL);
     site.call("revoke", 1);
     assert!(killed.elapsed() < site.guard, "again after {:?}", killed.elapsed());
     assert_eq!(driver.next(), "written 2 Written");

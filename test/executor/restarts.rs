@@ -116,8 +116,8 @@ fn a_keeper_that_dies_while_it_waits_has_not_waited() {
         }
         let mut driver = site.start();
         pass(G / 2);
-        signal(site.keeper(), libc::SIGKILL);
         let killed = Instant::now();
+        signal(site.keeper(), libc::SIGKILL);
         driver.tell("load 0 20000");
         assert_eq!(driver.next(), "loaded 0 Absent");
         assert!(killed.elapsed() >= G, "{kind:?}: {:?}", killed.elapsed());
