@@ -10,6 +10,7 @@ use super::slots::Ending;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -70,10 +71,17 @@ impl Child {
     /// the command, and empty by default; of the output `output_max` bytes are kept.
     ///
     /// # Errors
-    /// The program is missing or not executable, or there is no room for a process.
+    /// The program is missing or not executable, or there is no room for a process; the text names
+    /// it. Or it was too late to run it, see [`os::is_late`].
     pub fn spawn(command: &mut Command, output_max: usize) -> io::Result<Child> {
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        let mut process = command.spawn()?;
+        let mut process = command.spawn().map_err(|error| match os::is_late(&error) {
+            true => error,
+            false => {
+                let program = Path::new(command.get_program()).display();
+                io::Error::other(format!("cannot run {program}: {error}"))
+            }
+        })?;
         let output = Pipe::new(process.stdout.take().map(OwnedFd::from), output_max);
         let errors = Pipe::new(process.stderr.take().map(OwnedFd::from), ERRORS_MAX);
         let exit = os::pid_descriptor(process.id());

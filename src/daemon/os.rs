@@ -67,7 +67,8 @@ pub fn has_exited(pid: u32) -> io::Result<bool> {
     Ok(unsafe { info.si_pid() } != 0)
 }
 
-/// A descriptor that becomes readable when this child of ours ends; `None` on kernels before 5.3.
+/// A descriptor that becomes readable when this process ends; `None` on kernels before 5.3, or if
+/// there is no such process.
 pub fn pid_descriptor(pid: u32) -> Option<OwnedFd> {
     let pid = libc::pid_t::try_from(pid).ok()?;
     // SAFETY: the call takes two numbers.
@@ -300,12 +301,13 @@ pub fn peer_of(socket: BorrowedFd<'_>) -> io::Result<(u32, u32)> {
     Ok((u32::try_from(peer.pid).unwrap_or(0), peer.uid))
 }
 
-/// Kills one process.
-pub fn kill_process(pid: u32) {
-    if let Some(pid) = libc::pid_t::try_from(pid).ok().filter(|pid| *pid > 1) {
-        // SAFETY: the call takes two numbers; a pid above 1 is a single process.
-        unsafe { libc::kill(pid, libc::SIGKILL) };
-    }
+/// Kills the process of a [`pid_descriptor`], if it has not ended: never another that has its
+/// number now.
+pub fn kill_by_descriptor(process: BorrowedFd<'_>) {
+    let (number, flags) = (libc::SIGKILL, 0);
+    let info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: the descriptor is open; without information the signal is that of a plain `kill`.
+    unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), number, info, flags) };
 }
 
 /// The user with whose rights this process works.

@@ -156,6 +156,15 @@ impl Crowd {
         }
     }
 
+    /// A revoke needs another attempt, since this job for it has run for *g* or longer: if that is
+    /// a call for many, it hangs, and none are made together for a while.
+    pub(super) fn hangs(&mut self, now: MonoTime, job: JobId, guard: Span) {
+        let hangs = |job: &Running| job.many && now >= job.since.plus(guard);
+        if self.store == StoreKind::Cib && self.running.get(&job).is_some_and(hangs) {
+            (self.alone, self.alone_until) = (true, now.plus(PAUSE));
+        }
+    }
+
     /// Jobs that have run for long are not brisk any more.
     pub(super) fn age(&mut self, now: MonoTime) {
         self.alone &= now < self.alone_until;

@@ -2,13 +2,14 @@
 //! The line of one ticket: what is known of it, what runs, and what comes next.
 
 mod change;
+mod ring;
 mod times;
 
 use super::crowd::Place as Rank;
 use super::revoke::Owed;
 use super::{
-    expires_of, needs_lease, verdict, Answer, Change, Cx, Decision, Grant, JobEnd, JobId, Kept,
-    Level, Output, Place, Values, Word,
+    expires_of, needs_lease, Answer, Change, Cx, Grant, JobEnd, JobId, Kept, Output, Place, Values,
+    Word,
 };
 use crate::engine::mutant::{self, Clause};
 use crate::engine::{
@@ -78,10 +79,15 @@ pub(super) struct Line {
     change: Option<Running>,
     pub(super) owed: Owed,
     look: Look,
+    /// Whether a revoke that nobody waits for has been tried: since then another node may have
+    /// been granted the ticket, so the next attempt looks first.
+    looks_again: bool,
     /// Killed changes cannot take effect any more from this instant on.
     quiet_at: MonoTime,
     /// Whether boothd knows that the ticket is quiet.
     said_quiet: bool,
+    /// How long a new boothd lets a revoke of the one before finish.
+    patient_until: MonoTime,
 }
 
 impl Line {
@@ -103,8 +109,10 @@ impl Line {
             change: None,
             owed: Owed::default(),
             look: Look::None,
+            looks_again: false,
             quiet_at: MonoTime::ZERO,
             said_quiet: false,
+            patient_until: MonoTime::ZERO,
         }
     }
 
@@ -119,13 +127,17 @@ impl Line {
     }
 
     /// Another boothd has taken over: what has not begun is forgotten, and nobody waits for what
-    /// has. A revoke of a lease that has ended is still owed.
-    pub(super) fn succeed(&mut self) {
+    /// has. That gets the time of one change, *g*, and is ended. A revoke of a lease that has ended
+    /// is still owed.
+    pub(super) fn succeed(&mut self, now: MonoTime) {
         self.wish = None;
         self.attrs.clear();
-        match self.change.as_mut().map(|running| &mut running.work) {
-            Some(RunningWork::Grant(serial, _) | RunningWork::Attr(serial, ..)) => *serial = None,
-            None => {}
+        self.patient_until = now.plus(self.guard);
+        if let Some(running) = &mut self.change {
+            running.limit_at = running.limit_at.min(self.patient_until);
+            match &mut running.work {
+                RunningWork::Grant(serial, _) | RunningWork::Attr(serial, ..) => *serial = None,
+            }
         }
         self.owed.succeed(self.armed);
         self.said_quiet = false;
@@ -139,6 +151,7 @@ impl Line {
         // and no time for a look.
         let late = window.is_some_and(|window| now >= window.hold_until);
         self.look = if late { Look::Known(None) } else { Look::None };
+        self.looks_again = false;
         if !self.armed {
             self.owed.disarm();
         }
@@ -211,50 +224,11 @@ impl Line {
             self.written(serial, CibOutcome::TooLate, cx);
         }
         self.ring(cx);
+        self.reconsider(cx);
         if !self.said_quiet && self.is_quiet(now, cx.quiet_at) {
             if let Some(ticket) = self.index {
                 self.said_quiet = true;
                 cx.out.push(Output::Say(Answer::Quiet { ticket, before: self.before() }));
-            }
-        }
-    }
-
-    /// The end of the window: the store must say *revoked* (L6).
-    fn ring(&mut self, cx: &mut Cx<'_>) {
-        let now = cx.now.mono;
-        let Some(window) = self.window.filter(|_| self.armed && !self.rung) else { return };
-        if now < window.hold_until || mutant::is_on(Clause::KeeperRing) {
-            return;
-        }
-        if self.owed.is_owed() {
-            self.rung = true;
-            self.owed.again(now);
-            return;
-        }
-        let stored = match &mut self.look {
-            Look::None if self.change.is_none() => return,
-            Look::Running(_, until) if now < *until => return,
-            Look::Running(job, _) => {
-                cx.out.push(Output::Kill(*job));
-                None
-            }
-            Look::Known(stored) => stored.take(),
-            Look::None => None,
-        };
-        self.rung = true;
-        self.decide(stored.as_ref(), cx);
-    }
-
-    /// Owes the revoke of a window that has ended, unless the store has something newer.
-    fn decide(&mut self, stored: Option<&CibTicket>, cx: &mut Cx<'_>) {
-        match verdict(cx.site, self.term, self.grant, stored) {
-            Decision::Retire => {
-                self.armed = false;
-                let text = format!("{} has been granted anew through another node", self.name);
-                cx.out.push(Output::Note(Level::Info, self.place, text));
-            }
-            Decision::Revoke(values) => {
-                self.owed.owe(cx.now.mono, self.guard, None, values);
             }
         }
     }
@@ -265,7 +239,11 @@ impl Line {
             return None;
         }
         if self.owed.is_due(now) {
-            return Some(Want::Revoke);
+            return match self.look {
+                _ if !self.looks_again || self.owed.is_asked() => Some(Want::Revoke),
+                Look::None => Some(Want::Look),
+                Look::Running(..) | Look::Known(_) => None,
+            };
         }
         let beside = mutant::is_on(Clause::KeeperBeside) && self.wish.is_some();
         if (self.owed.is_owed() || self.owed.is_running()) && !beside {
@@ -291,6 +269,9 @@ impl Line {
         match self.wants(now, cx.quiet_at)? {
             Want::Revoke => {
                 let values = self.owed.start(now, job)?;
+                if self.rung {
+                    (self.look, self.looks_again) = (Look::None, true);
+                }
                 Some(Begun::Change(Change::Revoke(values)))
             }
             Want::Look => {
@@ -356,6 +337,9 @@ impl Line {
         if over.done {
             self.armed = false;
             self.look = Look::None;
+        }
+        if over.done || matches!(end, JobEnd::Apart(_)) {
+            self.looks_again = false;
         }
         let outcome = match end {
             JobEnd::Done => CibOutcome::Written,

@@ -410,7 +410,7 @@ impl Keeper {
             self.quiet_at = self.quiet_at.max(line::after(now.mono, longest));
         }
         for place in (0..self.lines.len() as u32).map(Place) {
-            self.with(place, now, out, |line, _| line.succeed());
+            self.with(place, now, out, |line, cx| line.succeed(cx.now.mono));
         }
     }
 
@@ -440,6 +440,9 @@ impl Keeper {
         act(line, &mut cx);
         line.advance(&mut cx);
         let wants = line.wants(now.mono, self.quiet_at);
+        if wants == Some(line::Want::Revoke) {
+            line.owed.attempts().for_each(|job| self.crowd.hangs(now.mono, job, line.guard));
+        }
         line.rank = self.crowd.place(place, line.rank, wants);
         let next = line.next_deadline(now.mono, self.quiet_at);
         if line.timer != next {

@@ -152,12 +152,40 @@ impl Owed {
         self.revoke.is_some()
     }
 
+    /// Whether boothd waits for it.
+    pub(super) fn is_asked(&self) -> bool {
+        self.revoke.as_ref().is_some_and(|revoke| revoke.serial.is_some())
+    }
+
+    /// It is not owed any more. Returns the attempts that are to be ended.
+    pub(super) fn cancel(&mut self) -> Vec<JobId> {
+        self.revoke = None;
+        let live = self.attempts.iter_mut().filter(|attempt| !attempt.killed);
+        live.map(|attempt| {
+            attempt.killed = true;
+            attempt.job
+        })
+        .collect()
+    }
+
+    /// What the next attempts write.
+    pub(super) fn change_values(&mut self, values: Values) {
+        if let Some(revoke) = &mut self.revoke {
+            revoke.values = values;
+        }
+    }
+
     pub(super) fn is_running(&self) -> bool {
         !self.attempts.is_empty()
     }
 
     pub(super) fn is_attempt(&self, job: JobId) -> bool {
         self.attempts.iter().any(|attempt| attempt.job == job)
+    }
+
+    /// The jobs of all attempts.
+    pub(super) fn attempts(&self) -> impl Iterator<Item = JobId> + '_ {
+        self.attempts.iter().map(|attempt| attempt.job)
     }
 
     pub(super) fn free_at(&self) -> MonoTime {

@@ -4,6 +4,7 @@
 
 mod laws;
 mod many;
+mod others;
 mod random;
 
 use super::*;

@@ -29,7 +29,9 @@ pub const TICKETS: &str = "EXECUTOR_TICKETS";
 pub const STORE: &str = "EXECUTOR_STORE";
 /// The handler and its arguments, separated by tabs.
 pub const HANDLER: &str = "EXECUTOR_HANDLER";
-/// What helpers are started from, if not from the program itself.
+/// The name of the configuration, if it is not `some`.
+pub const NAME: &str = "EXECUTOR_NAME";
+/// What the keeper and helpers are started from, if not from the program itself.
 pub const PROGRAM: &str = "EXECUTOR_PROGRAM";
 /// If it is set, events are not taken until the wish `listen`.
 pub const DEAF: &str = "EXECUTOR_DEAF";
@@ -68,7 +70,10 @@ fn config(dir: &std::path::Path) -> ExecutorConfig {
     ExecutorConfig {
         store,
         config_path: PathBuf::from("/etc/booth/some.conf"),
-        config_name: "some".to_owned(),
+        config_name: match var(NAME) {
+            name if name.is_empty() => "some".to_owned(),
+            name => name,
+        },
         site: MemberId::from_raw(SITE_ID),
         site_address: "192.0.2.7".to_owned(),
         tickets: var(TICKETS).split(' ').enumerate().map(ticket).collect(),
@@ -151,6 +156,8 @@ fn wish(words: &[&str]) -> Effect {
         // Times are milliseconds from now.
         ["hold", t, at, hold_until, lease_until, start_before, kill_at] => {
             let now = clock::mono();
+            // For whoever compares times: no event.
+            say(&format!("held {t} {}", now.plus(span(hold_until)).as_micros()));
             let window = Some(HoldWindow {
                 hold_until: now.plus(span(hold_until)),
                 lease_until: now.plus(span(lease_until)),

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Stores that hang, fail, lie, flood, or leave things behind.
 
-use crate::process::{arguments, lives, named, of_site, signal, until};
-use crate::site::{Driver, Kind, Site};
+use crate::process::{arguments, lives, named, of_site, pass, signal, until};
+use crate::site::{both, Driver, Kind, Site};
 use std::fs;
 use std::os::unix::fs::{symlink, PermissionsExt};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -38,22 +39,36 @@ fn a_revoke_kills_a_running_grant_at_once() {
     assert!(!lives(hung));
 }
 
+/// Boothd's limit is none for a revoke: the keeper goes on until one works.
 #[test]
-fn a_hung_revoke_is_killed_at_its_limit_and_the_next_one_can_work() {
+fn a_hung_revoke_is_joined_by_another_that_works() {
     let site = Site::new(Kind::Pacemaker);
     let mut driver = site.start();
     driver.grant(0, 1, 600_000);
     site.control("revoke stubborn\n");
-    let begun = Instant::now();
-    driver.tell("revoke 0 2 1 1500");
+    driver.tell("revoke 0 2 1 100");
     let hung = site.call("revoke", 0);
-    assert_eq!(driver.next(), "written 2 Killed");
-    assert!(begun.elapsed() >= Duration::from_millis(1_500));
-    assert!(!lives(hung) && site.is_granted(0));
-    site.control("");
-    driver.tell("revoke 0 3 1 20000");
-    assert_eq!(driver.next(), "written 3 Written");
+    pass(Duration::from_millis(200));
+    assert!(lives(hung), "it was ended");
+    // What waits goes on waiting for its own control file; another does not.
+    site.control("revoke late 0\nattr stubborn\n");
+    assert_eq!(driver.next(), "written 2 Written");
     assert!(!site.is_granted(0));
+    until("the one that hung is ended", || !lives(hung));
+}
+
+#[test]
+fn a_revoke_kills_a_running_change_of_an_attribute_at_once() {
+    let site = Site::new(Kind::Pacemaker);
+    let mut driver = site.start();
+    driver.grant(0, 1, 600_000);
+    site.control("attr stubborn\n");
+    driver.tell("set 0 1 geo v 600000");
+    let hung = site.call("attr", 0);
+    driver.tell("revoke 0 2 1 600000");
+    assert_eq!(driver.next(), "attr 1 Killed");
+    assert_eq!(driver.next(), "written 2 Written");
+    assert!(!lives(hung));
 }
 
 #[test]
@@ -61,6 +76,8 @@ fn writes_that_wait_are_one() {
     let site = Site::new(Kind::Pacemaker);
     site.control("grant delay 1\n");
     let mut driver = site.start();
+    driver.tell("load 0 20000");
+    assert_eq!(driver.next(), "loaded 0 Absent");
     driver.hold(0, 1, 600_000);
     for serial in 1..=3 {
         driver.tell(&format!("grant 0 {serial} {serial} 60000"));
@@ -68,7 +85,7 @@ fn writes_that_wait_are_one() {
     assert_eq!(driver.next(), "written 2 Superseded");
     assert_eq!(driver.next(), "written 1 Written");
     assert_eq!(driver.next(), "written 3 Written");
-    assert_eq!(site.calls().len(), 2);
+    assert_eq!(site.calls().iter().filter(|call| call.1 == "grant").count(), 2);
     assert_eq!(site.stored(0).expect("there").1, 3);
 }
 
@@ -101,7 +118,7 @@ fn failures_say_how() {
     assert!(said.contains("crm_ticket: the answer's XML is damaged"), "{said}");
     site.script("echo 'you may not' >&2; exit 4");
     driver.tell("revoke 0 2 1 20000");
-    assert_eq!(driver.next(), "written 2 Failed(\"exit code 4: you may not\")");
+    assert_eq!(driver.next(), "written 2 Failed(\"crm_ticket: exit code 4: you may not\")");
 }
 
 #[test]
@@ -112,7 +129,7 @@ fn a_revoke_that_only_claims_success_has_failed() {
     site.control("revoke exit 0\n");
     driver.tell("revoke 0 2 1 20000");
     let said = driver.next();
-    assert!(said.contains("the ticket is still granted"), "{said}");
+    assert!(said.contains("it was reported as revoked, but is still granted"), "{said}");
     // What cannot be looked at is believed.
     site.control("revoke exit 0\nquery exit 1\n");
     driver.tell("revoke 0 3 1 20000");
@@ -245,101 +262,162 @@ fn events_that_wait_for_the_engine_keep_their_order() {
 }
 
 #[test]
-fn a_hung_process_of_the_built_in_store_is_replaced_and_only_its_job_is_lost() {
+fn a_hung_process_of_the_built_in_store_is_ended_and_only_its_job_is_lost() {
     let mut site = Site::new(Kind::BuiltIn);
     site.tickets = (0..3).map(|n| format!("t{n}")).collect();
     let mut driver = site.start();
     driver.grant(0, 1, 600_000);
-    let hung = named("booth-ticket-writer", site.text())[0];
-    signal(hung, libc::SIGSTOP);
-    driver.tell("set 1 2 geo v 600000");
-    driver.tell("manual 2 3 1 1000");
-    let mut said = [driver.next(), driver.next()];
-    said.sort();
-    assert_eq!(said, ["attr 2 Written", "written 3 Killed"]);
-    assert!(!lives(hung));
+    // Nobody reads what it writes.
+    let pipe = site.path("tickets/.t1.new");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("started").success());
+    driver.tell("set 1 2 geo v 1000");
+    let writers = || named("booth-ticket-writer", site.text());
+    until("it hangs", || writers().len() == 1);
+    let hung = writers()[0];
+    driver.tell("manual 2 3 1 60000");
+    assert_eq!(driver.next(), "written 3 Written");
+    assert_eq!(driver.next(), "attr 2 Killed");
+    until("it is gone", || !lives(hung));
     driver.tell("revoke 0 4 1 600000");
     assert_eq!(driver.next(), "written 4 Written");
 }
 
+/// One after the other, in the order of the wishes.
 #[test]
-fn nothing_is_granted_while_there_is_no_guard() {
+fn changes_of_a_ticket_never_run_beside_each_other() {
     let site = Site::new(Kind::Pacemaker);
-    let program = site.path("bin/booth");
-    symlink(env!("CARGO_BIN_EXE_booth"), &program).expect("linked");
-    let mut command = site.command();
-    let mut driver = site.start_with(command.env(crate::driver::PROGRAM, &program));
-    driver.hold(0, 1, 600_000);
-    fs::rename(&program, site.path("bin/away")).expect("renamed");
-    signal(site.guards()[0], libc::SIGKILL);
-    until("the guard is gone", || site.guards().is_empty());
-    driver.tell("grant 0 1 1 20000");
-    assert_eq!(driver.next(), "written 1 Failed(\"the lease guard is not running\")");
-    fs::rename(site.path("bin/away"), &program).expect("renamed");
-    until("there is a guard again", || !site.guards().is_empty());
-    until("it may grant again", || {
-        driver.tell("grant 0 2 1 20000");
-        driver.next() == "written 2 Written"
+    site.control("any delay 1\n");
+    let mut driver = site.start();
+    driver.tell("set 0 1 geo v 60000");
+    site.call("attr", 0);
+    driver.tell("manual 0 2 1 60000");
+    driver.tell("set 0 3 geo w 60000");
+    for expected in ["attr 1 Written", "written 2 Written", "attr 3 Written"] {
+        let begun = Instant::now();
+        assert_eq!(driver.next(), expected);
+        assert!(expected.starts_with("attr 1") || begun.elapsed().as_millis() >= 800);
+    }
+}
+
+/// A grant whose time passes while the keeper hears nothing, or another change runs.
+#[test]
+fn a_grant_that_gets_its_turn_after_its_time_is_not_written() {
+    both(|kind| {
+        let site = Site::new(kind);
+        let mut driver = site.start();
+        driver.tell("manual 0 1 1 60000");
+        assert_eq!(driver.next(), "written 1 Written");
+        driver.tell("revoke 0 2 1 60000");
+        assert_eq!(driver.next(), "written 2 Written");
+        // It may begin for one second, and would be killed much later.
+        signal(site.keeper(), libc::SIGSTOP);
+        driver.tell("hold 0 1 600000 640000 1000 590000");
+        driver.tell("grant 0 3 1 60000");
+        driver.all_told();
+        pass(Duration::from_millis(1_200));
+        site.keepers().into_iter().for_each(|pid| signal(pid, libc::SIGCONT));
+        assert_eq!(driver.next(), "written 3 TooLate", "{kind:?}");
+        assert!(!site.is_granted(0), "{kind:?}");
+    });
+    let site = Site::new(Kind::Pacemaker);
+    let mut driver = site.start();
+    site.control("attr delay 1.5\n");
+    driver.tell("set 0 1 geo v 60000");
+    site.call("attr", 0);
+    driver.tell("hold 0 1 600000 640000 1000 590000");
+    driver.tell("grant 0 2 1 60000");
+    assert_eq!(driver.next(), "written 2 TooLate");
+    assert_eq!(driver.next(), "attr 1 Written");
+    assert!(!site.is_granted(0));
+}
+
+/// A wish waits for the keeper, and nobody else carries it out.
+#[test]
+fn nothing_is_granted_while_there_is_no_keeper() {
+    both(|kind| {
+        let site = Site::new(kind);
+        let program = site.path("bin/booth");
+        symlink(env!("CARGO_BIN_EXE_booth"), &program).expect("linked");
+        let mut command = site.command();
+        let mut driver = site.start_with(command.env(crate::driver::PROGRAM, &program));
+        driver.hold(0, 1, 600_000);
+        driver.all_told();
+        fs::rename(&program, site.path("bin/away")).expect("renamed");
+        signal(site.keeper(), libc::SIGKILL);
+        until("the keeper is gone", || site.keepers().is_empty());
+        driver.tell("grant 0 1 1 20000");
+        pass(Duration::from_millis(1_500));
+        assert_eq!(site.stored(0), None, "{kind:?}");
+        fs::rename(site.path("bin/away"), &program).expect("renamed");
+        assert_eq!(driver.next(), "written 1 Written", "{kind:?}");
+        site.keeper();
     });
 }
 
-/// Starts the driver of a site whose lease guards note each of their starts in `starts`, end at
-/// once while there is a file `broken`, and get ready only when there is no file `wait`.
-fn with_sick_guards(site: &Site) -> Driver {
-    for name in ["booth-lease-guard", "booth-ticket-writer"] {
+/// Starts the driver of a site whose keepers note each of their starts in `starts`, end at once
+/// while there is a file `broken`, and get ready only when there is no file `wait`.
+fn with_sick_keepers(site: &Site) -> Driver {
+    for name in ["booth-keeper", "booth-ticket-writer"] {
         symlink(env!("CARGO_BIN_EXE_booth"), site.path("bin").join(name)).expect("linked");
     }
-    // The arguments of a guard begin with a number.
+    // The arguments of a keeper begin with a number.
     let text = "dir=${0%/*}\n\
         case $1 in [0-9]*) ;; *) exec \"$dir/booth-ticket-writer\" \"$@\";; esac\n\
         echo started >>\"$dir/starts\"\n\
         [ ! -e \"$dir/broken\" ] || exit 1\n\
         while [ -e \"$dir/wait\" ]; do sleep 0.02; done\n\
-        exec \"$dir/booth-lease-guard\" \"$@\"";
+        exec \"$dir/booth-keeper\" \"$@\"";
     site.program("bin/booth", text);
     site.start_with(site.command().env(crate::driver::PROGRAM, site.path("bin/booth")))
 }
 
-/// How many guards have been started.
+/// How many keepers have been started.
 fn starts(site: &Site) -> usize {
     fs::read_to_string(site.path("bin/starts")).expect("there").lines().count()
 }
 
-/// Ends the guard that has registered itself.
-fn end_guard(site: &Site) {
-    let guard = site.table().guard().expect("readable").expect("there is one");
-    signal(guard.pid, libc::SIGKILL);
-}
-
-/// A guard that has been started knows nothing yet: until it has taken over, nobody would revoke.
+/// A keeper that has been started knows nothing yet.
 #[test]
-fn nothing_is_granted_before_another_guard_is_ready() {
+fn nothing_is_granted_before_another_keeper_is_ready() {
     let site = Site::new(Kind::Pacemaker);
-    let mut driver = with_sick_guards(&site);
+    let mut driver = with_sick_keepers(&site);
     driver.grant(0, 1, 600_000);
     fs::write(site.path("bin/wait"), "").expect("written");
-    end_guard(&site);
-    until("another guard is started", || starts(&site) > 1);
+    signal(site.keeper(), libc::SIGKILL);
+    until("another keeper is started", || starts(&site) > 1);
+    let calls = site.calls().len();
     driver.tell("grant 0 1 1 20000");
-    assert_eq!(driver.next(), "written 1 Failed(\"the lease guard is not running\")");
+    pass(Duration::from_millis(1_000));
+    assert_eq!(site.calls().len(), calls);
     fs::remove_file(site.path("bin/wait")).expect("removed");
-    until("it may grant again", || {
-        driver.tell("grant 0 2 1 20000");
-        driver.next() == "written 2 Written"
-    });
+    assert_eq!(driver.next(), "written 1 Written");
 }
 
 #[test]
-fn guards_that_end_at_once_are_replaced_in_growing_pauses() {
+fn keepers_that_end_at_once_are_replaced_in_growing_pauses() {
     let site = Site::new(Kind::Pacemaker);
-    let driver = with_sick_guards(&site);
+    let driver = with_sick_keepers(&site);
     fs::write(site.path("bin/broken"), "").expect("written");
     let before = starts(&site);
     let begun = Instant::now();
-    end_guard(&site);
+    signal(site.keeper(), libc::SIGKILL);
     until("six more have been started", || starts(&site) >= before + 6);
     let after = begun.elapsed();
     // 0.1 s after the first, then twice as long each time.
     assert!(after >= Duration::from_millis(3_100), "{after:?}");
     driver.stop();
+}
+
+#[test]
+fn a_daemon_whose_keeper_does_not_start_says_so() {
+    let site = Site::new(Kind::Pacemaker);
+    fs::write(site.path("bin/broken"), "").expect("written");
+    site.program("bin/booth", "exit 1");
+    let mut command = site.command();
+    command.env(crate::driver::PROGRAM, site.path("bin/booth"));
+    let said = site.begin_with(&mut command).next();
+    assert!(said.starts_with("error cannot start the keeper of the tickets: "), "{said}");
+    command.env(crate::driver::PROGRAM, site.path("bin/none"));
+    let said = site.begin_with(&mut command).next();
+    assert!(said.contains("/bin/none: "), "{said}");
 }

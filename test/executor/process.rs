@@ -65,9 +65,12 @@ pub fn of_site(dir: &str) -> Vec<u32> {
     .collect()
 }
 
-/// Those of them whose arguments begin with this name.
+/// Those of them whose arguments begin with this name, or a path that ends with it.
 pub fn named(name: &str, dir: &str) -> Vec<u32> {
-    let named = |pid: &u32| arguments(*pid).first().is_some_and(|first| first == name);
+    let named = |pid: &u32| {
+        let all = arguments(*pid);
+        all.first().and_then(|first| first.rsplit('/').next()).is_some_and(|last| last == name)
+    };
     of_site(dir).into_iter().filter(named).collect()
 }
 
@@ -77,6 +80,17 @@ pub fn session_and_group(pid: u32) -> (u32, u32) {
     let rest = text.rsplit_once(')').expect("a name in parentheses").1;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
     (fields[3].parse().expect("a number"), fields[2].parse().expect("a number"))
+}
+
+/// The process that has started another.
+pub fn parent(pid: u32) -> Option<u32> {
+    status(pid, "PPid")?.parse().ok()
+}
+
+/// Waits for a time that is part of the test.
+pub fn pass(time: Duration) {
+    let begun = Instant::now();
+    until("time has passed", || begun.elapsed() >= time);
 }
 
 /// Sends a signal to one process.

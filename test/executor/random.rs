@@ -7,9 +7,9 @@
 //! All is drawn from a seed; `EXECUTOR_SEED` sets another. Nothing depends on how fast the machine
 //! is: windows end when everything before has been done, and what must come is waited for.
 
-use crate::process::{signal, until};
+use crate::process::{pass, signal, until};
 use crate::site::{both, Driver, Kind, Site};
-use booth::daemon::leases::{LeaseTable, Slot};
+use booth::daemon::clock;
 use booth::prng::Prng;
 use std::fs;
 use std::time::{Duration, Instant};
@@ -55,8 +55,10 @@ enum Fate {
     Stopped,
     Paused,
     LivesOn,
-    /// It lives on, and its guard is killed.
-    LosesItsGuard,
+    /// It lives on, and its keeper is killed.
+    LosesItsKeeper,
+    /// It is killed, and the next one starts at once.
+    Restarted,
 }
 
 /// What happens to a ticket in one life.
@@ -108,7 +110,14 @@ impl Life {
             Part { before, does, late, ends: (ends || hangs).then_some(after) }
         };
         let parts = (0..TICKETS).map(part).collect();
-        let fates = [Fate::Killed, Fate::Stopped, Fate::Paused, Fate::LivesOn, Fate::LosesItsGuard];
+        let fates = [
+            Fate::Killed,
+            Fate::Stopped,
+            Fate::Paused,
+            Fate::LivesOn,
+            Fate::LosesItsKeeper,
+            Fate::Restarted,
+        ];
         Life { parts, fate: one_of(prng, &fates), fails: prng.below(3) == 0 }
     }
 }
@@ -124,6 +133,8 @@ struct Known {
     term: u64,
     /// There is a window that has not ended.
     held: bool,
+    /// It may have been revoked or not.
+    either: bool,
 }
 
 impl Known {
@@ -145,17 +156,15 @@ struct World {
     kind: Kind,
     site: Site,
     known: Vec<Known>,
-}
-
-fn slot(ticket: usize) -> Slot {
-    Slot(u32::try_from(ticket).expect("a small number"))
+    /// The process that knows what this node has granted.
+    keeper: u32,
 }
 
 impl World {
     fn new(kind: Kind) -> World {
         let mut site = Site::new(kind);
         site.tickets = (0..TICKETS).map(|n| format!("t{n}")).collect();
-        World { kind, site, known: vec![Known::default(); TICKETS] }
+        World { kind, site, known: vec![Known::default(); TICKETS], keeper: 0 }
     }
 
     fn live(&mut self, life: &Life) {
@@ -164,8 +173,8 @@ impl World {
             self.write(n, part.before);
         }
         let mut driver = self.site.start();
-        let table = self.site.table();
-        self.work(life, &mut driver, &table);
+        self.meet_keeper();
+        self.work(life, &mut driver);
         for (n, part) in life.parts.iter().enumerate() {
             self.write(n, part.late);
         }
@@ -180,14 +189,27 @@ impl World {
             }
         }
         told(&mut driver);
-        // What is left of the daemon is killed when this is dropped.
-        let _left = meet(life.fate, driver, &table);
+        let left = self.meet(life.fate, driver);
         if life.fails {
-            let begun = Instant::now();
-            until("the guard has tried", || begun.elapsed() >= Duration::from_millis(700));
+            pass(Duration::from_millis(700));
             self.fail(false);
         }
-        self.check(&table, life, &ended);
+        self.check(life, &ended);
+        if life.fate == Fate::LosesItsKeeper {
+            self.keeper = self.site.keeper_after(self.keeper);
+        }
+        // What is left of the daemon is killed now.
+        drop(left);
+    }
+
+    /// A keeper that has taken the place of another does not know what that one has granted.
+    fn meet_keeper(&mut self) {
+        until("there is one keeper", || self.site.keepers().len() == 1);
+        let keeper = self.site.keeper();
+        if self.keeper != keeper {
+            self.known.iter_mut().for_each(|known| known.own = None);
+        }
+        self.keeper = keeper;
     }
 
     /// Somebody else writes to the store.
@@ -206,7 +228,7 @@ impl World {
     }
 
     /// The daemon does its part; every window that it opens is long.
-    fn work(&mut self, life: &Life, driver: &mut Driver, table: &LeaseTable) {
+    fn work(&mut self, life: &Life, driver: &mut Driver) {
         let hangs = |n: &usize| life.parts[*n].does == Does::Hangs;
         let lines = (0..TICKETS).filter(hangs).map(|n| format!("t{n}:grant delay 1\n"));
         self.site.control(&lines.collect::<String>());
@@ -243,11 +265,11 @@ impl World {
             let slow = said.starts_with("written") && serial < TICKETS && hangs(&serial);
             events -= usize::from(!slow);
         }
-        self.take_in(life, driver, table);
+        self.take_in(life, driver);
     }
 
     /// Looks what has become of what the daemon did, and holds what it has read.
-    fn take_in(&mut self, life: &Life, driver: &mut Driver, table: &LeaseTable) {
+    fn take_in(&mut self, life: &Life, driver: &mut Driver) {
         for (n, part) in life.parts.iter().enumerate() {
             let known = &mut self.known[n];
             match part.does {
@@ -258,11 +280,12 @@ impl World {
                     known.granted(term, expires);
                 }
                 Does::Hangs if self.kind == Kind::Pacemaker => {
-                    let grant = || table.grant(slot(n)).expect("readable");
-                    let begun =
-                        || grant().filter(|grant| u64::from(grant.term.get()) == known.term);
-                    until("the grant has begun", || begun().is_some());
-                    known.granted(known.term, begun().expect("it was there").expires);
+                    let mut begun = None;
+                    until("the grant has begun", || {
+                        begun = begun_grant(&self.site, n, known.term);
+                        begun.is_some()
+                    });
+                    known.granted(known.term, begun.expect("until has seen it"));
                 }
                 Does::Reads => match known.stored {
                     Some((true, term, expires)) => {
@@ -276,6 +299,41 @@ impl World {
                     }
                 },
                 Does::Nothing | Does::Holds | Does::Hangs => {}
+            }
+        }
+    }
+
+    /// What is left of the daemon then.
+    fn meet(&self, fate: Fate, driver: Driver) -> Option<Driver> {
+        match fate {
+            Fate::Killed => driver.kill(),
+            Fate::Stopped => driver.stop(),
+            Fate::Paused => {
+                driver.pause();
+                return Some(driver);
+            }
+            Fate::LivesOn => return Some(driver),
+            Fate::LosesItsKeeper => {
+                signal(self.site.keeper(), libc::SIGKILL);
+                return Some(driver);
+            }
+            Fate::Restarted => {
+                driver.kill();
+                return Some(self.site.start());
+            }
+        }
+        None
+    }
+
+    /// Another keeper knows only what boothd has read. What it takes for older, and the one before
+    /// for newer, is revoked or not: that depends on which of them has seen the window end.
+    fn forget(&mut self, life: &Life, ended: &[usize]) {
+        for (n, part) in life.parts.iter().enumerate().filter(|(_, p)| p.does != Does::Reads) {
+            let newer = self.known[n].is_newer();
+            self.known[n].own = None;
+            if ended.contains(&n) && newer && !self.known[n].is_newer() {
+                println!("t{n}: {part:?}: by either");
+                self.known[n].either = true;
             }
         }
     }
@@ -298,51 +356,53 @@ impl World {
         }
     }
 
-    /// Waits until the guard has dealt with what has ended, and looks what it has done.
-    fn check(&mut self, table: &LeaseTable, life: &Life, ended: &[usize]) {
-        for n in ended.iter().copied() {
-            let told = table.told(slot(n)).expect("readable").expect("told");
-            until(&format!("the guard has dealt with t{n}"), || {
-                let mark = table.mark(slot(n)).expect("readable");
-                mark.is_some_and(|mark| mark.number == told.number)
+    /// Waits until the keeper has dealt with what has ended, and looks what it has done.
+    fn check(&mut self, life: &Life, ended: &[usize]) {
+        if life.fate == Fate::LosesItsKeeper {
+            self.forget(life, ended);
+        }
+        let sure = |known: &Known| !known.is_newer() && !known.either;
+        for n in ended.iter().copied().filter(|n| sure(&self.known[*n])) {
+            until(&format!("t{n} is revoked"), || {
+                self.site.stored(n).is_some_and(|stored| !stored.0)
             });
         }
+        // What is left alone was looked at with the others, at the end of its window.
+        let last = ended.iter().map(|n| self.site.hold_until(*n)).max();
+        until("all windows have ended", || last.is_none_or(|last| clock::mono() > last));
+        pass(Duration::from_millis(700));
         for (n, part) in life.parts.iter().enumerate() {
             let (known, stored) = (self.known[n], self.site.stored(n));
             let what = format!("t{n}, {part:?}, {known:?}");
-            if ended.contains(&n) && !known.is_newer() {
+            if known.either {
+                assert!(stored.is_some(), "{what}");
+            } else if ended.contains(&n) && !known.is_newer() {
                 assert!(stored.is_some_and(|stored| !stored.0), "{what}: {stored:?}");
             } else {
                 assert_eq!(stored, known.stored, "{what}: not to be touched");
             }
-            self.known[n] = Known { stored, held: known.held && !ended.contains(&n), ..known };
+            let held = known.held && !ended.contains(&n);
+            self.known[n] = Known { stored, held, either: false, ..known };
         }
     }
 }
 
-/// Waits until the guard knows everything that was told, whatever else is said meanwhile.
+/// Waits until everything that was told is on its way, whatever else is said meanwhile.
 fn told(driver: &mut Driver) {
     driver.tell("probe 0 1 0 20000");
     while !driver.next().starts_with("probed 1 ") {}
 }
 
-/// What is left of the daemon then.
-fn meet(fate: Fate, driver: Driver, table: &LeaseTable) -> Option<Driver> {
-    match fate {
-        Fate::Killed => driver.kill(),
-        Fate::Stopped => driver.stop(),
-        Fate::Paused => {
-            driver.pause();
-            return Some(driver);
-        }
-        Fate::LivesOn => return Some(driver),
-        Fate::LosesItsGuard => {
-            let guard = table.guard().expect("readable").expect("there is one");
-            signal(guard.pid, libc::SIGKILL);
-            return Some(driver);
-        }
-    }
-    None
+/// The `expires` of the grant in this term that `crm_ticket` was called for.
+fn begun_grant(site: &Site, ticket: usize, term: u64) -> Option<u64> {
+    let (name, term) = (format!("t{ticket}"), format!("--attr-value={term}"));
+    let calls = site.calls();
+    let args = calls.iter().rev().find_map(|(_, operation, args)| {
+        let this = operation == "grant" && args.contains(&name) && args.contains(&term);
+        this.then_some(args)
+    })?;
+    let at = args.iter().position(|arg| arg == "expires")?;
+    args.get(at + 1)?.strip_prefix("--attr-value=")?.parse().ok()
 }
 
 #[test]

@@ -2,13 +2,16 @@
 //! One site of a test: a directory, a store, and a driver that can be talked to and killed.
 
 use crate::driver;
-use crate::process::{lives, named, of_site, signal, until, PATIENCE};
+use crate::process::{lives, named, of_site, parent, signal, until, PATIENCE};
+use booth::time::MonoTime;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{channel, Receiver};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 /// The two stores.
@@ -45,10 +48,12 @@ pub struct Site {
     pub handler: String,
     /// *g*.
     pub guard: Duration,
-    /// Whether nobody knows what an earlier daemon of the site has begun elsewhere: then the first
-    /// one waits for *g*.
-    pub unknown: bool,
+    /// When the window ends that was told last, by ticket.
+    told: Told,
 }
+
+/// Ends of windows by ticket.
+type Told = Arc<Mutex<BTreeMap<usize, MonoTime>>>;
 
 impl Site {
     pub fn new(kind: Kind) -> Site {
@@ -62,7 +67,7 @@ impl Site {
         }
         let (tickets, handler) = (vec!["t0".to_owned()], String::new());
         let guard = Duration::from_millis(500);
-        Site { dir, kind, tickets, handler, guard, unknown: false }
+        Site { dir, kind, tickets, handler, guard, told: Told::default() }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -182,16 +187,41 @@ impl Site {
         }
     }
 
-    /// The keepers of this site that run.
+    /// The keepers of this site that run. Their children look like them until they have become
+    /// another program.
     pub fn keepers(&self) -> Vec<u32> {
         let all = named("booth-keeper", self.text());
-        all.into_iter().filter(|pid| lives(*pid)).collect()
+        let child = |pid: &u32| parent(*pid).is_some_and(|parent| all.contains(&parent));
+        all.iter().copied().filter(|pid| lives(*pid) && !child(pid)).collect()
     }
 
-    /// How many helpers of this site run.
-    pub fn helpers(&self) -> usize {
-        let all = named("booth-ticket-writer", self.text());
-        all.into_iter().filter(|pid| lives(*pid)).count()
+    /// The only keeper of this site.
+    #[track_caller]
+    pub fn keeper(&self) -> u32 {
+        let all = self.keepers();
+        assert_eq!(all.len(), 1, "{all:?}");
+        all[0]
+    }
+
+    /// Waits until another keeper has taken the place of this one; tells which.
+    pub fn keeper_after(&self, old: u32) -> u32 {
+        let mut new = None;
+        until("there is another keeper", || {
+            let all = self.keepers();
+            new = all.first().copied().filter(|pid| all.len() == 1 && *pid != old);
+            new.is_some()
+        });
+        new.expect("until has seen it")
+    }
+
+    /// When the window ends that was told last.
+    pub fn hold_until(&self, ticket: usize) -> MonoTime {
+        *self.told.lock().expect("nobody panics with it").get(&ticket).expect("it was told")
+    }
+
+    /// The byte that says whether a change was begun that may still take effect.
+    pub fn mark(&self) -> String {
+        fs::read_to_string(self.path("run/in-flight")).unwrap_or_default()
     }
 
     /// A command that starts a driver.
@@ -224,8 +254,17 @@ impl Site {
         self.start_with(&mut self.command())
     }
 
+    /// Starts a driver that need not be ready yet.
+    pub fn begin(&self) -> Driver {
+        self.begin_with(&mut self.command())
+    }
+
+    pub fn begin_with(&self, command: &mut Command) -> Driver {
+        Driver::start(command, &self.told)
+    }
+
     pub fn start_with(&self, command: &mut Command) -> Driver {
-        let mut driver = Driver::start(command);
+        let mut driver = self.begin_with(command);
         let said = driver.next();
         assert!(said.starts_with("ready"), "{said}");
         driver.ready_after =
@@ -243,6 +282,12 @@ impl Drop for Site {
     }
 }
 
+/// The ticket of which a driver has told the window, and when that ends.
+fn held(said: &str) -> Option<(usize, MonoTime)> {
+    let (ticket, at) = said.strip_prefix("held ")?.split_once(' ')?;
+    Some((ticket.parse().ok()?, MonoTime::from_micros(at.parse().ok()?)))
+}
+
 /// A running driver.
 pub struct Driver {
     child: Child,
@@ -254,16 +299,19 @@ pub struct Driver {
 impl Driver {
     // It is waited for where the driver is dropped.
     #[allow(clippy::zombie_processes)]
-    pub fn start(command: &mut Command) -> Driver {
+    fn start(command: &mut Command, told: &Told) -> Driver {
         let mut child = command.spawn().expect("started");
         let stdin = child.stdin.take();
         let stdout = BufReader::new(child.stdout.take().expect("piped"));
         let (put, lines) = channel();
+        let told = Arc::clone(told);
         std::thread::spawn(move || {
             for line in stdout.lines() {
                 let Ok(line) = line else { return };
                 if let Some((_, said)) = line.split_once('@') {
-                    if put.send(said.to_owned()).is_err() {
+                    if let Some((ticket, at)) = held(said) {
+                        told.lock().expect("nobody panics with it").insert(ticket, at);
+                    } else if put.send(said.to_owned()).is_err() {
                         return;
                     }
                 }
@@ -288,7 +336,7 @@ impl Driver {
         self.tell(&format!("hold {ticket} {term} {millis} {lease} {start} {kill}"));
     }
 
-    /// Grants a ticket, and waits until that is written and the guard knows that the ticket may
+    /// Grants a ticket, and waits until that is written and the keeper knows that the ticket may
     /// be held for so many milliseconds. However slow the machine is, the grant is in time.
     pub fn grant(&mut self, ticket: usize, term: u32, millis: u64) {
         self.hold(ticket, term, 600_000);
@@ -298,7 +346,7 @@ impl Driver {
         self.all_told();
     }
 
-    /// Waits until the guard knows everything that was told. There is no handler.
+    /// Waits until everything that was told is on its way to the keeper. There is no handler.
     pub fn all_told(&mut self) {
         // What comes first is done first.
         self.tell("probe 0 1 0 20000");

@@ -130,7 +130,7 @@ fn a_change_of_the_built_in_store_is_on_the_disk_before_it_is_answered() {
         assert_eq!(driver.next(), answer);
         assert_eq!(done_since_last_time(), change, "{wish}");
     }
-    // The lease guard's revoke, too.
+    // The revoke at the end of the window, too.
     driver.grant(0, 1, 500);
     done_since_last_time();
     driver.kill();

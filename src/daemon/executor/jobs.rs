@@ -255,7 +255,7 @@ fn spawn(command: &mut Command, output_max: usize) -> io::Result<Child> {
 }
 
 fn cannot_start(error: &io::Error) -> JobEnd {
-    JobEnd::Failed(format!("cannot start a process: {error}"))
+    JobEnd::Failed(error.to_string())
 }
 
 /// What the end of a process means for its job.

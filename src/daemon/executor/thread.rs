@@ -189,6 +189,10 @@ impl Executor {
     /// Performs actions, and those that follow from jobs that end at once.
     fn perform(&mut self) {
         let mut ends = Vec::new();
+        if !self.actions.is_empty() {
+            // What was said comes first, also for the keeper.
+            self.link.flush();
+        }
         while let Some(action) = self.actions.pop_front() {
             match action {
                 Action::Start { id, job } => self.jobs.start(&self.config, (id, job), &mut ends),

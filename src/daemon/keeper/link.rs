@@ -55,6 +55,8 @@ struct Peer {
     socket: Socket,
     /// Its process, if this boothd has started it.
     process: Option<Child>,
+    /// Otherwise what names its process, also when its number has gone to another.
+    handle: Option<OwnedFd>,
     /// Until when it must have answered; `None`: it has.
     ready_by: Option<MonoTime>,
     /// Packets that it had no room for.
@@ -91,7 +93,8 @@ impl Link {
     pub fn start(setup: Setup, program: &Path, dir: &Path, kept: Vec<Kept>) -> io::Result<Link> {
         let mut options = File::options();
         let flags = libc::O_DIRECTORY | libc::O_NOFOLLOW;
-        let dir = options.read(true).custom_flags(flags).open(dir)?;
+        let named = |error| io::Error::other(format!("{}: {error}", dir.display()));
+        let dir = options.read(true).custom_flags(flags).open(dir).map_err(named)?;
         let told = kept.iter().map(|_| Told::default()).collect();
         let mut link = Link {
             setup,
@@ -143,17 +146,20 @@ impl Link {
     /// Connects to the keeper that is there, or starts one.
     fn find(&mut self) -> io::Result<Peer> {
         match self.connect() {
-            Ok(socket) => Ok(Peer::new(socket, None)),
+            Ok((socket, pid)) => {
+                Ok(Peer { handle: os::pid_descriptor(pid), ..Peer::new(socket, None) })
+            }
             Err(_) => self.begin(),
         }
     }
 
-    fn connect(&self) -> io::Result<Socket> {
+    /// A socket of the keeper that is there, and the number of its process.
+    fn connect(&self) -> io::Result<(Socket, u32)> {
         let socket = Socket::new(Domain::UNIX, Type::SEQPACKET, None)?;
         socket.set_nonblocking(true)?;
         socket.connect(&SockAddr::unix(path_in(&self.dir, SOCKET))?)?;
         match os::peer_of(socket.as_fd())? {
-            (_, user) if user == 0 || user == os::my_user() => Ok(socket),
+            (pid, user) if user == 0 || user == os::my_user() => Ok((socket, pid)),
             _ => Err(io::ErrorKind::PermissionDenied.into()),
         }
     }
@@ -166,7 +172,8 @@ impl Link {
         command.arg0(NAME).args(self.setup.to_args()).stdin(self.dir.try_clone()?);
         command.stdout(OwnedFd::from(theirs)).stderr(Stdio::null());
         descriptors::hand_on(&mut command);
-        let process = command.spawn()?;
+        let named = |error| io::Error::other(format!("{}: {error}", self.program.display()));
+        let process = command.spawn().map_err(named)?;
         Ok(Peer::new(ours, Some(process)))
     }
 
@@ -355,10 +362,8 @@ impl Link {
         if let Some(mut process) = peer.process {
             let _ = process.kill();
             self.leaving.push(process);
-        } else if peer.ready_by.is_none() || peer.unread_since.is_some() {
-            if let Ok((pid, _)) = os::peer_of(peer.socket.as_fd()) {
-                os::kill_process(pid);
-            }
+        } else if let Some(handle) = &peer.handle {
+            os::kill_by_descriptor(handle.as_fd());
         }
         self.said.clear();
     }
@@ -383,7 +388,8 @@ impl Peer {
     fn new(socket: Socket, process: Option<Child>) -> Peer {
         let ready_by = Some(clock::mono().plus(READY));
         let unsent = VecDeque::new();
-        Peer { socket, process, ready_by, unsent, unread_since: None, looks: 0 }
+        let handle = None;
+        Peer { socket, process, handle, ready_by, unsent, unread_since: None, looks: 0 }
     }
 
     fn send(&mut self, messages: &[Message]) {

@@ -104,7 +104,7 @@ impl Program {
         os::lock_memory();
         let tools = Tools::new(setup.clone(), PathBuf::from("/proc/self/exe"));
         let boothd = Boothd { socket, naming: Some(Vec::new()), unsent: VecDeque::new() };
-        Ok(Program {
+        let mut program = Program {
             setup,
             keeper,
             tools,
@@ -117,7 +117,10 @@ impl Program {
             left_at: now,
             resigned: false,
             timer,
-        })
+        };
+        // One that takes the place of this one has to wait as well.
+        program.note_flight();
+        Ok(program)
     }
 
     fn run(mut self) -> io::Result<()> {
@@ -172,10 +175,11 @@ impl Program {
             match self.hear_caller(&mut caller) {
                 Heard::More => self.callers.push(caller),
                 Heard::Gone => {}
-                Heard::TakesOver(tickets) => {
+                Heard::TakesOver(tickets, more) => {
                     caller.say(&[Message::Taken]);
                     self.boothd = Some(caller);
                     self.step(Input::TakeOver(tickets));
+                    self.take_in(more);
                 }
             }
         }
@@ -184,18 +188,20 @@ impl Program {
             boothd.flush();
             match boothd.receive() {
                 Ok(None) => return,
-                Ok(Some(messages)) => {
-                    for message in messages {
-                        if let Message::Word(word) = message {
-                            self.step(Input::Said(word));
-                        }
-                    }
-                }
+                Ok(Some(messages)) => self.take_in(messages),
                 Err(()) => {
                     self.boothd = None;
                     self.left_at = clock::mono();
                     self.step(Input::Left);
                 }
+            }
+        }
+    }
+
+    fn take_in(&mut self, messages: Vec<Message>) {
+        for message in messages {
+            if let Message::Word(word) = message {
+                self.step(Input::Said(word));
             }
         }
     }
@@ -219,24 +225,35 @@ impl Program {
                 Ok(None) => return Heard::More,
                 Err(()) => return Heard::Gone,
             };
-            for message in messages {
+            let mut messages = messages.into_iter();
+            while let Some(message) = messages.next() {
                 match message {
                     Message::Hello { version, setup } => {
                         if self.resigned || version != VERSION || setup != self.setup.fingerprint()
                         {
                             log(Level::Info, "another boothd has come; guarding what is left");
                             caller.say(&[Message::Other]);
-                            (self.resigned, self.listener, self.boothd) = (true, None, None);
+                            self.resign();
                             return Heard::Gone;
                         }
                     }
                     Message::Ticket(kept) => caller.naming.get_or_insert_default().push(kept),
                     Message::Taken => {
-                        return Heard::TakesOver(caller.naming.take().unwrap_or_default());
+                        let tickets = caller.naming.take().unwrap_or_default();
+                        return Heard::TakesOver(tickets, messages.collect());
                     }
                     Message::Other | Message::Word(_) | Message::Answer(_) => return Heard::Gone,
                 }
             }
+        }
+    }
+
+    /// Takes no boothd any more, and leaves the one that it has: that may start another keeper.
+    fn resign(&mut self) {
+        (self.resigned, self.listener) = (true, None);
+        if let Some(mut boothd) = self.boothd.take() {
+            boothd.say(&[Message::Other]);
+            self.left_at = clock::mono();
         }
     }
 
@@ -253,12 +270,9 @@ impl Program {
         hopeless || (!lingers && !self.keeper.is_needed(now))
     }
 
-    /// Takes the mark back when nothing is in flight any more.
+    /// Sets the mark, or takes it back when nothing is in flight any more.
     fn note_flight(&mut self) {
-        let unsettled = self.keeper.is_unsettled(clock::mono());
-        if !unsettled {
-            self.set_mark(false);
-        }
+        self.set_mark(self.keeper.is_unsettled(clock::mono()));
     }
 
     fn set_mark(&mut self, set: bool) {
@@ -275,10 +289,10 @@ impl Program {
     fn sleep(&mut self) -> io::Result<()> {
         let now = clock::mono();
         let mut wakes = vec![self.keeper.next_deadline(), self.tools.next_deadline()];
-        if self.marked {
+        if self.marked || self.boothd.is_none() {
             wakes.push(self.keeper.settles_at().filter(|at| *at > now));
         }
-        if self.boothd.is_none() {
+        if self.boothd.is_none() && !self.keeper.is_needed(now) {
             let over = self.left_at.plus(self.setup.guard);
             wakes.push((over > now).then_some(over));
         } else if self.boothd.as_ref().is_some_and(|boothd| !boothd.unsent.is_empty()) {
@@ -302,8 +316,8 @@ enum Heard {
     More,
     /// Nothing of use.
     Gone,
-    /// It takes over with these tickets.
-    TakesOver(Vec<Kept>),
+    /// It takes over with these tickets, and has said more in the same breath.
+    TakesOver(Vec<Kept>, Vec<Message>),
 }
 
 impl Boothd {

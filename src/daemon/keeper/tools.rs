@@ -89,7 +89,7 @@ impl Tools {
                 let end = if os::is_late(&error) {
                     JobEnd::TooLate
                 } else {
-                    JobEnd::Failed(format!("cannot start a process: {error}"))
+                    JobEnd::Failed(error.to_string())
                 };
                 ends.push((job, places.into_iter().map(|place| (place, end.clone())).collect()));
             }

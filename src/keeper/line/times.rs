@@ -24,8 +24,7 @@ impl Line {
             Look::Running(_, until) => Some(until),
             Look::None | Look::Known(_) => None,
         };
-        let unsaid =
-            (!self.said_quiet && self.index.is_some()).then(|| self.quiet_at.max(quiet_at));
+        let unsaid = (!self.said_quiet && self.index.is_some()).then(|| self.believed_at(quiet_at));
         let ring = window.map(|window| window.hold_until);
         let first_look = window.map(|window| window.kill_at);
         let (next, late) = (self.owed.next_at(), self.owed.late_at());
@@ -64,7 +63,15 @@ impl Line {
     }
 
     pub(super) fn is_quiet(&self, now: MonoTime, quiet_at: MonoTime) -> bool {
-        self.change.is_none() && now >= self.quiet_at.max(quiet_at)
+        self.change.is_none() && now >= self.believed_at(quiet_at)
+    }
+
+    /// From when on the store may be read and believed, if no change runs. A revoke is waited for,
+    /// but not for long: one that comes later does no harm.
+    fn believed_at(&self, quiet_at: MonoTime) -> MonoTime {
+        let revokes = self.owed.is_owed() || self.owed.is_running();
+        let patience = if revokes { self.patient_until } else { MonoTime::ZERO };
+        self.quiet_at.max(quiet_at).max(patience)
     }
 }
 

@@ -258,16 +258,6 @@ fn after_a_sleep_the_store_is_looked_at_first() {
 }
 
 #[test]
-fn what_another_node_was_granted_since_is_left_alone() {
-    let mut bench = Bench::held(20);
-    bench.until(16_000);
-    bench.look(stored(true, 1, expires(20) + 1));
-    bench.until(60_000);
-    assert!(bench.started().is_empty());
-    assert!(!bench.keeper.is_needed(millis(60_000)));
-}
-
-#[test]
 fn a_window_that_moves_on_is_not_rung_for() {
     let mut bench = Bench::held(20);
     for renewal in 1..10 {
@@ -312,79 +302,6 @@ fn a_revoke_of_an_earlier_window_does_not_end_the_watch_over_the_next() {
     bench.look(stored(true, 2, expires(60)));
     bench.until(60_000);
     bench.revoke();
-}
-
-#[test]
-fn a_successor_is_told_when_nothing_of_before_can_take_effect() {
-    let mut bench = Bench::one();
-    bench.hold(0, Some(window(60)), 1);
-    bench.write(0, 1, state(true, 1));
-    let grant = bench.grant();
-    let quiet = |bench: &Bench| {
-        bench.out.iter().any(|output| matches!(output, Output::Say(Answer::Quiet { .. })))
-    };
-    bench.take_over(1);
-    assert!(!quiet(&bench), "the grant runs");
-    bench.now = 1000;
-    bench.end(grant, JobEnd::Killed);
-    assert_eq!(bench.told(), [], "nobody waits for it");
-    bench.until(1000 + G * 1010 - 1);
-    assert!(!quiet(&bench) && bench.keeper.is_unsettled(millis(bench.now)));
-    bench.until(1000 + G * 1010);
-    assert!(quiet(&bench) && !bench.keeper.is_unsettled(millis(bench.now)));
-    let before = bench.keeper.before(TicketIndex::new(0));
-    assert_eq!(before.window, Some(window(60)));
-    assert_eq!(before.grant, Some(Grant { term: Term::new(1), expires: expires(60) }));
-}
-
-#[test]
-fn what_a_dead_boothd_had_not_begun_is_forgotten_but_not_what_a_lease_needs() {
-    let mut bench = Bench::held(60);
-    bench.write(0, 2, state(false, 1));
-    let job = bench.revoke();
-    bench.write(0, 3, state(true, 1));
-    bench.take_over(1);
-    bench.end(job, JobEnd::Failed("it is ill".to_owned()));
-    assert_eq!(bench.told(), []);
-    bench.until(500);
-    bench.revoke();
-}
-
-#[test]
-fn who_knows_nothing_waits() {
-    let site = Holder::Member(MemberId::from_raw(1));
-    let keeper = Keeper::new(site, StoreKind::Cib, millis(4000));
-    let mut bench = Bench { keeper, out: Vec::new(), now: 0 };
-    bench.take_over(1);
-    bench.hold(0, Some(window(60)), 1);
-    bench.write(0, 1, state(true, 1));
-    assert!(bench.out.is_empty() && bench.keeper.is_unsettled(millis(0)));
-    bench.until(3999);
-    assert!(bench.out.is_empty(), "a revoke that was begun before may take effect");
-    bench.until(4000);
-    assert!(matches!(bench.out[0], Output::Say(Answer::Quiet { .. })));
-    bench.grant();
-}
-
-#[test]
-fn an_answer_of_the_store_is_put_right_by_what_was_told_before() {
-    let before =
-        Before { window: Some(window(20)), grant: Some(Grant { term: Term::new(1), expires: 77 }) };
-    let expires = |load, wall: u64| {
-        let now = Now { mono: millis(10_000), wall: WallTime::from_secs(wall) };
-        match before.correct(load, now) {
-            CibLoad::Loaded(stored) => stored.expires.map(WallTime::as_secs),
-            other => panic!("{other:?}"),
-        }
-    };
-    // The lease ends in 11 s, whatever the wall clock says now.
-    assert_eq!(expires(stored(true, 1, 77), 500), Some(511));
-    assert_eq!(expires(stored(true, 1, 60), 5000), Some(5011));
-    assert_eq!(expires(stored(true, 1, 78), 500), Some(78), "newer, from another node");
-    assert_eq!(expires(stored(true, 2, 9), 500), Some(9), "newer, from another node");
-    assert_eq!(expires(stored(false, 1, 77), 500), Some(77), "not granted");
-    assert_eq!(Before::default().correct(stored(true, 1, 77), now(0)), stored(true, 1, 77));
-    assert_eq!(before.correct(CibLoad::Absent, now(0)), CibLoad::Absent);
 }
 
 #[test]

@@ -62,3 +62,24 @@ fn the_built_in_store_takes_many_changes_at_once_and_others_survive_a_kill() {
     assert_eq!(told[..2], [(8, CibOutcome::Written), (11, CibOutcome::Killed)], "{told:?}");
     assert_eq!(told.len(), 2, "the others begin anew: {told:?}");
 }
+
+/// Where the tool for many hangs, the tool for one may work.
+#[test]
+fn after_a_call_for_many_that_hangs_each_is_revoked_alone() {
+    let count = 16;
+    let mut bench = Bench::new(StoreKind::Cib, count);
+    for ticket in 0..count {
+        bench.write(ticket, ticket as u64, state(false, 1));
+    }
+    let jobs = bench.started();
+    for (n, (job, _)) in jobs[..8].iter().enumerate() {
+        bench.step(Input::Ended(*job, vec![(Place(n as u32), JobEnd::Done)]));
+    }
+    bench.until(G * 1000 - 1);
+    assert!(bench.started().is_empty());
+    bench.until(G * 1000);
+    let again = bench.started();
+    assert_eq!(again.len(), 8);
+    let alone = |work: &Work| matches!(work, Work::Change(changes) if changes.len() == 1);
+    assert!(again.iter().all(|(_, work)| alone(work)));
+}

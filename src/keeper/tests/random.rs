@@ -143,7 +143,7 @@ impl Model {
                 process.effect_at = None;
                 let ticket = process.place.0 as usize;
                 // A change that began later has taken effect: this one did unseen before it.
-                if process.job >= self.effect[ticket] {
+                if process.change.is_some() && process.job >= self.effect[ticket] {
                     self.effect[ticket] = process.job;
                     match process.change {
                         Some(Change::Grant { .. }) => self.granted[ticket] = true,

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Laws about others: another node of the site, and the boothds before and after.
+
+use super::*;
+
+#[test]
+fn what_another_node_was_granted_since_is_left_alone() {
+    let mut bench = Bench::held(20);
+    bench.until(16_000);
+    bench.look(stored(true, 1, expires(20) + 1));
+    bench.until(60_000);
+    assert!(bench.started().is_empty());
+    assert!(!bench.keeper.is_needed(millis(60_000)));
+}
+
+/// The cluster of this node is down when its window ends, and works again hours later: meanwhile
+/// another node has been granted the ticket.
+#[test]
+fn what_another_node_was_granted_while_the_store_failed_is_left_alone() {
+    for newer in [false, true] {
+        let mut bench = Bench::held(20);
+        bench.until(16_000);
+        bench.look(CibLoad::Failed("it is down".to_owned()));
+        bench.until(20_000);
+        for n in 1..20 {
+            let job = bench.revoke();
+            bench.end(job, JobEnd::Failed("it is down".to_owned()));
+            bench.until(20_000 + n * 500);
+            bench.look(CibLoad::Failed("it is down".to_owned()));
+        }
+        let job = bench.revoke();
+        bench.end(job, JobEnd::Failed("it is down".to_owned()));
+        bench.until(30_000);
+        bench.look(stored(true, if newer { 2 } else { 1 }, 5));
+        if newer {
+            bench.until(100_000);
+            assert!(bench.started().is_empty() && !bench.keeper.is_needed(millis(100_000)));
+        } else {
+            bench.revoke();
+        }
+    }
+}
+
+/// The same where the first attempt hangs: it is ended.
+#[test]
+fn an_attempt_that_hangs_is_ended_when_another_node_was_granted_the_ticket() {
+    let mut bench = Bench::held(20);
+    bench.until(16_000);
+    bench.look(stored(true, 1, expires(20)));
+    bench.until(20_000);
+    let hung = bench.revoke();
+    bench.until(20_000 + G * 1000);
+    bench.look(stored(true, 2, 5));
+    assert_eq!(bench.killed(), [hung]);
+    bench.end(hung, JobEnd::Killed);
+    bench.until(100_000);
+    assert!(bench.started().is_empty() && !bench.keeper.is_needed(millis(100_000)));
+}
+
+/// A look before another attempt has its time, and no more.
+#[test]
+fn a_look_that_hangs_before_another_attempt_is_ended() {
+    let mut bench = Bench::held(20);
+    bench.until(16_000);
+    bench.look(stored(true, 1, expires(20)));
+    bench.until(20_000);
+    let first = bench.revoke();
+    bench.end(first, JobEnd::Failed("it is ill".to_owned()));
+    bench.until(20_500);
+    let look = bench.started()[0].0;
+    bench.until(22_499);
+    assert!(bench.killed().is_empty() && bench.started().is_empty());
+    bench.until(22_500);
+    assert_eq!(bench.killed(), [look]);
+    bench.revoke();
+}
+
+#[test]
+fn a_successor_is_told_when_nothing_of_before_can_take_effect() {
+    let mut bench = Bench::one();
+    bench.hold(0, Some(window(60)), 1);
+    bench.write(0, 1, state(true, 1));
+    let grant = bench.grant();
+    let quiet = |bench: &Bench| {
+        bench.out.iter().any(|output| matches!(output, Output::Say(Answer::Quiet { .. })))
+    };
+    bench.take_over(1);
+    assert!(!quiet(&bench), "the grant runs");
+    bench.now = 1000;
+    bench.end(grant, JobEnd::Killed);
+    assert_eq!(bench.told(), [], "nobody waits for it");
+    bench.until(1000 + G * 1010 - 1);
+    assert!(!quiet(&bench) && bench.keeper.is_unsettled(millis(bench.now)));
+    bench.until(1000 + G * 1010);
+    assert!(quiet(&bench) && !bench.keeper.is_unsettled(millis(bench.now)));
+    let before = bench.keeper.before(TicketIndex::new(0));
+    assert_eq!(before.window, Some(window(60)));
+    assert_eq!(before.grant, Some(Grant { term: Term::new(1), expires: expires(60) }));
+}
+
+#[test]
+fn a_hung_change_of_a_dead_boothd_has_the_time_of_one_change() {
+    let mut bench = Bench::one();
+    bench.hold(0, Some(window(600)), 1);
+    bench.write(0, 1, CibState { limit: secs(500), ..state(true, 1) });
+    let grant = bench.grant();
+    bench.now = 10_000;
+    bench.take_over(1);
+    bench.until(10_000 + G * 1000 - 1);
+    assert!(bench.killed().is_empty());
+    bench.until(10_000 + G * 1000);
+    assert_eq!(bench.killed(), [grant]);
+}
+
+/// The store is read when it has succeeded, but not for ever later if it hangs.
+#[test]
+fn a_revoke_of_a_dead_boothd_is_let_finish() {
+    let quiet = |bench: &Bench| {
+        bench.out.iter().any(|output| matches!(output, Output::Say(Answer::Quiet { .. })))
+    };
+    for hangs in [false, true] {
+        let mut bench = Bench::held(600);
+        bench.write(0, 2, state(false, 1));
+        let revoke = bench.revoke();
+        bench.take_over(1);
+        bench.until(1000);
+        assert!(!quiet(&bench), "it runs");
+        if !hangs {
+            bench.end(revoke, JobEnd::Done);
+            assert!(quiet(&bench));
+            continue;
+        }
+        bench.until(G * 1000 - 1);
+        assert!(!quiet(&bench), "it may end yet");
+        bench.until(G * 1000);
+        assert!(quiet(&bench));
+    }
+}
+
+#[test]
+fn what_a_dead_boothd_had_not_begun_is_forgotten_but_not_what_a_lease_needs() {
+    let mut bench = Bench::held(60);
+    bench.write(0, 2, state(false, 1));
+    let job = bench.revoke();
+    bench.write(0, 3, state(true, 1));
+    bench.take_over(1);
+    bench.end(job, JobEnd::Failed("it is ill".to_owned()));
+    assert_eq!(bench.told(), []);
+    bench.until(500);
+    bench.revoke();
+}
+
+#[test]
+fn who_knows_nothing_waits() {
+    let site = Holder::Member(MemberId::from_raw(1));
+    let keeper = Keeper::new(site, StoreKind::Cib, millis(4000));
+    let mut bench = Bench { keeper, out: Vec::new(), now: 0 };
+    bench.take_over(1);
+    bench.hold(0, Some(window(60)), 1);
+    bench.write(0, 1, state(true, 1));
+    assert!(bench.out.is_empty() && bench.keeper.is_unsettled(millis(0)));
+    bench.until(3999);
+    assert!(bench.out.is_empty(), "a revoke that was begun before may take effect");
+    bench.until(4000);
+    assert!(matches!(bench.out[0], Output::Say(Answer::Quiet { .. })));
+    bench.grant();
+}
+
+#[test]
+fn an_answer_of_the_store_is_put_right_by_what_was_told_before() {
+    let before =
+        Before { window: Some(window(20)), grant: Some(Grant { term: Term::new(1), expires: 77 }) };
+    let expires = |load, wall: u64| {
+        let now = Now { mono: millis(10_000), wall: WallTime::from_secs(wall) };
+        match before.correct(load, now) {
+            CibLoad::Loaded(stored) => stored.expires.map(WallTime::as_secs),
+            other => panic!("{other:?}"),
+        }
+    };
+    // The lease ends in 11 s, whatever the wall clock says now.
+    assert_eq!(expires(stored(true, 1, 77), 500), Some(511));
+    assert_eq!(expires(stored(true, 1, 60), 5000), Some(5011));
+    assert_eq!(expires(stored(true, 1, 78), 500), Some(78), "newer, from another node");
+    assert_eq!(expires(stored(true, 2, 9), 500), Some(9), "newer, from another node");
+    assert_eq!(expires(stored(false, 1, 77), 500), Some(77), "not granted");
+    assert_eq!(Before::default().correct(stored(true, 1, 77), now(0)), stored(true, 1, 77));
+    assert_eq!(before.correct(CibLoad::Absent, now(0)), CibLoad::Absent);
+}
