@@ -180,7 +180,7 @@ fn a_change_that_was_killed_after_its_daemon_is_waited_for_once() {
         ] {
             let site = site(kind);
             let mut driver = starts(&site, kind == Kind::Pacemaker);
-            assert_eq!(site.mark(), if kind == Kind::Pacemaker { "0" } else { "" });
+            assert_eq!(site.mark(), "0");
             driver.tell("hold 0 1 600000 640000 500000 550000");
             let hung = hang(&site, &mut driver, kind, wish, operation);
             assert_eq!(site.mark(), "1", "{kind:?} {operation}");

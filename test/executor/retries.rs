@@ -85,7 +85,7 @@ fn a_slow_revoke_ends_by_itself_and_another_joins_it() {
     driver.grant(0, 1, 600_000);
     site.control("revoke delay 8\n");
     let begun = Instant::now();
-    driver.tell("revoke 0 2 1 1000");
+    driver.tell("revoke 0 2 1 60000");
     let first = site.call("revoke", 0);
     // After g, and then after twice as long each time.
     for (n, after) in [(1, 500), (2, 1_500), (3, 3_500)] {

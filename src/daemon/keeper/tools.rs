@@ -36,8 +36,9 @@ pub(super) struct Tools {
     setup: Setup,
     program: PathBuf,
     jobs: BTreeMap<JobId, Running>,
-    /// Whether a revoke was looked at and had worked: this user may change the CIB.
-    trusted: bool,
+    /// Whether a revoke was looked at and had worked, one alone, and one of many: this user may
+    /// change the CIB.
+    trusted: [bool; 2],
 }
 
 struct Running {
@@ -59,7 +60,7 @@ enum Task {
 
 impl Tools {
     pub(super) fn new(setup: Setup, program: PathBuf) -> Tools {
-        Tools { setup, program, jobs: BTreeMap::new(), trusted: false }
+        Tools { setup, program, jobs: BTreeMap::new(), trusted: [false; 2] }
     }
 
     /// Starts a job, or says at once how it ended.
@@ -241,14 +242,16 @@ impl Tools {
     fn meaning(&mut self, task: Task, finished: &Finished) -> Result<PlaceEnds, Named> {
         let success = finished.status.success();
         match task {
-            Task::Change(place, name, true) if success && !self.trusted => Err(vec![(place, name)]),
+            Task::Change(place, name, true) if success && !self.trusted[0] => {
+                Err(vec![(place, name)])
+            }
             Task::Change(place, _, _) if success => Ok(vec![(place, JobEnd::Done)]),
             Task::Change(..) if finished.was_killed() => Ok(Vec::new()),
             Task::Change(place, ..) => {
                 let text = format!("{}: {}", pacemaker::PROGRAM, finished.failure());
                 Ok(vec![(place, JobEnd::Failed(text))])
             }
-            Task::Revokes(named) if success && !self.trusted => Err(named),
+            Task::Revokes(named) if success && !self.trusted[1] => Err(named),
             Task::Revokes(named) if success => Ok(together(named)),
             Task::Revokes(_) if finished.was_killed() => Ok(Vec::new()),
             Task::Revokes(named) => {
@@ -287,7 +290,7 @@ impl Tools {
                 }
             })
             .collect();
-        self.trusted = known;
+        self.trusted[usize::from(ends.len() > 1)] = known;
         ends
     }
 
