@@ -172,10 +172,11 @@ impl Program {
             match self.hear_caller(&mut caller) {
                 Heard::More => self.callers.push(caller),
                 Heard::Gone => {}
-                Heard::TakesOver(tickets) => {
+                Heard::TakesOver(tickets, more) => {
                     caller.say(&[Message::Taken]);
                     self.boothd = Some(caller);
                     self.step(Input::TakeOver(tickets));
+                    self.hear_words(more);
                 }
             }
         }
@@ -184,18 +185,20 @@ impl Program {
             boothd.flush();
             match boothd.receive() {
                 Ok(None) => return,
-                Ok(Some(messages)) => {
-                    for message in messages {
-                        if let Message::Word(word) = message {
-                            self.step(Input::Said(word));
-                        }
-                    }
-                }
+                Ok(Some(messages)) => self.hear_words(messages),
                 Err(()) => {
                     self.boothd = None;
                     self.left_at = clock::mono();
                     self.step(Input::Left);
                 }
+            }
+        }
+    }
+
+    fn hear_words(&mut self, messages: impl IntoIterator<Item = Message>) {
+        for message in messages {
+            if let Message::Word(word) = message {
+                self.step(Input::Said(word));
             }
         }
     }
@@ -219,7 +222,8 @@ impl Program {
                 Ok(None) => return Heard::More,
                 Err(()) => return Heard::Gone,
             };
-            for message in messages {
+            let mut messages = messages.into_iter();
+            while let Some(message) = messages.next() {
                 match message {
                     Message::Hello { version, setup } => {
                         if self.resigned || version != VERSION || setup != self.setup.fingerprint()
@@ -232,7 +236,10 @@ impl Program {
                     }
                     Message::Ticket(kept) => caller.naming.get_or_insert_default().push(kept),
                     Message::Taken => {
-                        return Heard::TakesOver(caller.naming.take().unwrap_or_default());
+                        // The words for a keeper that takes the place of another follow in the
+                        // same packet.
+                        let tickets = caller.naming.take().unwrap_or_default();
+                        return Heard::TakesOver(tickets, messages.collect());
                     }
                     Message::Other | Message::Word(_) | Message::Answer(_) => return Heard::Gone,
                 }
@@ -302,8 +309,8 @@ enum Heard {
     More,
     /// Nothing of use.
     Gone,
-    /// It takes over with these tickets.
-    TakesOver(Vec<Kept>),
+    /// It takes over with these tickets, and says this, too.
+    TakesOver(Vec<Kept>, Vec<Message>),
 }
 
 impl Boothd {
