@@ -103,8 +103,10 @@ fn a_revoke_that_takes_eight_seconds_ends() {
         // Others have joined it in growing pauses, after 1, 3 and 7 s; they ended with it.
         let calls = cluster.crm(0).calls_of("revoke");
         let pauses: Vec<f64> = calls.windows(2).map(|two| two[1].at - two[0].at).collect();
-        assert!((2..=4).contains(&calls.len()), "{calls:?}");
-        assert!(pauses[0] > 0.9 && pauses.windows(2).all(|two| two[1] > two[0]), "{pauses:?}");
+        // What boothd wishes may differ from what the keeper began with: then there is one more.
+        assert!((2..=5).contains(&calls.len()), "{calls:#?}");
+        assert!(pauses.iter().all(|pause| *pause > 0.9), "{pauses:?}");
+        assert!(pauses.windows(2).all(|two| two[1] > two[0] - 0.1), "{pauses:?}");
         let revokes = cluster.crm(0).history("t1").into_iter();
         let revokes = revokes.filter(|change| change.granted == Some(false)).count();
         assert_eq!(revokes, 1, "written more than once");
