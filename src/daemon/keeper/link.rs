@@ -115,16 +115,10 @@ impl Link {
             if link.is_late(clock::mono()) {
                 link.replace();
             }
-            match &link.peer {
-                Some(peer) => {
-                    os::wait_readable(
-                        &[peer.socket.as_fd()],
-                        Some(LOOK.as_duration()),
-                        &mut Vec::new(),
-                    );
-                    link.offer();
-                }
-                None => {}
+            if let Some(peer) = &link.peer {
+                let socket = peer.socket.as_fd();
+                os::wait_readable(&[socket], Some(LOOK.as_duration()), &mut Vec::new());
+                link.offer();
             }
             if link.peer.is_none() && !started {
                 // The one that was there has refused, or does not answer.
