@@ -185,14 +185,15 @@ impl World {
         }
     }
 
-    /// The new boothd has told its guard a time, which comes at `due`.
-    pub fn told_again(&mut self, site: usize, ticket: usize, due: True) {
+    /// The new boothd has told its guard a time, which comes at `due`; if that has passed, it
+    /// looks at the store for so long before it revokes.
+    pub fn told_again(&mut self, site: usize, ticket: usize, due: True, look: u64) {
         let guard = self.spec(site, ticket).guard().as_micros();
         let Some(unguarded) = &mut self.checks.unguarded[ticket][site] else { return };
         if due > self.now {
             self.watched_again(site, ticket);
         } else if unguarded.ends.is_none() {
-            let ends = self.now + guard * 101 / 100;
+            let ends = self.now + look + guard * 101 / 100;
             unguarded.ends = Some(ends);
             self.future.plan(ends, Happening::GuardEnds { site, ticket });
         }

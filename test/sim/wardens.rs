@@ -267,7 +267,9 @@ impl World {
         for ticket in 0..self.plan.tickets.len() {
             if let Some(window) = self.keeper_watches(site, machine, ticket) {
                 let due = self.nodes[site].clocks[machine].when(window.hold_until);
-                self.told_again(site, ticket, due.max(self.now));
+                // After a sleep it looks at the store first, for that long at most.
+                let look = self.spec(site, ticket).guard().as_micros().min(2 * SECOND);
+                self.told_again(site, ticket, due.max(self.now), look);
             }
         }
     }
