@@ -169,6 +169,10 @@ impl Line {
         self.kill_change(cx);
         let expires = expires_of(&state, self.window.as_ref(), cx.now);
         let values = Values { owner: state.owner, term: state.term, expires };
+        if self.change.is_none() && self.owed.take_untold(&values) {
+            (self.armed, self.look) = (false, Look::None);
+            return self.written(serial, CibOutcome::Written, cx);
+        }
         let serial = Some((serial, cx.now.mono.plus(state.limit)));
         let old = self.owed.owe(cx.now.mono, self.guard, serial, values);
         self.say_superseded(old, cx);
@@ -284,6 +288,7 @@ impl Line {
             }
             Want::Grant => {
                 let (serial, state) = self.wish.take()?;
+                self.owed.outdated();
                 let expires = expires_of(&state, self.window.as_ref(), cx.now);
                 let bound = needs_lease(&state);
                 if bound {

@@ -38,6 +38,8 @@ pub(super) struct Owed {
     count: u64,
     /// Killed attempts cannot take effect any more from this instant on.
     free_at: MonoTime,
+    /// What has succeeded when boothd did not wait for it any more, if nothing has begun since.
+    untold: Option<Values>,
 }
 
 /// A revoke that must succeed.
@@ -45,6 +47,8 @@ pub(super) struct Owed {
 struct Revoke {
     /// Whom to tell, and until when boothd waits for it.
     serial: Option<(WriteSerial, MonoTime)>,
+    /// Whether boothd has stopped waiting for it, and will wish it again.
+    late: bool,
     values: Values,
     /// When the next attempt begins.
     next_at: MonoTime,
@@ -92,6 +96,7 @@ impl Owed {
             if alone {
                 same.next_at = same.next_at.min(now);
             }
+            same.late &= serial.is_none();
             return std::mem::replace(&mut same.serial, serial).map(|(serial, _)| serial);
         }
         let old = self.revoke.take();
@@ -99,8 +104,23 @@ impl Owed {
         let beside = old.as_ref().map_or(now.plus(guard), |old| old.next_at);
         let next_at = if alone { now } else { beside };
         let (note_at, note_pause) = (MonoTime::ZERO, NOTE_PAUSE);
-        self.revoke = Some(Revoke { serial, values, next_at, pause: guard, note_at, note_pause });
+        let (late, pause) = (false, guard);
+        self.untold = None;
+        self.revoke = Some(Revoke { serial, late, values, next_at, pause, note_at, note_pause });
         old.and_then(|mut old| old.tell())
+    }
+
+    /// Whether the last that happened is that this has succeeded, which boothd does not know yet.
+    ///
+    /// `expires` is not compared: it may have been rounded another way.
+    pub(super) fn take_untold(&mut self, values: &Values) -> bool {
+        let same = |old: Values| (old.owner, old.term) == (values.owner, values.term);
+        self.untold.take().is_some_and(same)
+    }
+
+    /// A grant begins.
+    pub(super) fn outdated(&mut self) {
+        self.untold = None;
     }
 
     /// A grant is wished: what is owed and not under way is not wanted any more.
@@ -113,6 +133,7 @@ impl Owed {
 
     /// Nobody waits any more.
     pub(super) fn succeed(&mut self, armed: bool) {
+        self.untold = None;
         if let Some(revoke) = &mut self.revoke {
             revoke.serial = None;
         }
@@ -133,6 +154,7 @@ impl Owed {
     pub(super) fn late(&mut self, now: MonoTime) -> Option<WriteSerial> {
         let revoke = self.revoke.as_mut()?;
         revoke.serial.filter(|(_, until)| *until <= now)?;
+        revoke.late = true;
         revoke.tell()
     }
 
@@ -258,6 +280,7 @@ impl Owed {
         }
         if *end == JobEnd::Done {
             over.done = true;
+            self.untold = revoke.late.then_some(revoke.values);
             over.tell = revoke.tell();
             over.note = over.tell.is_none().then(|| (Level::Warning, String::new()));
             over.kill = self.attempts.iter().filter(|a| !a.killed).map(|a| a.job).collect();

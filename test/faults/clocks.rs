@@ -13,7 +13,7 @@ const MINUTES: i64 = 60;
 
 /// A cluster whose members have a clock each, with `t1` at site 0.
 #[track_caller]
-fn with_clocks(lab: &Lab) -> (Cluster<'_>, Vec<WallClock>) {
+pub fn with_clocks(lab: &Lab) -> (Cluster<'_>, Vec<WallClock>) {
     lab.own_devices();
     let mut cluster = Cluster::new(lab, &Setup::usual());
     let clocks: Vec<WallClock> =

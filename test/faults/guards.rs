@@ -14,18 +14,20 @@ const SOON: Duration = Duration::from_secs(10);
 
 /// Where the sites keep the ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Store {
+pub enum Store {
+    /// The CIB.
     Pacemaker,
+    /// The built-in one.
     Directory,
 }
 
 /// The directory of a site's built-in store.
-fn directory(cluster: &Cluster, site: usize) -> PathBuf {
+pub fn directory(cluster: &Cluster, site: usize) -> PathBuf {
     cluster.members[site].dir().join("tickets")
 }
 
 /// Whether the site's store says *granted*.
-fn granted(cluster: &Cluster, store: Store, site: usize) -> bool {
+pub fn granted(cluster: &Cluster, store: Store, site: usize) -> bool {
     match store {
         Store::Pacemaker => cluster.crm(site).is_granted("t1"),
         Store::Directory => {
@@ -35,9 +37,9 @@ fn granted(cluster: &Cluster, store: Store, site: usize) -> bool {
     }
 }
 
-/// A started cluster whose sites keep their tickets there.
+/// A cluster whose sites keep their tickets there; nothing runs yet.
 #[track_caller]
-fn started(lab: &Lab, store: Store) -> Cluster<'_> {
+pub fn prepared(lab: &Lab, store: Store) -> Cluster<'_> {
     let mut cluster = Cluster::new(lab, &Setup::usual());
     if store == Store::Directory {
         let common = std::fs::read_to_string(&cluster.config).expect("it was written");
@@ -54,10 +56,23 @@ fn started(lab: &Lab, store: Store) -> Cluster<'_> {
             std::fs::remove_file(cluster.crm(site).bin().join("crm_ticket")).expect("installed");
         }
     }
+    cluster
+}
+
+/// The same, started, with the ticket at site 0.
+#[track_caller]
+pub fn started(lab: &Lab, store: Store) -> Cluster<'_> {
+    let mut cluster = prepared(lab, store);
+    start_and_grant(&mut cluster, store);
+    cluster
+}
+
+/// Starts all members, and grants the ticket to site 0.
+#[track_caller]
+pub fn start_and_grant(cluster: &mut Cluster, store: Store) {
     cluster.start_all();
     cluster.booth(0, &["grant", "t1"]).expect_code(0);
-    wait_until(SOON, "site 0 holds it", || granted(&cluster, store, 0));
-    cluster
+    wait_until(SOON, "site 0 holds it", || granted(cluster, store, 0));
 }
 
 /// Looks at both stores until `to` has the ticket, and returns how long before that, at least,
@@ -66,7 +81,7 @@ fn started(lab: &Lab, store: Store) -> Cluster<'_> {
 /// Each look reads `from` first: if it says *revoked* and `to`, read after it, does not say
 /// *granted* yet, then the one came before the other. Panics if no look saw that.
 #[track_caller]
-fn moves(cluster: &Cluster, store: Store, from: usize, to: usize) -> Duration {
+pub fn moves(cluster: &Cluster, store: Store, from: usize, to: usize) -> Duration {
     let begun = Instant::now();
     let mut free_since = None;
     while begun.elapsed() < FAIL_OVER {

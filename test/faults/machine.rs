@@ -51,13 +51,13 @@ fn a_syslog_daemon_that_never_reads_stops_nobody() {
 }
 
 /// A file system of 64 KiB. Taken away at the end: what is mounted cannot be removed with the lab.
-struct SmallDisk(PathBuf);
+pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     /// Makes it on `dir`.
     #[track_caller]
-    fn new(dir: &Path) -> SmallDisk {
-        std::fs::create_dir(dir).expect("the lab can be written");
+    pub fn new(dir: &Path) -> SmallDisk {
+        std::fs::create_dir_all(dir).expect("the lab can be written");
         shell("mount -t tmpfs -o size=64k,mode=777 tmpfs \"$1\"", &[&dir.display().to_string()]);
         SmallDisk(dir.to_path_buf())
     }
@@ -72,7 +72,7 @@ impl Drop for SmallDisk {
 impl SmallDisk {
     /// Fills it up to the last byte.
     #[track_caller]
-    fn fill(&self) {
+    pub fn fill(&self) {
         // Ends with an error, as it has to.
         shell("! cat /dev/zero 2>/dev/null >\"$1/full\"", &[&self.0.display().to_string()]);
     }

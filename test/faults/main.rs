@@ -12,6 +12,8 @@ mod children;
 mod clocks;
 mod floods;
 mod guards;
+mod keeper_kills;
+mod keepers;
 mod links;
 mod machine;
 mod many;

@@ -27,6 +27,8 @@ pub struct Crm {
 pub struct Call {
     /// When it began, in seconds since 1970.
     pub at: f64,
+    /// Its process.
+    pub process: u32,
     /// grant, revoke, query, attr or get.
     pub operation: String,
     /// The arguments.
@@ -178,9 +180,9 @@ fn append(path: &Path, line: &str) {
 fn call_of(line: &str) -> Option<Call> {
     let mut fields = line.split('\t');
     let at = fields.next()?.parse().ok()?;
-    let _process = fields.next()?;
+    let process = fields.next()?.parse().ok()?;
     let operation = fields.next()?.to_owned();
-    Some(Call { at, operation, arguments: fields.map(str::to_owned).collect() })
+    Some(Call { at, process, operation, arguments: fields.map(str::to_owned).collect() })
 }
 
 /// Reads a line of a history; `None` for one that is not complete yet.

@@ -180,7 +180,7 @@ impl World {
         self.keeper_step(n, machine, Input::Said(word));
         if let (Some((ticket, window)), true) = (told, hears) {
             let at = self.nodes[n].clock().when(window.hold_until).max(self.now);
-            self.told_again(n, ticket, at);
+            self.told_again(n, ticket, at, 0);
         }
     }
 

@@ -154,6 +154,10 @@ impl World {
             let nobody = Unguarded { from: self.now, ends: None };
             self.checks.unguarded[ticket][n].get_or_insert(nobody);
         }
+        let stopped = self.keeper_is_stopped(n);
+        if stopped {
+            self.keeper_is_noticed(n);
+        }
         if !(0..self.plan.tickets.len()).any(|ticket| self.unwatched(n, ticket)) {
             return;
         }
@@ -162,7 +166,9 @@ impl World {
         let queues = self.plan.worlds.queues;
         let queued = 6 * (queues.usual + queues.slow_max);
         let calls = 2 * guard.unwrap_or(SECOND) * self.plan.tickets.len() as u64;
-        let allowed = self.keeper_quiet_in(n) + calls + queued + SECOND;
+        // One that does not answer is given up within a second, and the next waits for *g*.
+        let replaced = if stopped { SECOND + guard.unwrap_or(SECOND) * 101 / 100 } else { 0 };
+        let allowed = self.keeper_quiet_in(n) + replaced + calls + queued + SECOND;
         let (life, stops) = (self.nodes[n].life, self.nodes[n].stops);
         let ends = Happening::ExcuseEnds { site: n, life, stops };
         self.future.plan(self.now + allowed, ends);
@@ -179,14 +185,15 @@ impl World {
         }
     }
 
-    /// The new boothd has told its guard a time, which comes at `due`.
-    pub fn told_again(&mut self, site: usize, ticket: usize, due: True) {
+    /// The new boothd has told its guard a time, which comes at `due`; if that has passed, it
+    /// looks at the store for so long before it revokes.
+    pub fn told_again(&mut self, site: usize, ticket: usize, due: True, look: u64) {
         let guard = self.spec(site, ticket).guard().as_micros();
         let Some(unguarded) = &mut self.checks.unguarded[ticket][site] else { return };
         if due > self.now {
             self.watched_again(site, ticket);
         } else if unguarded.ends.is_none() {
-            let ends = self.now + guard * 101 / 100;
+            let ends = self.now + look + guard * 101 / 100;
             unguarded.ends = Some(ends);
             self.future.plan(ends, Happening::GuardEnds { site, ticket });
         }
@@ -219,8 +226,11 @@ impl World {
     }
 
     /// A change has taken effect at a site: the excuse ends if it is the new boothd's or a
-    /// guard's.
+    /// guard's, and one of both goes on.
     pub fn written_by(&mut self, site: usize, ticket: usize, by: By, before: bool) {
+        if !self.nodes[site].runs() && self.keeper_is_stopped(site) {
+            return;
+        }
         let fresh = match by {
             By::Keeper { life: None, .. } => true,
             By::Keeper { life: Some(life), .. } | By::Daemon(life, _) => {

@@ -183,7 +183,7 @@ fn a_guard_that_is_told_late_has_its_time_to_revoke() {
     world.machine_dies(0, MILLI, false);
     world.run(world.now + SECOND);
     let guard = usual_ticket().guard().as_micros();
-    world.told_again(0, 0, world.now - 1);
+    world.told_again(0, 0, world.now - 1, 0);
     assert!(world.unwatched(0, 0), "the guard has not revoked yet");
     world.run(world.now + guard * 102 / 100);
     assert!(!world.unwatched(0, 0), "it has had its time");

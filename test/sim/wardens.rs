@@ -14,7 +14,6 @@
 
 use super::clock::{True, MILLI, SECOND};
 use super::hunt::{Hunter, HOLDER};
-use super::keeper::Warden;
 use super::node::Waiting;
 use super::plan::{between, chance, spread, Disturbance, Order, Plan, Target, Trouble};
 use super::sick::Ailment;
@@ -199,9 +198,15 @@ impl World {
         }
     }
 
+    /// Whether the keeper of a member's machine is there, and stopped.
+    pub fn keeper_is_stopped(&self, n: usize) -> bool {
+        let warden = &self.sites[n].keepers[self.nodes[n].machine];
+        warden.as_ref().is_some_and(|warden| warden.stopped.is_some())
+    }
+
     /// A boothd that runs has no answer from its keeper: it replaces it before the nearest grant
     /// would come too late, and at once if that has passed.
-    fn keeper_is_noticed(&mut self, n: usize) {
+    pub fn keeper_is_noticed(&mut self, n: usize) {
         if !self.nodes[n].runs() {
             return;
         }
@@ -222,8 +227,7 @@ impl World {
             return;
         }
         let (machine, life) = (self.nodes[n].machine, self.nodes[n].life);
-        let stopped = |warden: &Warden| warden.stopped.is_some();
-        if self.sites[n].keepers[machine].as_ref().is_some_and(stopped) {
+        if self.keeper_is_stopped(n) {
             self.keeper_dies(n);
         }
         if self.sites[n].keepers[machine].is_some() {
@@ -263,7 +267,9 @@ impl World {
         for ticket in 0..self.plan.tickets.len() {
             if let Some(window) = self.keeper_watches(site, machine, ticket) {
                 let due = self.nodes[site].clocks[machine].when(window.hold_until);
-                self.told_again(site, ticket, due.max(self.now));
+                // After a sleep it looks at the store first, for that long at most.
+                let look = self.spec(site, ticket).guard().as_micros().min(2 * SECOND);
+                self.told_again(site, ticket, due.max(self.now), look);
             }
         }
     }

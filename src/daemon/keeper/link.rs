@@ -115,18 +115,13 @@ impl Link {
             let mut answers = Vec::new();
             link.hear(&mut answers);
             link.keep(answers);
-            let now = clock::mono();
-            match &link.peer {
-                Some(peer) if peer.ready_by.is_some_and(|by| now >= by) => link.replace(),
-                Some(peer) => {
-                    os::wait_readable(
-                        &[peer.socket.as_fd()],
-                        Some(LOOK.as_duration()),
-                        &mut Vec::new(),
-                    );
-                    link.offer();
-                }
-                None => {}
+            if link.is_late(clock::mono()) {
+                link.replace();
+            }
+            if let Some(peer) = &link.peer {
+                let socket = peer.socket.as_fd();
+                os::wait_readable(&[socket], Some(LOOK.as_duration()), &mut Vec::new());
+                link.offer();
             }
             if link.peer.is_none() && !started {
                 // The one that was there has refused, or does not answer.
@@ -319,6 +314,15 @@ impl Link {
         }
     }
 
+    /// Whether the first keeper is not waited for any longer.
+    fn is_late(&mut self, now: MonoTime) -> bool {
+        let Some(peer) = &self.peer else { return false };
+        if peer.process.is_none() {
+            return self.is_deaf(now);
+        }
+        peer.ready_by.is_some_and(|by| now >= by)
+    }
+
     /// Whether the keeper has to be replaced. That it has read something is seen without asking
     /// it; what it leaves unread for long, or until a deadline comes, it does not hear.
     fn is_deaf(&mut self, now: MonoTime) -> bool {
@@ -339,8 +343,13 @@ impl Link {
         peer.looks > LOOKS
     }
 
-    /// How long the keeper may leave something unread: until the nearest window needs it.
+    /// How long the keeper may leave something unread: until the nearest window needs it. The
+    /// windows of one that was found are not known, and may end soon.
     fn patience(&self) -> Span {
+        let found = |peer: &Peer| peer.process.is_none() && peer.ready_by.is_some();
+        if self.peer.as_ref().is_some_and(found) {
+            return self.setup.guard.max(PATIENCE_MIN);
+        }
         let since = self.peer.as_ref().and_then(|peer| peer.unread_since);
         let windows = self.told.iter().filter_map(|told| told.window);
         let nearest = windows.map(|window| window.start_before).min();

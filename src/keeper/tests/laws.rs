@@ -133,6 +133,55 @@ fn boothd_hears_of_a_revoke_that_takes_longer_than_it_waits_and_the_revoke_goes_
     assert_eq!(bench.told(), [(4, CibOutcome::Written)]);
 }
 
+/// It has stopped waiting, and wishes it again a second later: a store that always takes that long
+/// would be asked for ever.
+#[test]
+fn boothd_hears_with_its_next_wish_that_the_revoke_has_succeeded_meanwhile() {
+    let revoke = CibState { limit: secs(3), ..state(false, 1) };
+    let after_an_untold_one = || {
+        let mut bench = Bench::held(1000);
+        bench.write(0, 2, revoke);
+        let job = bench.revoke();
+        bench.until(3000);
+        assert_eq!(bench.told().len(), 1);
+        bench.end(job, JobEnd::Done);
+        bench.until(4000);
+        assert_eq!(bench.told(), []);
+        bench
+    };
+    let mut bench = after_an_untold_one();
+    bench.write(0, 3, revoke);
+    assert_eq!(bench.told(), [(3, CibOutcome::Written)]);
+    assert!(bench.started().is_empty());
+    assert_eq!(bench.keeper.watched(Place(0)), None);
+    // Only once, and only if it is the same.
+    bench.write(0, 4, revoke);
+    bench.revoke();
+    let mut bench = after_an_untold_one();
+    bench.write(0, 3, state(false, 2));
+    bench.revoke();
+    // Nor after a grant, or for another boothd.
+    let mut bench = after_an_untold_one();
+    bench.write(0, 3, state(true, 1));
+    bench.grant();
+    bench.write(0, 4, revoke);
+    assert_eq!(bench.told(), []);
+    let mut bench = Bench::held(1000);
+    bench.write(0, 2, revoke);
+    let job = bench.revoke();
+    bench.until(3000);
+    bench.write(0, 3, state(true, 1));
+    bench.end(job, JobEnd::Done);
+    let grant = bench.grant();
+    bench.end(grant, JobEnd::Done);
+    bench.write(0, 4, revoke);
+    bench.revoke();
+    let mut bench = after_an_untold_one();
+    bench.take_over(1);
+    bench.write(0, 3, revoke);
+    bench.revoke();
+}
+
 #[test]
 fn of_many_attempts_that_hang_the_oldest_makes_room() {
     let mut bench = Bench::held(60);
