@@ -129,6 +129,9 @@ pub enum Input {
     TakeOver(Vec<Kept>),
     /// The boothd that was listened to is gone.
     Left,
+    /// A boothd has come for which another keeper works from now on: what has not begun is
+    /// forgotten, and what changes a ticket is ended, but for revokes of leases.
+    Resigned,
     /// boothd says something.
     Said(Word),
     /// A job has ended: how, for each ticket that it was about. One that is missing was killed.
@@ -255,6 +258,8 @@ pub struct Keeper {
     order: Vec<Place>,
     /// Jobs that run, and what each was about.
     jobs: BTreeMap<JobId, Vec<Place>>,
+    /// How many of its tickets do not need a job any more; it is ended when none does.
+    unwanted: BTreeMap<JobId, usize>,
     crowd: Crowd,
     /// The nearest deadline of each line that has one.
     deadlines: BTreeSet<(MonoTime, Place)>,
@@ -273,6 +278,8 @@ struct Cx<'a> {
     site: Holder,
     quiet_at: MonoTime,
     out: &'a mut Vec<Output>,
+    /// Jobs that this line does not need any more. Others may.
+    unwanted: Vec<JobId>,
 }
 
 impl Keeper {
@@ -284,6 +291,7 @@ impl Keeper {
             lines: Vec::new(),
             order: Vec::new(),
             jobs: BTreeMap::new(),
+            unwanted: BTreeMap::new(),
             crowd: Crowd::new(store),
             deadlines: BTreeSet::new(),
             next_job: 0,
@@ -302,6 +310,7 @@ impl Keeper {
         match input {
             Input::TakeOver(tickets) => self.take_over(now, tickets, out),
             Input::Left => self.left_at = Some(now.mono),
+            Input::Resigned => self.resign(now, out),
             Input::Said(word) => {
                 let Some(place) = self.order.get(word.ticket().get()).copied() else { return };
                 self.with(place, now, out, |line, cx| line.hear(word, cx));
@@ -414,8 +423,17 @@ impl Keeper {
         }
     }
 
+    fn resign(&mut self, now: Now, out: &mut Vec<Output>) {
+        self.left_at = Some(now.mono);
+        self.order.clear();
+        for place in (0..self.lines.len() as u32).map(Place) {
+            self.with(place, now, out, Line::resign);
+        }
+    }
+
     fn ended(&mut self, now: Now, job: JobId, ends: Vec<(Place, JobEnd)>, out: &mut Vec<Output>) {
         let Some(places) = self.jobs.remove(&job) else { return };
+        self.unwanted.remove(&job);
         let mut ends: BTreeMap<Place, JobEnd> = ends.into_iter().collect();
         let failed = ends.len() < places.len()
             || ends.values().any(|end| !matches!(end, JobEnd::Done | JobEnd::Looked(_)));
@@ -435,10 +453,12 @@ impl Keeper {
         out: &mut Vec<Output>,
         act: impl FnOnce(&mut Line, &mut Cx<'_>),
     ) {
-        let mut cx = Cx { now, site: self.site, quiet_at: self.quiet_at, out };
+        let (site, quiet_at) = (self.site, self.quiet_at);
+        let mut cx = Cx { now, site, quiet_at, out, unwanted: Vec::new() };
         let line = &mut self.lines[place.0 as usize];
         act(line, &mut cx);
         line.advance(&mut cx);
+        let unwanted = cx.unwanted;
         let wants = line.wants(now.mono, self.quiet_at);
         line.rank = self.crowd.place(place, line.rank, wants);
         let next = line.next_deadline(now.mono, self.quiet_at);
@@ -448,6 +468,13 @@ impl Keeper {
             }
             self.deadlines.extend(next.map(|at| (at, place)));
             line.timer = next;
+        }
+        for job in unwanted {
+            let count = self.unwanted.entry(job).or_default();
+            *count += 1;
+            if self.jobs.get(&job).is_some_and(|places| places.len() == *count) {
+                out.push(Output::Kill(job));
+            }
         }
     }
 
