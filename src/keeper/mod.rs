@@ -129,8 +129,8 @@ pub enum Input {
     TakeOver(Vec<Kept>),
     /// The boothd that was listened to is gone.
     Left,
-    /// A boothd has come for which another keeper works from now on: what has not begun is
-    /// forgotten, and what changes a ticket is ended, but for revokes of leases.
+    /// Another keeper works from now on: what has not begun is forgotten, and what changes a
+    /// ticket is ended, but for revokes of leases.
     Resigned,
     /// boothd says something.
     Said(Word),
@@ -388,10 +388,8 @@ impl Keeper {
 
     /// What is known of a ticket of boothd.
     pub fn before(&self, ticket: TicketIndex) -> Before {
-        self.order
-            .get(ticket.get())
-            .map(|place| self.lines[place.0 as usize].before())
-            .unwrap_or_default()
+        let place = self.order.get(ticket.get());
+        place.map(|place| self.lines[place.0 as usize].before()).unwrap_or_default()
     }
 
     fn take_over(&mut self, now: Now, tickets: Vec<Kept>, out: &mut Vec<Output>) {
@@ -470,8 +468,7 @@ impl Keeper {
             line.timer = next;
         }
         for job in unwanted {
-            let count = self.unwanted.entry(job).or_default();
-            *count += 1;
+            let count = self.unwanted.entry(job).and_modify(|count| *count += 1).or_insert(1);
             if self.jobs.get(&job).is_some_and(|places| places.len() == *count) {
                 out.push(Output::Kill(job));
             }
