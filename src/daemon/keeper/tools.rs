@@ -445,7 +445,12 @@ mod tests {
         let mut ends = Ends::new();
         for _ in 0..100 {
             tools.collect(&mut ends);
-            std::thread::sleep(Span::from_millis(20).as_duration());
+            let descriptors: Vec<_> = tools.descriptors().collect();
+            if descriptors.is_empty() && !ends.is_empty() {
+                break;
+            }
+            let limit = Some(Span::from_millis(100).as_duration());
+            os::wait_readable(&descriptors, limit, &mut Vec::new());
         }
         assert_eq!(ends, [(JobId(0), vec![(Place(0), JobEnd::Done)])]);
         assert!(!PathBuf::from(format!("/proc/{pid}")).exists(), "it is not collected");
