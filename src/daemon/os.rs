@@ -301,13 +301,22 @@ pub fn peer_of(socket: BorrowedFd<'_>) -> io::Result<(u32, u32)> {
     Ok((u32::try_from(peer.pid).unwrap_or(0), peer.uid))
 }
 
-/// Kills the process of a [`pid_descriptor`], if it has not ended: never another that has its
-/// number now.
-pub fn kill_by_descriptor(process: BorrowedFd<'_>) {
-    let (number, flags) = (libc::SIGKILL, 0);
-    let info = std::ptr::null::<libc::siginfo_t>();
-    // SAFETY: the descriptor is open; without information the signal is that of a plain `kill`.
-    unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), number, info, flags) };
+/// Kills the process of a descriptor, and never another one that has got its number since.
+pub fn kill_by(process: BorrowedFd<'_>) {
+    let (info, flags) = (std::ptr::null::<libc::siginfo_t>(), 0);
+    // SAFETY: the descriptor is open; without further information the kernel reads nothing.
+    unsafe {
+        let number = libc::SYS_pidfd_send_signal;
+        libc::syscall(number, process.as_raw_fd(), libc::SIGKILL, info, flags)
+    };
+}
+
+/// Kills one process.
+pub fn kill_process(pid: u32) {
+    if let Some(pid) = libc::pid_t::try_from(pid).ok().filter(|pid| *pid > 1) {
+        // SAFETY: the call takes two numbers; a pid above 1 is a single process.
+        unsafe { libc::kill(pid, libc::SIGKILL) };
+    }
 }
 
 /// The user with whose rights this process works.
@@ -355,18 +364,25 @@ pub fn is_late(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ETIME)
 }
 
-/// Whether the other end of a local socket has not yet taken everything that was sent.
-pub fn has_unread(socket: BorrowedFd<'_>) -> bool {
+/// How much memory is taken by what the other end of a local socket has not yet read; nothing if
+/// it has read all.
+pub fn unread(socket: BorrowedFd<'_>) -> usize {
     let mut unread: libc::c_int = 0;
     // SAFETY: the descriptor is open, and `unread` is a valid place for the result.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &mut unread) };
-    result == 0 && unread > 0
+    usize::try_from(unread).ok().filter(|_| result == 0).unwrap_or(0)
 }
 
-/// Keeps this process in memory, as far as that is permitted; only pages that are used.
+/// Keeps this process in memory, as far as that is permitted; only pages that are used. With a
+/// limit, memory that is asked for later is not locked: it would be refused.
 pub fn lock_memory() {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a valid place for the result.
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut limit) } == 0;
+    let free = known && limit.rlim_cur == libc::RLIM_INFINITY;
+    let later = if free { libc::MCL_FUTURE } else { 0 };
     // SAFETY: the call takes numbers.
-    unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT) };
+    unsafe { libc::mlockall(libc::MCL_CURRENT | later | libc::MCL_ONFAULT) };
 }
 
 /// The limits of open files of this process.

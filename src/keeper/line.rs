@@ -43,6 +43,8 @@ pub(super) enum Want {
 enum Look {
     /// Nothing has been asked.
     None,
+    /// A job is to ask, if there is room for it before this instant.
+    Wanted(MonoTime),
     /// A job asks, and is waited for until this instant.
     Running(JobId, MonoTime),
     /// The answer; `None`: it could not be read.
@@ -119,7 +121,7 @@ impl Line {
     /// Takes in what boothd says.
     pub(super) fn hear(&mut self, word: Word, cx: &mut Cx<'_>) {
         match word {
-            Word::Hold { window, term, .. } => self.hold(window, term, cx.now.mono),
+            Word::Hold { window, term, .. } => self.hold(window, term, cx),
             Word::Write { serial, state, .. } => self.write(serial, state, cx),
             Word::Attr { serial, change, limit, .. } => self.attr(serial, change, limit, cx),
             Word::Read { grant, .. } => self.note_grant(grant),
@@ -143,17 +145,34 @@ impl Line {
         self.said_quiet = false;
     }
 
-    fn hold(&mut self, window: Option<HoldWindow>, term: Term, now: MonoTime) {
+    /// Another keeper takes wishes from now on.
+    pub(super) fn resign(&mut self, cx: &mut Cx<'_>) {
+        self.succeed(cx.now.mono);
+        self.index = None;
+        self.kill_change(cx);
+    }
+
+    fn hold(&mut self, window: Option<HoldWindow>, term: Term, cx: &mut Cx<'_>) {
         (self.window, self.term) = (window, term);
         self.armed = window.is_some();
         self.rung = false;
         // Who tells a window that has ended already runs here: there is nothing newer elsewhere,
         // and no time for a look.
-        let late = window.is_some_and(|window| now >= window.hold_until);
-        self.look = if late { Look::Known(None) } else { Look::None };
+        let late = window.is_some_and(|window| cx.now.mono >= window.hold_until);
+        self.forget_look(cx);
+        if late {
+            self.look = Look::Known(None);
+        }
         self.looks_again = false;
         if !self.armed {
             self.owed.disarm();
+        }
+    }
+
+    /// What the store said before is not of use any more.
+    fn forget_look(&mut self, cx: &mut Cx<'_>) {
+        if let Look::Running(job, _) = std::mem::replace(&mut self.look, Look::None) {
+            cx.unwanted.push(job);
         }
     }
 
@@ -163,6 +182,10 @@ impl Line {
         }
         if state.granted {
             self.wish = Some((serial, state));
+            if self.is_late(&state, cx.now.mono) {
+                // It will not begin.
+                return;
+            }
             let old = self.owed.yields();
             return self.say_superseded(old, cx);
         }
@@ -212,28 +235,52 @@ impl Line {
         let now = cx.now.mono;
         self.advance_change(cx);
         if let Some(job) = self.owed.makes_room(now) {
-            cx.out.push(Output::Kill(job));
+            cx.unwanted.push(job);
         }
         if let Some(serial) = self.owed.late(now) {
             let text = "it has not ended in time, and goes on";
             self.written(serial, CibOutcome::Failed(text.to_owned()), cx);
         }
         let any = mutant::is_on(Clause::KeeperWindow);
-        let late = self.wish.as_ref().filter(|_| !any).is_some_and(|(_, state)| {
-            needs_lease(state) && self.window.is_none_or(|window| now >= window.start_before)
-        });
+        let wish = self.wish.as_ref().filter(|_| !any);
+        let late = wish.is_some_and(|(_, state)| self.is_late(state, now));
         if let (true, Some((serial, _))) = (late, self.wish.as_ref()) {
             let serial = *serial;
             self.wish = None;
             self.written(serial, CibOutcome::TooLate, cx);
         }
+        self.want_look(now);
         self.ring(cx);
+        self.want_another_look(now);
         self.reconsider(cx);
         if !self.said_quiet && self.is_quiet(now, cx.quiet_at) {
             if let Some(ticket) = self.index {
                 self.said_quiet = true;
                 cx.out.push(Output::Say(Answer::Quiet { ticket, before: self.before() }));
             }
+        }
+    }
+
+    /// Whether a grant may not begin any more.
+    fn is_late(&self, state: &CibState, now: MonoTime) -> bool {
+        needs_lease(state) && self.window.is_none_or(|window| now >= window.start_before)
+    }
+
+    /// The end of the window is near: what the store says decides what has to be done then.
+    fn want_look(&mut self, now: MonoTime) {
+        let Some(window) = self.window.filter(|_| self.armed && !self.rung) else { return };
+        if self.look == Look::None && now >= window.kill_at {
+            let slept = now >= window.hold_until;
+            let most = now.plus(self.guard.min(LOOK_MAX));
+            self.look = Look::Wanted(if slept { most } else { window.hold_until });
+        }
+    }
+
+    /// Another attempt is to begin that nobody waits for: it looks first.
+    fn want_another_look(&mut self, now: MonoTime) {
+        let due = self.looks_again && self.owed.is_due(now) && !self.owed.is_asked();
+        if due && self.look == Look::None {
+            self.look = Look::Wanted(now.plus(self.guard.min(LOOK_MAX)));
         }
     }
 
@@ -245,16 +292,15 @@ impl Line {
         if self.owed.is_due(now) {
             return match self.look {
                 _ if !self.looks_again || self.owed.is_asked() => Some(Want::Revoke),
-                Look::None => Some(Want::Look),
-                Look::Running(..) | Look::Known(_) => None,
+                Look::Wanted(_) => Some(Want::Look),
+                Look::None | Look::Running(..) | Look::Known(_) => None,
             };
         }
         let beside = mutant::is_on(Clause::KeeperBeside) && self.wish.is_some();
         if (self.owed.is_owed() || self.owed.is_running()) && !beside {
             return None;
         }
-        let ends = self.window.filter(|window| self.armed && now >= window.kill_at);
-        if ends.is_some() && !self.rung && self.look == Look::None {
+        if self.armed && !self.rung && matches!(self.look, Look::Wanted(_)) {
             return Some(Want::Look);
         }
         if now < self.owed.free_at().max(quiet_at) {
@@ -274,15 +320,13 @@ impl Line {
             Want::Revoke => {
                 let values = self.owed.start(now, job)?;
                 if self.rung {
-                    (self.look, self.looks_again) = (Look::None, true);
+                    self.forget_look(cx);
+                    self.looks_again = true;
                 }
                 Some(Begun::Change(Change::Revoke(values)))
             }
             Want::Look => {
-                let window = self.window?;
-                let slept = now >= window.hold_until;
-                let most = now.plus(self.guard.min(LOOK_MAX));
-                let until = if slept { most } else { window.hold_until };
+                let Look::Wanted(until) = self.look else { return None };
                 self.look = Look::Running(job, until);
                 Some(Begun::Look)
             }
@@ -337,11 +381,11 @@ impl Line {
         let now = cx.now.mono;
         let over = self.owed.over(now, job, &end, (self.guard, self.armed, self.wish.is_some()));
         for job in over.kill {
-            cx.out.push(Output::Kill(job));
+            cx.unwanted.push(job);
         }
         if over.done {
             self.armed = false;
-            self.look = Look::None;
+            self.forget_look(cx);
         }
         if over.done || matches!(end, JobEnd::Apart(_)) {
             self.looks_again = false;

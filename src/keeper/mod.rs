@@ -129,6 +129,9 @@ pub enum Input {
     TakeOver(Vec<Kept>),
     /// The boothd that was listened to is gone.
     Left,
+    /// Another keeper works from now on: what has not begun is forgotten, and what changes a
+    /// ticket is ended, but for revokes of leases.
+    Resigned,
     /// boothd says something.
     Said(Word),
     /// A job has ended: how, for each ticket that it was about. One that is missing was killed.
@@ -255,6 +258,8 @@ pub struct Keeper {
     order: Vec<Place>,
     /// Jobs that run, and what each was about.
     jobs: BTreeMap<JobId, Vec<Place>>,
+    /// How many of its tickets do not need a job any more; it is ended when none does.
+    unwanted: BTreeMap<JobId, usize>,
     crowd: Crowd,
     /// The nearest deadline of each line that has one.
     deadlines: BTreeSet<(MonoTime, Place)>,
@@ -273,6 +278,8 @@ struct Cx<'a> {
     site: Holder,
     quiet_at: MonoTime,
     out: &'a mut Vec<Output>,
+    /// Jobs that this line does not need any more. Others may.
+    unwanted: Vec<JobId>,
 }
 
 impl Keeper {
@@ -284,6 +291,7 @@ impl Keeper {
             lines: Vec::new(),
             order: Vec::new(),
             jobs: BTreeMap::new(),
+            unwanted: BTreeMap::new(),
             crowd: Crowd::new(store),
             deadlines: BTreeSet::new(),
             next_job: 0,
@@ -293,15 +301,14 @@ impl Keeper {
         }
     }
 
-    /// Something happened: appends what must be done.
-    ///
-    /// A word about a ticket that boothd has not named, and the end of a job that does not run,
-    /// are ignored.
+    /// Something happened: appends what must be done. A word about a ticket that boothd has not
+    /// named, and the end of a job that does not run, are ignored.
     pub fn step(&mut self, now: Now, input: Input, out: &mut Vec<Output>) {
         self.due(now, out);
         match input {
             Input::TakeOver(tickets) => self.take_over(now, tickets, out),
             Input::Left => self.left_at = Some(now.mono),
+            Input::Resigned => self.resign(now, out),
             Input::Said(word) => {
                 let Some(place) = self.order.get(word.ticket().get()).copied() else { return };
                 self.with(place, now, out, |line, cx| line.hear(word, cx));
@@ -379,10 +386,8 @@ impl Keeper {
 
     /// What is known of a ticket of boothd.
     pub fn before(&self, ticket: TicketIndex) -> Before {
-        self.order
-            .get(ticket.get())
-            .map(|place| self.lines[place.0 as usize].before())
-            .unwrap_or_default()
+        let place = self.order.get(ticket.get());
+        place.map(|place| self.lines[place.0 as usize].before()).unwrap_or_default()
     }
 
     fn take_over(&mut self, now: Now, tickets: Vec<Kept>, out: &mut Vec<Output>) {
@@ -402,8 +407,7 @@ impl Keeper {
             self.order.push(Place(at as u32));
         }
         // A CIB is that of all nodes: who was away for longer than *g* may come from another one,
-        // where something may be in flight. One that starts there waits for *g* itself, so nothing
-        // comes from there earlier.
+        // where something may be in flight. One that starts there waits for *g* itself.
         let longest = self.order.iter().map(|place| self.lines[place.0 as usize].guard).max();
         let (left, longest) = (self.left_at.take(), longest.unwrap_or_default());
         if self.store == StoreKind::Cib && left.is_some_and(|at| now.mono.since(at) >= longest) {
@@ -414,8 +418,17 @@ impl Keeper {
         }
     }
 
+    fn resign(&mut self, now: Now, out: &mut Vec<Output>) {
+        self.left_at = Some(now.mono);
+        self.order.clear();
+        for place in (0..self.lines.len() as u32).map(Place) {
+            self.with(place, now, out, Line::resign);
+        }
+    }
+
     fn ended(&mut self, now: Now, job: JobId, ends: Vec<(Place, JobEnd)>, out: &mut Vec<Output>) {
         let Some(places) = self.jobs.remove(&job) else { return };
+        self.unwanted.remove(&job);
         let mut ends: BTreeMap<Place, JobEnd> = ends.into_iter().collect();
         let failed = ends.len() < places.len()
             || ends.values().any(|end| !matches!(end, JobEnd::Done | JobEnd::Looked(_)));
@@ -435,10 +448,12 @@ impl Keeper {
         out: &mut Vec<Output>,
         act: impl FnOnce(&mut Line, &mut Cx<'_>),
     ) {
-        let mut cx = Cx { now, site: self.site, quiet_at: self.quiet_at, out };
+        let (site, quiet_at) = (self.site, self.quiet_at);
+        let mut cx = Cx { now, site, quiet_at, out, unwanted: Vec::new() };
         let line = &mut self.lines[place.0 as usize];
         act(line, &mut cx);
         line.advance(&mut cx);
+        let unwanted = cx.unwanted;
         let wants = line.wants(now.mono, self.quiet_at);
         if wants == Some(line::Want::Revoke) {
             line.owed.attempts().for_each(|job| self.crowd.hangs(now.mono, job, line.guard));
@@ -451,6 +466,12 @@ impl Keeper {
             }
             self.deadlines.extend(next.map(|at| (at, place)));
             line.timer = next;
+        }
+        for job in unwanted {
+            let count = self.unwanted.entry(job).and_modify(|count| *count += 1).or_insert(1);
+            if self.jobs.get(&job).is_some_and(|places| places.len() == *count) {
+                out.push(Output::Kill(job));
+            }
         }
     }
 

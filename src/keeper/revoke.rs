@@ -17,6 +17,8 @@ const RETRY: Span = Span::from_millis(500);
 const PAUSE_MAX: Span = Span::from_secs(30);
 /// How many attempts run beside each other; the oldest makes room for another.
 const ATTEMPTS_MAX: usize = 8;
+/// How long one that was ended is waited for before another makes room.
+const REAP: Span = Span::from_secs(1);
 /// The first pause between two lines of the log about the same trouble; it doubles.
 const NOTE_PAUSE: Span = Span::from_secs(1);
 
@@ -26,7 +28,8 @@ struct Attempt {
     job: JobId,
     /// Which revoke it is of.
     number: u64,
-    killed: bool,
+    /// When it was ended, or is to be as soon as no other ticket needs its job.
+    killed: Option<MonoTime>,
 }
 
 /// What is owed, and what runs for it.
@@ -180,11 +183,11 @@ impl Owed {
     }
 
     /// It is not owed any more. Returns the attempts that are to be ended.
-    pub(super) fn cancel(&mut self) -> Vec<JobId> {
+    pub(super) fn cancel(&mut self, now: MonoTime) -> Vec<JobId> {
         self.revoke = None;
-        let live = self.attempts.iter_mut().filter(|attempt| !attempt.killed);
+        let live = self.attempts.iter_mut().filter(|attempt| attempt.killed.is_none());
         live.map(|attempt| {
-            attempt.killed = true;
+            attempt.killed = Some(now);
             attempt.job
         })
         .collect()
@@ -235,12 +238,20 @@ impl Owed {
         let due = self.revoke.as_ref().is_some_and(|revoke| revoke.next_at <= now);
         let hasty = mutant::is_on(Clause::KeeperPatience) && !self.attempts.is_empty();
         let full = self.attempts.len() >= ATTEMPTS_MAX || hasty;
-        if !due || !full || self.attempts.iter().any(|attempt| attempt.killed) {
+        let mut killed = self.attempts.iter().filter_map(|attempt| attempt.killed);
+        if !due || !full || killed.any(|at| now < at.plus(REAP)) {
             return None;
         }
-        let oldest = self.attempts.first_mut()?;
-        oldest.killed = true;
+        let oldest = self.attempts.iter_mut().find(|attempt| attempt.killed.is_none())?;
+        oldest.killed = Some(now);
         Some(oldest.job)
+    }
+
+    /// When another has to end because the kernel cannot end the one that should make room.
+    pub(super) fn room_at(&self) -> Option<MonoTime> {
+        let full = self.revoke.is_some() && self.attempts.len() >= ATTEMPTS_MAX;
+        let killed = self.attempts.iter().filter_map(|attempt| attempt.killed);
+        killed.filter(|_| full).max().map(|at| at.plus(REAP))
     }
 
     /// An attempt begins.
@@ -249,7 +260,7 @@ impl Owed {
         revoke.next_at = now.plus(revoke.pause);
         let longest = PAUSE_MAX.max(revoke.pause);
         revoke.pause = revoke.pause.times(2).min(longest);
-        self.attempts.push(Attempt { job, number: self.count, killed: false });
+        self.attempts.push(Attempt { job, number: self.count, killed: None });
         Some(revoke.values)
     }
 
@@ -283,12 +294,14 @@ impl Owed {
             self.untold = revoke.late.then_some(revoke.values);
             over.tell = revoke.tell();
             over.note = over.tell.is_none().then(|| (Level::Warning, String::new()));
-            over.kill = self.attempts.iter().filter(|a| !a.killed).map(|a| a.job).collect();
-            self.attempts.iter_mut().for_each(|attempt| attempt.killed = true);
+            for attempt in self.attempts.iter_mut().filter(|attempt| attempt.killed.is_none()) {
+                attempt.killed = Some(now);
+                over.kill.push(attempt.job);
+            }
             self.revoke = None;
             return over;
         }
-        if attempt.killed {
+        if attempt.killed.is_some() {
             return over;
         }
         if matches!(end, JobEnd::Apart(_)) {

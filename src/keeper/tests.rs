@@ -2,6 +2,7 @@
 //! The keeper's laws: each with the schedule that would break it, and all of them under random
 //! schedules (`random`).
 
+mod attacks;
 mod laws;
 mod many;
 mod others;

@@ -5,9 +5,9 @@
 use super::program::path_in;
 use super::{Setup, NAME, SOCKET};
 use crate::daemon::{clock, descriptors, os};
-use crate::engine::HoldWindow;
+use crate::engine::{CibExpiry, CibState, HoldWindow};
 use crate::keeper::words::{self, Message, PACKET_MAX, VERSION};
-use crate::keeper::{Answer, Before, Kept, Word};
+use crate::keeper::{Answer, Before, Grant, Kept, Word};
 use crate::model::TicketIndex;
 use crate::time::{MonoTime, Span};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -19,6 +19,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+
+#[cfg(test)]
+mod tests;
 
 /// How long a keeper may take until boothd has taken over.
 const READY: Span = Span::from_secs(10);
@@ -40,7 +43,8 @@ const PAUSE_MAX: Span = Span::from_secs(30);
 /// What a keeper was told of a ticket, and has to be told again if another takes its place.
 #[derive(Debug, Default)]
 struct Told {
-    read: Option<Word>,
+    /// The newest grant that was read, or that a keeper may have begun.
+    grant: Option<Grant>,
     hold: Option<Word>,
     window: Option<HoldWindow>,
     /// Wishes without an answer, in their order.
@@ -49,22 +53,52 @@ struct Told {
     before: Option<Before>,
 }
 
+impl Told {
+    /// Takes note of a grant.
+    fn note(&mut self, mut grant: Grant) {
+        if let Some(old) = self.grant.filter(|old| old.term == grant.term) {
+            grant.expires = grant.expires.max(old.expires);
+        }
+        self.grant = Some(grant);
+    }
+
+    /// A keeper may write this now, and another must not take it for something newer from
+    /// another node. When exactly it reads the clock is not known: a second more.
+    fn note_grant(&mut self, state: &CibState) {
+        let lease = self.window.map(|window| window.lease_until);
+        if let (true, Some(lease)) = (state.granted && state.expires == CibExpiry::Lease, lease) {
+            let expires = clock::now().wall_at(lease).as_secs().saturating_add(1);
+            self.note(Grant { term: state.term, expires });
+        }
+    }
+}
+
 /// A keeper at the other end of a socket.
 #[derive(Debug)]
 struct Peer {
     socket: Socket,
     /// Its process, if this boothd has started it.
     process: Option<Child>,
-    /// Otherwise what names its process, also when its number has gone to another.
-    handle: Option<OwnedFd>,
+    /// Its process otherwise.
+    found: Option<Found>,
     /// Until when it must have answered; `None`: it has.
     ready_by: Option<MonoTime>,
     /// Packets that it had no room for.
     unsent: VecDeque<Vec<u8>>,
-    /// Since when it has left something unread, as far as known.
+    /// Since when it has left something unread and read nothing, as far as known.
     unread_since: Option<MonoTime>,
+    /// How much it had left unread when that was looked at last.
+    unread: usize,
     /// How often it was looked at since it seems not to listen.
     looks: u32,
+}
+
+/// The process of a keeper that was there already.
+#[derive(Debug)]
+struct Found {
+    pid: u32,
+    /// `None` on kernels before 5.3.
+    handle: Option<OwnedFd>,
 }
 
 /// The keeper of this site, whichever process that is.
@@ -141,20 +175,20 @@ impl Link {
     /// Connects to the keeper that is there, or starts one.
     fn find(&mut self) -> io::Result<Peer> {
         match self.connect() {
-            Ok((socket, pid)) => {
-                Ok(Peer { handle: os::pid_descriptor(pid), ..Peer::new(socket, None) })
-            }
+            Ok((socket, found)) => Ok(Peer { found: Some(found), ..Peer::new(socket, None) }),
             Err(_) => self.begin(),
         }
     }
 
-    /// A socket of the keeper that is there, and the number of its process.
-    fn connect(&self) -> io::Result<(Socket, u32)> {
+    /// A socket of the keeper that is there, and its process.
+    fn connect(&self) -> io::Result<(Socket, Found)> {
         let socket = Socket::new(Domain::UNIX, Type::SEQPACKET, None)?;
         socket.set_nonblocking(true)?;
         socket.connect(&SockAddr::unix(path_in(&self.dir, SOCKET))?)?;
         match os::peer_of(socket.as_fd())? {
-            (pid, user) if user == 0 || user == os::my_user() => Ok((socket, pid)),
+            (pid, user) if user == 0 || user == os::my_user() => {
+                Ok((socket, Found { pid, handle: os::pid_descriptor(pid) }))
+            }
             _ => Err(io::ErrorKind::PermissionDenied.into()),
         }
     }
@@ -178,9 +212,11 @@ impl Link {
         let tickets = self.kept.iter().cloned().map(Message::Ticket);
         let mut messages: Vec<Message> = [hello].into_iter().chain(tickets).collect();
         messages.push(Message::Taken);
-        for told in &self.told {
-            let words = told.read.iter().chain(&told.hold).chain(&told.open);
-            messages.extend(words.cloned().map(Message::Word));
+        for (index, told) in self.told.iter().enumerate() {
+            let ticket = TicketIndex::new(index);
+            let read = told.grant.map(|grant| Word::Read { ticket, grant });
+            let words = told.hold.iter().chain(&told.open).cloned();
+            messages.extend(read.into_iter().chain(words).map(Message::Word));
         }
         self.said.clear();
         peer.send(&messages);
@@ -196,8 +232,12 @@ impl Link {
                 told.window = *window;
                 told.hold = Some(word.clone());
             }
-            Word::Read { .. } => told.read = Some(word.clone()),
-            Word::Write { .. } | Word::Attr { .. } => told.open.push(word.clone()),
+            Word::Read { grant, .. } => told.note(*grant),
+            Word::Write { state, .. } => {
+                told.note_grant(state);
+                told.open.push(word.clone());
+            }
+            Word::Attr { .. } => told.open.push(word.clone()),
         }
         if self.peer.is_some() {
             self.said.push(Message::Word(word));
@@ -222,11 +262,17 @@ impl Link {
     /// Takes in what the keeper answers.
     pub fn hear(&mut self, answers: &mut Vec<Answer>) {
         let mut buffer = [0u8; PACKET_MAX];
+        let mut reset = false;
         while let Some(peer) = &mut self.peer {
             let len = match (&peer.socket).read(&mut buffer) {
                 Ok(len) if len > 0 => len,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // It had not read everything when it ended; what it had said is behind this.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset && !reset => {
+                    reset = true;
+                    continue;
+                }
                 Ok(_) | Err(_) => return self.lost(),
             };
             for message in words::messages(&buffer[..len]) {
@@ -278,7 +324,12 @@ impl Link {
     fn close(&mut self, ticket: TicketIndex, is: impl Fn(&Word) -> bool) -> bool {
         let Some(told) = self.told.get_mut(ticket.get()) else { return false };
         let at = told.open.iter().position(is);
-        at.map(|at| told.open.remove(at)).is_some()
+        let Some(word) = at.map(|at| told.open.remove(at)) else { return false };
+        if let Word::Write { state, .. } = word {
+            // The wall clock may have been set since it was wished.
+            told.note_grant(&state);
+        }
+        true
     }
 
     /// What is known of a ticket from before this boothd; `None`: it cannot be read yet.
@@ -332,7 +383,8 @@ impl Link {
             return true;
         }
         let Some(since) = peer.unread_since else { return false };
-        if !os::has_unread(peer.socket.as_fd()) && peer.unsent.is_empty() {
+        peer.note_progress(now);
+        if peer.unread == 0 && peer.unsent.is_empty() {
             (peer.unread_since, peer.looks) = (None, 0);
             return false;
         }
@@ -371,8 +423,12 @@ impl Link {
         if let Some(mut process) = peer.process {
             let _ = process.kill();
             self.leaving.push(process);
-        } else if let Some(handle) = &peer.handle {
-            os::kill_by_descriptor(handle.as_fd());
+        } else if let Some(Found { pid, handle }) = peer.found {
+            // It may have ended long ago, and another process may have its number.
+            match handle {
+                Some(handle) => os::kill_by(handle.as_fd()),
+                None => os::kill_process(pid),
+            }
         }
         self.said.clear();
     }
@@ -397,8 +453,16 @@ impl Peer {
     fn new(socket: Socket, process: Option<Child>) -> Peer {
         let ready_by = Some(clock::mono().plus(READY));
         let unsent = VecDeque::new();
-        let handle = None;
-        Peer { socket, process, handle, ready_by, unsent, unread_since: None, looks: 0 }
+        Peer {
+            socket,
+            process,
+            found: None,
+            ready_by,
+            unsent,
+            unread_since: None,
+            unread: 0,
+            looks: 0,
+        }
     }
 
     fn send(&mut self, messages: &[Message]) {
@@ -407,14 +471,29 @@ impl Peer {
         self.flush();
     }
 
+    /// It lives if it has read something, however much is left.
+    fn note_progress(&mut self, now: MonoTime) {
+        let unread = os::unread(self.socket.as_fd());
+        if unread < self.unread {
+            (self.unread_since, self.looks) = (Some(now), 0);
+        }
+        self.unread = unread;
+    }
+
     fn flush(&mut self) {
+        if self.unsent.is_empty() {
+            return;
+        }
+        self.note_progress(clock::mono());
         while let Some(packet) = self.unsent.front() {
             match self.socket.send(packet) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // Full, or no memory for it now.
+                Err(error) if os::is_shortage(&error) => break,
                 // Receiving tells that it is gone.
                 Ok(_) | Err(_) => {}
             }
             self.unsent.pop_front();
         }
+        self.unread = os::unread(self.socket.as_fd());
     }
 }

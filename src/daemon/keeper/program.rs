@@ -21,10 +21,17 @@ use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+#[cfg(test)]
+mod tests;
+
 /// How many boothds may be about to take over. There is one; others are strangers.
 const CALLERS_MAX: usize = 4;
 /// How soon a packet that boothd had no room for is offered again.
 const OFFER_AGAIN: Span = Span::from_millis(20);
+/// How soon the next boothd is let in after that has failed for lack of descriptors.
+const ACCEPT_AGAIN: Span = Span::from_millis(100);
+/// How many tickets a boothd may name.
+const TICKETS_MAX: usize = 100_000;
 /// How many packets of one boothd are heard before jobs have their turn.
 const PACKETS_AT_ONCE: usize = 64;
 
@@ -49,10 +56,12 @@ pub fn main(args: &[OsString]) -> ExitCode {
 /// A boothd, at the other end of a socket.
 struct Boothd {
     socket: Socket,
-    /// What it has named while it takes over; `None`: it has taken over.
+    /// What it has named since its hello.
     naming: Option<Vec<Kept>>,
     /// Packets that it had no room for.
     unsent: VecDeque<Vec<u8>>,
+    /// Whether it has ended; what it had said is still to be read.
+    reset: bool,
 }
 
 struct Program {
@@ -65,6 +74,8 @@ struct Program {
     /// What the mark says.
     marked: bool,
     listener: Option<Socket>,
+    /// When somebody could not be let in, for lack of descriptors.
+    refused_at: Option<MonoTime>,
     boothd: Option<Boothd>,
     /// Those that want to take over.
     callers: Vec<Boothd>,
@@ -88,7 +99,15 @@ impl Program {
         os::point_to_null(io::stdin().as_fd())?;
         os::point_to_null(io::stdout().as_fd())?;
         socket.set_nonblocking(true)?;
-        let mark = noted(open_mark(&dir), "open the mark of what is in flight");
+        let program = Program::new(setup, dir, socket)?;
+        // Last, so that everything above is in memory.
+        os::lock_memory();
+        Ok(program)
+    }
+
+    /// In this run directory, with a boothd that has begun to take over.
+    fn new(setup: Setup, dir: File, socket: Socket) -> io::Result<Program> {
+        let mark = noted(open_mark(&dir, setup.replaces), "open the mark of what is in flight");
         let marked = mark.as_ref().is_none_or(is_set);
         let now = clock::mono();
         let unknown = match setup.store {
@@ -100,10 +119,8 @@ impl Program {
         let keeper = Keeper::new(Holder::Member(setup.site), setup.kind(), quiet_at);
         let listener = noted(listen(&dir), "be found by the next boothd");
         let timer = os::boot_timer()?;
-        // Last, so that everything above is in memory.
-        os::lock_memory();
         let tools = Tools::new(setup.clone(), PathBuf::from("/proc/self/exe"));
-        let boothd = Boothd { socket, naming: Some(Vec::new()), unsent: VecDeque::new() };
+        let boothd = Boothd::new(socket);
         let mut program = Program {
             setup,
             keeper,
@@ -112,6 +129,7 @@ impl Program {
             mark,
             marked,
             listener,
+            refused_at: None,
             boothd: None,
             callers: vec![boothd],
             left_at: now,
@@ -175,11 +193,11 @@ impl Program {
             match self.hear_caller(&mut caller) {
                 Heard::More => self.callers.push(caller),
                 Heard::Gone => {}
-                Heard::TakesOver(tickets, more) => {
+                Heard::TakesOver(tickets, words) => {
                     caller.say(&[Message::Taken]);
                     self.boothd = Some(caller);
                     self.step(Input::TakeOver(tickets));
-                    self.take_in(more);
+                    self.hear_words(words);
                 }
             }
         }
@@ -188,7 +206,7 @@ impl Program {
             boothd.flush();
             match boothd.receive() {
                 Ok(None) => return,
-                Ok(Some(messages)) => self.take_in(messages),
+                Ok(Some(messages)) => self.hear_words(messages),
                 Err(()) => {
                     self.boothd = None;
                     self.left_at = clock::mono();
@@ -198,7 +216,31 @@ impl Program {
         }
     }
 
-    fn take_in(&mut self, messages: Vec<Message>) {
+    fn accept(&mut self) {
+        for _ in 0..CALLERS_MAX {
+            let socket = match self.listener.as_ref().map(Socket::accept) {
+                Some(Ok((socket, _))) => socket,
+                Some(Err(error)) if error.kind() != io::ErrorKind::WouldBlock => {
+                    self.refused_at = Some(clock::mono());
+                    return;
+                }
+                Some(Err(_)) | None => return,
+            };
+            let mine = os::my_user();
+            let known =
+                os::peer_of(socket.as_fd()).is_ok_and(|(_, user)| user == 0 || user == mine);
+            if !known || socket.set_nonblocking(true).is_err() {
+                continue;
+            }
+            if self.callers.len() >= CALLERS_MAX {
+                // Who has said nothing of use for the longest time is none.
+                self.callers.remove(0);
+            }
+            self.callers.push(Boothd::new(socket));
+        }
+    }
+
+    fn hear_words(&mut self, messages: Vec<Message>) {
         for message in messages {
             if let Message::Word(word) = message {
                 self.step(Input::Said(word));
@@ -206,20 +248,8 @@ impl Program {
         }
     }
 
-    fn accept(&mut self) {
-        while let Some(Ok((socket, _))) = self.listener.as_ref().map(Socket::accept) {
-            let mine = os::my_user();
-            let known =
-                os::peer_of(socket.as_fd()).is_ok_and(|(_, user)| user == 0 || user == mine);
-            if known && self.callers.len() < CALLERS_MAX && socket.set_nonblocking(true).is_ok() {
-                let naming = Some(Vec::new());
-                self.callers.push(Boothd { socket, naming, unsent: VecDeque::new() });
-            }
-        }
-    }
-
     fn hear_caller(&mut self, caller: &mut Boothd) -> Heard {
-        loop {
+        for _ in 0..PACKETS_AT_ONCE {
             let messages = match caller.receive() {
                 Ok(Some(messages)) => messages,
                 Ok(None) => return Heard::More,
@@ -227,34 +257,42 @@ impl Program {
             };
             let mut messages = messages.into_iter();
             while let Some(message) = messages.next() {
-                match message {
-                    Message::Hello { version, setup } => {
+                match (message, &mut caller.naming) {
+                    (Message::Hello { version, setup }, _) => {
                         if self.resigned || version != VERSION || setup != self.setup.fingerprint()
                         {
                             log(Level::Info, "another boothd has come; guarding what is left");
-                            caller.say(&[Message::Other]);
                             self.resign();
+                            caller.say(&[Message::Other]);
                             return Heard::Gone;
                         }
+                        caller.naming = Some(Vec::new());
                     }
-                    Message::Ticket(kept) => caller.naming.get_or_insert_default().push(kept),
-                    Message::Taken => {
-                        let tickets = caller.naming.take().unwrap_or_default();
-                        return Heard::TakesOver(tickets, messages.collect());
+                    (Message::Ticket(kept), Some(named)) if named.len() < TICKETS_MAX => {
+                        named.push(kept);
                     }
-                    Message::Other | Message::Word(_) | Message::Answer(_) => return Heard::Gone,
+                    (Message::Taken, Some(named)) if !self.resigned => {
+                        return Heard::TakesOver(std::mem::take(named), messages.collect());
+                    }
+                    _ => return Heard::Gone,
                 }
             }
         }
+        Heard::More
     }
 
-    /// Takes no boothd any more, and leaves the one that it has: that may start another keeper.
+    /// Another keeper works for a boothd that has come, and for the one that was here, which is told
+    /// so. That keeper tells from the mark what this one has in flight, which is why it is left as
+    /// it is.
     fn resign(&mut self) {
-        (self.resigned, self.listener) = (true, None);
-        if let Some(mut boothd) = self.boothd.take() {
-            boothd.say(&[Message::Other]);
+        if !self.resigned {
+            self.step(Input::Resigned);
             self.left_at = clock::mono();
         }
+        if let Some(mut boothd) = self.boothd.take() {
+            boothd.say(&[Message::Other]);
+        }
+        (self.resigned, self.listener, self.mark) = (true, None, None);
     }
 
     /// Whether there is nothing to keep any more. While a boothd could come back within *g*, this
@@ -298,10 +336,14 @@ impl Program {
         } else if self.boothd.as_ref().is_some_and(|boothd| !boothd.unsent.is_empty()) {
             wakes.push(Some(now.plus(OFFER_AGAIN)));
         }
+        let refused_until = self.refused_at.map(|at| at.plus(ACCEPT_AGAIN));
+        let refuses = refused_until.filter(|until| now < *until);
+        wakes.push(refuses);
         let wake = wakes.into_iter().flatten().min();
         os::set_boot_timer(self.timer.as_fd(), wake.map(MonoTime::as_micros))?;
         let mut descriptors = vec![self.timer.as_fd()];
-        descriptors.extend(self.listener.as_ref().map(AsFd::as_fd));
+        let listener = self.listener.as_ref().filter(|_| refuses.is_none());
+        descriptors.extend(listener.map(AsFd::as_fd));
         descriptors.extend(self.callers.iter().chain(&self.boothd).map(|one| one.socket.as_fd()));
         descriptors.extend(self.tools.descriptors());
         let limit = self.tools.needs_looks().then_some(child::LOOK);
@@ -316,11 +358,15 @@ enum Heard {
     More,
     /// Nothing of use.
     Gone,
-    /// It takes over with these tickets, and has said more in the same breath.
+    /// It takes over with these tickets, and has said this since.
     TakesOver(Vec<Kept>, Vec<Message>),
 }
 
 impl Boothd {
+    fn new(socket: Socket) -> Boothd {
+        Boothd { socket, naming: None, unsent: VecDeque::new(), reset: false }
+    }
+
     /// The messages of a packet; `None`: there is none yet.
     ///
     /// # Errors
@@ -332,6 +378,11 @@ impl Boothd {
             Ok(len) => Ok(Some(words::messages(&buffer[..len]))),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
+            // It had not read everything when it ended; what it had said is behind this.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset && !self.reset => {
+                self.reset = true;
+                Ok(None)
+            }
             Err(_) => Err(()),
         }
     }
@@ -345,7 +396,8 @@ impl Boothd {
     fn flush(&mut self) {
         while let Some(packet) = self.unsent.front() {
             match self.socket.send(packet) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // Full, or no memory for it now.
+                Err(error) if os::is_shortage(&error) => return,
                 // Receiving tells that it is gone.
                 Ok(_) | Err(_) => {}
             }
@@ -373,19 +425,22 @@ fn listen(dir: &File) -> io::Result<Socket> {
 }
 
 /// Opens the mark. One that belongs to somebody else tells nothing that can be believed, and is
-/// replaced by one that says that something is in flight.
-fn open_mark(dir: &File) -> io::Result<File> {
+/// replaced by one that says that something is in flight; so does one without its byte, and a new
+/// one where it `replaces` that of another keeper: that one could not write it.
+fn open_mark(dir: &File, replaces: bool) -> io::Result<File> {
     let path = path_in(dir, MARK);
     let mut options = File::options();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
     options.custom_flags(libc::O_NOFOLLOW);
-    let (mark, unknown) = match options.open(&path) {
-        Ok(mark) => (mark, false),
+    let known = std::fs::symlink_metadata(&path).is_ok();
+    let (mark, mut unknown) = match options.open(&path) {
+        Ok(mark) => (mark, replaces && !known),
         Err(_) => {
             std::fs::remove_file(&path)?;
             (options.open(&path)?, true)
         }
     };
+    unknown |= known && mark.metadata()?.len() == 0;
     // From now on it has its byte: changing that needs no room.
     let set = unknown || is_set(&mark);
     mark.write_all_at(if set { b"1" } else { b"0" }, 0)?;

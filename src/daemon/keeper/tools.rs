@@ -36,6 +36,8 @@ pub(super) struct Tools {
     setup: Setup,
     program: PathBuf,
     jobs: BTreeMap<JobId, Running>,
+    /// Processes whose answer is not wanted any more.
+    leaving: Vec<Child>,
     /// Whether a revoke was looked at and had worked, one alone, and one of many: this user may
     /// change the CIB.
     trusted: [bool; 2],
@@ -60,7 +62,8 @@ enum Task {
 
 impl Tools {
     pub(super) fn new(setup: Setup, program: PathBuf) -> Tools {
-        Tools { setup, program, jobs: BTreeMap::new(), trusted: [false; 2] }
+        let (jobs, leaving) = (BTreeMap::new(), Vec::new());
+        Tools { setup, program, jobs, leaving, trusted: [false; 2] }
     }
 
     /// Starts a job, or says at once how it ended.
@@ -205,6 +208,7 @@ impl Tools {
     /// Finds the jobs that have ended, without waiting.
     pub(super) fn collect(&mut self, ends: &mut Ends) {
         let now = clock::mono();
+        self.leaving.retain_mut(|child| child.look().is_none());
         let mut over = Vec::new();
         for (job, running) in &mut self.jobs {
             let late = matches!(running.task, Task::Look(_, Some(until)) if now >= until);
@@ -220,6 +224,7 @@ impl Tools {
                 // What cannot be read in time is no evidence against the success of the revoke.
                 running.child.end(Ending::Kill);
                 ends.push((job, all_done(&running.task)));
+                self.leaving.push(running.child);
                 continue;
             };
             match self.meaning(running.task, &finished) {
@@ -305,12 +310,16 @@ impl Tools {
 
     /// Whether an end can only be seen by looking now and then.
     pub(super) fn needs_looks(&self) -> bool {
-        self.jobs.values().any(|running| running.child.needs_looks())
+        self.children().any(Child::needs_looks)
     }
 
     /// Which descriptors tell that something has happened.
     pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.jobs.values().flat_map(|running| running.child.descriptors())
+        self.children().flat_map(Child::descriptors)
+    }
+
+    fn children(&self) -> impl Iterator<Item = &Child> {
+        self.jobs.values().map(|running| &running.child).chain(&self.leaving)
     }
 }
 
@@ -413,4 +422,41 @@ fn lines(places: &[(Place, bool)], finished: &Finished) -> PlaceEnds {
         ends.push((*place, end));
     }
     ends
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::MemberId;
+
+    #[test]
+    fn a_look_that_is_not_waited_for_leaves_nothing_behind() {
+        let setup = Setup {
+            store: TicketStore::Pacemaker,
+            config_name: "booth".to_owned(),
+            site: MemberId::from_raw(1),
+            guard: Span::from_secs(1),
+            replaces: false,
+        };
+        let mut tools = Tools::new(setup, PathBuf::from("/nonexistent"));
+        let named = vec![(Place(0), TicketName::new("t").expect("good"))];
+        let mut command = Command::new("sleep");
+        command.arg("60");
+        let child = spawn(&mut command, None, ANSWER_MAX).expect("started");
+        let pid = child.id();
+        let task = Task::Look(named, Some(clock::mono()));
+        tools.jobs.insert(JobId(0), Running { child, task });
+        let mut ends = Ends::new();
+        for _ in 0..100 {
+            tools.collect(&mut ends);
+            let descriptors: Vec<_> = tools.descriptors().collect();
+            if descriptors.is_empty() && !ends.is_empty() {
+                break;
+            }
+            let limit = Some(Span::from_millis(100).as_duration());
+            os::wait_readable(&descriptors, limit, &mut Vec::new());
+        }
+        assert_eq!(ends, [(JobId(0), vec![(Place(0), JobEnd::Done)])]);
+        assert!(!PathBuf::from(format!("/proc/{pid}")).exists(), "it is not collected");
+    }
 }

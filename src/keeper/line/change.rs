@@ -112,7 +112,12 @@ impl Line {
                 let kill_at = self.window.map_or(MonoTime::ZERO, |window| window.kill_at);
                 running.limit_at.min(kill_at)
             }
-            (Stage::Live, _) => running.limit_at,
+            (Stage::Live, RunningWork::Attr(..)) => {
+                // The revoke waits for nothing.
+                let window = self.window.filter(|_| self.armed && !self.rung);
+                window.map_or(running.limit_at, |window| running.limit_at.min(window.hold_until))
+            }
+            (Stage::Live, RunningWork::Grant(..)) => running.limit_at,
         })
     }
 }

@@ -20,14 +20,14 @@ impl Line {
             return;
         }
         let stored = match &mut self.look {
-            Look::None if self.change.is_none() => return,
+            Look::Wanted(until) if now < *until && self.change.is_none() => return,
             Look::Running(_, until) if now < *until => return,
             Look::Running(job, _) => {
-                cx.out.push(Output::Kill(*job));
+                cx.unwanted.push(*job);
                 None
             }
             Look::Known(stored) => stored.take(),
-            Look::None => None,
+            Look::None | Look::Wanted(_) => None,
         };
         self.rung = true;
         self.decide(stored.as_ref(), cx);
@@ -41,11 +41,12 @@ impl Line {
         }
         let stored = match &mut self.look {
             Look::None => return,
-            Look::Running(_, until) if cx.now.mono < *until => return,
+            Look::Wanted(until) | Look::Running(_, until) if cx.now.mono < *until => return,
             Look::Running(job, _) => {
-                cx.out.push(Output::Kill(*job));
+                cx.unwanted.push(*job);
                 None
             }
+            Look::Wanted(_) => None,
             Look::Known(stored) => stored.take(),
         };
         (self.look, self.looks_again) = (Look::None, false);
@@ -54,7 +55,7 @@ impl Line {
         }
         match verdict(cx.site, self.term, self.grant, stored.as_ref()) {
             Decision::Retire => {
-                cx.out.extend(self.owed.cancel().into_iter().map(Output::Kill));
+                cx.unwanted.extend(self.owed.cancel(cx.now.mono));
                 self.retire(cx);
             }
             Decision::Revoke(values) => self.owed.change_values(values),
@@ -73,6 +74,7 @@ impl Line {
             Decision::Retire => self.retire(cx),
             Decision::Revoke(values) => {
                 self.owed.owe(cx.now.mono, self.guard, None, values);
+                self.owed.again(cx.now.mono);
             }
         }
     }

@@ -21,14 +21,14 @@ impl Line {
         let wished = self.wish.is_some() || !self.attrs.is_empty();
         let waits = wished.then(|| self.owed.free_at().max(quiet_at));
         let look = match self.look {
-            Look::Running(_, until) => Some(until),
+            Look::Wanted(until) | Look::Running(_, until) => Some(until),
             Look::None | Look::Known(_) => None,
         };
         let unsaid = (!self.said_quiet && self.index.is_some()).then(|| self.believed_at(quiet_at));
         let ring = window.map(|window| window.hold_until);
         let first_look = window.map(|window| window.kill_at);
-        let (next, late) = (self.owed.next_at(), self.owed.late_at());
-        [self.change_end(), next, late, start, waits, look, unsaid, ring, first_look]
+        let (next, late, room) = (self.owed.next_at(), self.owed.late_at(), self.owed.room_at());
+        [self.change_end(), next, late, room, start, waits, look, unsaid, ring, first_look]
             .into_iter()
             .flatten()
             .filter_map(later)
