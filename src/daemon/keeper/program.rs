@@ -281,9 +281,9 @@ impl Program {
         Heard::More
     }
 
-    /// Another keeper works for a boothd that has come, and for the one that was here, which is told
-    /// so. That keeper tells from the mark what this one has in flight, which is why it is left as
-    /// it is.
+    /// Another keeper works for a boothd that has come, and for the one that was here, which is
+    /// told so. That keeper tells from the mark what this one has in flight, which is why it is
+    /// left as it is.
     fn resign(&mut self) {
         if !self.resigned {
             self.step(Input::Resigned);

@@ -295,9 +295,8 @@ impl Model {
         (heal.granted, heal.effect, heal.open) = (self.granted, self.effect, self.open.clone());
         let until = heal.bench.now + 300_000;
         heal.pass(until);
-        let window = self.window.map(|window| window.is_some());
-        for ticket in 0..TICKETS {
-            let free = !heal.granted[ticket] || !window[ticket];
+        for (ticket, window) in self.window.iter().enumerate() {
+            let free = !heal.granted[ticket] || window.is_none();
             assert!(free, "seed {seed}: t{ticket} is never revoked");
         }
         assert_eq!(heal.bench.keeper.running(), 0, "seed {seed}");
