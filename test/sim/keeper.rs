@@ -272,6 +272,9 @@ impl World {
         let done =
             matches!(&input, Input::Ended(_, ends) if ends.iter().any(|e| e.1 == JobEnd::Done));
         warden.machine.step(now, input, &mut out);
+        // It has found something newer, which the attempts that run must not take back.
+        let retires = |output: &Output| matches!(output, Output::Note(Level::Info, ..));
+        let done = done || out.iter().any(retires);
         let number = warden.number;
         for output in out {
             let warden = self.sites[site].keepers[machine].as_ref();
