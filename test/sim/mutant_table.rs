@@ -47,7 +47,7 @@ const TABLE: [(Clause, Option<Hunt>, u64, u64, By); 31] = [
     (Clause::L3OwnVote, Some(Hunt::Again), 1, 20, By::Holders),
     (Clause::L4PromiseLength, Some(Hunt::Quit), 1, 20, By::Holders),
     (Clause::L4LivePromise, Some(Hunt::Duel), 1, 20, By::Any),
-    (Clause::L4Round, Some(Hunt::Again), 1, 300, By::Any),
+    (Clause::L4Round, Some(Hunt::Again), 1, 500, By::Any),
     (Clause::L5SendTime, Some(Hunt::Quit), 1, 20, By::Holders),
     (Clause::L5Round, Some(Hunt::Late), 1, 50, By::Holders),
     (Clause::L6Guard, Some(Hunt::Quit), 1, 100, By::Holders),
@@ -67,10 +67,10 @@ const TABLE: [(Clause, Option<Hunt>, u64, u64, By); 31] = [
     (Clause::L10LastWord, Some(Hunt::Bare), 1, 60, By::Any),
     (Clause::L12Attempt, Some(Hunt::Duel), 1, 50, By::Any),
     (Clause::KeeperWindow, None, 1, 60, By::Any),
-    (Clause::KeeperBeside, Some(Hunt::Keeper), 1, 60, By::Any),
+    (Clause::KeeperBeside, Some(Hunt::Duel), 1, 60, By::Any),
     (Clause::KeeperPatience, Some(Hunt::Keeper), 1, 20, By::Any),
     (Clause::KeeperRing, Some(Hunt::Reboot), 1, 20, By::Any),
-    (Clause::KeeperQuiet, Some(Hunt::Again), 1, 50, By::Any),
+    (Clause::KeeperQuiet, Some(Hunt::Reboot), 1, 50, By::Any),
     (Clause::KeeperWall, Some(Hunt::Keeper), 1, 50, By::Any),
 ];
 
