@@ -33,7 +33,9 @@ pub use before::Before;
 pub use check::{check, TooLate};
 pub use verdict::{verdict, Decision, Grant};
 
-use crate::engine::{AttrChange, CibLoad, CibOutcome, CibState, HoldWindow, WriteSerial};
+use crate::engine::{
+    AttrChange, CibLoad, CibOutcome, CibState, HoldWindow, NoteLevel, WriteSerial,
+};
 use crate::model::{Holder, Term, TicketIndex, TicketName};
 use crate::time::{MonoTime, Now, Span};
 use check::{expires_of, needs_lease};
@@ -225,17 +227,6 @@ pub enum Answer {
     },
 }
 
-/// How much a line of the keeper's log matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
-    /// A person must do something.
-    Error,
-    /// Unusual, handled.
-    Warning,
-    /// Worth knowing.
-    Info,
-}
-
 /// What must be done, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
@@ -246,7 +237,7 @@ pub enum Output {
     /// Tell boothd.
     Say(Answer),
     /// A line for the log, about this ticket.
-    Note(Level, Place, String),
+    Note(NoteLevel, Place, String),
 }
 
 /// The keeper.

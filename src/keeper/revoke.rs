@@ -6,9 +6,9 @@
 //! where a fresh one does not. When one has succeeded the others are ended.
 
 use super::line::after;
-use super::{JobEnd, JobId, Level, Values};
+use super::{JobEnd, JobId, Values};
 use crate::engine::mutant::{self, Clause};
-use crate::engine::WriteSerial;
+use crate::engine::{NoteLevel, WriteSerial};
 use crate::time::{MonoTime, Span};
 
 /// How soon a revoke that failed is tried again, while a lease depends on it.
@@ -69,7 +69,7 @@ pub(super) struct Over {
     /// boothd waits for it.
     pub(super) tell: Option<WriteSerial>,
     /// Otherwise, how much it matters to the log, and what happens next.
-    pub(super) note: Option<(Level, String)>,
+    pub(super) note: Option<(NoteLevel, String)>,
     /// Attempts that are to be ended.
     pub(super) kill: Vec<JobId>,
 }
@@ -293,7 +293,7 @@ impl Owed {
             over.done = true;
             self.untold = revoke.late.then_some(revoke.values);
             over.tell = revoke.tell();
-            over.note = over.tell.is_none().then(|| (Level::Warning, String::new()));
+            over.note = over.tell.is_none().then(|| (NoteLevel::Warning, String::new()));
             for attempt in self.attempts.iter_mut().filter(|attempt| attempt.killed.is_none()) {
                 attempt.killed = Some(now);
                 over.kill.push(attempt.job);
@@ -318,7 +318,7 @@ impl Owed {
             revoke.next_at = now.plus(RETRY);
         }
         if over.tell.is_none() && now >= revoke.note_at {
-            over.note = Some((Level::Error, "trying again all the time".to_owned()));
+            over.note = Some((NoteLevel::Error, "trying again all the time".to_owned()));
             revoke.note_at = now.plus(revoke.note_pause);
             revoke.note_pause = revoke.note_pause.times(2).min(PAUSE_MAX);
         }

@@ -7,10 +7,10 @@ use super::choice::Kind;
 use super::clock::{True, MILLI, SECOND};
 use super::store::{By, Entry, Report, Task};
 use super::world::{Happening, World};
-use booth::engine::{CibLoad, CibState, Effect, Event, HoldWindow};
+use booth::engine::{CibLoad, CibState, Effect, Event, HoldWindow, NoteLevel};
 use booth::keeper::{
-    Answer, Before, Change, Grant, Input, JobEnd, JobId, Keeper, Kept, Level, Output, Place,
-    StoreKind, Values, Word, Work,
+    Answer, Before, Change, Grant, Input, JobEnd, JobId, Keeper, Kept, Output, Place, StoreKind,
+    Values, Word, Work,
 };
 use booth::model::{Holder, Term, TicketIndex, TicketSpec};
 use booth::time::{MonoTime, WallTime};
@@ -273,7 +273,7 @@ impl World {
             matches!(&input, Input::Ended(_, ends) if ends.iter().any(|e| e.1 == JobEnd::Done));
         warden.machine.step(now, input, &mut out);
         // It has found something newer, which the attempts that run must not take back.
-        let retires = |output: &Output| matches!(output, Output::Note(Level::Info, ..));
+        let retires = |output: &Output| matches!(output, Output::Note(NoteLevel::Info, ..));
         let done = done || out.iter().any(retires);
         let number = warden.number;
         for output in out {
@@ -286,7 +286,7 @@ impl World {
                 Output::Kill(job) => self.keeper_kills(site, machine, job, done),
                 Output::Say(answer) => self.keeper_says(site, machine, answer),
                 Output::Note(level, place, text) => {
-                    if level == Level::Info {
+                    if level == NoteLevel::Info {
                         self.coverage.note("guard: retires");
                     }
                     self.trace(|w| format!("{} keeper {number}: {place:?} {text}", w.name(site)));

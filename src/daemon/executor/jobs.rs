@@ -5,7 +5,7 @@ use super::bulk::{self, Bulk};
 use super::ExecutorConfig;
 use crate::config::TicketStore;
 use crate::daemon::child::{Child, Finished, ANSWERS_MAX, ANSWER_MAX, CHATTER_MAX};
-use crate::daemon::helper::{self, store, Call};
+use crate::daemon::helper::{store, tool, Call};
 use crate::daemon::keeper::read_one;
 use crate::daemon::os::{self, BeforeExec};
 use crate::daemon::slots::{Ending, Job, JobEnd, JobId};
@@ -95,7 +95,7 @@ impl Jobs {
         }
         let child = match &config.store {
             TicketStore::Pacemaker => {
-                let mut command = crm_ticket(pacemaker::load(name))?;
+                let mut command = tool(pacemaker::PROGRAM, pacemaker::load(name))?;
                 spawn(&mut command, ANSWER_MAX)?.ends_alone()
             }
             TicketStore::Directory(_) => read_all(config, [name].into_iter())?,
@@ -228,7 +228,7 @@ fn read_all<'a>(
     names: impl Iterator<Item = &'a TicketName>,
 ) -> io::Result<Child> {
     let mut command = match &config.store {
-        TicketStore::Pacemaker => crm_ticket(pacemaker::load_all())?,
+        TicketStore::Pacemaker => tool(pacemaker::PROGRAM, pacemaker::load_all())?,
         TicketStore::Directory(dir) => {
             let config_name = config.config_name.clone();
             let mut command =
@@ -239,14 +239,6 @@ fn read_all<'a>(
         }
     };
     Ok(spawn(&mut command, ANSWERS_MAX)?.ends_alone())
-}
-
-/// `crm_ticket` with these arguments.
-fn crm_ticket(args: Vec<String>) -> io::Result<Command> {
-    let path = helper::find_program(pacemaker::PROGRAM).map_err(io::Error::other)?;
-    let mut command = Command::new(path);
-    command.args(args).stdin(Stdio::null());
-    Ok(command)
 }
 
 fn spawn(command: &mut Command, output_max: usize) -> io::Result<Child> {

@@ -11,10 +11,10 @@ pub mod store;
 
 use super::os;
 use std::ffi::{OsStr, OsString};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 /// The name under which the helper runs: no resource agent and no init script looks for it.
 pub const NAME: &str = "booth-ticket-writer";
@@ -107,7 +107,7 @@ fn fail(why: &str) -> HelperExit {
 ///
 /// # Errors
 /// It is in none of them; the text says so.
-pub fn find_program(name: &str) -> Result<PathBuf, String> {
+fn find_program(name: &str) -> Result<PathBuf, String> {
     const USUAL: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
     let path = std::env::var_os("PATH").unwrap_or_default();
     let dirs = std::env::split_paths(&path).chain(std::env::split_paths(OsStr::new(USUAL)));
@@ -115,6 +115,18 @@ pub fn find_program(name: &str) -> Result<PathBuf, String> {
     candidates
         .find(|candidate| candidate.is_file())
         .ok_or_else(|| format!("{name} is not in PATH nor in {USUAL}"))
+}
+
+/// A command for the program of this name ([`find_program`]), with these arguments and nothing on
+/// standard input.
+///
+/// # Errors
+/// There is no such program.
+pub fn tool(program: &str, args: Vec<String>) -> io::Result<Command> {
+    let path = find_program(program).map_err(io::Error::other)?;
+    let mut command = Command::new(path);
+    command.args(args).stdin(Stdio::null());
+    Ok(command)
 }
 
 #[cfg(test)]

@@ -2,18 +2,18 @@
 //! boothd's end of the keeper: finds the one that is there or starts one, tells it windows and
 //! wishes, hears its answers, and puts another in its place when it is gone or does not listen.
 
+use super::packets::{Gone, Packets, OFFER_AGAIN};
 use super::program::path_in;
 use super::{Setup, NAME, SOCKET};
 use crate::daemon::{clock, descriptors, os};
 use crate::engine::{CibExpiry, CibState, HoldWindow};
-use crate::keeper::words::{self, Message, PACKET_MAX, VERSION};
+use crate::keeper::words::{Message, VERSION};
 use crate::keeper::{Answer, Before, Grant, Kept, Word};
 use crate::model::TicketIndex;
 use crate::time::{MonoTime, Span};
 use socket2::{Domain, SockAddr, Socket, Type};
-use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
@@ -33,8 +33,6 @@ const PATIENCE_MIN: Span = Span::from_millis(500);
 const LOOKS: u32 = 5;
 /// The pause between those looks.
 const LOOK: Span = Span::from_millis(20);
-/// How soon a packet that the keeper had no room for is offered again.
-const OFFER_AGAIN: Span = Span::from_millis(20);
 /// The pause before a keeper that ended is replaced, when that happens again; it doubles.
 const PAUSE_MIN: Span = Span::from_millis(100);
 /// The longest pause.
@@ -76,15 +74,13 @@ impl Told {
 /// A keeper at the other end of a socket.
 #[derive(Debug)]
 struct Peer {
-    socket: Socket,
+    packets: Packets,
     /// Its process, if this boothd has started it.
     process: Option<Child>,
     /// Its process otherwise.
     found: Option<Found>,
     /// Until when it must have answered; `None`: it has.
     ready_by: Option<MonoTime>,
-    /// Packets that it had no room for.
-    unsent: VecDeque<Vec<u8>>,
     /// Since when it has left something unread and read nothing, as far as known.
     unread_since: Option<MonoTime>,
     /// How much it had left unread when that was looked at last.
@@ -153,7 +149,7 @@ impl Link {
                 link.replace();
             }
             if let Some(peer) = &link.peer {
-                let socket = peer.socket.as_fd();
+                let socket = peer.packets.as_fd();
                 os::wait_readable(&[socket], Some(LOOK.as_duration()), &mut Vec::new());
                 link.offer();
             }
@@ -261,21 +257,13 @@ impl Link {
 
     /// Takes in what the keeper answers.
     pub fn hear(&mut self, answers: &mut Vec<Answer>) {
-        let mut buffer = [0u8; PACKET_MAX];
-        let mut reset = false;
         while let Some(peer) = &mut self.peer {
-            let len = match (&peer.socket).read(&mut buffer) {
-                Ok(len) if len > 0 => len,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                // It had not read everything when it ended; what it had said is behind this.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset && !reset => {
-                    reset = true;
-                    continue;
-                }
-                Ok(_) | Err(_) => return self.lost(),
+            let messages = match peer.packets.receive() {
+                Ok(Some(messages)) => messages,
+                Ok(None) => return,
+                Err(Gone) => return self.lost(),
             };
-            for message in words::messages(&buffer[..len]) {
+            for message in messages {
                 match message {
                     Message::Taken => {
                         peer.ready_by = None;
@@ -283,6 +271,9 @@ impl Link {
                     }
                     // It guards what it was told to the end.
                     Message::Other => {
+                        // Its process is collected when it has nothing to guard any more.
+                        let process = peer.process.take();
+                        self.leaving.extend(process);
                         self.peer = None;
                         return;
                     }
@@ -384,7 +375,7 @@ impl Link {
         }
         let Some(since) = peer.unread_since else { return false };
         peer.note_progress(now);
-        if peer.unread == 0 && peer.unsent.is_empty() {
+        if peer.unread == 0 && peer.packets.is_sent() {
             (peer.unread_since, peer.looks) = (None, 0);
             return false;
         }
@@ -439,26 +430,23 @@ impl Link {
         let deaf = peer
             .unread_since
             .map(|since| since.plus(self.patience()).plus(LOOK.times(u64::from(peer.looks))));
-        let offer = (!peer.unsent.is_empty()).then(|| clock::mono().plus(OFFER_AGAIN));
+        let offer = (!peer.packets.is_sent()).then(|| clock::mono().plus(OFFER_AGAIN));
         [deaf, peer.ready_by, offer].into_iter().flatten().min()
     }
 
     /// What tells that the keeper has answered, or has ended.
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.peer.as_ref().map(|peer| peer.socket.as_fd())
+        self.peer.as_ref().map(|peer| peer.packets.as_fd())
     }
 }
 
 impl Peer {
     fn new(socket: Socket, process: Option<Child>) -> Peer {
-        let ready_by = Some(clock::mono().plus(READY));
-        let unsent = VecDeque::new();
         Peer {
-            socket,
+            packets: Packets::new(socket),
             process,
             found: None,
-            ready_by,
-            unsent,
+            ready_by: Some(clock::mono().plus(READY)),
             unread_since: None,
             unread: 0,
             looks: 0,
@@ -466,34 +454,27 @@ impl Peer {
     }
 
     fn send(&mut self, messages: &[Message]) {
-        self.unsent.extend(words::packets(messages));
+        self.note_progress(clock::mono());
         self.unread_since.get_or_insert_with(clock::mono);
-        self.flush();
+        self.packets.send(messages);
+        self.unread = self.packets.unread();
     }
 
     /// It lives if it has read something, however much is left.
     fn note_progress(&mut self, now: MonoTime) {
-        let unread = os::unread(self.socket.as_fd());
+        let unread = self.packets.unread();
         if unread < self.unread {
             (self.unread_since, self.looks) = (Some(now), 0);
         }
         self.unread = unread;
     }
 
+    /// Offers again what the keeper had no room for.
     fn flush(&mut self) {
-        if self.unsent.is_empty() {
-            return;
+        if !self.packets.is_sent() {
+            self.note_progress(clock::mono());
+            self.packets.flush();
+            self.unread = self.packets.unread();
         }
-        self.note_progress(clock::mono());
-        while let Some(packet) = self.unsent.front() {
-            match self.socket.send(packet) {
-                // Full, or no memory for it now.
-                Err(error) if os::is_shortage(&error) => break,
-                // Receiving tells that it is gone.
-                Ok(_) | Err(_) => {}
-            }
-            self.unsent.pop_front();
-        }
-        self.unread = os::unread(self.socket.as_fd());
     }
 }

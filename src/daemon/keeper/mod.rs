@@ -10,6 +10,7 @@
 //! directory: whatever becomes of its path or owner later, the keeper goes on.
 
 pub mod link;
+mod packets;
 pub mod program;
 mod tools;
 

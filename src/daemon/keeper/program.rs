@@ -2,19 +2,21 @@
 //! The keeper's process: one thread that starts and ends jobs as the keeper says, hears boothd,
 //! and sleeps while nothing is near.
 
+use super::packets::{Gone, Packets, OFFER_AGAIN};
 use super::tools::{Ends, Tools};
 use super::{Setup, MARK, NAME, SOCKET};
 use crate::config::TicketStore;
 use crate::daemon::{child, clock, descriptors, os, process};
-use crate::keeper::words::{self, Message, PACKET_MAX, VERSION};
-use crate::keeper::{Input, Keeper, Kept, Level, Output};
+use crate::engine::NoteLevel;
+use crate::keeper::words::{Message, VERSION};
+use crate::keeper::{Input, Keeper, Kept, Output};
 use crate::model::Holder;
 use crate::time::{MonoTime, Span};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixDatagram;
@@ -26,8 +28,6 @@ mod tests;
 
 /// How many boothds may be about to take over. There is one; others are strangers.
 const CALLERS_MAX: usize = 4;
-/// How soon a packet that boothd had no room for is offered again.
-const OFFER_AGAIN: Span = Span::from_millis(20);
 /// How soon the next boothd is let in after that has failed for lack of descriptors.
 const ACCEPT_AGAIN: Span = Span::from_millis(100);
 /// How many tickets a boothd may name.
@@ -47,7 +47,7 @@ pub fn main(args: &[OsString]) -> ExitCode {
     match Program::start(setup).and_then(Program::run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            log(Level::Error, &format!("the keeper of the tickets ends: {error}"));
+            log(NoteLevel::Error, &format!("the keeper of the tickets ends: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -55,13 +55,9 @@ pub fn main(args: &[OsString]) -> ExitCode {
 
 /// A boothd, at the other end of a socket.
 struct Boothd {
-    socket: Socket,
+    packets: Packets,
     /// What it has named since its hello.
     naming: Option<Vec<Kept>>,
-    /// Packets that it had no room for.
-    unsent: VecDeque<Vec<u8>>,
-    /// Whether it has ended; what it had said is still to be read.
-    reset: bool,
 }
 
 struct Program {
@@ -92,7 +88,7 @@ impl Program {
         // A session of its own, so that nobody who ends boothd's session ends the keeper.
         os::new_session()?;
         if let Err(error) = process::enter_realtime() {
-            log(Level::Info, &format!("cannot use real-time scheduling: {error}"));
+            log(NoteLevel::Info, &format!("cannot use real-time scheduling: {error}"));
         }
         let dir = File::from(io::stdin().as_fd().try_clone_to_owned()?);
         let socket = Socket::from(io::stdout().as_fd().try_clone_to_owned()?);
@@ -182,7 +178,7 @@ impl Program {
             inputs.extend(ends.into_iter().map(|(job, ends)| Input::Ended(job, ends)));
         }
         if let Some(boothd) = &mut self.boothd {
-            boothd.say(&answers);
+            boothd.packets.send(&answers);
         }
     }
 
@@ -194,7 +190,7 @@ impl Program {
                 Heard::More => self.callers.push(caller),
                 Heard::Gone => {}
                 Heard::TakesOver(tickets, words) => {
-                    caller.say(&[Message::Taken]);
+                    caller.packets.send(&[Message::Taken]);
                     self.boothd = Some(caller);
                     self.step(Input::TakeOver(tickets));
                     self.hear_words(words);
@@ -203,11 +199,11 @@ impl Program {
         }
         for _ in 0..PACKETS_AT_ONCE {
             let Some(boothd) = &mut self.boothd else { return };
-            boothd.flush();
-            match boothd.receive() {
+            boothd.packets.flush();
+            match boothd.packets.receive() {
                 Ok(None) => return,
                 Ok(Some(messages)) => self.hear_words(messages),
-                Err(()) => {
+                Err(Gone) => {
                     self.boothd = None;
                     self.left_at = clock::mono();
                     self.step(Input::Left);
@@ -250,10 +246,10 @@ impl Program {
 
     fn hear_caller(&mut self, caller: &mut Boothd) -> Heard {
         for _ in 0..PACKETS_AT_ONCE {
-            let messages = match caller.receive() {
+            let messages = match caller.packets.receive() {
                 Ok(Some(messages)) => messages,
                 Ok(None) => return Heard::More,
-                Err(()) => return Heard::Gone,
+                Err(Gone) => return Heard::Gone,
             };
             let mut messages = messages.into_iter();
             while let Some(message) = messages.next() {
@@ -261,9 +257,9 @@ impl Program {
                     (Message::Hello { version, setup }, _) => {
                         if self.resigned || version != VERSION || setup != self.setup.fingerprint()
                         {
-                            log(Level::Info, "another boothd has come; guarding what is left");
+                            log(NoteLevel::Info, "another boothd has come; guarding what is left");
                             self.resign();
-                            caller.say(&[Message::Other]);
+                            caller.packets.send(&[Message::Other]);
                             return Heard::Gone;
                         }
                         caller.naming = Some(Vec::new());
@@ -290,7 +286,7 @@ impl Program {
             self.left_at = clock::mono();
         }
         if let Some(mut boothd) = self.boothd.take() {
-            boothd.say(&[Message::Other]);
+            boothd.packets.send(&[Message::Other]);
         }
         (self.resigned, self.listener, self.mark) = (true, None, None);
     }
@@ -333,7 +329,7 @@ impl Program {
         if self.boothd.is_none() && !self.keeper.is_needed(now) {
             let over = self.left_at.plus(self.setup.guard);
             wakes.push((over > now).then_some(over));
-        } else if self.boothd.as_ref().is_some_and(|boothd| !boothd.unsent.is_empty()) {
+        } else if self.boothd.as_ref().is_some_and(|boothd| !boothd.packets.is_sent()) {
             wakes.push(Some(now.plus(OFFER_AGAIN)));
         }
         let refused_until = self.refused_at.map(|at| at.plus(ACCEPT_AGAIN));
@@ -344,7 +340,7 @@ impl Program {
         let mut descriptors = vec![self.timer.as_fd()];
         let listener = self.listener.as_ref().filter(|_| refuses.is_none());
         descriptors.extend(listener.map(AsFd::as_fd));
-        descriptors.extend(self.callers.iter().chain(&self.boothd).map(|one| one.socket.as_fd()));
+        descriptors.extend(self.callers.iter().chain(&self.boothd).map(|one| one.packets.as_fd()));
         descriptors.extend(self.tools.descriptors());
         let limit = self.tools.needs_looks().then_some(child::LOOK);
         os::wait_readable(&descriptors, limit, &mut Vec::new());
@@ -364,45 +360,7 @@ enum Heard {
 
 impl Boothd {
     fn new(socket: Socket) -> Boothd {
-        Boothd { socket, naming: None, unsent: VecDeque::new(), reset: false }
-    }
-
-    /// The messages of a packet; `None`: there is none yet.
-    ///
-    /// # Errors
-    /// It is gone.
-    fn receive(&mut self) -> Result<Option<Vec<Message>>, ()> {
-        let mut buffer = [0u8; PACKET_MAX];
-        match (&self.socket).read(&mut buffer) {
-            Ok(0) => Err(()),
-            Ok(len) => Ok(Some(words::messages(&buffer[..len]))),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
-            // It had not read everything when it ended; what it had said is behind this.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset && !self.reset => {
-                self.reset = true;
-                Ok(None)
-            }
-            Err(_) => Err(()),
-        }
-    }
-
-    fn say(&mut self, messages: &[Message]) {
-        self.unsent.extend(words::packets(messages));
-        self.flush();
-    }
-
-    /// Sends as much as the other end has room for; what is left is offered again.
-    fn flush(&mut self) {
-        while let Some(packet) = self.unsent.front() {
-            match self.socket.send(packet) {
-                // Full, or no memory for it now.
-                Err(error) if os::is_shortage(&error) => return,
-                // Receiving tells that it is gone.
-                Ok(_) | Err(_) => {}
-            }
-            self.unsent.pop_front();
-        }
+        Boothd { packets: Packets::new(socket), naming: None }
     }
 }
 
@@ -458,19 +416,20 @@ fn noted<T>(result: io::Result<T>, what: &str) -> Option<T> {
     match result {
         Ok(value) => Some(value),
         Err(error) => {
-            log(Level::Error, &format!("cannot {what}: {error}"));
+            log(NoteLevel::Error, &format!("cannot {what}: {error}"));
             None
         }
     }
 }
 
 /// A line for the system's log, never waited for: a log that nobody reads must not stop a revoke.
-pub(super) fn log(level: Level, text: &str) {
+pub(super) fn log(level: NoteLevel, text: &str) {
     // As syslog counts it, in the facility *daemon*.
     let priority = match level {
-        Level::Error => 27,
-        Level::Warning => 28,
-        Level::Info => 30,
+        NoteLevel::Error => 27,
+        NoteLevel::Warning => 28,
+        NoteLevel::Info => 30,
+        NoteLevel::Debug => 31,
     };
     let line = format!("<{priority}>{NAME}[{}]: {text}", std::process::id());
     let sent = UnixDatagram::unbound().and_then(|socket| {

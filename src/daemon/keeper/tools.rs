@@ -6,12 +6,12 @@ use super::program::log;
 use super::Setup;
 use crate::config::TicketStore;
 use crate::daemon::child::{Child, Finished, ANSWERS_MAX, ANSWER_MAX, CHATTER_MAX};
-use crate::daemon::helper::{self, store, Call};
+use crate::daemon::helper::{store, tool, Call};
 use crate::daemon::os::{self, BeforeExec};
 use crate::daemon::slots::Ending;
 use crate::daemon::{clock, descriptors};
-use crate::engine::CibLoad;
-use crate::keeper::{Change, JobEnd, JobId, Level, Place, Values, Work};
+use crate::engine::{CibLoad, NoteLevel};
+use crate::keeper::{Change, JobEnd, JobId, Place, Values, Work};
 use crate::model::TicketName;
 use crate::pacemaker::{self, TicketValues};
 use crate::time::{MonoTime, Span};
@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// How long looking at the result of a revoke may take; then it is believed.
 const READ_BACK: Span = Span::from_secs(2);
@@ -229,11 +229,12 @@ impl Tools {
             };
             match self.meaning(running.task, &finished) {
                 Ok(end) => ends.push((job, end)),
-                Err(look) => match self.look(look, Some(now.plus(READ_BACK))) {
+                Err(named) => match self.look(named.clone(), Some(now.plus(READ_BACK))) {
                     Ok(running) => {
                         self.jobs.insert(job, running);
                     }
-                    Err(_) => ends.push((job, Vec::new())),
+                    // Nor is what cannot be asked.
+                    Err(_) => ends.push((job, each(named, |_| JobEnd::Done))),
                 },
             }
         }
@@ -263,7 +264,7 @@ impl Tools {
                 let text = format!("{}: {}", pacemaker::MANY_PROGRAM, finished.failure());
                 let count = named.len();
                 let note = format!("cannot revoke {count} tickets in one call: {text}");
-                log(Level::Warning, &format!("{note}; revoking them one by one"));
+                log(NoteLevel::Warning, &format!("{note}; revoking them one by one"));
                 Ok(each(named, |_| JobEnd::Apart(text.clone())))
             }
             Task::Look(named, None) => Ok(looked(named, finished)),
@@ -323,14 +324,6 @@ impl Tools {
     }
 }
 
-/// A program of the cluster with these arguments.
-fn tool(program: &str, args: Vec<String>) -> io::Result<Command> {
-    let path = helper::find_program(program).map_err(io::Error::other)?;
-    let mut command = Command::new(path);
-    command.args(args).stdin(Stdio::null());
-    Ok(command)
-}
-
 fn spawn(command: &mut Command, before: Option<MonoTime>, output: usize) -> io::Result<Child> {
     let dies_with = Some(std::process::id());
     BeforeExec { dies_with, start_before: before, open_files: descriptors::old() }.add_to(command);
@@ -349,7 +342,7 @@ fn together(named: Named) -> PlaceEnds {
 
 fn note_together(count: usize) {
     if count > 1 {
-        log(Level::Info, &format!("{count} tickets were written as not granted with one call"));
+        log(NoteLevel::Info, &format!("{count} tickets were written as not granted with one call"));
     }
 }
 

@@ -3,8 +3,8 @@
 
 use super::{Line, Look};
 use crate::engine::mutant::{self, Clause};
-use crate::engine::CibTicket;
-use crate::keeper::{verdict, Cx, Decision, Level, Output};
+use crate::engine::{CibTicket, NoteLevel};
+use crate::keeper::{verdict, Cx, Decision, Output};
 
 impl Line {
     /// The end of the window: the store must say *revoked* (L6).
@@ -65,7 +65,7 @@ impl Line {
     fn retire(&mut self, cx: &mut Cx<'_>) {
         self.armed = false;
         let text = format!("{} has been granted anew through another node", self.name);
-        cx.out.push(Output::Note(Level::Info, self.place, text));
+        cx.out.push(Output::Note(NoteLevel::Info, self.place, text));
     }
 
     /// Owes the revoke of a window that has ended, unless the store has something newer.

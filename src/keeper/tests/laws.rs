@@ -215,10 +215,11 @@ fn a_revoke_that_fails_is_tried_again_twice_a_second_while_a_lease_depends_on_it
         }
         job = bench.revoke();
     }
-    let notes = bench.out.iter().filter(|o| matches!(o, Output::Note(Level::Error, ..))).count();
+    let notes =
+        bench.out.iter().filter(|o| matches!(o, Output::Note(NoteLevel::Error, ..))).count();
     assert!((3..=8).contains(&notes), "{notes} lines of log in 50 s");
     bench.end(job, JobEnd::Done);
-    assert!(matches!(&bench.out[bench.out.len() - 1], Output::Note(Level::Warning, ..)));
+    assert!(matches!(&bench.out[bench.out.len() - 1], Output::Note(NoteLevel::Warning, ..)));
     bench.until(100_000);
     assert!(bench.started().is_empty());
 }

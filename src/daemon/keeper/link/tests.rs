@@ -4,8 +4,10 @@
 use super::*;
 use crate::config::TicketStore;
 use crate::engine::{CibExpiry, CibOutcome, CibState, WriteSerial};
+use crate::keeper::words::{self, PACKET_MAX};
 use crate::keeper::Grant;
 use crate::model::{Holder, MemberId, Term, TicketName};
+use std::io::Read;
 
 fn ticket() -> TicketIndex {
     TicketIndex::new(0)

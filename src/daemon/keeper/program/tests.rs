@@ -3,8 +3,10 @@
 
 use super::*;
 use crate::engine::HoldWindow;
+use crate::keeper::words::{self, PACKET_MAX};
 use crate::keeper::{Place, Word};
 use crate::model::{MemberId, Term, TicketIndex, TicketName};
+use std::io::Read;
 use std::path::Path;
 
 fn setup(dir: &Path) -> Setup {
