@@ -2,20 +2,11 @@
 //! The reading place of one ticket: one read at a time. Pure.
 
 use super::pool::Place;
-use super::{Action, Ending, JobEnd, JobId, Stage, GRACE, REAP};
+use super::running::{Due, Running};
+use super::{Action, JobEnd, JobId};
 use crate::engine::{CibLoad, Event};
 use crate::model::TicketIndex;
 use crate::time::{MonoTime, Span};
-
-#[derive(Debug)]
-struct Running {
-    id: JobId,
-    /// When its time limit ends.
-    limit_at: MonoTime,
-    stage: Stage,
-    /// Whether its outcome has been reported, or is not wanted.
-    reported: bool,
-}
 
 /// The reading place of one ticket.
 #[derive(Debug, Default)]
@@ -54,20 +45,15 @@ impl LoadPlace {
 
     /// Applies deadlines that have passed.
     pub(super) fn due(&mut self, now: MonoTime, ticket: TicketIndex, actions: &mut Vec<Action>) {
-        let Some(running) = self.running.as_mut().filter(|running| running.end() <= now) else {
-            return;
-        };
-        match running.stage {
-            Stage::Live => {
+        let Some(running) = &mut self.running else { return };
+        match running.due(now, actions) {
+            Due::TimedOut => {
                 let text = "the store did not answer in time".to_owned();
                 actions.push(loaded(ticket, CibLoad::Failed(text)));
                 running.ask(now, actions);
             }
-            Stage::Asked(_) => {
-                running.stage = Stage::Killed(now.plus(REAP));
-                actions.push(Action::End { id: running.id, how: Ending::Kill });
-            }
-            Stage::Killed(_) => self.running = None,
+            Due::GivenUp => self.running = None,
+            Due::Nothing => {}
         }
     }
 
@@ -85,8 +71,7 @@ impl LoadPlace {
     pub(super) fn start(&mut self, now: MonoTime, id: JobId) {
         assert!(self.running.is_none(), "a ticket is read once at a time");
         let limit = self.wanted.take().expect("a place that wants room has something to do");
-        let limit_at = now.plus(limit);
-        self.running = Some(Running { id, limit_at, stage: Stage::Live, reported: false });
+        self.running = Some(Running::new(id, now.plus(limit)));
     }
 
     /// The job has ended; if it was given up before, nothing changes.
@@ -102,24 +87,6 @@ impl LoadPlace {
         }
         if self.running.take().is_some_and(|running| !running.reported) {
             actions.push(loaded(ticket, outcome(end)));
-        }
-    }
-}
-
-impl Running {
-    fn end(&self) -> MonoTime {
-        match self.stage {
-            Stage::Live => self.limit_at,
-            Stage::Asked(at) | Stage::Killed(at) => at,
-        }
-    }
-
-    /// Asks it to end, if that has not been done.
-    fn ask(&mut self, now: MonoTime, actions: &mut Vec<Action>) {
-        self.reported = true;
-        if self.stage == Stage::Live {
-            self.stage = Stage::Asked(now.plus(GRACE));
-            actions.push(Action::End { id: self.id, how: Ending::Ask });
         }
     }
 }

@@ -17,6 +17,7 @@
 mod load;
 mod pool;
 mod probe;
+mod running;
 
 #[cfg(test)]
 mod tests;
@@ -291,17 +292,6 @@ impl Slots {
     fn ticket(&mut self, index: TicketIndex) -> &mut Ticket {
         &mut self.tickets[index.get()]
     }
-}
-
-/// How far a running job has come to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// It runs.
-    Live,
-    /// It was asked to end and is killed at this instant.
-    Asked(MonoTime),
-    /// It was killed and is given up at this instant.
-    Killed(MonoTime),
 }
 
 /// The outcome of a probe.

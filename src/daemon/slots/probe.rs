@@ -2,7 +2,8 @@
 //! The probe place of one ticket: runs of the before-acquire handler, one at a time. Pure.
 
 use super::pool::Place;
-use super::{probed, Action, Ending, Job, JobEnd, JobId, Stage, GRACE, REAP};
+use super::running::{Due, Running};
+use super::{probed, Action, Job, JobEnd, JobId};
 use crate::engine::{ProbeOutcome, ProbeRun};
 use crate::model::TicketIndex;
 use crate::time::{MonoTime, WallTime};
@@ -15,20 +16,10 @@ pub(super) struct Wanted {
     pub(super) deadline: MonoTime,
 }
 
-#[derive(Debug)]
-struct Running {
-    id: JobId,
-    run: ProbeRun,
-    deadline: MonoTime,
-    stage: Stage,
-    /// Whether its outcome has been reported, or is not wanted.
-    reported: bool,
-}
-
 /// The probe place of one ticket.
 #[derive(Debug, Default)]
 pub(super) struct ProbePlace {
-    running: Option<Running>,
+    running: Option<(ProbeRun, Running)>,
     wanted: Option<Wanted>,
     /// Where it waits for room.
     pub(super) place: Option<Place>,
@@ -47,9 +38,9 @@ impl ProbePlace {
         if let Some(old) = self.wanted.replace(wanted) {
             actions.push(probed(ticket, old.run, newer()));
         }
-        if let Some(running) = &mut self.running {
+        if let Some((run, running)) = &mut self.running {
             if !running.reported {
-                actions.push(probed(ticket, running.run, newer()));
+                actions.push(probed(ticket, *run, newer()));
             }
             running.ask(now, actions);
         }
@@ -60,7 +51,7 @@ impl ProbePlace {
         if self.wanted.as_ref().is_some_and(|wanted| wanted.run == run) {
             self.wanted = None;
         }
-        if let Some(running) = self.running.as_mut().filter(|running| running.run == run) {
+        if let Some((_, running)) = self.running.as_mut().filter(|(runs, _)| *runs == run) {
             running.ask(now, actions);
         }
     }
@@ -68,7 +59,7 @@ impl ProbePlace {
     /// Nothing is wanted any more.
     pub(super) fn stop_all(&mut self, now: MonoTime, actions: &mut Vec<Action>) {
         self.wanted = None;
-        if let Some(running) = &mut self.running {
+        if let Some((_, running)) = &mut self.running {
             running.ask(now, actions);
         }
     }
@@ -80,26 +71,21 @@ impl ProbePlace {
                 actions.push(probed(ticket, wanted.run, ProbeOutcome::TimedOut));
             }
         }
-        let Some(running) = self.running.as_mut().filter(|running| running.end() <= now) else {
-            return;
-        };
-        match running.stage {
-            Stage::Live => {
-                actions.push(probed(ticket, running.run, ProbeOutcome::TimedOut));
+        let Some((run, running)) = &mut self.running else { return };
+        match running.due(now, actions) {
+            Due::TimedOut => {
+                actions.push(probed(ticket, *run, ProbeOutcome::TimedOut));
                 running.ask(now, actions);
             }
-            Stage::Asked(_) => {
-                running.stage = Stage::Killed(now.plus(REAP));
-                actions.push(Action::End { id: running.id, how: Ending::Kill });
-            }
-            Stage::Killed(_) => self.running = None,
+            Due::GivenUp => self.running = None,
+            Due::Nothing => {}
         }
     }
 
     /// The next instant at which [`ProbePlace::due`] has something to do.
     pub(super) fn next_deadline(&self) -> Option<MonoTime> {
         let wanted = self.wanted.as_ref().map(|wanted| wanted.deadline);
-        match (wanted, self.running.as_ref().map(Running::end)) {
+        match (wanted, self.running.as_ref().map(|(_, running)| running.end())) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         }
@@ -115,7 +101,7 @@ impl ProbePlace {
         assert!(self.running.is_none(), "a ticket runs one probe at a time");
         let wanted = self.wanted.take().expect("a place that wants room has something to do");
         let Wanted { run, expires, deadline } = wanted;
-        self.running = Some(Running { id, run, deadline, stage: Stage::Live, reported: false });
+        self.running = Some((run, Running::new(id, deadline)));
         Job::Probe { ticket, expires }
     }
 
@@ -127,10 +113,10 @@ impl ProbePlace {
         end: JobEnd,
         actions: &mut Vec<Action>,
     ) {
-        if self.running.as_ref().is_none_or(|running| running.id != id) {
+        if self.running.as_ref().is_none_or(|(_, running)| running.id != id) {
             return;
         }
-        let Some(running) = self.running.take().filter(|running| !running.reported) else {
+        let Some((run, _)) = self.running.take().filter(|(_, running)| !running.reported) else {
             return;
         };
         let outcome = match end {
@@ -139,24 +125,6 @@ impl ProbePlace {
             JobEnd::Killed => ProbeOutcome::Failed("it was killed".to_owned()),
             JobEnd::Loaded(_) => ProbeOutcome::Failed("it gave no answer".to_owned()),
         };
-        actions.push(probed(ticket, running.run, outcome));
-    }
-}
-
-impl Running {
-    fn end(&self) -> MonoTime {
-        match self.stage {
-            Stage::Live => self.deadline,
-            Stage::Asked(at) | Stage::Killed(at) => at,
-        }
-    }
-
-    /// Asks it to end, if that has not been done.
-    fn ask(&mut self, now: MonoTime, actions: &mut Vec<Action>) {
-        self.reported = true;
-        if self.stage == Stage::Live {
-            self.stage = Stage::Asked(now.plus(GRACE));
-            actions.push(Action::End { id: self.id, how: Ending::Ask });
-        }
+        actions.push(probed(ticket, run, outcome));
     }
 }
