@@ -4,27 +4,22 @@
 //! Everything that is wrong with a request is found here, in the connection's own thread; only
 //! well-formed requests reach the engine. Who accepts connections and how many, `tcp` decides.
 
-use super::bonds::{ClientBonds, Pass};
+use super::bonds::Pass;
 use super::channels::{Answer, FromClient, Mailbox, CLIENT_PATIENCE, REPLY_QUEUE};
-use super::limiter::{self, Limiter};
+use super::desk::{changes_something, no_place, under_way, Desk};
 use super::places::Wait;
-use super::socket::{linger, read_frame, still_there, watch_over, Failure};
-use super::{poll, text};
-use crate::auth::{AuthError, Bond, Opener, ReplayGuard, Sealer};
-use crate::engine::{ClientId, Reply};
-use crate::model::{Holder, MemberId, Roster, Term};
-use crate::time::{Now, Span};
-use crate::wire::{
-    decode_request, encode_reply, ClientReply, ClientRequest, Life, ResultCode, TicketAnswer,
-    TimeUnit, WaitCause, REQUEST_MAX, REQUEST_TAIL,
-};
-use crossbeam_channel::{bounded, Receiver, RecvTimeoutError, Sender, TryRecvError};
+use super::poll;
+use super::socket::{linger, still_there, watch_over, Failure, Frame};
+use crate::auth::{AuthError, Bond};
+use crate::engine::Reply;
+use crate::model::MemberId;
+use crate::wire::{decode_request, ClientReply, ClientRequest, Life, ResultCode, TicketAnswer};
+use crossbeam_channel::{bounded, Receiver, RecvTimeoutError, TryRecvError};
 use std::io::{self, Write};
 use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A single write may take as long.
@@ -40,59 +35,6 @@ const HALF_CLOSED: Duration = Duration::from_millis(250);
 /// How long a revoke is waited for whose client has no place to wait: longer than the CIB takes
 /// when it is well.
 const BRIEF: Duration = Duration::from_millis(500);
-/// A reason for refusing requests is logged this often.
-const LOG_EVERY: Duration = Duration::from_secs(10);
-
-/// What connections need.
-pub struct DeskSetup {
-    /// The members; answers carry the id of this one.
-    pub roster: Roster,
-    /// Checks requests.
-    pub opener: Opener,
-    /// Looks to whom requests are bound.
-    pub bonds: ClientBonds,
-    /// Whether there is a key.
-    pub has_key: bool,
-    /// Seals answers.
-    pub sealer: Sealer,
-    /// The unit of times on the wire.
-    pub unit: TimeUnit,
-    /// The engine's queue.
-    pub queue: Sender<FromClient>,
-    /// The clocks.
-    pub clock: fn() -> Now,
-}
-
-/// What all connections share.
-pub struct Desk {
-    setup: DeskSetup,
-    /// Remembers requests that change something.
-    guard: Mutex<ReplayGuard>,
-    refused: Mutex<Limiter>,
-    next_client: AtomicU64,
-}
-
-impl Desk {
-    /// A desk whose requests pass this guard.
-    pub fn new(setup: DeskSetup, guard: ReplayGuard) -> Desk {
-        let refused = Mutex::new(Limiter::new(LOG_EVERY));
-        Desk { setup, guard: Mutex::new(guard), refused, next_client: AtomicU64::new(1) }
-    }
-
-    /// Logs why a request was refused, unless that was done lately.
-    fn note_refusal(&self, stream: &TcpStream, failure: &Failure) {
-        let mut limiter = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(held_back) = limiter.pass(Instant::now()) else {
-            return;
-        };
-        let who = match stream.peer_addr() {
-            Ok(address) => address.to_string(),
-            Err(_) => "a client".to_owned(),
-        };
-        let more = limiter::more(held_back);
-        log::warn!("refused a request of {who}: {failure}{more}");
-    }
-}
 
 /// The waking ends of the thread of a client that waits.
 struct Bell {
@@ -136,11 +78,17 @@ struct Received {
     excess: usize,
 }
 
-/// Serves one client from its request to its last answer. The request must be complete within
-/// `limit`.
-pub fn serve(desk: &Desk, stream: &TcpStream, limit: Duration, seat: &impl Seat) {
-    let mut talk = Talk { desk, stream, seat, bond: None };
-    let outcome = talk.receive(limit).and_then(|received| talk.attend(received));
+/// Serves one client from its request, of which `frame` has come, to its last answer. The request
+/// must be complete within `limit`.
+pub(super) fn serve(
+    desk: &Desk,
+    stream: &TcpStream,
+    frame: Box<Frame>,
+    limit: Duration,
+    seat: &impl Seat,
+) {
+    let mut talk = Talk { desk, stream, seat, bond: None, lists_at: None };
+    let outcome = talk.receive(frame, limit).and_then(|received| talk.attend(received));
     match &outcome {
         Ok(()) | Err(Failure::Left) => {}
         Err(failure @ (Failure::Malformed(_) | Failure::NotAuthentic(_))) => {
@@ -161,6 +109,8 @@ struct Talk<'a, S> {
     seat: &'a S,
     /// What the answers are bound to; known when the request has been opened.
     bond: Option<Bond>,
+    /// What the engine had done when it was asked for the list.
+    lists_at: Option<u64>,
 }
 
 /// How the answers of a request are waited for.
@@ -176,13 +126,12 @@ enum Patience {
 impl<S: Seat> Talk<'_, S> {
     /// Reads one request and checks it: whether it is authentic, then to whom it is bound, then
     /// whether it has come before. Only what passes all of these may ask for a place to wait.
-    fn receive(&mut self, limit: Duration) -> Result<Received, Failure> {
+    fn receive(&mut self, mut frame: Box<Frame>, limit: Duration) -> Result<Received, Failure> {
         let (desk, stream) = (self.desk, self.stream);
         stream.set_read_timeout(Some(limit))?;
-        let mut buffer = [0u8; REQUEST_MAX + REQUEST_TAIL];
-        let (filled, len) = read_frame(stream, limit, &mut buffer)?;
+        let len = frame.read(stream, limit)?;
         let wall = (desk.setup.clock)().wall;
-        let opened = match desk.setup.opener.open_request(&buffer[..len], wall) {
+        let opened = match desk.setup.opener.open_request(frame.request(len), wall) {
             Ok(opened) => opened,
             Err(AuthError::Malformed { error, .. }) => return Err(Failure::Malformed(error)),
             Err(error) => return self.distrust(error),
@@ -205,7 +154,7 @@ impl<S: Seat> Talk<'_, S> {
                 return self.distrust(error);
             }
         }
-        Ok(Received { request, excess: filled - len })
+        Ok(Received { request, excess: frame.excess(len) })
     }
 
     /// Tells a client that it is not trusted.
@@ -225,7 +174,7 @@ impl<S: Seat> Talk<'_, S> {
     }
 
     /// Hands the request to the engine and its answers to the client.
-    fn attend(&self, received: Received) -> Result<(), Failure> {
+    fn attend(&mut self, received: Received) -> Result<(), Failure> {
         let desk = self.desk;
         let Received { request, mut excess } = received;
         let Some(patience) = self.patience(&request)? else {
@@ -233,12 +182,13 @@ impl<S: Seat> Talk<'_, S> {
             self.close(excess);
             return Err(Failure::NoPlace);
         };
-        let client = ClientId(desk.next_client.fetch_add(1, Ordering::Relaxed));
+        let client = desk.next_client();
         let (answers, answers_end) = bounded(REPLY_QUEUE);
         let waker = match &patience {
             Patience::Watching(bell) => Some(Arc::clone(&bell.waker)),
             Patience::Prompt | Patience::Brief => None,
         };
+        self.lists_at = (request == ClientRequest::List).then(|| desk.listing.steps());
         let under_way = under_way(&request);
         let message = FromClient::Request { client, request, mailbox: Mailbox { answers, waker } };
         desk.setup.queue.send_timeout(message, CLIENT_PATIENCE).map_err(|_| Failure::Busy)?;
@@ -361,23 +311,17 @@ impl<S: Seat> Talk<'_, S> {
 
     /// Formats and writes one answer of the engine.
     fn write(&self, reply: Reply) -> io::Result<()> {
-        let setup = &self.desk.setup;
-        let reply = match reply {
-            Reply::Tickets(rows) => ClientReply::List(text::tickets(&rows, &setup.roster)),
-            Reply::Peers(rows) => ClientReply::List(text::peers(&rows, &setup.roster)),
-            Reply::Ticket(answer) => ClientReply::Ticket(answer),
-            Reply::Result(result) => ClientReply::Result(result),
-            Reply::Attr(value) => ClientReply::Attr(text::attribute(&value)),
-            Reply::Attrs(rows) => ClientReply::Attrs(text::attributes(&rows)),
-        };
+        let reply = self.desk.format(reply);
+        if let (ClientReply::List(text), Some(steps)) = (&reply, self.lists_at) {
+            self.desk.listing.keep(steps, text);
+        }
         self.write_reply(&reply)
     }
 
     /// Seals and writes one answer.
     fn write_reply(&self, reply: &ClientReply) -> io::Result<()> {
-        let (setup, mut stream) = (&self.desk.setup, self.stream);
-        let packet = encode_reply(setup.roster.my_id(), reply, setup.unit);
-        let bytes = setup.sealer.seal_reply_to(packet, (setup.clock)().wall, self.bond);
+        let bytes = self.desk.seal(reply, self.bond);
+        let mut stream = self.stream;
         if bytes.len() > FITS_AT_ONCE {
             self.seat.begins_to_write();
             stream.set_write_timeout(Some(IO_LIMIT))?;
@@ -398,60 +342,11 @@ impl<S: Seat> Talk<'_, S> {
         Ok(())
     }
 
-    /// Ends a connection whose last answer is written. Reference: without a key its clients send
-    /// [`REQUEST_TAIL`] bytes after some requests; closing before they are read would reset the
-    /// connection, and the answer might be lost.
+    /// Ends a connection whose last answer is written.
     fn close(&self, excess: usize) {
-        if !self.desk.setup.has_key && excess < REQUEST_TAIL {
+        if self.desk.may_follow(excess) {
             self.seat.has_its_answer();
             linger(self.stream);
         }
-    }
-}
-
-/// The answer to a request that has no place to wait.
-fn no_place(request: &ClientRequest) -> Reply {
-    match Wait::of(request) {
-        Some(Wait::Grant | Wait::Revoke) => {
-            Reply::Ticket(TicketAnswer { result: ResultCode::Busy, ..under_way(request) })
-        }
-        Some(Wait::Change) | None => Reply::Result(ResultCode::Busy),
-    }
-}
-
-/// The last answer to a request that goes on, and is no longer waited for.
-fn under_way(request: &ClientRequest) -> TicketAnswer {
-    let ticket = match request {
-        ClientRequest::Grant { ticket, .. } | ClientRequest::Revoke { ticket, .. } => ticket,
-        ClientRequest::List
-        | ClientRequest::Peers
-        | ClientRequest::AttrSet { .. }
-        | ClientRequest::AttrGet { .. }
-        | ClientRequest::AttrDelete { .. }
-        | ClientRequest::AttrList { .. } => &None,
-    };
-    TicketAnswer {
-        result: ResultCode::CibPending,
-        ticket: ticket.clone(),
-        leader: Holder::Unknown,
-        term: Term::ZERO,
-        valid_for: Span::ZERO,
-        cause: Some((WaitCause::CibWrite, Span::ZERO)),
-    }
-}
-
-/// Whether replaying the request could do harm. Reading can be repeated: who can record an
-/// answer has seen it already, and a guard that remembered every `booth list` would be full of
-/// them when a grant comes.
-fn changes_something(request: &ClientRequest) -> bool {
-    match request {
-        ClientRequest::List
-        | ClientRequest::Peers
-        | ClientRequest::AttrGet { .. }
-        | ClientRequest::AttrList { .. } => false,
-        ClientRequest::Grant { .. }
-        | ClientRequest::Revoke { .. }
-        | ClientRequest::AttrSet { .. }
-        | ClientRequest::AttrDelete { .. } => true,
     }
 }

@@ -5,13 +5,14 @@
 //! round, so a flood in one cannot starve the others; time is looked at in every round.
 
 use super::channels::{Answer, Control, FromClient, Mailbox, ToExecutor};
+use super::listing::Steps;
 use super::notify::Notifier;
 use super::poll;
 use super::timer::Timer;
 use crate::engine::{ClientId, Effect, Engine, Event, Note, NoteLevel};
 use crate::model::{MemberIndex, TicketIndex};
 use crate::time::{MonoTime, Now, Span};
-use crate::wire::PeerMessage;
+use crate::wire::{ClientRequest, PeerMessage};
 use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, TrySendError};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::unix::net::UnixStream;
@@ -73,6 +74,8 @@ pub struct Outlets<C> {
     pub started: Box<dyn FnMut() + Send>,
     /// The way to the service manager.
     pub notifier: Notifier,
+    /// Counts the steps, apart from those that only list.
+    pub steps: Steps,
     /// The clocks.
     pub clock: fn() -> Now,
 }
@@ -280,6 +283,9 @@ impl<M: Machine, C: Courier> EngineLoop<M, C> {
     fn step_at(&mut self, now: Now, event: Event) {
         let mut next = Some((now, event));
         while let Some((now, event)) = next {
+            if !matches!(event, Event::Client { request: ClientRequest::List, .. }) {
+                self.outlets.steps.count();
+            }
             let mut effects = std::mem::take(&mut self.effects);
             self.machine.step(now, event, &mut effects);
             self.stats.steps += 1;

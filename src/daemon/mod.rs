@@ -3,18 +3,21 @@
 //!
 //! The threads carry, the engine decides. [`run`] is the whole life of a daemon.
 
+pub mod acceptor;
 pub mod bonds;
 pub mod channels;
 pub mod child;
 pub mod clock;
 pub mod connection;
 pub mod descriptors;
+pub mod desk;
 mod directory;
 pub mod engine_loop;
 pub mod executor;
 pub mod helper;
 pub mod keeper;
 pub mod limiter;
+pub mod listing;
 pub mod local_addr;
 pub mod lockfile;
 pub mod lockholder;

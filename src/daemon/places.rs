@@ -18,7 +18,10 @@ pub const GRANTS_MAX: usize = 64;
 pub const REVOKES_MAX: usize = 64;
 /// Clients that wait for a change of an attribute: agents at all sites, of several tickets.
 pub const CHANGES_MAX: usize = 64;
-/// The most connections at once.
+/// Clients that have their answer and may still send: the tail of the reference's requests comes
+/// with the request, or right behind it.
+pub const LEAVING_MAX: usize = 16;
+/// The most connections at once that want something.
 pub const CONNECTIONS_MAX: usize = SERVED_MAX + GRANTS_MAX + REVOKES_MAX + CHANGES_MAX;
 
 /// Descriptors of a client that waits: its connection, and the two ends that wake its thread.
@@ -85,12 +88,17 @@ pub struct Bounds {
     pub served: usize,
     /// That wait, by [`Wait`].
     waiting: [usize; 3],
+    /// That have been answered by the acceptor, and not been closed yet.
+    pub leaving: usize,
 }
 
 impl Bounds {
     /// Where there are descriptors enough.
-    pub const FULL: Bounds =
-        Bounds { served: SERVED_MAX, waiting: [GRANTS_MAX, REVOKES_MAX, CHANGES_MAX] };
+    pub const FULL: Bounds = Bounds {
+        served: SERVED_MAX,
+        waiting: [GRANTS_MAX, REVOKES_MAX, CHANGES_MAX],
+        leaving: LEAVING_MAX,
+    };
 
     /// What so many descriptors allow: of each kind the same part of [`Bounds::FULL`], and at
     /// least what it takes to serve anybody, which is [`Bounds::MIN_DESCRIPTORS`].
@@ -98,9 +106,10 @@ impl Bounds {
         let full = Bounds::FULL;
         let part = |max: usize| max.saturating_mul(descriptors) / full.descriptors();
         let waiting = full.waiting.map(|max| part(max).clamp(1, max));
-        let rest = IN_HAND + WAITING_COST * waiting.iter().sum::<usize>();
+        let leaving = part(full.leaving).min(full.leaving);
+        let rest = IN_HAND + leaving + WAITING_COST * waiting.iter().sum::<usize>();
         let served = descriptors.saturating_sub(rest).clamp(SERVED_MIN, full.served);
-        Bounds { served, waiting }
+        Bounds { served, waiting, leaving }
     }
 
     /// The fewest descriptors with which clients are served: one waits for each kind of thing.
@@ -119,7 +128,7 @@ impl Bounds {
     /// How many descriptors these clients need.
     pub const fn descriptors(&self) -> usize {
         let waiting = self.waiting[0] + self.waiting[1] + self.waiting[2];
-        IN_HAND + self.served + WAITING_COST * waiting
+        IN_HAND + self.leaving + self.served + WAITING_COST * waiting
     }
 }
 

@@ -23,20 +23,15 @@ pub fn wait<const N: usize>(
     });
     let until = limit.map(|limit| Instant::now() + limit);
     loop {
-        let timeout = match until {
-            Some(until) => {
-                let rest = until.saturating_duration_since(Instant::now());
-                // Rounded up, because the wait must not end before its time.
-                let millis = rest.as_micros().div_ceil(1_000);
-                libc::c_int::try_from(millis).unwrap_or(libc::c_int::MAX)
-            }
-            None => -1,
-        };
+        let rest = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let timeout = rest.map(timespec);
+        let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         // N is the number of a handful of descriptors and fits every integer type.
         let count = N as libc::nfds_t;
         // SAFETY: `entries` is an array of N valid entries whose descriptors are borrowed, and
-        // therefore open, for the whole call.
-        let result = unsafe { libc::poll(entries.as_mut_ptr(), count, timeout) };
+        // therefore open, for the whole call; `timeout` is null or points to a value that lives
+        // as long, and a null mask leaves the signals as they are.
+        let result = unsafe { libc::ppoll(entries.as_mut_ptr(), count, timeout, std::ptr::null()) };
         if result >= 0 {
             return Ok(entries.map(|entry| entry.revents != 0));
         }
@@ -45,6 +40,15 @@ pub fn wait<const N: usize>(
             return Err(error);
         }
     }
+}
+
+fn timespec(limit: Duration) -> libc::timespec {
+    // SAFETY: all zeroes are a time; some platforms have padding beside its two numbers.
+    let mut time: libc::timespec = unsafe { std::mem::zeroed() };
+    time.tv_sec = libc::time_t::try_from(limit.as_secs()).unwrap_or(libc::time_t::MAX);
+    // Less than a second, which fits everywhere.
+    time.tv_nsec = limit.subsec_nanos() as _;
+    time
 }
 
 /// Two ends: writing into one makes the other readable. Neither ever blocks.

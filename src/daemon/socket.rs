@@ -3,7 +3,7 @@
 
 use super::poll;
 use crate::auth::AuthError;
-use crate::wire::{request_len, WireError, HEADER_LEN};
+use crate::wire::{request_len, WireError, HEADER_LEN, REQUEST_MAX, REQUEST_TAIL};
 use socket2::{SockRef, TcpKeepalive};
 use std::fmt;
 use std::io::{self, Read};
@@ -12,7 +12,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 /// How long we wait for what a client sends after its request before we close.
-const LINGER: Duration = Duration::from_millis(250);
+pub(super) const LINGER: Duration = Duration::from_millis(250);
 /// How many bytes after its request we take from a client that goes on sending.
 const EXCESS_MAX: usize = 4096;
 /// A client that waits and whose machine vanished without a word is asked after this whether it
@@ -62,33 +62,65 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// Reads until the request is complete; says how many bytes came and how many belong to it.
-pub(super) fn read_frame(
-    mut stream: &TcpStream,
-    limit: Duration,
-    buffer: &mut [u8],
-) -> Result<(usize, usize), Failure> {
-    let until = Instant::now() + limit;
-    let mut filled = 0;
-    loop {
-        if let Some(header) = buffer[..filled].first_chunk::<HEADER_LEN>() {
-            let len = request_len(header).map_err(Failure::Malformed)?;
-            if filled >= len {
-                return Ok((filled, len));
-            }
-        }
-        if Instant::now() >= until {
-            return Err(Failure::Left);
-        }
+/// What has come of a request, and of what some clients send behind it.
+pub(super) struct Frame {
+    buffer: [u8; REQUEST_MAX + REQUEST_TAIL],
+    filled: usize,
+}
+
+impl Frame {
+    /// Nothing has come.
+    pub(super) const fn new() -> Frame {
+        Frame { buffer: [0; REQUEST_MAX + REQUEST_TAIL], filled: 0 }
+    }
+
+    /// The length of the request, if all of it has come.
+    pub(super) fn complete(&self) -> Result<Option<usize>, WireError> {
+        let Some(header) = self.buffer[..self.filled].first_chunk::<HEADER_LEN>() else {
+            return Ok(None);
+        };
+        Ok(Some(request_len(header)?).filter(|len| self.filled >= *len))
+    }
+
+    /// The request, which is that long.
+    pub(super) fn request(&self, len: usize) -> &[u8] {
+        &self.buffer[..len]
+    }
+
+    /// How many bytes have come behind the request, which is that long.
+    pub(super) const fn excess(&self, len: usize) -> usize {
+        self.filled - len
+    }
+
+    /// Reads what is there, once; says how many bytes that are.
+    pub(super) fn fill(&mut self, mut stream: &TcpStream) -> io::Result<usize> {
         // A request is at most REQUEST_MAX long, so there is always room for the rest of it.
-        match stream.read(&mut buffer[filled..]) {
-            Ok(0) => return Err(Failure::Left),
-            Ok(count) => filled += count,
-            Err(error) => match error.kind() {
-                io::ErrorKind::Interrupted => {}
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => return Err(Failure::Left),
-                _ => return Err(Failure::Io(error)),
-            },
+        let count = stream.read(&mut self.buffer[self.filled..])?;
+        self.filled += count;
+        Ok(count)
+    }
+
+    /// Reads until the request is complete, and says how long that is.
+    pub(super) fn read(&mut self, stream: &TcpStream, limit: Duration) -> Result<usize, Failure> {
+        let until = Instant::now() + limit;
+        loop {
+            if let Some(len) = self.complete().map_err(Failure::Malformed)? {
+                return Ok(len);
+            }
+            if Instant::now() >= until {
+                return Err(Failure::Left);
+            }
+            match self.fill(stream) {
+                Ok(0) => return Err(Failure::Left),
+                Ok(_) => {}
+                Err(error) => match error.kind() {
+                    io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                        return Err(Failure::Left)
+                    }
+                    _ => return Err(Failure::Io(error)),
+                },
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The acceptor's thread, and the threads that serve what it accepts.
+//! The threads that serve clients: what the acceptor (`acceptor`) does not answer itself.
 //!
 //! There is always one idle thread for the next connection as long as that is possible: the
 //! thread that took the last place starts another one, as long as there are fewer than
@@ -11,11 +11,14 @@
 //! Where a descriptor or a thread cannot be had, nothing ends: who is there is served on, and
 //! the others stay with the kernel until there is room again.
 
-use super::connection::{serve, Admission, Desk, Seat};
+use super::acceptor::Acceptor;
+use super::connection::{serve, Admission, Seat};
+use super::desk::Desk;
 use super::limiter::{self, Limiter};
 use super::places::{Bounds, Places, Wait};
 use super::poll;
-use crossbeam_channel::{bounded, Receiver, RecvTimeoutError, SendTimeoutError, Sender};
+use super::socket::Frame;
+use crossbeam_channel::{bounded, Receiver, RecvTimeoutError, Sender};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::collections::BTreeMap;
 use std::io;
@@ -36,14 +39,11 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(2);
 const HURRIED_LIMIT: Duration = Duration::from_millis(250);
 /// A client that has not said what it wants within this may be cut off if others have no place: no
 /// sooner, or one that is about to say it would be.
-const SILENCE: Duration = Duration::from_millis(10);
+pub(super) const SILENCE: Duration = Duration::from_millis(10);
 /// A long answer that has not been taken after this may be cut off if others have no place.
 const SLOW_READER: Duration = Duration::from_millis(250);
 /// How long a thread waits for a connection before it ends.
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
-/// How long the acceptor rests after an error that would come again at once; it goes on sooner if
-/// a connection ends.
-const REST: Duration = Duration::from_millis(100);
 /// Such an error is logged this often.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
@@ -57,6 +57,13 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// A connection that the acceptor hands over.
+pub(super) struct Visit {
+    pub(super) stream: TcpStream,
+    /// What has come of its request.
+    pub(super) frame: Box<Frame>,
 }
 
 /// A connection that a thread works on.
@@ -100,11 +107,11 @@ impl Stage {
 }
 
 /// What the threads share.
-struct Shared {
-    listener: TcpListener,
-    /// Where the acceptor hands over what it accepts.
-    accepted: Receiver<TcpStream>,
-    desk: Desk,
+pub(super) struct Shared {
+    pub(super) listener: TcpListener,
+    /// Where the acceptor hands over what it does not answer itself.
+    accepted: Receiver<Visit>,
+    pub(super) desk: Desk,
     /// Connections by the order in which they came.
     live: Mutex<BTreeMap<u64, Live>>,
     next_number: AtomicU64,
@@ -114,8 +121,8 @@ struct Shared {
     idle: AtomicUsize,
     places: Places,
     /// Something comes out whenever a connection has ended: then there is room.
-    room: (Sender<()>, Receiver<()>),
-    stopping: AtomicBool,
+    pub(super) room: (Sender<()>, Receiver<()>),
+    pub(super) stopping: AtomicBool,
     errors: Mutex<Limiter>,
 }
 
@@ -148,11 +155,8 @@ impl Server {
             stopping: AtomicBool::new(false),
             errors: Mutex::new(Limiter::new(LOG_EVERY)),
         });
-        let acceptor = Acceptor {
-            shared: Arc::clone(&shared),
-            accepted: accepted_end,
-            _present: present.clone(),
-        };
+        let acceptor =
+            Acceptor::new(Arc::clone(&shared), accepted_end, present.clone(), bounds.leaving);
         std::thread::Builder::new()
             .name("tcp-accept".to_owned())
             .stack_size(STACK)
@@ -192,7 +196,7 @@ impl Shared {
     /// that has not said what it wants (one whose request has come and only has not been read is
     /// not meant), or else the one that has been reading its answer for the longest time. False
     /// if there is none of these.
-    fn make_room(&self, but: Option<u64>) -> bool {
+    pub(super) fn make_room(&self, but: Option<u64>) -> bool {
         let mut live = self.live();
         let others = || live.iter().filter(|(number, _)| Some(**number) != but);
         let answered = || others().find(|(_, entry)| entry.stage == Stage::Answered);
@@ -220,7 +224,7 @@ impl Shared {
     }
 
     /// Logs what would fill the log if it came again and again.
-    fn complain(&self, text: &str) {
+    pub(super) fn complain(&self, text: &str) {
         let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(held_back) = errors.pass(Instant::now()) {
             let more = limiter::more(held_back);
@@ -243,49 +247,6 @@ fn start_thread(worker: Worker) -> io::Result<()> {
         .map(|_| ())
 }
 
-/// The thread that accepts.
-struct Acceptor {
-    shared: Arc<Shared>,
-    accepted: Sender<TcpStream>,
-    _present: Sender<()>,
-}
-
-impl Acceptor {
-    fn run(self) {
-        let shared = &*self.shared;
-        while !shared.stopping.load(Ordering::SeqCst) {
-            match shared.listener.accept() {
-                Ok((stream, _)) => self.hand_over(stream),
-                Err(error) => match error.kind() {
-                    io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
-                    _ if shared.stopping.load(Ordering::SeqCst) => return,
-                    _ => {
-                        shared.complain(&format!(
-                            "cannot accept clients: {error}; they wait until there is room"
-                        ));
-                        shared.make_room(None);
-                        let _ = shared.room.1.recv_timeout(REST);
-                    }
-                },
-            }
-        }
-    }
-
-    /// Waits for a thread that takes the connection, and makes room for it; those that come
-    /// meanwhile stay with the kernel. When the daemon stops it is closed.
-    fn hand_over(&self, mut stream: TcpStream) {
-        while !self.shared.stopping.load(Ordering::SeqCst) {
-            match self.accepted.send_timeout(stream, SILENCE) {
-                Err(SendTimeoutError::Timeout(back)) => {
-                    stream = back;
-                    self.shared.make_room(None);
-                }
-                Ok(()) | Err(SendTimeoutError::Disconnected(_)) => return,
-            }
-        }
-    }
-}
-
 /// One thread that serves.
 struct Worker {
     shared: Arc<Shared>,
@@ -294,9 +255,9 @@ struct Worker {
 
 impl Worker {
     fn run(self) {
-        while let Some(stream) = self.next_connection() {
+        while let Some(visit) = self.next_connection() {
             self.shared.idle.fetch_sub(1, Ordering::SeqCst);
-            self.serve(stream);
+            self.serve(visit);
             self.shared.idle.fetch_add(1, Ordering::SeqCst);
             // If one such word waits already, another would say the same.
             let _ = self.shared.room.0.try_send(());
@@ -304,13 +265,13 @@ impl Worker {
     }
 
     /// Waits for a connection; `None` if the thread shall end.
-    fn next_connection(&self) -> Option<TcpStream> {
+    fn next_connection(&self) -> Option<Visit> {
         let shared = &*self.shared;
         if shared.stopping.load(Ordering::SeqCst) {
             return None;
         }
         match shared.accepted.recv_timeout(IDLE_LIMIT) {
-            Ok(stream) => Some(stream),
+            Ok(visit) => Some(visit),
             Err(RecvTimeoutError::Disconnected) => None,
             Err(RecvTimeoutError::Timeout) if self.leave() => None,
             // The last one that waits does so without a limit, so that a quiet daemon sleeps.
@@ -332,15 +293,16 @@ impl Worker {
     }
 
     /// Serves one connection, after seeing to it that another thread takes the next.
-    fn serve(&self, stream: TcpStream) {
+    fn serve(&self, visit: Visit) {
         let shared = &*self.shared;
+        let Visit { stream, frame } = visit;
         let number = shared.next_number.fetch_add(1, Ordering::SeqCst);
         let stream = Arc::new(stream);
         let entry = Live { stream: Arc::clone(&stream), stage: Stage::Silent(Instant::now()) };
         shared.live().insert(number, entry);
         let limit = if self.leaves_room(number) { REQUEST_LIMIT } else { HURRIED_LIMIT };
         if !shared.stopping.load(Ordering::SeqCst) {
-            serve(&shared.desk, &stream, limit, &Place { worker: self, number });
+            serve(&shared.desk, &stream, frame, limit, &Place { worker: self, number });
         }
         let live = shared.live().remove(&number);
         if let Some(wait) = live.and_then(|entry| entry.stage.waits()) {

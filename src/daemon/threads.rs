@@ -6,9 +6,10 @@ use super::channels::{
     Control, FromClient, ToExecutor, CLIENT_QUEUE, CONTROL_QUEUE, EXECUTOR_QUEUE, PEER_QUEUE,
     RESULT_QUEUE,
 };
-use super::connection::{Desk, DeskSetup};
+use super::desk::{Desk, DeskSetup};
 use super::engine_loop::{EngineLoop, Inbox, Outlets};
 use super::executor::{self, ExecutorConfig, ExecutorHandle};
+use super::listing::Steps;
 use super::notify::Notifier;
 use super::outbox::{Outbox, Post};
 use super::places::Bounds;
@@ -116,6 +117,8 @@ struct Common {
     unit: TimeUnit,
     birth: Birth,
     bonds: Arc<Bonds>,
+    /// Counts what the engine does.
+    steps: Steps,
 }
 
 impl Common {
@@ -126,7 +129,7 @@ impl Common {
         let life = Life::from_random(seed().map_err(StartError::Thread)?);
         let birth = Birth { life, at: clock::wall() };
         let bonds = Arc::new(Bonds::new(&roster, Sealer::new(key.clone()), life));
-        Ok(Common { roster, ids, key, unit, birth, bonds })
+        Ok(Common { roster, ids, key, unit, birth, bonds, steps: Steps::default() })
     }
 
     fn opener(&self, config: &Config) -> Opener {
@@ -229,6 +232,7 @@ fn start_server(
         sealer,
         unit: common.unit,
         queue,
+        steps: common.steps.clone(),
         clock: clock::now,
     };
     let desk = Desk::new(setup, common.guard(config));
@@ -258,6 +262,7 @@ fn start_engine(
         bell,
         started: Box::new(move || poll::wake(&waker)),
         notifier,
+        steps: common.steps.clone(),
         clock: clock::now,
     };
     let ended = spawn("engine", move || {

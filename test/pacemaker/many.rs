@@ -11,8 +11,8 @@ use std::time::Duration;
 const TICKETS: usize = 24;
 /// What the keeper logs.
 const TOGETHER: &str = "tickets were written as not granted with one call";
-/// How long before a lease ends the keeper is halted, in seconds: it revokes before that end by more
-/// than what a call may take.
+/// How long before a lease ends the keeper is halted, in seconds. It revokes before that end, by
+/// more than what a call may take.
 const BEFORE: u32 = 15;
 /// Counts the tickets of the CIB that are granted.
 const GRANTED: &str =

@@ -6,6 +6,7 @@ use booth::daemon::channels::{
     PEER_QUEUE, REPLY_QUEUE, RESULT_QUEUE,
 };
 use booth::daemon::engine_loop::{Courier, EngineLoop, Inbox, LoopStats, Outlets};
+use booth::daemon::listing::Steps;
 use booth::daemon::notify::Notifier;
 use booth::daemon::timer::Timer;
 use booth::daemon::{clock, poll};
@@ -124,6 +125,7 @@ impl Rig {
             bell: None,
             started: Box::new(|| {}),
             notifier: Notifier::none(),
+            steps: Steps::default(),
             clock: clock::now,
         };
         let inbox = Inbox {

@@ -7,6 +7,7 @@ use crate::daemon::channels::{
     RESULT_QUEUE,
 };
 use crate::daemon::engine_loop::{Courier, EngineLoop, Inbox, LoopStats, Machine, Outlets};
+use crate::daemon::listing::Steps;
 use crate::daemon::notify::Notifier;
 use crate::daemon::timer::Timer;
 use crate::daemon::{clock, poll};
@@ -105,6 +106,7 @@ impl Rig {
             bell: None,
             started: Box::new(move || started_end.send(()).expect("the test listens")),
             notifier: plan.notifier,
+            steps: Steps::default(),
             clock: plan.clock,
         };
         let inbox = Inbox {

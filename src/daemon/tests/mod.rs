@@ -4,6 +4,7 @@
 mod bonds;
 mod crowds;
 mod engine_loop;
+mod listing;
 mod lockfile;
 #[path = "../../../test/harness/not_run.rs"]
 mod not_run;

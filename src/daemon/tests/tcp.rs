@@ -5,7 +5,8 @@ use super::{roster, ticket};
 use crate::auth::{bond_of_answers, Bond, Key, Opener, ReplayGuard, Sealer};
 use crate::daemon::bonds::{Birth, ClientBonds};
 use crate::daemon::channels::{Answer, FromClient, Mailbox, CLIENT_QUEUE};
-use crate::daemon::connection::{Desk, DeskSetup};
+use crate::daemon::desk::{Desk, DeskSetup};
+use crate::daemon::listing::Steps;
 use crate::daemon::places::{Bounds, CONNECTIONS_MAX, GRANTS_MAX};
 use crate::daemon::tcp::{self, Server};
 use crate::daemon::{clock, poll};
@@ -60,12 +61,15 @@ fn run_engine(
     queue: &Receiver<FromClient>,
     orders: &Receiver<(ClientId, Answer)>,
     seen: &Sender<Seen>,
+    steps: &Steps,
 ) {
     let mut waiting: BTreeMap<ClientId, Mailbox> = BTreeMap::new();
     loop {
         crossbeam_channel::select! {
             recv(queue) -> message => match message {
                 Ok(FromClient::Request { client, request, mailbox }) => {
+                    // It is to be asked every time.
+                    steps.count();
                     if request == ClientRequest::List {
                         let reply = Reply::Tickets(vec![row()]);
                         let _ = mailbox.answers.try_send(Answer { reply, last: true });
@@ -94,16 +98,23 @@ fn run_engine(
 
 impl Rig {
     pub(super) fn start(key: Option<Key>) -> Rig {
+        let steps = Steps::default();
+        Rig::counting(key, &steps, steps.clone())
+    }
+
+    /// The engine counts there that it does something whenever it is asked; the desk looks here.
+    pub(super) fn counting(key: Option<Key>, counts: &Steps, looks: Steps) -> Rig {
         let (queue, queue_end) = bounded(CLIENT_QUEUE);
         let (seen, seen_end) = unbounded();
         let (order, order_end) = unbounded();
-        std::thread::spawn(move || run_engine(&queue_end, &order_end, &seen));
-        Rig::with_queue(key, queue, seen_end, order)
+        let counted = counts.clone();
+        std::thread::spawn(move || run_engine(&queue_end, &order_end, &seen, &counted));
+        Rig::with_queue(key, (queue, looks), seen_end, order)
     }
 
     pub(super) fn with_queue(
         key: Option<Key>,
-        queue: Sender<FromClient>,
+        (queue, steps): (Sender<FromClient>, Steps),
         seen: Receiver<Seen>,
         order: Sender<(ClientId, Answer)>,
     ) -> Rig {
@@ -120,6 +131,7 @@ impl Rig {
             sealer: Sealer::new(key),
             unit: TimeUnit::Seconds,
             queue,
+            steps,
             clock: clock::now,
         };
         let desk = Desk::new(setup, ReplayGuard::new(ids, SKEW));
@@ -385,7 +397,7 @@ fn while_the_engine_takes_nothing_clients_are_let_go_after_two_seconds() {
     let (queue, queue_end) = bounded(CLIENT_QUEUE);
     while queue.try_send(FromClient::Gone { client: ClientId(0) }).is_ok() {}
     assert_eq!(queue_end.len(), CLIENT_QUEUE);
-    let rig = Rig::with_queue(None, queue, unbounded().1, unbounded().0);
+    let rig = Rig::with_queue(None, (queue, Steps::default()), unbounded().1, unbounded().0);
     let begun = Instant::now();
     let mut streams: Vec<TcpStream> = (0..8).map(|_| rig.connect()).collect();
     for stream in &mut streams {
