@@ -11,6 +11,7 @@ use super::program::{copy_ours, Kind};
 use super::setup::Setup;
 use super::wait::until;
 use std::net::Ipv4Addr;
+use std::process::Command;
 use std::time::Duration;
 
 /// No client command of a test takes longer.
@@ -124,11 +125,16 @@ impl<'lab> Cluster<'lab> {
     /// The same with the client of a given kind.
     #[track_caller]
     pub fn booth_of(&self, kind: Kind, index: usize, arguments: &[&str]) -> Finished {
+        finish(&mut self.client(kind, index, arguments), CLIENT_LIMIT)
+    }
+
+    /// The command that [`Cluster::booth_of`] runs.
+    pub fn client(&self, kind: Kind, index: usize, arguments: &[&str]) -> Command {
         let mut command = kind.command(self.lab, "booth", None);
         let (operation, rest) = arguments.split_first().expect("an operation");
         command.args(operation.split(' ')).args(["-c", &self.config]);
         command.args(["-s", &self.address(index).to_string()]).args(rest);
-        finish(&mut command, CLIENT_LIMIT)
+        command
     }
 
     /// Runs `geostore ARGUMENTS -c CONFIG -s ADDRESS`; the options come first, as its values
@@ -184,6 +190,20 @@ impl<'lab> Cluster<'lab> {
             self.crm(index).is_granted("t1").then_some(())
         });
         self.wait_leader(known_by, index, Duration::from_secs(5));
+    }
+
+    /// The process of the keeper of a site of ours. Only in a lab with processes of its own does
+    /// nobody else have one of this name.
+    pub fn keeper(&self, index: usize) -> Option<u32> {
+        let id = self.id(index).to_string();
+        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let is_it = |pid: &u32| {
+            let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let mut words = words.split(|byte| *byte == 0);
+            words.next() == Some(b"booth-keeper") && words.next() == Some(id.as_bytes())
+        };
+        pids.filter(is_it).min()
     }
 
     /// How many of the members are sites.
