@@ -4,8 +4,9 @@
 //! Timers are hints: the engine compares its deadlines with the clock in every step, so a lost
 //! alarm costs at most the second until the loop's next look. Wishes are collected during a round
 //! of the loop, so that at most one per ticket goes through the queue; what finds no room there
-//! is offered again after the next round. A ring that is waiting already says all that another
-//! one could say.
+//! is offered again after the next round. They are handed on only when they change which alarm is
+//! the nearest: all others can wait until that one has rung, and the thread sleeps meanwhile. A
+//! ring that is waiting already says all that another one could say.
 #![forbid(unsafe_code)]
 
 use super::channels::TIMER_QUEUE;
@@ -32,8 +33,12 @@ type Wish = (TicketIndex, Option<MonoTime>);
 pub struct Timer {
     wishes: Sender<Wish>,
     rings: Receiver<()>,
-    /// Wishes of this round, and those that found no room.
+    /// Wishes that have not been handed on.
     changed: BTreeMap<TicketIndex, Option<MonoTime>>,
+    /// The alarms among them.
+    wanted: Wheel,
+    /// The alarms that the thread knows.
+    known: Wheel,
     /// Whether some found no room. Only then is it worth coming back for them soon: all others
     /// are handed on at the end of the round.
     crowded: bool,
@@ -58,26 +63,40 @@ impl Timer {
 
     /// The engine's end of these queues.
     fn around(wishes: Sender<Wish>, rings: Receiver<()>, last_look: MonoTime) -> Timer {
-        let changed = BTreeMap::new();
-        Timer { wishes, rings, changed, crowded: false, last_look, left: false }
+        let (changed, wanted, known) = (BTreeMap::new(), Wheel::new(), Wheel::new());
+        Timer { wishes, rings, changed, wanted, known, crowded: false, last_look, left: false }
     }
 
     /// Sets the ticket's alarm, in place of an earlier one.
     pub fn arm(&mut self, ticket: TicketIndex, at: MonoTime) {
         self.changed.insert(ticket, Some(at));
+        self.wanted.arm(ticket, at);
     }
 
     /// Takes the ticket's alarm away.
     pub fn disarm(&mut self, ticket: TicketIndex) {
         self.changed.insert(ticket, None);
+        self.wanted.disarm(ticket);
     }
 
-    /// Hands on what has changed; true if all of it found room.
+    /// Hands on what has changed, if it changes which alarm is the nearest; true if all of it found
+    /// room.
     pub fn flush(&mut self) -> bool {
+        if !self.crowded && !self.is_urgent() {
+            return true;
+        }
         self.crowded = false;
         while let Some((ticket, at)) = self.changed.pop_first() {
             match self.wishes.try_send((ticket, at)) {
-                Ok(()) => {}
+                Ok(()) => {
+                    self.wanted.disarm(ticket);
+                    match at {
+                        Some(at) => self.known.arm(ticket, at),
+                        None => {
+                            self.known.disarm(ticket);
+                        }
+                    }
+                }
                 Err(TrySendError::Full(_)) => {
                     self.changed.insert(ticket, at);
                     self.crowded = true;
@@ -87,6 +106,17 @@ impl Timer {
             }
         }
         true
+    }
+
+    /// Whether a wish is for an alarm before the nearest that the thread knows, or instead of that.
+    fn is_urgent(&self) -> bool {
+        let wanted = self.wanted.next().map(|(at, _)| at);
+        match self.known.next() {
+            None => wanted.is_some(),
+            Some((nearest, ticket)) => {
+                wanted.is_some_and(|at| at < nearest) || self.changed.contains_key(&ticket)
+            }
+        }
     }
 
     /// Where the alarms ring.
@@ -109,6 +139,8 @@ impl Timer {
             return false;
         }
         self.last_look = now;
+        // These ring by themselves, if they have not yet.
+        while self.known.ring(now).is_some() {}
         true
     }
 
@@ -193,13 +225,48 @@ mod tests {
         timer.arm(TicketIndex::new(0), begun.plus(Span::from_secs(30)));
         assert_eq!(timer.next_look(), begun.plus(LOOK_EVERY), "it is handed on after this round");
         assert!(!timer.look(begun.plus(LEFT_BEHIND), None));
-        timer.arm(TicketIndex::new(1), begun.plus(Span::from_secs(40)));
+        timer.arm(TicketIndex::new(1), begun.plus(Span::from_secs(20)));
         assert!(!timer.flush(), "there is room for one");
         assert_eq!(timer.next_look(), begun.plus(LEFT_BEHIND), "the other is offered again soon");
         assert_eq!(wishes_end.try_iter().count(), 1);
         assert!(timer.flush());
         assert_eq!(wishes_end.try_iter().count(), 1, "it has not been forgotten");
         assert_eq!(timer.next_look(), begun.plus(LOOK_EVERY));
+    }
+
+    #[test]
+    fn an_alarm_waits_behind_the_nearest_until_that_has_rung() {
+        let ((wishes, wishes_end), (_ring, rings)) = (bounded(8), bounded(1));
+        let begun = clock::mono();
+        let at = |secs| begun.plus(Span::from_secs(secs));
+        let ticket = TicketIndex::new;
+        let mut timer = Timer::around(wishes, rings, begun);
+        let handed_on = |timer: &mut Timer| {
+            assert!(timer.flush());
+            wishes_end.try_iter().collect::<Vec<Wish>>()
+        };
+        timer.arm(ticket(0), at(10));
+        assert_eq!(handed_on(&mut timer), [(ticket(0), Some(at(10)))]);
+        timer.arm(ticket(1), at(20));
+        timer.arm(ticket(2), at(30));
+        timer.disarm(ticket(2));
+        assert_eq!(handed_on(&mut timer), []);
+        // It rings: the next one is the nearest now.
+        assert!(timer.look(at(10), Some(at(10))));
+        let both = [(ticket(1), Some(at(20))), (ticket(2), None)];
+        assert_eq!(handed_on(&mut timer), both);
+        // A sooner one takes the others with it.
+        timer.arm(ticket(3), at(40));
+        assert_eq!(handed_on(&mut timer), []);
+        timer.arm(ticket(4), at(15));
+        assert_eq!(handed_on(&mut timer).len(), 2);
+        // So does one in place of the nearest, which would ring for nothing.
+        timer.arm(ticket(3), at(50));
+        assert_eq!(handed_on(&mut timer), []);
+        timer.arm(ticket(4), at(60));
+        assert_eq!(handed_on(&mut timer).len(), 2);
+        timer.disarm(ticket(1));
+        assert_eq!(handed_on(&mut timer), [(ticket(1), None)]);
     }
 
     #[test]

@@ -225,17 +225,34 @@ impl Engine {
     /// Time has passed: every ticket that is due. Each has its turn once: a step leaves nothing
     /// due (`check_invariants`), so the next in the agenda is another ticket.
     fn tick(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let mut renews = false;
         for _ in 0..DUE_TICKETS_MAX {
-            let Some((at, ticket)) = self.agenda.first().copied() else { return };
+            let Some((at, ticket)) = self.agenda.first().copied() else { break };
             if at > now.mono {
-                return;
+                break;
             }
+            renews |= self.tickets[ticket.get()].renews_at() == Some(at);
             self.with(now, effects, ticket, |_, _| {});
             let again = self.agenda.first().is_some_and(|(_, next)| *next == ticket);
             assert!(
                 !again || self.next_deadline() > Some(now.mono) || mutant::any(),
                 "a ticket that was served is not due again"
             );
+        }
+        if renews {
+            self.renew_early(now, effects);
+        }
+    }
+
+    /// Begins the renewals that are nearly due: they go out, and come back, with another one.
+    fn renew_early(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let soon = now.mono.plus(renewal::EARLY_MAX);
+        let near = self.agenda.iter().take_while(|(at, _)| *at <= soon).take(DUE_TICKETS_MAX);
+        let near: Vec<TicketIndex> = near.map(|(_, ticket)| *ticket).collect();
+        for ticket in near {
+            if self.tickets[ticket.get()].renews_by(now.mono) {
+                self.with(now, effects, ticket, |t, cx| t.start_renewal(cx));
+            }
         }
     }
 

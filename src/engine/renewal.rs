@@ -11,6 +11,11 @@ use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::time::{MonoTime, Span};
 use crate::wire::{Command, PeerBody, Round, Stamp};
 
+/// A renewal may begin earlier by this part of the pause before it,
+const EARLY_PART: u64 = 16;
+/// and at most by this.
+pub(super) const EARLY_MAX: Span = Span::from_secs(10);
+
 /// The lead of one term.
 #[derive(Clone, Debug)]
 pub(super) struct Lead {
@@ -169,6 +174,23 @@ impl Ticket {
             self.send_lead(cx, peer, Command::Heartbeat, false);
         }
         self.extend_lease(cx);
+    }
+
+    /// When the next renewal begins, if that is all that this ticket waits for.
+    pub fn renews_at(&self) -> Option<MonoTime> {
+        let lead = self.lead.as_ref().filter(|_| matches!(self.phase, Phase::Leader))?;
+        self.armed.filter(|at| *at == lead.renewal.next_at)
+    }
+
+    /// Whether the next renewal may begin now although it is not due, since another one begins:
+    /// within [`EARLY_PART`] of its pause, and at most by [`EARLY_MAX`]. One before which a handler
+    /// is asked waits for its time.
+    pub fn renews_by(&self, now: MonoTime) -> bool {
+        let started = self.lead.as_ref().map(|lead| lead.renewal.started);
+        let pause = |at: MonoTime| started.map_or(Span::ZERO, |started| at.since(started));
+        let early = |at: MonoTime| pause(at).divided(EARLY_PART).min(EARLY_MAX);
+        let near = self.renews_at().is_some_and(|at| at.since(now) <= early(at));
+        near && !self.asks_before_renewal()
     }
 
     /// Whether a renewal waits for the handler: who holds asks it before each.

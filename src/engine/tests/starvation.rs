@@ -6,6 +6,7 @@ use crate::engine::{CibLoad, CibOutcome, ClientId, Effect, Engine, Event, ProbeO
 use crate::model::{Holder, MemberIndex, Term, TicketIndex, TicketName, TicketSpec};
 use crate::time::{MonoTime, Now, Span, WallTime};
 use crate::wire::{ClientOptions, ClientRequest, Command, PeerBody, PeerMessage, ResultCode};
+use std::collections::BTreeSet;
 
 /// A site whose peers agree to everything, with a store that obeys and a handler that hangs or
 /// agrees.
@@ -177,4 +178,41 @@ fn a_renewal_that_waited_for_the_handler_follows_it() {
     site.event(Event::ProbeDone { ticket, run, outcome: ProbeOutcome::Success });
     assert!(before < site.last_heartbeat("slow"), "renewed");
     assert_eq!(site.engine.held(), (1, 1));
+}
+
+/// Renewals of many tickets go out together, none of them late or much too early, so that a
+/// hundred held tickets wake the machine hardly more often than a dozen.
+#[test]
+pub fn renewals_that_are_nearly_due_go_out_with_one_that_is() {
+    const TICKETS: usize = 60;
+    let renewal = Span::from_secs(30);
+    let ticket = |n| TicketSpec { expire: renewal.times(2), renewal, ..spec(&format!("T{n}")) };
+    let mut site = Site::started((0..TICKETS).map(ticket).collect());
+    site.advance(Span::from_secs(200));
+    for n in 0..TICKETS {
+        site.grant(n as u64, &format!("T{n}"));
+        site.advance(Span::from_millis(450));
+    }
+    site.advance(renewal.times(4));
+    let begun = site.now.mono;
+    site.advance(renewal.times(4));
+    let recent = |(name, at): &(TicketName, MonoTime)| (*at >= begun).then(|| (name.clone(), *at));
+    let recent: Vec<_> = site.heartbeats.iter().filter_map(recent).collect();
+    let instants: BTreeSet<MonoTime> = recent.iter().map(|(_, at)| *at).collect();
+    assert!((4..=4 * 17).contains(&instants.len()), "{} instants", instants.len());
+    for n in 0..TICKETS {
+        let own: Vec<MonoTime> = recent
+            .iter()
+            .filter(|(name, _)| name.as_str() == format!("T{n}"))
+            .map(|(_, at)| *at)
+            .collect();
+        // Each goes to two members.
+        let pauses: Vec<Span> =
+            own.chunks(2).zip(own.chunks(2).skip(1)).map(|(a, b)| b[0].since(a[0])).collect();
+        assert!(pauses.len() >= 3, "{own:?}");
+        for pause in pauses {
+            let early = renewal.minus(renewal.divided(16));
+            assert!(pause >= early && pause <= renewal.plus(Span::from_millis(50)), "{pause:?}");
+        }
+    }
 }
