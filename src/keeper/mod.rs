@@ -23,6 +23,7 @@ mod check;
 mod crowd;
 mod line;
 mod revoke;
+mod told;
 mod verdict;
 pub mod words;
 
@@ -31,6 +32,7 @@ mod tests;
 
 pub use before::Before;
 pub use check::{check, TooLate};
+pub use told::Told;
 pub use verdict::{verdict, Decision, Grant};
 
 use crate::engine::{
@@ -227,6 +229,17 @@ pub enum Answer {
     },
 }
 
+impl Answer {
+    /// The ticket that it is about.
+    pub fn ticket(&self) -> TicketIndex {
+        match self {
+            Answer::Written { ticket, .. }
+            | Answer::AttrWritten { ticket, .. }
+            | Answer::Quiet { ticket, .. } => *ticket,
+        }
+    }
+}
+
 /// What must be done, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
@@ -236,6 +249,9 @@ pub enum Output {
     Kill(JobId),
     /// Tell boothd.
     Say(Answer),
+    /// Right after a take-over: tell boothd what the one before it had told, and it has to tell a
+    /// keeper that takes the place of this one.
+    Tell(Word),
     /// A line for the log, about this ticket.
     Note(NoteLevel, Place, String),
 }
@@ -405,7 +421,7 @@ impl Keeper {
             self.quiet_at = self.quiet_at.max(line::after(now.mono, longest));
         }
         for place in (0..self.lines.len() as u32).map(Place) {
-            self.with(place, now, out, |line, cx| line.succeed(cx.now.mono));
+            self.with(place, now, out, Line::succeed);
         }
     }
 
