@@ -12,7 +12,7 @@
 //!   revoke begins beside no grant that lives; a boothd reads the store when no grant of an earlier
 //!   life can take effect any more;
 //! - `K5`: when a keeper dies beside a boothd that runs, that one knows its windows, from when it
-//!   has started and the keeper has heard of it.
+//!   has started and the keeper has heard of it, until it has read the store.
 
 use super::clock::{True, MILLI, SECOND};
 use super::hunt::{Hunter, HOLDER};
@@ -185,7 +185,7 @@ impl World {
             if !self.nodes[n].runs() || unheard {
                 let from = self.nodes[n].clock().when(window.hold_until);
                 self.unwatch(n, ticket, from);
-            } else if self.nodes[n].told[ticket].window().is_none() {
+            } else if self.unread_and_untold(n, ticket) {
                 let text = format!("m{n}, t{ticket}: boothd does not know of {window:?}");
                 self.fail_of(ticket, "K5", text);
             }
@@ -203,6 +203,13 @@ impl World {
             let (at, life) = (self.answers_end(n) + after, self.nodes[n].life);
             self.future.plan(at, Happening::KeeperAgain { node: n, life });
         }
+    }
+
+    /// Whether a boothd knows nothing of a ticket: it has neither read nor written it, nor told a
+    /// window, nor been told one.
+    fn unread_and_untold(&self, n: usize, ticket: usize) -> bool {
+        let knows = self.sites[n].read[ticket].is_some();
+        !knows && self.nodes[n].told[ticket].window().is_none()
     }
 
     /// Whether the keeper of a member's machine is there, and stopped.

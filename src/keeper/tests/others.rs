@@ -193,6 +193,35 @@ fn what_a_dead_boothd_had_not_begun_is_forgotten_but_not_what_a_lease_needs() {
     bench.revoke();
 }
 
+/// It may start on another node at once, and waits there for *g*: what begins later would take
+/// effect behind its back.
+#[test]
+fn what_a_boothd_that_leaves_had_wished_does_not_begin_any_more() {
+    let mut bench = Bench::held(60);
+    bench.write(0, 2, CibState { limit: secs(100), ..state(false, 1) });
+    let revoke = bench.revoke();
+    bench.write(0, 3, state(true, 1));
+    let (ticket, serial, limit) = (TicketIndex::new(0), WriteSerial(4), secs(G));
+    let change = AttrChange::Delete(crate::model::AttrName::new("x").expect("good"));
+    bench.step(Input::Said(Word::Attr { ticket, serial, change, limit }));
+    bench.step(Input::Left);
+    bench.now = 1000;
+    bench.end(revoke, JobEnd::Done);
+    bench.until(59_000);
+    assert!(bench.started().is_empty(), "a revoke that runs goes on, nothing begins behind it");
+    // What no boothd waits for looks at the store before each attempt.
+    let mut bench = Bench::held(20);
+    bench.until(16_000);
+    bench.look(stored(true, 1, expires(20)));
+    bench.until(20_000);
+    let revoke = bench.revoke();
+    bench.write(0, 2, CibState { limit: secs(100), ..state(false, 1) });
+    bench.step(Input::Left);
+    bench.end(revoke, JobEnd::Failed("it is ill".to_owned()));
+    bench.until(21_000);
+    assert!(matches!(bench.started()[..], [(_, Work::Look(_))]));
+}
+
 #[test]
 fn who_knows_nothing_waits() {
     let site = Holder::Member(MemberId::from_raw(1));
