@@ -96,6 +96,8 @@ clauses! {
         KeeperQuiet,
         /// Keeper: a start believes the wall clock, whatever is known.
         KeeperWall,
+        /// Keeper: a boothd that takes over is not told what the one before had told.
+        KeeperTells,
     }
     tests {
         /// L4(4): the rounds of each life begin at 1.

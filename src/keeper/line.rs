@@ -128,18 +128,36 @@ impl Line {
         }
     }
 
-    /// Another boothd has taken over: what has not begun is forgotten, and nobody waits for what
-    /// has. That gets the time of one change, *g*, and is ended. A revoke of a lease that has ended
-    /// is still owed.
-    pub(super) fn succeed(&mut self, now: MonoTime) {
+    /// boothd is gone. It may start on another node, where *g* is waited for what was begun here:
+    /// nothing begins any more but revokes, and nobody waits for what runs.
+    pub(super) fn leave(&mut self) {
         self.wish = None;
         self.attrs.clear();
-        self.patient_until = now.plus(self.guard);
         if let Some(running) = &mut self.change {
-            running.limit_at = running.limit_at.min(self.patient_until);
             match &mut running.work {
                 RunningWork::Grant(serial, _) | RunningWork::Attr(serial, ..) => *serial = None,
             }
+        }
+        self.owed.leave();
+    }
+
+    /// Another boothd has taken over: what has not begun is forgotten, and nobody waits for what
+    /// has. That gets the time of one change, *g*, and is ended. A revoke of a lease that has ended
+    /// is still owed. That boothd is told at once what it has to tell the next keeper, since this
+    /// one may end before the ticket is quiet.
+    pub(super) fn succeed(&mut self, cx: &mut Cx<'_>) {
+        let (now, term) = (cx.now.mono, self.term);
+        let silent = mutant::is_on(Clause::KeeperTells);
+        if let Some(ticket) = self.index.filter(|_| !silent) {
+            let read = self.grant.map(|grant| Word::Read { ticket, grant });
+            let window = self.watched();
+            let hold = window.map(|_| Word::Hold { ticket, window, term });
+            cx.out.extend(read.into_iter().chain(hold).map(Output::Tell));
+        }
+        self.leave();
+        self.patient_until = now.plus(self.guard);
+        if let Some(running) = &mut self.change {
+            running.limit_at = running.limit_at.min(self.patient_until);
         }
         self.owed.succeed(self.armed);
         self.said_quiet = false;
@@ -147,8 +165,8 @@ impl Line {
 
     /// Another keeper takes wishes from now on.
     pub(super) fn resign(&mut self, cx: &mut Cx<'_>) {
-        self.succeed(cx.now.mono);
         self.index = None;
+        self.succeed(cx);
         self.kill_change(cx);
     }
 

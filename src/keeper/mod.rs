@@ -21,8 +21,10 @@
 mod before;
 mod check;
 mod crowd;
+mod jobs;
 mod line;
 mod revoke;
+mod told;
 mod verdict;
 pub mod words;
 
@@ -31,11 +33,11 @@ mod tests;
 
 pub use before::Before;
 pub use check::{check, TooLate};
+pub use jobs::{Change, JobEnd, Values, Work};
+pub use told::Told;
 pub use verdict::{verdict, Decision, Grant};
 
-use crate::engine::{
-    AttrChange, CibLoad, CibOutcome, CibState, HoldWindow, NoteLevel, WriteSerial,
-};
+use crate::engine::{AttrChange, CibOutcome, CibState, HoldWindow, NoteLevel, WriteSerial};
 use crate::model::{Holder, Term, TicketIndex, TicketName};
 use crate::time::{MonoTime, Now, Span};
 use check::{expires_of, needs_lease};
@@ -129,7 +131,8 @@ pub enum Input {
     /// A boothd has taken over, with these tickets in the order of its configuration. What the
     /// one before wished and had not begun is forgotten, but for revokes of leases.
     TakeOver(Vec<Kept>),
-    /// The boothd that was listened to is gone.
+    /// The boothd that was listened to is gone. What it wished and had not begun is forgotten, but
+    /// for revokes.
     Left,
     /// Another keeper works from now on: what has not begun is forgotten, and what changes a
     /// ticket is ended, but for revokes of leases.
@@ -140,60 +143,6 @@ pub enum Input {
     Ended(JobId, Vec<(Place, JobEnd)>),
     /// Time has passed.
     Tick,
-}
-
-/// One change of a ticket in the store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// *granted*.
-    Grant {
-        /// What to write beside it.
-        values: Values,
-        /// Right before the change the clock is read once more: not at this instant or later.
-        /// `None`: a manual ticket.
-        start_before: Option<MonoTime>,
-    },
-    /// *not granted*.
-    Revoke(Values),
-    /// One attribute.
-    Attr(AttrChange),
-}
-
-/// What a change writes beside *granted*.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Values {
-    /// Attribute `owner`.
-    pub owner: Holder,
-    /// Attribute `term`.
-    pub term: Term,
-    /// Attribute `expires`, in seconds since the epoch.
-    pub expires: u64,
-}
-
-/// What a job does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Work {
-    /// These changes; more than one only where the store can do that.
-    Change(Vec<(Place, Change)>),
-    /// It reads these tickets.
-    Look(Vec<Place>),
-}
-
-/// How a job ended, for one ticket.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum JobEnd {
-    /// The change was made.
-    Done,
-    /// A grant: the last look at the clock refused it; nothing was written.
-    TooLate,
-    /// It failed; the text says how.
-    Failed(String),
-    /// The call for many revokes failed, all or nothing; the text says how. Each is made alone.
-    Apart(String),
-    /// It was killed, by us or by somebody else; it may still take effect.
-    Killed,
-    /// What the store says.
-    Looked(CibLoad),
 }
 
 /// What boothd is told.
@@ -227,6 +176,17 @@ pub enum Answer {
     },
 }
 
+impl Answer {
+    /// The ticket that it is about.
+    pub fn ticket(&self) -> TicketIndex {
+        match self {
+            Answer::Written { ticket, .. }
+            | Answer::AttrWritten { ticket, .. }
+            | Answer::Quiet { ticket, .. } => *ticket,
+        }
+    }
+}
+
 /// What must be done, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
@@ -236,6 +196,9 @@ pub enum Output {
     Kill(JobId),
     /// Tell boothd.
     Say(Answer),
+    /// Right after a take-over: tell boothd what the one before it had told, and it has to tell a
+    /// keeper that takes the place of this one.
+    Tell(Word),
     /// A line for the log, about this ticket.
     Note(NoteLevel, Place, String),
 }
@@ -298,7 +261,10 @@ impl Keeper {
         self.due(now, out);
         match input {
             Input::TakeOver(tickets) => self.take_over(now, tickets, out),
-            Input::Left => self.left_at = Some(now.mono),
+            Input::Left => {
+                self.left_at = Some(now.mono);
+                self.with_all(now, out, |line, _| line.leave());
+            }
             Input::Resigned => self.resign(now, out),
             Input::Said(word) => {
                 let Some(place) = self.order.get(word.ticket().get()).copied() else { return };
@@ -404,17 +370,13 @@ impl Keeper {
         if self.store == StoreKind::Cib && left.is_some_and(|at| now.mono.since(at) >= longest) {
             self.quiet_at = self.quiet_at.max(line::after(now.mono, longest));
         }
-        for place in (0..self.lines.len() as u32).map(Place) {
-            self.with(place, now, out, |line, cx| line.succeed(cx.now.mono));
-        }
+        self.with_all(now, out, Line::succeed);
     }
 
     fn resign(&mut self, now: Now, out: &mut Vec<Output>) {
         self.left_at = Some(now.mono);
         self.order.clear();
-        for place in (0..self.lines.len() as u32).map(Place) {
-            self.with(place, now, out, Line::resign);
-        }
+        self.with_all(now, out, Line::resign);
     }
 
     fn ended(&mut self, now: Now, job: JobId, ends: Vec<(Place, JobEnd)>, out: &mut Vec<Output>) {
@@ -463,6 +425,13 @@ impl Keeper {
             if self.jobs.get(&job).is_some_and(|places| places.len() == *count) {
                 out.push(Output::Kill(job));
             }
+        }
+    }
+
+    /// The same with every line.
+    fn with_all(&mut self, now: Now, out: &mut Vec<Output>, act: impl Fn(&mut Line, &mut Cx<'_>)) {
+        for place in (0..self.lines.len() as u32).map(Place) {
+            self.with(place, now, out, &act);
         }
     }
 

@@ -39,7 +39,7 @@ pub(super) struct Owed {
     attempts: Vec<Attempt>,
     /// How many revokes have been owed.
     count: u64,
-    /// Killed attempts cannot take effect any more from this instant on.
+    /// Attempts that were killed, or failed, cannot take effect any more from this instant on.
     free_at: MonoTime,
     /// What has succeeded when boothd did not wait for it any more, if nothing has begun since.
     untold: Option<Values>,
@@ -94,8 +94,9 @@ impl Owed {
         values: Values,
     ) -> Option<WriteSerial> {
         let alone = self.attempts.is_empty();
-        if let Some(same) = self.revoke.as_mut().filter(|revoke| revoke.values == values) {
+        if let Some(same) = self.revoke.as_mut().filter(|revoke| revoke.values.is_like(&values)) {
             // What runs for it serves: no grant has begun in between.
+            same.values = values;
             if alone {
                 same.next_at = same.next_at.min(now);
             }
@@ -114,11 +115,8 @@ impl Owed {
     }
 
     /// Whether the last that happened is that this has succeeded, which boothd does not know yet.
-    ///
-    /// `expires` is not compared: it may have been rounded another way.
     pub(super) fn take_untold(&mut self, values: &Values) -> bool {
-        let same = |old: Values| (old.owner, old.term) == (values.owner, values.term);
-        self.untold.take().is_some_and(same)
+        self.untold.take().is_some_and(|old| old.is_like(values))
     }
 
     /// A grant begins.
@@ -135,11 +133,16 @@ impl Owed {
     }
 
     /// Nobody waits any more.
-    pub(super) fn succeed(&mut self, armed: bool) {
+    pub(super) fn leave(&mut self) {
         self.untold = None;
         if let Some(revoke) = &mut self.revoke {
             revoke.serial = None;
         }
+    }
+
+    /// Another boothd has come: what no lease depends on is its business.
+    pub(super) fn succeed(&mut self, armed: bool) {
+        self.leave();
         if !armed {
             self.disarm();
         }
@@ -277,7 +280,7 @@ impl Owed {
             return over;
         };
         let attempt = self.attempts.remove(at);
-        if *end == JobEnd::Killed && !mutant::is_on(Clause::KeeperQuiet) {
+        if *end != JobEnd::Done && !mutant::is_on(Clause::KeeperQuiet) {
             self.free_at = self.free_at.max(after(now, guard));
         }
         let alone = self.attempts.is_empty();

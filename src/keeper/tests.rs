@@ -9,7 +9,7 @@ mod others;
 mod random;
 
 use super::*;
-use crate::engine::CibExpiry;
+use crate::engine::{CibExpiry, CibLoad};
 use crate::model::MemberId;
 use crate::time::WallTime;
 

@@ -3,7 +3,8 @@
 //! separated by tabs, as many lines in a packet as it has room for.
 //!
 //! A boothd begins with [`Message::Hello`], its tickets and [`Message::Taken`]; the keeper answers
-//! with `Taken` too, or with [`Message::Other`]. Numbers are decimal; instants are microseconds of
+//! with what the boothd before had told it, as that one had ([`Message::Word`]), and with `Taken`
+//! behind that, or with [`Message::Other`]. Numbers are decimal; instants are microseconds of
 //! the clock that goes on while the machine sleeps.
 
 use super::{Answer, Before, Grant, Kept, Word};
@@ -35,7 +36,7 @@ pub enum Message {
     /// The keeper is of another version or for something else; it guards what it was told, takes
     /// no more wishes and ends when it is not needed any longer.
     Other,
-    /// boothd says something.
+    /// boothd says something, or hears from a keeper what another boothd has said.
     Word(Word),
     /// The keeper says something.
     Answer(Answer),

@@ -9,7 +9,7 @@ use super::store::{By, Report, Task};
 use super::world::{Happening, World};
 use booth::daemon::slots::{Action, Ending, Job, JobEnd, JobId};
 use booth::engine::{CibLoad, Effect, HoldWindow};
-use booth::keeper::{Before, Grant, Word};
+use booth::keeper::{Grant, Word};
 use booth::model::{Term, TicketIndex};
 use booth::time::{Now, WallTime};
 
@@ -23,9 +23,7 @@ pub struct Pending {
 /// What is wanted of the store of one ticket.
 #[derive(Clone, Debug, Default)]
 pub struct Read {
-    /// The keeper has said that the store may be read and believed, and what it knows.
-    pub quiet: Option<Before>,
-    /// A read waits for that.
+    /// A read waits until the keeper says that the store may be read and believed.
     pub waiting: Option<Effect>,
     /// The job of a read that runs.
     pub running: Option<JobId>,
@@ -39,12 +37,12 @@ impl World {
                 self.exec_to_keeper(n, wish);
             }
             Effect::LoadCib { ticket, .. } => {
-                let read = &mut self.nodes[n].reads[ticket.get()];
-                if read.quiet.is_some() {
+                let node = &mut self.nodes[n];
+                if node.told[ticket.get()].before().is_some() {
                     self.exec_slots(n, wish);
                 } else {
                     self.coverage.note("read: waits until the store is quiet");
-                    read.waiting = Some(wish);
+                    self.nodes[n].reads[ticket.get()].waiting = Some(wish);
                 }
             }
             _ => self.exec_slots(n, wish),
@@ -86,17 +84,19 @@ impl World {
         let Some(ticket) = ticket else { return end };
         self.nodes[n].reads[ticket].running = None;
         let JobEnd::Loaded(load) = end else { return end };
-        if let CibLoad::Loaded(stored) = &load {
-            if stored.granted {
+        match &load {
+            CibLoad::Loaded(stored) if stored.granted => {
                 let expires = stored.expires.map_or(0, WallTime::as_secs);
                 let grant = Grant { term: stored.term.unwrap_or(Term::ZERO), expires };
                 self.keeper_hears(n, Word::Read { ticket: TicketIndex::new(ticket), grant });
             }
+            CibLoad::Loaded(_) | CibLoad::Absent => self.nodes[n].told[ticket].is_free(),
+            CibLoad::Failed(_) => {}
         }
         // By the wall clock as it was at the start, as the engine reads it (`RULES.md` L9).
         let mono = self.nodes[n].clock().mono(self.now);
         let now = Now { mono, wall: self.nodes[n].started.wall_at(mono) };
-        let before = self.nodes[n].reads[ticket].quiet.unwrap_or_default();
+        let before = self.nodes[n].told[ticket].before().unwrap_or_default();
         let right = before.correct(load.clone(), now);
         if right != load {
             self.coverage.note("read: is put right by what the keeper knows");

@@ -9,10 +9,10 @@ use super::store::{By, Entry, Report, Task};
 use super::world::{Happening, World};
 use booth::engine::{CibLoad, CibState, Effect, Event, HoldWindow, NoteLevel};
 use booth::keeper::{
-    Answer, Before, Change, Grant, Input, JobEnd, JobId, Keeper, Kept, Output, Place, StoreKind,
-    Values, Word, Work,
+    Answer, Change, Grant, Input, JobEnd, JobId, Keeper, Kept, Output, Place, StoreKind, Values,
+    Word, Work,
 };
-use booth::model::{Holder, Term, TicketIndex, TicketSpec};
+use booth::model::{Holder, TicketIndex, TicketSpec};
 use booth::time::{MonoTime, WallTime};
 
 /// What a job's end says of each place, once that is known.
@@ -153,12 +153,8 @@ impl World {
 
     /// A boothd says something to its keeper, and remembers what another one would have to know.
     pub fn keeper_hears(&mut self, n: usize, word: Word) {
-        let node = &mut self.nodes[n];
-        match &word {
-            Word::Hold { ticket, window, term } => node.told[ticket.get()] = Some((*window, *term)),
-            Word::Write { .. } | Word::Attr { .. } => node.open.push(word.clone()),
-            Word::Read { .. } => {}
-        }
+        let now = self.nodes[n].clock().now(self.now);
+        self.nodes[n].told[word.ticket().get()].say(&word, now);
         self.keeper_said(n, word);
     }
 
@@ -285,6 +281,7 @@ impl World {
                 Output::Start(job, work) => self.keeper_starts_job(site, machine, job, work),
                 Output::Kill(job) => self.keeper_kills(site, machine, job, done),
                 Output::Say(answer) => self.keeper_says(site, machine, answer),
+                Output::Tell(word) => self.keeper_tells(site, machine, word),
                 Output::Note(level, place, text) => {
                     if level == NoteLevel::Info {
                         self.coverage.note("guard: retires");
@@ -415,37 +412,36 @@ impl World {
         }
     }
 
+    /// A keeper that is taken over says what it was told: before its boothd begins.
+    fn keeper_tells(&mut self, site: usize, machine: usize, word: Word) {
+        let Some(warden) = &self.sites[site].keepers[machine] else { return };
+        let node = &mut self.nodes[site];
+        if warden.life == Some(node.life) && node.machine == machine {
+            node.told[word.ticket().get()].inherit(word);
+        }
+    }
+
     /// What the keeper has said reaches the shell of its boothd.
     pub fn exec_answered(&mut self, n: usize, answer: Answer) {
-        let open = &mut self.nodes[n].open;
+        let now = self.nodes[n].clock().now(self.now);
+        let node = &mut self.nodes[n];
+        let told = &mut node.told[answer.ticket().get()];
+        if !told.hear(&answer, now) {
+            return;
+        }
+        let (read, ready) = (&mut node.reads[answer.ticket().get()], told.before().is_some());
+        let waiting = if ready { read.waiting.take() } else { None };
         match answer {
             Answer::Written { ticket, serial, outcome } => {
-                let this = |w: &Word| matches!(w, Word::Write { serial: s, .. } if *s == serial);
-                open.retain(|word| !this(word));
                 self.report(n, Event::CibWritten { ticket, serial, outcome });
             }
             Answer::AttrWritten { ticket, serial, outcome } => {
-                let this = |w: &Word| matches!(w, Word::Attr { serial: s, .. } if *s == serial);
-                open.retain(|word| !this(word));
                 self.report(n, Event::AttrWritten { ticket, serial, outcome });
             }
-            Answer::Quiet { ticket, before } => {
-                let node = &mut self.nodes[n];
-                let (read, told) = (&mut node.reads[ticket.get()], &mut node.told[ticket.get()]);
-                // What one that has died knew still holds, and the next must know it.
-                let mono = node.clocks[node.machine].mono(self.now);
-                let lasts = before.window.is_some_and(|window| mono < window.hold_until);
-                if let (true, Before { window: Some(window), grant }) = (lasts, before) {
-                    let term = grant.map_or(Term::ZERO, |grant| grant.term);
-                    told.get_or_insert((Some(window), term));
-                }
-                if read.quiet.is_none_or(|known| known.window.is_none()) {
-                    read.quiet = Some(before);
-                }
-                if let Some(wish) = read.waiting.take() {
-                    self.exec_slots(n, wish);
-                }
-            }
+            Answer::Quiet { .. } => {}
+        }
+        if let Some(wish) = waiting {
+            self.exec_slots(n, wish);
         }
     }
 

@@ -40,7 +40,7 @@ enum By {
 
 /// Each clause, the family of plans that finds it, the first seed and how many seeds it may
 /// take. The honest rates, from seed 1 on, are in `test/README.md`.
-const TABLE: [(Clause, Option<Hunt>, u64, u64, By); 31] = [
+const TABLE: [(Clause, Option<Hunt>, u64, u64, By); 32] = [
     (Clause::L1FreshTerm, None, 1, 20, By::Any),
     (Clause::L2OneVote, Some(Hunt::Duel), 1, 20, By::Any),
     (Clause::L3LivePromise, Some(Hunt::Bare), 1, 20, By::Any),
@@ -72,6 +72,7 @@ const TABLE: [(Clause, Option<Hunt>, u64, u64, By); 31] = [
     (Clause::KeeperRing, Some(Hunt::Reboot), 1, 20, By::Any),
     (Clause::KeeperQuiet, Some(Hunt::Reboot), 1, 50, By::Any),
     (Clause::KeeperWall, Some(Hunt::Keeper), 1, 50, By::Any),
+    (Clause::KeeperTells, Some(Hunt::Keeper), 1, 100, By::Any),
 ];
 
 /// Runs seeds until one is caught; prints its minimal schedule.

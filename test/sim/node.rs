@@ -11,8 +11,8 @@ use super::queues::Queues;
 use super::reference::brain::Brain;
 use booth::daemon::slots::{Action, JobEnd, JobId, Limits, Slots};
 use booth::daemon::wheel::Wheel;
-use booth::engine::{ClientId, Effect, Event, HoldWindow};
-use booth::keeper::{Answer, Word};
+use booth::engine::{ClientId, Effect, Event};
+use booth::keeper::{Answer, Told};
 use booth::model::{MemberRole, Term, TicketSpec};
 use booth::time::{MonoTime, Now, WallTime};
 use std::collections::VecDeque;
@@ -69,10 +69,8 @@ pub struct Node {
     pub slots: Slots,
     /// Per ticket, the read that is wanted or runs.
     pub reads: Vec<Read>,
-    /// Per ticket, the newest window that its keeper was told, and the term.
-    pub told: Vec<Option<(Option<HoldWindow>, Term)>>,
-    /// What its keeper has not answered yet.
-    pub open: Vec<Word>,
+    /// Per ticket, what its keeper was told, and has not answered yet.
+    pub told: Vec<Told>,
     /// Per ticket, the end of the lease of which the life before had told this machine's keeper.
     pub heirs: Vec<Option<True>>,
     /// Both clocks when its engine began.
@@ -130,8 +128,7 @@ impl Node {
             wake_at: u64::MAX,
             slots: Slots::new(tickets, Limits::processes()),
             reads: vec![Read::default(); tickets],
-            told: vec![None; tickets],
-            open: Vec::new(),
+            told: vec![Told::default(); tickets],
             heirs: vec![None; tickets],
             started: Now { mono: MonoTime::ZERO, wall: WallTime::EPOCH },
             wished: vec![(None, Term::ZERO); tickets],

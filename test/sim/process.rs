@@ -12,6 +12,7 @@ use super::world::{Happening, World};
 use booth::daemon::slots::{Limits, Slots};
 use booth::daemon::wheel::Wheel;
 use booth::engine::Event;
+use booth::keeper::Told;
 use booth::model::{Term, TicketSpec};
 use std::rc::Rc;
 
@@ -46,9 +47,8 @@ impl World {
         node.wake_at = u64::MAX;
         node.slots = Slots::new(tickets, Limits::processes());
         node.reads = vec![Read::default(); tickets];
-        node.told = vec![None; tickets];
+        node.told = vec![Told::default(); tickets];
         node.heirs = vec![None; tickets];
-        node.open.clear();
         node.started = node.clocks[node.machine].now(self.now);
         node.wished = vec![(None, Term::ZERO); tickets];
         node.queues = Queues::default();

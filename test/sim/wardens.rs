@@ -10,7 +10,9 @@
 //! - `K4`: a grant begins inside its window only, beside no other change of its ticket, and not
 //!   while a revoke that was killed may take effect; it takes effect before that window ends; a
 //!   revoke begins beside no grant that lives; a boothd reads the store when no grant of an earlier
-//!   life can take effect any more.
+//!   life can take effect any more;
+//! - `K5`: when a keeper dies beside a boothd that runs, that one knows its windows, from when it
+//!   has started and the keeper has heard of it, until it has read the store.
 
 use super::clock::{True, MILLI, SECOND};
 use super::hunt::{Hunter, HOLDER};
@@ -20,7 +22,7 @@ use super::sick::Ailment;
 use super::store::{By, Child, Task};
 use super::world::{Happening, World};
 use booth::engine::HoldWindow;
-use booth::keeper::{Change, Input, Word};
+use booth::keeper::{Change, Input, Told};
 use booth::model::TicketIndex;
 use booth::prng::Prng;
 use booth::time::MonoTime;
@@ -171,16 +173,21 @@ impl World {
         let Some(warden) = &self.sites[n].keepers[machine] else { return };
         let number = warden.number;
         let unsettled = warden.machine.is_unsettled(mono);
+        // It was stopped when boothd started, and has told it nothing.
+        let waits = warden.stopped.iter().flatten();
+        let unheard = waits.into_iter().any(|input| matches!(input, Input::TakeOver(_)));
         self.trace(|w| format!("{} keeper {number} dies, unsettled: {unsettled}", w.name(n)));
         if unsettled {
             self.coverage.note("keeper: is killed with something under way");
         }
         for ticket in 0..self.plan.tickets.len() {
             let Some(window) = self.keeper_watches(n, machine, ticket) else { continue };
-            // A boothd that has just started does not know yet what its keeper watched over.
-            if !self.nodes[n].runs() || self.nodes[n].told[ticket].is_none() {
+            if !self.nodes[n].runs() || unheard {
                 let from = self.nodes[n].clock().when(window.hold_until);
                 self.unwatch(n, ticket, from);
+            } else if self.unread_and_untold(n, ticket) {
+                let text = format!("m{n}, t{ticket}: boothd does not know of {window:?}");
+                self.fail_of(ticket, "K5", text);
             }
         }
         let of_it = |by: By| matches!(by, By::Keeper { number: it, .. } if it == number);
@@ -198,6 +205,13 @@ impl World {
         }
     }
 
+    /// Whether a boothd knows nothing of a ticket: it has neither read nor written it, nor told a
+    /// window, nor been told one.
+    fn unread_and_untold(&self, n: usize, ticket: usize) -> bool {
+        let knows = self.sites[n].read[ticket].is_some();
+        !knows && self.nodes[n].told[ticket].window().is_none()
+    }
+
     /// Whether the keeper of a member's machine is there, and stopped.
     pub fn keeper_is_stopped(&self, n: usize) -> bool {
         let warden = &self.sites[n].keepers[self.nodes[n].machine];
@@ -211,7 +225,7 @@ impl World {
             return;
         }
         let clock = *self.nodes[n].clock();
-        let told = self.nodes[n].told.iter().flatten().filter_map(|(window, _)| *window);
+        let told = self.nodes[n].told.iter().filter_map(Told::window);
         let first = told.map(|window| clock.when(window.start_before)).min();
         let wait = self.choices.jitter(n, 6, MILLI, SECOND);
         let latest = first.map_or(u64::MAX, |first| first.saturating_sub(MILLI));
@@ -242,13 +256,9 @@ impl World {
         self.keeper_starts(n, machine, quiet_at);
         self.keeper_has_boothd(n);
         for (ticket, told) in self.nodes[n].told.clone().into_iter().enumerate() {
-            if let Some((window, term)) = told {
-                let ticket = TicketIndex::new(ticket);
-                self.keeper_said(n, Word::Hold { ticket, window, term });
+            for word in told.words(TicketIndex::new(ticket)) {
+                self.keeper_said(n, word);
             }
-        }
-        for word in self.nodes[n].open.clone() {
-            self.keeper_said(n, word);
         }
     }
 
@@ -287,7 +297,7 @@ impl World {
         }
         for ticket in 0..self.plan.tickets.len() {
             let watched = self.keeper_watches(n, machine, ticket);
-            let told = self.nodes[n].told[ticket].and_then(|(window, _)| window);
+            let told = self.nodes[n].told[ticket].window();
             if let Some(window) = watched.or(told) {
                 let from = self.nodes[n].clock().when(window.hold_until);
                 self.unwatch(n, ticket, from);

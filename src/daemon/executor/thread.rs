@@ -210,12 +210,14 @@ impl Executor {
     /// else is granted belongs to this site until something newer is there, and the keeper must
     /// know it.
     fn loaded(&mut self, ticket: TicketIndex, load: CibLoad) {
-        if let CibLoad::Loaded(stored) = &load {
-            if stored.granted {
+        match &load {
+            CibLoad::Loaded(stored) if stored.granted => {
                 let expires = stored.expires.map_or(0, WallTime::as_secs);
                 let grant = Grant { term: stored.term.unwrap_or(Term::ZERO), expires };
                 self.link.say(Word::Read { ticket, grant });
             }
+            CibLoad::Loaded(_) | CibLoad::Absent => self.link.free(ticket),
+            CibLoad::Failed(_) => {}
         }
         let before = self.link.before(ticket).unwrap_or_default();
         let outcome = before.correct(load, self.started);

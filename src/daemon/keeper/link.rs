@@ -6,9 +6,8 @@ use super::packets::{Gone, Packets, OFFER_AGAIN};
 use super::program::path_in;
 use super::{Setup, NAME, SOCKET};
 use crate::daemon::{clock, descriptors, os};
-use crate::engine::{CibExpiry, CibState, HoldWindow};
 use crate::keeper::words::{Message, VERSION};
-use crate::keeper::{Answer, Before, Grant, Kept, Word};
+use crate::keeper::{Answer, Before, Kept, Told, Word};
 use crate::model::TicketIndex;
 use crate::time::{MonoTime, Span};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -37,39 +36,6 @@ const LOOK: Span = Span::from_millis(20);
 const PAUSE_MIN: Span = Span::from_millis(100);
 /// The longest pause.
 const PAUSE_MAX: Span = Span::from_secs(30);
-
-/// What a keeper was told of a ticket, and has to be told again if another takes its place.
-#[derive(Debug, Default)]
-struct Told {
-    /// The newest grant that was read, or that a keeper may have begun.
-    grant: Option<Grant>,
-    hold: Option<Word>,
-    window: Option<HoldWindow>,
-    /// Wishes without an answer, in their order.
-    open: Vec<Word>,
-    /// `Some`: the store may be read and believed.
-    before: Option<Before>,
-}
-
-impl Told {
-    /// Takes note of a grant.
-    fn note(&mut self, mut grant: Grant) {
-        if let Some(old) = self.grant.filter(|old| old.term == grant.term) {
-            grant.expires = grant.expires.max(old.expires);
-        }
-        self.grant = Some(grant);
-    }
-
-    /// A keeper may write this now, and another must not take it for something newer from
-    /// another node. When exactly it reads the clock is not known: a second more.
-    fn note_grant(&mut self, state: &CibState) {
-        let lease = self.window.map(|window| window.lease_until);
-        if let (true, Some(lease)) = (state.granted && state.expires == CibExpiry::Lease, lease) {
-            let expires = clock::now().wall_at(lease).as_secs().saturating_add(1);
-            self.note(Grant { term: state.term, expires });
-        }
-    }
-}
 
 /// A keeper at the other end of a socket.
 #[derive(Debug)]
@@ -209,10 +175,7 @@ impl Link {
         let mut messages: Vec<Message> = [hello].into_iter().chain(tickets).collect();
         messages.push(Message::Taken);
         for (index, told) in self.told.iter().enumerate() {
-            let ticket = TicketIndex::new(index);
-            let read = told.grant.map(|grant| Word::Read { ticket, grant });
-            let words = told.hold.iter().chain(&told.open).cloned();
-            messages.extend(read.into_iter().chain(words).map(Message::Word));
+            messages.extend(told.words(TicketIndex::new(index)).map(Message::Word));
         }
         self.said.clear();
         peer.send(&messages);
@@ -222,19 +185,7 @@ impl Link {
     /// Says something, with the next [`Link::flush`]. It is said again to each keeper that takes
     /// the place of this one, as long as it is of importance.
     pub fn say(&mut self, word: Word) {
-        let told = &mut self.told[word.ticket().get()];
-        match &word {
-            Word::Hold { window, .. } => {
-                told.window = *window;
-                told.hold = Some(word.clone());
-            }
-            Word::Read { grant, .. } => told.note(*grant),
-            Word::Write { state, .. } => {
-                told.note_grant(state);
-                told.open.push(word.clone());
-            }
-            Word::Attr { .. } => told.open.push(word.clone()),
-        }
+        self.told[word.ticket().get()].say(&word, clock::now());
         if self.peer.is_some() {
             self.said.push(Message::Word(word));
         }
@@ -278,7 +229,12 @@ impl Link {
                         return;
                     }
                     Message::Answer(answer) => answers.push(answer),
-                    Message::Hello { .. } | Message::Ticket(_) | Message::Word(_) => {}
+                    Message::Word(word) => {
+                        if let Some(told) = self.told.get_mut(word.ticket().get()) {
+                            told.inherit(word);
+                        }
+                    }
+                    Message::Hello { .. } | Message::Ticket(_) => {}
                 }
             }
         }
@@ -287,52 +243,28 @@ impl Link {
     /// Takes note of answers, whose wishes are not open any more. Returns those that somebody
     /// waits for.
     pub fn keep(&mut self, answers: Vec<Answer>) -> Vec<Answer> {
-        let mut wanted = Vec::new();
-        for answer in answers {
-            let known = match &answer {
-                Answer::Quiet { ticket, before } => {
-                    if let Some(told) = self.told.get_mut(ticket.get()) {
-                        told.before.get_or_insert(*before);
-                    }
-                    true
-                }
-                Answer::Written { ticket, serial, .. } => self.close(
-                    *ticket,
-                    |word| matches!(word, Word::Write { serial: open, .. } if open == serial),
-                ),
-                Answer::AttrWritten { ticket, serial, .. } => self.close(
-                    *ticket,
-                    |word| matches!(word, Word::Attr { serial: open, .. } if open == serial),
-                ),
-            };
-            if known {
-                wanted.push(answer);
-            }
-        }
+        let now = clock::now();
+        let mut wanted = answers;
+        wanted.retain(|answer| {
+            let told = self.told.get_mut(answer.ticket().get());
+            told.is_some_and(|told| told.hear(answer, now))
+        });
         wanted
     }
 
-    fn close(&mut self, ticket: TicketIndex, is: impl Fn(&Word) -> bool) -> bool {
-        let Some(told) = self.told.get_mut(ticket.get()) else { return false };
-        let at = told.open.iter().position(is);
-        let Some(word) = at.map(|at| told.open.remove(at)) else { return false };
-        if let Word::Write { state, .. } = word {
-            // The wall clock may have been set since it was wished.
-            told.note_grant(&state);
-        }
-        true
+    /// The ticket was read, and is not granted.
+    pub fn free(&mut self, ticket: TicketIndex) {
+        self.told[ticket.get()].is_free();
     }
 
     /// What is known of a ticket from before this boothd; `None`: it cannot be read yet.
     pub fn before(&self, ticket: TicketIndex) -> Option<Before> {
-        let told = &self.told[ticket.get()];
-        // What is wished may change it at any moment.
-        told.before.filter(|_| told.open.is_empty())
+        self.told[ticket.get()].before()
     }
 
     /// Whether a wish has no answer yet.
     pub fn is_waiting(&self) -> bool {
-        self.told.iter().any(|told| !told.open.is_empty())
+        self.told.iter().any(Told::is_waiting)
     }
 
     /// Collects and replaces keepers that are gone, or that do not listen.
@@ -394,7 +326,7 @@ impl Link {
             return self.setup.guard.max(PATIENCE_MIN);
         }
         let since = self.peer.as_ref().and_then(|peer| peer.unread_since);
-        let windows = self.told.iter().filter_map(|told| told.window);
+        let windows = self.told.iter().filter_map(Told::window);
         let nearest = windows.map(|window| window.start_before).min();
         let left = since.zip(nearest).map_or(PATIENCE, |(since, at)| at.since(since));
         left.min(PATIENCE).max(PATIENCE_MIN)

@@ -172,6 +172,7 @@ impl Program {
                     }
                     Output::Kill(job) => self.tools.kill(job),
                     Output::Say(answer) => answers.push(Message::Answer(answer)),
+                    Output::Tell(word) => answers.push(Message::Word(word)),
                     Output::Note(level, _, text) => log(level, &text),
                 }
             }
@@ -190,9 +191,12 @@ impl Program {
                 Heard::More => self.callers.push(caller),
                 Heard::Gone => {}
                 Heard::TakesOver(tickets, words) => {
-                    caller.packets.send(&[Message::Taken]);
                     self.boothd = Some(caller);
                     self.step(Input::TakeOver(tickets));
+                    // Behind the windows: who has taken over knows them.
+                    if let Some(boothd) = &mut self.boothd {
+                        boothd.packets.send(&[Message::Taken]);
+                    }
                     self.hear_words(words);
                 }
             }

@@ -415,3 +415,39 @@ fn a_boothd_that_was_away_for_long_may_come_from_another_node() {
         assert!(bench.out.iter().any(quiet));
     }
 }
+
+/// It may be on its way to the store when its call has given up.
+#[test]
+fn a_grant_never_begins_while_a_revoke_that_failed_may_take_effect() {
+    let mut bench = Bench::held(60);
+    bench.write(0, 2, patient_revoke());
+    let revoke = bench.revoke();
+    bench.write(0, 3, state(true, 1));
+    bench.now = 1000;
+    bench.end(revoke, JobEnd::Failed("no answer in time".to_owned()));
+    assert_eq!(bench.told(), [(2, CibOutcome::Failed("no answer in time".to_owned()))]);
+    assert!(bench.keeper.is_unsettled(millis(1000)), "the next keeper must know it");
+    bench.until(1000 + G * 1010 - 1);
+    assert!(bench.started().is_empty());
+    bench.until(1000 + G * 1010);
+    bench.grant();
+}
+
+/// The keeper revokes with what the store has, boothd with the end of the lease: the same revoke.
+#[test]
+fn what_boothd_wishes_of_a_revoke_that_runs_is_written_once() {
+    let mut bench = Bench::held(20);
+    bench.until(16_000);
+    bench.look(stored(true, 1, 7));
+    bench.until(20_000);
+    let revoke = bench.revoke();
+    let owner = Holder::Member(MemberId::from_raw(1));
+    let expires = CibExpiry::At(WallTime::from_secs(8));
+    bench.write(0, 2, CibState { owner, expires, ..patient_revoke() });
+    bench.until(21_000);
+    assert!(bench.started().is_empty());
+    bench.end(revoke, JobEnd::Done);
+    assert_eq!(bench.told(), [(2, CibOutcome::Written)]);
+    bench.until(60_000);
+    assert!(bench.started().is_empty());
+}

@@ -98,6 +98,49 @@ fn a_successor_is_told_when_nothing_of_before_can_take_effect() {
     assert_eq!(before.grant, Some(Grant { term: Term::new(1), expires: expires(60) }));
 }
 
+/// Otherwise nobody knows the window any more if this keeper dies before the store may be read.
+#[test]
+fn a_successor_is_told_at_once_what_it_has_to_tell_another_keeper() {
+    let told = |bench: &mut Bench| {
+        let all: Vec<Output> = bench.out.drain(..).collect();
+        all.into_iter()
+            .filter_map(|output| match output {
+                Output::Tell(word) => Some(word),
+                _ => None,
+            })
+            .collect::<Vec<Word>>()
+    };
+    let ticket = TicketIndex::new(0);
+    let grant = Grant { term: Term::new(1), expires: expires(60) };
+    let read = Word::Read { ticket, grant };
+    let hold = Word::Hold { ticket, window: Some(window(60)), term: Term::new(1) };
+    let mut bench = Bench::held(60);
+    bench.write(0, 2, state(true, 1));
+    bench.grant();
+    bench.take_over(1);
+    assert_eq!(told(&mut bench), [read.clone(), hold], "a grant runs, so that it is not quiet");
+    // It is revoked: no lease depends on it any more.
+    let mut bench = Bench::held(60);
+    bench.write(0, 2, state(false, 1));
+    let revoke = bench.revoke();
+    bench.end(revoke, JobEnd::Done);
+    bench.take_over(1);
+    assert_eq!(told(&mut bench), [read]);
+    // Its revoke does not work: the next keeper must go on with it.
+    let mut bench = Bench::held(20);
+    bench.until(16_000);
+    bench.look(stored(true, 1, expires(20)));
+    bench.until(20_000);
+    let revoke = bench.revoke();
+    bench.end(revoke, JobEnd::Failed("it is ill".to_owned()));
+    bench.take_over(1);
+    assert_eq!(told(&mut bench).len(), 2);
+    // Who is told nothing of a ticket has nothing to tell, and whoever goes to another keeper.
+    bench.step(Input::Resigned);
+    bench.take_over(0);
+    assert_eq!(told(&mut bench), []);
+}
+
 #[test]
 fn a_hung_change_of_a_dead_boothd_has_the_time_of_one_change() {
     let mut bench = Bench::one();
@@ -148,6 +191,35 @@ fn what_a_dead_boothd_had_not_begun_is_forgotten_but_not_what_a_lease_needs() {
     assert_eq!(bench.told(), []);
     bench.until(500);
     bench.revoke();
+}
+
+/// It may start on another node at once, and waits there for *g*: what begins later would take
+/// effect behind its back.
+#[test]
+fn what_a_boothd_that_leaves_had_wished_does_not_begin_any_more() {
+    let mut bench = Bench::held(60);
+    bench.write(0, 2, CibState { limit: secs(100), ..state(false, 1) });
+    let revoke = bench.revoke();
+    bench.write(0, 3, state(true, 1));
+    let (ticket, serial, limit) = (TicketIndex::new(0), WriteSerial(4), secs(G));
+    let change = AttrChange::Delete(crate::model::AttrName::new("x").expect("good"));
+    bench.step(Input::Said(Word::Attr { ticket, serial, change, limit }));
+    bench.step(Input::Left);
+    bench.now = 1000;
+    bench.end(revoke, JobEnd::Done);
+    bench.until(59_000);
+    assert!(bench.started().is_empty(), "a revoke that runs goes on, nothing begins behind it");
+    // What no boothd waits for looks at the store before each attempt.
+    let mut bench = Bench::held(20);
+    bench.until(16_000);
+    bench.look(stored(true, 1, expires(20)));
+    bench.until(20_000);
+    let revoke = bench.revoke();
+    bench.write(0, 2, CibState { limit: secs(100), ..state(false, 1) });
+    bench.step(Input::Left);
+    bench.end(revoke, JobEnd::Failed("it is ill".to_owned()));
+    bench.until(21_000);
+    assert!(matches!(bench.started()[..], [(_, Work::Look(_))]));
 }
 
 #[test]

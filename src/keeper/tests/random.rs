@@ -189,7 +189,7 @@ impl Model {
                         self.tell(ticket, None);
                     }
                 }
-                Output::Say(_) | Output::Note(..) => {}
+                Output::Say(_) | Output::Tell(_) | Output::Note(..) => {}
             }
         }
         for ticket in 0..TICKETS {

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::config::TicketStore;
-use crate::engine::{CibExpiry, CibOutcome, CibState, WriteSerial};
+use crate::engine::{CibExpiry, CibOutcome, CibState, HoldWindow, WriteSerial};
 use crate::keeper::words::{self, PACKET_MAX};
 use crate::keeper::Grant;
 use crate::model::{Holder, MemberId, Term, TicketName};
@@ -106,6 +106,74 @@ fn a_keeper_that_takes_the_place_of_another_is_told_what_that_one_may_have_grant
         let read = read.expect("it is told");
         assert_eq!(read.term, term);
         assert!(read.expires >= expires && read.expires <= expires + 1, "{answered}: {read:?}");
+    }
+}
+
+fn inherited() -> [Word; 2] {
+    let (term, ticket) = (Term::new(5), ticket());
+    let hold = Word::Hold { ticket, window: Some(window()), term };
+    [Word::Read { ticket, grant: Grant { term, expires: 7 } }, hold]
+}
+
+/// What the next keeper is told of the ticket.
+fn told_next(link: &mut Link) -> Vec<Word> {
+    let (peer, keeper) = pair();
+    link.greet(peer);
+    let words = heard(&keeper).into_iter().filter_map(|message| match message {
+        Message::Word(word) => Some(word),
+        _ => None,
+    });
+    words.collect()
+}
+
+/// The keeper dies before the store could be read: this boothd alone knows the window.
+#[test]
+fn what_a_keeper_tells_at_a_take_over_is_told_to_the_next() {
+    let (mut link, keeper, _dir) = link();
+    let words = inherited();
+    keeper_says(&keeper, &words.clone().map(Message::Word));
+    link.hear(&mut Vec::new());
+    assert_eq!(told_next(&mut link), words);
+    // The next one knows nothing, and says so before it hears that.
+    let quiet = Answer::Quiet { ticket: ticket(), before: Before::default() };
+    assert_eq!(link.keep(vec![quiet]).len(), 1);
+    let [Word::Read { grant, .. }, Word::Hold { window, .. }] = words.clone() else { panic!() };
+    assert_eq!(link.before(ticket()), Some(Before { window, grant: Some(grant) }));
+}
+
+#[test]
+fn what_this_boothd_has_said_counts_more_than_what_the_last_one_had() {
+    let (mut link, keeper, _dir) = link();
+    let hold = Word::Hold { ticket: ticket(), window: None, term: Term::new(6) };
+    link.say(hold.clone());
+    let words = inherited();
+    keeper_says(&keeper, &words.clone().map(Message::Word));
+    link.hear(&mut Vec::new());
+    assert_eq!(told_next(&mut link), [words[0].clone(), hold]);
+}
+
+/// Otherwise a keeper that starts much later revokes what another node was granted meanwhile.
+#[test]
+fn a_window_of_before_is_forgotten_when_the_store_says_revoked() {
+    for read in [false, true] {
+        let (mut link, keeper, _dir) = link();
+        let words = inherited();
+        keeper_says(&keeper, &words.clone().map(Message::Word));
+        link.hear(&mut Vec::new());
+        if read {
+            link.free(ticket());
+        } else {
+            let Word::Write { serial, state, .. } = grant(1, 5) else { panic!() };
+            let state = CibState { granted: false, expires: CibExpiry::Never, ..state };
+            link.say(Word::Write { ticket: ticket(), serial, state });
+            let outcome = CibOutcome::Failed(String::new());
+            link.keep(vec![Answer::Written { ticket: ticket(), serial, outcome }]);
+            assert_eq!(told_next(&mut link), words, "it may be granted");
+            link.say(Word::Write { ticket: ticket(), serial, state });
+            let outcome = CibOutcome::Written;
+            link.keep(vec![Answer::Written { ticket: ticket(), serial, outcome }]);
+        }
+        assert_eq!(told_next(&mut link), words[..1]);
     }
 }
 

@@ -101,6 +101,23 @@ fn a_keeper_that_resigns_forgets_wishes() {
     assert_eq!(std::fs::read(dir.path().join(MARK)).expect("read"), b"0");
 }
 
+/// Who has taken over knows the windows, even if the keeper ends at once.
+#[test]
+fn a_boothd_that_takes_over_hears_the_windows_before_it_is_told_so() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut program, boothd) = keeper(dir.path());
+    let (_, hold) = hold();
+    send(&boothd, &[hello(dir.path()), kept(), Message::Taken, hold.clone()]);
+    program.hear();
+    drop(boothd);
+    let next = connect(dir.path());
+    send(&next, &[hello(dir.path()), kept(), Message::Taken]);
+    program.hear();
+    let received = received(&next);
+    assert!(received.contains(&hold), "{received:?}");
+    assert_eq!(received.last(), Some(&Message::Taken));
+}
+
 fn connect(dir: &Path) -> Socket {
     let socket = Socket::new(Domain::UNIX, Type::SEQPACKET, None).expect("a socket");
     socket.set_nonblocking(true).expect("set");
