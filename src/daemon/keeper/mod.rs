@@ -9,7 +9,9 @@
 //! and may still take effect. Both are opened once, at the start, by a descriptor of the
 //! directory: whatever becomes of its path or owner later, the keeper goes on.
 
+mod leftovers;
 pub mod link;
+mod owner;
 mod packets;
 pub mod program;
 mod tools;

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Who owns a run directory: the one keeper that may change the store.
+//!
+//! It holds a read lock on the directory itself, which needs neither room nor permission to write
+//! there, stays when everything in the directory is removed, and ends with the process. Two
+//! processes may hold such a lock; whoever has taken it looks whether another has it, too, and
+//! owns nothing then.
+
+use crate::daemon::os;
+use crate::time::Span;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+
+/// How long a keeper waits for the one in whose place it was put, and that was killed.
+const WAIT: Span = Span::from_secs(5);
+/// The pause between two looks at that.
+const LOOK: Span = Span::from_millis(5);
+
+/// Makes this process the owner, as soon as the last one has ended. From then on nothing here may
+/// open and close the directory: the lock would be gone.
+///
+/// # Errors
+/// It does not end; the text names the process. Or the directory cannot be locked.
+pub(super) fn own(dir: &File) -> io::Result<()> {
+    let mut left = WAIT.as_micros() / LOOK.as_micros();
+    loop {
+        os::lock_to_read(dir.as_fd())?;
+        let Some(other) = os::reader_of(dir.as_fd())? else { return Ok(()) };
+        if left == 0 {
+            let text = format!("process {other} owns the run directory and does not end");
+            return Err(io::Error::other(text));
+        }
+        os::unlock(dir.as_fd());
+        left -= 1;
+        // Not as long as another that wants the same.
+        let odd = Span::from_micros(u64::from(std::process::id() % 1000));
+        std::thread::sleep(LOOK.plus(odd).as_duration());
+    }
+}
+
+/// Leaves it to another.
+pub(super) fn disown(dir: &File) {
+    os::unlock(dir.as_fd());
+}
+
+/// The process that owns the directory, if it is another one; 0 if it cannot be seen from here.
+///
+/// # Errors
+/// None that a directory of this machine can cause.
+pub(super) fn owner(dir: &File) -> io::Result<Option<u32>> {
+    os::reader_of(dir.as_fd())
+}
