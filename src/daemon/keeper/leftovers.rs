@@ -10,16 +10,17 @@ use super::NAME;
 use crate::daemon::os;
 use crate::keeper::JobId;
 use std::fs::{self, File};
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::time::Duration;
 
 /// The variable.
-const VARIABLE: &str = "BOOTH_KEEPER";
+const VARIABLE: &str = "BOOTHD_KEEPER";
 /// How often all processes are looked at: what is found may be about to start more.
 const LOOKS: u32 = 20;
-/// The pause between two looks.
-const PAUSE: Duration = Duration::from_millis(1);
+/// How long each that was killed may take to end before the next look.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// By which the processes of the keepers of one run directory are known.
 #[derive(Clone, Debug)]
@@ -74,8 +75,18 @@ fn end(is_known: impl Fn(&[u8]) -> bool) {
         if found.is_empty() {
             return;
         }
-        found.into_iter().for_each(os::kill_process);
-        std::thread::sleep(PAUSE);
+        let handles: Vec<_> = found.iter().map(|pid| os::pid_descriptor(*pid)).collect();
+        for (pid, handle) in found.iter().zip(&handles) {
+            match handle {
+                // Its number was its own then, or this finds nobody.
+                Some(handle) if has(*pid, &is_known) => os::kill_by(handle.as_fd()),
+                Some(_) => {}
+                None => os::kill_process(*pid),
+            }
+        }
+        for handle in handles.iter().flatten() {
+            os::wait_readable(&[handle.as_fd()], Some(PAUSE), &mut Vec::new());
+        }
     }
 }
 
@@ -85,9 +96,10 @@ fn find(is_known: &impl Fn(&[u8]) -> bool) -> Vec<u32> {
     let spared = [std::process::id(), std::os::unix::process::parent_id()];
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let is_left = |pid: &u32| {
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(is_known)
-    };
-    pids.filter(|pid| !spared.contains(pid)).filter(is_left).collect()
+    pids.filter(|pid| !spared.contains(pid)).filter(|pid| has(*pid, is_known)).collect()
+}
+
+fn has(pid: u32, is_known: &impl Fn(&[u8]) -> bool) -> bool {
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    environment.split(|byte| *byte == 0).any(is_known)
 }

@@ -6,16 +6,16 @@
 //! processes may hold such a lock; whoever has taken it looks whether another has it, too, and
 //! owns nothing then.
 
-use crate::daemon::os;
+use crate::daemon::{clock, os};
 use crate::time::Span;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// How long a keeper waits for the one in whose place it was put, and that was killed.
 const WAIT: Span = Span::from_secs(5);
-/// The pause between two looks at that.
-const LOOK: Span = Span::from_millis(5);
+/// How long that is waited for before the next look.
+const LOOK: Span = Span::from_millis(10);
 
 /// Makes this process the owner, as soon as the last one has ended. From then on nothing here may
 /// open and close the directory: the lock would be gone.
@@ -23,20 +23,26 @@ const LOOK: Span = Span::from_millis(5);
 /// # Errors
 /// It does not end; the text names the process. Or the directory cannot be locked.
 pub(super) fn own(dir: &File) -> io::Result<()> {
-    let mut left = WAIT.as_micros() / LOOK.as_micros();
+    let until = clock::mono().plus(WAIT);
     loop {
         os::lock_to_read(dir.as_fd())?;
-        let Some(other) = os::reader_of(dir.as_fd())? else { return Ok(()) };
-        if left == 0 {
+        let Some(other) = owner(dir)? else { return Ok(()) };
+        // It may have been put here at the same time, and see this one.
+        os::unlock(dir.as_fd());
+        if clock::mono() >= until {
             let text = format!("process {other} owns the run directory and does not end");
             return Err(io::Error::other(text));
         }
-        os::unlock(dir.as_fd());
-        left -= 1;
-        // Not as long as another that wants the same.
-        let odd = Span::from_micros(u64::from(std::process::id() % 1000));
-        std::thread::sleep(LOOK.plus(odd).as_duration());
+        // Not as long as the other waits.
+        let odd = Span::from_micros(u64::from(std::process::id() % 10) * 1000);
+        wait_end(os::pid_descriptor(other).as_ref(), LOOK.plus(odd));
     }
+}
+
+/// Waits, at most so long, until a process ends; where the kernel cannot tell that, so long.
+pub(super) fn wait_end(process: Option<&OwnedFd>, limit: Span) {
+    let descriptors: Vec<_> = process.into_iter().map(AsFd::as_fd).collect();
+    os::wait_readable(&descriptors, Some(limit.as_duration()), &mut Vec::new());
 }
 
 /// Leaves it to another.

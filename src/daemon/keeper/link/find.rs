@@ -46,37 +46,40 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
 pub(super) fn find(dir: &File, patience: Span) -> io::Result<Option<(Socket, Found)>> {
     let begun = clock::mono();
     loop {
-        let error = match connect(dir) {
+        let error = match connect(dir, patience) {
             Ok(found) => return Ok(Some(found)),
             Err(error) => error,
         };
-        // There are too many callers already: it may be busy, and must not be for longer.
+        // It has had its time: there was no room for one more caller.
         let crowded = error.kind() == io::ErrorKind::WouldBlock;
-        let owner = owner::owner(dir)?;
-        if owner.is_none() && !crowded {
+        let Some(owner) = owner::owner(dir)? else {
             try_out(dir).map_err(unusable)?;
             return Ok(None);
+        };
+        let process = Found::new(owner);
+        if !crowded && clock::mono() < begun.plus(PATIENCE_MIN) {
+            // It has no socket yet, or it is just ending.
+            owner::wait_end(process.handle.as_ref(), LOOK);
+            continue;
         }
-        // It has no socket yet, or not any more.
-        let limit = if crowded { patience } else { patience.min(PATIENCE_MIN) };
-        if clock::mono() >= begun.plus(limit) {
-            let Some(owner) = owner else { return Ok(None) };
-            if !crowded {
-                try_out(dir).map_err(|error| guarded(owner, unusable(error)))?;
-            }
-            log::error!("the keeper of the tickets, process {owner}, cannot be reached ({error}); starting another");
-            end(dir, owner)?;
-            return Ok(None);
+        if !crowded {
+            try_out(dir).map_err(|error| guarded(owner, unusable(error)))?;
         }
-        std::thread::sleep(LOOK.as_duration());
+        log::error!(
+            "the keeper of the tickets, process {owner}, cannot be reached ({error}); starting \
+             another"
+        );
+        end(dir, &process)?;
+        return Ok(None);
     }
 }
 
-/// Connects to the keeper that listens.
-fn connect(dir: &File) -> io::Result<(Socket, Found)> {
+/// Connects to the keeper that listens; for room among its callers it waits so long.
+fn connect(dir: &File, patience: Span) -> io::Result<(Socket, Found)> {
     let socket = Socket::new(Domain::UNIX, Type::SEQPACKET, None)?;
-    socket.set_nonblocking(true)?;
+    socket.set_write_timeout(Some(patience.as_duration()))?;
     socket.connect(&SockAddr::unix(path_in(dir, SOCKET))?)?;
+    socket.set_nonblocking(true)?;
     match os::peer_of(socket.as_fd())? {
         (pid, user) if user == 0 || user == os::my_user() => Ok((socket, Found::new(pid))),
         _ => Err(io::ErrorKind::PermissionDenied.into()),
@@ -84,8 +87,8 @@ fn connect(dir: &File) -> io::Result<(Socket, Found)> {
 }
 
 /// Ends the owner of the run directory, and waits for that.
-fn end(dir: &File, owner: u32) -> io::Result<()> {
-    let process = Found::new(owner);
+fn end(dir: &File, process: &Found) -> io::Result<()> {
+    let owner = process.pid;
     let name = fs::read(format!("/proc/{owner}/cmdline")).unwrap_or_default();
     let is_keeper = name.split(|byte| *byte == 0).next() == Some(NAME.as_bytes());
     let stays = || owner::owner(dir).map(|now| now == Some(owner));
@@ -94,7 +97,7 @@ fn end(dir: &File, owner: u32) -> io::Result<()> {
         process.kill();
         let killed = clock::mono();
         while clock::mono() < killed.plus(END) && stays()? {
-            std::thread::sleep(LOOK.as_duration());
+            owner::wait_end(process.handle.as_ref(), LOOK);
         }
     }
     if !stays()? {
