@@ -7,20 +7,19 @@
 //! of its environment that says for which keeper and job it works.
 
 use super::NAME;
-use crate::daemon::os;
+use crate::daemon::{clock, os};
 use crate::keeper::JobId;
+use crate::time::Span;
 use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
-use std::time::Duration;
 
 /// The variable.
 const VARIABLE: &str = "BOOTHD_KEEPER";
-/// How often all processes are looked at: what is found may be about to start more.
-const LOOKS: u32 = 20;
-/// How long each that was killed may take to end before the next look.
-const PAUSE: Duration = Duration::from_millis(20);
+/// How long looking goes on: what is found may be about to start more. What hangs in the kernel
+/// does not end by then, and is not waited for: the keeper has other deadlines.
+const LIMIT: Span = Span::from_millis(100);
 
 /// By which the processes of the keepers of one run directory are known.
 #[derive(Clone, Debug)]
@@ -68,9 +67,12 @@ fn is_keeper(pid: &str) -> bool {
     arguments.split(|byte| *byte == 0).next() == Some(NAME.as_bytes())
 }
 
-/// Kills all processes with a variable like that, until there is none.
+/// Kills all processes with a variable like that, until there is none, or the time is over.
 fn end(is_known: impl Fn(&[u8]) -> bool) {
-    for _ in 0..LOOKS {
+    let until = clock::mono().plus(LIMIT);
+    let mut first = true;
+    while first || clock::mono() < until {
+        first = false;
         let found = find(&is_known);
         if found.is_empty() {
             return;
@@ -85,7 +87,8 @@ fn end(is_known: impl Fn(&[u8]) -> bool) {
             }
         }
         for handle in handles.iter().flatten() {
-            os::wait_readable(&[handle.as_fd()], Some(PAUSE), &mut Vec::new());
+            let left = until.since(clock::mono()).as_duration();
+            os::wait_readable(&[handle.as_fd()], Some(left), &mut Vec::new());
         }
     }
 }
