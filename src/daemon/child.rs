@@ -42,6 +42,8 @@ pub struct Child {
     errors: Pipe,
     /// Whether what is left of its group when it ends is killed.
     alone: bool,
+    /// Whether we have ended it.
+    ended: bool,
 }
 
 /// The reading end of a pipe, and what came out of it.
@@ -85,7 +87,7 @@ impl Child {
         let output = Pipe::new(process.stdout.take().map(OwnedFd::from), output_max);
         let errors = Pipe::new(process.stderr.take().map(OwnedFd::from), ERRORS_MAX);
         let exit = os::pid_descriptor(process.id());
-        Ok(Child { process, exit, output, errors, alone: false })
+        Ok(Child { process, exit, output, errors, alone: false, ended: false })
     }
 
     /// The process, which is also the number of its group.
@@ -114,13 +116,18 @@ impl Child {
 
     /// Ends everything in its group.
     pub fn end(&mut self, how: Ending) {
-        self.alone = true;
+        (self.alone, self.ended) = (true, true);
         let signal = match how {
             Ending::Ask => Signal::Term,
             Ending::Kill => Signal::Kill,
         };
         // It has not been collected, so the number is still its own.
         os::signal_group(self.id(), signal);
+    }
+
+    /// Whether it was told to end by [`Child::end`].
+    pub fn was_ended(&self) -> bool {
+        self.ended
     }
 
     /// Takes what it has said, without waiting; tells if it has ended.

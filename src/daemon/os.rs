@@ -373,6 +373,42 @@ pub fn unread(socket: BorrowedFd<'_>) -> usize {
     usize::try_from(unread).ok().filter(|_| result == 0).unwrap_or(0)
 }
 
+/// Takes a read lock of `fcntl` on the whole of a file or directory. It ends with this process,
+/// or when that closes any descriptor of the file.
+///
+/// # Errors
+/// Somebody has it for writing, or the file system has no locks.
+pub fn lock_to_read(file: BorrowedFd<'_>) -> io::Result<()> {
+    lock(file, libc::F_SETLK, libc::F_RDLCK).map(|_| ())
+}
+
+/// Gives it back.
+pub fn unlock(file: BorrowedFd<'_>) {
+    // What fails only for a descriptor that is not open.
+    let _ = lock(file, libc::F_SETLK, libc::F_UNLCK);
+}
+
+/// Another process that has a lock like [`lock_to_read`]; 0: one that cannot be seen from here.
+///
+/// # Errors
+/// The file system has no locks.
+pub fn reader_of(file: BorrowedFd<'_>) -> io::Result<Option<u32>> {
+    let found = lock(file, libc::F_GETLK, libc::F_WRLCK)?;
+    let free = libc::c_int::from(found.l_type) == libc::F_UNLCK;
+    Ok((!free).then(|| u32::try_from(found.l_pid).unwrap_or(0)))
+}
+
+/// One call about a lock of this kind on a whole file.
+fn lock(file: BorrowedFd<'_>, command: libc::c_int, kind: libc::c_int) -> io::Result<libc::flock> {
+    // SAFETY: `flock` is a plain C structure of integers, for which all zeroes is a value.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = kind as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    // SAFETY: the descriptor is open; `lock` is a valid structure that the kernel may write.
+    checked(unsafe { libc::fcntl(file.as_raw_fd(), command, &mut lock) })?;
+    Ok(lock)
+}
+
 /// Keeps this process in memory, as far as that is permitted; only pages that are used. With a
 /// limit, memory that is asked for later is not locked: it would be refused.
 pub fn lock_memory() {

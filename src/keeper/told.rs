@@ -2,8 +2,8 @@
 //! What a boothd has told its keeper, and must tell the next one.
 
 use super::{Answer, Before, Grant, Word};
-use crate::engine::{CibExpiry, CibOutcome, CibState, HoldWindow};
-use crate::model::TicketIndex;
+use crate::engine::{AttrChange, CibExpiry, CibOutcome, CibState, HoldWindow};
+use crate::model::{AttrName, TicketIndex};
 use crate::time::Now;
 
 /// What a keeper was told of a ticket, and has to be told again if another takes its place.
@@ -97,15 +97,41 @@ impl Told {
         self.before.filter(|_| self.open.is_empty())
     }
 
-    /// Whether a wish has no answer yet.
-    pub fn is_waiting(&self) -> bool {
-        !self.open.is_empty()
+    /// The wishes without an answer.
+    pub fn open(&self) -> &[Word] {
+        &self.open
     }
 
     /// What another keeper has to hear of the ticket, in this order; `ticket` is its number.
     pub fn words(&self, ticket: TicketIndex) -> impl Iterator<Item = Word> + '_ {
         let read = self.grant.map(|grant| Word::Read { ticket, grant });
         read.into_iter().chain(self.hold.iter().chain(&self.open).cloned())
+    }
+
+    /// While no keeper is there, takes back the wishes that a newer one of the same ticket stands
+    /// in for, as a keeper would, so that they do not pile up. Returns the answers to them.
+    ///
+    /// A revoke stands in for every write before it, a grant for grants before it only: it may
+    /// come too late, and a revoke is owed until then. A change of an attribute stands in for
+    /// earlier ones of that attribute.
+    pub fn drop_superseded(&mut self) -> Vec<Answer> {
+        let mut answers = Vec::new();
+        let mut kept: Vec<Word> = Vec::with_capacity(self.open.len());
+        for word in self.open.drain(..).rev() {
+            match superseded(&word).filter(|_| kept.iter().any(|new| stands_in(new, &word))) {
+                Some(answer) => answers.push(answer),
+                None => kept.push(word),
+            }
+        }
+        kept.reverse();
+        answers.reverse();
+        self.open = kept;
+        answers
+    }
+
+    /// The word of the newest window.
+    pub const fn hold(&self) -> Option<&Word> {
+        self.hold.as_ref()
     }
 
     /// Takes note of a grant.
@@ -124,5 +150,34 @@ impl Told {
             let expires = now.wall_at(lease).as_secs().saturating_add(1);
             self.note(Grant { term: state.term, expires });
         }
+    }
+}
+
+/// The answer to a wish whose place a newer one has taken.
+fn superseded(word: &Word) -> Option<Answer> {
+    let outcome = CibOutcome::Superseded;
+    match *word {
+        Word::Write { ticket, serial, .. } => Some(Answer::Written { ticket, serial, outcome }),
+        Word::Attr { ticket, serial, .. } => Some(Answer::AttrWritten { ticket, serial, outcome }),
+        Word::Hold { .. } | Word::Read { .. } => None,
+    }
+}
+
+/// Whether a newer wish takes the place of an older one of the same ticket.
+fn stands_in(new: &Word, old: &Word) -> bool {
+    match (new, old) {
+        (Word::Write { state: new, .. }, Word::Write { state: old, .. }) => {
+            !new.granted || old.granted
+        }
+        (Word::Attr { change: new, .. }, Word::Attr { change: old, .. }) => {
+            attribute(new) == attribute(old)
+        }
+        _ => false,
+    }
+}
+
+fn attribute(change: &AttrChange) -> &AttrName {
+    match change {
+        AttrChange::Set(name, _) | AttrChange::Delete(name) => name,
     }
 }

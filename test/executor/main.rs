@@ -20,3 +20,4 @@ mod retries;
 mod site;
 mod stores;
 mod together;
+mod unreachable;

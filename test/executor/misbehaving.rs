@@ -139,6 +139,23 @@ fn a_revoke_that_only_claims_success_has_failed() {
     assert_eq!(driver.next(), "written 3 Written");
 }
 
+/// Nor is what cannot be asked any evidence against it.
+#[test]
+fn a_revoke_whose_look_cannot_be_started_is_done() {
+    let site = Site::new(Kind::Pacemaker);
+    // It cannot be run again once it has revoked.
+    site.script("case $* in *' -r'*) chmod 644 \"$0\" ;; *) exit 105 ;; esac");
+    let mut driver = site.start();
+    driver.tell("revoke 0 1 1 20000");
+    assert_eq!(driver.next(), "written 1 Written");
+    let mode = fs::metadata(site.path("bin/crm_ticket")).expect("there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o644, "it was run, and nothing was run behind it");
+    // It is looked for each time until one look has succeeded.
+    driver.tell("revoke 0 2 1 2000");
+    let said = driver.next();
+    assert!(said.contains("cannot run"), "{said}");
+}
+
 #[test]
 fn a_program_that_cannot_be_run_is_named() {
     let site = Site::new(Kind::Pacemaker);

@@ -344,3 +344,28 @@ fn a_keeper_that_resigns_tells_its_boothd() {
         assert_eq!(site.keepers().len(), 1);
     });
 }
+
+/// Its boothd has started it and goes on with another: nobody else collects it.
+#[test]
+fn a_keeper_that_resigned_leaves_nothing_when_it_ends() {
+    both(|kind| {
+        let site = Site::new(kind);
+        let mut driver = site.start();
+        driver.grant(0, 7, 2_000);
+        let old = site.keeper();
+        let other = Message::Hello { version: VERSION, setup: "other".to_owned() };
+        assert_eq!(ask(&site.path("run/keeper"), &[other], 1), [Message::Other]);
+        until("another one works", || site.keepers().iter().any(|pid| *pid != old));
+        // It guards to the end of the window.
+        until("the old one ends", || !lives(old));
+        let entry = PathBuf::from(format!("/proc/{old}"));
+        let mut serial = 1;
+        until("it is collected", || {
+            // boothd looks whenever it has something to do.
+            driver.tell(&format!("set 0 {serial} geo v 20000"));
+            assert_eq!(driver.next(), format!("attr {serial} Written"), "{kind:?}");
+            serial += 1;
+            !entry.exists()
+        });
+    });
+}

@@ -42,7 +42,7 @@ enum Outcome {
 }
 
 /// The keeper of a site: the oldest process, as what it starts looks the same for a moment.
-fn keeper(cluster: &Cluster, site: usize) -> Option<u32> {
+pub fn keeper(cluster: &Cluster, site: usize) -> Option<u32> {
     let id = cluster.id(site).to_string();
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -56,7 +56,7 @@ fn keeper(cluster: &Cluster, site: usize) -> Option<u32> {
 
 /// Sends a signal to the keeper of a site and returns its process id.
 #[track_caller]
-fn signal_keeper(cluster: &Cluster, site: usize, name: &str) -> u32 {
+pub fn signal_keeper(cluster: &Cluster, site: usize, name: &str) -> u32 {
     let pid = keeper(cluster, site).expect("a keeper runs");
     crate::harness::signal(pid, name);
     pid
@@ -78,7 +78,7 @@ fn expires(cluster: &Cluster, store: Store, site: usize) -> i64 {
 
 /// For `time`, the holder's store says *granted* at every look, and the other's never.
 #[track_caller]
-fn stays(cluster: &Cluster, store: Store, holder: usize, time: Duration) {
+pub fn stays(cluster: &Cluster, store: Store, holder: usize, time: Duration) {
     let begun = Instant::now();
     while begun.elapsed() < time {
         let after = begun.elapsed();

@@ -14,6 +14,7 @@ mod floods;
 mod guards;
 mod keeper_kills;
 mod keepers;
+mod keepers_found;
 mod links;
 mod machine;
 mod many;

@@ -2,25 +2,27 @@
 //! boothd's end of the keeper: finds the one that is there or starts one, tells it windows and
 //! wishes, hears its answers, and puts another in its place when it is gone or does not listen.
 
-use super::packets::{Gone, Packets, OFFER_AGAIN};
-use super::program::path_in;
-use super::{Setup, NAME, SOCKET};
+use super::packets::{Gone, OFFER_AGAIN};
+use super::{Setup, NAME};
 use crate::daemon::{clock, descriptors, os};
 use crate::keeper::words::{Message, VERSION};
 use crate::keeper::{Answer, Before, Kept, Told, Word};
 use crate::model::TicketIndex;
 use crate::time::{MonoTime, Span};
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, Socket, Type};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+mod find;
+mod peer;
 #[cfg(test)]
 mod tests;
+
+use peer::Peer;
 
 /// How long a keeper may take until boothd has taken over.
 const READY: Span = Span::from_secs(10);
@@ -28,6 +30,8 @@ const READY: Span = Span::from_secs(10);
 const PATIENCE: Span = Span::from_secs(5);
 /// How long it may in any case: a busy machine is no reason to end it.
 const PATIENCE_MIN: Span = Span::from_millis(500);
+/// How long before the end of a window a keeper that does not listen has to be noticed.
+const NOTICE: Span = Span::from_millis(1500);
 /// How often a keeper that seems not to listen is looked at before that is believed.
 const LOOKS: u32 = 5;
 /// The pause between those looks.
@@ -36,32 +40,6 @@ const LOOK: Span = Span::from_millis(20);
 const PAUSE_MIN: Span = Span::from_millis(100);
 /// The longest pause.
 const PAUSE_MAX: Span = Span::from_secs(30);
-
-/// A keeper at the other end of a socket.
-#[derive(Debug)]
-struct Peer {
-    packets: Packets,
-    /// Its process, if this boothd has started it.
-    process: Option<Child>,
-    /// Its process otherwise.
-    found: Option<Found>,
-    /// Until when it must have answered; `None`: it has.
-    ready_by: Option<MonoTime>,
-    /// Since when it has left something unread and read nothing, as far as known.
-    unread_since: Option<MonoTime>,
-    /// How much it had left unread when that was looked at last.
-    unread: usize,
-    /// How often it was looked at since it seems not to listen.
-    looks: u32,
-}
-
-/// The process of a keeper that was there already.
-#[derive(Debug)]
-struct Found {
-    pid: u32,
-    /// `None` on kernels before 5.3.
-    handle: Option<OwnedFd>,
-}
 
 /// The keeper of this site, whichever process that is.
 #[derive(Debug)]
@@ -76,6 +54,10 @@ pub struct Link {
     peer: Option<Peer>,
     /// Processes of keepers that are gone, or will be.
     leaving: Vec<Child>,
+    /// Answers to wishes that newer ones stand in for.
+    superseded: Vec<Answer>,
+    /// Up to when the ends of windows were thought of.
+    asked: MonoTime,
     retry_at: MonoTime,
     pause: Span,
 }
@@ -87,10 +69,9 @@ impl Link {
     /// # Errors
     /// The directory cannot be opened, or no keeper can be started or answers.
     pub fn start(setup: Setup, program: &Path, dir: &Path, kept: Vec<Kept>) -> io::Result<Link> {
-        let mut options = File::options();
-        let flags = libc::O_DIRECTORY | libc::O_NOFOLLOW;
-        let named = |error| io::Error::other(format!("{}: {error}", dir.display()));
-        let dir = options.read(true).custom_flags(flags).open(dir).map_err(named)?;
+        let path = dir;
+        let named = |error| io::Error::other(format!("{}: {error}", path.display()));
+        let dir = find::open(path).map_err(named)?;
         let told = kept.iter().map(|_| Told::default()).collect();
         let mut link = Link {
             setup,
@@ -101,10 +82,16 @@ impl Link {
             said: Vec::new(),
             peer: None,
             leaving: Vec::new(),
+            superseded: Vec::new(),
+            asked: clock::mono(),
             retry_at: MonoTime::ZERO,
             pause: PAUSE_MIN,
         };
-        let peer = link.find()?;
+        let peer = match find::find(&link.dir, link.setup.guard.max(PATIENCE_MIN)) {
+            Ok(Some((socket, found))) => Peer { found: Some(found), ..Peer::new(socket, None) },
+            Ok(None) => link.begin()?,
+            Err(error) => return Err(named(error)),
+        };
         link.greet(peer);
         let mut started = false;
         while link.peer.as_ref().is_some_and(|peer| peer.ready_by.is_some()) {
@@ -134,27 +121,6 @@ impl Link {
         Ok(link)
     }
 
-    /// Connects to the keeper that is there, or starts one.
-    fn find(&mut self) -> io::Result<Peer> {
-        match self.connect() {
-            Ok((socket, found)) => Ok(Peer { found: Some(found), ..Peer::new(socket, None) }),
-            Err(_) => self.begin(),
-        }
-    }
-
-    /// A socket of the keeper that is there, and its process.
-    fn connect(&self) -> io::Result<(Socket, Found)> {
-        let socket = Socket::new(Domain::UNIX, Type::SEQPACKET, None)?;
-        socket.set_nonblocking(true)?;
-        socket.connect(&SockAddr::unix(path_in(&self.dir, SOCKET))?)?;
-        match os::peer_of(socket.as_fd())? {
-            (pid, user) if user == 0 || user == os::my_user() => {
-                Ok((socket, Found { pid, handle: os::pid_descriptor(pid) }))
-            }
-            _ => Err(io::ErrorKind::PermissionDenied.into()),
-        }
-    }
-
     /// Starts a keeper.
     fn begin(&mut self) -> io::Result<Peer> {
         let (ours, theirs) = Socket::pair(Domain::UNIX, Type::SEQPACKET, None)?;
@@ -170,6 +136,9 @@ impl Link {
 
     /// Tells a keeper everything that one must know.
     fn greet(&mut self, mut peer: Peer) {
+        // None of them was told to a keeper that lives.
+        let superseded = self.told.iter_mut().flat_map(Told::drop_superseded);
+        self.superseded.extend(superseded);
         let hello = Message::Hello { version: VERSION, setup: self.setup.fingerprint() };
         let tickets = self.kept.iter().cloned().map(Message::Ticket);
         let mut messages: Vec<Message> = [hello].into_iter().chain(tickets).collect();
@@ -185,9 +154,12 @@ impl Link {
     /// Says something, with the next [`Link::flush`]. It is said again to each keeper that takes
     /// the place of this one, as long as it is of importance.
     pub fn say(&mut self, word: Word) {
-        self.told[word.ticket().get()].say(&word, clock::now());
+        let told = &mut self.told[word.ticket().get()];
+        told.say(&word, clock::now());
         if self.peer.is_some() {
             self.said.push(Message::Word(word));
+        } else {
+            self.superseded.extend(told.drop_superseded());
         }
     }
 
@@ -244,11 +216,11 @@ impl Link {
     /// waits for.
     pub fn keep(&mut self, answers: Vec<Answer>) -> Vec<Answer> {
         let now = clock::now();
-        let mut wanted = answers;
-        wanted.retain(|answer| {
+        let mut wanted = std::mem::take(&mut self.superseded);
+        wanted.extend(answers.into_iter().filter(|answer| {
             let told = self.told.get_mut(answer.ticket().get());
             told.is_some_and(|told| told.hear(answer, now))
-        });
+        }));
         wanted
     }
 
@@ -264,12 +236,13 @@ impl Link {
 
     /// Whether a wish has no answer yet.
     pub fn is_waiting(&self) -> bool {
-        self.told.iter().any(Told::is_waiting)
+        self.told.iter().any(|told| !told.open().is_empty())
     }
 
     /// Collects and replaces keepers that are gone, or that do not listen.
     pub fn look(&mut self, now: MonoTime) {
         self.leaving.retain_mut(|process| !matches!(process.try_wait(), Ok(Some(_)) | Err(_)));
+        self.ask(now);
         if self.is_deaf(now) {
             log::error!("the keeper of the tickets does not listen; starting another");
             self.replace();
@@ -285,6 +258,30 @@ impl Link {
             Err(error) => {
                 log::error!("cannot start the keeper of the tickets: {error}; trying again");
             }
+        }
+    }
+
+    /// When the keeper is needed next: from then on nothing more can be granted by a window, and
+    /// its end comes. With `after`: of the windows of which that is later.
+    fn needed_at(&self, after: MonoTime) -> Option<MonoTime> {
+        let windows = self.told.iter().filter_map(Told::window);
+        let needed = windows.map(|window| window.start_before.min(window.hold_until.minus(NOTICE)));
+        needed.filter(|at| *at > after).min()
+    }
+
+    /// A keeper that was told nothing for long may have been stopped since. Tells it once more
+    /// what it knows, when a window comes near its end, to see whether it listens. While leases
+    /// are renewed, no window does.
+    fn ask(&mut self, now: MonoTime) {
+        let ready = self.peer.as_ref().is_some_and(|peer| peer.ready_by.is_none());
+        if !ready || self.needed_at(self.asked).is_none_or(|at| now < at) {
+            return;
+        }
+        self.asked = now;
+        let nearest = |told: &&Told| told.window().map(|window| window.hold_until);
+        let near = self.told.iter().filter(|told| nearest(told).is_some_and(|at| at > now));
+        if let Some(hold) = near.min_by_key(nearest).and_then(Told::hold).cloned() {
+            self.said.push(Message::Word(hold));
         }
     }
 
@@ -326,8 +323,7 @@ impl Link {
             return self.setup.guard.max(PATIENCE_MIN);
         }
         let since = self.peer.as_ref().and_then(|peer| peer.unread_since);
-        let windows = self.told.iter().filter_map(Told::window);
-        let nearest = windows.map(|window| window.start_before).min();
+        let nearest = self.needed_at(MonoTime::ZERO);
         let left = since.zip(nearest).map_or(PATIENCE, |(since, at)| at.since(since));
         left.min(PATIENCE).max(PATIENCE_MIN)
     }
@@ -346,12 +342,8 @@ impl Link {
         if let Some(mut process) = peer.process {
             let _ = process.kill();
             self.leaving.push(process);
-        } else if let Some(Found { pid, handle }) = peer.found {
-            // It may have ended long ago, and another process may have its number.
-            match handle {
-                Some(handle) => os::kill_by(handle.as_fd()),
-                None => os::kill_process(pid),
-            }
+        } else if let Some(found) = peer.found {
+            found.kill();
         }
         self.said.clear();
     }
@@ -362,51 +354,13 @@ impl Link {
         let deaf = peer
             .unread_since
             .map(|since| since.plus(self.patience()).plus(LOOK.times(u64::from(peer.looks))));
+        let ask = self.needed_at(self.asked).filter(|_| peer.ready_by.is_none());
         let offer = (!peer.packets.is_sent()).then(|| clock::mono().plus(OFFER_AGAIN));
-        [deaf, peer.ready_by, offer].into_iter().flatten().min()
+        [deaf, peer.ready_by, offer, ask].into_iter().flatten().min()
     }
 
     /// What tells that the keeper has answered, or has ended.
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.peer.as_ref().map(|peer| peer.packets.as_fd())
-    }
-}
-
-impl Peer {
-    fn new(socket: Socket, process: Option<Child>) -> Peer {
-        Peer {
-            packets: Packets::new(socket),
-            process,
-            found: None,
-            ready_by: Some(clock::mono().plus(READY)),
-            unread_since: None,
-            unread: 0,
-            looks: 0,
-        }
-    }
-
-    fn send(&mut self, messages: &[Message]) {
-        self.note_progress(clock::mono());
-        self.unread_since.get_or_insert_with(clock::mono);
-        self.packets.send(messages);
-        self.unread = self.packets.unread();
-    }
-
-    /// It lives if it has read something, however much is left.
-    fn note_progress(&mut self, now: MonoTime) {
-        let unread = self.packets.unread();
-        if unread < self.unread {
-            (self.unread_since, self.looks) = (Some(now), 0);
-        }
-        self.unread = unread;
-    }
-
-    /// Offers again what the keeper had no room for.
-    fn flush(&mut self) {
-        if !self.packets.is_sent() {
-            self.note_progress(clock::mono());
-            self.packets.flush();
-            self.unread = self.packets.unread();
-        }
     }
 }

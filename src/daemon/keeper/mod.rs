@@ -7,9 +7,12 @@
 //! In the run directory of the site lie two files: `keeper`, the socket on which a new boothd
 //! finds the keeper, and `in-flight`, whose only byte is `1` while a change of the store was begun
 //! and may still take effect. Both are opened once, at the start, by a descriptor of the
-//! directory: whatever becomes of its path or owner later, the keeper goes on.
+//! directory: whatever becomes of its path or owner later, the keeper goes on. The directory has
+//! one [`owner`], which no other keeper works beside.
 
+mod leftovers;
 pub mod link;
+mod owner;
 mod packets;
 pub mod program;
 mod tools;

@@ -2,6 +2,8 @@
 //! The keeper's process: one thread that starts and ends jobs as the keeper says, hears boothd,
 //! and sleeps while nothing is near.
 
+use super::leftovers::Label;
+use super::owner;
 use super::packets::{Gone, Packets, OFFER_AGAIN};
 use super::tools::{Ends, Tools};
 use super::{Setup, MARK, NAME, SOCKET};
@@ -9,7 +11,7 @@ use crate::config::TicketStore;
 use crate::daemon::{child, clock, descriptors, os, process};
 use crate::engine::NoteLevel;
 use crate::keeper::words::{Message, VERSION};
-use crate::keeper::{Input, Keeper, Kept, Output};
+use crate::keeper::{Input, JobId, Keeper, Kept, Output};
 use crate::model::Holder;
 use crate::time::{MonoTime, Span};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -30,6 +32,11 @@ mod tests;
 const CALLERS_MAX: usize = 4;
 /// How soon the next boothd is let in after that has failed for lack of descriptors.
 const ACCEPT_AGAIN: Span = Span::from_millis(100);
+/// How soon a socket that could not be made is tried again.
+const LISTEN_AGAIN: Span = Span::from_secs(1);
+/// What that means.
+const UNHEARD: &str = "be found by the next boothd, which will have to end this keeper; make the \
+                       run directory writable";
 /// How many tickets a boothd may name.
 const TICKETS_MAX: usize = 100_000;
 /// How many packets of one boothd are heard before jobs have their turn.
@@ -72,6 +79,8 @@ struct Program {
     listener: Option<Socket>,
     /// When somebody could not be let in, for lack of descriptors.
     refused_at: Option<MonoTime>,
+    /// When the socket could not be made.
+    unheard_at: Option<MonoTime>,
     boothd: Option<Boothd>,
     /// Those that want to take over.
     callers: Vec<Boothd>,
@@ -103,6 +112,10 @@ impl Program {
 
     /// In this run directory, with a boothd that has begun to take over.
     fn new(setup: Setup, dir: File, socket: Socket) -> io::Result<Program> {
+        // Before everything else: another keeper may still change what is looked at here.
+        owner::own(&dir)?;
+        let label = Label::new(&dir);
+        label.end_all();
         let mark = noted(open_mark(&dir, setup.replaces), "open the mark of what is in flight");
         let marked = mark.as_ref().is_none_or(is_set);
         let now = clock::mono();
@@ -113,9 +126,9 @@ impl Program {
         let guard = setup.guard.plus(setup.guard.divided(100));
         let quiet_at = if unknown { now.plus(guard) } else { now };
         let keeper = Keeper::new(Holder::Member(setup.site), setup.kind(), quiet_at);
-        let listener = noted(listen(&dir), "be found by the next boothd");
+        let listener = noted(listen(&dir), UNHEARD);
         let timer = os::boot_timer()?;
-        let tools = Tools::new(setup.clone(), PathBuf::from("/proc/self/exe"));
+        let tools = Tools::new(setup.clone(), PathBuf::from("/proc/self/exe"), label);
         let boothd = Boothd::new(socket);
         let mut program = Program {
             setup,
@@ -124,6 +137,7 @@ impl Program {
             dir,
             mark,
             marked,
+            unheard_at: listener.is_none().then_some(now),
             listener,
             refused_at: None,
             boothd: None,
@@ -144,6 +158,7 @@ impl Program {
             for (job, ends) in ends {
                 self.step(Input::Ended(job, ends));
             }
+            self.listen_again(clock::mono());
             self.hear();
             self.step(Input::Tick);
             self.note_flight();
@@ -162,20 +177,23 @@ impl Program {
             let mut outputs = Vec::new();
             self.keeper.step(clock::now(), input, &mut outputs);
             let mut ends = Ends::new();
+            let mut kills: Vec<JobId> = Vec::new();
             for output in outputs {
                 match output {
                     Output::Start(job, work) => {
+                        self.tools.kill(&std::mem::take(&mut kills));
                         self.set_mark(true);
                         let keeper = &self.keeper;
                         let name = |place| keeper.name(place).clone();
                         self.tools.start(job, work, name, &mut ends);
                     }
-                    Output::Kill(job) => self.tools.kill(job),
+                    Output::Kill(job) => kills.push(job),
                     Output::Say(answer) => answers.push(Message::Answer(answer)),
                     Output::Tell(word) => answers.push(Message::Word(word)),
                     Output::Note(level, _, text) => log(level, &text),
                 }
             }
+            self.tools.kill(&kills);
             inputs.extend(ends.into_iter().map(|(job, ends)| Input::Ended(job, ends)));
         }
         if let Some(boothd) = &mut self.boothd {
@@ -213,6 +231,15 @@ impl Program {
                     self.step(Input::Left);
                 }
             }
+        }
+    }
+
+    /// Makes the socket that could not be made before: the next boothd has to find this keeper.
+    fn listen_again(&mut self, now: MonoTime) {
+        let due = |at: MonoTime| now >= at.plus(LISTEN_AGAIN);
+        if !self.resigned && self.unheard_at.is_some_and(due) {
+            self.listener = listen(&self.dir).ok();
+            self.unheard_at = self.listener.is_none().then_some(now);
         }
     }
 
@@ -293,6 +320,7 @@ impl Program {
             boothd.packets.send(&[Message::Other]);
         }
         (self.resigned, self.listener, self.mark) = (true, None, None);
+        owner::disown(&self.dir);
     }
 
     /// Whether there is nothing to keep any more. While a boothd could come back within *g*, this
@@ -339,6 +367,9 @@ impl Program {
         let refused_until = self.refused_at.map(|at| at.plus(ACCEPT_AGAIN));
         let refuses = refused_until.filter(|until| now < *until);
         wakes.push(refuses);
+        // While boothd is there it need not be woken for that.
+        let unheard = self.unheard_at.filter(|_| self.boothd.is_none() && !self.resigned);
+        wakes.push(unheard.map(|at| at.plus(LISTEN_AGAIN)));
         let wake = wakes.into_iter().flatten().min();
         os::set_boot_timer(self.timer.as_fd(), wake.map(MonoTime::as_micros))?;
         let mut descriptors = vec![self.timer.as_fd()];

@@ -2,6 +2,7 @@
 //! The keeper's jobs: a process for each, started without a copy of ourselves in between, ended
 //! with the keeper by the kernel.
 
+use super::leftovers::Label;
 use super::program::log;
 use super::Setup;
 use crate::config::TicketStore;
@@ -41,6 +42,7 @@ pub(super) struct Tools {
     /// Whether a revoke was looked at and had worked, one alone, and one of many: this user may
     /// change the CIB.
     trusted: [bool; 2],
+    label: Label,
 }
 
 struct Running {
@@ -61,9 +63,9 @@ enum Task {
 }
 
 impl Tools {
-    pub(super) fn new(setup: Setup, program: PathBuf) -> Tools {
+    pub(super) fn new(setup: Setup, program: PathBuf, label: Label) -> Tools {
         let (jobs, leaving) = (BTreeMap::new(), Vec::new());
-        Tools { setup, program, jobs, leaving, trusted: [false; 2] }
+        Tools { setup, program, jobs, leaving, trusted: [false; 2], label }
     }
 
     /// Starts a job, or says at once how it ended.
@@ -79,7 +81,7 @@ impl Tools {
             Work::Look(places) => places.clone(),
         };
         let started = match &self.setup.store {
-            TicketStore::Pacemaker => self.start_cib(work, name),
+            TicketStore::Pacemaker => self.start_cib(job, work, name),
             TicketStore::Directory(dir) => {
                 let call = Call::Store { dir: dir.clone(), config_name: self.config_name() };
                 self.start_lines(&call, work, name)
@@ -104,17 +106,23 @@ impl Tools {
         self.setup.config_name.clone()
     }
 
-    fn start_cib(&self, work: Work, name: impl Fn(Place) -> TicketName) -> io::Result<Running> {
+    fn start_cib(
+        &self,
+        job: JobId,
+        work: Work,
+        name: impl Fn(Place) -> TicketName,
+    ) -> io::Result<Running> {
         match work {
             Work::Look(places) => {
                 let named = places.into_iter().map(|place| (place, name(place))).collect();
-                self.look(named, None)
+                self.look(job, named, None)
             }
             Work::Change(changes) if changes.len() == 1 => {
                 let (place, change) = &changes[0];
                 let name = name(*place);
                 let (args, start_before) = self.one(&name, change);
                 let mut command = tool(pacemaker::PROGRAM, args)?;
+                self.label.put_on(&mut command, job);
                 let child = spawn(&mut command, start_before, CHATTER_MAX)?;
                 let revokes = matches!(change, Change::Revoke(_));
                 Ok(Running { child, task: Task::Change(*place, name, revokes) })
@@ -131,6 +139,7 @@ impl Tools {
                     );
                 let xml = pacemaker::many(&values.collect::<Vec<_>>());
                 let mut command = tool(pacemaker::MANY_PROGRAM, pacemaker::write_many())?;
+                self.label.put_on(&mut command, job);
                 command.stdin(os::memory_file(xml.as_bytes())?);
                 let child = spawn(&mut command, None, CHATTER_MAX)?;
                 Ok(Running { child, task: Task::Revokes(named) })
@@ -160,17 +169,13 @@ impl Tools {
         TicketValues { ticket, granted, owner, expires, term, config_name }
     }
 
-    fn look(&self, named: Named, until: Option<MonoTime>) -> io::Result<Running> {
-        let child = match &named[..] {
-            [(_, name)] => {
-                let mut command = tool(pacemaker::PROGRAM, pacemaker::load(name))?;
-                spawn(&mut command, None, ANSWER_MAX)?
-            }
-            _ => {
-                let mut command = tool(pacemaker::MANY_PROGRAM, pacemaker::load_many())?;
-                spawn(&mut command, None, ANSWERS_MAX)?
-            }
+    fn look(&self, job: JobId, named: Named, until: Option<MonoTime>) -> io::Result<Running> {
+        let (mut command, output) = match &named[..] {
+            [(_, name)] => (tool(pacemaker::PROGRAM, pacemaker::load(name))?, ANSWER_MAX),
+            _ => (tool(pacemaker::MANY_PROGRAM, pacemaker::load_many())?, ANSWERS_MAX),
         };
+        self.label.put_on(&mut command, job);
+        let child = spawn(&mut command, None, output)?;
         Ok(Running { child, task: Task::Look(named, until) })
     }
 
@@ -198,10 +203,18 @@ impl Tools {
         Ok(Running { child, task: Task::Lines(places) })
     }
 
-    /// Kills a job.
-    pub(super) fn kill(&mut self, job: JobId) {
-        if let Some(running) = self.jobs.get_mut(&job) {
+    /// Kills jobs, and whatever they have started.
+    pub(super) fn kill(&mut self, jobs: &[JobId]) {
+        let mut changes = Vec::new();
+        for job in jobs {
+            let Some(running) = self.jobs.get_mut(job) else { continue };
             running.child.end(Ending::Kill);
+            if matches!(running.task, Task::Change(..) | Task::Revokes(_)) {
+                changes.push(*job);
+            }
+        }
+        if !changes.is_empty() {
+            self.label.end_jobs(&changes);
         }
     }
 
@@ -227,9 +240,13 @@ impl Tools {
                 self.leaving.push(running.child);
                 continue;
             };
+            if finished.was_killed() && !running.child.was_ended() {
+                // By somebody else, who has left alone what it had started.
+                self.label.end_jobs(&[job]);
+            }
             match self.meaning(running.task, &finished) {
                 Ok(end) => ends.push((job, end)),
-                Err(named) => match self.look(named.clone(), Some(now.plus(READ_BACK))) {
+                Err(named) => match self.look(job, named.clone(), Some(now.plus(READ_BACK))) {
                     Ok(running) => {
                         self.jobs.insert(job, running);
                     }
@@ -431,7 +448,8 @@ mod tests {
             guard: Span::from_secs(1),
             replaces: false,
         };
-        let mut tools = Tools::new(setup, PathBuf::from("/nonexistent"));
+        let dir = std::fs::File::open("/").expect("opened");
+        let mut tools = Tools::new(setup, PathBuf::from("/nonexistent"), Label::new(&dir));
         let named = vec![(Place(0), TicketName::new("t").expect("good"))];
         let mut command = Command::new("sleep");
         command.arg("60");

@@ -3,10 +3,10 @@
 
 use super::*;
 use crate::config::TicketStore;
-use crate::engine::{CibExpiry, CibOutcome, CibState, HoldWindow, WriteSerial};
+use crate::engine::{AttrChange, CibExpiry, CibOutcome, CibState, HoldWindow, WriteSerial};
 use crate::keeper::words::{self, PACKET_MAX};
 use crate::keeper::Grant;
-use crate::model::{Holder, MemberId, Term, TicketName};
+use crate::model::{AttrName, AttrValue, Holder, MemberId, Term, TicketName};
 use std::io::Read;
 
 fn ticket() -> TicketIndex {
@@ -39,6 +39,8 @@ fn link() -> (Link, Socket, tempfile::TempDir) {
         said: Vec::new(),
         peer: None,
         leaving: Vec::new(),
+        superseded: Vec::new(),
+        asked: clock::mono(),
         retry_at: MonoTime::ZERO,
         pause: PAUSE_MIN,
     };
@@ -198,4 +200,75 @@ fn a_keeper_that_is_busy_is_not_taken_for_one_that_does_not_listen() {
         let now = clock::mono();
         assert!(!link.is_deaf(now), "after {n} and {:?}", now.since(begun));
     }
+}
+
+fn revoke(serial: u64) -> Word {
+    let Word::Write { ticket, serial, state } = grant(serial, 1) else { unreachable!() };
+    let state = CibState { granted: false, expires: CibExpiry::Never, ..state };
+    Word::Write { ticket, serial, state }
+}
+
+fn attr(serial: u64, name: &str) -> Word {
+    let (name, value) = (AttrName::new(name).expect("good"), AttrValue::new("v").expect("good"));
+    let (serial, limit) = (WriteSerial(serial), Span::from_secs(1));
+    Word::Attr { ticket: ticket(), serial, change: AttrChange::Set(name, value), limit }
+}
+
+/// Hours may pass, with renewals all the time.
+#[test]
+fn wishes_do_not_pile_up_while_no_keeper_can_be_started() {
+    let (mut link, keeper, _dir) = link();
+    link.hear(&mut Vec::new());
+    // The keeper that ends may have begun this one.
+    link.say(grant(1, 1));
+    link.flush();
+    drop(keeper);
+    link.hear(&mut Vec::new());
+    assert!(link.peer.is_none());
+    let mut told = Vec::new();
+    for n in 1..2000 {
+        link.say(grant(4 * n, 1));
+        link.say(revoke(4 * n + 1));
+        link.say(attr(4 * n + 2, "one"));
+        link.say(grant(4 * n + 3, 2));
+        assert!(link.told[0].open().len() <= 4, "{:?}", link.told[0].open());
+        link.flush();
+        told.extend(link.keep(Vec::new()));
+    }
+    link.say(attr(9000, "two"));
+    // Each wish has its answer, or is still open.
+    let open = link.told[0].open().to_vec();
+    assert_eq!(told.len() + open.len(), 1 + 1999 * 4 + 1);
+    assert!(told.iter().all(|answer| matches!(
+        answer,
+        Answer::Written { outcome: CibOutcome::Superseded, .. }
+            | Answer::AttrWritten { outcome: CibOutcome::Superseded, .. }
+    )));
+    // The grant may come too late, so the revoke before it is still owed.
+    let last = [revoke(7997), attr(7998, "one"), grant(7999, 2), attr(9000, "two")];
+    assert_eq!(open, last);
+    let (peer, keeper) = pair();
+    link.greet(peer);
+    let wished = heard(&keeper).into_iter().filter_map(|message| match message {
+        Message::Word(word @ (Word::Write { .. } | Word::Attr { .. })) => Some(word),
+        _ => None,
+    });
+    assert_eq!(wished.collect::<Vec<_>>(), last);
+}
+
+/// It tells by itself what became of each wish, and may have begun it.
+#[test]
+fn wishes_that_a_keeper_was_told_are_its_own_to_answer() {
+    let (mut link, keeper, _dir) = link();
+    link.hear(&mut Vec::new());
+    for serial in 1..=3 {
+        link.say(grant(serial, 1));
+    }
+    link.flush();
+    assert_eq!(link.keep(Vec::new()), []);
+    let (serial, outcome) = (WriteSerial(1), CibOutcome::Written);
+    keeper_says(&keeper, &[Message::Answer(Answer::Written { ticket: ticket(), serial, outcome })]);
+    let mut answers = Vec::new();
+    link.hear(&mut answers);
+    assert_eq!(link.keep(answers).len(), 1, "it is still waited for");
 }
