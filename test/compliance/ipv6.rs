@@ -90,7 +90,7 @@ impl Cluster<'_> {
 fn members_and_clients_speak_over_ipv6() {
     let needs: &[Need] = match under_test() {
         Kind::Ours => &[Need::Root],
-        kind @ (Kind::Theirs | Kind::OursInRoot) => Need::of(kind),
+        kind @ (Kind::Theirs | Kind::OursInRoot | Kind::OursBeside) => Need::of(kind),
     };
     run(test_name!(), needs, |lab| {
         let cluster = start(lab);

@@ -13,7 +13,7 @@ pub fn differs<T>(number: u32, ours: T, theirs: T) -> T {
     let entry = format!("\n{number}. **");
     assert!(QUIRKS.contains(&entry), "test/QUIRKS.md has no entry {number}");
     match under_test() {
-        Kind::Ours | Kind::OursInRoot => ours,
+        Kind::Ours | Kind::OursInRoot | Kind::OursBeside => ours,
         Kind::Theirs => theirs,
     }
 }

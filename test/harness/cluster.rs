@@ -48,7 +48,7 @@ impl<'lab> Cluster<'lab> {
             setup.key.as_ref().map(|key| lab.write(&format!("{name}/authkey"), key, 0o600));
         let text = setup.text(&addresses, key_file.as_deref());
         let config = lab.write(&format!("{name}/booth.conf"), text, 0o644);
-        if setup.kinds.contains(&Kind::OursInRoot) {
+        if setup.kinds.iter().any(|kind| matches!(kind, Kind::OursInRoot | Kind::OursBeside)) {
             copy_ours(lab);
         }
         let members = addresses.iter().enumerate().map(|(index, address)| {

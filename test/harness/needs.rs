@@ -30,7 +30,7 @@ impl Need {
     pub fn of(kind: Kind) -> &'static [Need] {
         match kind {
             Kind::Ours => &[],
-            Kind::Theirs | Kind::OursInRoot => &[Need::Root, Need::Reference],
+            Kind::Theirs | Kind::OursInRoot | Kind::OursBeside => &[Need::Root, Need::Reference],
         }
     }
 

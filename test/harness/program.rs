@@ -26,6 +26,8 @@ pub enum Kind {
     Theirs,
     /// Ours, inside the reference's root, where the real `crm_ticket` is.
     OursInRoot,
+    /// Ours there too, with the fake `crm_ticket`, for figures beside the reference's.
+    OursBeside,
 }
 
 /// What the compliance suite runs against.
@@ -91,7 +93,7 @@ impl Kind {
     pub fn command(self, lab: &Lab, name: &str, path_first: Option<&Path>) -> Command {
         let mut command = match self {
             Kind::Ours => Command::new(lab.dir().join("ours").join(name)),
-            Kind::OursInRoot => {
+            Kind::OursInRoot | Kind::OursBeside => {
                 let mut command = Command::new("/usr/sbin/chroot");
                 command.arg(reference_root()).arg(lab.dir().join(IN_ROOT).join(name));
                 command

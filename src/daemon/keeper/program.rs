@@ -196,8 +196,14 @@ impl Program {
             self.tools.kill(&kills);
             inputs.extend(ends.into_iter().map(|(job, ends)| Input::Ended(job, ends)));
         }
+        self.tell(answers);
+    }
+
+    /// Tells boothd, at once or when the jobs that run have ended.
+    fn tell(&mut self, answers: Vec<Message>) {
+        let more = self.tools.is_busy();
         if let Some(boothd) = &mut self.boothd {
-            boothd.packets.send(&answers);
+            boothd.packets.gather(clock::mono(), answers, more);
         }
     }
 
@@ -367,6 +373,7 @@ impl Program {
         let refused_until = self.refused_at.map(|at| at.plus(ACCEPT_AGAIN));
         let refuses = refused_until.filter(|until| now < *until);
         wakes.push(refuses);
+        wakes.push(self.boothd.as_ref().and_then(|boothd| boothd.packets.gathers_until()));
         // While boothd is there it need not be woken for that.
         let unheard = self.unheard_at.filter(|_| self.boothd.is_none() && !self.resigned);
         wakes.push(unheard.map(|at| at.plus(LISTEN_AGAIN)));

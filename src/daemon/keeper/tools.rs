@@ -326,6 +326,11 @@ impl Tools {
         self.jobs.values().filter_map(until).min()
     }
 
+    /// Whether there are jobs that run.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.jobs.is_empty()
+    }
+
     /// Whether an end can only be seen by looking now and then.
     pub(super) fn needs_looks(&self) -> bool {
         self.children().any(Child::needs_looks)
