@@ -120,7 +120,8 @@ fn a_hundred_held_tickets_cost_no_more() {
         report(&format!("a hundred held tickets, {WATCH:?}: ours {ours:?}, theirs {theirs:?}"));
         assert!(clusters.iter().all(|cluster| granted(cluster) == TICKETS));
         let ratio = |ours: u64, theirs: u64| ours as f64 / theirs as f64;
-        // 1.1 on a quiet machine; nearly all of it is the fake's, of which ours runs several at once.
+        // 1.1 on a quiet machine; nearly all of it is the fake's, of which ours runs several at
+        // once.
         assert!(ratio(ours.ticks, theirs.ticks) <= 1.3, "{ours:?}, {theirs:?}");
         // 1.3: the reference has one process with one thread. One wake-up more for each write
         // would be 1.9.
