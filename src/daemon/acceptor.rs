@@ -72,7 +72,9 @@ impl Acceptor {
                         shared.complain(&format!(
                             "cannot accept clients: {error}; they wait until there is room"
                         ));
-                        self.leaving.clients.clear();
+                        while !self.leaving.clients.is_empty() {
+                            self.leaving.close_first();
+                        }
                         shared.make_room(None);
                         let _ = shared.room.1.recv_timeout(REST);
                     }

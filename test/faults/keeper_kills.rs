@@ -41,23 +41,10 @@ enum Outcome {
     Revoked,
 }
 
-/// The keeper of a site: the oldest process, as what it starts looks the same for a moment.
-pub fn keeper(cluster: &Cluster, site: usize) -> Option<u32> {
-    let id = cluster.id(site).to_string();
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let is_it = |pid: &u32| {
-        let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let mut words = words.split(|byte| *byte == 0);
-        words.next() == Some(b"booth-keeper") && words.next() == Some(id.as_bytes())
-    };
-    pids.filter(is_it).min()
-}
-
 /// Sends a signal to the keeper of a site and returns its process id.
 #[track_caller]
 pub fn signal_keeper(cluster: &Cluster, site: usize, name: &str) -> u32 {
-    let pid = keeper(cluster, site).expect("a keeper runs");
+    let pid = cluster.keeper(site).expect("a keeper runs");
     crate::harness::signal(pid, name);
     pid
 }
@@ -119,7 +106,7 @@ fn replaced(name: &str, store: Store, signal: &'static str) {
         let old = signal_keeper(cluster, holder, signal);
         // A stopped one is noticed by what it leaves unread, which takes a renewal and 5 s.
         stays(cluster, store, holder, LEASE + Duration::from_secs(3));
-        let new = keeper(cluster, holder);
+        let new = cluster.keeper(holder);
         assert!(new.is_some_and(|new| new != old), "{new:?} after {old}");
         let renewed = expires(cluster, store, holder) - before;
         assert!(renewed >= 5, "renewed by {renewed} s");

@@ -6,7 +6,7 @@ use crate::guards::{granted, moves, start_and_grant, started, Store};
 use crate::harness::{
     now, pass, report, run_for, shell, test_name, under_test, Cluster, Kind, Links, Setup,
 };
-use crate::keeper_kills::{keeper, signal_keeper, stays};
+use crate::keeper_kills::{signal_keeper, stays};
 use crate::watch::{
     holding, never_two, wait_granted, wait_until, FAIL_OVER, LEASE, LINK_NEEDS, NEEDS,
 };
@@ -57,7 +57,7 @@ fn crowded(name: &str, store: Store) {
         let callers = fill(&cluster, 0);
         cluster.start(0);
         stays(&cluster, store, 0, LEASE + Duration::from_secs(5));
-        let new = keeper(&cluster, 0).expect("there is one");
+        let new = cluster.keeper(0).expect("there is one");
         assert_ne!(new, old, "beside it, or still there");
         // The new one guards as well.
         cluster.kill(0);
@@ -82,24 +82,24 @@ fn read_only(name: &str, store: Store) {
     run_for(name, NEEDS, LIMIT, |lab| {
         let mut cluster = started(lab, store);
         cluster.wait_leader(&[0, 1, 2], 0, SOON);
-        let (old, dir) = (keeper(&cluster, 0).expect("there is one"), run_dir(&cluster, 0));
+        let (old, dir) = (cluster.keeper(0).expect("there is one"), run_dir(&cluster, 0));
         let dir = dir.display().to_string();
         shell("mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\"", &[&dir]);
         cluster.kill(0);
         cluster.start(0);
         stays(&cluster, store, 0, LEASE + Duration::from_secs(2));
-        assert_eq!(keeper(&cluster, 0), Some(old));
+        assert_eq!(cluster.keeper(0), Some(old));
         // Without one, none is started that could not be found.
         cluster.kill(0);
         signal_keeper(&cluster, 0, "KILL");
-        wait_until(SOON, "it is gone", || keeper(&cluster, 0).is_none());
+        wait_until(SOON, "it is gone", || cluster.keeper(0).is_none());
         cluster.members[0].spawn(lab);
         let exit = cluster.members[0].wait_end(SOON);
         assert!(!exit.success());
         let log = cluster.members[0].log();
         let said = log.lines().find(|line| line.contains("make the directory writable"));
         assert!(said.is_some_and(|line| line.contains(&dir)), "{log}");
-        assert_eq!(keeper(&cluster, 0), None);
+        assert_eq!(cluster.keeper(0), None);
         shell("umount \"$1\"", &[&dir]);
         cluster.start(0);
         wait_until(FAIL_OVER, "somebody has it", || {
@@ -132,9 +132,7 @@ fn a_keeper_stopped_while_boothd_is_silent_is_replaced_in_time() {
             links.cut(cluster.address(0), cluster.address(other));
         }
         let old = signal_keeper(&cluster, 0, "STOP");
-        wait_until(LEASE * 2, "it is replaced", || {
-            keeper(&cluster, 0).is_some_and(|pid| pid != old)
-        });
+        wait_until(LEASE * 2, "it is replaced", || cluster.keeper(0).is_some_and(|pid| pid != old));
         let replaced = now();
         let free = moves(&cluster, Store::Pacemaker, 0, 1);
         let revoke = cluster.crm(0).calls_of("revoke").swap_remove(0);

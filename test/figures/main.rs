@@ -203,8 +203,8 @@ fn start_grant_list_and_memory_cost_no_more_than_the_reference_does() {
         // has put in.
         compare("start to first list", 2, |costs| &costs.start);
         compare("list", 2, |costs| &costs.list);
-        // So is this; but before anything is written the lease guard is told and answers, and a
-        // helper runs crm_ticket. Among fifty busy processes that makes it 3.5 times.
+        // So are these; but the keeper is told and answers, and among fifty busy processes each
+        // process that has to be woken makes them longer: 3.5 times.
         compare("grant -C", 5, |costs| &costs.grant);
         compare("revoke -w", 5, |costs| &costs.revoke);
         let [ours, theirs] = memory;

@@ -192,8 +192,8 @@ impl<'lab> Cluster<'lab> {
         self.wait_leader(known_by, index, Duration::from_secs(5));
     }
 
-    /// The process of the keeper of a site of ours. Only in a lab with processes of its own does
-    /// nobody else have one of this name.
+    /// The process of the keeper of a site of ours: the oldest, as what it starts looks the same
+    /// for a moment. Only in a lab with processes of its own does nobody else have one of this name.
     pub fn keeper(&self, index: usize) -> Option<u32> {
         let id = self.id(index).to_string();
         let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
