@@ -193,7 +193,7 @@ impl<'lab> Cluster<'lab> {
     }
 
     /// The process of the keeper of a site of ours: the oldest, as what it starts looks the same
-    /// for a moment. Only in a lab with processes of its own does nobody else have one of this name.
+    /// for a moment. Only in a lab with processes of its own does nobody else have one like it.
     pub fn keeper(&self, index: usize) -> Option<u32> {
         let id = self.id(index).to_string();
         let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
