@@ -124,6 +124,10 @@ impl Crowd {
             (StoreKind::Directory, _) => true,
             (StoreKind::Cib, Want::Revoke) => !self.alone,
             (StoreKind::Cib, Want::Look) => true,
+            // `cibadmin` could renew many with one call, too. But Pacemaker elects its coordinator
+            // anew after each change of the status section by any tool that it does not count
+            // among its safe ones, which are `crm_ticket` and a few others: for a site that must
+            // revoke, that is a fair price, for a renewal every few seconds it is not.
             (StoreKind::Cib, Want::Grant | Want::Attr) => false,
         };
         let busy = alike.iter().any(|job| job.many && !job.slow);
