@@ -7,6 +7,7 @@
 use super::helper::HelperExit;
 use super::os::{self, Signal};
 use super::slots::Ending;
+use crate::time::{MonoTime, Span};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -27,6 +28,9 @@ pub const ANSWER_MAX: usize = 1 << 20;
 /// How much of an answer about all tickets is read: ten thousand with a few attributes.
 pub const ANSWERS_MAX: usize = 16 << 20;
 
+/// How long a child that says little is not listened to.
+const SHORT: Span = Span::from_secs(1);
+
 /// How much of one line goes into a message.
 const LINE_MAX: usize = 300;
 
@@ -40,6 +44,8 @@ pub struct Child {
     exit: Option<OwnedFd>,
     output: Pipe,
     errors: Pipe,
+    /// From when on what it says is read before it ends.
+    listened_to_at: MonoTime,
     /// Whether what is left of its group when it ends is killed.
     alone: bool,
     /// Whether we have ended it.
@@ -87,7 +93,8 @@ impl Child {
         let output = Pipe::new(process.stdout.take().map(OwnedFd::from), output_max);
         let errors = Pipe::new(process.stderr.take().map(OwnedFd::from), ERRORS_MAX);
         let exit = os::pid_descriptor(process.id());
-        Ok(Child { process, exit, output, errors, alone: false, ended: false })
+        let listened_to_at = MonoTime::ZERO;
+        Ok(Child { process, exit, output, errors, listened_to_at, alone: false, ended: false })
     }
 
     /// The process, which is also the number of its group.
@@ -95,11 +102,27 @@ impl Child {
         self.process.id()
     }
 
-    /// Which descriptors tell that something has happened.
-    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        [&self.exit, &self.output.end, &self.errors.end]
+    /// Which descriptors tell at `now` that something has happened.
+    pub fn descriptors(&self, now: MonoTime) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let listens = now >= self.listened_to_at || self.exit.is_none();
+        let pipes = [&self.output.end, &self.errors.end].into_iter().filter(move |_| listens);
+        [&self.exit]
             .into_iter()
+            .chain(pipes)
             .filter_map(|descriptor| descriptor.as_ref().map(OwnedFd::as_fd))
+    }
+
+    /// It is short and says little, which is read when it has ended: the end of its pipes shortly
+    /// before its own need not wake anybody. Should it last, it is listened to, see
+    /// [`Child::listened_to_at`], so that a full pipe does not hold it up for long.
+    pub fn says_little(mut self, now: MonoTime) -> Child {
+        self.listened_to_at = now.plus(SHORT);
+        self
+    }
+
+    /// From when on [`Child::descriptors`] has more to tell.
+    pub fn listened_to_at(&self) -> MonoTime {
+        self.listened_to_at
     }
 
     /// Whether its end can only be seen by looking now and then, see [`LOOK`].

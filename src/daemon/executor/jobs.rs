@@ -218,7 +218,7 @@ impl Jobs {
 
     /// Which descriptors tell that something has happened.
     pub(super) fn descriptors<'a>(&'a self, descriptors: &mut Vec<BorrowedFd<'a>>) {
-        descriptors.extend(self.all().flat_map(Child::descriptors));
+        descriptors.extend(self.all().flat_map(|child| child.descriptors(clock::mono())));
     }
 }
 

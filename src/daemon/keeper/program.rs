@@ -360,7 +360,7 @@ impl Program {
     /// Sleeps until something happens.
     fn sleep(&mut self) -> io::Result<()> {
         let now = clock::mono();
-        let mut wakes = vec![self.keeper.next_deadline(), self.tools.next_deadline()];
+        let mut wakes = vec![self.keeper.next_deadline(), self.tools.next_deadline(now)];
         if self.marked || self.boothd.is_none() {
             wakes.push(self.keeper.settles_at().filter(|at| *at > now));
         }
@@ -383,7 +383,7 @@ impl Program {
         let listener = self.listener.as_ref().filter(|_| refuses.is_none());
         descriptors.extend(listener.map(AsFd::as_fd));
         descriptors.extend(self.callers.iter().chain(&self.boothd).map(|one| one.packets.as_fd()));
-        descriptors.extend(self.tools.descriptors());
+        descriptors.extend(self.tools.descriptors(now));
         let limit = self.tools.needs_looks().then_some(child::LOOK);
         os::wait_readable(&descriptors, limit, &mut Vec::new());
         Ok(())

@@ -317,13 +317,14 @@ impl Tools {
         ends
     }
 
-    /// When [`Tools::collect`] has something to do without being woken.
-    pub(super) fn next_deadline(&self) -> Option<MonoTime> {
+    /// When [`Tools::collect`] or [`Tools::descriptors`] has something to do without being woken.
+    pub(super) fn next_deadline(&self, now: MonoTime) -> Option<MonoTime> {
         let until = |running: &Running| match running.task {
             Task::Look(_, until) => until,
             _ => None,
         };
-        self.jobs.values().filter_map(until).min()
+        let silent = self.children().map(Child::listened_to_at).filter(|at| *at > now);
+        self.jobs.values().filter_map(until).chain(silent).min()
     }
 
     /// Whether there are jobs that run.
@@ -336,9 +337,9 @@ impl Tools {
         self.children().any(Child::needs_looks)
     }
 
-    /// Which descriptors tell that something has happened.
-    pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.children().flat_map(Child::descriptors)
+    /// Which descriptors tell at `now` that something has happened.
+    pub(super) fn descriptors(&self, now: MonoTime) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.children().flat_map(move |child| child.descriptors(now))
     }
 
     fn children(&self) -> impl Iterator<Item = &Child> {
@@ -349,7 +350,8 @@ impl Tools {
 fn spawn(command: &mut Command, before: Option<MonoTime>, output: usize) -> io::Result<Child> {
     let dies_with = Some(std::process::id());
     BeforeExec { dies_with, start_before: before, open_files: descriptors::old() }.add_to(command);
-    Child::spawn(command, output).map(Child::ends_alone)
+    let child = Child::spawn(command, output)?.ends_alone();
+    Ok(if output == CHATTER_MAX { child.says_little(clock::mono()) } else { child })
 }
 
 fn each(named: Named, end: impl Fn(&TicketName) -> JobEnd) -> PlaceEnds {
@@ -465,7 +467,7 @@ mod tests {
         let mut ends = Ends::new();
         for _ in 0..100 {
             tools.collect(&mut ends);
-            let descriptors: Vec<_> = tools.descriptors().collect();
+            let descriptors: Vec<_> = tools.descriptors(clock::mono()).collect();
             if descriptors.is_empty() && !ends.is_empty() {
                 break;
             }
