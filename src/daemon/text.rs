@@ -33,8 +33,13 @@ pub fn tickets(rows: &[TicketRow], roster: &Roster) -> String {
     text
 }
 
-/// One ticket's line. What the reference does not have stands at its end, without a comma and
-/// without the word *commit*, because clients split at those.
+/// One ticket's line: the fields of the reference, byte for byte, and then what it does not have,
+/// as a field of its own.
+///
+/// Hawk splits the line at commas, takes from each field what stands behind `ticket:`, `leader:`,
+/// `expires:` or `commit:`, and stops with an error at a field that has none of these. So the
+/// name of our field ends in `ticket:`, which Hawk forgets at the end of the line, and nothing in
+/// it looks like another field.
 fn ticket_line(text: &mut String, row: &TicketRow, roster: &Roster) {
     put(text, format_args!("ticket: {}, leader: ", row.name));
     match row.leader {
@@ -58,37 +63,38 @@ fn ticket_line(text: &mut String, row: &TicketRow, roster: &Roster) {
     if row.manual {
         text.push_str(" [manual mode]");
     }
-    for remark in &row.remarks {
+    for (n, remark) in row.remarks.iter().enumerate() {
+        text.push_str(if n == 0 { ", note on ticket: " } else { "; " });
         put_remark(text, *remark, roster);
     }
     text.push('\n');
 }
 
-/// One of our own remarks, with the space before it.
+/// One of our own remarks.
 fn put_remark(text: &mut String, remark: Remark, roster: &Roster) {
     match remark {
         Remark::CibFailing(since) => {
-            put(text, format_args!(" (CIB update failing since {})", LocalTime::of(since)));
+            put(text, format_args!("CIB update failing since {}", LocalTime::of(since)));
         }
         Remark::CibSlow(since) => {
-            put(text, format_args!(" (CIB update running since {})", LocalTime::of(since)));
+            put(text, format_args!("CIB update running since {}", LocalTime::of(since)));
         }
         Remark::StartingUp(Some(until)) => {
-            put(text, format_args!(" (starting up until {})", LocalTime::of(until)));
+            put(text, format_args!("starting up until {}", LocalTime::of(until)));
         }
-        Remark::StartingUp(None) => text.push_str(" (starting up: the CIB has not been read yet)"),
+        Remark::StartingUp(None) => text.push_str("starting up: the CIB has not been read yet"),
         Remark::HandlerRunning(since) => {
-            put(text, format_args!(" (handler running since {})", LocalTime::of(since)));
+            put(text, format_args!("handler running since {}", LocalTime::of(since)));
         }
         Remark::ExpireDiffers(members) => {
             let address = |member| roster.member(member).address.to_string();
             let addresses: Vec<String> = members.iter().map(address).collect();
             // Clients split the line at a comma: none is put between several members.
-            put(text, format_args!(" (expire differs at {})", addresses.join(" and ")));
+            put(text, format_args!("expire differs at {}", addresses.join(" and ")));
         }
         Remark::Objection(site) => {
             let site = roster.member(site).address;
-            put(text, format_args!(" ({site} may still have it granted; grant -F overrides)"));
+            put(text, format_args!("{site} may still have it granted: grant -F overrides"));
         }
     }
 }
@@ -225,21 +231,64 @@ mod tests {
         assert_eq!(text.matches("WARNING").count(), 1);
     }
 
+    /// What Hawk makes of a line: what stands in each field behind the last of its words there.
+    fn as_hawk_reads_it(line: &str) -> Vec<(&'static str, String)> {
+        let field = |field: &str| {
+            let words = ["ticket:", "leader:", "expires:", "commit:"];
+            let found = words.iter().filter_map(|word| Some((field.find(word)?, *word)));
+            let (at, word) = found.min().unwrap_or_else(|| panic!("Hawk stops at {field:?}"));
+            (word, field[at + word.len()..].trim_start().to_owned())
+        };
+        line.split(',').map(field).collect()
+    }
+
+    /// Every state that a ticket can be in, with and without every remark: the fields are the
+    /// reference's.
     #[test]
-    fn what_the_reference_does_not_have_is_in_parentheses_at_the_end() {
-        let remarks = vec![
+    fn what_the_reference_does_not_have_leaves_its_fields_alone() {
+        let roster = roster();
+        let here = Holder::Member(roster.my_id());
+        let elsewhere = Holder::Member(roster.member(index(1)).id);
+        let remarks = [
             Remark::CibFailing(T),
             Remark::CibSlow(T),
             Remark::StartingUp(Some(T)),
             Remark::StartingUp(None),
             Remark::HandlerRunning(T),
             Remark::ExpireDiffers([index(1), index(2)].into_iter().collect()),
+            Remark::Objection(index(1)),
         ];
-        for remark in remarks {
-            let text = tickets(&[TicketRow { remarks: vec![remark], ..row("T") }], &roster());
-            let added = text.strip_prefix("ticket: T, leader: NONE").expect("the usual line");
-            assert!(added.starts_with(" (") && added.ends_with(")\n"), "{text}");
-            assert!(!added.contains(',') && !added.contains("commit"), "{text}");
+        let mut rows = Vec::new();
+        for leader in [Holder::Unknown, Holder::Nobody, here, elsewhere] {
+            for expires in [None, Some(T)] {
+                for commit_pending in [None, Some(T)] {
+                    for manual in [false, true] {
+                        rows.push(TicketRow {
+                            leader,
+                            expires,
+                            commit_pending,
+                            manual,
+                            ..row("T")
+                        });
+                    }
+                }
+            }
+        }
+        for row in rows {
+            let plain = tickets(&[row.clone()], &roster);
+            let plain = plain.trim_end();
+            for count in 1..=remarks.len() {
+                for some in remarks.windows(count) {
+                    let remarks = some.to_vec();
+                    let text = tickets(&[TicketRow { remarks, ..row.clone() }], &roster);
+                    let text = text.trim_end();
+                    assert!(text.starts_with(&format!("{plain}, note on ticket: ")), "{text}");
+                    let (with, without) = (as_hawk_reads_it(text), as_hawk_reads_it(plain));
+                    assert_eq!(with[..without.len()], without, "{text}");
+                    assert_eq!(with.len(), without.len() + 1, "{text}");
+                    assert_eq!(with[without.len()].0, "ticket:", "{text}");
+                }
+            }
         }
     }
 

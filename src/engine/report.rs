@@ -35,7 +35,7 @@ pub struct TicketRow {
     pub expires: Option<WallTime>,
     /// Until when the commit is pending; only at the leader.
     pub commit_pending: Option<WallTime>,
-    /// Further remarks in parentheses at the end of the line.
+    /// Further remarks, in a field of their own at the end of the line.
     pub remarks: Vec<Remark>,
     /// A manual ticket that several sites hold: which.
     pub also_granted: Vec<MemberIndex>,
@@ -44,17 +44,17 @@ pub struct TicketRow {
 /// What ours adds to a ticket's line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remark {
-    /// `(CIB update failing since TIME)`.
+    /// `CIB update failing since TIME`.
     CibFailing(WallTime),
-    /// `(CIB update running since TIME)`: a write takes longer than a second.
+    /// `CIB update running since TIME`: a write takes longer than a second.
     CibSlow(WallTime),
-    /// `(starting up until TIME)`: grace; `None`: the CIB has not been read.
+    /// `starting up until TIME`: grace; `None`: the CIB has not been read.
     StartingUp(Option<WallTime>),
-    /// `(handler running since TIME)`.
+    /// `handler running since TIME`.
     HandlerRunning(WallTime),
-    /// `(expire differs at ADDR and ADDR)`: these members are configured with another `expire`.
+    /// `expire differs at ADDR and ADDR`: these members are configured with another `expire`.
     ExpireDiffers(MemberSet),
-    /// `(ADDR may still have it granted; grant -F overrides)`: this site waits because
+    /// `ADDR may still have it granted: grant -F overrides`: this site waits because
     /// another one says that its store may say *granted*.
     Objection(MemberIndex),
 }

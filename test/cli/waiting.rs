@@ -107,7 +107,8 @@ fn what_was_waited_for_decides_about_giving_up() {
 #[test]
 fn the_list_says_how_a_failed_grant_stands() {
     let mut list = text("CLst", "ticket: T")[..48].to_vec();
-    let line = "ticket: T, leader: none (CIB update failing since 2026-11-23 09:24:40)";
+    let line =
+        "ticket: T, leader: none, note on ticket: CIB update failing since 2026-11-23 09:24:40";
     list.extend(format!("ticket: T2, leader: none\n{line}\n").bytes());
     let length = u32::try_from(list.len()).expect("short");
     list[24..28].copy_from_slice(&length.to_be_bytes());

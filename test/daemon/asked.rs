@@ -129,7 +129,7 @@ fn a_waiting_client_is_told_for_what_and_when_that_changes() {
 
 #[test]
 fn list_says_since_when_a_write_is_running_and_no_longer_than_it_is() {
-    const SINCE: &str = " (CIB update running since ";
+    const SINCE: &str = ", note on ticket: CIB update running since ";
     let (lab, [mut first, mut second, mut third]) = held_back(86);
     release(&lab, "read");
     let before = seconds_now();

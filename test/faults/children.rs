@@ -38,7 +38,11 @@ fn a_hung_renewal_does_not_unseat_a_healthy_holder() {
         lists_are_quick(&cluster, 0, Duration::from_secs(14));
         // The lease goes on; what is in the CIB says *granted* still, and is not renewed.
         assert!(cluster.crm(0).is_granted("t1") && expires() == before);
-        assert!(cluster.list(0).contains("(CIB update failing since "), "{}", cluster.list(0));
+        assert!(
+            cluster.list(0).contains(", note on ticket: CIB update failing since "),
+            "{}",
+            cluster.list(0)
+        );
         cluster.crm(0).control("");
         until(Duration::from_secs(15), "it is renewed", || (expires() > before).then_some(()));
         never_two(&cluster);
@@ -129,7 +133,7 @@ fn a_failing_renewal_shows_in_list_and_recovers() {
         let cluster = holding(lab, &Setup::usual());
         cluster.crm(0).control("grant exit 1");
         until(Duration::from_secs(8), "list says that the CIB is not written", || {
-            cluster.list(0).contains("(CIB update failing since ").then_some(())
+            cluster.list(0).contains(", note on ticket: CIB update failing since ").then_some(())
         });
         cluster.crm(0).control("");
         until(Duration::from_secs(15), "list says so no more", || {
