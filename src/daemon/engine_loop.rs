@@ -9,7 +9,7 @@ use super::listing::Steps;
 use super::notify::Notifier;
 use super::poll;
 use super::timer::Timer;
-use crate::engine::{ClientId, Effect, Engine, Event, Note, NoteLevel};
+use crate::engine::{ClientId, Effect, Engine, Event, Held, Note, NoteLevel};
 use crate::model::{MemberIndex, TicketIndex};
 use crate::time::{MonoTime, Now, Span};
 use crate::wire::{ClientRequest, PeerMessage};
@@ -25,7 +25,7 @@ pub trait Machine {
     /// The nearest instant at which the machine wants a [`Event::Tick`].
     fn next_deadline(&self) -> Option<MonoTime>;
     /// How many tickets are held, of how many.
-    fn held(&self) -> (usize, usize);
+    fn held(&self) -> Held;
 }
 
 impl Machine for Engine {
@@ -37,7 +37,7 @@ impl Machine for Engine {
         Engine::next_deadline(self)
     }
 
-    fn held(&self) -> (usize, usize) {
+    fn held(&self) -> Held {
         Engine::held(self)
     }
 }

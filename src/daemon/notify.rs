@@ -6,6 +6,7 @@
 //! nothing here waits.
 
 use super::text;
+use crate::engine::Held;
 use crate::time::{MonoTime, Span};
 use std::env;
 use std::io;
@@ -30,7 +31,7 @@ pub struct Notifier {
     /// Half of the time within which the watchdog wants to be fed.
     feed_every: Option<Span>,
     last_fed: Option<MonoTime>,
-    held: Option<(usize, usize)>,
+    held: Option<Held>,
     last_status: Option<MonoTime>,
 }
 
@@ -111,14 +112,14 @@ impl Notifier {
         self.is_active() && rested
     }
 
-    /// Shows how many tickets are held, of how many, if that has changed.
-    pub fn status(&mut self, now: MonoTime, held: (usize, usize)) {
+    /// Shows how many tickets are held or voted on, if that has changed.
+    pub fn status(&mut self, now: MonoTime, held: Held) {
         self.last_status = Some(now);
         if self.held == Some(held) {
             return;
         }
         self.held = Some(held);
-        self.send(&format!("STATUS={}", text::held(held.0, held.1)));
+        self.send(&format!("STATUS={}", text::held(held)));
     }
 
     /// Sends one message. A service manager that does not read misses it: waiting for it would
@@ -159,11 +160,11 @@ mod tests {
         notifier.ready();
         let expected = format!("READY=1\nMAINPID={}", std::process::id());
         assert_eq!(received(&socket), Some(expected));
-        notifier.status(at(0), (2, 5));
+        notifier.status(at(0), Held { here: Some(2), of: 5 });
         assert_eq!(received(&socket).as_deref(), Some("STATUS=holds 2 of 5 tickets"));
         assert!(!notifier.wants_status(at(999)));
         assert!(notifier.wants_status(at(1_000)));
-        notifier.status(at(1_000), (2, 5));
+        notifier.status(at(1_000), Held { here: Some(2), of: 5 });
         notifier.alive(at(1_000));
         assert_eq!(received(&socket), None);
         notifier.stopping();

@@ -5,7 +5,7 @@
 //! local, in the form `%F %T`.
 
 use crate::daemon::clock::LocalTime;
-use crate::engine::{AttrRow, PeerRow, Remark, TicketRow};
+use crate::engine::{AttrRow, Held, PeerRow, Remark, TicketRow};
 use crate::model::{AttrValue, Holder, Member, MemberIndex, Roster};
 use crate::time::WallTime;
 use std::fmt::Write;
@@ -146,9 +146,14 @@ pub fn attribute(value: &AttrValue) -> String {
     format!("{value}\n")
 }
 
-/// `holds 2 of 5 tickets`, the status line that systemd shows.
-pub fn held(held: usize, of: usize) -> String {
-    format!("holds {held} of {of} ticket{}", if of == 1 { "" } else { "s" })
+/// `holds 2 of 5 tickets`, or at an arbitrator `votes on 5 tickets`: the status line that systemd
+/// shows.
+pub fn held(held: Held) -> String {
+    let tickets = if held.of == 1 { "ticket" } else { "tickets" };
+    match held.here {
+        Some(here) => format!("holds {here} of {} {tickets}", held.of),
+        None => format!("votes on {} {tickets}", held.of),
+    }
 }
 
 /// `site-a (127.0.0.1)`, as log lines name a member.
@@ -319,7 +324,10 @@ mod tests {
         ];
         assert_eq!(attributes(&rows), format!("k1 v1 {}\nk2 some value \n", LocalTime::of(T)));
         assert_eq!(attribute(&value("v1")), "v1\n");
-        assert_eq!(held(2, 5), "holds 2 of 5 tickets");
-        assert_eq!(held(0, 1), "holds 0 of 1 ticket");
+        let text = |here, of| held(Held { here, of });
+        assert_eq!(text(Some(2), 5), "holds 2 of 5 tickets");
+        assert_eq!(text(Some(0), 1), "holds 0 of 1 ticket");
+        assert_eq!(text(None, 1), "votes on 1 ticket");
+        assert_eq!(text(None, 5), "votes on 5 tickets");
     }
 }

@@ -12,9 +12,6 @@ use crate::model::{Holder, Term};
 use crate::time::{MonoTime, Span, WallTime};
 use crate::wire::ResultCode;
 
-/// The longest pause between two attempts to write.
-const WRITE_PAUSE_MAX: Span = Span::from_secs(30);
-
 /// The longest pause between two attempts to revoke: nobody else is granted meanwhile.
 const REVOKE_PAUSE_MAX: Span = Span::from_secs(1);
 
@@ -340,11 +337,11 @@ impl Ticket {
             None => Span::from_millis(100),
             Some(why) => {
                 let dirty = !state.granted && self.cib.maybe_granted;
-                let most = if dirty { REVOKE_PAUSE_MAX } else { WRITE_PAUSE_MAX };
-                let pause = Span::from_secs(1 << self.cib.failures.min(5)).min(most);
+                let pause = cx.store_pause(self.cib.failures);
+                let pause = if dirty { pause.min(REVOKE_PAUSE_MAX) } else { pause };
                 self.cib.failures = self.cib.failures.saturating_add(1);
-                // What is tried every second is logged ever more rarely.
-                let said = !dirty || self.cib.failures.is_power_of_two();
+                // What is tried every few seconds is logged ever more rarely.
+                let said = self.cib.failures.is_power_of_two();
                 self.cib.failing_since = self.cib.failing_since.or(Some(cx.now.wall));
                 let what = if state.granted { "grant" } else { "revoke" };
                 let text = format!(

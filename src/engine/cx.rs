@@ -7,7 +7,7 @@ use super::event::{ClientId, ProbeRun, WriteSerial};
 use super::report::{PeerCounters, Reply};
 use crate::model::{MemberIndex, Roster, TicketIndex};
 use crate::prng::Prng;
-use crate::time::{Now, WallTime};
+use crate::time::{Now, Span, WallTime};
 use crate::wire::PeerMessage;
 use std::collections::BTreeMap;
 
@@ -31,6 +31,8 @@ pub(super) struct Serials {
 pub(super) struct Cx<'a> {
     /// Both clocks.
     pub now: Now,
+    /// How many tickets there are.
+    pub tickets: usize,
     /// All members.
     pub roster: &'a Roster,
     /// The seeded generator.
@@ -45,7 +47,20 @@ pub(super) struct Cx<'a> {
     pub clients: &'a mut BTreeMap<ClientId, TicketIndex>,
 }
 
+/// The longest pause between two attempts at a store that fails: whoever mends it sees soon that
+/// it is well.
+const STORE_PAUSE: Span = Span::from_secs(5);
+
+/// With many tickets so many attempts are made a second at most by all of them.
+const STORE_ATTEMPTS: u64 = 20;
+
 impl Cx<'_> {
+    /// How long a ticket waits before it uses the store again after so many failures in a row.
+    pub fn store_pause(&self, failures: u32) -> Span {
+        let all = Span::from_millis(1000 / STORE_ATTEMPTS * self.tickets as u64);
+        Span::from_secs(1 << failures.min(16)).min(STORE_PAUSE.max(all))
+    }
+
     /// Sends `message` to a peer and counts it.
     pub fn send(&mut self, to: MemberIndex, message: PeerMessage, resend: bool) {
         assert!(to != self.roster.me(), "a member does not send to itself");

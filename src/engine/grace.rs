@@ -12,9 +12,6 @@ use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::time::{MonoTime, Span};
 use crate::wire::{PeerBody, Reason, NONCE_MAX};
 
-/// The longest pause between two attempts to read the store.
-const LOAD_PAUSE_MAX: Span = Span::from_secs(30);
-
 /// How often at most a member is asked again because something was heard from it, as a part of
 /// `timeout`: two members in grace must not keep each other busy.
 const ASK_AGAIN_PARTS: u64 = 8;
@@ -110,12 +107,14 @@ impl Ticket {
         };
         match outcome {
             CibLoad::Failed(why) => {
-                let pause = Span::from_secs(1 << failures.min(5)).min(LOAD_PAUSE_MAX);
+                let pause = cx.store_pause(failures);
                 let text = format!(
                     "cannot read the ticket from the store: {why}; not voting until it works, \
                      next attempt in {pause}"
                 );
-                self.note(cx, NoteLevel::Error, &text);
+                let said = (failures + 1).is_power_of_two();
+                let level = if said { NoteLevel::Error } else { NoteLevel::Debug };
+                self.note(cx, level, &text);
                 let retry_at = cx.now.mono.plus(pause);
                 self.phase = Phase::Loading(Loading::Failed { retry_at, failures: failures + 1 });
                 self.tell_load_failure(cx);

@@ -48,7 +48,7 @@ pub use event::{
     CibLoad, CibOutcome, CibTicket, ClientId, Event, HoldWindow, ProbeOutcome, ProbeRun,
     RejectKind, WriteSerial,
 };
-pub use report::{AttrRow, PeerCounters, PeerRow, Remark, Reply, TicketRow};
+pub use report::{AttrRow, Held, PeerCounters, PeerRow, Remark, Reply, TicketRow};
 
 use crate::model::{Holder, MemberId, MemberIndex, Roster, TicketIndex, TicketName, TicketSpec};
 use crate::prng::Prng;
@@ -162,8 +162,12 @@ impl Engine {
             Event::Dump => self.dump(now, effects),
             Event::Shutdown => {
                 self.stopped = true;
-                let (held, all) = self.held();
-                let text = format!("stopping; {held} of {all} tickets are held here");
+                let text = match self.held() {
+                    Held { here: Some(held), of } => {
+                        format!("stopping; {held} of {of} tickets are held here")
+                    }
+                    Held { here: None, .. } => "stopping".to_owned(),
+                };
                 effects.push(Effect::Note(Note { level: NoteLevel::Info, text }));
             }
         }
@@ -176,8 +180,8 @@ impl Engine {
     }
 
     /// How many tickets this site holds or is granting (CIB may say granted), of how many.
-    pub fn held(&self) -> (usize, usize) {
-        (self.held, self.tickets.len())
+    pub fn held(&self) -> Held {
+        Held { here: self.roster.am_site().then_some(self.held), of: self.tickets.len() }
     }
 
     /// Runs `act` for one ticket, in the order of a step.
@@ -188,9 +192,11 @@ impl Engine {
         index: TicketIndex,
         act: impl FnOnce(&mut Ticket, &mut Cx<'_>),
     ) {
+        let tickets = self.tickets.len();
         let Some(ticket) = self.tickets.get_mut(index.get()) else { return };
         let mut cx = Cx {
             now,
+            tickets,
             roster: &self.roster,
             prng: &mut self.prng,
             effects,

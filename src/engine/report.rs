@@ -22,6 +22,15 @@ pub enum Reply {
     Attrs(Vec<AttrRow>),
 }
 
+/// How many tickets a member holds or votes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// How many are held here, or being granted; `None`: an arbitrator holds none.
+    pub here: Option<usize>,
+    /// How many there are.
+    pub of: usize,
+}
+
 /// One ticket of `booth list`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TicketRow {

@@ -6,7 +6,7 @@ use super::cx::Cx;
 use super::effect::{AttrChange, Effect, Note, NoteLevel};
 use super::event::ClientId;
 use super::mutant;
-use super::report::{PeerRow, Remark, Reply, TicketRow};
+use super::report::{Held, PeerRow, Remark, Reply, TicketRow};
 use super::ticket::{Phase, Ticket};
 use super::Engine;
 use crate::model::{Holder, TicketIndex};
@@ -43,8 +43,10 @@ impl Engine {
         for index in 0..self.tickets.len() {
             self.with(now, effects, TicketIndex::new(index), |ticket, cx| ticket.dump(cx));
         }
-        let (held, all) = self.held();
-        let text = format!("{held} of {all} tickets are held here");
+        let text = match self.held() {
+            Held { here: Some(held), of } => format!("{held} of {of} tickets are held here"),
+            Held { here: None, of } => format!("votes on {of} tickets"),
+        };
         effects.push(Effect::Note(Note { level: NoteLevel::Info, text }));
     }
 }

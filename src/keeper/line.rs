@@ -2,6 +2,7 @@
 //! The line of one ticket: what is known of it, what runs, and what comes next.
 
 mod change;
+mod check;
 mod ring;
 mod times;
 
@@ -18,6 +19,7 @@ use crate::engine::{
 use crate::model::{Term, TicketIndex, TicketName};
 use crate::time::{MonoTime, Span};
 use change::{Running, RunningWork, Stage};
+use check::Check;
 use std::collections::VecDeque;
 pub(super) use times::after;
 
@@ -79,6 +81,9 @@ pub(super) struct Line {
     wish: Option<(WriteSerial, CibState)>,
     attrs: VecDeque<(WriteSerial, AttrChange, Span)>,
     change: Option<Running>,
+    /// Whether the store says *granted* by the last change of this line, as far as is known.
+    granted: bool,
+    check: Check,
     pub(super) owed: Owed,
     look: Look,
     /// Whether a revoke that nobody waits for has been tried: since then another node may have
@@ -109,6 +114,8 @@ impl Line {
             wish: None,
             attrs: VecDeque::new(),
             change: None,
+            granted: false,
+            check: Check::default(),
             owed: Owed::default(),
             look: Look::None,
             looks_again: false,
@@ -200,6 +207,7 @@ impl Line {
         }
         if state.granted {
             self.wish = Some((serial, state));
+            self.check_first(cx);
             if self.is_late(&state, cx.now.mono) {
                 // It will not begin.
                 return;
@@ -267,6 +275,7 @@ impl Line {
             self.wish = None;
             self.written(serial, CibOutcome::TooLate, cx);
         }
+        self.advance_check(cx);
         self.want_look(now);
         self.ring(cx);
         self.want_another_look(now);
@@ -325,7 +334,7 @@ impl Line {
             return None;
         }
         match (&self.wish, self.attrs.front()) {
-            (Some(_), _) => Some(Want::Grant),
+            (Some(_), _) => self.renewal_wants(),
             (None, Some(_)) => Some(Want::Attr),
             (None, None) => None,
         }
@@ -337,6 +346,7 @@ impl Line {
         match self.wants(now, cx.quiet_at)? {
             Want::Revoke => {
                 let values = self.owed.start(now, job)?;
+                self.granted = false;
                 if self.rung {
                     self.forget_look(cx);
                     self.looks_again = true;
@@ -344,8 +354,11 @@ impl Line {
                 Some(Begun::Change(Change::Revoke(values)))
             }
             Want::Look => {
-                let Look::Wanted(until) = self.look else { return None };
-                self.look = Look::Running(job, until);
+                if let Look::Wanted(until) = self.look {
+                    self.look = Look::Running(job, until);
+                } else if !self.start_check(job) {
+                    return None;
+                }
                 Some(Begun::Look)
             }
             Want::Grant => {
@@ -379,7 +392,9 @@ impl Line {
 
     /// A job of this line has ended.
     pub(super) fn ended(&mut self, job: JobId, end: JobEnd, cx: &mut Cx<'_>) {
-        if self.change.as_ref().is_some_and(|running| running.job == job) {
+        if self.check_over(job, &end, cx) {
+            // That is all.
+        } else if self.change.as_ref().is_some_and(|running| running.job == job) {
             if let Some(running) = self.change.take() {
                 self.change_over(running, end, cx);
             }

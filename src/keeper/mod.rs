@@ -231,6 +231,10 @@ struct Cx<'a> {
     now: Now,
     site: Holder,
     quiet_at: MonoTime,
+    /// How many tickets the keeper has.
+    lines: usize,
+    /// Whether somebody else may change the store by hand.
+    checks: bool,
     out: &'a mut Vec<Output>,
     /// Jobs that this line does not need any more. Others may.
     unwanted: Vec<JobId>,
@@ -401,8 +405,9 @@ impl Keeper {
         out: &mut Vec<Output>,
         act: impl FnOnce(&mut Line, &mut Cx<'_>),
     ) {
-        let (site, quiet_at) = (self.site, self.quiet_at);
-        let mut cx = Cx { now, site, quiet_at, out, unwanted: Vec::new() };
+        let (site, quiet_at, lines) = (self.site, self.quiet_at, self.lines.len());
+        let checks = self.store == StoreKind::Cib;
+        let mut cx = Cx { now, site, quiet_at, lines, checks, out, unwanted: Vec::new() };
         let line = &mut self.lines[place.0 as usize];
         act(line, &mut cx);
         line.advance(&mut cx);

@@ -3,6 +3,7 @@
 //! schedules (`random`).
 
 mod attacks;
+mod checks;
 mod laws;
 mod many;
 mod others;

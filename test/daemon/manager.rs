@@ -34,7 +34,7 @@ fn the_manager_hears_ready_status_watchdog_and_stopping() {
     while heard.iter().filter(|text| *text == "WATCHDOG=1").count() < 3 {
         heard.push(next(&socket));
     }
-    assert!(heard.iter().any(|text| text == "STATUS=holds 0 of 1 ticket"), "{heard:?}");
+    assert!(heard.iter().any(|text| text == "STATUS=votes on 1 ticket"), "{heard:?}");
     daemon.signal(libc::SIGTERM);
     wait_until("it says that it stops", || next(&socket) == "STOPPING=1");
     assert_eq!(daemon.end().code(), Some(0));

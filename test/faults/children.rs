@@ -143,6 +143,28 @@ fn a_failing_renewal_shows_in_list_and_recovers() {
     });
 }
 
+/// What `pcs booth ticket cleanup` does to a ticket that is held.
+#[test]
+fn a_holder_says_that_its_ticket_was_cleaned_up_by_hand() {
+    run(test_name!(), NEEDS, |lab| {
+        let cluster = holding(lab, &Setup::usual());
+        let log = || cluster.members[0].log();
+        until(Duration::from_secs(15), "it is renewed", || {
+            (cluster.crm(0).calls_of("grant").len() > 2).then_some(())
+        });
+        // Between two renewals.
+        pass(Duration::from_secs(2));
+        assert!(!log().contains("cleaned it up"), "{}", log());
+        cluster.crm(0).put("t1", false, &[]);
+        until(Duration::from_secs(20), "the log says so", || {
+            log().contains("t1 is held here, but the store does not say granted").then_some(())
+        });
+        until(Duration::from_secs(5), "it is granted again", || {
+            cluster.crm(0).is_granted("t1").then_some(())
+        });
+    });
+}
+
 #[test]
 fn a_missing_crm_ticket_is_told_again_and_again() {
     run(test_name!(), NEEDS, |lab| {

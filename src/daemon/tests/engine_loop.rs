@@ -11,7 +11,7 @@ use crate::daemon::listing::Steps;
 use crate::daemon::notify::Notifier;
 use crate::daemon::timer::Timer;
 use crate::daemon::{clock, poll};
-use crate::engine::{CibLoad, ClientId, Effect, Event, RejectKind, Reply};
+use crate::engine::{CibLoad, ClientId, Effect, Event, Held, RejectKind, Reply};
 use crate::model::{Holder, MemberIndex, Term, TicketIndex};
 use crate::time::{MonoTime, Now, Span};
 use crate::wire::{ClientRequest, PeerBody, PeerMessage, ResultCode};
@@ -44,8 +44,8 @@ impl Machine for Scripted {
         self.deadline
     }
 
-    fn held(&self) -> (usize, usize) {
-        (1, 2)
+    fn held(&self) -> Held {
+        Held { here: Some(1), of: 2 }
     }
 }
 

@@ -2,7 +2,9 @@
 //! Tickets do not wait for each other: a step leaves nothing due, and a tick serves every ticket.
 
 use super::cluster::{roster, spec};
-use crate::engine::{CibLoad, CibOutcome, ClientId, Effect, Engine, Event, ProbeOutcome, Setup};
+use crate::engine::{
+    CibLoad, CibOutcome, ClientId, Effect, Engine, Event, Held, ProbeOutcome, Setup,
+};
 use crate::model::{Holder, MemberIndex, Term, TicketIndex, TicketName, TicketSpec};
 use crate::time::{MonoTime, Now, Span, WallTime};
 use crate::wire::{ClientOptions, ClientRequest, Command, PeerBody, PeerMessage, ResultCode};
@@ -132,12 +134,12 @@ fn a_handler_that_hangs_starves_no_other_ticket() {
     let mut site = Site::started(vec![slow, spec("other")]);
     site.grant(1, "slow");
     site.grant(2, "other");
-    assert_eq!(site.engine.held(), (2, 2));
+    assert_eq!(site.engine.held(), Held { here: Some(2), of: 2 });
     site.handler_hangs = true;
     site.advance(Span::from_secs(9));
     site.outdated("slow");
     site.advance(Span::from_secs(30));
-    assert_eq!(site.engine.held(), (2, 2), "both leases last");
+    assert_eq!(site.engine.held(), Held { here: Some(2), of: 2 }, "both leases last");
     assert!(site.now.mono.since(site.last_heartbeat("other")) <= Span::from_secs(5));
 }
 
@@ -177,7 +179,7 @@ fn a_renewal_that_waited_for_the_handler_follows_it() {
     let ticket = TicketIndex::new(0);
     site.event(Event::ProbeDone { ticket, run, outcome: ProbeOutcome::Success });
     assert!(before < site.last_heartbeat("slow"), "renewed");
-    assert_eq!(site.engine.held(), (1, 1));
+    assert_eq!(site.engine.held(), Held { here: Some(1), of: 1 });
 }
 
 /// Renewals of many tickets go out together, none of them late or much too early, so that a

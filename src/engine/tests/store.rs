@@ -3,7 +3,7 @@
 
 use super::bench::{granted, stamp, Bench, Deeds, World, SECOND};
 use super::cluster::spec;
-use crate::engine::{CibExpiry, CibOutcome, CibTicket, Effect};
+use crate::engine::{CibExpiry, CibOutcome, CibTicket, Effect, Remark};
 use crate::model::{Holder, Term, TicketSpec};
 use crate::time::{MonoTime, Span};
 use crate::wire::{ClientOptions, PeerBody, ResultCode};
@@ -135,6 +135,21 @@ pub fn a_renewal_that_cannot_be_written_is_tried_again() {
     }
     let deeds = bench.play(SECOND.times(60), &World::kind());
     assert!(!deeds.grants().is_empty());
+}
+
+/// Whoever mends the store does not wait for long until `list` says that it is well.
+#[test]
+pub fn a_store_that_works_again_is_noticed_within_seconds() {
+    let mut bench = Bench::settled(2, 1, 0, long());
+    bench.hold();
+    let world = World { grants: Some(failed()), ..World::kind() };
+    bench.play(SECOND.times(90), &world);
+    let failing = |bench: &mut Bench| {
+        bench.row().remarks.iter().any(|remark| matches!(remark, Remark::CibFailing(_)))
+    };
+    assert!(failing(&mut bench));
+    bench.play(SECOND.times(5), &World::kind());
+    assert!(!failing(&mut bench));
 }
 
 /// L6: what a first grant that was killed has left is not known: it is revoked, and given up.

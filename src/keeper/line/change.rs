@@ -57,6 +57,13 @@ impl Line {
         if waits && matches!(end, JobEnd::Failed(_) | JobEnd::Killed) {
             self.quiet_at = self.quiet_at.max(after(now, self.guard));
         }
+        if let RunningWork::Grant(_, state) = &running.work {
+            let granted = end == JobEnd::Done && needs_lease(state);
+            if granted && !self.granted {
+                self.check.rest(now);
+            }
+            self.granted = granted;
+        }
         // Killed with another ticket of its job: it begins anew.
         if end == JobEnd::Killed && !killed && running.shared {
             match running.work {

@@ -28,7 +28,8 @@ impl Line {
         let ring = window.map(|window| window.hold_until);
         let first_look = window.map(|window| window.kill_at);
         let (next, late, room) = (self.owed.next_at(), self.owed.late_at(), self.owed.room_at());
-        [self.change_end(), next, late, room, start, waits, look, unsaid, ring, first_look]
+        let check = self.check_until();
+        [self.change_end(), next, late, room, start, waits, look, unsaid, ring, first_look, check]
             .into_iter()
             .flatten()
             .filter_map(later)

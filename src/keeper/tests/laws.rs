@@ -318,6 +318,7 @@ fn a_window_that_moves_on_is_not_rung_for() {
         bench.until(renewal * 5000);
         bench.hold(0, Some(window(20 + renewal * 5)), 1);
         bench.write(0, 1 + renewal, state(true, 1));
+        bench.look(stored(true, 1, expires(15 + renewal * 5)));
         let job = bench.grant();
         bench.end(job, JobEnd::Done);
     }
