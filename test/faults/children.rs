@@ -2,7 +2,7 @@
 //! `crm_ticket` and handlers that hang, fail, are slow or are not there.
 
 use crate::harness::setup_ticket;
-use crate::harness::{pass, run, test_name, until, value_within, Cluster, Links, Setup};
+use crate::harness::{pass, run, test_name, until, value_within, Cluster, Links, Setup, Syslog};
 use crate::watch::{
     holding, keeps, list_time, never_two, wait_granted, wait_revoked, FAIL_OVER, LEASE, LINK_NEEDS,
     NEEDS,
@@ -147,8 +147,10 @@ fn a_failing_renewal_shows_in_list_and_recovers() {
 #[test]
 fn a_holder_says_that_its_ticket_was_cleaned_up_by_hand() {
     run(test_name!(), NEEDS, |lab| {
+        lab.own_devices();
+        let syslog = Syslog::new(lab);
         let cluster = holding(lab, &Setup::usual());
-        let log = || cluster.members[0].log();
+        let log = || syslog.lines();
         until(Duration::from_secs(15), "it is renewed", || {
             (cluster.crm(0).calls_of("grant").len() > 2).then_some(())
         });
