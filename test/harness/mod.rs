@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What the tests with real processes share: `compliance`, `interop` and `faults`.
+//! What the tests with real processes share: `compliance`, `interop`, `scenarios` and `faults`.
 //!
 //! A test is a closure that gets a [`Lab`]: a directory of its own, addresses of its own and,
 //! as root, namespaces of its own (processes, network, mounts), which end with everything in

@@ -49,17 +49,19 @@ impl Play<'_> {
         outcome.assert_never_two();
     }
 
+    /// Whose program a member runs.
+    pub fn kind(&self, member: usize) -> Kind {
+        self.cluster.members[member].kind
+    }
+
     /// Whether the reference is known to keep a ticket too long as the site `old` did, here.
     fn is_excused(&self, old: &Held, new: &Held) -> bool {
-        let theirs = self.cluster.members[old.site].kind == Kind::Theirs;
-        let Some(fault) = reference::keeps_too_long(self.case, self.setting) else {
+        let Some(fault) = reference::keeps_too_long(self.kind(old.site), self.case) else {
             return false;
         };
-        if theirs {
-            let together = old.to.min(new.to) - new.from;
-            self.remark(&format!("the reference let two hold it for {together:.2} s: {fault}"));
-        }
-        theirs
+        let together = old.to.min(new.to) - new.from;
+        self.remark(&format!("the reference let two hold it for {together:.2} s: {fault}"));
+        true
     }
 
     /// What is not as it has to be when this site holds the ticket, or nobody does.
@@ -88,14 +90,15 @@ impl Play<'_> {
             return Some(format!("{member}: {why}: {status:?}"));
         }
         let list = self.cluster.booth(member, &["list"]);
-        let leader = match holder {
-            Some(site) => vec![self.cluster.address(site).to_string()],
-            // `NONE`: it has not heard of any holder since it started (test/QUIRKS.md, 218).
-            None => vec!["none".to_owned(), "NONE".to_owned()],
-        };
         let line = list.stdout.lines().find_map(|line| line.strip_prefix("ticket: t1, leader: "));
-        let named = line.and_then(|line| line.split([',', ' ']).next()).unwrap_or_default();
-        if list.code != Some(0) || !leader.iter().any(|leader| leader == named) {
+        // Nothing else may stand in the field, which other programs compare.
+        let named = line.and_then(|line| line.split(',').next()).unwrap_or_default();
+        let named = named.strip_suffix(" [manual mode]").unwrap_or(named);
+        let right = match holder {
+            Some(site) => named == self.cluster.address(site).to_string(),
+            None => named == "none" || reference::lists_as_free(self.kind(member), named),
+        };
+        if list.code != Some(0) || !right {
             return Some(format!("{member} lists {list:?}"));
         }
         self.owner(member, holder)
@@ -130,8 +133,13 @@ impl Play<'_> {
 
     /// What is wrong with the owner that a site's CIB names for its agents.
     fn owner(&self, site: usize, holder: Option<usize>) -> Option<String> {
-        let state = (site < self.cluster.sites()).then(|| self.cluster.crm(site).state("t1"))??;
-        let owner = state.attributes.get("owner");
+        if !self.sites().contains(&site)
+            || reference::leaves_owner_alone(self.kind(site), self.case, holder == Some(site))
+        {
+            return None;
+        }
+        let state = self.cluster.crm(site).state("t1");
+        let owner = state.as_ref().and_then(|state| state.attributes.get("owner"));
         let right = match (holder, owner.and_then(|text| text.parse::<i64>().ok())) {
             // Some print it with a sign.
             (Some(holder), Some(owner)) => owner as u32 == self.cluster.id(holder),

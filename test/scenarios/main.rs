@@ -69,4 +69,4 @@ column!(ours_but_the_holder_five: ThreeAndTwo, Whose::TheirsAt(0), None);
 column!(ours_with_loss: TwoAndOne, Whose::Ours, Loss);
 column!(ours_with_delay_five: ThreeAndTwo, Whose::Ours, Delay);
 column!(ours_but_the_arbitrator_with_duplicates: TwoAndOne, Whose::TheirsAt(2), Duplicates);
-column!(ours_at_a_follower_with_reordering: TwoAndOne, Whose::OursAt(1), Reordering);
+column!(ours_at_a_follower_five_with_reordering: ThreeAndTwo, Whose::OursAt(1), Reordering);

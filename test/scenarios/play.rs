@@ -5,6 +5,7 @@ use crate::harness::{
     finish, pass, report, run, until, Cluster, Finished, Kind, Lab, Recorder, Switch,
 };
 use crate::setting::{Foul, Setting};
+use std::process::Command;
 use std::time::Duration;
 
 /// `expire`, in seconds.
@@ -55,10 +56,12 @@ impl<'lab> Stage<'lab> {
         play
     }
 
-    /// The same, with every member started.
+    /// The same, with every member started. Members of ours have to know that the ticket is free:
+    /// before, they help nobody but a holder that they know to be one (`RULES.md` L9).
     pub fn started(&self, lines: &str) -> Play<'lab> {
         let mut play = self.set(lines);
         play.cluster.start_all();
+        play.settle(None);
         play
     }
 
@@ -163,11 +166,20 @@ impl Play<'_> {
         if self.cluster.members[site].kind == Kind::Theirs
             && self.cluster.crm(site).is_granted("t1")
         {
-            self.cluster.crm(site).put("t1", false, &[]);
+            let revoke = ["-t", "t1", "-r", "--force"];
+            self.crm_ticket(site, &revoke);
         }
     }
 
+    /// Runs a site's `crm_ticket`, as its cluster or its administrator does.
+    #[track_caller]
+    fn crm_ticket(&self, site: usize, arguments: &[&str]) {
+        let mut command = Command::new(self.cluster.crm(site).bin().join("crm_ticket"));
+        finish(command.args(arguments), CLIENT_LIMIT).expect_code(0);
+    }
+
     /// Takes the ticket out of a site's CIB, as if it had never been there.
+    #[track_caller]
     pub fn forget_ticket(&self, site: usize) {
         let file = self.cluster.crm(site).dir().join("cib.t1");
         std::fs::remove_file(file).expect("the CIB had the ticket");

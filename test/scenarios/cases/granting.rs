@@ -6,7 +6,6 @@ use crate::play::{Stage, FAIL_OVER, LEASE};
 /// Granted with all members up, it is known everywhere and renewed.
 pub fn grant(stage: &Stage<'_>) {
     let mut play = stage.started("");
-    play.settle(None);
     play.grant(0);
     play.settle(Some(0));
     play.renewed(0);

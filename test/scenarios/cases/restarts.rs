@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Daemons that are stopped and started while the ticket is granted.
 
-use crate::harness::{setup_ticket, Kind};
-use crate::play::{Play, Stage, FAIL_OVER, SOON};
+use crate::harness::{setup_ticket, until, Kind};
+use crate::play::{Play, Stage, FAIL_OVER, LEASE, SOON};
+use crate::reference;
 
 /// Stops a daemon in order, and starts it again.
 fn restart(play: &mut Play<'_>, member: usize) {
@@ -72,9 +73,7 @@ pub fn slow_start_one_by_one(stage: &Stage<'_>) {
         play.cluster.start(member);
         play.wait(SOON, "it answers", || play.cluster.booth(member, &["list"]).code == Some(0));
     }
-    play.settle_within(Some(0), FAIL_OVER);
-    play.renewed(0);
-    play.ends_with(Some(0));
+    taken_up_again(play);
 }
 
 /// All of them end at once, and come back together within the lease.
@@ -84,9 +83,36 @@ pub fn all_restart_at_once(stage: &Stage<'_>) {
         play.cluster.kill(member);
     }
     play.cluster.start_all();
-    play.settle_within(Some(0), FAIL_OVER);
-    play.renewed(0);
-    play.ends_with(Some(0));
+    taken_up_again(play);
+}
+
+/// All members have been restarted within a lease: the holder has to have the ticket again, and
+/// not to have lost it at all if it is ours.
+#[track_caller]
+fn taken_up_again(play: Play<'_>) {
+    let others = play.members().skip(1).map(|member| play.kind(member));
+    if reference::cannot_prove_its_lease(play.kind(0), others) {
+        // Until its lease has ended it says that it holds the ticket, renewed or not.
+        let sites: Vec<usize> = play.sites().collect();
+        let last = play.cluster.crm(0).state("t1").map(|state| state.number("expires"));
+        let holder =
+            until(play.setting.limit(FAIL_OVER + LEASE), "one site has it for good", || {
+                let renewed = |site: &usize| {
+                    let state = play.cluster.crm(*site).state("t1");
+                    state.filter(|now| now.granted == Some(true)).map(|now| now.number("expires"))
+                        > last
+                };
+                sites.iter().copied().find(renewed)
+            });
+        play.settle(Some(holder));
+        play.ends_with(Some(holder));
+    } else {
+        play.settle_within(Some(0), FAIL_OVER);
+        play.renewed(0);
+        let theirs = play.kind(0) == Kind::Theirs;
+        assert!(theirs || play.losses(0) == 0, "lost meanwhile");
+        play.ends_with(Some(0));
+    }
 }
 
 /// The holder is told to read its configuration anew: SIGHUP, which does no harm, and then a
