@@ -67,7 +67,7 @@ impl<'lab> Stage<'lab> {
 
     /// The same, with the ticket granted to site 0.
     pub fn granted(&self, lines: &str) -> Play<'lab> {
-        let mut play = self.started(lines);
+        let play = self.started(lines);
         play.grant(0);
         play.settle(Some(0));
         play
@@ -123,28 +123,34 @@ impl Play<'_> {
         });
     }
 
-    /// Asks a site for the ticket and waits until its CIB has it. In foul weather votes can be
-    /// lost for the whole of an election; then the administrator asks again.
+    /// Asks a site for the ticket and waits until its CIB has it.
     #[track_caller]
-    pub fn grant(&mut self, site: usize) {
-        if self.setting.foul == Foul::None {
-            self.cluster.booth(site, &["grant", "-C", "t1"]).expect_code(0);
-        } else {
-            self.wait(LEASE * 3, "a grant", || {
-                self.cluster.booth(site, &["grant", "-C", "t1"]).code == Some(0)
-            });
-        }
+    pub fn grant(&self, site: usize) {
+        self.grant_from(site, site);
+    }
+
+    /// The same with the client of another member, on its machine.
+    #[track_caller]
+    pub fn grant_from(&self, machine: usize, site: usize) {
+        self.succeeds(machine, site, &["grant", "-C", "t1"]);
         self.wait(SOON, "the CIB has it", || self.cluster.crm(site).is_granted("t1"));
     }
 
     /// Revokes the ticket, asking this site, which need not hold it, and waits for the end.
     #[track_caller]
-    pub fn revoke(&mut self, site: usize) {
+    pub fn revoke(&self, site: usize) {
+        self.succeeds(site, site, &["revoke", "-w", "t1"]);
+    }
+
+    /// Runs a client that has to succeed. In foul weather votes can be lost for the whole of an
+    /// election; then the administrator asks again.
+    #[track_caller]
+    fn succeeds(&self, machine: usize, site: usize, arguments: &[&str]) {
         if self.setting.foul == Foul::None {
-            self.cluster.booth(site, &["revoke", "-w", "t1"]).expect_code(0);
+            self.client_at(machine, site, arguments).expect_code(0);
         } else {
-            self.wait(LEASE * 3, "a revoke", || {
-                self.cluster.booth(site, &["revoke", "-w", "t1"]).code == Some(0)
+            self.wait(LEASE * 3, &arguments.join(" "), || {
+                self.client_at(machine, site, arguments).code == Some(0)
             });
         }
     }
@@ -199,6 +205,21 @@ impl Play<'_> {
     pub fn heal(&self) {
         let weather = self.setting.weather();
         self.switch.set_all(|link| *link = weather);
+    }
+
+    /// Waits until the weather has done what the setting says, at least once.
+    #[track_caller]
+    pub fn weather_happens(&self) {
+        self.wait(LEASE * 6, "the weather is seen", || {
+            let counts = self.switch.counts();
+            match self.setting.foul {
+                Foul::Loss => counts.lost > 0,
+                Foul::Duplicates => counts.twice > 0,
+                Foul::Reordering => counts.overtaken > 0,
+                // How late, no counter tells.
+                Foul::None | Foul::Delay => counts.came > 0,
+            }
+        });
     }
 
     /// Frames that came to the switch from members.

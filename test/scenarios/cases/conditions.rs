@@ -46,7 +46,7 @@ pub fn external_program_succeeds(stage: &Stage<'_>) {
 
 /// Where the program fails nothing is granted; where it fails later, the ticket moves.
 pub fn external_program_fails(stage: &Stage<'_>) {
-    let mut play = stage.started(&handler(stage));
+    let play = stage.started(&handler(stage));
     let_fail(&play, 0, true);
     play.wait(LEASE * 2, "the program is asked before a grant", || {
         let told = play.cluster.booth(0, &["grant", "-C", "t1"]);

@@ -5,10 +5,11 @@ use crate::play::{Stage, FAIL_OVER, LEASE};
 
 /// Granted with all members up, it is known everywhere and renewed.
 pub fn grant(stage: &Stage<'_>) {
-    let mut play = stage.started("");
+    let play = stage.started("");
     play.grant(0);
     play.settle(Some(0));
     play.renewed(0);
+    play.weather_happens();
     play.ends_with(Some(0));
 }
 
@@ -42,12 +43,10 @@ pub fn grant_without_arbitrators(stage: &Stage<'_>) {
 /// An administrator may sit at any member: `-s` says who shall get it. To revoke it, any site
 /// may be asked.
 pub fn grant_asked_elsewhere(stage: &Stage<'_>) {
-    let mut play = stage.started("");
+    let play = stage.started("");
     let arbitrator = play.arbitrators().start;
     for (machine, site) in [(1, 0), (arbitrator, 1)] {
-        play.wait(LEASE * 3, "granted from elsewhere", || {
-            play.client_at(machine, site, &["grant", "-C", "t1"]).code == Some(0)
-        });
+        play.grant_from(machine, site);
         play.settle(Some(site));
         play.revoke(1 - site);
         play.settle(None);
@@ -58,7 +57,7 @@ pub fn grant_asked_elsewhere(stage: &Stage<'_>) {
 
 /// What was revoked stays free until it is granted again.
 pub fn revoke(stage: &Stage<'_>) {
-    let mut play = stage.granted("");
+    let play = stage.granted("");
     play.revoke(0);
     play.settle(None);
     play.stays_free(LEASE + 3);
