@@ -20,6 +20,7 @@ mod setting;
 
 use play::Play;
 use setting::{Foul, Setting, Shape, Whose};
+use std::panic::{catch_unwind, AssertUnwindSafe};
 
 /// Every case, in one setting.
 macro_rules! column {
@@ -70,3 +71,20 @@ column!(ours_with_loss: TwoAndOne, Whose::Ours, Loss);
 column!(ours_with_delay_five: ThreeAndTwo, Whose::Ours, Delay);
 column!(ours_but_the_arbitrator_with_duplicates: TwoAndOne, Whose::TheirsAt(2), Duplicates);
 column!(ours_at_a_follower_five_with_reordering: ThreeAndTwo, Whose::OursAt(1), Reordering);
+
+/// The judge: a short moment with two holders is enough.
+#[test]
+fn a_second_holder_is_noticed_although_all_is_well_at_the_end() {
+    const SETTING: Setting =
+        Setting { shape: Shape::TwoAndOne, whose: Whose::Ours, foul: Foul::None };
+    Play::perform(harness::test_name!(), "judge", SETTING, |stage| {
+        let play = stage.granted("");
+        play.crm_ticket(1, &["-t", "t1", "-g", "--force"]);
+        play.crm_ticket(1, &["-t", "t1", "-r", "--force"]);
+        play.settle(Some(0));
+        let verdict = AssertUnwindSafe(|| play.ends_with(Some(0)));
+        let said = catch_unwind(verdict).expect_err("nobody noticed");
+        let said = said.downcast_ref::<String>().expect("a text");
+        assert!(said.starts_with("granted at two sites"), "{said}");
+    });
+}

@@ -179,7 +179,7 @@ impl Play<'_> {
 
     /// Runs a site's `crm_ticket`, as its cluster or its administrator does.
     #[track_caller]
-    fn crm_ticket(&self, site: usize, arguments: &[&str]) {
+    pub fn crm_ticket(&self, site: usize, arguments: &[&str]) {
         let mut command = Command::new(self.cluster.crm(site).bin().join("crm_ticket"));
         finish(command.args(arguments), CLIENT_LIMIT).expect_code(0);
     }
