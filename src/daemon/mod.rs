@@ -92,6 +92,8 @@ enum StartError {
     Background(io::Error),
     /// The log's thread cannot be started.
     Log(io::Error),
+    /// So few files can be open at once that nothing would work.
+    Descriptors(descriptors::Limit),
     /// The lock file cannot be had.
     Lock(LockError),
     /// The own address or port cannot be used.
@@ -111,6 +113,13 @@ impl fmt::Display for StartError {
         match self {
             StartError::Background(error) => write!(f, "cannot go into the background: {error}"),
             StartError::Log(error) => write!(f, "cannot start the log: {error}"),
+            StartError::Descriptors(limit) => write!(
+                f,
+                "only {} files can be open at once, and {} are needed at least: raise the hard \
+                 limit (ulimit -Hn, or LimitNOFILE of the service)",
+                limit.files,
+                limit.least()
+            ),
             StartError::Lock(error) => error.fmt(f),
             StartError::Bind(address, error) => match error.kind() {
                 io::ErrorKind::AddrInUse => write!(
@@ -137,6 +146,7 @@ impl std::error::Error for StartError {
             | StartError::Bind(_, error)
             | StartError::RunDir(_, error)
             | StartError::Thread(error) => Some(error),
+            StartError::Descriptors(_) => None,
             StartError::Lock(error) => Some(error),
             StartError::Account(error) => Some(error),
             StartError::Executor(error) => Some(error),
@@ -231,16 +241,7 @@ fn live(
         if let Err(error) = realtime {
             process::note_refusal("use real-time scheduling", &error);
         }
-        let bounds = match limit {
-            Ok(limit) => {
-                limit.note();
-                limit.bounds()
-            }
-            Err(error) => {
-                log::warn!("cannot raise the limit of open files: {error}");
-                Bounds::FULL
-            }
-        };
+        let bounds = bounds(limit)?;
         if let Err(error) = titled {
             log::warn!("cannot set the process title: {error}");
         }
@@ -263,6 +264,21 @@ fn live(
     log::info!("exiting");
     sink.flush(LOG_LIMIT);
     outcome
+}
+
+/// How many clients can be served within the limit of open files.
+fn bounds(limit: io::Result<descriptors::Limit>) -> Result<Bounds, StartError> {
+    match limit {
+        Ok(limit) if limit.is_too_low() => Err(StartError::Descriptors(limit)),
+        Ok(limit) => {
+            limit.note();
+            Ok(limit.bounds())
+        }
+        Err(error) => {
+            log::warn!("cannot raise the limit of open files: {error}");
+            Ok(Bounds::FULL)
+        }
+    }
 }
 
 /// What a start has got before it takes the lock.
