@@ -389,15 +389,17 @@ struct LockWatch {
     file: Option<FileWatch>,
     /// It cannot be watched for now: it is looked at every [`LOOK_AGAIN`].
     later: bool,
+    /// What keeps it from being made anew has been said.
+    told: bool,
 }
 
 impl LockWatch {
     fn new(path: &Path) -> LockWatch {
         match FileWatch::new(path) {
-            Ok(watch) => LockWatch { file: Some(watch), later: false },
+            Ok(watch) => LockWatch { file: Some(watch), later: false, told: false },
             Err(error) => {
                 log::debug!("cannot watch {}: {error}", path.display());
-                LockWatch { file: None, later: os::is_shortage(&error) }
+                LockWatch { file: None, later: os::is_shortage(&error), told: false }
             }
         }
     }
@@ -422,16 +424,14 @@ impl LockWatch {
                     log::warn!("the lock file {} was removed and is back", lock.path().display());
                     *self = LockWatch::new(lock.path());
                 }
-                Err(LockError::Open(_, error) | LockError::Use(_, error))
-                    if os::is_shortage(&error) =>
-                {
-                    log::warn!("the lock file was removed: {error}; trying again to make it anew");
-                    *self = LockWatch { file: None, later: true };
-                }
                 Err(error) => {
-                    let what = "the lock file was removed";
-                    log::warn!("{what}: {error}; only root's status finds this daemon");
-                    *self = LockWatch { file: None, later: false };
+                    if !std::mem::replace(&mut self.told, true) {
+                        log::warn!(
+                            "the lock file was removed: {error}; trying again to make it anew; \
+                             until then only root's status finds this daemon"
+                        );
+                    }
+                    (self.file, self.later) = (None, true);
                 }
             }
             if self.file.is_none() {

@@ -170,14 +170,25 @@ fn made_anew(lab: &Lab, mode: &str) {
     cluster.members[POOR].run_dir = Some(dir.clone());
     cluster.start(POOR);
     holds(&cluster, POOR);
-    let script = "mv \"$1\" \"$1.gone\" && install -d -m \"$2\" \"$1\" && rm -rf \"$1.gone\"";
-    shell(script, &[&dir.display().to_string(), mode]);
+    // The daemon cannot make its lock file anew meanwhile.
+    let script = "chown root \"$1\" && chmod 755 \"$1\" && rm -rf \"$1\"";
+    shell(script, &[&dir.display().to_string()]);
+    until(SOON, "the log says so", || {
+        let log = cluster.members[POOR].log();
+        log.contains("the lock file was removed").then_some(())
+    });
+    cluster.status(POOR).expect_code(0);
+    shell("install -d -m \"$2\" \"$1\"", &[&dir.display().to_string(), mode]);
     crate::harness::pass(RENEWED);
     assert!(granted(&cluster, POOR), "it has kept its ticket");
     // Root finds it, whatever has become of the directory.
-    cluster.status(POOR).expect_code(0);
+    let found = cluster.status(POOR).expect_code(0).stdout;
+    let pid = cluster.members[POOR].pid().expect("it runs");
+    assert!(found.contains(&format!("booth_lockpid={pid} ")), "{found}");
+    let anyone_may_write = mode == "0777";
+    assert_eq!(cluster.members[POOR].lock_file().exists(), anyone_may_write);
     let log = cluster.members[POOR].log();
-    assert!(log.contains("the lock file") && log.contains("was removed"), "{log}");
+    assert_eq!(log.matches("the lock file was removed").count(), 1, "{log}");
     // A clean stop leaves the keeper: the next start takes its place, and holds on or wins again.
     assert_eq!(cluster.members[POOR].end("TERM").code(), Some(0));
     cluster.start(POOR);
