@@ -78,14 +78,14 @@ fn all_live_in(lab: &Lab, setup: &Setup, time: i64, year: &str) {
 #[test]
 fn all_live_before_1970() {
     run(test_name!(), CLOCK_NEEDS, |lab| {
-        all_live_in(lab, &Setup::usual(), BEFORE_1970, "1970-01-01 00:00:");
+        all_live_in(lab, &Setup::usual(), BEFORE_1970, "1970-0");
     });
 }
 
 #[test]
 fn all_live_before_1970_with_a_key() {
     run(test_name!(), CLOCK_NEEDS, |lab| {
-        all_live_in(lab, &Setup::usual().with_key(), BEFORE_1970, "1970-01-01 00:00:");
+        all_live_in(lab, &Setup::usual().with_key(), BEFORE_1970, "1970-0");
     });
 }
 
