@@ -21,6 +21,7 @@ pub mod listing;
 pub mod local_addr;
 pub mod lockfile;
 pub mod lockholder;
+mod lockwatch;
 pub mod logsink;
 pub mod notify;
 pub mod os;
@@ -45,6 +46,7 @@ use crate::config::Config;
 use executor::ExecutorError;
 use limiter::Limiter;
 use lockfile::{DaemonState, LockError, LockFile, StateLine};
+use lockwatch::LockWatch;
 use log::LevelFilter;
 use logsink::{LogSink, Target};
 use notify::Notifier;
@@ -58,7 +60,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use threads::{Blueprint, Threads};
-use watch::FileWatch;
 
 /// What the command line says about a daemon.
 #[derive(Clone, Debug, Default)]
@@ -73,8 +74,6 @@ pub struct DaemonOptions {
     pub config_given: String,
 }
 
-/// How often the lock file is made anew while somebody removes it at once.
-const RESTORES: usize = 10;
 /// How long the log may take at the end.
 const LOG_LIMIT: Duration = Duration::from_millis(500);
 
@@ -82,8 +81,6 @@ const LOG_LIMIT: Duration = Duration::from_millis(500);
 const REST: Duration = Duration::from_millis(100);
 /// That it cannot is logged this often.
 const LOG_EVERY: Duration = Duration::from_secs(10);
-/// A lock file that cannot be watched for now is looked at this often.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Why the daemon does not come up.
 #[derive(Debug)]
@@ -330,7 +327,7 @@ fn serve(config: &Config, me: usize, lock: &mut LockFile, signals: &Signals, thr
         // A descriptor that is not there is replaced by one that is waited for anyway.
         let signal = signals.descriptor();
         let start = started.map_or(signal, AsFd::as_fd);
-        let file = watch.file.as_ref().map_or(signal, FileWatch::descriptor);
+        let file = watch.descriptor().unwrap_or(signal);
         let ready = match poll::wait([signal, start, file], watch.look_again()) {
             Ok(ready) => ready,
             Err(error) => {
@@ -382,63 +379,6 @@ fn note_start(config: &Config, me: usize, lock: &mut LockFile) {
     let member = &config.members[me].member;
     let (role, id) = (member.role.word(), member.id.raw());
     log::info!("BOOTH {role} daemon started, node id is 0x{id:08X} ({id}).");
-}
-
-/// Notices that somebody has removed the lock file.
-struct LockWatch {
-    file: Option<FileWatch>,
-    /// It cannot be watched for now: it is looked at every [`LOOK_AGAIN`].
-    later: bool,
-    /// What keeps it from being made anew has been said.
-    told: bool,
-}
-
-impl LockWatch {
-    fn new(path: &Path) -> LockWatch {
-        match FileWatch::new(path) {
-            Ok(watch) => LockWatch { file: Some(watch), later: false, told: false },
-            Err(error) => {
-                log::debug!("cannot watch {}: {error}", path.display());
-                LockWatch { file: None, later: os::is_shortage(&error), told: false }
-            }
-        }
-    }
-
-    /// How long to wait for anything else before the file is looked at.
-    fn look_again(&self) -> Option<Duration> {
-        self.later.then_some(LOOK_AGAIN)
-    }
-
-    /// Makes the lock file anew if it is gone, so that the daemon can still be found and stopped.
-    fn look(&mut self, lock: &mut LockFile) {
-        if let Some(watch) = &self.file {
-            watch.drain();
-        }
-        // Removed again before it was watched, it would be gone for good: so it is looked at after
-        // that, too. Whoever removes it each time is left alone with it in the end.
-        for _ in 0..RESTORES {
-            match lock.restore() {
-                Ok(false) if self.file.is_some() => return,
-                Ok(false) => *self = LockWatch::new(lock.path()),
-                Ok(true) => {
-                    log::warn!("the lock file {} was removed and is back", lock.path().display());
-                    *self = LockWatch::new(lock.path());
-                }
-                Err(error) => {
-                    if !std::mem::replace(&mut self.told, true) {
-                        log::warn!(
-                            "the lock file was removed: {error}; trying again to make it anew; \
-                             until then only root's status finds this daemon"
-                        );
-                    }
-                    (self.file, self.later) = (None, true);
-                }
-            }
-            if self.file.is_none() {
-                return;
-            }
-        }
-    }
 }
 
 /// Becomes the user that the configuration names, and leaves to it what it needs.
