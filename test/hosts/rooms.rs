@@ -5,8 +5,8 @@
 use crate::harness::{make_open, run, shell, signal, test_name, until, Cluster, Lab, Setup};
 use crate::harness::{SmallDisk, PORT};
 use crate::support::{
-    all_but, clear_away, fate, frees, granted, holds, tickets, use_directory, works, Fate, GRANTED,
-    NEEDS, POOR, SOON,
+    all_but, clear_away, fate, frees, granted, holds, keepers, tickets, use_directory, works, Fate,
+    GRANTED, NEEDS, POOR, SOON,
 };
 use std::path::PathBuf;
 use std::time::Duration;
@@ -199,20 +199,7 @@ fn made_anew(lab: &Lab, mode: &str) {
     frees(&cluster, POOR);
     let both = crate::harness::overlaps(&cluster.histories("t1"));
     assert!(both.is_empty(), "granted at two sites: {both:#?}");
-    let keepers = || count_keepers(&cluster);
-    until(SOON * 2, "one keeper is left", || (keepers() == 1).then_some(()));
-}
-
-/// How many keepers of the poor site there are.
-fn count_keepers(cluster: &Cluster) -> usize {
-    let id = cluster.id(POOR).to_string();
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let is_it = |path: PathBuf| {
-        let words = std::fs::read(path.join("cmdline")).unwrap_or_default();
-        let mut words = words.split(|byte| *byte == 0);
-        words.next() == Some(b"booth-keeper") && words.next() == Some(id.as_bytes())
-    };
-    entries.filter(|entry| is_it(entry.path())).count()
+    until(SOON * 2, "one keeper is left", || (keepers(&cluster, POOR) == 1).then_some(()));
 }
 
 #[test]
