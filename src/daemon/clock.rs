@@ -22,10 +22,13 @@ pub fn mono() -> MonoTime {
     MonoTime::from_micros(secs.saturating_mul(1_000_000).saturating_add(nanos / 1_000))
 }
 
-/// The wall clock; the epoch if it is set to a time before.
+/// The wall clock. While it is set to a time before the epoch, the time since the machine started,
+/// counted from there: were it the epoch each time, packets with a key would look like replays.
 pub fn wall() -> WallTime {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    WallTime::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => WallTime::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX)),
+        Err(_) => WallTime::from_micros(mono().as_micros()),
+    }
 }
 
 /// A wall-clock time taken apart in the local time zone.

@@ -27,6 +27,12 @@ pub const PER_CHILD: usize = 3;
 /// input, and the way by which its failure would be told.
 const FOR_A_START: usize = 8;
 
+/// The fewest descriptors with which a site works: its own, those that serve clients, and those
+/// for one call of `crm_ticket` and for the keeper beside it.
+pub const LEAST_OF_SITE: usize = 64;
+/// The same for an arbitrator, which has neither.
+pub const LEAST_OF_ARBITRATOR: usize = 40;
+
 /// The limit from before [`raise`], for the keeper, which takes it out of its environment.
 const OLD_LIMIT: &str = "BOOTHD_OPEN_FILES";
 
@@ -68,6 +74,21 @@ impl Limit {
         }
         let left = self.files.saturating_sub(OWN);
         Bounds::within(if self.am_site { left / 2 } else { left })
+    }
+
+    /// How many it takes to work at all.
+    pub const fn least(&self) -> usize {
+        if self.am_site {
+            LEAST_OF_SITE
+        } else {
+            LEAST_OF_ARBITRATOR
+        }
+    }
+
+    /// Whether there are too few to work at all: a site could not call `crm_ticket`, and yet
+    /// would answer its clients.
+    pub const fn is_too_low(&self) -> bool {
+        self.files < self.least()
     }
 
     /// Whether all that the bounds allow is possible.
@@ -153,6 +174,17 @@ mod tests {
             } else {
                 assert_eq!(clients, Bounds::MIN_DESCRIPTORS, "{files}");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_too_low_leaves_no_room_for_a_call_of_the_store() {
+        let clients = Bounds::MIN_DESCRIPTORS;
+        assert!(LEAST_OF_SITE >= OWN + clients + FOR_A_START + PER_CHILD);
+        assert!(LEAST_OF_ARBITRATOR >= OWN + clients);
+        for (least, am_site) in [(LEAST_OF_SITE, true), (LEAST_OF_ARBITRATOR, false)] {
+            let limit = |files| Limit { files, needed: needed(am_site), am_site };
+            assert!(limit(least - 1).is_too_low() && !limit(least).is_too_low());
         }
     }
 

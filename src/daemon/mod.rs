@@ -21,6 +21,7 @@ pub mod listing;
 pub mod local_addr;
 pub mod lockfile;
 pub mod lockholder;
+mod lockwatch;
 pub mod logsink;
 pub mod notify;
 pub mod os;
@@ -45,6 +46,7 @@ use crate::config::Config;
 use executor::ExecutorError;
 use limiter::Limiter;
 use lockfile::{DaemonState, LockError, LockFile, StateLine};
+use lockwatch::LockWatch;
 use log::LevelFilter;
 use logsink::{LogSink, Target};
 use notify::Notifier;
@@ -58,7 +60,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use threads::{Blueprint, Threads};
-use watch::FileWatch;
 
 /// What the command line says about a daemon.
 #[derive(Clone, Debug, Default)]
@@ -73,8 +74,6 @@ pub struct DaemonOptions {
     pub config_given: String,
 }
 
-/// How often the lock file is made anew while somebody removes it at once.
-const RESTORES: usize = 10;
 /// How long the log may take at the end.
 const LOG_LIMIT: Duration = Duration::from_millis(500);
 
@@ -82,8 +81,6 @@ const LOG_LIMIT: Duration = Duration::from_millis(500);
 const REST: Duration = Duration::from_millis(100);
 /// That it cannot is logged this often.
 const LOG_EVERY: Duration = Duration::from_secs(10);
-/// A lock file that cannot be watched for now is looked at this often.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Why the daemon does not come up.
 #[derive(Debug)]
@@ -92,6 +89,8 @@ enum StartError {
     Background(io::Error),
     /// The log's thread cannot be started.
     Log(io::Error),
+    /// So few files can be open at once that nothing would work.
+    Descriptors(descriptors::Limit),
     /// The lock file cannot be had.
     Lock(LockError),
     /// The own address or port cannot be used.
@@ -111,6 +110,13 @@ impl fmt::Display for StartError {
         match self {
             StartError::Background(error) => write!(f, "cannot go into the background: {error}"),
             StartError::Log(error) => write!(f, "cannot start the log: {error}"),
+            StartError::Descriptors(limit) => write!(
+                f,
+                "only {} files can be open at once, and {} are needed at least: raise the hard \
+                 limit (ulimit -Hn, or LimitNOFILE of the service)",
+                limit.files,
+                limit.least()
+            ),
             StartError::Lock(error) => error.fmt(f),
             StartError::Bind(address, error) => match error.kind() {
                 io::ErrorKind::AddrInUse => write!(
@@ -137,6 +143,7 @@ impl std::error::Error for StartError {
             | StartError::Bind(_, error)
             | StartError::RunDir(_, error)
             | StartError::Thread(error) => Some(error),
+            StartError::Descriptors(_) => None,
             StartError::Lock(error) => Some(error),
             StartError::Account(error) => Some(error),
             StartError::Executor(error) => Some(error),
@@ -231,16 +238,7 @@ fn live(
         if let Err(error) = realtime {
             process::note_refusal("use real-time scheduling", &error);
         }
-        let bounds = match limit {
-            Ok(limit) => {
-                limit.note();
-                limit.bounds()
-            }
-            Err(error) => {
-                log::warn!("cannot raise the limit of open files: {error}");
-                Bounds::FULL
-            }
-        };
+        let bounds = bounds(limit)?;
         if let Err(error) = titled {
             log::warn!("cannot set the process title: {error}");
         }
@@ -263,6 +261,21 @@ fn live(
     log::info!("exiting");
     sink.flush(LOG_LIMIT);
     outcome
+}
+
+/// How many clients can be served within the limit of open files.
+fn bounds(limit: io::Result<descriptors::Limit>) -> Result<Bounds, StartError> {
+    match limit {
+        Ok(limit) if limit.is_too_low() => Err(StartError::Descriptors(limit)),
+        Ok(limit) => {
+            limit.note();
+            Ok(limit.bounds())
+        }
+        Err(error) => {
+            log::warn!("cannot raise the limit of open files: {error}");
+            Ok(Bounds::FULL)
+        }
+    }
 }
 
 /// What a start has got before it takes the lock.
@@ -314,7 +327,7 @@ fn serve(config: &Config, me: usize, lock: &mut LockFile, signals: &Signals, thr
         // A descriptor that is not there is replaced by one that is waited for anyway.
         let signal = signals.descriptor();
         let start = started.map_or(signal, AsFd::as_fd);
-        let file = watch.file.as_ref().map_or(signal, FileWatch::descriptor);
+        let file = watch.descriptor().unwrap_or(signal);
         let ready = match poll::wait([signal, start, file], watch.look_again()) {
             Ok(ready) => ready,
             Err(error) => {
@@ -366,63 +379,6 @@ fn note_start(config: &Config, me: usize, lock: &mut LockFile) {
     let member = &config.members[me].member;
     let (role, id) = (member.role.word(), member.id.raw());
     log::info!("BOOTH {role} daemon started, node id is 0x{id:08X} ({id}).");
-}
-
-/// Notices that somebody has removed the lock file.
-struct LockWatch {
-    file: Option<FileWatch>,
-    /// It cannot be watched for now: it is looked at every [`LOOK_AGAIN`].
-    later: bool,
-}
-
-impl LockWatch {
-    fn new(path: &Path) -> LockWatch {
-        match FileWatch::new(path) {
-            Ok(watch) => LockWatch { file: Some(watch), later: false },
-            Err(error) => {
-                log::debug!("cannot watch {}: {error}", path.display());
-                LockWatch { file: None, later: os::is_shortage(&error) }
-            }
-        }
-    }
-
-    /// How long to wait for anything else before the file is looked at.
-    fn look_again(&self) -> Option<Duration> {
-        self.later.then_some(LOOK_AGAIN)
-    }
-
-    /// Makes the lock file anew if it is gone, so that the daemon can still be found and stopped.
-    fn look(&mut self, lock: &mut LockFile) {
-        if let Some(watch) = &self.file {
-            watch.drain();
-        }
-        // Removed again before it was watched, it would be gone for good: so it is looked at after
-        // that, too. Whoever removes it each time is left alone with it in the end.
-        for _ in 0..RESTORES {
-            match lock.restore() {
-                Ok(false) if self.file.is_some() => return,
-                Ok(false) => *self = LockWatch::new(lock.path()),
-                Ok(true) => {
-                    log::warn!("the lock file {} was removed and is back", lock.path().display());
-                    *self = LockWatch::new(lock.path());
-                }
-                Err(LockError::Open(_, error) | LockError::Use(_, error))
-                    if os::is_shortage(&error) =>
-                {
-                    log::warn!("the lock file was removed: {error}; trying again to make it anew");
-                    *self = LockWatch { file: None, later: true };
-                }
-                Err(error) => {
-                    let what = "the lock file was removed";
-                    log::warn!("{what}: {error}; only root's status finds this daemon");
-                    *self = LockWatch { file: None, later: false };
-                }
-            }
-            if self.file.is_none() {
-                return;
-            }
-        }
-    }
 }
 
 /// Becomes the user that the configuration names, and leaves to it what it needs.

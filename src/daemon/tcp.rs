@@ -42,6 +42,9 @@ const HURRIED_LIMIT: Duration = Duration::from_millis(250);
 pub(super) const SILENCE: Duration = Duration::from_millis(10);
 /// A long answer that has not been taken after this may be cut off if others have no place.
 const SLOW_READER: Duration = Duration::from_millis(250);
+/// So many threads there are at first: one for a client that waits, one for the others. Where
+/// there is no memory for both, nothing could ever be granted, and the daemon does not come up.
+const AT_FIRST: usize = 2;
 /// How long a thread waits for a connection before it ends.
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
 /// Such an error is logged this often.
@@ -148,8 +151,8 @@ impl Server {
             desk,
             live: Mutex::new(BTreeMap::new()),
             next_number: AtomicU64::new(1),
-            threads: AtomicUsize::new(1),
-            idle: AtomicUsize::new(1),
+            threads: AtomicUsize::new(AT_FIRST),
+            idle: AtomicUsize::new(AT_FIRST),
             places: Places::new(bounds),
             room: bounded(1),
             stopping: AtomicBool::new(false),
@@ -161,7 +164,9 @@ impl Server {
             .name("tcp-accept".to_owned())
             .stack_size(STACK)
             .spawn(move || acceptor.run())?;
-        start_thread(Worker { shared: Arc::clone(&shared), present })?;
+        for _ in 0..AT_FIRST {
+            start_thread(Worker { shared: Arc::clone(&shared), present: present.clone() })?;
+        }
         Ok(Server { shared, present: present_end })
     }
 

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Machines that fail around the daemon: a syslog daemon that hangs, a full disk.
 
-use crate::harness::{run, shell, test_name, until, Cluster, Lab, Need, Setup, Syslog};
+use crate::harness::{run, test_name, until, Cluster, Lab, Need, Setup, SmallDisk, Syslog};
 use crate::watch::{grant, keeps, list_time, never_two, NEEDS};
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 const SYSLOG_NEEDS: &[Need] = &[Need::Root, Need::Tap];
@@ -48,39 +47,6 @@ fn a_syslog_daemon_that_never_reads_stops_nobody() {
         until(SOON * 5, "it is logged again", || (syslog.text().len() > text).then_some(()));
         never_two(&cluster);
     });
-}
-
-/// A file system of 64 KiB. Taken away at the end: what is mounted cannot be removed with the lab.
-pub struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// Makes it on `dir`.
-    #[track_caller]
-    pub fn new(dir: &Path) -> SmallDisk {
-        std::fs::create_dir_all(dir).expect("the lab can be written");
-        shell("mount -t tmpfs -o size=64k,mode=777 tmpfs \"$1\"", &[&dir.display().to_string()]);
-        SmallDisk(dir.to_path_buf())
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        shell("umount -l \"$1\"", &[&self.0.display().to_string()]);
-    }
-}
-
-impl SmallDisk {
-    /// Fills it up to the last byte.
-    #[track_caller]
-    pub fn fill(&self) {
-        // Ends with an error, as it has to.
-        shell("! cat /dev/zero 2>/dev/null >\"$1/full\"", &[&self.0.display().to_string()]);
-    }
-
-    /// Makes room again.
-    fn clear(&self) {
-        std::fs::remove_file(self.0.join("full")).expect("it was made");
-    }
 }
 
 /// A cluster that has not started, whose first member has its lock file on a small disk.

@@ -163,6 +163,15 @@ impl<'lab> Cluster<'lab> {
         self.booth(index, &["list"]).expect_code(0).stdout
     }
 
+    /// What `booth status` says of a member.
+    #[track_caller]
+    pub fn status(&self, index: usize) -> Finished {
+        let member = &self.members[index];
+        let mut command = member.kind.command(self.lab, "booth", None);
+        command.args(["status", "-c", &member.config, "-l"]).arg(member.lock_file());
+        finish(&mut command, CLIENT_LIMIT)
+    }
+
     /// The leader that a member names in `list` for a ticket: an address, `NONE` or `none`.
     #[track_caller]
     pub fn leader(&self, index: usize, ticket: &str) -> String {

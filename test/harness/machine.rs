@@ -119,6 +119,53 @@ fn read(socket: &UnixDatagram, file: &Path, frozen: &AtomicBool, stop: &AtomicBo
     }
 }
 
+/// A small file system. Taken away at the end: what is mounted cannot be removed with the lab.
+pub struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Makes one of 64 KiB on `dir`.
+    #[track_caller]
+    pub fn new(dir: &Path) -> SmallDisk {
+        SmallDisk::with(dir, "size=64k")
+    }
+
+    /// Makes one with these options of tmpfs on `dir`.
+    #[track_caller]
+    pub fn with(dir: &Path, options: &str) -> SmallDisk {
+        std::fs::create_dir_all(dir).expect("the lab can be written");
+        let (options, dir_text) = (format!("mode=777,{options}"), dir.display().to_string());
+        super::lab::shell("mount -t tmpfs -o \"$1\" tmpfs \"$2\"", &[&options, &dir_text]);
+        SmallDisk(dir.to_path_buf())
+    }
+
+    /// Changes options of it: `ro`, `size=`.
+    #[track_caller]
+    pub fn change(&self, options: &str) {
+        let dir = self.0.display().to_string();
+        super::lab::shell("mount -o \"remount,$1\" \"$2\"", &[options, &dir]);
+    }
+
+    /// Fills it up to the last byte.
+    #[track_caller]
+    pub fn fill(&self) {
+        // Ends with an error, as it has to.
+        let script = "! cat /dev/zero 2>/dev/null >\"$1/full\"";
+        super::lab::shell(script, &[&self.0.display().to_string()]);
+    }
+
+    /// Makes room again.
+    #[track_caller]
+    pub fn clear(&self) {
+        std::fs::remove_file(self.0.join("full")).expect("it was made");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        super::lab::shell("umount -l \"$1\"", &[&self.0.display().to_string()]);
+    }
+}
+
 /// The wall clock of one member, which can be set while its program runs: libfaketime, preloaded,
 /// with the monotonic and the boot-time clock left alone, and timers, too (`true_timers.c`).
 /// Needs [`super::Need::Faketime`] and [`Lab::own_devices`], as the library keeps files in

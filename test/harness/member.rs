@@ -5,7 +5,7 @@ use super::crm::Crm;
 use super::lab::{make_open, Lab};
 use super::packet::member_id;
 use super::process::{exit_within, signal};
-use super::program::{enter, Kind};
+use super::program::{behind, enter, Kind};
 use super::wait::{until, value_within};
 use std::fs::{File, OpenOptions};
 use std::net::Ipv4Addr;
@@ -33,6 +33,8 @@ pub struct Member {
     pub environment: Vec<(String, String)>,
     /// Where its lock file is, if not with its other files.
     pub run_dir: Option<PathBuf>,
+    /// Lines for a shell that becomes the daemon, such as `ulimit -n 64`.
+    pub before: Option<String>,
     /// Its network namespace, if it has one of its own.
     pub place: Option<PathBuf>,
     /// Goes to the background when it is started the next time, and logs to syslog. Only where
@@ -58,6 +60,7 @@ impl Member {
             crm,
             environment: Vec::new(),
             run_dir: None,
+            before: None,
             place: None,
             background: false,
             dir,
@@ -90,6 +93,9 @@ impl Member {
         command.args(["daemon", "-c", &self.config, "-l"]).arg(self.lock_file());
         if !self.background {
             command.args(["-D", "-S", "-s", &self.address.to_string()]);
+        }
+        if let Some(script) = &self.before {
+            command = behind(&command, script);
         }
         if let Some(place) = &self.place {
             command = enter(&command, place);

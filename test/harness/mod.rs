@@ -36,7 +36,7 @@ pub use cluster::Cluster;
 pub use crm::{now, Call, Change, Crm};
 pub use intervals::{all_held, held, overlaps, Held};
 pub use lab::{make_open, report, run, run_for, shell, Lab};
-pub use machine::{Syslog, WallClock};
+pub use machine::{SmallDisk, Syslog, WallClock};
 pub use needs::Need;
 pub use net::Links;
 pub use packet::{four, member_id, Packet, ANYONE, NOBODY};

@@ -85,6 +85,17 @@ pub fn enter(command: &Command, place: &Path) -> Command {
     entering
 }
 
+/// The same command behind lines for a shell, in the process that is started: limits, for
+/// instance, or descriptors that are closed.
+pub fn behind(command: &Command, script: &str) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", &format!("{script}\nexec \"$0\" \"$@\"")]);
+    shell.arg(command.get_program()).args(command.get_args());
+    shell.env_clear().current_dir("/");
+    shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell
+}
+
 impl Kind {
     /// A command that runs `name` (boothd, booth or geostore) in `lab`.
     ///
