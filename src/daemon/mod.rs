@@ -4,6 +4,7 @@
 //! The threads carry, the engine decides. [`run`] is the whole life of a daemon.
 
 pub mod acceptor;
+pub mod accounts;
 pub mod bonds;
 pub mod channels;
 pub mod child;
@@ -15,10 +16,12 @@ mod directory;
 pub mod engine_loop;
 pub mod executor;
 pub mod helper;
+pub mod host;
 pub mod keeper;
 pub mod limiter;
 pub mod listing;
 pub mod local_addr;
+mod lock_watch;
 pub mod lockfile;
 pub mod lockholder;
 pub mod logsink;
@@ -27,10 +30,13 @@ pub mod os;
 pub mod outbox;
 pub mod places;
 pub mod poll;
+mod presence;
 pub mod process;
 pub mod signals;
 pub mod slots;
 mod socket;
+mod state_line;
+pub mod surroundings;
 pub mod tcp;
 pub mod text;
 mod threads;
@@ -42,14 +48,18 @@ pub mod watch;
 pub mod wheel;
 
 use crate::config::Config;
+use accounts::AccountError;
 use executor::ExecutorError;
+use host::Lack;
 use limiter::Limiter;
+use lock_watch::LockWatch;
 use lockfile::{DaemonState, LockError, LockFile, StateLine};
 use log::LevelFilter;
 use logsink::{LogSink, Target};
 use notify::Notifier;
 use places::Bounds;
-use process::{AccountError, Report, Side};
+use presence::Presence;
+use process::{Report, Side};
 use signals::{Signals, Wish};
 use std::fmt;
 use std::io;
@@ -58,7 +68,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use threads::{Blueprint, Threads};
-use watch::FileWatch;
 
 /// What the command line says about a daemon.
 #[derive(Clone, Debug, Default)]
@@ -73,8 +82,6 @@ pub struct DaemonOptions {
     pub config_given: String,
 }
 
-/// How often the lock file is made anew while somebody removes it at once.
-const RESTORES: usize = 10;
 /// How long the log may take at the end.
 const LOG_LIMIT: Duration = Duration::from_millis(500);
 
@@ -82,8 +89,6 @@ const LOG_LIMIT: Duration = Duration::from_millis(500);
 const REST: Duration = Duration::from_millis(100);
 /// That it cannot is logged this often.
 const LOG_EVERY: Duration = Duration::from_secs(10);
-/// A lock file that cannot be watched for now is looked at this often.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Why the daemon does not come up.
 #[derive(Debug)]
@@ -98,12 +103,21 @@ enum StartError {
     Bind(SocketAddr, io::Error),
     /// The daemon cannot run as whom it should.
     Account(AccountError),
-    /// The directory of the keeper cannot be made, or is another user's.
+    /// The host has not what the member needs.
+    Lack(Lack),
+    /// The directory of the keeper or of the lock file cannot be made, or is another user's.
     RunDir(PathBuf, io::Error),
     /// The executor cannot be started.
     Executor(ExecutorError),
     /// Another thread, or the handling of signals, cannot be started.
     Thread(io::Error),
+}
+
+impl StartError {
+    /// The directory of a file, or one in it, cannot be used.
+    fn of_directory(path: &Path) -> impl FnOnce(io::Error) -> StartError + '_ {
+        |error| StartError::RunDir(path.parent().unwrap_or(path).to_owned(), error)
+    }
 }
 
 impl fmt::Display for StartError {
@@ -120,6 +134,7 @@ impl fmt::Display for StartError {
                 _ => write!(f, "failed to bind socket {address}: {error}"),
             },
             StartError::Account(error) => error.fmt(f),
+            StartError::Lack(error) => error.fmt(f),
             StartError::RunDir(path, error) => {
                 write!(f, "cannot use the directory {}: {error}", path.display())
             }
@@ -139,6 +154,7 @@ impl std::error::Error for StartError {
             | StartError::Thread(error) => Some(error),
             StartError::Lock(error) => Some(error),
             StartError::Account(error) => Some(error),
+            StartError::Lack(error) => Some(error),
             StartError::Executor(error) => Some(error),
         }
     }
@@ -249,7 +265,10 @@ fn live(
             Notifier::none()
         });
         let signals = signals.map_err(StartError::Thread)?;
-        let users = lockholder::Users::of(config);
+        let users = lockholder::Users::of([&config.site_account, &config.arbitrator_account]);
+        if options.lock_file.is_some() {
+            directory::check(lock_path, &users).map_err(StartError::of_directory(lock_path))?;
+        }
         let mut lock = LockFile::acquire(lock_path, &users).map_err(StartError::Lock)?;
         directory::note_owner(lock_path, &users);
         let ready = Ready { signals: &signals, notifier, bounds };
@@ -282,6 +301,7 @@ fn start_and_serve(
     report: &mut Report,
 ) -> Result<(), StartError> {
     let Ready { signals, notifier, bounds } = ready;
+    host::find_tool(config, config.members[me].member.role).map_err(StartError::Lack)?;
     lock.write(&state_line(config, me, DaemonState::Starting)).map_err(StartError::Lock)?;
     let address = threads::address_of(config, me);
     let bind_error = |error| StartError::Bind(address, error);
@@ -308,14 +328,16 @@ fn serve(config: &Config, me: usize, lock: &mut LockFile, signals: &Signals, thr
     // Two that start at once may each replace a stranger's file, and the other's.
     let mut watch = LockWatch::new(lock.path());
     watch.look(lock);
+    let presence = Presence::new(lock);
     let mut started = Some(&threads.started);
     let mut troubles = Limiter::new(LOG_EVERY);
     loop {
         // A descriptor that is not there is replaced by one that is waited for anyway.
         let signal = signals.descriptor();
         let start = started.map_or(signal, AsFd::as_fd);
-        let file = watch.file.as_ref().map_or(signal, FileWatch::descriptor);
-        let ready = match poll::wait([signal, start, file], watch.look_again()) {
+        let file = watch.file.as_ref().map_or(signal, watch::FileWatch::descriptor);
+        let asked = presence.descriptor().unwrap_or(signal);
+        let ready = match poll::wait([signal, start, file, asked], watch.look_again()) {
             Ok(ready) => ready,
             Err(error) => {
                 // What there is to do is looked for now and then instead.
@@ -324,7 +346,7 @@ fn serve(config: &Config, me: usize, lock: &mut LockFile, signals: &Signals, thr
                     log::error!("cannot wait for signals: {error}; trying again{more}");
                 }
                 std::thread::sleep(REST);
-                [false; 3]
+                [false; 4]
             }
         };
         if is_over(signals.take(), Some(threads)) {
@@ -333,7 +355,10 @@ fn serve(config: &Config, me: usize, lock: &mut LockFile, signals: &Signals, thr
         if ready[1] && started.take().is_some() {
             note_start(config, me, lock);
         }
-        let all_quiet = ready == [false; 3] && watch.look_again().is_some();
+        if ready[3] && !ready[0] {
+            presence.answer(lock);
+        }
+        let all_quiet = ready == [false; 4] && watch.look_again().is_some();
         if (ready[2] && !ready[0]) || all_quiet {
             watch.look(lock);
         }
@@ -368,63 +393,6 @@ fn note_start(config: &Config, me: usize, lock: &mut LockFile) {
     log::info!("BOOTH {role} daemon started, node id is 0x{id:08X} ({id}).");
 }
 
-/// Notices that somebody has removed the lock file.
-struct LockWatch {
-    file: Option<FileWatch>,
-    /// It cannot be watched for now: it is looked at every [`LOOK_AGAIN`].
-    later: bool,
-}
-
-impl LockWatch {
-    fn new(path: &Path) -> LockWatch {
-        match FileWatch::new(path) {
-            Ok(watch) => LockWatch { file: Some(watch), later: false },
-            Err(error) => {
-                log::debug!("cannot watch {}: {error}", path.display());
-                LockWatch { file: None, later: os::is_shortage(&error) }
-            }
-        }
-    }
-
-    /// How long to wait for anything else before the file is looked at.
-    fn look_again(&self) -> Option<Duration> {
-        self.later.then_some(LOOK_AGAIN)
-    }
-
-    /// Makes the lock file anew if it is gone, so that the daemon can still be found and stopped.
-    fn look(&mut self, lock: &mut LockFile) {
-        if let Some(watch) = &self.file {
-            watch.drain();
-        }
-        // Removed again before it was watched, it would be gone for good: so it is looked at after
-        // that, too. Whoever removes it each time is left alone with it in the end.
-        for _ in 0..RESTORES {
-            match lock.restore() {
-                Ok(false) if self.file.is_some() => return,
-                Ok(false) => *self = LockWatch::new(lock.path()),
-                Ok(true) => {
-                    log::warn!("the lock file {} was removed and is back", lock.path().display());
-                    *self = LockWatch::new(lock.path());
-                }
-                Err(LockError::Open(_, error) | LockError::Use(_, error))
-                    if os::is_shortage(&error) =>
-                {
-                    log::warn!("the lock file was removed: {error}; trying again to make it anew");
-                    *self = LockWatch { file: None, later: true };
-                }
-                Err(error) => {
-                    let what = "the lock file was removed";
-                    log::warn!("{what}: {error}; only root's status finds this daemon");
-                    *self = LockWatch { file: None, later: false };
-                }
-            }
-            if self.file.is_none() {
-                return;
-            }
-        }
-    }
-}
-
 /// Becomes the user that the configuration names, and leaves to it what it needs.
 fn change_user(
     config: &Config,
@@ -432,15 +400,15 @@ fn change_user(
     lock: &LockFile,
     run_dir: &Path,
 ) -> Result<(), StartError> {
-    let site = config.members[me].member.role == crate::model::MemberRole::Site;
-    let account = if site { &config.site_account } else { &config.arbitrator_account };
+    let role = config.members[me].member.role;
+    let account = host::account_of(config, role);
     let identity = if process::am_root() {
-        process::look_up(account).map_err(StartError::Account)?
+        Some(accounts::look_up(account, role).map_err(StartError::Account)?)
     } else {
         log::debug!("not root: the user stays as it is, whoever the configuration names");
         None
     };
-    if site {
+    if role == crate::model::MemberRole::Site {
         directory::make(run_dir, identity)
             .map_err(|error| StartError::RunDir(run_dir.to_owned(), error))?;
     }
@@ -450,7 +418,7 @@ fn change_user(
     if let Err(error) = lock.give_to(identity.uid, identity.gid) {
         log::warn!("cannot give the lock file to user {}: {error}", account.user);
     }
-    process::become_user(account, identity).map_err(StartError::Account)
+    accounts::become_user(account, identity).map_err(StartError::Account)
 }
 
 /// Where this site's keeper is found: beside the lock file, one for each site.

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Somebody removes the lock file of a daemon that runs: it is made anew.
+
+use super::lockfile::{LockError, LockFile};
+use super::os;
+use super::watch::FileWatch;
+use std::path::Path;
+use std::time::Duration;
+
+/// How often the lock file is made anew while somebody removes it at once.
+const RESTORES: usize = 10;
+/// A lock file that cannot be watched for now is looked at this often.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// Notices that somebody has removed the lock file.
+pub(super) struct LockWatch {
+    pub(super) file: Option<FileWatch>,
+    /// It cannot be watched for now: it is looked at every [`LOOK_AGAIN`].
+    later: bool,
+}
+
+impl LockWatch {
+    pub(super) fn new(path: &Path) -> LockWatch {
+        match FileWatch::new(path) {
+            Ok(watch) => LockWatch { file: Some(watch), later: false },
+            Err(error) => {
+                log::debug!("cannot watch {}: {error}", path.display());
+                LockWatch { file: None, later: os::is_shortage(&error) }
+            }
+        }
+    }
+
+    /// How long to wait for anything else before the file is looked at.
+    pub(super) fn look_again(&self) -> Option<Duration> {
+        self.later.then_some(LOOK_AGAIN)
+    }
+
+    /// Makes the lock file anew if it is gone, so that the daemon can still be found and stopped.
+    pub(super) fn look(&mut self, lock: &mut LockFile) {
+        if let Some(watch) = &self.file {
+            watch.drain();
+        }
+        // Removed again before it was watched, it would be gone for good: so it is looked at after
+        // that, too. Whoever removes it each time is left alone with it in the end.
+        for _ in 0..RESTORES {
+            match lock.restore() {
+                Ok(false) if self.file.is_some() => return,
+                Ok(false) => *self = LockWatch::new(lock.path()),
+                Ok(true) => {
+                    log::warn!("the lock file {} was removed and is back", lock.path().display());
+                    *self = LockWatch::new(lock.path());
+                }
+                Err(LockError::Open(_, error) | LockError::Use(_, error))
+                    if os::is_shortage(&error) =>
+                {
+                    log::warn!("the lock file was removed: {error}; trying again to make it anew");
+                    *self = LockWatch { file: None, later: true };
+                }
+                Err(error) => {
+                    let what = "the lock file was removed";
+                    log::warn!("{what}: {error}; only root's status finds this daemon");
+                    *self = LockWatch { file: None, later: false };
+                }
+            }
+            if self.file.is_none() {
+                return;
+            }
+        }
+    }
+}
