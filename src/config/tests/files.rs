@@ -155,11 +155,11 @@ fn a_key_file_belongs_to_root_or_to_whoever_may_own_it() {
     fs::write(&path, "12345678").expect("a file can be written");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("a mode can be set");
     let user = fs::metadata(&path).expect("it is there").uid();
-    let file = File::open(&path).expect("it can be opened");
-    assert!(read(&file, |owner| owner == user).is_ok());
+    let open = || File::open(&path).expect("it can be opened");
+    assert!(read(&open(), |owner| owner == user).is_ok());
     // Root's is everybody's.
     let expected = if user == 0 { None } else { Some(KeyFileProblem::Owner { user }) };
-    assert_eq!(read(&file, |_| false).err(), expected);
+    assert_eq!(read(&open(), |_| false).err(), expected);
 }
 
 #[test]
