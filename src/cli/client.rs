@@ -7,7 +7,7 @@ use super::options::Exit;
 use super::output::Output;
 use super::target::{self, Purpose, Target};
 use super::wording;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::model::TicketName;
 use crate::wire::{ClientReply, ClientRequest, ResultCode};
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub struct Session {
 impl Session {
     /// Reads the configuration and finds out whom to ask; says why if it cannot.
     pub fn open(args: &TargetArgs, purpose: Purpose, output: &Output) -> Result<Session, Exit> {
-        let config = config::load(&args.config).map_err(|errors| output.errors(&errors))?;
+        let config = super::load(&args.config).map_err(|errors| output.errors(&errors))?;
         if args.debug > 0 {
             for warning in &config.warnings {
                 output.warning(warning);

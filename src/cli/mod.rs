@@ -17,8 +17,10 @@ mod ticket;
 pub mod usage;
 mod wording;
 
-use crate::config::{self, Config};
-use crate::daemon::{self, local_addr, DaemonOptions};
+use crate::config::{self, Config, ConfigError};
+use crate::daemon::host::{self, Lack};
+use crate::daemon::surroundings::System;
+use crate::daemon::{self, local_addr, process, DaemonOptions};
 use crate::daemon::{helper, keeper};
 use args::{DaemonArgs, Invocation, UsageError};
 use options::Exit;
@@ -60,6 +62,14 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Reads and checks a configuration, with the help of this system.
+///
+/// # Errors
+/// All that is wrong with it.
+fn load(path_or_name: &str) -> Result<Config, Vec<ConfigError>> {
+    config::load(path_or_name, &mut System)
+}
+
 /// Does what is meant.
 fn run(invocation: Invocation, output: &Output) -> ExitCode {
     match invocation {
@@ -78,7 +88,7 @@ fn run(invocation: Invocation, output: &Output) -> ExitCode {
 
 /// `boothd daemon`: finds out which member this is, and becomes it.
 fn run_daemon(args: DaemonArgs, output: &Output) -> ExitCode {
-    let config = match config::load(&args.config) {
+    let config = match load(&args.config) {
         Ok(config) => config,
         Err(errors) => return output.errors(&errors).into(),
     };
@@ -117,15 +127,51 @@ fn refuse(error: &UsageError, output: &Output) -> Exit {
     Exit::Failure
 }
 
-/// `booth check`: reads the configuration and says what is wrong with it.
+/// `booth check`: reads the configuration and says what is wrong with it, and with this host if
+/// it is a member.
 fn check(args: &args::CheckArgs, output: &Output) -> Exit {
-    match config::load(&args.config) {
-        Ok(config) => {
-            for warning in &config.warnings {
-                output.warning(warning);
+    let config = match load(&args.config) {
+        Ok(config) => config,
+        Err(errors) => return output.errors(&errors),
+    };
+    for warning in &config.warnings {
+        output.warning(warning);
+    }
+    match check_host(&config, output) {
+        Ok(()) => output.data(&format!("{}: no errors\n", config.path.display())),
+        Err(exit) => exit,
+    }
+}
+
+/// Says what this host lacks for the members that it is, or may become. Only what is certain is
+/// an error; a user who is missing is none for those who are not root, because their daemons run
+/// as themselves.
+fn check_host(config: &Config, output: &Output) -> Result<(), Exit> {
+    let found = host::whereabouts(config).map_err(|error| {
+        output.failure(&format!("the addresses of this host cannot be listed: {error}"))
+    })?;
+    let mut sound = true;
+    for index in found.certain {
+        let address = config.members[index].member.address;
+        for lack in host::lacks(config, index) {
+            let text = format!("member {address}, which is this host: {lack}");
+            if matches!(lack, Lack::Account(_)) && !process::am_root() {
+                output.warning(&text);
+            } else {
+                output.error(&text);
+                sound = false;
             }
-            output.data(&format!("{}: no errors\n", config.path.display()))
         }
-        Err(errors) => output.errors(&errors),
+    }
+    if let Some(index) = found.likely {
+        let address = config.members[index].member.address;
+        for lack in host::lacks(config, index) {
+            output.warning(&format!("member {address}, if this host is one of its nodes: {lack}"));
+        }
+    }
+    if sound {
+        Ok(())
+    } else {
+        Err(Exit::Failure)
     }
 }

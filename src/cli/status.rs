@@ -11,18 +11,20 @@ use super::output::Output;
 use crate::config;
 use crate::daemon::lockfile::{self, Probe};
 use crate::daemon::lockholder::Users;
+use crate::daemon::surroundings::System;
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// Prints what is known of the running daemon.
 pub fn run(args: &StatusArgs, output: &Output) -> Exit {
-    let config = match config::load(&args.config) {
-        Ok(config) => config,
+    // Agents ask again and again: they must not wait for a name server.
+    let instance = match config::load_instance(&args.config, &mut System) {
+        Ok(instance) => instance,
         Err(errors) => return output.errors(&errors),
     };
     let given = args.lockfile.as_ref().map(PathBuf::from);
-    let path = given.unwrap_or_else(|| lockfile::default_path(&config.name));
-    let users = Users::of(&config);
+    let path = given.unwrap_or_else(|| lockfile::default_path(&instance.name));
+    let users = Users::of([&instance.site_account, &instance.arbitrator_account]);
     match lockfile::probe(&path, &users) {
         Ok(Probe::NotRunning(None)) => {
             output.message(&format!("not running: no process holds {}", path.display()));

@@ -6,7 +6,7 @@ use super::error::{system_words, ConfigError, NameProblem, Problem};
 use super::raw::{Located, Raw, RawMember, RawTicket};
 use super::surroundings::Surroundings;
 use super::times::{self, pick};
-use super::{locate, Account, Config, ConfiguredMember, TicketConfig, TicketStore};
+use super::{locate, Account, Config, ConfiguredMember, Names, TicketConfig, TicketStore};
 use super::{ERRORS_MAX, NAME_BYTES_MAX};
 use crate::auth::Key;
 use crate::model::{Member, MemberId, MemberRole, TicketMode, TicketSpec, MEMBERS_MAX};
@@ -26,12 +26,18 @@ const ARBITRATOR_ACCOUNT: &str = "nobody";
 pub(super) fn check(
     raw: Raw,
     path: &Path,
+    names: Names,
     surroundings: &mut dyn Surroundings,
 ) -> Result<Config, Vec<ConfigError>> {
     let mut report = Report { errors: raw.errors, warnings: raw.warnings };
     let name = report.name(raw.name, path);
-    let members = report.members(&raw.members, surroundings);
-    let (authfile, key) = report.key(raw.authfile, raw.enable_authfile.as_ref(), surroundings);
+    let site_account = site_account(raw.site_user, raw.site_group);
+    let arbitrator_account = arbitrator_account(raw.arbitrator_user, raw.arbitrator_group);
+    let members = report.members(&raw.members, names, surroundings);
+    // Whoever runs the daemon may own the key; pcs gives it to the default user.
+    let owners = [SITE_USER, &site_account.user, &arbitrator_account.user];
+    let enabled = raw.enable_authfile.as_ref();
+    let (authfile, key) = report.key(raw.authfile, enabled, &owners, surroundings);
     let tickets: Vec<TicketConfig> =
         raw.tickets.iter().filter_map(|ticket| report.ticket(ticket, &members)).collect();
     let max_skew = report.max_skew(raw.max_skew);
@@ -46,13 +52,8 @@ pub(super) fn check(
         key,
         max_skew,
         members,
-        site_account: account(raw.site_user, raw.site_group, SITE_USER, SITE_GROUP),
-        arbitrator_account: account(
-            raw.arbitrator_user,
-            raw.arbitrator_group,
-            ARBITRATOR_ACCOUNT,
-            ARBITRATOR_ACCOUNT,
-        ),
+        site_account,
+        arbitrator_account,
         debug: raw.debug.map_or(0, |located| located.value),
         store: raw.store.map_or(TicketStore::Pacemaker, |located| located.value),
         tickets,
@@ -100,6 +101,7 @@ impl Report {
         &mut self,
         authfile: Option<Located<PathBuf>>,
         enabled: Option<&Located<bool>>,
+        owners: &[&str],
         surroundings: &mut dyn Surroundings,
     ) -> (Option<PathBuf>, Option<Key>) {
         if let Some(enabled) = enabled {
@@ -121,10 +123,10 @@ impl Report {
         if path.is_relative() {
             self.warn(line, "authfile does not begin with '/': it depends on where one stands");
         }
-        match surroundings.read_key(&path) {
-            Ok(found) => {
-                self.remark_key(line, &path, &found.key, found.writable_by_others);
-                (Some(path), Some(found.key))
+        match surroundings.read_key(&path, owners) {
+            Ok(key) => {
+                self.remark_key(line, &path, &key);
+                (Some(path), Some(key))
             }
             Err(why) => {
                 self.error(line, Problem::KeyFile { path: path.clone(), why });
@@ -133,12 +135,8 @@ impl Report {
         }
     }
 
-    fn remark_key(&mut self, line: usize, path: &Path, key: &Key, writable_by_others: bool) {
+    fn remark_key(&mut self, line: usize, path: &Path, key: &Key) {
         let path = path.display();
-        if writable_by_others {
-            let text = format!("authfile {path}: group or others may write it; use mode 600");
-            self.warn(line, text);
-        }
         if key.disarms_reference() {
             let text = format!(
                 "authfile {path}: the key begins with a zero byte, so C boothds neither send nor \
@@ -161,6 +159,7 @@ impl Report {
     fn members(
         &mut self,
         raw: &[RawMember],
+        names: Names,
         surroundings: &mut dyn Surroundings,
     ) -> Vec<ConfiguredMember> {
         let mut members: Vec<ConfiguredMember> = Vec::new();
@@ -168,7 +167,7 @@ impl Report {
             self.error(surplus.line, Problem::TooManyMembers);
         }
         for member in raw.iter().take(MEMBERS_MAX) {
-            let Some(address) = self.address(member, surroundings) else { continue };
+            let Some(address) = self.address(member, names, surroundings) else { continue };
             let found = configured(member, address);
             if matches!(found.member.id.raw(), 0 | MemberId::NOBODY) {
                 self.error(member.line, Problem::ReservedId { address: address.ip() });
@@ -187,15 +186,17 @@ impl Report {
         members
     }
 
-    /// A member's address; `None` after an error.
+    /// A member's address; `None` after an error, or if its name is left out.
     fn address(
         &mut self,
         member: &RawMember,
+        names: Names,
         surroundings: &mut dyn Surroundings,
     ) -> Option<SocketAddr> {
         let (line, text) = (member.line, &member.text);
         let address = match text.parse::<IpAddr>() {
             Ok(literal) => SocketAddr::new(literal, 0),
+            Err(_) if names == Names::LeaveOut => return None,
             Err(_) => match surroundings.resolve(text) {
                 Ok(addresses) => self.choose(member, &addresses)?,
                 Err(error) => {
@@ -352,6 +353,14 @@ fn unusable(address: IpAddr) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+fn site_account(user: Option<Located<String>>, group: Option<Located<String>>) -> Account {
+    account(user, group, SITE_USER, SITE_GROUP)
+}
+
+fn arbitrator_account(user: Option<Located<String>>, group: Option<Located<String>>) -> Account {
+    account(user, group, ARBITRATOR_ACCOUNT, ARBITRATOR_ACCOUNT)
 }
 
 fn account(

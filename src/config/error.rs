@@ -147,15 +147,29 @@ pub enum KeyFileProblem {
         /// What the system says.
         reason: String,
     },
+    /// It is a link to another file.
+    Link,
     /// It is no regular file.
     NotAFile,
-    /// Group or others may read it.
-    Readable {
+    /// Group or others have rights on it.
+    OpenToOthers {
         /// Its permission bits.
         mode: u32,
     },
+    /// It belongs to somebody who must not choose the key.
+    Owner {
+        /// The number of that user.
+        user: u32,
+    },
     /// What remains after trimming is no key.
     Unfit(KeyError),
+}
+
+impl KeyFileProblem {
+    /// It cannot be opened or read, for this reason.
+    pub fn open(error: &io::Error) -> KeyFileProblem {
+        KeyFileProblem::Open { reason: system_words(error) }
+    }
 }
 
 impl fmt::Display for Problem {
@@ -379,11 +393,25 @@ impl fmt::Display for KeyFileProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             KeyFileProblem::Open { reason } => write!(f, "cannot open: {reason}"),
+            KeyFileProblem::Link => {
+                write!(f, "it is a symbolic link; name the file to which it leads")
+            }
             KeyFileProblem::NotAFile => write!(f, "it is no regular file"),
-            KeyFileProblem::Readable { mode } => write!(
+            // Reference: these words, for those who may read it.
+            KeyFileProblem::OpenToOthers { mode } if mode & 0o044 != 0 => write!(
                 f,
                 "mode {mode:04o}: the file shall not be readable for anyone but the owner; \
                  chmod 600 mends it"
+            ),
+            KeyFileProblem::OpenToOthers { mode } => write!(
+                f,
+                "mode {mode:04o}: nobody but the owner may have rights on the file; chmod 600 \
+                 mends it"
+            ),
+            KeyFileProblem::Owner { user } => write!(
+                f,
+                "it belongs to user {user}, who could choose the key; give it to root or to the \
+                 user of boothd (site-user, arbitrator-user)"
             ),
             KeyFileProblem::Unfit(error) => {
                 write!(f, "{error} after trimming; booth-keygen makes a good one")

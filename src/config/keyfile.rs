@@ -3,47 +3,41 @@
 
 pub use super::error::KeyFileProblem;
 
-use super::error::system_words;
 use crate::auth::{Key, KEY_MAX};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
-/// Permission bits that let group or others read.
-const READABLE_BY_OTHERS: u32 = 0o044;
-/// Permission bits that let group or others write.
-const WRITABLE_BY_OTHERS: u32 = 0o022;
+/// Permission bits of group and others.
+const RIGHTS_OF_OTHERS: u32 = 0o077;
+/// The number of root.
+const ROOT: u32 = 0;
 
-/// A key as it was found in its file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyFile {
-    /// The key.
-    pub key: Key,
-    /// Whether group or others may write the file, and so choose the key.
-    pub writable_by_others: bool,
-}
-
-/// Reads a key file.
+/// Reads a key file that is open, and whose owner must be root or somebody who may own it.
 ///
-/// Reference: refuses a file that group or others may read, and looks at no other bit.
-pub(super) fn read(path: &Path) -> Result<KeyFile, KeyFileProblem> {
-    let failed = |error: io::Error| KeyFileProblem::Open { reason: system_words(&error) };
-    // Looked at before it is opened, because opening a pipe may wait for ever.
-    let before = std::fs::metadata(path).map_err(failed)?;
-    if !before.is_file() {
+/// Reference: refuses a file that group or others may read, and looks at no other bit and at no
+/// owner.
+///
+/// # Errors
+/// It is no regular file, belongs to somebody else, gives others rights on it, or holds no key.
+pub fn read(file: &File, may_own: impl Fn(u32) -> bool) -> Result<Key, KeyFileProblem> {
+    let failed = |error: io::Error| KeyFileProblem::open(&error);
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
         return Err(KeyFileProblem::NotAFile);
     }
-    let mut file = File::open(path).map_err(failed)?;
-    let mode = file.metadata().map_err(failed)?.mode() & 0o7777;
-    if mode & READABLE_BY_OTHERS != 0 {
-        return Err(KeyFileProblem::Readable { mode });
+    let mode = metadata.mode() & 0o7777;
+    if mode & RIGHTS_OF_OTHERS != 0 {
+        return Err(KeyFileProblem::OpenToOthers { mode });
+    }
+    let owner = metadata.uid();
+    if owner != ROOT && !may_own(owner) {
+        return Err(KeyFileProblem::Owner { user: owner });
     }
     let mut head = Vec::with_capacity(KEY_MAX);
     let limit = u64::try_from(KEY_MAX).unwrap_or(u64::MAX);
-    Read::by_ref(&mut file).take(limit).read_to_end(&mut head).map_err(failed)?;
-    let key = Key::new(trim(&head)).map_err(KeyFileProblem::Unfit)?;
-    Ok(KeyFile { key, writable_by_others: mode & WRITABLE_BY_OTHERS != 0 })
+    file.take(limit).read_to_end(&mut head).map_err(failed)?;
+    Key::new(trim(&head)).map_err(KeyFileProblem::Unfit)
 }
 
 /// The bytes that count of the first [`KEY_MAX`]: all of them, or, if they are all ASCII, without

@@ -7,7 +7,7 @@
 
 mod check;
 mod error;
-mod keyfile;
+pub mod keyfile;
 mod keyword;
 mod lexer;
 mod locate;
@@ -20,9 +20,9 @@ mod times;
 mod value;
 
 pub use error::ConfigError;
-pub use keyfile::{KeyFile, KeyFileProblem};
+pub use keyfile::KeyFileProblem;
 pub use keyword::{words as keywords, GlobalKey, TicketKey};
-pub use surroundings::{Surroundings, System};
+pub use surroundings::Surroundings;
 
 use crate::auth::Key;
 use crate::model::{Member, Roster, TicketName, TicketSpec};
@@ -110,10 +110,10 @@ pub struct Account {
     pub user: String,
     /// The group's name.
     pub group: String,
-    /// Whether the user was named in the file; a default that does not exist on this host is
-    /// no reason to stop.
+    /// Whether the user was named in the file.
     pub user_configured: bool,
-    /// Whether the group was named in the file.
+    /// Whether the group was named in the file; a default that does not exist on this host gives
+    /// way to the group of the user.
     pub group_configured: bool,
 }
 
@@ -166,13 +166,59 @@ impl Config {
 ///
 /// # Errors
 /// All that is wrong with the file, in file order; at least one.
-pub fn load(path_or_name: &str) -> Result<Config, Vec<ConfigError>> {
-    let found = locate::locate(path_or_name, Path::new(locate::DIRECTORY));
-    let text = read_file(&found.path)
-        .map_err(|problem| vec![ConfigError::new(&found.path, None, problem)])?;
-    let mut config = read_text(&found.path, &text, &mut System)?;
+pub fn load(
+    path_or_name: &str,
+    surroundings: &mut dyn Surroundings,
+) -> Result<Config, Vec<ConfigError>> {
+    let (found, text) = find_text(path_or_name)?;
+    let mut config = read_text(&found.path, &text, surroundings)?;
     config.warnings.extend(found.warning);
     Ok(config)
+}
+
+/// Which daemon a configuration is about: how its lock file is called, and as whom it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    /// As [`Config::name`].
+    pub name: String,
+    /// User and group of the daemon if it is that of a site.
+    pub site_account: Account,
+    /// User and group of the daemon if it is that of an arbitrator.
+    pub arbitrator_account: Account,
+}
+
+/// Reads from the configuration in `path_or_name`, which means the same as for [`load`], of which
+/// daemon it is. No host name is looked up: members with names are left out, and what is wrong
+/// with them is not found.
+///
+/// # Errors
+/// All else that is wrong with the file, in file order; at least one.
+pub fn load_instance(
+    path_or_name: &str,
+    surroundings: &mut dyn Surroundings,
+) -> Result<Instance, Vec<ConfigError>> {
+    let (found, text) = find_text(path_or_name)?;
+    let config = check::check(parse::parse(&text), &found.path, Names::LeaveOut, surroundings)?;
+    let Config { name, site_account, arbitrator_account, .. } = config;
+    Ok(Instance { name, site_account, arbitrator_account })
+}
+
+/// What is done with host names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Names {
+    /// They are looked up, which may need the network.
+    LookUp,
+    /// Their members are left out.
+    LeaveOut,
+}
+
+/// The file that is meant, and its text.
+fn find_text(path_or_name: &str) -> Result<(locate::Found, Vec<u8>), Vec<ConfigError>> {
+    let found = locate::locate(path_or_name, Path::new(locate::DIRECTORY));
+    match read_file(&found.path) {
+        Ok(text) => Ok((found, text)),
+        Err(problem) => Err(vec![ConfigError::new(&found.path, None, problem)]),
+    }
 }
 
 /// Reads and checks the text of a configuration file; whatever lies outside of it, host names
@@ -185,7 +231,7 @@ pub fn read_text(
     text: &[u8],
     surroundings: &mut dyn Surroundings,
 ) -> Result<Config, Vec<ConfigError>> {
-    check::check(parse::parse(text), path, surroundings)
+    check::check(parse::parse(text), path, Names::LookUp, surroundings)
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, Problem> {

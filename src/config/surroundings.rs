@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a configuration needs from outside its text: addresses of host names and the key file.
-//! Tests bring their own.
+//! The daemon brings those of the system, tests their own.
 
-use super::keyfile::{self, KeyFile, KeyFileProblem};
+use super::keyfile::KeyFileProblem;
+use crate::auth::Key;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::path::Path;
 
 /// The world around a configuration file.
@@ -15,24 +16,11 @@ pub trait Surroundings {
     /// The name has no address, or that cannot be found out now.
     fn resolve(&mut self, host: &str) -> io::Result<Vec<SocketAddr>>;
 
-    /// The key in a key file.
+    /// The key in a key file, which may belong to root, to whoever runs this process, and to
+    /// these users.
     ///
     /// # Errors
-    /// The file cannot be read, others may read it, or it holds no key.
-    fn read_key(&mut self, path: &Path) -> Result<KeyFile, KeyFileProblem>;
-}
-
-/// The system that this process runs on.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct System;
-
-impl Surroundings for System {
-    /// Reference: `getaddrinfo`, so forms like `127.2` are addresses too.
-    fn resolve(&mut self, host: &str) -> io::Result<Vec<SocketAddr>> {
-        Ok((host, 0u16).to_socket_addrs()?.collect())
-    }
-
-    fn read_key(&mut self, path: &Path) -> Result<KeyFile, KeyFileProblem> {
-        keyfile::read(path)
-    }
+    /// The file cannot be read, belongs to somebody else, gives others rights on it, or holds no
+    /// key.
+    fn read_key(&mut self, path: &Path, owners: &[&str]) -> Result<Key, KeyFileProblem>;
 }

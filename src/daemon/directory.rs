@@ -1,24 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Directories that the daemon makes, and whose they are.
 
+use super::accounts::{own_user, user_name, Identity};
 use super::lockholder::{self, Users};
-use super::process::{own_user, user_name, Identity};
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+
+/// Bits of a mode that let others than the owner write.
+const OTHERS_WRITE: u32 = 0o022;
+/// The bit that lets everybody write.
+const ALL_WRITE: u32 = 0o002;
+/// The bit that lets nobody but its owner, and that of the directory, remove what lies there.
+const STICKY: u32 = 0o1000;
 
 /// Makes a directory that only this identity can use. One that is there already must belong to
 /// it; only an empty one is made anew. The owner of a directory in which something lies is never
 /// changed: processes of that user may be at work there.
 ///
 /// # Errors
-/// It cannot be made, belongs to another user, or there is something else, a link for instance,
-/// in its place.
+/// It cannot be made, belongs to another user, others can write in it, or there is something
+/// else, a link for instance, in its place.
 pub fn make(path: &Path, identity: Option<Identity>) -> io::Result<()> {
     let user = identity.map_or_else(own_user, |identity| identity.uid);
     match fs::symlink_metadata(path) {
         Ok(there) if !there.is_dir() => return Err(io::ErrorKind::NotADirectory.into()),
+        Ok(there) if there.uid() == user && there.mode() & OTHERS_WRITE != 0 => {
+            return Err(io::Error::other(format!(
+                "others can write in it (mode {:04o}), and what lies there decides what boothd \
+                 believes of its keeper; look who has, then make its mode 700 or remove it",
+                there.mode() & 0o7777
+            )));
+        }
         Ok(there) if there.uid() == user => return Ok(()),
         Ok(there) => {
             fs::remove_dir(path).map_err(|error| foreign(there.uid(), user, &error))?;
@@ -45,6 +59,31 @@ fn foreign(owner: u32, user: u32, error: &io::Error) -> io::Error {
         "it belongs to user {owner}, boothd runs as {user}, and it cannot be made anew ({error}); \
          end the processes of boothd that user {owner} has left, if any, and remove it"
     ))
+}
+
+/// Looks whether a directory that the command line names can be trusted with a lock file and the
+/// keeper's directory: whoever can remove or rename them could start a second keeper beside the
+/// one that is at work. Everybody may write into one like `/tmp`, where nobody can do that to what
+/// is others'.
+///
+/// # Errors
+/// It belongs to somebody else than these users, or everybody can rename what lies there.
+pub fn check(path: &Path, users: &Users) -> io::Result<()> {
+    // If it is not there, the lock file cannot be made, which says so.
+    let Ok(found) = lockholder::directory_of(path) else {
+        return Ok(());
+    };
+    let why = if !users.contains(found.uid()) {
+        format!("it belongs to user {}", user_name(found.uid()))
+    } else if found.mode() & ALL_WRITE != 0 && found.mode() & STICKY == 0 {
+        format!("everybody can write in it (mode {:04o})", found.mode() & 0o7777)
+    } else {
+        return Ok(());
+    };
+    Err(io::Error::other(format!(
+        "{why} and so could replace the lock file and the keeper's directory; give it to root with \
+         mode 755, or name a lock file elsewhere with -l"
+    )))
 }
 
 /// Says who can replace the lock file although the daemon is not theirs, if anybody can.

@@ -6,11 +6,11 @@
 //! implementation's `status` finds either daemon. Whose lock counts, [`super::lockholder`] says.
 
 use super::lockholder::{self, Held, Stranger, Users};
-use crate::model::{MemberId, MemberRole};
+use super::presence;
+pub use super::state_line::{DaemonState, StateLine};
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read};
-use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -62,6 +62,9 @@ pub fn probe(path: &Path, users: &Users) -> io::Result<Probe> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Held::No,
         Err(error) => return Err(error),
     };
+    if let Some((pid, line)) = presence::find(path, users) {
+        return Ok(Probe::Running { pid, line });
+    }
     match (lockholder::find_without_file(path, users), held) {
         (Some((pid, file)), _) => running(pid, file),
         (None, Held::Stranger(stranger)) => Ok(Probe::NotRunning(Some(stranger))),
@@ -96,55 +99,6 @@ fn open_plain(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
         Ok(file)
     } else {
         Err(io::Error::other("it is no ordinary file; remove it"))
-    }
-}
-
-/// What the state line says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StateLine {
-    /// The daemon's process.
-    pub pid: u32,
-    /// Whether it has begun to work on its tickets.
-    pub state: DaemonState,
-    /// Its role.
-    pub role: MemberRole,
-    /// The configuration's name.
-    pub config_name: String,
-    /// Its id.
-    pub id: MemberId,
-    /// Its address.
-    pub address: IpAddr,
-    /// Its port.
-    pub port: u16,
-}
-
-/// How far a daemon's start has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DaemonState {
-    /// It has not yet an answer from the store about every ticket.
-    Starting,
-    /// It has.
-    Started,
-}
-
-impl fmt::Display for StateLine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match self.state {
-            DaemonState::Starting => "starting",
-            DaemonState::Started => "started",
-        };
-        // Scripts evaluate the line in a shell: nothing may leave the quotes.
-        let name = self.config_name.replace('\'', "");
-        write!(
-            f,
-            "booth_pid={} booth_state={state} booth_type={} booth_cfg_name='{name}' \
-             booth_id={} booth_addr_string='{}' booth_port={}",
-            self.pid,
-            self.role.word(),
-            self.id.raw(),
-            self.address,
-            self.port
-        )
     }
 }
 
@@ -309,6 +263,11 @@ impl LockFile {
         Ok(true)
     }
 
+    /// What was written last.
+    pub fn line(&self) -> Option<&StateLine> {
+        self.line.as_ref()
+    }
+
     /// The file's path.
     pub fn path(&self) -> &Path {
         &self.path
@@ -350,7 +309,7 @@ fn open_or_create(path: &Path) -> io::Result<File> {
 fn unfit(file: &File, users: &Users) -> io::Result<Option<String>> {
     let metadata = file.metadata()?;
     Ok(if !users.contains(metadata.uid()) {
-        Some(format!("belonged to user {}", super::process::user_name(metadata.uid())))
+        Some(format!("belonged to user {}", super::accounts::user_name(metadata.uid())))
     } else if metadata.nlink() > 1 {
         Some("had another name".to_owned())
     } else {

@@ -6,9 +6,9 @@
 //! lock it, everybody may give a process any title, and what stands in a file may be old. So
 //! nothing is believed here but what the kernel says of lock and process.
 
+use super::accounts;
 use super::lockfile::{first_lock, Lock};
-use super::process;
-use crate::config::Config;
+use crate::config::Account;
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File, Metadata};
@@ -32,17 +32,16 @@ const OTHERS_WRITE: u32 = 0o022;
 pub struct Users(Vec<u32>);
 
 impl Users {
-    /// Those of a configuration: it may be that of a site or of an arbitrator. A user whom this
-    /// host does not know is left out.
-    pub fn of(config: &Config) -> Users {
-        let accounts = [&config.site_account, &config.arbitrator_account];
-        let named = accounts.iter().filter_map(|account| process::user_number(&account.user));
+    /// Those of a configuration: it may be that of a site or of an arbitrator, as whom a daemon
+    /// runs. A user whom this host does not know is left out.
+    pub fn of(accounts: [&Account; 2]) -> Users {
+        let named = accounts.iter().filter_map(|account| accounts::user_number(&account.user));
         Users(Users::own().0.into_iter().chain(named).collect())
     }
 
     /// Root and who asks.
     pub fn own() -> Users {
-        Users(vec![0, process::own_user()])
+        Users(vec![0, accounts::own_user()])
     }
 
     /// Whether this user is one of them.
@@ -72,7 +71,7 @@ impl fmt::Display for Users {
         let mut numbers = self.0.clone();
         numbers.sort_unstable();
         numbers.dedup();
-        let names: Vec<String> = numbers.into_iter().map(process::user_name).collect();
+        let names: Vec<String> = numbers.into_iter().map(accounts::user_name).collect();
         f.write_str(&names.join(" or "))
     }
 }
@@ -120,7 +119,7 @@ impl fmt::Display for Stranger {
             write!(f, " ({})", program.display())?;
         }
         if let Some(user) = self.user {
-            write!(f, " of user {}", process::user_name(user))?;
+            write!(f, " of user {}", accounts::user_name(user))?;
         }
         Ok(())
     }
@@ -173,6 +172,13 @@ fn judge(lock: Lock, file: &Metadata, users: &Users) -> Held {
         (None, _) if users.alone_write(file) => Held::Daemon(pid),
         (None, _) => Held::Unseen,
     }
+}
+
+/// Whether this process may be a daemon of these users: it runs as one of them, and our program as
+/// far as that may be known.
+pub fn may_be_daemon(pid: u32, users: &Users) -> bool {
+    let program_fits = || program_of(pid).is_none_or(|program| is_ours(pid, &program));
+    pid > 0 && user_of(pid).is_none_or(|user| users.contains(user)) && program_fits()
 }
 
 /// The user of a process: real and effective, or nobody's if they differ.
@@ -257,7 +263,7 @@ fn open_as(pid: u32, wanted: &Path) -> Option<File> {
 }
 
 /// The path without links above its last part, also if its directory was removed.
-fn resolved(path: &Path) -> Option<PathBuf> {
+pub fn resolved(path: &Path) -> Option<PathBuf> {
     let path = std::path::absolute(path).ok()?;
     let parent = path.parent()?;
     let found = parent.ancestors().find_map(|above| {
@@ -286,7 +292,7 @@ mod tests {
     fn numbers_of_a_process_are_its_own() {
         let own = std::process::id();
         assert!(is_number_of(own, own) && !is_number_of(own + 1, own));
-        assert_eq!(user_of(own), Some(process::own_user()));
+        assert_eq!(user_of(own), Some(accounts::own_user()));
         assert_eq!(user_of(u32::MAX), None);
     }
 

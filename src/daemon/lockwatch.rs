@@ -63,8 +63,7 @@ impl LockWatch {
                 Err(error) => {
                     if !std::mem::replace(&mut self.told, true) {
                         log::warn!(
-                            "the lock file was removed: {error}; trying again to make it anew; \
-                             until then only root's status finds this daemon"
+                            "the lock file was removed: {error}; trying again to make it anew"
                         );
                     }
                     (self.file, self.later) = (None, true);

@@ -4,6 +4,7 @@
 //! The threads carry, the engine decides. [`run`] is the whole life of a daemon.
 
 pub mod acceptor;
+pub mod accounts;
 pub mod bonds;
 pub mod channels;
 pub mod child;
@@ -15,6 +16,7 @@ mod directory;
 pub mod engine_loop;
 pub mod executor;
 pub mod helper;
+pub mod host;
 pub mod keeper;
 pub mod limiter;
 pub mod listing;
@@ -28,10 +30,13 @@ pub mod os;
 pub mod outbox;
 pub mod places;
 pub mod poll;
+mod presence;
 pub mod process;
 pub mod signals;
 pub mod slots;
 mod socket;
+mod state_line;
+pub mod surroundings;
 pub mod tcp;
 pub mod text;
 mod threads;
@@ -43,7 +48,9 @@ pub mod watch;
 pub mod wheel;
 
 use crate::config::Config;
+use accounts::AccountError;
 use executor::ExecutorError;
+use host::Lack;
 use limiter::Limiter;
 use lockfile::{DaemonState, LockError, LockFile, StateLine};
 use lockwatch::LockWatch;
@@ -51,7 +58,8 @@ use log::LevelFilter;
 use logsink::{LogSink, Target};
 use notify::Notifier;
 use places::Bounds;
-use process::{AccountError, Report, Side};
+use presence::Presence;
+use process::{Report, Side};
 use signals::{Signals, Wish};
 use std::fmt;
 use std::io;
@@ -97,12 +105,21 @@ enum StartError {
     Bind(SocketAddr, io::Error),
     /// The daemon cannot run as whom it should.
     Account(AccountError),
-    /// The directory of the keeper cannot be made, or is another user's.
+    /// The host has not what the member needs.
+    Lack(Lack),
+    /// The directory of the keeper or of the lock file cannot be made, or is another user's.
     RunDir(PathBuf, io::Error),
     /// The executor cannot be started.
     Executor(ExecutorError),
     /// Another thread, or the handling of signals, cannot be started.
     Thread(io::Error),
+}
+
+impl StartError {
+    /// The directory of a file, or one in it, cannot be used.
+    fn of_directory(path: &Path) -> impl FnOnce(io::Error) -> StartError + '_ {
+        |error| StartError::RunDir(path.parent().unwrap_or(path).to_owned(), error)
+    }
 }
 
 impl fmt::Display for StartError {
@@ -126,6 +143,7 @@ impl fmt::Display for StartError {
                 _ => write!(f, "failed to bind socket {address}: {error}"),
             },
             StartError::Account(error) => error.fmt(f),
+            StartError::Lack(error) => error.fmt(f),
             StartError::RunDir(path, error) => {
                 write!(f, "cannot use the directory {}: {error}", path.display())
             }
@@ -146,6 +164,7 @@ impl std::error::Error for StartError {
             StartError::Descriptors(_) => None,
             StartError::Lock(error) => Some(error),
             StartError::Account(error) => Some(error),
+            StartError::Lack(error) => Some(error),
             StartError::Executor(error) => Some(error),
         }
     }
@@ -247,7 +266,10 @@ fn live(
             Notifier::none()
         });
         let signals = signals.map_err(StartError::Thread)?;
-        let users = lockholder::Users::of(config);
+        let users = lockholder::Users::of([&config.site_account, &config.arbitrator_account]);
+        if options.lock_file.is_some() {
+            directory::check(lock_path, &users).map_err(StartError::of_directory(lock_path))?;
+        }
         let mut lock = LockFile::acquire(lock_path, &users).map_err(StartError::Lock)?;
         directory::note_owner(lock_path, &users);
         let ready = Ready { signals: &signals, notifier, bounds };
@@ -295,6 +317,7 @@ fn start_and_serve(
     report: &mut Report,
 ) -> Result<(), StartError> {
     let Ready { signals, notifier, bounds } = ready;
+    host::find_tool(config, config.members[me].member.role).map_err(StartError::Lack)?;
     lock.write(&state_line(config, me, DaemonState::Starting)).map_err(StartError::Lock)?;
     let address = threads::address_of(config, me);
     let bind_error = |error| StartError::Bind(address, error);
@@ -321,6 +344,7 @@ fn serve(config: &Config, me: usize, lock: &mut LockFile, signals: &Signals, thr
     // Two that start at once may each replace a stranger's file, and the other's.
     let mut watch = LockWatch::new(lock.path());
     watch.look(lock);
+    let presence = Presence::new(lock);
     let mut started = Some(&threads.started);
     let mut troubles = Limiter::new(LOG_EVERY);
     loop {
@@ -328,7 +352,8 @@ fn serve(config: &Config, me: usize, lock: &mut LockFile, signals: &Signals, thr
         let signal = signals.descriptor();
         let start = started.map_or(signal, AsFd::as_fd);
         let file = watch.descriptor().unwrap_or(signal);
-        let ready = match poll::wait([signal, start, file], watch.look_again()) {
+        let asked = presence.descriptor().unwrap_or(signal);
+        let ready = match poll::wait([signal, start, file, asked], watch.look_again()) {
             Ok(ready) => ready,
             Err(error) => {
                 // What there is to do is looked for now and then instead.
@@ -337,7 +362,7 @@ fn serve(config: &Config, me: usize, lock: &mut LockFile, signals: &Signals, thr
                     log::error!("cannot wait for signals: {error}; trying again{more}");
                 }
                 std::thread::sleep(REST);
-                [false; 3]
+                [false; 4]
             }
         };
         if is_over(signals.take(), Some(threads)) {
@@ -346,7 +371,10 @@ fn serve(config: &Config, me: usize, lock: &mut LockFile, signals: &Signals, thr
         if ready[1] && started.take().is_some() {
             note_start(config, me, lock);
         }
-        let all_quiet = ready == [false; 3] && watch.look_again().is_some();
+        if ready[3] && !ready[0] {
+            presence.answer(lock);
+        }
+        let all_quiet = ready == [false; 4] && watch.look_again().is_some();
         if (ready[2] && !ready[0]) || all_quiet {
             watch.look(lock);
         }
@@ -388,15 +416,15 @@ fn change_user(
     lock: &LockFile,
     run_dir: &Path,
 ) -> Result<(), StartError> {
-    let site = config.members[me].member.role == crate::model::MemberRole::Site;
-    let account = if site { &config.site_account } else { &config.arbitrator_account };
+    let role = config.members[me].member.role;
+    let account = host::account_of(config, role);
     let identity = if process::am_root() {
-        process::look_up(account).map_err(StartError::Account)?
+        Some(accounts::look_up(account, role).map_err(StartError::Account)?)
     } else {
         log::debug!("not root: the user stays as it is, whoever the configuration names");
         None
     };
-    if site {
+    if role == crate::model::MemberRole::Site {
         directory::make(run_dir, identity)
             .map_err(|error| StartError::RunDir(run_dir.to_owned(), error))?;
     }
@@ -406,7 +434,7 @@ fn change_user(
     if let Err(error) = lock.give_to(identity.uid, identity.gid) {
         log::warn!("cannot give the lock file to user {}: {error}", account.user);
     }
-    process::become_user(account, identity).map_err(StartError::Account)
+    accounts::become_user(account, identity).map_err(StartError::Account)
 }
 
 /// Where this site's keeper is found: beside the lock file, one for each site.

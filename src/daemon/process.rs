@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The process itself: into the background, user and group, scheduling, memory, title.
+//! The process itself: into the background, scheduling, memory. (Its user: `accounts`.)
 //!
 //! Only root may do most of this; for others each part is skipped at debug level. What root
 //! may do and the kernel still refuses is a warning, not the end: a daemon in a container
 //! without these rights is as good a voter as any.
 
+use super::accounts::own_user;
 use super::poll;
-use crate::config::Account;
-use std::ffi::{CStr, CString};
-use std::fmt;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
@@ -19,8 +17,6 @@ use std::time::Duration;
 /// How long the parent of a daemon waits for it to be up. A start takes milliseconds, or the
 /// guard time of a ticket whose change a predecessor left behind.
 const START_LIMIT: Duration = Duration::from_secs(60);
-/// The most bytes that an entry of the user database may have.
-const ENTRY_MAX: usize = 1 << 20;
 
 /// The two processes after [`daemonize`].
 pub enum Side {
@@ -123,183 +119,9 @@ impl Report {
     }
 }
 
-/// A user and a group by their numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// The user's number.
-    pub uid: u32,
-    /// The group's number.
-    pub gid: u32,
-}
-
-/// Why the daemon cannot run as whom it should.
-#[derive(Debug)]
-pub enum AccountError {
-    /// There is no such user.
-    NoUser(String),
-    /// There is no such group.
-    NoGroup(String),
-    /// The kernel or the user database refuses.
-    System(&'static str, io::Error),
-}
-
-impl fmt::Display for AccountError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            AccountError::NoUser(name) => write!(f, "there is no user \"{name}\" on this host"),
-            AccountError::NoGroup(name) => write!(f, "there is no group \"{name}\" on this host"),
-            AccountError::System(what, error) => write!(f, "cannot {what}: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for AccountError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            AccountError::System(_, error) => Some(error),
-            AccountError::NoUser(_) | AccountError::NoGroup(_) => None,
-        }
-    }
-}
-
 /// Whether this process has root's rights.
 pub fn am_root() -> bool {
     own_user() == 0
-}
-
-/// The numbers of an account. A default that this host does not have gives `None` with a
-/// warning: the daemon then stays who it is.
-///
-/// # Errors
-/// A user or group that the configuration names does not exist.
-pub fn look_up(account: &Account) -> Result<Option<Identity>, AccountError> {
-    let user = user_id(&account.user)?;
-    let group = match group_id(&account.group)? {
-        // Reference: none, but some distributions call the group of nobody nogroup.
-        None if !account.group_configured && account.group == "nobody" => group_id("nogroup")?,
-        found => found,
-    };
-    match (user, group) {
-        (Some(uid), Some(gid)) => Ok(Some(Identity { uid, gid })),
-        (None, _) if account.user_configured => Err(AccountError::NoUser(account.user.clone())),
-        (_, None) if account.group_configured => Err(AccountError::NoGroup(account.group.clone())),
-        (None, _) => {
-            log::warn!("there is no user \"{}\" on this host; staying root", account.user);
-            Ok(None)
-        }
-        (_, None) => {
-            log::warn!("there is no group \"{}\" on this host; staying root", account.group);
-            Ok(None)
-        }
-    }
-}
-
-/// Becomes this user and group, for good. Must be called before any thread but the log's exists.
-///
-/// # Errors
-/// The kernel refuses; then the daemon must not go on with the rights it has.
-pub fn become_user(account: &Account, identity: Identity) -> Result<(), AccountError> {
-    let refused = |what| AccountError::System(what, io::Error::last_os_error());
-    let name = CString::new(account.user.as_str())
-        .map_err(|error| AccountError::System("use the user's name", error.into()))?;
-    // SAFETY: `name` is a C string that lives through the call.
-    if unsafe { libc::initgroups(name.as_ptr(), identity.gid) } != 0 {
-        return Err(refused("take the user's groups"));
-    }
-    // SAFETY: takes numbers only.
-    if unsafe { libc::setgid(identity.gid) } != 0 {
-        return Err(refused("take the group"));
-    }
-    // SAFETY: takes numbers only.
-    if unsafe { libc::setuid(identity.uid) } != 0 {
-        return Err(refused("take the user"));
-    }
-    Ok(())
-}
-
-/// The user of this process, whose rights it has.
-pub fn own_user() -> u32 {
-    // SAFETY: takes no argument and cannot fail.
-    unsafe { libc::geteuid() }
-}
-
-/// The number of a user, if this host knows it.
-pub fn user_number(name: &str) -> Option<u32> {
-    user_id(name).unwrap_or_else(|error| {
-        log::warn!("{error}");
-        None
-    })
-}
-
-/// The name of a user, or its number as text if it has none (or one of kilobytes).
-pub fn user_name(number: u32) -> String {
-    let mut buffer = vec![0u8; 4096];
-    // SAFETY: `passwd` is a plain C structure for which all zeroes is a value.
-    let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
-    let mut found = std::ptr::null_mut();
-    // SAFETY: all pointers are valid for the call, and the length is that of the buffer.
-    let code = unsafe {
-        let (text, len) = (buffer.as_mut_ptr().cast(), buffer.len());
-        libc::getpwuid_r(number, &mut entry, text, len, &mut found)
-    };
-    if code != 0 || found.is_null() || entry.pw_name.is_null() {
-        return number.to_string();
-    }
-    // SAFETY: the call has made `pw_name` a C string in `buffer`, which is alive.
-    unsafe { CStr::from_ptr(entry.pw_name) }.to_string_lossy().into_owned()
-}
-
-/// The number of a user.
-fn user_id(name: &str) -> Result<Option<u32>, AccountError> {
-    look_up_entry(name, "look up the user", |name, buffer| {
-        // SAFETY: `passwd` is a plain C structure for which all zeroes is a value.
-        let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
-        let mut found = std::ptr::null_mut();
-        // SAFETY: all pointers are valid for the call, and the length is that of the buffer.
-        let code = unsafe {
-            let (text, len) = (buffer.as_mut_ptr().cast(), buffer.len());
-            libc::getpwnam_r(name.as_ptr(), &mut entry, text, len, &mut found)
-        };
-        (code, (!found.is_null()).then_some(entry.pw_uid))
-    })
-}
-
-/// The number of a group.
-fn group_id(name: &str) -> Result<Option<u32>, AccountError> {
-    look_up_entry(name, "look up the group", |name, buffer| {
-        // SAFETY: `group` is a plain C structure for which all zeroes is a value.
-        let mut entry: libc::group = unsafe { std::mem::zeroed() };
-        let mut found = std::ptr::null_mut();
-        // SAFETY: all pointers are valid for the call, and the length is that of the buffer.
-        let code = unsafe {
-            let (text, len) = (buffer.as_mut_ptr().cast(), buffer.len());
-            libc::getgrnam_r(name.as_ptr(), &mut entry, text, len, &mut found)
-        };
-        (code, (!found.is_null()).then_some(entry.gr_gid))
-    })
-}
-
-/// Asks with a buffer that grows until the entry fits.
-fn look_up_entry(
-    name: &str,
-    what: &'static str,
-    ask: impl Fn(&CStr, &mut [u8]) -> (libc::c_int, Option<u32>),
-) -> Result<Option<u32>, AccountError> {
-    let Ok(name) = CString::new(name) else {
-        // No entry has a name with a NUL.
-        return Ok(None);
-    };
-    let mut buffer = vec![0u8; 1024];
-    loop {
-        match ask(&name, &mut buffer) {
-            (0, found) => return Ok(found),
-            (libc::ERANGE, _) if buffer.len() < ENTRY_MAX => buffer.resize(buffer.len() * 2, 0),
-            (libc::ENOENT | libc::ESRCH, _) => return Ok(None),
-            (code, _) => {
-                return Err(AccountError::System(what, io::Error::from_raw_os_error(code)));
-            }
-        }
-    }
 }
 
 /// Keeps the process in memory and away from the out-of-memory killer.

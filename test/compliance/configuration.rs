@@ -79,7 +79,15 @@ fn errors_say_what_is_wrong() {
         refused(lab, "ticket = \"t1\"\n", "t1");
         let long = "a".repeat(64);
         refused(lab, &format!("ticket = \"{long}\"\n"), &long);
-        refused(lab, "site = \"no-such-host.invalid\"\n", "no-such-host.invalid");
+        // Ours needs no name server for status; every other client does.
+        let unknown = format!("{GOOD}site = \"no-such-host.invalid\"\n");
+        let told = status(lab, &unknown).expect_code(differs(14, 7, 1));
+        let name = differs(14, "not running", "no-such-host.invalid");
+        assert!(told.stderr.contains(name), "{told:?}");
+        let file = lab.write("case.conf", &unknown, 0o644);
+        let mut list = under_test().command(lab, "booth", None);
+        let told = finish(list.args(["list", "-c", &file]), Duration::from_secs(10));
+        assert!(told.expect_code(1).stderr.contains("no-such-host.invalid"));
         refused(lab, "authfile = /no/such/key\n", "/no/such/key");
         refused(lab, "ticket = \"t2\"\n\texpire = 20\n\ttimeout = 5\n\tretries = 5\n", "t2");
     });

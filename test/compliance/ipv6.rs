@@ -3,8 +3,8 @@
 //! redirect over TCP.
 
 use crate::harness::{
-    finish, make_open, run, shell, test_name, under_test, until, value_within, Crm, Finished, Kind,
-    Lab, Need,
+    finish, make_open, make_shared, run, shell, test_name, under_test, until, value_within, Crm,
+    Finished, Kind, Lab, Need,
 };
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -44,7 +44,10 @@ fn start(lab: &Lab) -> Cluster<'_> {
     for (number, address) in ADDRESSES.iter().enumerate() {
         let dir = lab.dir().join(format!("six{number}"));
         let crm = Crm::install(&dir);
-        make_open(&dir);
+        match under_test() {
+            Kind::Theirs => make_open(&dir),
+            Kind::Ours | Kind::OursInRoot | Kind::OursBeside => make_shared(&dir),
+        }
         let log = std::fs::File::create(dir.join("log")).expect("the lab can be written");
         let lock = dir.join("booth.pid");
         let mut command = under_test().command(lab, "boothd", Some(&crm.bin()));

@@ -2,7 +2,9 @@
 //! Ours, in this process, with a table in place of a name server.
 
 use super::case::{Case, Verdict};
-use booth::config::{self, KeyFile, KeyFileProblem, Surroundings, System};
+use booth::auth::Key;
+use booth::config::{self, KeyFileProblem, Surroundings};
+use booth::daemon::surroundings::System;
 use std::fs::Permissions;
 use std::io;
 use std::net::SocketAddr;
@@ -65,7 +67,7 @@ impl Surroundings for Table {
         Ok(vec![address.parse().expect("the table holds addresses")])
     }
 
-    fn read_key(&mut self, path: &Path) -> Result<KeyFile, KeyFileProblem> {
-        System.read_key(path)
+    fn read_key(&mut self, path: &Path, owners: &[&str]) -> Result<Key, KeyFileProblem> {
+        System.read_key(path, owners)
     }
 }

@@ -7,6 +7,7 @@ mod asked;
 mod background;
 mod crowd;
 mod descriptors;
+mod host;
 mod life;
 mod lock;
 mod manager;

@@ -110,11 +110,14 @@ fn the_directory_of_the_lock_file_keeps_its_owner_and_a_wrong_one_is_said() {
         (0, 0o755, None),
         (nobody, 0o755, None),
         (0, 0o1777, Some("others than its owner can write in")),
-        (NOBODYS_USER, 0o755, Some("of the lock file belongs to user 4242, who can replace")),
+        (0, 0o775, Some("others than its owner can write in")),
     ];
-    for (owner, mode, warning) in warnings {
-        chown(lab.path(), Some(owner), None).expect("given");
+    let set = |owner, mode| {
+        chown(lab.path(), Some(owner), Some(0)).expect("given");
         fs::set_permissions(lab.path(), Permissions::from_mode(mode)).expect("allowed");
+    };
+    for (owner, mode, warning) in warnings {
+        set(owner, mode);
         let mut daemon = lab.start(3);
         daemon.stop();
         let log = daemon.log();
@@ -123,5 +126,44 @@ fn the_directory_of_the_lock_file_keeps_its_owner_and_a_wrong_one_is_said() {
         assert!(warning.map_or(said.is_empty(), |text| said.contains(text)), "{owner} {log}");
         assert_eq!(fs::metadata(lab.path()).expect("there").uid(), owner);
     }
+    set(0, 0o1777);
+}
+
+/// Whoever can rename what lies there could have a second keeper started beside the first.
+#[test]
+fn a_directory_of_somebody_elses_is_refused_when_the_command_line_names_it() {
+    if !is_root_for("a_directory_of_somebody_elses_is_refused_when_the_command_line_names_it") {
+        return;
+    }
+    let lab = Lab::with(133, &runs_as("nobody"));
+    for (owner, mode, why) in [
+        (NOBODYS_USER, 0o755, "it belongs to user 4242"),
+        (NOBODYS_USER, 0o1777, "it belongs to user 4242"),
+        (0, 0o777, "everybody can write in it (mode 0777)"),
+    ] {
+        chown(lab.path(), Some(owner), None).expect("given");
+        fs::set_permissions(lab.path(), Permissions::from_mode(mode)).expect("allowed");
+        let before = owners(lab.path());
+        for member in [1, 3] {
+            let output = lab.daemon(member).output().expect("run");
+            let (_, stderr) = texts(&output);
+            assert_eq!(output.status.code(), Some(1), "{stderr}");
+            let text = format!("cannot use the directory {}: {why}", lab.path().display());
+            assert!(stderr.contains(&text), "{stderr}");
+        }
+        assert_eq!(owners(lab.path()), before, "nothing was made there");
+    }
     chown(lab.path(), Some(0), None).expect("given");
+    fs::set_permissions(lab.path(), Permissions::from_mode(0o1777)).expect("allowed");
+    // Nor is a keeper's directory believed in which others can have put something.
+    let directory = run_directory(&lab);
+    lab.start(1).stop();
+    for mode in [0o777, 0o770, 0o1777] {
+        fs::set_permissions(&directory, Permissions::from_mode(mode)).expect("allowed");
+        let (_, stderr) = texts(&lab.daemon(1).output().expect("run"));
+        let text = format!("{}: others can write in it (mode {mode:04o})", directory.display());
+        assert!(stderr.contains(&text), "{stderr}");
+    }
+    fs::set_permissions(&directory, Permissions::from_mode(0o700)).expect("allowed");
+    lab.start(1).stop();
 }

@@ -34,7 +34,7 @@ fn shells() -> Vec<&'static str> {
 fn daemon(lab: &Lab, folder: &str, config: &str, lock: &str) -> Daemon {
     let folder = lab.path().join(folder);
     fs::create_dir(&folder).expect("made");
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o1777);
     fs::set_permissions(&folder, open).expect("allowed");
     fs::copy(lab.config(), folder.join(config)).expect("copied");
     let log = lab.path().join("log");

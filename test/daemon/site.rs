@@ -53,6 +53,30 @@ fn a_site_is_started_when_its_store_has_been_read() {
     assert!(!lab.lock_file(1).exists());
 }
 
+/// A `crm_ticket` that takes its time and finds nothing.
+const SLOW: &str = "#!/bin/sh\nsleep 0.3\nexit 105\n";
+
+#[test]
+fn status_and_list_agree_about_when_the_start_is_over() {
+    const UNREAD: &str = "the CIB has not been read yet";
+    let lab = Lab::new(146);
+    let config = fs::read_to_string(lab.config()).expect("readable");
+    let more: String = (2..12).map(|n| format!("ticket = \"t{n}\"\n")).collect();
+    fs::write(lab.config(), config + &more).expect("written");
+    let mut daemon = site_with(&lab, SLOW);
+    let list = || texts(&lab.client(&["list"], 1)).0;
+    wait_until("it answers", || !list().is_empty());
+    let mut starting = 0;
+    wait_until("it says that it has started", || {
+        let is_over = texts(&lab.status(1)).0.contains("booth_state=started");
+        starting += usize::from(!is_over && list().contains(UNREAD));
+        is_over
+    });
+    assert!(starting > 0, "it was seen while it read");
+    assert!(!list().contains(UNREAD), "{}", list());
+    daemon.stop();
+}
+
 #[test]
 fn a_store_that_hangs_leaves_list_status_and_the_end_alone() {
     let lab = Lab::new(81);

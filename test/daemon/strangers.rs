@@ -78,7 +78,13 @@ fn what_a_stranger_has_written_is_not_believed() {
     drop(stranger);
     // Nor is the line of a daemon that was killed, before the next one has written its own.
     let daemon = lab.start(3);
-    fs::write(&path, &line).expect("written");
+    // The file is there, and the kernel would not make another user's in a directory like /tmp.
+    fs::OpenOptions::new()
+        .write(true)
+        .truncate(true)
+        .open(&path)
+        .and_then(|mut file| std::io::Write::write_all(&mut file, line.as_bytes()))
+        .expect("written");
     let output = lab.status(3);
     let pid = daemon.pid();
     let (stdout, _) = texts(&output);

@@ -14,6 +14,12 @@ pub const PORT: u16 = 9971;
 /// Nothing in these tests takes longer unless it is broken.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Whether this machine has the user as whom sites run unless they are told otherwise.
+fn has_default_user() -> bool {
+    let found = Command::new("getent").args(["passwd", "hacluster"]).stdout(Stdio::null()).status();
+    found.expect("run").success()
+}
+
 /// Three members on the loopback network `127.20.NET.0`: two sites and an arbitrator.
 pub struct Lab {
     dir: tempfile::TempDir,
@@ -31,9 +37,10 @@ impl Lab {
         let dir = tempfile::tempdir().expect("a directory");
         let store = dir.path().join("store");
         fs::create_dir(&store).expect("made");
-        // Whoever the daemon becomes must be able to work here.
-        for path in [dir.path(), &store] {
-            let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        // Whoever the daemon becomes must be able to work here, and nobody can touch what is
+        // others' beside its lock file.
+        for (path, mode) in [(dir.path(), 0o1777), (&store, 0o777)] {
+            let open = std::os::unix::fs::PermissionsExt::from_mode(mode);
             fs::set_permissions(path, open).expect("allowed");
         }
         for name in ["boothd", "geostore"] {
@@ -41,6 +48,12 @@ impl Lab {
         }
         let lab = Lab { dir, net };
         let [a, b, c] = [1, 2, 3].map(|number| lab.address(number));
+        let more = if more.contains("site-user") || has_default_user() {
+            more.to_owned()
+        } else {
+            // As a person would, where there is no Pacemaker.
+            format!("site-user = nobody\n{more}")
+        };
         let text = format!(
             "port = {PORT}\nticket-store = {}\n{more}\nsite = {a}\nsite = {b}\narbitrator = {c}\n\
              ticket = \"t1\"\nexpire = 60\ntimeout = 3\nretries = 3\n",

@@ -116,12 +116,35 @@ pub fn make_open(path: &Path) {
         .unwrap_or_else(|error| panic!("cannot open {} to all: {error}", path.display()));
 }
 
+/// Lets everybody put something there, and nobody touch what is others', as in `/tmp`.
+pub fn make_shared(path: &Path) {
+    std::fs::set_permissions(path, Permissions::from_mode(0o1777))
+        .unwrap_or_else(|error| panic!("cannot share {} with all: {error}", path.display()));
+}
+
+/// Gives the lab the user of sites where the machine has no Pacemaker: without it none starts.
+fn have_default_user(dir: &Path) {
+    let mut getent = Command::new("getent");
+    let known = getent.args(["passwd", "hacluster"]).stdout(Stdio::null()).status();
+    if known.is_ok_and(|status| status.success()) {
+        return;
+    }
+    let users = std::fs::read_to_string("/etc/passwd").expect("every machine has users");
+    let file = dir.join("passwd");
+    let more = "hacluster:x:64011:64011::/nonexistent:/usr/sbin/nologin\n";
+    std::fs::write(&file, users.trim_end().to_owned() + "\n" + more)
+        .and_then(|()| std::fs::set_permissions(&file, Permissions::from_mode(0o644)))
+        .expect("the lab can be written");
+    shell("mount --bind \"$1\" /etc/passwd", &[&file.display().to_string()]);
+}
+
 impl Lab {
     fn new(inside: bool) -> Lab {
         let dir = new_dir();
         link_ours(&dir.path().join("ours")).expect("a new directory can be written");
         if inside {
             shell("ip link set lo up", &[]);
+            have_default_user(dir.path());
             if reference_root().join("usr/sbin/boothd").exists() {
                 show_lab_to_reference(dir.path());
             }

@@ -2,7 +2,7 @@
 //! One member: its files, and its daemon while it runs.
 
 use super::crm::Crm;
-use super::lab::{make_open, Lab};
+use super::lab::{make_open, make_shared, Lab};
 use super::packet::member_id;
 use super::process::{exit_within, signal};
 use super::program::{behind, enter, Kind};
@@ -51,7 +51,12 @@ impl Member {
     #[track_caller]
     pub fn new(kind: Kind, address: Ipv4Addr, dir: PathBuf, config: String) -> Member {
         std::fs::create_dir_all(&dir).expect("the lab can be written");
-        make_open(&dir);
+        // The reference removes its lock file, which stays root's, as the user that it becomes;
+        // ours does not trust a directory where that can be done.
+        match kind {
+            Kind::Theirs => make_open(&dir),
+            Kind::Ours | Kind::OursInRoot | Kind::OursBeside => make_shared(&dir),
+        }
         let crm = Crm::install(&dir);
         Member {
             kind,

@@ -35,7 +35,7 @@ pub use client::{ask, ask_with, Answers, End};
 pub use cluster::Cluster;
 pub use crm::{now, Call, Change, Crm};
 pub use intervals::{all_held, held, overlaps, Held};
-pub use lab::{make_open, report, run, run_for, shell, Lab};
+pub use lab::{make_open, make_shared, report, run, run_for, shell, Lab};
 pub use machine::{SmallDisk, Syslog, WallClock};
 pub use needs::Need;
 pub use net::Links;

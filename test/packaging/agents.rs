@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// What the agents use of `ocf-shellfuncs`.
 const FUNCTIONS: &str = "\
@@ -21,7 +22,7 @@ check_binary() { have_binary \"$1\" || exit $OCF_ERR_INSTALLED; }
 
 /// A daemon of which `pid` has the process. The files `deaf`, `stubborn`, `broken` and `slow`
 /// make it not answer, ignore SIGTERM, refuse its configuration, and answer late; with `dumb` it
-/// cannot tell its status.
+/// cannot tell its status, and with `reading` it says that it is starting.
 const DAEMON: &str = r#"#!/bin/sh
 here=$(dirname "$0")
 echo "$*" >>"$here/calls"
@@ -34,7 +35,9 @@ check)
 status)
 	[ ! -e "$here/dumb" ] || exit 1
 	alive || exit 7
-	echo "booth_lockpid=$(cat "$here/pid") booth_lockfile='x' booth_pid=1 booth_state=started" ;;
+	state=started
+	[ ! -e "$here/reading" ] || state=starting
+	echo "booth_lockpid=$(cat "$here/pid") booth_lockfile='x' booth_pid=1 booth_state=$state" ;;
 daemon)
 	[ ! -e "$here/refuse" ] || { echo "address in use" >&2; exit 1; }
 	if [ -e "$here/stubborn" ]; then
@@ -150,6 +153,35 @@ fn the_metadata_is_well_formed_and_names_the_agent() {
         }
         end_with(3, &mut stage.agent(name, "unheard-of"));
     }
+}
+
+/// What comes after the start, Pacemaker's and people's, finds a daemon that knows its tickets.
+#[test]
+fn a_start_waits_until_the_tickets_are_read() {
+    let stage = Stage::new();
+    stage.touch("reading");
+    let mut start = stage.site("start").spawn().expect("run");
+    // It asks what runs, checks, starts, and asks for the list and the state, again and again.
+    let asked = || stage.calls().matches("status ").count();
+    let until = Instant::now() + Duration::from_secs(10);
+    while asked() < 4 {
+        assert!(Instant::now() < until, "{}", stage.calls());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(start.try_wait().expect("waited for").is_none(), "{}", stage.calls());
+    fs::remove_file(stage.at("reading")).expect("it was there");
+    assert!(start.wait().expect("waited for").success());
+    succeed(&mut stage.site("stop"));
+    // A store that cannot be read for long is no reason to stop: everything else works.
+    stage.touch("reading");
+    let output = stage.site("start").output().expect("run");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("still reads its tickets"), "{said}");
+    succeed(&mut stage.site("monitor"));
+    // One that does not even answer does not.
+    stage.touch("deaf");
+    succeed(&mut stage.site("stop"));
+    end_with(1, &mut stage.site("start"));
 }
 
 #[test]

@@ -3,9 +3,10 @@
 //! nothing is that does not exist; limits and defaults are the parser's own.
 
 use super::tree::root;
+use booth::auth::Key;
 use booth::config::{
-    read_text, Config, GlobalKey, KeyFile, KeyFileProblem, Surroundings, TicketKey,
-    CONFIG_BYTES_MAX, DEFAULT_PORT, NAME_BYTES_MAX, TICKETS_MAX,
+    read_text, Config, GlobalKey, KeyFileProblem, Surroundings, TicketKey, CONFIG_BYTES_MAX,
+    DEFAULT_PORT, NAME_BYTES_MAX, TICKETS_MAX,
 };
 use booth::model::{MEMBERS_MAX, TICKET_NAME_MAX};
 use std::collections::BTreeSet;
@@ -164,9 +165,8 @@ impl Surroundings for World {
         Err(io::Error::other("examples name addresses"))
     }
 
-    fn read_key(&mut self, _: &Path) -> Result<KeyFile, KeyFileProblem> {
-        let key = booth::auth::Key::new(b"0123456789").expect("it is long enough");
-        Ok(KeyFile { key, writable_by_others: false })
+    fn read_key(&mut self, _: &Path, _: &[&str]) -> Result<Key, KeyFileProblem> {
+        Ok(Key::new(b"0123456789").expect("it is long enough"))
     }
 }
 

@@ -209,7 +209,7 @@ fn every_word_of_status_is_documented_and_no_other() {
     let words = page.iter().filter_map(|line| line.strip_prefix(".Va booth_"));
     let documented = set(words.map(first_word));
     let mut known = BTreeSet::new();
-    for path in ["src/daemon/lockfile.rs", "src/cli/status.rs"] {
+    for path in ["src/daemon/state_line.rs", "src/cli/status.rs"] {
         let text = fs::read_to_string(root().join(path)).expect("a source file");
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
         for (at, _) in code.match_indices("booth_") {

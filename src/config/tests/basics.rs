@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a plain file means.
 
-use super::{accepted, with_members, MEMBERS};
+use super::{accepted, read, with_members, MEMBERS};
 use crate::config::{Account, TicketStore, DEFAULT_PORT};
 use crate::model::{MemberId, MemberRole, TicketMode};
 use crate::time::Span;
@@ -56,4 +56,14 @@ fn a_roster_has_the_members_in_file_order() {
     let roster = config.roster(1);
     assert_eq!((roster.len(), roster.majority(), roster.am_site()), (3, 2, true));
     assert_eq!(roster.my_id(), config.members[1].member.id);
+}
+
+/// pcs gives the key to hacluster, whoever the daemon runs as.
+#[test]
+fn the_users_of_the_daemon_may_own_the_key_and_hacluster_always() {
+    for lines in ["", "site-user = webapp\n", "arbitrator-user = webapp\n"] {
+        accepted(format!("authfile = /key-of-hacluster\n{lines}{MEMBERS}ticket = t\n"));
+        let text = format!("authfile = /key-of-webapp\n{lines}{MEMBERS}ticket = t\n");
+        assert_eq!(read(text).is_ok(), !lines.is_empty(), "{lines}");
+    }
 }

@@ -55,6 +55,11 @@ const GLOBAL: &[(&str, &str)] = &[
         "1: authfile /open-key: mode 0644: the file shall not be readable for \
       anyone but the owner; chmod 600 mends it",
     ),
+    (
+        "authfile = /key-of-webapp",
+        "1: authfile /key-of-webapp: it belongs to user 4242, who could choose the key; give it \
+      to root or to the user of boothd (site-user, arbitrator-user)",
+    ),
     ("port", "1: expected '=' after \"port\""),
     ("port 9930", "1: expected '=' after \"port\""),
     ("po rt = 9930", "1: expected '=' after \"po\""),

@@ -4,9 +4,11 @@
 use crate::auth::{Key, KeyError};
 use crate::config::keyfile::{read, trim, KeyFileProblem};
 use crate::config::locate::{default_name, locate};
-use crate::config::{load, CONFIG_BYTES_MAX};
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use crate::config::{load, load_instance, Account, ConfigError, Surroundings, CONFIG_BYTES_MAX};
+use std::fs::{self, File};
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 #[test]
@@ -56,7 +58,8 @@ fn a_configuration_is_named_after_its_file() {
 fn what_is_no_configuration_file_is_refused() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let refuse = |path: &Path| {
-        let errors = load(path.to_str().expect("the path is text")).expect_err("it is refused");
+        let errors =
+            load(path.to_str().expect("the path is text"), &mut Disk).expect_err("it is refused");
         let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
         texts.join("\n").replace(folder.path().to_str().expect("the path is text"), "DIR")
     };
@@ -78,31 +81,85 @@ fn a_file_is_read_from_the_disk_with_its_key() {
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("a mode can be set");
     let text = format!("authfile = {}\nsite = 10.0.0.1\nticket = t\n", key.display());
     fs::write(&path, text).expect("a file can be written");
-    let config = load(path.to_str().expect("the path is text")).expect("it is right");
-    assert_eq!((config.name.as_str(), config.path), ("geo", path));
+    let given = path.to_str().expect("the path is text");
+    let config = load(given, &mut Disk).expect("it is right");
+    assert_eq!((config.name.as_str(), config.path), ("geo", path.clone()));
     assert_eq!(config.key, Key::new(b"secret-key").ok());
     assert_eq!(config.authfile, Some(key));
 }
 
+/// A world with key files, and nothing else.
+struct Disk;
+
+impl Surroundings for Disk {
+    fn resolve(&mut self, host: &str) -> io::Result<Vec<SocketAddr>> {
+        panic!("nobody asks for {host}")
+    }
+
+    fn read_key(&mut self, path: &Path, _owners: &[&str]) -> Result<Key, KeyFileProblem> {
+        read_as_any(path)
+    }
+}
+
+/// Reads a key file, whoever owns it.
+fn read_as_any(path: &Path) -> Result<Key, KeyFileProblem> {
+    let file = File::open(path).map_err(|error| KeyFileProblem::open(&error))?;
+    read(&file, |_| true)
+}
+
+/// Which daemon it is can be told without a name server, but not without all that is right.
 #[test]
-fn a_key_file_that_others_may_read_is_refused() {
+fn of_which_daemon_a_configuration_is_needs_no_name_server() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let path = folder.path().join("geo.conf");
+    let given = path.to_str().expect("the path is text");
+    let text = "site = far.example\nsite = farther.example\narbitrator = 10.0.0.1\n\
+                site-user = webapp\narbitrator-group = voters\nticket = t\n";
+    fs::write(&path, text).expect("a file can be written");
+    let found = load_instance(given, &mut Disk).expect("it is right");
+    assert_eq!(found.name, "geo");
+    let names = |account: &Account| (account.user.clone(), account.group.clone());
+    assert_eq!(names(&found.site_account), ("webapp".to_owned(), "haclient".to_owned()));
+    assert_eq!(names(&found.arbitrator_account), ("nobody".to_owned(), "voters".to_owned()));
+    fs::write(&path, format!("{text}name = other\n")).expect("a file can be written");
+    assert_eq!(load_instance(given, &mut Disk).expect("it is right").name, "other");
+    let wrong = "frobnicate = 1\nauthfile = /none\nsite = 10.0.0.1\n";
+    fs::write(&path, format!("{text}name = a/b\n{wrong}")).expect("written");
+    let errors = load_instance(given, &mut Disk).expect_err("four lines are wrong");
+    let lines: Vec<Option<usize>> = errors.iter().map(ConfigError::line).collect();
+    assert_eq!(lines, [Some(7), Some(8), Some(9), Some(10)]);
+    assert!(load_instance("/none/at/all.conf", &mut Disk).is_err());
+}
+
+#[test]
+fn a_key_file_on_which_others_have_rights_is_refused() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let path = folder.path().join("key");
     fs::write(&path, "12345678").expect("a file can be written");
     for mode in [0o400, 0o600, 0o700, 0o610, 0o601, 0o620, 0o602, 0o640, 0o604, 0o644, 0o660] {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("a mode can be set");
-        let readable = mode & 0o044 != 0;
-        match read(&path) {
-            Ok(found) => {
-                assert!(!readable, "{mode:o}");
-                assert_eq!(found.writable_by_others, mode & 0o022 != 0, "{mode:o}");
-            }
+        match read_as_any(&path) {
+            Ok(_) => assert_eq!(mode & 0o077, 0, "{mode:o}"),
             Err(problem) => {
-                assert!(readable, "{mode:o}");
-                assert_eq!(problem, KeyFileProblem::Readable { mode });
+                assert_ne!(mode & 0o077, 0, "{mode:o}");
+                assert_eq!(problem, KeyFileProblem::OpenToOthers { mode });
             }
         }
     }
+}
+
+#[test]
+fn a_key_file_belongs_to_root_or_to_whoever_may_own_it() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let path = folder.path().join("key");
+    fs::write(&path, "12345678").expect("a file can be written");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("a mode can be set");
+    let user = fs::metadata(&path).expect("it is there").uid();
+    let open = || File::open(&path).expect("it can be opened");
+    assert!(read(&open(), |owner| owner == user).is_ok());
+    // Root's is everybody's.
+    let expected = if user == 0 { None } else { Some(KeyFileProblem::Owner { user }) };
+    assert_eq!(read(&open(), |_| false).err(), expected);
 }
 
 #[test]
@@ -111,10 +168,10 @@ fn what_is_no_key_file_is_refused() {
     let path = folder.path().join("key");
     fs::write(&path, "  1234567\n").expect("a file can be written");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("a mode can be set");
-    assert_eq!(read(&path), Err(KeyFileProblem::Unfit(KeyError::TooShort { len: 7 })));
-    assert_eq!(read(folder.path()), Err(KeyFileProblem::NotAFile));
-    assert_eq!(read(Path::new("/dev/zero")), Err(KeyFileProblem::NotAFile));
-    let missing = read(&folder.path().join("none"));
+    assert_eq!(read_as_any(&path), Err(KeyFileProblem::Unfit(KeyError::TooShort { len: 7 })));
+    assert_eq!(read_as_any(folder.path()), Err(KeyFileProblem::NotAFile));
+    assert_eq!(read_as_any(Path::new("/dev/zero")), Err(KeyFileProblem::NotAFile));
+    let missing = read_as_any(&folder.path().join("none"));
     assert!(matches!(missing, Err(KeyFileProblem::Open { .. })), "{missing:?}");
 }
 
@@ -147,7 +204,7 @@ fn keys_are_cut_first_and_trimmed_then() {
     for (content, key) in cut {
         fs::write(&path, &content).expect("a file can be written");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("a mode can be set");
-        let found = read(&path).expect("it is a key");
-        assert_eq!(Some(found.key), Key::new(key).ok(), "{content:?}");
+        let found = read_as_any(&path).expect("it is a key");
+        assert_eq!(Some(found), Key::new(key).ok(), "{content:?}");
     }
 }

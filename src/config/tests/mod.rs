@@ -11,7 +11,7 @@ mod properties;
 mod times;
 mod warnings;
 
-use super::{read_text, Config, ConfigError, KeyFile, KeyFileProblem, Surroundings};
+use super::{read_text, Config, ConfigError, KeyFileProblem, Surroundings};
 use crate::auth::Key;
 use std::io;
 use std::net::SocketAddr;
@@ -36,18 +36,21 @@ impl Surroundings for World {
         Ok(texts.iter().map(|text| text.parse().expect("the table holds addresses")).collect())
     }
 
-    fn read_key(&mut self, path: &Path) -> Result<KeyFile, KeyFileProblem> {
-        let (bytes, writable_by_others): (&[u8], bool) = match path.to_str() {
-            Some("/key") => (b"0123456789", false),
-            Some("/shared-key") => (b"0123456789", true),
-            Some("/zero-key") => (b"\x00123456789", false),
-            Some("/open-key") => return Err(KeyFileProblem::Readable { mode: 0o644 }),
+    fn read_key(&mut self, path: &Path, owners: &[&str]) -> Result<Key, KeyFileProblem> {
+        let bytes: &[u8] = match path.to_str() {
+            Some("/key") => b"0123456789",
+            Some("/zero-key") => b"\x00123456789",
+            Some("/open-key") => return Err(KeyFileProblem::OpenToOthers { mode: 0o644 }),
+            Some("/key-of-webapp") if owners.contains(&"webapp") => b"0123456789",
+            Some("/key-of-hacluster") if owners.contains(&"hacluster") => b"0123456789",
+            Some("/key-of-webapp" | "/key-of-hacluster") => {
+                return Err(KeyFileProblem::Owner { user: 4242 });
+            }
             _ => {
                 return Err(KeyFileProblem::Open { reason: "no such file".to_owned() });
             }
         };
-        let key = Key::new(bytes).expect("the table holds keys");
-        Ok(KeyFile { key, writable_by_others })
+        Ok(Key::new(bytes).expect("the table holds keys"))
     }
 }
 

@@ -32,7 +32,7 @@ fn right_value(key: &'static str) -> BoxedStrategy<String> {
     match key {
         "port" => (1u16..).prop_map(|port| port.to_string()).boxed(),
         "site" | "arbitrator" => (4u8..=250).prop_map(|n| format!("10.0.0.{n}")).boxed(),
-        "authfile" => "(/key|/shared-key|/zero-key)".boxed(),
+        "authfile" => "(/key|/key-of-hacluster|/zero-key)".boxed(),
         "ticket-store" => "(pacemaker|/[a-z]{1,9})".boxed(),
         "ticket" => "[a-zA-Z0-9/-]{5,9}|__defaults__".boxed(),
         "expire" => (200u32..99_999).prop_map(|secs| secs.to_string()).boxed(),

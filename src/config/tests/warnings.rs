@@ -18,7 +18,6 @@ fn what_is_unusual_is_told_with_its_line() {
         ("enable-authfile = yes", "1: enable-authfile has no effect"),
         ("enable-authfile = no\nauthfile = /key", "1: enable-authfile does not switch"),
         ("authfile = ''", "1: authfile is empty: nothing is authenticated"),
-        ("authfile = /shared-key", "1: authfile /shared-key: group or others may write it"),
         ("authfile = /zero-key", "1: authfile /zero-key: the key begins with a zero byte"),
         ("maxtimeskew = 0", "1: maxtimeskew = 0: packets of another second are refused"),
         (

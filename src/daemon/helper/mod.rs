@@ -102,19 +102,25 @@ fn fail(why: &str) -> HelperExit {
     HelperExit::Failed
 }
 
+/// Where programs of administrators are.
+const USUAL: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// The program of this name in `PATH`, or where programs of administrators are. A service often
 /// has a `PATH` without them.
 ///
 /// # Errors
 /// It is in none of them; the text says so.
-fn find_program(name: &str) -> Result<PathBuf, String> {
-    const USUAL: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let dirs = std::env::split_paths(&path).chain(std::env::split_paths(OsStr::new(USUAL)));
-    let mut candidates = dirs.map(|dir| dir.join(name));
-    candidates
-        .find(|candidate| candidate.is_file())
+pub fn find_program(name: &str) -> Result<PathBuf, String> {
+    find_in(&std::env::var_os("PATH").unwrap_or_default(), name)
         .ok_or_else(|| format!("{name} is not in PATH nor in {USUAL}"))
+}
+
+/// The program of this name in such a list of directories, or in the usual ones. What is no
+/// absolute path in the list, such as an empty element, would be wherever one stands.
+fn find_in(path: &OsStr, name: &str) -> Option<PathBuf> {
+    let dirs = std::env::split_paths(path).chain(std::env::split_paths(OsStr::new(USUAL)));
+    let mut candidates = dirs.filter(|dir| dir.is_absolute()).map(|dir| dir.join(name));
+    candidates.find(|candidate| candidate.is_file())
 }
 
 /// A command for the program of this name ([`find_program`]), with these arguments and nothing on
@@ -145,5 +151,18 @@ mod tests {
             assert_eq!(Call::parse(&args), None);
         }
         assert_eq!(Call::parse(&[]), None);
+    }
+
+    #[test]
+    fn no_program_is_looked_for_where_one_stands() {
+        let here = std::env::current_dir().expect("there is one");
+        // A file that is there wherever the tests are run from.
+        let name = "Cargo.toml";
+        assert!(here.join(name).is_file());
+        for path in ["", ":", ":/nowhere", "/nowhere:", ".", "src/.."] {
+            assert_eq!(find_in(OsStr::new(path), name), None, "{path:?}");
+        }
+        assert_eq!(find_in(here.as_os_str(), name), Some(here.join(name)));
+        assert_eq!(find_in(OsStr::new(""), "sh"), Some("/usr/bin/sh".into()));
     }
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A configuration file: read, or refused with lines that a person can use.
 
-use booth::config::{read_text, Config, KeyFile, KeyFileProblem, Surroundings, ERRORS_MAX};
+use booth::auth::Key;
+use booth::config::{read_text, Config, KeyFileProblem, Surroundings, ERRORS_MAX};
 use booth::model::{TicketMode, TicketSpec, MEMBERS_MAX};
 use std::io;
 use std::net::SocketAddr;
@@ -20,12 +21,11 @@ impl Surroundings for Nowhere {
         Ok(vec![SocketAddr::from(([192, 0, 2, last], 0))])
     }
 
-    fn read_key(&mut self, path: &Path) -> Result<KeyFile, KeyFileProblem> {
+    fn read_key(&mut self, path: &Path, _owners: &[&str]) -> Result<Key, KeyFileProblem> {
         if path.as_os_str().to_string_lossy().contains('x') {
             return Err(KeyFileProblem::NotAFile);
         }
-        let key = super::seed_key().expect("there is one");
-        Ok(KeyFile { key, writable_by_others: false })
+        Ok(super::seed_key().expect("there is one"))
     }
 }
 

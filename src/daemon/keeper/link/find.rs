@@ -4,9 +4,9 @@
 
 use super::peer::Found;
 use super::{LOOK, PATIENCE_MIN};
+use crate::daemon::accounts::user_name;
 use crate::daemon::keeper::program::path_in;
 use crate::daemon::keeper::{owner, NAME, SOCKET};
-use crate::daemon::process::user_name;
 use crate::daemon::{clock, os};
 use crate::time::Span;
 use socket2::{Domain, SockAddr, Socket, Type};
