@@ -12,6 +12,7 @@ mod scripts;
 #[path = "../harness/stranger.rs"]
 mod stranger;
 mod strangers;
+mod wishes;
 
 use std::collections::BTreeMap;
 use std::fs;
