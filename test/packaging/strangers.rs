@@ -108,6 +108,17 @@ fn a_daemon_is_found_when_the_program_cannot_tell() {
     }
 }
 
+/// With other arguments it may have another lock file, of which the new ones know nothing.
+#[test]
+fn a_reload_ends_the_daemon_of_the_old_arguments() {
+    let stage = Stage::new();
+    let mut daemon = start(&idler(&stage, "boothd"), &title(&stage), false);
+    end_with(7, &mut stage.site("monitor"));
+    succeed(stage.site("reload").env("OCF_RESKEY_args", "-l /x/y"));
+    assert!(!daemon.lives());
+    succeed(&mut stage.site("monitor"));
+}
+
 #[test]
 fn the_user_of_the_configuration_counts() {
     if !is_root_for("the_user_of_the_configuration_counts") {
