@@ -4,6 +4,7 @@
 //! The threads carry, the engine decides. [`run`] is the whole life of a daemon.
 
 pub mod acceptor;
+pub mod after_boot;
 pub mod bonds;
 pub mod channels;
 pub mod child;
