@@ -4,6 +4,7 @@
 
 mod agents;
 mod check;
+mod debian;
 mod install;
 #[path = "../harness/not_run.rs"]
 mod not_run;
