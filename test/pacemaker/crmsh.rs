@@ -73,7 +73,8 @@ fn geo_init(geo: &Geo) {
     }
 }
 
-/// The commands of boothd(8), as they stand there but for the address. A daemon that dies is noticed.
+/// The commands of boothd(8), as they stand there but for the address: a daemon that dies is
+/// noticed.
 #[test]
 fn the_recipe_of_the_manual_watches_the_daemon() {
     with_geo(test_name!(), &Plan::bare(), |geo| {

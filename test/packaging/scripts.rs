@@ -58,7 +58,8 @@ fn fake_simulate(directory: &Path, outcome: &str) -> Command {
     let script = format!(
         "#!/bin/sh\necho \"$*\" >>'{0}/calls'\ncase $* in\n\
          *--ticket-grant=*) [ ! -e '{0}/refuse' ] || {{ echo 'no cluster'; exit 102; }}\n\
-         for word; do case $word in --save-input=*) echo '<cib/>' >\"${{word#*=}}\" ;; esac; done ;;\n\
+         for word; do case $word in --save-input=*) echo '<cib/>' >\"${{word#*=}}\" ;;\n\
+         esac; done ;;\n\
          *) cat '{1}' ;;\nesac\n",
         directory.display(),
         recorded.display(),
