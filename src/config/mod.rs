@@ -203,14 +203,15 @@ pub struct StoreConfig {
 ///
 /// # Errors
 /// The file cannot be read, or the line about the store is wrong.
-pub fn load_store(path_or_name: &str) -> Result<StoreConfig, ConfigError> {
+pub fn load_store(path_or_name: &str) -> Result<StoreConfig, Box<ConfigError>> {
     let path = locate::locate(path_or_name, Path::new(locate::DIRECTORY)).path;
-    let text = read_file(&path).map_err(|problem| ConfigError::new(&path, None, problem))?;
+    let failed = |line, problem| Box::new(ConfigError::new(&path, line, problem));
+    let text = read_file(&path).map_err(|problem| failed(None, problem))?;
     let raw = parse::parse(&text);
     let word = GlobalKey::TicketStore.word();
     let about = |problem: &Problem| matches!(problem, Problem::Value { key, .. } if *key == word);
     if let Some((line, problem)) = raw.errors.into_iter().find(|(_, problem)| about(problem)) {
-        return Err(ConfigError::new(&path, line, problem));
+        return Err(failed(line, problem));
     }
     let name = raw.name.map(|name| name.value).filter(|name| !name.is_empty());
     Ok(StoreConfig {

@@ -116,6 +116,26 @@ fn the_file_keeps_its_owner() {
     assert_eq!((found.uid(), found.gid()), (NOBODYS_USER, NOBODYS_USER));
 }
 
+/// What a daemon of this boot has read, it sees to itself, also if the file has no mark.
+#[test]
+fn a_configuration_whose_keeper_has_begun_since_the_boot_is_left_alone() {
+    if !is_root("a_configuration_whose_keeper_has_begun_since_the_boot_is_left_alone") {
+        return;
+    }
+    let lab = lab(145);
+    fs::write(stored(&lab), LEFT).expect("written");
+    let own_run = |made: &str| {
+        let script = format!("mount -t tmpfs none /run; mkdir -p /run/booth/{made}; exec \"$@\"");
+        let around = ["unshare", "--mount", "--propagation", "private", "sh", "-euc", &script, "-"];
+        let output = after_boot(&lab, &around);
+        assert_eq!(output.status.code(), Some(0), "{:?}", texts(&output));
+        text(&lab)
+    };
+    let name = format!("after-boot-145-{}", std::process::id());
+    assert_eq!(own_run(&format!("{name}-127.20.145.1.keeper")), LEFT);
+    assert_ne!(own_run("other-127.20.145.1.keeper"), LEFT);
+}
+
 #[test]
 fn a_daemons_grant_of_this_boot_is_not_touched_and_is_over_on_the_next_one() {
     let lab = lab(144);
