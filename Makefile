@@ -44,7 +44,7 @@ manuals_in = $(foreach page,$(manuals),$(mandir)/man$(subst .,,$(suffix $(page))
 # Layers of test/layers that `make check-long` runs; none: all.
 LAYERS ?=
 
-.PHONY: all help demo check check-package check-long lint install uninstall dist deb clean toolchain
+.PHONY: all help demo check check-package check-long lint install uninstall dist deb dsc clean toolchain
 .DELETE_ON_ERROR:
 
 all:
@@ -63,7 +63,9 @@ help:
 #: make install     install; DESTDIR, PREFIX and the usual directory variables are respected
 #: make uninstall   remove what install installed; configurations stay
 #: make dist        source tarball, from the last commit
-#: make deb         Debian packages, on Debian 13 with its own crates
+#: make deb         Debian packages, on Debian 13 with its own crates; first, as root:
+#:                  apt-get build-dep ./scripts
+#: make dsc         Debian source package
 #: make clean       remove what was built
 
 toolchain:
@@ -108,9 +110,13 @@ install: $(PROGRAM)
 	$(call put,755,scripts/service-runnable,$(boothdir))
 	$(foreach page,$(manuals),$(call put,644,$(page),$(mandir)/man$(subst .,,$(suffix $(page))))$(newline))
 	ln -sf boothd.8 '$(DESTDIR)$(mandir)/man8/booth.8'
+	ln -sfr '$(DESTDIR)$(sbindir)/boothd' '$(DESTDIR)$(boothdir)/booth-after-boot'
 	$(call put,644,booth.conf.example,$(sysconfdir)/booth)
 	$(call fill,644,scripts/systemd/booth@.service.in,$(unitdir),booth@.service)
 	$(call fill,644,scripts/systemd/booth-arbitrator.service.in,$(unitdir),booth-arbitrator.service)
+	$(call fill,644,scripts/systemd/booth-after-boot.service.in,$(unitdir),booth-after-boot.service)
+	mkdir -p '$(DESTDIR)$(unitdir)/sysinit.target.wants'
+	ln -sf ../booth-after-boot.service '$(DESTDIR)$(unitdir)/sysinit.target.wants/'
 	$(call put,644,scripts/systemd/booth.tmpfiles,$(tmpfilesdir),booth.conf)
 	$(call fill,755,scripts/init/booth-arbitrator.in,$(initdir),booth-arbitrator)
 	$(call put,755,scripts/ocf/booth-site,$(ocfdir)/resource.d/pacemaker)
@@ -126,9 +132,11 @@ install: $(PROGRAM)
 	$(call put,644,COPYING,$(docdir))
 
 installed_files = $(addprefix $(sbindir)/,boothd booth geostore booth-keygen) \
-	$(boothdir)/service-runnable $(manuals_in) $(mandir)/man8/booth.8 \
+	$(boothdir)/service-runnable $(boothdir)/booth-after-boot $(manuals_in) $(mandir)/man8/booth.8 \
 	$(sysconfdir)/booth/booth.conf.example \
-	$(unitdir)/booth@.service $(unitdir)/booth-arbitrator.service $(tmpfilesdir)/booth.conf \
+	$(unitdir)/booth@.service $(unitdir)/booth-arbitrator.service \
+	$(unitdir)/booth-after-boot.service \
+	$(unitdir)/sysinit.target.wants/booth-after-boot.service $(tmpfilesdir)/booth.conf \
 	$(initdir)/booth-arbitrator $(ocfdir)/resource.d/pacemaker/booth-site \
 	$(ocfdir)/resource.d/booth/geostore $(ocfdir)/resource.d/booth/sharedrsc \
 	$(ocfdir)/lib/booth/geo_attr.sh $(firewalldir)/booth.xml $(pkgconfigdir)/booth.pc \
@@ -158,6 +166,9 @@ dist:
 
 deb:
 	scripts/debian/build '$(CARGO_TARGET_DIR)/deb'
+
+dsc:
+	scripts/debian/build --source '$(CARGO_TARGET_DIR)/deb'
 
 clean:
 	$(CARGO) clean

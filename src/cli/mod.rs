@@ -21,7 +21,7 @@ use crate::config::{self, Config, ConfigError};
 use crate::daemon::host::{self, Lack};
 use crate::daemon::surroundings::System;
 use crate::daemon::{self, local_addr, process, DaemonOptions};
-use crate::daemon::{helper, keeper};
+use crate::daemon::{after_boot, helper, keeper};
 use args::{DaemonArgs, Invocation, UsageError};
 use options::Exit;
 use output::Output;
@@ -38,10 +38,11 @@ struct Internal {
     run: fn(&[OsString]) -> ExitCode,
 }
 
-/// Helpers that the daemon starts from its own binary under other names.
+/// Helpers that the daemon, or the start of the machine, runs under other names.
 const INTERNAL: &[Internal] = &[
     Internal { name: keeper::NAME, run: keeper::program::main },
     Internal { name: helper::NAME, run: helper::main },
+    Internal { name: after_boot::NAME, run: after_boot::main },
 ];
 
 /// Runs the program that the arguments ask for and returns its exit code.

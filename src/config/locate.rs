@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// Where short names are looked up.
-pub(super) const DIRECTORY: &str = "/etc/booth";
+pub const DIRECTORY: &str = "/etc/booth";
 
 /// The file that an argument stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,6 +22,7 @@ mod value;
 pub use error::ConfigError;
 pub use keyfile::KeyFileProblem;
 pub use keyword::{words as keywords, GlobalKey, TicketKey};
+pub use locate::DIRECTORY;
 pub use surroundings::Surroundings;
 
 use crate::auth::Key;
@@ -232,6 +233,37 @@ pub fn read_text(
     surroundings: &mut dyn Surroundings,
 ) -> Result<Config, Vec<ConfigError>> {
     check::check(parse::parse(text), path, Names::LookUp, surroundings)
+}
+
+/// What a configuration says of its ticket store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// As [`Config::name`].
+    pub name: String,
+    /// As [`Config::store`].
+    pub store: TicketStore,
+}
+
+/// Reads only what a configuration says of its ticket store, whatever else is wrong with it: no
+/// host name is looked up, and no key is read.
+///
+/// # Errors
+/// The file cannot be read, or the line about the store is wrong.
+pub fn load_store(path_or_name: &str) -> Result<StoreConfig, Box<ConfigError>> {
+    let path = locate::locate(path_or_name, Path::new(locate::DIRECTORY)).path;
+    let failed = |line, problem| Box::new(ConfigError::new(&path, line, problem));
+    let text = read_file(&path).map_err(|problem| failed(None, problem))?;
+    let raw = parse::parse(&text);
+    let word = GlobalKey::TicketStore.word();
+    let about = |problem: &Problem| matches!(problem, Problem::Value { key, .. } if *key == word);
+    if let Some((line, problem)) = raw.errors.into_iter().find(|(_, problem)| about(problem)) {
+        return Err(failed(line, problem));
+    }
+    let name = raw.name.map(|name| name.value).filter(|name| !name.is_empty());
+    Ok(StoreConfig {
+        name: name.unwrap_or_else(|| locate::default_name(&path)),
+        store: raw.store.map_or(TicketStore::Pacemaker, |store| store.value),
+    })
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, Problem> {

@@ -5,6 +5,7 @@
 
 pub mod acceptor;
 pub mod accounts;
+pub mod after_boot;
 pub mod bonds;
 pub mod channels;
 pub mod child;

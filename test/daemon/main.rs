@@ -3,6 +3,7 @@
 //! manager, and what it takes from clients and strangers. What members do together is tested
 //! elsewhere.
 
+mod after_boot;
 mod asked;
 mod background;
 mod crowd;

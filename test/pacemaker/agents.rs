@@ -55,3 +55,25 @@ fn debians_agent_keeps_our_boothd_running() {
         is_kept_running(geo);
     });
 }
+
+/// Pacemaker reloads what has other arguments, and disturbs nothing that depends on it.
+#[test]
+fn other_arguments_are_a_reload() {
+    let plan = Plan { expire: LONG_EXPIRE, ..Plan::usual() };
+    with_geo(test_name!(), &plan, |geo| {
+        geo.grant(0, "a1");
+        let node = geo.sites[0].node();
+        let first = node.ok(DAEMON);
+        node.ok("crm_resource --resource booth --set-parameter args --parameter-value=-D");
+        let other =
+            format!("pid=$({DAEMON}); [ -n \"$pid\" ] && [ \"$pid\" != {} ]", first.trim_end());
+        node.wait(30, "another daemon runs", &other);
+        node.wait(20, "the ticket is led here", &leads(geo));
+        node.ok("crm_resource --wait --timeout=40s");
+        let log = node.ok("grep -h -c 'reload operation for booth' /var/log/pacemaker/*.log");
+        assert_ne!(log.trim(), "0");
+        let failures = node.ok("crm_mon -1 --exclude=all --include=failures,failcounts");
+        assert!(!failures.contains("booth"), "{failures}");
+        assert_eq!(spans("rsc").len(), 1, "the resource never stopped");
+    });
+}

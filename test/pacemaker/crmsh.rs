@@ -73,6 +73,33 @@ fn geo_init(geo: &Geo) {
     }
 }
 
+/// The commands of boothd(8), as they stand there but for the address: a daemon that dies is
+/// noticed.
+#[test]
+fn the_recipe_of_the_manual_watches_the_daemon() {
+    with_geo(test_name!(), &Plan::bare(), |geo| {
+        let node = geo.sites[0].node();
+        stand_in(node);
+        let page = include_str!("../../man/boothd.8");
+        let mine = |word: &&str| ["primitive", "monitor", "group"].contains(word);
+        let commands = page.lines().filter_map(|line| {
+            let command = line.strip_prefix(".Dl # ")?;
+            command.strip_prefix("crm configure ")?.split(' ').next().filter(mine)?;
+            Some(command.replace("192.0.2.10", "10.77.0.19"))
+        });
+        let commands: Vec<String> = commands.collect();
+        assert_eq!(commands.len(), 5, "{commands:?}");
+        for command in commands {
+            node.ok(&format!("{command} </dev/null"));
+        }
+        for resource in ["booth-ip", "booth-site"] {
+            let operation = format!("//primitive[@id='{resource}']//op[@name='monitor']");
+            let found = node.ok(&format!("cibadmin --query --xpath \"{operation}\""));
+            assert!(found.contains("interval=\"10s\""), "{resource}: {found}");
+        }
+    });
+}
+
 #[test]
 fn crmsh_makes_a_cluster_that_works() {
     with_geo(test_name!(), &Plan::bare(), |geo| {

@@ -3,7 +3,7 @@
 
 use super::geo::{with_geo, Plan, ACQUIRE_AFTER, EXPIRE};
 use super::record::{assert_never_twice, note_crash, wait_running};
-use crate::harness::{test_name, until};
+use crate::harness::{pass, test_name, until};
 use std::time::Duration;
 
 fn plan() -> Plan {
@@ -59,6 +59,30 @@ fn a_site_that_could_not_run_the_resource_does_not_take_the_ticket_over() {
         // As soon as it could, it takes it.
         b.ok("crm_resource --resource rsc --clear --node b1");
         wait_running("rsc", &["b1"], u64::from(EXPIRE) + 20);
+        assert_never_twice("rsc");
+    });
+}
+
+/// Stopped for longer than renewals and the end of a lease take, the ticket is still here.
+#[test]
+fn what_an_administrator_wishes_costs_no_ticket() {
+    with_geo(test_name!(), &plan(), |geo| {
+        geo.grant(0, "a1");
+        let node = geo.sites[0].node();
+        let target = "crm_resource -r rsc --meta --set-parameter target-role --parameter-value";
+        let wishes = [
+            ("crm_ticket --ticket t --standby", "crm_ticket --ticket t --activate".to_owned()),
+            (&format!("{target} Stopped"), format!("{target} Started")),
+        ];
+        for (wish, end) in wishes {
+            node.ok(wish);
+            wait_running("rsc", &[], 20);
+            pass(Duration::from_secs(u64::from(EXPIRE) + 2));
+            assert!(geo.sites[0].is_granted("t"), "{wish}: {}", node.log());
+            assert!(!geo.sites[1].is_granted("t"), "{wish}");
+            node.ok(&end);
+            wait_running("rsc", &["a1"], 20);
+        }
         assert_never_twice("rsc");
     });
 }

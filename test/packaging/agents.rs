@@ -151,6 +151,9 @@ fn the_metadata_is_well_formed_and_names_the_agent() {
         for needed in ["start", "stop", "monitor", "meta-data", "validate-all"] {
             assert!(actions.contains(&needed), "{name} lacks {needed}");
         }
+        for more in ["reload", "restart"] {
+            assert_eq!(actions.contains(&more), name == "booth-site", "{name}: {more}");
+        }
         end_with(3, &mut stage.agent(name, "unheard-of"));
     }
 }
@@ -198,6 +201,35 @@ fn the_daemon_is_started_watched_and_stopped() {
     let daemon = format!("daemon -c {} -D -l /x/y\n", stage.at("x.conf").display());
     assert_eq!(stage.calls().matches("daemon").count(), 1);
     assert!(stage.calls().contains(&daemon), "{}", stage.calls());
+}
+
+/// Tickets stay, since the keeper goes on; so a reload may be a new daemon.
+#[test]
+fn a_reload_takes_new_arguments_and_does_not_lose_the_daemon_to_a_wrong_configuration() {
+    let stage = Stage::new();
+    let process = || fs::read_to_string(stage.at("pid")).unwrap_or_default();
+    let errors = end_with(7, &mut stage.site("reload"));
+    assert!(errors.contains("boothd does not run"), "{errors}");
+    assert_eq!(process(), "", "nothing is started");
+    succeed(&mut stage.site("start"));
+    let first = process();
+    stage.touch("broken");
+    for action in ["reload", "restart"] {
+        let errors = end_with(2, &mut stage.site(action));
+        assert!(errors.contains("line 3: unknown key"), "{errors}");
+    }
+    assert_eq!(process(), first);
+    succeed(&mut stage.site("monitor"));
+    fs::remove_file(stage.at("broken")).expect("removed");
+    succeed(stage.site("reload").env("OCF_RESKEY_args", "-D"));
+    assert_ne!(process(), first);
+    succeed(&mut stage.site("monitor"));
+    let daemon = format!("daemon -c {} -D\n", stage.at("x.conf").display());
+    assert!(stage.calls().contains(&daemon), "{}", stage.calls());
+    succeed(&mut stage.site("stop"));
+    // A restart is a stop and a start, whatever was there.
+    succeed(&mut stage.site("restart"));
+    succeed(&mut stage.site("monitor"));
 }
 
 #[test]

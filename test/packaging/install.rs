@@ -22,6 +22,7 @@ const READABLE: &[&str] = &[
     "etc/booth/booth.conf.example",
     "usr/lib/firewalld/services/booth.xml",
     "usr/lib/ocf/lib/booth/geo_attr.sh",
+    "usr/lib/systemd/system/booth-after-boot.service",
     "usr/lib/systemd/system/booth-arbitrator.service",
     "usr/lib/systemd/system/booth@.service",
     "usr/lib/tmpfiles.d/booth.conf",
@@ -36,6 +37,11 @@ const LINKS: &[(&str, &str)] = &[
     ("usr/sbin/geostore", "boothd"),
     ("usr/share/bash-completion/completions/boothd", "booth"),
     ("usr/share/bash-completion/completions/geostore", "booth"),
+    (
+        "usr/lib/systemd/system/sysinit.target.wants/booth-after-boot.service",
+        "../booth-after-boot.service",
+    ),
+    ("usr/share/booth/booth-after-boot", "../../sbin/boothd"),
     ("usr/share/man/man8/booth.8", "boothd.8"),
 ];
 /// Directories of which nothing may be left.

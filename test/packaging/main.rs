@@ -4,6 +4,7 @@
 
 mod agents;
 mod check;
+mod debian;
 mod install;
 #[path = "../harness/not_run.rs"]
 mod not_run;
@@ -12,6 +13,7 @@ mod scripts;
 #[path = "../harness/stranger.rs"]
 mod stranger;
 mod strangers;
+mod wishes;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -79,6 +79,11 @@ fn units_wait_for_the_daemon_and_watch_it() {
         assert_eq!(value(&unit, "Type", "="), "notify", "{name}");
         assert_eq!(value(&unit, "Restart", "="), "on-failure", "{name}");
         assert!(!value(&unit, "WatchdogSec", "=").is_empty(), "{name}");
+        // Whatever has failed how often, it is tried again, in growing pauses.
+        assert_eq!(value(&unit, "StartLimitIntervalSec", "="), "0", "{name}");
+        let (first, last) =
+            (value(&unit, "RestartSec", "="), value(&unit, "RestartMaxDelaySec", "="));
+        assert_eq!((first, value(&unit, "RestartSteps", "="), last), ("1s", "5", "10s"), "{name}");
         // Real-time scheduling and locked memory are the daemon's own wish.
         assert!(!unit.contains("RestrictRealtime=yes"), "{name}");
     }

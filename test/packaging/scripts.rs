@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `booth-keygen` and `service-runnable`.
+//! `booth-keygen` and `service-runnable`. What an administrator wishes: [`super::wishes`].
 
 use super::{end_with, succeed, top, write_script};
 use std::fs;
@@ -57,7 +57,9 @@ fn fake_simulate(directory: &Path, outcome: &str) -> Command {
     let recorded = top().join("test/packaging/simulated").join(outcome);
     let script = format!(
         "#!/bin/sh\necho \"$*\" >>'{0}/calls'\ncase $* in\n\
-         *--ticket-grant=*) [ ! -e '{0}/refuse' ] || {{ echo 'no cluster'; exit 102; }} ;;\n\
+         *--ticket-grant=*) [ ! -e '{0}/refuse' ] || {{ echo 'no cluster'; exit 102; }}\n\
+         for word; do case $word in --save-input=*) echo '<cib/>' >\"${{word#*=}}\" ;;\n\
+         esac; done ;;\n\
          *) cat '{1}' ;;\nesac\n",
         directory.display(),
         recorded.display(),
@@ -113,7 +115,8 @@ fn a_group_of_which_one_resource_stays_down_is_not_runnable() {
     let outcome = directory.path().join("outcome");
     fs::write(&outcome, changed).expect("written");
     let script = format!(
-        "#!/bin/sh\ncase $* in *--ticket-grant=*) ;; *) cat '{}' ;; esac\n",
+        "#!/bin/sh\nfor word; do case $word in --save-input=*) echo '<cib/>' >\"${{word#*=}}\" ;;\n\
+         --xml-file=*) cat '{}' ;; esac; done\n",
         outcome.display()
     );
     write_script(&directory.path().join("crm_simulate"), &script);

@@ -108,6 +108,17 @@ fn a_daemon_is_found_when_the_program_cannot_tell() {
     }
 }
 
+/// With other arguments it may have another lock file, of which the new ones know nothing.
+#[test]
+fn a_reload_ends_the_daemon_of_the_old_arguments() {
+    let stage = Stage::new();
+    let mut daemon = start(&idler(&stage, "boothd"), &title(&stage), false);
+    end_with(7, &mut stage.site("monitor"));
+    succeed(stage.site("reload").env("OCF_RESKEY_args", "-l /x/y"));
+    assert!(!daemon.lives());
+    succeed(&mut stage.site("monitor"));
+}
+
 #[test]
 fn the_user_of_the_configuration_counts() {
     if !is_root_for("the_user_of_the_configuration_counts") {
@@ -222,6 +233,7 @@ fn init_script(directory: &Path, answer: &str) -> impl Fn(&str) -> Command {
     let script = source("scripts/init/booth-arbitrator.in")
         .replace("@sbindir@", &directory.display().to_string())
         .replace("@sysconfdir@", &directory.display().to_string())
+        .replace("@boothdir@", &directory.display().to_string())
         .replace("/lib/lsb/init-functions", "/nowhere");
     let path = directory.join("booth-arbitrator");
     write_script(&path, &script);
@@ -242,6 +254,33 @@ fn the_init_script_does_not_call_stopped_what_it_cannot_see() {
     let none = init_script(directory.path(), "exit 7\n");
     succeed(&mut none("stop"));
     end_with(3, &mut none("status"));
+}
+
+/// Debian's package of the C version leaves this file behind.
+#[test]
+fn the_init_script_says_why_it_does_not_start_and_what_to_do() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let script = init_script(directory.path(), "exit 7\n");
+    write_script(
+        &directory.path().join("booth-after-boot"),
+        "#!/bin/sh\n: >\"${0%/*}/swept\"\nexit 1\n",
+    );
+    fs::create_dir(directory.path().join("default")).expect("made");
+    let settings = directory.path().join("default/booth");
+    fs::write(&settings, "# start booth arbitrator at boot\nRUN_ARBITRATOR=no\n").expect("written");
+    let output = run(&mut script("start"));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(6), "{said}");
+    for part in [&settings.display().to_string(), "RUN_ARBITRATOR=no", "write RUN_ARBITRATOR=yes"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    // Whatever shall run, nothing of an earlier boot may look held.
+    assert!(directory.path().join("swept").exists());
+    fs::create_dir(directory.path().join("sysconfig")).expect("made");
+    let override_it = directory.path().join("sysconfig/booth");
+    fs::write(override_it, "RUN_ARBITRATOR=yes\n").expect("written");
+    let output = run(&mut script("start"));
+    assert_eq!(output.status.code(), Some(1), "it tries to: {output:?}");
 }
 
 /// Process 0 would be the script's own group: no signal goes to what is no single process.

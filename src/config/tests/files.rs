@@ -4,7 +4,10 @@
 use crate::auth::{Key, KeyError};
 use crate::config::keyfile::{read, trim, KeyFileProblem};
 use crate::config::locate::{default_name, locate};
-use crate::config::{load, load_instance, Account, ConfigError, Surroundings, CONFIG_BYTES_MAX};
+use crate::config::{
+    load, load_instance, load_store, Account, ConfigError, StoreConfig, Surroundings, TicketStore,
+    CONFIG_BYTES_MAX,
+};
 use std::fs::{self, File};
 use std::io;
 use std::net::SocketAddr;
@@ -207,4 +210,26 @@ fn keys_are_cut_first_and_trimmed_then() {
         let found = read_as_any(&path).expect("it is a key");
         assert_eq!(Some(found), Key::new(key).ok(), "{content:?}");
     }
+}
+
+#[test]
+fn the_store_is_read_whatever_else_is_wrong() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let path = folder.path().join("x.conf");
+    let given = path.to_string_lossy().into_owned();
+    let read = |text: &str| {
+        fs::write(&path, text).expect("a file can be written");
+        load_store(&given).map_err(|error| error.to_string())
+    };
+    let found = |name: &str, store| Ok(StoreConfig { name: name.to_owned(), store });
+    let directory = || TicketStore::Directory(PathBuf::from("/d"));
+    assert_eq!(read(""), found("x", TicketStore::Pacemaker));
+    assert_eq!(read("ticket-store = pacemaker"), found("x", TicketStore::Pacemaker));
+    let broken = "site = no-such-host.invalid\nunheard-of\nticket-store = /d\nauthfile = /none\n";
+    assert_eq!(read(broken), found("x", directory()));
+    assert_eq!(read("name = n\nticket-store = \"/d\""), found("n", directory()));
+    let refused = read("ticket-store = d").expect_err("no absolute path");
+    assert!(refused.contains("x.conf:1") && refused.contains("ticket-store"), "{refused}");
+    fs::remove_file(&path).expect("removed");
+    assert!(load_store(&given).is_err());
 }

@@ -7,7 +7,7 @@
 
 use super::{fail, HelperExit};
 use crate::daemon::clock;
-use crate::daemon::ticket_dir::{Entries, TicketDir, Update};
+use crate::daemon::ticket_dir::{BootMark, Entries, TicketDir, Update};
 use crate::engine::{AttrChange, CibLoad};
 use crate::keeper::{Change, JobEnd, Values};
 use crate::model::{AttrName, AttrValue, Holder, Term, TicketName};
@@ -88,11 +88,15 @@ fn act(dir: &TicketDir, config_name: &str, line: &str) -> Option<String> {
             }
             let values = values(ticket, (owner, term, expires), config_name)?;
             let values = TicketValues { granted: true, ..values };
-            dir.update(ticket, &Update::Ticket { values: &values, now: clock::wall() })
+            // Without /proc no boot is known, and only a daemon ends what an earlier one granted.
+            let boot = BootMark::now().ok();
+            let now = clock::wall();
+            dir.update(ticket, &Update::Ticket { values: &values, now, boot: boot.as_ref() })
         }
         ["revoke", _, owner, term, expires] => {
             let values = values(ticket, (owner, term, expires), config_name)?;
-            dir.update(ticket, &Update::Ticket { values: &values, now: clock::wall() })
+            let now = clock::wall();
+            dir.update(ticket, &Update::Ticket { values: &values, now, boot: None })
         }
         ["set", _, name, value] => {
             let (name, value) = (AttrName::new(name).ok()?, AttrValue::new(value).ok()?);

@@ -3,12 +3,16 @@
 //!
 //! In values `%` and control characters stand as `%XX`, so that every value is one line.
 
+use super::BootMark;
 use crate::engine::{AttrChange, CibTicket};
 use crate::model::{AttrName, AttrValue};
 use crate::pacemaker::{owner_number, parse_owner, parse_term, TicketValues};
 use crate::time::WallTime;
 use std::collections::BTreeMap;
 use std::fmt;
+
+/// The key of the boot on which a ticket was granted; no attribute can have this name.
+const BOOT: &str = ".boot";
 
 /// Everything that the file of a ticket says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +27,8 @@ pub enum Update<'a> {
         values: &'a TicketValues<'a>,
         /// The wall clock, for `last-granted`.
         now: WallTime,
+        /// The boot on which it is written, if that is known; a grant keeps it.
+        boot: Option<&'a BootMark>,
     },
     /// One attribute.
     Attr(&'a AttrChange),
@@ -117,7 +123,7 @@ impl Entries {
     /// Makes a change; what it does not name stays.
     pub fn apply(&mut self, update: &Update<'_>) {
         match update {
-            Update::Ticket { values, now } => {
+            Update::Ticket { values, now, boot } => {
                 let was = self.0.get("granted").is_some_and(|granted| granted == "true");
                 if values.granted && !was {
                     self.set("last-granted", now.as_secs().to_string());
@@ -127,6 +133,12 @@ impl Entries {
                 self.set("expires", values.expires.to_string());
                 self.set("term", values.term.to_string());
                 self.set("booth-cfg-name", values.config_name.to_owned());
+                match boot.filter(|_| values.granted) {
+                    Some(boot) => self.set(BOOT, boot.to_string()),
+                    None => {
+                        self.0.remove(BOOT);
+                    }
+                }
             }
             Update::Attr(AttrChange::Set(name, value)) => {
                 self.set(name.as_str(), value.as_str().to_owned());
@@ -137,6 +149,24 @@ impl Entries {
                 self.0.entry("granted".to_owned()).or_insert_with(|| "false".to_owned());
             }
         }
+    }
+
+    /// Whether this is a grant with a lease that was written on another boot than this one, or on
+    /// none that is known. A manual ticket has no lease, and a boot does not end it.
+    ///
+    /// # Errors
+    /// `granted` is neither true nor false.
+    pub fn is_left_over(&self, now: &BootMark) -> Result<bool, EntriesError> {
+        let ticket = self.ticket()?;
+        let leased = ticket.expires.is_some_and(|expires| expires > WallTime::EPOCH);
+        let boot = self.0.get(BOOT).and_then(|text| BootMark::parse(text));
+        Ok(ticket.granted && leased && boot.is_none_or(|boot| boot.is_over(now)))
+    }
+
+    /// Takes the grant away, as a keeper does at the end of a lease; all else stays.
+    pub fn revoke(&mut self) {
+        self.set("granted", false.to_string());
+        self.0.remove(BOOT);
     }
 
     fn set(&mut self, key: &str, value: String) {

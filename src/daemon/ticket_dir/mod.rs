@@ -5,14 +5,17 @@
 //! is never seen half written, and a writer that is killed leaves the old content or the new.
 //! Who may write when is not decided here.
 
+mod boot;
 mod entries;
 
 #[cfg(test)]
 mod tests;
 
+pub use boot::BootMark;
 pub use entries::{Entries, EntriesError, Update};
 
 use crate::model::TicketName;
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -111,6 +114,53 @@ impl TicketDir {
         }
     }
 
+    /// The files of all tickets, in the order of their names; none if there is no directory.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn files(&self) -> io::Result<Vec<PathBuf>> {
+        let entries = match fs::read_dir(&self.path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut paths = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            if ticket_of(&entry.file_name()).is_some() {
+                paths.push(entry.path());
+            }
+        }
+        paths.sort();
+        Ok(paths)
+    }
+
+    /// The ticket of this file, if it is a grant that this boot proves to be over.
+    ///
+    /// # Errors
+    /// The file cannot be read, or makes no sense.
+    pub fn left_by_an_earlier_boot(
+        &self,
+        path: &Path,
+        now: &BootMark,
+    ) -> Result<Option<TicketName>, DirError> {
+        let Some(ticket) = path.file_name().and_then(ticket_of) else { return Ok(None) };
+        let content = |error| DirError::Content(path.to_path_buf(), error);
+        let Some(entries) = self.read(&ticket)? else { return Ok(None) };
+        Ok(entries.is_left_over(now).map_err(content)?.then_some(ticket))
+    }
+
+    /// Takes away the grant of a ticket that nobody holds; all else that its file says stays.
+    ///
+    /// # Errors
+    /// It cannot be read or written.
+    pub fn revoke_left(&self, ticket: &TicketName) -> Result<(), DirError> {
+        let Some(mut entries) = self.read(ticket)? else { return Ok(()) };
+        entries.revoke();
+        self.write(ticket, &entries)
+            .or_else(|error| self.overwrite(ticket, &entries).map_err(|_| error))
+    }
+
     /// Replaces what the store says of a ticket.
     ///
     /// # Errors
@@ -194,4 +244,9 @@ fn flush(dir: &Path) -> Result<(), DirError> {
 /// A ticket's name as the name of a file.
 fn file_name(ticket: &TicketName) -> String {
     ticket.as_str().replace('/', "%2F")
+}
+
+/// The ticket whose file has this name; temporary files have another kind of name.
+fn ticket_of(file: &OsStr) -> Option<TicketName> {
+    TicketName::new(&file.to_str()?.replace("%2F", "/")).ok()
 }

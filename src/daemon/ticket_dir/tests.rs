@@ -26,7 +26,7 @@ fn values(ticket: &TicketName, granted: bool) -> TicketValues<'_> {
 
 fn put(dir: &TicketDir, ticket: &TicketName, granted: bool) -> Result<(), DirError> {
     let now = WallTime::from_secs(1_000);
-    dir.update(ticket, &Update::Ticket { values: &values(ticket, granted), now })
+    dir.update(ticket, &Update::Ticket { values: &values(ticket, granted), now, boot: None })
 }
 
 fn store() -> (tempfile::TempDir, TicketDir) {
@@ -58,6 +58,37 @@ fn a_grant_and_a_revoke_keep_attributes_and_have_the_keys_of_the_cib() {
     let attrs: Vec<_> = read.attrs.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
     assert_eq!(attrs, [("geo", "100%")]);
     assert_eq!(fs::read_dir(outer.path().join("tickets")).expect("read").count(), 1);
+}
+
+#[test]
+fn a_grant_keeps_the_boot_on_which_it_was_written_until_it_is_revoked() {
+    let (outer, dir) = store();
+    let ticket = name("a/b");
+    let path = outer.path().join("tickets/a%2Fb");
+    let [boot, other] = ["k 5", "k 6"].map(|text| BootMark::parse(text).expect("a mark"));
+    let grant = |boot| {
+        let values = values(&ticket, true);
+        dir.update(&ticket, &Update::Ticket { values: &values, now: WallTime::EPOCH, boot })
+    };
+    let left = |now| dir.left_by_an_earlier_boot(&path, now).expect("read");
+    grant(Some(&boot)).expect("written");
+    assert!(fs::read_to_string(&path).expect("read").starts_with(".boot=k 5\n"));
+    assert_eq!((left(&boot), left(&other)), (None, Some(ticket.clone())));
+    // It is no attribute, and one of that name is not possible.
+    let read = dir.read(&ticket).expect("read").expect("there").ticket().expect("good");
+    assert!(read.granted && read.attrs.is_empty());
+    assert!(AttrName::new(".boot").is_err());
+    put(&dir, &ticket, false).expect("written");
+    assert!(!fs::read_to_string(&path).expect("read").contains("boot="));
+    assert_eq!((left(&boot), left(&other)), (None, None));
+    // One that was written where no boot is known.
+    grant(None).expect("written");
+    assert_eq!(left(&boot), Some(ticket.clone()));
+    dir.revoke_left(&ticket).expect("written");
+    assert_eq!(left(&boot), None);
+    assert_eq!(dir.files().expect("read"), [path]);
+    fs::write(outer.path().join("tickets/.a%2Fb.new"), "").expect("written");
+    assert_eq!(dir.files().expect("read").len(), 1, "what a killed writer left is no ticket");
 }
 
 #[test]

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The program that runs once after a boot, before whatever looks at the built-in ticket store: it
+//! revokes there what was granted on an earlier boot.
+//!
+//! No keeper outlives its machine. So without this a site that was switched off while it held a
+//! ticket would look as if it held it until the daemon has started, and for ever if it does not.
+//! It needs neither network nor daemon, and never touches what was granted on this boot.
+
+use super::accounts::{self, Identity};
+use super::lockfile;
+use super::process;
+use super::ticket_dir::{BootMark, TicketDir};
+use crate::config::{self, Account, StoreConfig, TicketStore};
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+/// The name of the program.
+pub const NAME: &str = "booth-after-boot";
+
+const USAGE: &str = "\
+usage: booth-after-boot [CONFIGURATION...]
+Revokes in the ticket store of sites without Pacemaker what was granted before this machine was
+booted. Without arguments: for each /etc/booth/NAME.conf.
+";
+
+/// The program: does it for the configurations in the arguments.
+pub fn main(args: &[OsString]) -> ExitCode {
+    let done = match args {
+        [word] if word == "-h" || word == "--help" => {
+            print!("{USAGE}");
+            true
+        }
+        [word, ..] if word.as_encoded_bytes().starts_with(b"-") => {
+            eprint!("{USAGE}");
+            false
+        }
+        [] => match all_configurations() {
+            Ok(paths) => each(&paths),
+            Err(error) => {
+                say(&format!("cannot look for configurations: {error}"));
+                false
+            }
+        },
+        [one] => of_configuration(&one.to_string_lossy()),
+        many => each(many),
+    };
+    if done {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn say(text: &str) {
+    eprintln!("{NAME}: {text}");
+}
+
+/// Every file that may be a configuration, in the order of their names.
+fn all_configurations() -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    let entries = match fs::read_dir(config::DIRECTORY) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(paths),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension() == Some(OsStr::new("conf")) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// A process for each, since each becomes the user of its store.
+fn each(configurations: &[impl AsRef<OsStr>]) -> bool {
+    let mut done = true;
+    for one in configurations {
+        let status = Command::new("/proc/self/exe").arg0(NAME).arg(one).status();
+        done &= status.is_ok_and(|status| status.success());
+    }
+    done
+}
+
+fn of_configuration(given: &str) -> bool {
+    let found = match config::load_store(given) {
+        Ok(found) => found,
+        Err(error) => {
+            say(&error.to_string());
+            return false;
+        }
+    };
+    let StoreConfig { name, store: TicketStore::Directory(directory) } = found else {
+        return true;
+    };
+    // Its daemon has started since the boot, and reads the tickets itself.
+    if keeper_was_here(&name) {
+        return true;
+    }
+    match sweep(&directory) {
+        Ok(done) => done,
+        Err(error) => {
+            say(&format!("{}: {error}", directory.display()));
+            false
+        }
+    }
+}
+
+/// Whether a keeper of this configuration has begun since the boot, which empties this directory.
+fn keeper_was_here(name: &str) -> bool {
+    let lock_file = lockfile::default_path(name);
+    let Some(entries) = lock_file.parent().and_then(|parent| fs::read_dir(parent).ok()) else {
+        return false;
+    };
+    let begin = format!("{name}-");
+    entries.flatten().any(|entry| {
+        let file = entry.file_name();
+        let file = file.to_string_lossy();
+        file.starts_with(&begin) && file.ends_with(".keeper")
+    })
+}
+
+/// Revokes in a directory what was granted on an earlier boot; false: not all of it.
+fn sweep(directory: &Path) -> io::Result<bool> {
+    let store = TicketDir::new(directory);
+    let now = BootMark::now()?;
+    let mut done = true;
+    for path in store.files()? {
+        let left = match store.left_by_an_earlier_boot(&path, &now) {
+            Ok(left) => left,
+            Err(error) => {
+                say(&error.to_string());
+                done = false;
+                continue;
+            }
+        };
+        let Some(ticket) = left else { continue };
+        become_owner(&path)?;
+        match store.revoke_left(&ticket) {
+            Ok(()) => say(&format!(
+                "ticket {ticket} was granted before this machine was booted: revoked in {}",
+                path.display()
+            )),
+            Err(error) => {
+                say(&format!("cannot revoke ticket {ticket}: {error}"));
+                done = false;
+            }
+        }
+    }
+    Ok(done)
+}
+
+/// Becomes the user whose file this is, if this is root: the daemon must be able to use what is
+/// written here, and that user must not lead root elsewhere.
+fn become_owner(path: &Path) -> io::Result<()> {
+    let found = fs::symlink_metadata(path)?;
+    if !process::am_root() || found.uid() == 0 {
+        return Ok(());
+    }
+    let name = accounts::user_name(found.uid());
+    let account =
+        Account { user: name, group: String::new(), user_configured: true, group_configured: true };
+    let identity = Identity { uid: found.uid(), gid: found.gid() };
+    accounts::become_user(&account, identity).map_err(io::Error::other)
+}

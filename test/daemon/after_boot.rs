@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `booth-after-boot`: what an earlier boot granted in the built-in store is revoked, what this one
+//! granted is not. Another boot is stood in for by another first process, as a container has it.
+
+use crate::stranger::NOBODYS_USER;
+use crate::support::{texts, wait_until, Lab};
+use std::fs;
+use std::os::unix::fs::{chown, symlink, MetadataExt};
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+/// A grant of a kernel that does not run any more.
+const LEFT: &str = ".boot=11111111-2222-3333-4444-555555555555 7\nbooth-cfg-name=lab\n\
+                    expires=2000000000\ngeo=1\ngranted=true\nlast-granted=5\nowner=77\nterm=3\n";
+
+/// A lab with a configuration of which no other test leaves a keeper in `/run/booth`.
+fn lab(net: u8) -> Lab {
+    Lab::with(net, &format!("name = after-boot-{net}-{}", std::process::id()))
+}
+
+fn stored(lab: &Lab) -> PathBuf {
+    lab.path().join("store/t1")
+}
+
+fn text(lab: &Lab) -> String {
+    fs::read_to_string(stored(lab)).unwrap_or_default()
+}
+
+/// The program in this boot, or, behind the words of another program, in another one.
+fn after_boot(lab: &Lab, around: &[&str]) -> Output {
+    let program = lab.path().join("booth-after-boot");
+    if !program.exists() {
+        symlink(env!("CARGO_BIN_EXE_booth"), &program).expect("linked");
+    }
+    let mut words: Vec<_> = around.iter().map(Into::into).collect();
+    words.extend([program.into_os_string(), lab.config().into_os_string()]);
+    Command::new(&words[0]).args(&words[1..]).output().expect("run")
+}
+
+fn is_root(name: &str) -> bool {
+    let root = fs::metadata("/proc/self").expect("mounted").uid() == 0;
+    if !root {
+        crate::not_run::not_run(name, "needs root");
+    }
+    root
+}
+
+#[test]
+fn a_grant_of_an_earlier_boot_is_revoked_and_all_else_stays() {
+    let lab = lab(140);
+    // Names are not looked up, and other mistakes do not matter: there is no network yet.
+    let config = fs::read_to_string(lab.config()).expect("readable");
+    let config = format!("site = no-such-host.invalid\nunheard-of = 1\n{config}");
+    fs::write(lab.config(), config).expect("written");
+    fs::write(stored(&lab), LEFT).expect("written");
+    let output = after_boot(&lab, &[]);
+    let (_, stderr) = texts(&output);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(stderr.contains("ticket t1 was granted before this machine was booted"), "{stderr}");
+    let (_, rest) = LEFT.split_once('\n').expect("lines");
+    assert_eq!(text(&lab), rest.replace("granted=true", "granted=false"));
+    // Once more: there is nothing to do, and nothing to say.
+    let output = after_boot(&lab, &[]);
+    assert_eq!((output.status.code(), texts(&output).1.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn what_was_written_without_a_mark_is_over_and_a_manual_ticket_is_not() {
+    let lab = lab(141);
+    let (_, unmarked) = LEFT.split_once('\n').expect("lines");
+    let manual = LEFT.replace("2000000000", "0");
+    for (before, granted) in [(unmarked, "granted=false"), (&manual, "granted=true")] {
+        fs::write(stored(&lab), before).expect("written");
+        assert_eq!(after_boot(&lab, &[]).status.code(), Some(0));
+        assert!(text(&lab).lines().any(|line| line == granted), "{}", text(&lab));
+    }
+    assert_eq!(text(&lab), manual);
+}
+
+#[test]
+fn what_is_damaged_is_said_and_the_others_are_revoked() {
+    let lab = lab(142);
+    fs::write(lab.path().join("store/a"), "granted=true\nowner").expect("written");
+    fs::write(stored(&lab), LEFT).expect("written");
+    let output = after_boot(&lab, &[]);
+    let (_, stderr) = texts(&output);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("store/a: line 2 is no key=value"), "{stderr}");
+    assert!(text(&lab).contains("granted=false"), "{}", text(&lab));
+    // A site with Pacemaker, and one whose store is not there, have nothing to do.
+    fs::remove_dir_all(lab.path().join("store")).expect("removed");
+    assert_eq!(after_boot(&lab, &[]).status.code(), Some(0));
+    fs::write(lab.config(), "site = 192.0.2.1\n").expect("written");
+    assert_eq!(after_boot(&lab, &[]).status.code(), Some(0));
+    fs::write(lab.config(), "ticket-store = somewhere\n").expect("written");
+    assert_eq!(after_boot(&lab, &[]).status.code(), Some(1));
+}
+
+/// The daemon's user has to be able to use what root has written.
+#[test]
+fn the_file_keeps_its_owner() {
+    if !is_root("the_file_keeps_its_owner") {
+        return;
+    }
+    let lab = lab(143);
+    fs::write(stored(&lab), LEFT).expect("written");
+    let store = lab.path().join("store");
+    for path in [&stored(&lab), &store] {
+        chown(path, Some(NOBODYS_USER), Some(NOBODYS_USER)).expect("given");
+    }
+    fs::set_permissions(&store, std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("set");
+    let output = after_boot(&lab, &[]);
+    assert_eq!(output.status.code(), Some(0), "{:?}", texts(&output));
+    assert!(text(&lab).contains("granted=false"), "{}", text(&lab));
+    let found = fs::metadata(stored(&lab)).expect("there");
+    assert_eq!((found.uid(), found.gid()), (NOBODYS_USER, NOBODYS_USER));
+}
+
+/// What a daemon of this boot has read, it sees to itself, also if the file has no mark.
+#[test]
+fn a_configuration_whose_keeper_has_begun_since_the_boot_is_left_alone() {
+    if !is_root("a_configuration_whose_keeper_has_begun_since_the_boot_is_left_alone") {
+        return;
+    }
+    let lab = lab(145);
+    fs::write(stored(&lab), LEFT).expect("written");
+    let own_run = |made: &str| {
+        let script = format!("mount -t tmpfs none /run; mkdir -p /run/booth/{made}; exec \"$@\"");
+        let around = ["unshare", "--mount", "--propagation", "private", "sh", "-euc", &script, "-"];
+        let output = after_boot(&lab, &around);
+        assert_eq!(output.status.code(), Some(0), "{:?}", texts(&output));
+        text(&lab)
+    };
+    let name = format!("after-boot-145-{}", std::process::id());
+    assert_eq!(own_run(&format!("{name}-127.20.145.1.keeper")), LEFT);
+    assert_ne!(own_run("other-127.20.145.1.keeper"), LEFT);
+}
+
+#[test]
+fn a_daemons_grant_of_this_boot_is_not_touched_and_is_over_on_the_next_one() {
+    let lab = lab(144);
+    let daemons = [1, 3].map(|member| lab.start(member));
+    assert!(lab.client(&["grant", "-F", "t1"], 1).status.success());
+    wait_until("granted", || text(&lab).contains("granted=true"));
+    let before = text(&lab);
+    let output = after_boot(&lab, &[]);
+    assert_eq!((output.status.code(), texts(&output).1.as_str()), (Some(0), ""));
+    assert_eq!(text(&lab), before);
+    // No attribute, neither for clients nor in the way of one.
+    let listed = lab.geostore(&["list", "-t", "t1", "-s"]).arg(lab.address(1).to_string()).output();
+    let (attributes, _) = texts(&listed.expect("run"));
+    assert!(!attributes.contains("boot"), "{attributes}");
+    for mut daemon in daemons {
+        daemon.signal(libc::SIGKILL);
+        daemon.end();
+    }
+    if !is_root("a_daemons_grant_of_this_boot_is_not_touched_and_is_over_on_the_next_one") {
+        return;
+    }
+    let output = after_boot(&lab, &["unshare", "--pid", "--fork", "--mount-proc"]);
+    let (_, stderr) = texts(&output);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    let expected = before.replace("granted=true", "granted=false");
+    assert_eq!(format!("{}\n{}", before.lines().next().expect("a mark"), text(&lab)), expected);
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `service-runnable` where an administrator does not want a resource to run: that is no failure,
+//! and no reason to give the ticket up.
+
+use super::{end_with, succeed, top, write_script};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// Answers as `crm_simulate` does: saves `cib` as the copy, and computes `as-it-is` for a copy in
+/// which something is stopped by a wish, `lifted` for another one.
+const SIMULATE: &str = r#"#!/bin/sh
+here=${0%/*}
+for word in "$@"; do
+	case $word in
+	--save-input=*) cp "$here/cib" "${word#*=}" ;;
+	--xml-file=*)
+		if grep -qi -e 'value="stopped"' -e '"stop-all-resources" value="true"' "${word#*=}"; then
+			cat "$here/as-it-is"
+		else
+			cat "$here/lifted"
+		fi ;;
+	esac
+done
+"#;
+
+/// What runs: name and further attributes, as Pacemaker 2.1 and 3.0 print them.
+fn outcome(resources: &[(&str, &str)]) -> String {
+    let line = |(id, state): &(&str, &str)| {
+        let (open, close) = match id.strip_prefix('<') {
+            Some(group) => (format!("<group id=\"{group}\" number_resources=\"3\""), ">"),
+            None => (format!("<resource id=\"{id}\" orphaned=\"false\""), "/>"),
+        };
+        let open = if *id == "</group>" { "</group>".to_owned() } else { open };
+        let close = if *id == "</group>" { "" } else { close };
+        format!("      {open} {state} {close}\n")
+    };
+    let lines: String = resources.iter().map(line).collect();
+    format!(
+        "<pacemaker-result>\n  <revised_cluster_status>\n    <resources>\n{lines}    \
+         </resources>\n  </revised_cluster_status>\n</pacemaker-result>\n"
+    )
+}
+
+const ON: &str =
+    "role=\"Started\" active=\"true\" blocked=\"false\" managed=\"true\" failed=\"false\"";
+const OFF: &str =
+    "role=\"Stopped\" active=\"false\" blocked=\"false\" managed=\"true\" failed=\"false\"";
+const WISHED_OFF: &str = "role=\"Stopped\" target_role=\"Stopped\" active=\"false\" \
+                          blocked=\"false\" managed=\"true\" failed=\"false\"";
+const UNMANAGED: &str =
+    "role=\"Stopped\" active=\"false\" blocked=\"false\" managed=\"false\" failed=\"false\"";
+const BLOCKED: &str =
+    "role=\"Started\" active=\"true\" blocked=\"true\" managed=\"false\" failed=\"true\"";
+/// What an administrator stops has a line like this in the CIB.
+const STOPPED: &str = "<nvpair id=\"m\" name=\"target-role\" value=\"stopped\"/>\n";
+
+/// A cluster with this CIB, and what runs in it, with the wishes and without.
+fn cluster(cib: &str, as_it_is: &[(&str, &str)], lifted: &[(&str, &str)]) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| directory.path().join(name);
+    write_script(&at("crm_simulate"), SIMULATE);
+    fs::write(at("cib"), format!("<cib>\n{cib}</cib>\n")).expect("written");
+    fs::write(at("as-it-is"), outcome(as_it_is)).expect("written");
+    fs::write(at("lifted"), outcome(lifted)).expect("written");
+    directory
+}
+
+fn runnable(directory: &Path, resource: &str) -> Command {
+    let mut command = Command::new(top().join("scripts/service-runnable"));
+    let path = std::env::var("PATH").expect("a PATH");
+    command.env("PATH", format!("{}:{path}", directory.display()));
+    command.env("TMPDIR", directory).env("BOOTH_TICKET", "t1").arg(resource);
+    command
+}
+
+#[test]
+fn a_ticket_in_standby_is_kept() {
+    let state = |id: &str, standby: &str| {
+        format!("<ticket_state id=\"{id}\" granted=\"true\" standby=\"{standby}\"/>\n")
+    };
+    let down = [("d", OFF)];
+    let standby = cluster(&state("t1", "true"), &down, &down);
+    succeed(&mut runnable(standby.path(), "d"));
+    // A name that nothing has is a mistake in booth.conf at any time.
+    end_with(1, &mut runnable(standby.path(), "unheard-of"));
+    for cib in [state("t1", "false"), state("t2", "true"), state("t11", "true")] {
+        end_with(1, &mut runnable(cluster(&cib, &down, &down).path(), "d"));
+    }
+}
+
+#[test]
+fn a_resource_that_is_stopped_by_wish_is_no_failure() {
+    // It would not even run without the wish: it has failed, and is stopped for repair.
+    let one = cluster(STOPPED, &[("d", WISHED_OFF)], &[("d", OFF)]);
+    succeed(&mut runnable(one.path(), "d"));
+    let one = cluster("", &[("d", UNMANAGED)], &[("d", UNMANAGED)]);
+    succeed(&mut runnable(one.path(), "d"));
+    // What failed and is blocked for that is not managed either.
+    let one = cluster("", &[("d", BLOCKED)], &[("d", BLOCKED)]);
+    end_with(1, &mut runnable(one.path(), "d"));
+}
+
+#[test]
+fn the_rest_of_a_group_waits_for_what_is_stopped_by_wish() {
+    let group = |first, second, third| {
+        let all = [("<g", "disabled=\"false\""), ("g1", first), ("g2", second), ("g3", third)];
+        [&all[..], &[("</group>", "")]].concat()
+    };
+    let ask = |first, second, third| {
+        let resources = group(first, second, third);
+        runnable(cluster(STOPPED, &resources, &group(OFF, OFF, OFF)).path(), "g")
+            .output()
+            .expect("it runs")
+            .status
+            .success()
+    };
+    assert!(ask(ON, WISHED_OFF, OFF));
+    assert!(ask(WISHED_OFF, WISHED_OFF, WISHED_OFF));
+    assert!(!ask(ON, OFF, WISHED_OFF), "the second has failed");
+    assert!(!ask(OFF, WISHED_OFF, OFF), "the first has failed");
+}
+
+#[test]
+fn what_needs_a_resource_that_is_stopped_by_wish_is_judged_without_the_wish() {
+    let all = "<nvpair id=\"a\" name=\"stop-all-resources\" value=\"true\"/>\n";
+    for cib in [STOPPED, all] {
+        let could = cluster(cib, &[("d", OFF), ("x", OFF)], &[("d", ON), ("x", ON)]);
+        succeed(&mut runnable(could.path(), "x"));
+        let could_not = cluster(cib, &[("d", OFF), ("x", OFF)], &[("d", ON), ("x", OFF)]);
+        end_with(1, &mut runnable(could_not.path(), "x"));
+    }
+}
