@@ -280,7 +280,7 @@ mod tests {
             }
         }
         for row in rows {
-            let plain = tickets(&[row.clone()], &roster);
+            let plain = tickets(std::slice::from_ref(&row), &roster);
             let plain = plain.trim_end();
             for count in 1..=remarks.len() {
                 for some in remarks.windows(count) {

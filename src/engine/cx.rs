@@ -57,7 +57,8 @@ const STORE_ATTEMPTS: u64 = 20;
 impl Cx<'_> {
     /// How long a ticket waits before it uses the store again after so many failures in a row.
     pub fn store_pause(&self, failures: u32) -> Span {
-        let all = Span::from_millis(1000 / STORE_ATTEMPTS * self.tickets as u64);
+        let tickets = u64::try_from(self.tickets).unwrap_or(u64::MAX);
+        let all = Span::from_millis((1000 / STORE_ATTEMPTS).saturating_mul(tickets));
         Span::from_secs(1 << failures.min(16)).min(STORE_PAUSE.max(all))
     }
 

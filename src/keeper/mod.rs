@@ -232,7 +232,7 @@ struct Cx<'a> {
     site: Holder,
     quiet_at: MonoTime,
     /// How many tickets the keeper has.
-    lines: usize,
+    lines: u64,
     /// Whether somebody else may change the store by hand.
     checks: bool,
     out: &'a mut Vec<Output>,
@@ -406,6 +406,7 @@ impl Keeper {
         act: impl FnOnce(&mut Line, &mut Cx<'_>),
     ) {
         let (site, quiet_at, lines) = (self.site, self.quiet_at, self.lines.len());
+        let lines = u64::try_from(lines).unwrap_or(u64::MAX);
         let checks = self.store == StoreKind::Cib;
         let mut cx = Cx { now, site, quiet_at, lines, checks, out, unwanted: Vec::new() };
         let line = &mut self.lines[place.0 as usize];

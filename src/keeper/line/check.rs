@@ -12,7 +12,8 @@ use crate::time::{MonoTime, Span};
 /// How long a renewal waits for the answer.
 const WAIT: Span = Span::from_secs(2);
 
-/// How often the only ticket of a keeper is looked at: with each renewal, but for very short leases.
+/// How often the only ticket of a keeper is looked at: with each renewal, but for very short
+/// leases.
 const PAUSE: Span = Span::from_secs(4);
 
 /// With so many tickets more each is looked at half as often, so that looks cost little beside what
@@ -55,7 +56,7 @@ impl Line {
         }
         if self.check.stage == Stage::Idle {
             self.check.stage = Stage::Wanted(now.plus(WAIT));
-            self.check.next = now.plus(PAUSE.times(1 + cx.lines as u64 / MORE));
+            self.check.next = now.plus(PAUSE.times(1 + cx.lines / MORE));
         }
     }
 
