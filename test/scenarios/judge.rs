@@ -142,7 +142,9 @@ impl Play<'_> {
         let owner = state.as_ref().and_then(|state| state.attributes.get("owner"));
         let right = match (holder, owner.and_then(|text| text.parse::<i64>().ok())) {
             // Some print it with a sign.
-            (Some(holder), Some(owner)) => owner as u32 == self.cluster.id(holder),
+            (Some(holder), Some(owner)) => {
+                owner.rem_euclid(1 << 32) == i64::from(self.cluster.id(holder))
+            }
             (Some(_), None) => false,
             (None, owner) => owner.is_none_or(|owner| owner <= 0),
         };
