@@ -255,17 +255,34 @@ impl LockFile {
         if self.is_in_place() {
             return Ok(false);
         }
-        let mut fresh = LockFile::acquire(&self.path, &self.users)?;
-        if let Some(line) = self.line.clone() {
-            fresh.write(&line)?;
-        }
-        *self = fresh;
+        let fresh = LockFile::acquire(&self.path, &self.users).and_then(|mut fresh| {
+            if let Some(line) = self.line.clone() {
+                fresh.write(&line)?;
+            }
+            Ok(fresh)
+        });
+        self.give_way_to(fresh)?;
         Ok(true)
     }
 
     /// What was written last.
     pub fn line(&self) -> Option<&StateLine> {
         self.line.as_ref()
+    }
+
+    /// Puts another lock file in the place of this one, or stays as it is after an error. If both
+    /// are the same file after all (it was moved away and back, or could not be looked at for a
+    /// moment), closing either descriptor drops the lock: it is taken again.
+    pub(super) fn give_way_to(
+        &mut self,
+        fresh: Result<LockFile, LockError>,
+    ) -> Result<(), LockError> {
+        let outcome = fresh.map(|fresh| *self = fresh);
+        match try_lock(&self.file) {
+            Ok(true) => outcome,
+            Ok(false) => Err(LockError::Held { path: self.path.clone(), pid: None }),
+            Err(error) => Err(LockError::Use(self.path.clone(), error)),
+        }
     }
 
     /// The file's path.
@@ -275,6 +292,11 @@ impl LockFile {
 
     /// Removes the file if it is still this daemon's own, then gives up the lock.
     pub fn remove(self) {
+        self.remove_file();
+    }
+
+    /// Removes the file if it is still this daemon's own, and keeps the lock.
+    pub fn remove_file(&self) {
         if self.is_in_place() && fs::remove_file(&self.path).is_err() {
             // The directory is not the daemon's. Without a line the file cannot mislead anybody
             // who does not ask for its lock.
