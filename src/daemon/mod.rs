@@ -5,6 +5,7 @@
 
 pub mod acceptor;
 pub mod accounts;
+mod address;
 pub mod after_boot;
 pub mod bonds;
 pub mod channels;
@@ -29,6 +30,7 @@ pub mod logsink;
 pub mod notify;
 pub mod os;
 pub mod outbox;
+mod panics;
 pub mod places;
 pub mod poll;
 mod presence;
@@ -36,6 +38,7 @@ pub mod process;
 pub mod signals;
 pub mod slots;
 mod socket;
+mod starting;
 mod state_line;
 pub mod surroundings;
 pub mod tcp;
@@ -50,6 +53,7 @@ pub mod wheel;
 
 use crate::config::Config;
 use accounts::AccountError;
+use address::{AddressWatch, Bound};
 use executor::ExecutorError;
 use host::Lack;
 use limiter::Limiter;
@@ -136,13 +140,7 @@ impl fmt::Display for StartError {
                 limit.least()
             ),
             StartError::Lock(error) => error.fmt(f),
-            StartError::Bind(address, error) => match error.kind() {
-                io::ErrorKind::AddrInUse => write!(
-                    f,
-                    "failed to bind socket {address}: {error}; does another daemon run here?"
-                ),
-                _ => write!(f, "failed to bind socket {address}: {error}"),
-            },
+            StartError::Bind(address, error) => f.write_str(&address::explain(*address, error)),
             StartError::Account(error) => error.fmt(f),
             StartError::Lack(error) => error.fmt(f),
             StartError::RunDir(path, error) => {
@@ -181,6 +179,8 @@ pub fn run(mut config: Config, me: usize, options: DaemonOptions) -> ExitCode {
     let lock_path = options.lock_file.clone();
     let lock_path = lock_path.unwrap_or_else(|| lockfile::default_path(&config.name));
     make_absolute(&mut config);
+    let lock_path = absolute(&lock_path);
+    starting::leave_surroundings(host::account_of(&config, config.members[me].member.role));
     let report = if options.foreground {
         Report::nobody()
     } else {
@@ -191,7 +191,7 @@ pub fn run(mut config: Config, me: usize, options: DaemonOptions) -> ExitCode {
         }
     };
     let target = log_target(&options);
-    match live(&config, me, &options, &absolute(&lock_path), target, report) {
+    match live(&config, me, &options, &lock_path, target, report) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, target),
     }
@@ -247,8 +247,9 @@ fn live(
     let signals = Signals::watch();
     // Before any thread is started, the log's included.
     let realtime = process::enter_realtime();
-    let limit = descriptors::raise(member.role == crate::model::MemberRole::Site);
+    let limit = descriptors::raise(member.role == MemberRole::Site);
     let sink = LogSink::start(target, &ident, level(config, options)).map_err(StartError::Log)?;
+    panics::to_log(sink.clone());
     let outcome = (|| {
         let version = env!("CARGO_PKG_VERSION");
         log::info!("BOOTH {} {version} daemon is starting", member.role.word());
@@ -271,9 +272,13 @@ fn live(
         if options.lock_file.is_some() {
             directory::check(lock_path, &users).map_err(StartError::of_directory(lock_path))?;
         }
-        let mut lock = LockFile::acquire(lock_path, &users).map_err(StartError::Lock)?;
+        let lock = starting::lock(lock_path, &users, &signals).map_err(StartError::Lock)?;
+        let Some(mut lock) = lock else {
+            is_over(signals.take(), None);
+            return Ok(());
+        };
         directory::note_owner(lock_path, &users);
-        let ready = Ready { signals: &signals, notifier, bounds };
+        let ready = Ready { signals: &signals, sink: &sink, notifier, bounds };
         let lived = start_and_serve(config, me, &mut lock, ready, &mut report);
         lock.remove();
         lived
@@ -304,6 +309,7 @@ fn bounds(limit: io::Result<descriptors::Limit>) -> Result<Bounds, StartError> {
 /// What a start has got before it takes the lock.
 struct Ready<'a> {
     signals: &'a Signals,
+    sink: &'a LogSink,
     notifier: Notifier,
     /// How many clients can be served.
     bounds: Bounds,
@@ -317,13 +323,16 @@ fn start_and_serve(
     ready: Ready<'_>,
     report: &mut Report,
 ) -> Result<(), StartError> {
-    let Ready { signals, notifier, bounds } = ready;
+    let Ready { signals, sink, notifier, bounds } = ready;
     host::find_tool(config, config.members[me].member.role).map_err(StartError::Lack)?;
     lock.write(&state_line(config, me, DaemonState::Starting)).map_err(StartError::Lock)?;
     let address = threads::address_of(config, me);
-    let bind_error = |error| StartError::Bind(address, error);
-    let datagrams = udp::bind(address).map_err(bind_error)?;
-    let listener = tcp::bind(address).map_err(bind_error)?;
+    let Some(Bound { datagrams, listener }) = address::bind(address, signals)? else {
+        is_over(signals.take(), None);
+        return Ok(());
+    };
+    // From before the address can go again.
+    let watch = AddressWatch::new(address.ip());
     let run_dir = run_dir(lock.path(), config, me);
     process::raise_rights();
     change_user(config, me, lock, &run_dir)?;
@@ -332,15 +341,23 @@ fn start_and_serve(
     }
     let run_dir = &run_dir;
     let blueprint = Blueprint { config, me, datagrams, listener, run_dir, notifier, bounds };
-    let threads = threads::start(blueprint)?;
+    let threads = starting::watched(signals, lock, sink, || threads::start(blueprint))?;
     report.up().map_err(StartError::Background)?;
-    serve(config, me, lock, signals, &threads);
+    serve(config, me, lock, signals, watch, &threads);
     threads.stop();
     Ok(())
 }
 
-/// Waits for signals, for the end of the start, and for somebody who removes the lock file.
-fn serve(config: &Config, me: usize, lock: &mut LockFile, signals: &Signals, threads: &Threads) {
+/// Waits for signals, for the end of the start, for somebody who removes the lock file, and for
+/// changes of addresses.
+fn serve(
+    config: &Config,
+    me: usize,
+    lock: &mut LockFile,
+    signals: &Signals,
+    addresses: io::Result<AddressWatch>,
+    threads: &Threads,
+) {
     use std::os::fd::AsFd;
     // Two that start at once may each replace a stranger's file, and the other's.
     let mut watch = LockWatch::new(lock.path());
@@ -348,13 +365,25 @@ fn serve(config: &Config, me: usize, lock: &mut LockFile, signals: &Signals, thr
     let presence = Presence::new(lock);
     let mut started = Some(&threads.started);
     let mut troubles = Limiter::new(LOG_EVERY);
+    let mut addresses = addresses
+        .map_err(|error| log::debug!("cannot watch the addresses of this machine: {error}"))
+        .ok();
+    if let Some(watch) = &mut addresses {
+        watch.look();
+    }
+    // What came during the start.
+    if is_over(signals.take(), Some(threads)) {
+        return;
+    }
     loop {
         // A descriptor that is not there is replaced by one that is waited for anyway.
         let signal = signals.descriptor();
         let start = started.map_or(signal, AsFd::as_fd);
         let file = watch.descriptor().unwrap_or(signal);
         let asked = presence.descriptor().unwrap_or(signal);
-        let ready = match poll::wait([signal, start, file, asked], watch.look_again()) {
+        let address = addresses.as_ref().map_or(signal, AddressWatch::descriptor);
+        let waited_for = [signal, start, file, asked, address];
+        let ready = match poll::wait(waited_for, watch.look_again()) {
             Ok(ready) => ready,
             Err(error) => {
                 // What there is to do is looked for now and then instead.
@@ -363,7 +392,7 @@ fn serve(config: &Config, me: usize, lock: &mut LockFile, signals: &Signals, thr
                     log::error!("cannot wait for signals: {error}; trying again{more}");
                 }
                 std::thread::sleep(REST);
-                [false; 4]
+                [false; 5]
             }
         };
         if is_over(signals.take(), Some(threads)) {
@@ -375,7 +404,10 @@ fn serve(config: &Config, me: usize, lock: &mut LockFile, signals: &Signals, thr
         if ready[3] && !ready[0] {
             presence.answer(lock);
         }
-        let all_quiet = ready == [false; 4] && watch.look_again().is_some();
+        if let Some(watch) = addresses.as_mut().filter(|_| ready[4]) {
+            watch.look();
+        }
+        let all_quiet = ready == [false; 5] && watch.look_again().is_some();
         if (ready[2] && !ready[0]) || all_quiet {
             watch.look(lock);
         }
