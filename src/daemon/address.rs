@@ -63,9 +63,8 @@ pub(super) fn bind(address: SocketAddr, signals: &Signals) -> Result<Option<Boun
         if signals.wants_stop().is_some() {
             return Ok(None);
         }
-        if poll::wait([signals.descriptor()], Some(BIND_AGAIN)).is_err() {
-            std::thread::sleep(BIND_AGAIN);
-        }
+        // If there cannot be a wait, the loop runs hot, for no longer than the limit.
+        let _ = poll::wait([signals.descriptor()], Some(BIND_AGAIN));
     }
 }
 

@@ -17,6 +17,7 @@ pub mod desk;
 mod directory;
 pub mod engine_loop;
 pub mod executor;
+mod filelock;
 pub mod helper;
 pub mod host;
 pub mod keeper;

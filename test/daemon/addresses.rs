@@ -2,7 +2,7 @@
 //! Addresses that come and go, and those that need their interface, in a network namespace.
 
 use crate::stranger::is_root_for;
-use crate::support::{texts, wait_until, Daemon, Lab};
+use crate::support::{pass, texts, wait_until, Daemon, Lab};
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -114,7 +114,7 @@ fn an_address_that_goes_is_missed_once_and_served_again_when_it_is_back() {
         net.ip(&format!("addr del {}/{bits} dev lo", addresses[0]));
         site.says(&format!("WARN: this machine no longer has the address {} ", addresses[0]));
         // Long enough for renewals, and for the end of the lease.
-        std::thread::sleep(Duration::from_secs(9));
+        pass(Duration::from_secs(9));
         assert!(site.log().matches("cannot send").count() <= 2, "{}", site.log());
         assert!(!net.client(&lab, &["list"], addresses[0]).status.success());
         net.ip(&add[0]);

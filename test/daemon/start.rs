@@ -3,7 +3,7 @@
 //! what of whoever starts the daemon reaches it and its children.
 
 use crate::stranger::is_root_for;
-use crate::support::{texts, wait_until, Daemon, Lab, PATIENCE, PORT};
+use crate::support::{pass, texts, wait_until, Daemon, Lab, PATIENCE, PORT};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs::{self, File};
 use std::net::{TcpListener, UdpSocket};
@@ -38,7 +38,7 @@ fn an_address_that_becomes_free_is_taken() {
     daemon.says("WARN: cannot bind");
     let listener = TcpListener::bind(address).expect("bound");
     drop(datagrams);
-    std::thread::sleep(Duration::from_millis(200));
+    pass(Duration::from_millis(200));
     assert!(!daemon.log().contains("daemon started"), "{}", daemon.log());
     drop(listener);
     daemon.says("daemon started");
@@ -54,7 +54,7 @@ fn a_signal_while_the_address_is_waited_for_ends_the_start() {
     daemon.says("WARN: cannot bind");
     // No signal that means nothing yet ends it, or makes it busy.
     daemon.signal(libc::SIGUSR1);
-    std::thread::sleep(Duration::from_millis(100));
+    pass(Duration::from_millis(100));
     let (status, took) = daemon.stop();
     assert_eq!(status.code(), Some(0), "{}", daemon.log());
     assert!(took < Duration::from_secs(1), "{took:?}");
@@ -77,7 +77,7 @@ fn a_signal_while_the_keeper_is_waited_for_ends_the_start() {
         fs::read_to_string(lab.lock_file(1)).is_ok_and(|line| line.starts_with("booth_pid="))
     });
     // It has begun to wait.
-    std::thread::sleep(Duration::from_millis(500));
+    pass(Duration::from_millis(500));
     let (status, took) = daemon.stop();
     assert!(took < Duration::from_secs(1), "{took:?}: {}", daemon.log());
     assert_eq!(status.code(), Some(0), "{}", daemon.log());
