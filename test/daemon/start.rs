@@ -144,6 +144,11 @@ fn nothing_of_whoever_starts_the_daemon_reaches_it_and_its_children() {
     let lab = Lab::with(205, "site-user = nobody\nsite-group = nogroup");
     let (notes, secret) = (lab.path().join("notes"), lab.path().join("secret"));
     lab.use_crm_ticket(&spy(&notes));
+    // What the store is given to become quiet is a tenth of it.
+    let config = fs::read_to_string(lab.config()).expect("readable");
+    let times = "expire = 8\ntimeout = 1\nretries = 3\nrenewal-freq = 5\n";
+    let short = config.replace("expire = 60\ntimeout = 3\nretries = 3\n", times);
+    fs::write(lab.config(), short).expect("written");
     fs::write(&secret, "").expect("written");
     let log = lab.path().join("1.log");
     let mut command = with_open(&secret, &lab.daemon(1));
