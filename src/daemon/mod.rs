@@ -39,6 +39,7 @@ pub mod process;
 pub mod signals;
 pub mod slots;
 mod socket;
+mod start_error;
 mod starting;
 mod state_line;
 pub mod surroundings;
@@ -53,12 +54,9 @@ pub mod watch;
 pub mod wheel;
 
 use crate::config::Config;
-use accounts::AccountError;
 use address::{AddressWatch, Bound};
-use executor::ExecutorError;
-use host::Lack;
 use limiter::Limiter;
-use lockfile::{DaemonState, LockError, LockFile, StateLine};
+use lockfile::{DaemonState, LockFile, StateLine};
 use lockwatch::LockWatch;
 use log::LevelFilter;
 use logsink::{LogSink, Target};
@@ -67,9 +65,8 @@ use places::Bounds;
 use presence::Presence;
 use process::{Report, Side};
 use signals::{Signals, Wish};
-use std::fmt;
+use start_error::StartError;
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -95,80 +92,6 @@ const LOG_LIMIT: Duration = Duration::from_millis(500);
 const REST: Duration = Duration::from_millis(100);
 /// That it cannot is logged this often.
 const LOG_EVERY: Duration = Duration::from_secs(10);
-
-/// Why the daemon does not come up.
-#[derive(Debug)]
-enum StartError {
-    /// There cannot be a process in the background.
-    Background(io::Error),
-    /// The log's thread cannot be started.
-    Log(io::Error),
-    /// So few files can be open at once that nothing would work.
-    Descriptors(descriptors::Limit),
-    /// The lock file cannot be had.
-    Lock(LockError),
-    /// The own address or port cannot be used.
-    Bind(SocketAddr, io::Error),
-    /// The daemon cannot run as whom it should.
-    Account(AccountError),
-    /// The host has not what the member needs.
-    Lack(Lack),
-    /// The directory of the keeper or of the lock file cannot be made, or is another user's.
-    RunDir(PathBuf, io::Error),
-    /// The executor cannot be started.
-    Executor(ExecutorError),
-    /// Another thread, or the handling of signals, cannot be started.
-    Thread(io::Error),
-}
-
-impl StartError {
-    /// The directory of a file, or one in it, cannot be used.
-    fn of_directory(path: &Path) -> impl FnOnce(io::Error) -> StartError + '_ {
-        |error| StartError::RunDir(path.parent().unwrap_or(path).to_owned(), error)
-    }
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StartError::Background(error) => write!(f, "cannot go into the background: {error}"),
-            StartError::Log(error) => write!(f, "cannot start the log: {error}"),
-            StartError::Descriptors(limit) => write!(
-                f,
-                "only {} files can be open at once, and {} are needed at least: raise the hard \
-                 limit (ulimit -Hn, or LimitNOFILE of the service)",
-                limit.files,
-                limit.least()
-            ),
-            StartError::Lock(error) => error.fmt(f),
-            StartError::Bind(address, error) => f.write_str(&address::explain(*address, error)),
-            StartError::Account(error) => error.fmt(f),
-            StartError::Lack(error) => error.fmt(f),
-            StartError::RunDir(path, error) => {
-                write!(f, "cannot use the directory {}: {error}", path.display())
-            }
-            StartError::Executor(error) => error.fmt(f),
-            StartError::Thread(error) => write!(f, "cannot start a thread: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            StartError::Background(error)
-            | StartError::Log(error)
-            | StartError::Bind(_, error)
-            | StartError::RunDir(_, error)
-            | StartError::Thread(error) => Some(error),
-            StartError::Descriptors(_) => None,
-            StartError::Lock(error) => Some(error),
-            StartError::Account(error) => Some(error),
-            StartError::Lack(error) => Some(error),
-            StartError::Executor(error) => Some(error),
-        }
-    }
-}
 
 /// Runs the daemon for the member number `me` (see [`local_addr::find_daemon`]) until it is told
 /// to stop. Into the background it returns in the parent as soon as the child is up.
@@ -248,7 +171,7 @@ fn live(
     let signals = Signals::watch();
     // Before any thread is started, the log's included.
     let realtime = process::enter_realtime();
-    let limit = descriptors::raise(member.role == MemberRole::Site);
+    let limit = descriptors::raise(member.role == crate::model::MemberRole::Site);
     let sink = LogSink::start(target, &ident, level(config, options)).map_err(StartError::Log)?;
     panics::to_log(sink.clone());
     let outcome = (|| {
