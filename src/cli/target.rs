@@ -113,7 +113,7 @@ pub fn redirected(config: &Config, id: MemberId, from: MemberId) -> Option<Targe
 fn target_at(config: &Config, index: usize, local: Option<usize>) -> Target {
     let member = &config.members[index];
     let from = config.members[local.unwrap_or(index)].member.id;
-    let address = SocketAddr::new(member.member.address, member.port);
+    let address = member.socket_address();
     Target { index, address, to: member.member.id, from }
 }
 

@@ -33,6 +33,7 @@ use error::Problem;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::path::{Path, PathBuf};
 
 /// The port of members that stand before any `port` line, for UDP and TCP alike.
@@ -102,6 +103,16 @@ pub struct ConfiguredMember {
     pub scope_id: u32,
     /// The line in the file, counted from 1.
     pub line: usize,
+}
+
+impl ConfiguredMember {
+    /// Where it listens and is spoken to.
+    pub fn socket_address(&self) -> SocketAddr {
+        match self.member.address {
+            IpAddr::V4(v4) => SocketAddr::from((v4, self.port)),
+            IpAddr::V6(v6) => SocketAddrV6::new(v6, self.port, 0, self.scope_id).into(),
+        }
+    }
 }
 
 /// Under which user and group the daemon runs.

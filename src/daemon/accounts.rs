@@ -3,9 +3,10 @@
 
 use crate::config::Account;
 use crate::model::MemberRole;
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fmt;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 
 /// The most bytes that an entry of the user database may have.
 const ENTRY_MAX: usize = 1 << 20;
@@ -174,6 +175,25 @@ fn user_entry(name: &str) -> Result<Option<Identity>, AccountError> {
         let identity = Identity { uid: entry.pw_uid, gid: entry.pw_gid };
         (code, (!found.is_null()).then_some(identity))
     })
+}
+
+/// The home directory of a user, if this host knows it.
+pub fn home(name: &str) -> Option<OsString> {
+    let found = look_up_entry(name, "look up the user", |name, buffer| {
+        // SAFETY: `passwd` is a plain C structure for which all zeroes is a value.
+        let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
+        let mut found = std::ptr::null_mut();
+        // SAFETY: all pointers are valid for the call, and the length is that of the buffer.
+        let code = unsafe {
+            let (text, len) = (buffer.as_mut_ptr().cast(), buffer.len());
+            libc::getpwnam_r(name.as_ptr(), &mut entry, text, len, &mut found)
+        };
+        let there = code == 0 && !found.is_null() && !entry.pw_dir.is_null();
+        // SAFETY: if it is there, the call has made `pw_dir` a C string in `buffer`.
+        let dir = there.then(|| unsafe { CStr::from_ptr(entry.pw_dir) });
+        (code, dir.map(|dir| OsStr::from_bytes(dir.to_bytes()).to_owned()))
+    });
+    found.ok().flatten()
 }
 
 /// The number of a group.

@@ -31,7 +31,7 @@ const FOR_A_START: usize = 8;
 /// for one call of `crm_ticket` and for the keeper beside it.
 pub const LEAST_OF_SITE: usize = 64;
 /// The same for an arbitrator, which has neither.
-pub const LEAST_OF_ARBITRATOR: usize = 40;
+pub const LEAST_OF_ARBITRATOR: usize = 48;
 
 /// The limit from before [`raise`], for the keeper, which takes it out of its environment.
 const OLD_LIMIT: &str = "BOOTHD_OPEN_FILES";

@@ -24,7 +24,12 @@ pub enum FindError {
     /// The interfaces cannot be listed.
     Interfaces(io::Error),
     /// No member has a local address.
-    Nobody,
+    Nobody {
+        /// The members' addresses.
+        members: Vec<IpAddr>,
+        /// The addresses that there are.
+        local: Vec<LocalAddress>,
+    },
     /// The address that was asked for is no member's.
     NoSuchMember(IpAddr),
 }
@@ -36,7 +41,16 @@ impl fmt::Display for FindError {
                 write!(f, "the addresses of this host cannot be listed: {error}")
             }
             // Reference: this sentence, which its test-suite looks for.
-            FindError::Nobody => write!(f, "Cannot find myself in the configuration."),
+            FindError::Nobody { members, local } => {
+                let members: Vec<String> = members.iter().map(IpAddr::to_string).collect();
+                write!(
+                    f,
+                    "Cannot find myself in the configuration. None of its addresses ({}) is on \
+                     this machine, which has {}",
+                    members.join(", "),
+                    in_words(local)
+                )
+            }
             FindError::NoSuchMember(address) => {
                 write!(f, "{address} is no site or arbitrator of the configuration")
             }
@@ -48,7 +62,7 @@ impl std::error::Error for FindError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             FindError::Interfaces(error) => Some(error),
-            FindError::Nobody | FindError::NoSuchMember(_) => None,
+            FindError::Nobody { .. } | FindError::NoSuchMember(_) => None,
         }
     }
 }
@@ -64,7 +78,7 @@ pub fn find_daemon(members: &[IpAddr], wanted: Option<IpAddr>) -> Result<usize, 
         return index.ok_or(FindError::NoSuchMember(address));
     }
     let local = local_addresses().map_err(FindError::Interfaces)?;
-    exact(members, &local).ok_or(FindError::Nobody)
+    exact(members, &local).ok_or_else(|| FindError::Nobody { members: members.to_vec(), local })
 }
 
 /// The index of the member that clients on this host belong to, if there is one.
@@ -103,6 +117,22 @@ fn common_bits(a: IpAddr, b: IpAddr) -> u32 {
         (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
         (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
         (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => 0,
+    }
+}
+
+/// Addresses as people read them, each once.
+pub fn in_words(addresses: &[LocalAddress]) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for here in addresses {
+        let word = here.address.to_string();
+        if !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    if words.is_empty() {
+        "none".to_owned()
+    } else {
+        words.join(", ")
     }
 }
 
@@ -213,7 +243,7 @@ mod tests {
     fn a_daemon_is_the_member_with_a_local_address_and_no_neighbour() {
         let members = [ip("192.0.2.7"), ip("127.0.0.2"), ip("127.0.0.1")];
         assert_eq!(find_daemon(&members, None).ok(), Some(2));
-        assert!(matches!(find_daemon(&members[..2], None), Err(FindError::Nobody)));
+        assert!(matches!(find_daemon(&members[..2], None), Err(FindError::Nobody { .. })));
     }
 
     #[test]

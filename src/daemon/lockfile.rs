@@ -5,13 +5,13 @@
 //! it when the process ends, however it ends. Reference: the same lock, so either
 //! implementation's `status` finds either daemon. Whose lock counts, [`super::lockholder`] says.
 
+use super::filelock::try_lock;
 use super::lockholder::{self, Held, Stranger, Users};
 use super::presence;
 pub use super::state_line::{DaemonState, StateLine};
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -255,17 +255,34 @@ impl LockFile {
         if self.is_in_place() {
             return Ok(false);
         }
-        let mut fresh = LockFile::acquire(&self.path, &self.users)?;
-        if let Some(line) = self.line.clone() {
-            fresh.write(&line)?;
-        }
-        *self = fresh;
+        let fresh = LockFile::acquire(&self.path, &self.users).and_then(|mut fresh| {
+            if let Some(line) = self.line.clone() {
+                fresh.write(&line)?;
+            }
+            Ok(fresh)
+        });
+        self.give_way_to(fresh)?;
         Ok(true)
     }
 
     /// What was written last.
     pub fn line(&self) -> Option<&StateLine> {
         self.line.as_ref()
+    }
+
+    /// Puts another lock file in the place of this one, or stays as it is after an error. If both
+    /// are the same file after all (it was moved away and back, or could not be looked at for a
+    /// moment), closing either descriptor drops the lock: it is taken again.
+    pub(super) fn give_way_to(
+        &mut self,
+        fresh: Result<LockFile, LockError>,
+    ) -> Result<(), LockError> {
+        let outcome = fresh.map(|fresh| *self = fresh);
+        match try_lock(&self.file) {
+            Ok(true) => outcome,
+            Ok(false) => Err(LockError::Held { path: self.path.clone(), pid: None }),
+            Err(error) => Err(LockError::Use(self.path.clone(), error)),
+        }
     }
 
     /// The file's path.
@@ -275,6 +292,11 @@ impl LockFile {
 
     /// Removes the file if it is still this daemon's own, then gives up the lock.
     pub fn remove(self) {
+        self.remove_file();
+    }
+
+    /// Removes the file if it is still this daemon's own, and keeps the lock.
+    pub fn remove_file(&self) {
         if self.is_in_place() && fs::remove_file(&self.path).is_err() {
             // The directory is not the daemon's. Without a line the file cannot mislead anybody
             // who does not ask for its lock.
@@ -349,61 +371,4 @@ fn same_file(file: &File, path: &Path) -> bool {
         }
         _ => false,
     }
-}
-
-/// Takes the write lock; false if another process has it.
-fn try_lock(file: &File) -> io::Result<bool> {
-    let lock = whole_file(libc::F_WRLCK);
-    // SAFETY: the descriptor is open for the whole call and `lock` is a valid `flock`.
-    let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &lock) };
-    if result == 0 {
-        return Ok(true);
-    }
-    let error = io::Error::last_os_error();
-    match error.raw_os_error() {
-        Some(libc::EACCES | libc::EAGAIN) => Ok(false),
-        _ => Err(error),
-    }
-}
-
-/// A lock as the kernel describes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Lock {
-    /// A write lock, not a read lock.
-    pub(super) write: bool,
-    /// On the whole file, whatever its length.
-    pub(super) whole: bool,
-    /// Its process; -1: it belongs to an open file, 0: its process cannot be seen from here.
-    pub(super) pid: libc::pid_t,
-}
-
-/// The first write lock of others on a file; only if there is none, the first read lock.
-///
-/// # Errors
-/// The file cannot be asked for its locks.
-pub(super) fn first_lock(file: &File) -> io::Result<Option<Lock>> {
-    for asked in [libc::F_RDLCK, libc::F_WRLCK] {
-        let mut lock = whole_file(asked);
-        // SAFETY: the descriptor is open for the whole call; `lock` is a valid `flock` that the
-        // kernel may write.
-        let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLK, &mut lock) };
-        if result != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        if libc::c_int::from(lock.l_type) != libc::F_UNLCK {
-            let write = libc::c_int::from(lock.l_type) == libc::F_WRLCK;
-            let whole = lock.l_start == 0 && lock.l_len == 0;
-            return Ok(Some(Lock { write, whole, pid: lock.l_pid }));
-        }
-    }
-    Ok(None)
-}
-
-/// The description of a lock on a whole file.
-fn whole_file(kind: libc::c_int) -> libc::flock {
-    // SAFETY: `flock` is a plain C structure of integers, for which all zeroes is a value.
-    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-    lock.l_type = kind as libc::c_short;
-    lock.l_whence = libc::SEEK_SET as libc::c_short;
-    lock
 }

@@ -7,7 +7,7 @@
 //! nothing is believed here but what the kernel says of lock and process.
 
 use super::accounts;
-use super::lockfile::{first_lock, Lock};
+use super::filelock::{first_lock, Lock};
 use crate::config::Account;
 use std::ffi::OsStr;
 use std::fmt;

@@ -62,6 +62,8 @@ struct Front {
 #[derive(Clone)]
 pub struct LogSink {
     queue: Sender<Message>,
+    target: Target,
+    ident: String,
 }
 
 impl LogSink {
@@ -81,19 +83,32 @@ impl LogSink {
     fn detached(writer: Writer) -> io::Result<(LogSink, Front)> {
         let (queue, lines) = bounded(LOG_QUEUE);
         let lost = Arc::new(AtomicU64::new(0));
+        let (target, ident) = (writer.target, writer.ident.clone());
         let back = Back { lines, lost: Arc::clone(&lost), writer, last: None, repeated: 0 };
         std::thread::Builder::new()
             .name("log".to_owned())
             .stack_size(STACK)
             .spawn(move || back.run())?;
-        Ok((LogSink { queue: queue.clone() }, Front { queue, lost }))
+        Ok((LogSink { queue: queue.clone(), target, ident }, Front { queue, lost }))
     }
 
-    /// Waits until everything said so far is written, but no longer than this.
-    pub fn flush(&self, limit: Duration) {
+    /// Waits until everything said so far is written, but no longer than this; whether it is.
+    pub fn flush(&self, limit: Duration) -> bool {
         let (done, done_end) = bounded(1);
-        if self.queue.send_timeout(Message::Flush(done), limit).is_ok() {
-            let _ = done_end.recv_timeout(limit);
+        self.queue.send_timeout(Message::Flush(done), limit).is_ok()
+            && done_end.recv_timeout(limit).is_ok()
+    }
+
+    /// The last words of a process that has a bug, perhaps in this very file: to standard error,
+    /// and, unless the log has `written` them, past the queue to where the log goes.
+    pub fn last_words(&self, text: &str, written: bool) {
+        let line = Line { wall: clock::wall(), level: Level::Error, text: clean(text) };
+        if self.target == Target::Syslog {
+            // Nobody may be there any more to read it.
+            let _ = writeln!(io::stderr(), "boothd: {text}");
+        }
+        if !written {
+            Writer::new(self.target, &self.ident).write(&line);
         }
     }
 }

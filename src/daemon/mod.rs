@@ -5,6 +5,7 @@
 
 pub mod acceptor;
 pub mod accounts;
+mod address;
 pub mod after_boot;
 pub mod bonds;
 pub mod channels;
@@ -16,6 +17,7 @@ pub mod desk;
 mod directory;
 pub mod engine_loop;
 pub mod executor;
+mod filelock;
 pub mod helper;
 pub mod host;
 pub mod keeper;
@@ -29,6 +31,7 @@ pub mod logsink;
 pub mod notify;
 pub mod os;
 pub mod outbox;
+mod panics;
 pub mod places;
 pub mod poll;
 mod presence;
@@ -36,6 +39,8 @@ pub mod process;
 pub mod signals;
 pub mod slots;
 mod socket;
+mod start_error;
+mod starting;
 mod state_line;
 pub mod surroundings;
 pub mod tcp;
@@ -49,11 +54,9 @@ pub mod watch;
 pub mod wheel;
 
 use crate::config::Config;
-use accounts::AccountError;
-use executor::ExecutorError;
-use host::Lack;
+use address::{AddressWatch, Bound};
 use limiter::Limiter;
-use lockfile::{DaemonState, LockError, LockFile, StateLine};
+use lockfile::{DaemonState, LockFile, StateLine};
 use lockwatch::LockWatch;
 use log::LevelFilter;
 use logsink::{LogSink, Target};
@@ -62,9 +65,8 @@ use places::Bounds;
 use presence::Presence;
 use process::{Report, Side};
 use signals::{Signals, Wish};
-use std::fmt;
+use start_error::StartError;
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -91,86 +93,6 @@ const REST: Duration = Duration::from_millis(100);
 /// That it cannot is logged this often.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
-/// Why the daemon does not come up.
-#[derive(Debug)]
-enum StartError {
-    /// There cannot be a process in the background.
-    Background(io::Error),
-    /// The log's thread cannot be started.
-    Log(io::Error),
-    /// So few files can be open at once that nothing would work.
-    Descriptors(descriptors::Limit),
-    /// The lock file cannot be had.
-    Lock(LockError),
-    /// The own address or port cannot be used.
-    Bind(SocketAddr, io::Error),
-    /// The daemon cannot run as whom it should.
-    Account(AccountError),
-    /// The host has not what the member needs.
-    Lack(Lack),
-    /// The directory of the keeper or of the lock file cannot be made, or is another user's.
-    RunDir(PathBuf, io::Error),
-    /// The executor cannot be started.
-    Executor(ExecutorError),
-    /// Another thread, or the handling of signals, cannot be started.
-    Thread(io::Error),
-}
-
-impl StartError {
-    /// The directory of a file, or one in it, cannot be used.
-    fn of_directory(path: &Path) -> impl FnOnce(io::Error) -> StartError + '_ {
-        |error| StartError::RunDir(path.parent().unwrap_or(path).to_owned(), error)
-    }
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StartError::Background(error) => write!(f, "cannot go into the background: {error}"),
-            StartError::Log(error) => write!(f, "cannot start the log: {error}"),
-            StartError::Descriptors(limit) => write!(
-                f,
-                "only {} files can be open at once, and {} are needed at least: raise the hard \
-                 limit (ulimit -Hn, or LimitNOFILE of the service)",
-                limit.files,
-                limit.least()
-            ),
-            StartError::Lock(error) => error.fmt(f),
-            StartError::Bind(address, error) => match error.kind() {
-                io::ErrorKind::AddrInUse => write!(
-                    f,
-                    "failed to bind socket {address}: {error}; does another daemon run here?"
-                ),
-                _ => write!(f, "failed to bind socket {address}: {error}"),
-            },
-            StartError::Account(error) => error.fmt(f),
-            StartError::Lack(error) => error.fmt(f),
-            StartError::RunDir(path, error) => {
-                write!(f, "cannot use the directory {}: {error}", path.display())
-            }
-            StartError::Executor(error) => error.fmt(f),
-            StartError::Thread(error) => write!(f, "cannot start a thread: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            StartError::Background(error)
-            | StartError::Log(error)
-            | StartError::Bind(_, error)
-            | StartError::RunDir(_, error)
-            | StartError::Thread(error) => Some(error),
-            StartError::Descriptors(_) => None,
-            StartError::Lock(error) => Some(error),
-            StartError::Account(error) => Some(error),
-            StartError::Lack(error) => Some(error),
-            StartError::Executor(error) => Some(error),
-        }
-    }
-}
-
 /// Runs the daemon for the member number `me` (see [`local_addr::find_daemon`]) until it is told
 /// to stop. Into the background it returns in the parent as soon as the child is up.
 ///
@@ -181,6 +103,8 @@ pub fn run(mut config: Config, me: usize, options: DaemonOptions) -> ExitCode {
     let lock_path = options.lock_file.clone();
     let lock_path = lock_path.unwrap_or_else(|| lockfile::default_path(&config.name));
     make_absolute(&mut config);
+    let lock_path = absolute(&lock_path);
+    starting::leave_surroundings(host::account_of(&config, config.members[me].member.role));
     let report = if options.foreground {
         Report::nobody()
     } else {
@@ -191,7 +115,7 @@ pub fn run(mut config: Config, me: usize, options: DaemonOptions) -> ExitCode {
         }
     };
     let target = log_target(&options);
-    match live(&config, me, &options, &absolute(&lock_path), target, report) {
+    match live(&config, me, &options, &lock_path, target, report) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, target),
     }
@@ -249,6 +173,7 @@ fn live(
     let realtime = process::enter_realtime();
     let limit = descriptors::raise(member.role == crate::model::MemberRole::Site);
     let sink = LogSink::start(target, &ident, level(config, options)).map_err(StartError::Log)?;
+    panics::to_log(sink.clone());
     let outcome = (|| {
         let version = env!("CARGO_PKG_VERSION");
         log::info!("BOOTH {} {version} daemon is starting", member.role.word());
@@ -271,9 +196,13 @@ fn live(
         if options.lock_file.is_some() {
             directory::check(lock_path, &users).map_err(StartError::of_directory(lock_path))?;
         }
-        let mut lock = LockFile::acquire(lock_path, &users).map_err(StartError::Lock)?;
+        let lock = starting::lock(lock_path, &users, &signals).map_err(StartError::Lock)?;
+        let Some(mut lock) = lock else {
+            is_over(signals.take(), None);
+            return Ok(());
+        };
         directory::note_owner(lock_path, &users);
-        let ready = Ready { signals: &signals, notifier, bounds };
+        let ready = Ready { signals: &signals, sink: &sink, notifier, bounds };
         let lived = start_and_serve(config, me, &mut lock, ready, &mut report);
         lock.remove();
         lived
@@ -304,6 +233,7 @@ fn bounds(limit: io::Result<descriptors::Limit>) -> Result<Bounds, StartError> {
 /// What a start has got before it takes the lock.
 struct Ready<'a> {
     signals: &'a Signals,
+    sink: &'a LogSink,
     notifier: Notifier,
     /// How many clients can be served.
     bounds: Bounds,
@@ -317,13 +247,16 @@ fn start_and_serve(
     ready: Ready<'_>,
     report: &mut Report,
 ) -> Result<(), StartError> {
-    let Ready { signals, notifier, bounds } = ready;
+    let Ready { signals, sink, notifier, bounds } = ready;
     host::find_tool(config, config.members[me].member.role).map_err(StartError::Lack)?;
     lock.write(&state_line(config, me, DaemonState::Starting)).map_err(StartError::Lock)?;
     let address = threads::address_of(config, me);
-    let bind_error = |error| StartError::Bind(address, error);
-    let datagrams = udp::bind(address).map_err(bind_error)?;
-    let listener = tcp::bind(address).map_err(bind_error)?;
+    let Some(Bound { datagrams, listener }) = address::bind(address, signals)? else {
+        is_over(signals.take(), None);
+        return Ok(());
+    };
+    // From before the address can go again.
+    let watch = AddressWatch::new(address.ip());
     let run_dir = run_dir(lock.path(), config, me);
     process::raise_rights();
     change_user(config, me, lock, &run_dir)?;
@@ -332,15 +265,23 @@ fn start_and_serve(
     }
     let run_dir = &run_dir;
     let blueprint = Blueprint { config, me, datagrams, listener, run_dir, notifier, bounds };
-    let threads = threads::start(blueprint)?;
+    let threads = starting::watched(signals, lock, sink, || threads::start(blueprint))?;
     report.up().map_err(StartError::Background)?;
-    serve(config, me, lock, signals, &threads);
+    serve(config, me, lock, signals, watch, &threads);
     threads.stop();
     Ok(())
 }
 
-/// Waits for signals, for the end of the start, and for somebody who removes the lock file.
-fn serve(config: &Config, me: usize, lock: &mut LockFile, signals: &Signals, threads: &Threads) {
+/// Waits for signals, for the end of the start, for somebody who removes the lock file, and for
+/// changes of addresses.
+fn serve(
+    config: &Config,
+    me: usize,
+    lock: &mut LockFile,
+    signals: &Signals,
+    addresses: io::Result<AddressWatch>,
+    threads: &Threads,
+) {
     use std::os::fd::AsFd;
     // Two that start at once may each replace a stranger's file, and the other's.
     let mut watch = LockWatch::new(lock.path());
@@ -348,13 +289,25 @@ fn serve(config: &Config, me: usize, lock: &mut LockFile, signals: &Signals, thr
     let presence = Presence::new(lock);
     let mut started = Some(&threads.started);
     let mut troubles = Limiter::new(LOG_EVERY);
+    let mut addresses = addresses
+        .map_err(|error| log::debug!("cannot watch the addresses of this machine: {error}"))
+        .ok();
+    if let Some(watch) = &mut addresses {
+        watch.look();
+    }
+    // What came during the start.
+    if is_over(signals.take(), Some(threads)) {
+        return;
+    }
     loop {
         // A descriptor that is not there is replaced by one that is waited for anyway.
         let signal = signals.descriptor();
         let start = started.map_or(signal, AsFd::as_fd);
         let file = watch.descriptor().unwrap_or(signal);
         let asked = presence.descriptor().unwrap_or(signal);
-        let ready = match poll::wait([signal, start, file, asked], watch.look_again()) {
+        let address = addresses.as_ref().map_or(signal, AddressWatch::descriptor);
+        let waited_for = [signal, start, file, asked, address];
+        let ready = match poll::wait(waited_for, watch.look_again()) {
             Ok(ready) => ready,
             Err(error) => {
                 // What there is to do is looked for now and then instead.
@@ -363,7 +316,7 @@ fn serve(config: &Config, me: usize, lock: &mut LockFile, signals: &Signals, thr
                     log::error!("cannot wait for signals: {error}; trying again{more}");
                 }
                 std::thread::sleep(REST);
-                [false; 4]
+                [false; 5]
             }
         };
         if is_over(signals.take(), Some(threads)) {
@@ -375,7 +328,10 @@ fn serve(config: &Config, me: usize, lock: &mut LockFile, signals: &Signals, thr
         if ready[3] && !ready[0] {
             presence.answer(lock);
         }
-        let all_quiet = ready == [false; 4] && watch.look_again().is_some();
+        if let Some(watch) = addresses.as_mut().filter(|_| ready[4]) {
+            watch.look();
+        }
+        let all_quiet = ready == [false; 5] && watch.look_again().is_some();
         if (ready[2] && !ready[0]) || all_quiet {
             watch.look(lock);
         }

@@ -21,6 +21,8 @@ const SOCKET_VARIABLE: &str = "NOTIFY_SOCKET";
 const WATCHDOG_VARIABLE: &str = "WATCHDOG_USEC";
 /// Which process the watchdog means.
 const WATCHDOG_PID_VARIABLE: &str = "WATCHDOG_PID";
+/// What could not be sent is tried again after this, or sooner if the watchdog wants to be fed.
+const RETRY: Span = Span::from_secs(1);
 /// The status text is sent at most this often.
 const STATUS_EVERY: Span = Span::from_secs(1);
 
@@ -28,9 +30,16 @@ const STATUS_EVERY: Span = Span::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Notifier {
     socket: Option<UnixDatagram>,
-    /// Half of the time within which the watchdog wants to be fed.
+    /// Where the service manager listens.
+    address: Option<SocketAddr>,
+    /// A part of the time within which the watchdog wants to be fed: two messages may get lost.
     feed_every: Option<Span>,
-    last_fed: Option<MonoTime>,
+    /// When to send next what is repeated: the watchdog's food, or what could not be sent.
+    next_at: Option<MonoTime>,
+    /// What the service manager must not miss, and what could not be sent yet.
+    unsent: Option<String>,
+    /// Whether the last message could not be sent.
+    failing: bool,
     held: Option<Held>,
     last_status: Option<MonoTime>,
 }
@@ -70,11 +79,10 @@ impl Notifier {
             Some(name) => SocketAddr::from_abstract_name(name)?,
             None => SocketAddr::from_pathname(Path::new(std::ffi::OsStr::from_bytes(address)))?,
         };
-        let socket = UnixDatagram::unbound()?;
-        socket.set_nonblocking(true)?;
-        socket.connect_addr(&address)?;
-        let feed_every = watchdog.filter(|usec| !usec.is_zero()).map(|usec| usec.divided(2));
-        Ok(Notifier { socket: Some(socket), feed_every, ..Notifier::default() })
+        let socket = connected(&address)?;
+        let feed_every = watchdog.filter(|usec| !usec.is_zero()).map(|usec| usec.divided(4));
+        let (socket, address) = (Some(socket), Some(address));
+        Ok(Notifier { socket, address, feed_every, ..Notifier::default() })
     }
 
     /// Whether a service manager listens.
@@ -82,9 +90,12 @@ impl Notifier {
         self.socket.is_some()
     }
 
-    /// Says that the daemon serves, and which process it is.
+    /// Says that the daemon serves, and which process it is; until it could be said.
     pub fn ready(&mut self) {
-        self.send(&format!("READY=1\nMAINPID={}", std::process::id()));
+        let message = format!("READY=1\nMAINPID={}", std::process::id());
+        if !self.send(&message) && self.is_active() {
+            self.unsent = Some(message);
+        }
     }
 
     /// Says that the daemon stops.
@@ -92,18 +103,28 @@ impl Notifier {
         self.send("STOPPING=1");
     }
 
-    /// Feeds the watchdog if it is time to.
+    /// Feeds the watchdog if it is time to, and says again what could not be said. What fails is
+    /// tried again soon.
     pub fn alive(&mut self, now: MonoTime) {
-        if self.next_feed(now).is_some_and(|at| at <= now) {
-            self.last_fed = Some(now);
-            self.send("WATCHDOG=1");
+        if self.next_feed(now).is_none_or(|at| at > now) {
+            return;
         }
+        let unsent = self.unsent.take();
+        let said = unsent.as_ref().is_none_or(|message| self.send(message));
+        let fed = said && (self.feed_every.is_none() || self.send("WATCHDOG=1"));
+        if !said {
+            self.unsent = unsent;
+        }
+        let every = self.feed_every.unwrap_or(RETRY);
+        self.next_at = Some(now.plus(if fed { every } else { every.min(RETRY) }));
     }
 
-    /// When the watchdog is to be fed next, if there is one; `now` if it never was.
+    /// When [`Notifier::alive`] has something to send next, if it ever has; `now` if it never had.
     pub fn next_feed(&self, now: MonoTime) -> Option<MonoTime> {
-        let every = self.feed_every?;
-        Some(self.last_fed.map_or(now, |last| last.plus(every)))
+        if self.feed_every.is_none() && self.unsent.is_none() {
+            return None;
+        }
+        Some(self.next_at.unwrap_or(now))
     }
 
     /// Whether [`Notifier::status`] would do anything at `now`.
@@ -118,17 +139,41 @@ impl Notifier {
         if self.held == Some(held) {
             return;
         }
-        self.held = Some(held);
-        self.send(&format!("STATUS={}", text::held(held)));
+        // What could not be said is said the next time.
+        let said = self.send(&format!("STATUS={}", text::held(held)));
+        self.held = Some(held).filter(|_| said);
     }
 
-    /// Sends one message. A service manager that does not read misses it: waiting for it would
-    /// be worse, and a lost watchdog message is followed by the next.
-    fn send(&mut self, message: &str) {
-        if let Some(socket) = &self.socket {
-            let _ = socket.send(message.as_bytes());
+    /// Sends one message, and says whether it is under way. A service manager that does not read
+    /// is not waited for; one that has been started anew is looked for once.
+    fn send(&mut self, message: &str) -> bool {
+        let Some(socket) = &self.socket else { return false };
+        let mut sent = socket.send(message.as_bytes());
+        let full = matches!(&sent, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+        if let (Err(_), false, Some(address)) = (&sent, full, &self.address) {
+            if let Ok(fresh) = connected(address) {
+                sent = fresh.send(message.as_bytes());
+                self.socket = Some(fresh);
+            }
         }
+        match &sent {
+            Ok(_) if self.failing => log::info!("the service manager hears this daemon again"),
+            Err(error) if !self.failing => {
+                log::warn!("the service manager does not hear this daemon: {error}; trying again");
+            }
+            Ok(_) | Err(_) => {}
+        }
+        self.failing = sent.is_err();
+        sent.is_ok()
     }
+}
+
+/// A socket that sends there and never waits.
+fn connected(address: &SocketAddr) -> io::Result<UnixDatagram> {
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    socket.connect_addr(address)?;
+    Ok(socket)
 }
 
 #[cfg(test)]
@@ -172,17 +217,50 @@ mod tests {
     }
 
     #[test]
-    fn the_watchdog_is_fed_at_half_its_time() {
+    fn the_watchdog_is_fed_so_often_that_two_messages_may_get_lost() {
         let (_dir, socket, address) = manager();
         let watchdog = Some(Span::from_secs(2));
         let mut notifier = Notifier::connect(&address, watchdog).expect("connected");
         notifier.alive(at(5));
         assert_eq!(received(&socket).as_deref(), Some("WATCHDOG=1"));
-        assert_eq!(notifier.next_feed(at(5)), Some(at(1_005)));
-        notifier.alive(at(1_004));
+        assert_eq!(notifier.next_feed(at(5)), Some(at(505)));
+        notifier.alive(at(504));
         assert_eq!(received(&socket), None);
-        notifier.alive(at(1_005));
+        notifier.alive(at(505));
         assert_eq!(received(&socket).as_deref(), Some("WATCHDOG=1"));
+    }
+
+    #[test]
+    fn what_could_not_be_sent_is_sent_again_soon() {
+        let (_dir, socket, address) = manager();
+        let watchdog = Some(Span::from_secs(60));
+        let mut notifier = Notifier::connect(&address, watchdog).expect("connected");
+        while notifier.send("STATUS=full") {}
+        notifier.ready();
+        notifier.alive(at(0));
+        assert_eq!(notifier.next_feed(at(0)), Some(at(1_000)));
+        while received(&socket).is_some() {}
+        notifier.alive(at(1_000));
+        let expected = format!("READY=1\nMAINPID={}", std::process::id());
+        assert_eq!(received(&socket), Some(expected));
+        assert_eq!(received(&socket).as_deref(), Some("WATCHDOG=1"));
+        assert_eq!(notifier.next_feed(at(1_000)), Some(at(16_000)));
+    }
+
+    #[test]
+    fn a_manager_that_is_started_anew_is_found() {
+        let (dir, socket, address) = manager();
+        let watchdog = Some(Span::from_secs(60));
+        let mut notifier = Notifier::connect(&address, watchdog).expect("connected");
+        drop(socket);
+        notifier.alive(at(0));
+        let path = dir.path().join("notify");
+        std::fs::remove_file(&path).expect("removed");
+        let anew = UnixDatagram::bind(&path).expect("a socket");
+        anew.set_nonblocking(true).expect("settable");
+        assert_eq!(notifier.next_feed(at(0)), Some(at(1_000)), "it was not heard");
+        notifier.alive(at(1_000));
+        assert_eq!(received(&anew).as_deref(), Some("WATCHDOG=1"));
     }
 
     #[test]

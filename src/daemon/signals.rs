@@ -68,6 +68,20 @@ impl Signals {
     }
 }
 
+impl Signals {
+    /// The signal that asks to stop, if one has come; [`Signals::take`] still tells of it.
+    pub fn wants_stop(&self) -> Option<i32> {
+        let came = self.flags.iter().filter(|(_, flag)| flag.load(Ordering::SeqCst));
+        came.map(|(signal, _)| *signal)
+            .find(|signal| matches!(wish_of(*signal), Some(Wish::Stop(_))))
+    }
+
+    /// What has been heard so far is no longer readable; [`Signals::take`] still tells of it.
+    pub fn quiet(&self) {
+        poll::drain(&self.sleeper);
+    }
+}
+
 fn wish_of(signal: i32) -> Option<Wish> {
     match signal {
         SIGTERM | SIGINT => Some(Wish::Stop(signal)),

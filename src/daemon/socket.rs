@@ -22,6 +22,8 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 /// and after so many unanswered questions it has left: a minute after its last word.
 const KEEPALIVE_PROBES: u32 = 6;
+/// What the three above amount to; and so long a client may leave a word unacknowledged.
+const VANISHED: Duration = Duration::from_secs(60);
 
 /// Why a connection is closed without its last answer.
 #[derive(Debug)]
@@ -174,7 +176,10 @@ pub(super) fn watch_over(stream: &TcpStream) -> io::Result<()> {
         .with_time(KEEPALIVE_IDLE)
         .with_interval(KEEPALIVE_INTERVAL)
         .with_retries(KEEPALIVE_PROBES);
-    SockRef::from(stream).set_tcp_keepalive(&keepalive)
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&keepalive)?;
+    // Nobody is asked while something that was sent to them is on its way.
+    socket.set_tcp_user_timeout(Some(VANISHED))
 }
 
 #[cfg(test)]
@@ -194,5 +199,6 @@ mod tests {
         let interval = socket.keepalive_interval().expect("known");
         let probes = socket.keepalive_retries().expect("known");
         assert_eq!(idle + interval * probes, Duration::from_secs(60));
+        assert_eq!(socket.tcp_user_timeout().expect("known"), Some(Duration::from_secs(60)));
     }
 }

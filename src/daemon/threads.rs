@@ -93,8 +93,7 @@ impl Ended {
 ///
 /// Panics if `index` is not an index into the members.
 pub(super) fn address_of(config: &Config, index: usize) -> SocketAddr {
-    let configured = &config.members[index];
-    SocketAddr::new(configured.member.address, configured.port)
+    config.members[index].socket_address()
 }
 
 /// Starts a thread with a small stack.

@@ -173,7 +173,11 @@ impl Gate {
 }
 
 fn refusal(from: Option<MemberIndex>, error: &AuthError) -> Refusal {
-    let kind = if error.is_invalid() { RejectKind::Invalid } else { RejectKind::Auth };
+    let kind = match error {
+        AuthError::Malformed { .. } => RejectKind::Malformed,
+        error if error.is_invalid() => RejectKind::Invalid,
+        _ => RejectKind::Auth,
+    };
     Refusal { from, kind, reason: error.to_string() }
 }
 
@@ -256,7 +260,7 @@ impl Receiver {
 /// Refused datagrams, added up.
 struct Rejects {
     roster: Roster,
-    /// Not yet reported to the engine. At most three kinds for each member and for nobody.
+    /// Not yet reported to the engine. At most four kinds for each member and for nobody.
     counts: BTreeMap<(Option<MemberIndex>, Kind), u32>,
     last_report: Option<Instant>,
     /// When each kind was logged, and how many have come since.
@@ -267,6 +271,7 @@ struct Rejects {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Auth,
+    Malformed,
     Invalid,
     Overflow,
 }
@@ -275,6 +280,7 @@ impl Kind {
     fn of(kind: RejectKind) -> Kind {
         match kind {
             RejectKind::Auth => Kind::Auth,
+            RejectKind::Malformed => Kind::Malformed,
             RejectKind::Invalid => Kind::Invalid,
             RejectKind::Overflow => Kind::Overflow,
         }
@@ -283,6 +289,7 @@ impl Kind {
     fn reject_kind(self) -> RejectKind {
         match self {
             Kind::Auth => RejectKind::Auth,
+            Kind::Malformed => RejectKind::Malformed,
             Kind::Invalid => RejectKind::Invalid,
             Kind::Overflow => RejectKind::Overflow,
         }

@@ -103,7 +103,9 @@ pub enum Event {
 pub enum RejectKind {
     /// Wrong or missing authentication, too old, or a replay (`authfail` of `booth peers`).
     Auth,
-    /// Malformed, wrong version or length, unknown ticket or leader (`invalid`).
+    /// No packet of this protocol: wrong size, magic, version or length field (`error`).
+    Malformed,
+    /// A packet that says something impossible: unknown ticket, leader or sender (`invalid`).
     Invalid,
     /// It is fine, but the engine's queue was full (`error`).
     Overflow,

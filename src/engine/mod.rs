@@ -313,7 +313,9 @@ impl Engine {
         match why {
             RejectKind::Auth => counters.auth_failures += u64::from(count),
             RejectKind::Invalid => counters.invalid += u64::from(count),
-            RejectKind::Overflow => counters.recv_errors += u64::from(count),
+            RejectKind::Malformed | RejectKind::Overflow => {
+                counters.recv_errors += u64::from(count);
+            }
         }
     }
 

@@ -16,7 +16,8 @@ pub enum Field {
     AttrValue,
 }
 
-/// Why bytes are no message. All of them count as `invalid` in `booth peers`.
+/// Why bytes are no message. In `booth peers`, what is no packet of the protocol counts as `error`,
+/// the rest as `invalid`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WireError {
     /// There are too few bytes.

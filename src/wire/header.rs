@@ -42,6 +42,8 @@ pub(crate) const OPT_AUTHENTICATED: u32 = 1;
 
 /// Offset of the field `opts`.
 pub(crate) const OPTS_AT: usize = 0;
+/// Offset of the field `from`.
+const FROM_AT: usize = 20;
 /// Offset of the field `length`.
 pub(crate) const LENGTH_AT: usize = 24;
 
@@ -183,8 +185,10 @@ fn bounded_len(header: &[u8; HEADER_LEN], max: usize) -> Result<usize, WireError
     }
 }
 
-/// The sender that a packet names, if it is Booth's at all. Not authenticated: for counters and
-/// log lines only.
+/// The sender that a packet names, if it is long enough to name one; whatever magic and version
+/// say, so that a member that speaks another version can be named. Not authenticated: for counters
+/// and log lines only.
 pub fn claimed_sender(bytes: &[u8]) -> Option<MemberId> {
-    Header::read(bytes).ok().map(|header| MemberId::from_raw(header.from))
+    let field = bytes.get(FROM_AT..)?.first_chunk::<4>()?;
+    Some(MemberId::from_raw(u32::from_be_bytes(*field)))
 }

@@ -78,6 +78,44 @@ fn wrong_datagrams_are_counted() {
     });
 }
 
+/// What `peers` counts for the fake member under this name.
+fn count_of(cluster: &Cluster<'_>, name: &str) -> Option<u32> {
+    let text = cluster.booth(0, &["peers"]).expect_code(0).stdout;
+    let block = text.split("\n\n").find(|block| block.contains("site "))?;
+    let received = block.lines().find(|line| line.contains("Recv"))?;
+    let number = received.split_once(&format!(" {name}:"))?.1.split(' ').next()?;
+    number.trim().parse().ok()
+}
+
+/// What is no packet of the protocol counts as `error`, what says something impossible as
+/// `invalid`: so a member that speaks another version shows.
+#[test]
+fn each_wrong_datagram_of_a_member_has_its_counter() {
+    run(test_name!(), Need::of(under_test()), |lab| {
+        let mut cluster = Cluster::new(lab, &Setup::usual());
+        let fake = FakeMember::new(cluster.address(1), None);
+        cluster.start(0);
+        let good = || fake.packet("HrtB").ticket("t1", fake.id, 7, 10);
+        let cases = [
+            ("error", "magic", Packet { magic: 1, ..good() }),
+            ("error", "version", Packet { version: 0x0001_0002, ..good() }),
+            ("error", "length", Packet { length: 200, ..good() }),
+            ("invalid", "ticket", good().ticket("nix", fake.id, 7, 10)),
+            ("invalid", "leader", good().ticket("t1", 12345, 7, 10)),
+        ];
+        for (counter, name, packet) in cases {
+            let [errors, invalid] = ["error", "invalid"].map(|name| count_of(&cluster, name));
+            fake.send_bytes(cluster.address(0), &packet.bytes());
+            let more = |before: Option<u32>, name| before.map(|n| n + u32::from(name == counter));
+            let expected = [more(errors, "error"), more(invalid, "invalid")];
+            until(SOON, &format!("{name} is counted as {counter}"), || {
+                let now = ["error", "invalid"].map(|name| count_of(&cluster, name));
+                (now == expected).then_some(())
+            });
+        }
+    });
+}
+
 #[test]
 fn a_heartbeat_for_somebody_else_does_not_end_the_daemon() {
     run(test_name!(), Need::of(under_test()), |lab| {

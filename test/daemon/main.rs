@@ -3,6 +3,7 @@
 //! manager, and what it takes from clients and strangers. What members do together is tested
 //! elsewhere.
 
+mod addresses;
 mod after_boot;
 mod asked;
 mod background;
@@ -17,6 +18,7 @@ mod not_run;
 mod owners;
 mod shell;
 mod site;
+mod start;
 #[path = "../harness/stranger.rs"]
 mod stranger;
 mod strangers;

@@ -278,6 +278,14 @@ pub fn send_signal(pid: u32, signal: i32) {
     assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "the process is there");
 }
 
+/// Lets time pass in which nothing is to happen.
+pub fn pass(time: Duration) {
+    let until = Instant::now() + time;
+    while Instant::now() < until {
+        sleep(Duration::from_millis(10));
+    }
+}
+
 /// Waits until the condition holds, for at most [`PATIENCE`].
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let until = Instant::now() + PATIENCE;

@@ -55,8 +55,8 @@ const ADDRESSES: &[&str] = &["std::net::IpAddr", "std::net::Ipv4Addr", "std::net
 const UNSAFE: &[&str] = &[
     "src/daemon/accounts.rs",
     "src/daemon/clock.rs",
+    "src/daemon/filelock.rs",
     "src/daemon/local_addr.rs",
-    "src/daemon/lockfile.rs",
     "src/daemon/os.rs",
     "src/daemon/poll.rs",
     "src/daemon/process.rs",

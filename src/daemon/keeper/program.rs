@@ -8,7 +8,7 @@ use super::packets::{Gone, Packets, OFFER_AGAIN};
 use super::tools::{Ends, Tools};
 use super::{Setup, MARK, NAME, SOCKET};
 use crate::config::TicketStore;
-use crate::daemon::{child, clock, descriptors, os, process};
+use crate::daemon::{child, clock, descriptors, os, panics, process};
 use crate::engine::NoteLevel;
 use crate::keeper::words::{Message, VERSION};
 use crate::keeper::{Input, JobId, Keeper, Kept, Output};
@@ -47,6 +47,9 @@ pub fn main(args: &[OsString]) -> ExitCode {
     os::set_name(c"booth-keeper");
     os::close_inherited();
     descriptors::adopt();
+    std::panic::set_hook(Box::new(|info| {
+        log(NoteLevel::Error, &panics::in_words(info, "the keeper of the tickets"));
+    }));
     let Some(setup) = Setup::parse(args) else {
         eprintln!("this program is started by boothd only");
         return ExitCode::FAILURE;

@@ -124,3 +124,31 @@ fn nobody_else_can_open_a_lock_file_also_one_that_was_left_open() {
         lock.remove();
     }
 }
+
+/// Whether the kernel's list of locks has one of this process on the file.
+fn is_locked_by_us(path: &Path) -> bool {
+    let inode = fs::metadata(path).expect("there").ino();
+    let (pid, inode) = (format!(" {} ", std::process::id()), format!(":{inode} "));
+    let locks = fs::read_to_string("/proc/locks").expect("readable");
+    locks.lines().any(|line| line.contains(&pid) && line.contains(&inode))
+}
+
+/// A file that was moved away and is back when the daemon has noticed is the same one; its lock
+/// must not go with either descriptor of it.
+#[test]
+fn a_file_that_is_there_after_all_stays_locked() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("x.pid");
+    let mut lock = acquire(&path).expect("the lock is free");
+    lock.write(&state(DaemonState::Started)).expect("written");
+    let same = acquire(&path);
+    lock.give_way_to(same).expect("it is this process's own");
+    assert!(is_locked_by_us(&path), "with the first descriptor");
+    let unusable = acquire(&path)
+        .map(|same| drop(same))
+        .and(Err(LockError::Open(path.clone(), std::io::ErrorKind::Other.into())));
+    assert!(matches!(lock.give_way_to(unusable), Err(LockError::Open(..))));
+    assert!(is_locked_by_us(&path), "with the second descriptor");
+    lock.remove();
+    assert!(!path.exists());
+}

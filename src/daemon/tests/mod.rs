@@ -8,6 +8,7 @@ mod listing;
 mod lockfile;
 #[path = "../../../test/harness/not_run.rs"]
 mod not_run;
+mod panics;
 mod tcp;
 mod udp;
 

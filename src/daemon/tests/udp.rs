@@ -160,7 +160,8 @@ fn a_flood_of_garbage_becomes_a_few_counts() {
             socket.send_to(&bytes, rig.at).expect("sent");
         }
         for event in rig.events.try_iter() {
-            let Event::PeerRejected { from: None, why: RejectKind::Invalid, count } = event else {
+            let Event::PeerRejected { from: None, why: RejectKind::Malformed, count } = event
+            else {
                 panic!("{event:?}");
             };
             counted += count;

@@ -108,7 +108,12 @@ impl World {
             12 => self.end_attr(source),
             13 => self.step(Event::ClientGone { client: ClientId(u64::from(source.byte())) }),
             14 => {
-                let why = [RejectKind::Auth, RejectKind::Invalid, RejectKind::Overflow];
+                let why = [
+                    RejectKind::Auth,
+                    RejectKind::Malformed,
+                    RejectKind::Invalid,
+                    RejectKind::Overflow,
+                ];
                 let from = Some(self.peer(source).1);
                 let (why, count) = (source.pick(&why), u32::from(source.byte()));
                 self.step(Event::PeerRejected { from, why, count });
