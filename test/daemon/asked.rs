@@ -72,7 +72,7 @@ fn list(lab: &Lab) -> String {
 /// The time that follows `begin` in the text, in seconds since the epoch. `date` reads it.
 fn time_after(text: &str, begin: &str) -> Option<u64> {
     let (_, rest) = text.split_once(begin)?;
-    let (time, _) = rest.split_once(')')?;
+    let time = rest.split(['\n', ';']).next()?;
     let date = Command::new("date").args(["-u", "-d", time, "+%s"]).output().expect("run");
     Some(texts(&date).0.trim().parse().unwrap_or_else(|_| panic!("no time: {text}")))
 }

@@ -140,7 +140,7 @@ pub fn quick_lab(net: u8, tickets: &[&str]) -> Lab {
 #[test]
 fn an_arbitrator_with_few_descriptors_outlives_a_crowd_and_serves_again() {
     let lab = Lab::new(64);
-    let mut daemon = start_limited(&lab, 3, 40, 40);
+    let mut daemon = start_limited(&lab, 3, 48, 48);
     let at = SocketAddr::from((lab.address(3), PORT));
     lists(&lab, 3);
     let before = daemon.descriptors();
@@ -153,7 +153,7 @@ fn an_arbitrator_with_few_descriptors_outlives_a_crowd_and_serves_again() {
     lists(&lab, 3);
     falls_to(&daemon, before + 8);
     let log = daemon.log();
-    assert!(log.contains("only 40 files can be open at once"), "{log}");
+    assert!(log.contains("only 48 files can be open at once"), "{log}");
     assert_eq!(daemon.stop().0.code(), Some(0));
 }
 

@@ -123,9 +123,9 @@ impl Excuse {
                 "S11: beside members that run the reference, which do not wait for resources"
             }
             Excuse::ReferenceRevoked => {
-                "V4: beside members that run the reference, a candidate was told, since the last \
-                 order was carried out, that the ticket had been revoked: they say so also when \
-                 they have just started, and are granted again in a term that they revoked"
+                "V4: beside members that run the reference, a candidate or one that has just \
+                 started was told, since the last order, that the ticket had been revoked: they \
+                 say so also without knowing, and are granted again in a term that they revoked"
             }
             Excuse::ReferenceLate => {
                 "S1, S2, S11, C2: within two leases before, a datagram from or to a member in the \

@@ -15,7 +15,7 @@ use booth::model::{TicketMode, TicketSpec};
 use booth::time::Span;
 
 /// The longest pause between two calls of a store's tool that fail.
-const STORE_PAUSE: True = 30 * SECOND;
+const STORE_PAUSE: True = 5 * SECOND;
 /// How long a handler is waited for beyond its deadline.
 const HANDLER_EXTRA: True = 5 * SECOND;
 
@@ -60,7 +60,7 @@ impl World {
     /// waits up to `g` for what its predecessor left, reads its store (`g`), and is in
     /// grace for `g + d` longer than the longest promise; the write takes up to `g`. A
     /// call of the store's tool that hangs from before the healing is ended after
-    /// `timeout * (retries + 1)` and tried again after at most 30 s; a handler that hangs
+    /// `timeout * (retries + 1)` and tried again after at most 5 s; a handler that hangs
     /// is ended after `E` and 5 s, and the next attempt begins after `renewal-freq`. Beside members
     /// that speak as the reference a promise lasts `timeout * (retries + 1)` longer (L4), and `A`
     /// counts from their votes (L8).

@@ -110,11 +110,12 @@ fn too_many_bytes_are_refused_by_what_they_are_for() {
     let bytes = vec![0; 153];
     let expected = WireError::TooLong { len: 153, max: 152 };
     let error = Opener::new(None, SKEW).open(&bytes, wall(0)).expect_err("too long");
-    assert_eq!(error, AuthError::Malformed { from: None, error: expected });
+    let from = Some(MemberId::from_raw(0));
+    assert_eq!(error, AuthError::Malformed { from, error: expected });
     let bytes = vec![0; 333];
     let expected = WireError::TooLong { len: 333, max: 332 };
     let error = Opener::new(None, SKEW).open_request(&bytes, wall(0)).expect_err("too long");
-    assert_eq!(error, AuthError::Malformed { from: None, error: expected });
+    assert_eq!(error, AuthError::Malformed { from, error: expected });
 }
 
 #[test]

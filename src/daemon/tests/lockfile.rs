@@ -145,7 +145,7 @@ fn a_file_that_is_there_after_all_stays_locked() {
     lock.give_way_to(same).expect("it is this process's own");
     assert!(is_locked_by_us(&path), "with the first descriptor");
     let unusable = acquire(&path)
-        .map(|same| drop(same))
+        .map(drop)
         .and(Err(LockError::Open(path.clone(), std::io::ErrorKind::Other.into())));
     assert!(matches!(lock.give_way_to(unusable), Err(LockError::Open(..))));
     assert!(is_locked_by_us(&path), "with the second descriptor");

@@ -110,9 +110,10 @@ impl Blame {
 }
 
 impl World {
-    /// Whether a candidate was told, since the last order was carried out, that the ticket had been
-    /// revoked. Reference: it says so also when it has just started and knows nothing; and it is
-    /// granted again in the term that it revoked, which others know as revoked.
+    /// Whether a candidate, or a member that has just started, was told, since the last order was
+    /// carried out, that the ticket had been revoked. Reference: it says so also when it has just
+    /// started and knows nothing; and it is granted again in the term that it revoked, which others
+    /// know as revoked.
     pub fn told_revoked(&self, ticket: usize) -> bool {
         self.checks.blame.told_revoked[ticket]
     }
@@ -128,6 +129,12 @@ impl World {
             // An earlier revoke than the grant hides nothing.
             PeerBody::Vote { last, .. } => {
                 last.is_some_and(|last| last.free && last.term >= granted)
+            }
+            // So does a member of ours that knows the term of the grant as revoked, when one that
+            // has just started asks it: none of ours is granted twice in a term.
+            PeerBody::MyIndex { .. } => {
+                let ours = self.manners[n] == Manner::Ours;
+                ours && message.leader == Holder::Nobody && message.term == granted
             }
             _ => false,
         };
