@@ -89,11 +89,12 @@ fn run(invocation: Invocation, output: &Output) -> ExitCode {
 
 /// `boothd daemon`: finds out which member this is, and becomes it.
 fn run_daemon(args: DaemonArgs, output: &Output) -> ExitCode {
-    daemon::os::close_inherited();
     let config = match load(&args.config) {
         Ok(config) => config,
         Err(errors) => return output.errors(&errors).into(),
     };
+    // Only now: a configuration may be /dev/fd/N.
+    daemon::os::close_inherited();
     let me = match daemon_member(&config, args.site.as_deref()) {
         Ok(me) => me,
         Err(text) => {

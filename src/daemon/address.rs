@@ -119,12 +119,16 @@ pub(super) struct AddressWatch {
 }
 
 impl AddressWatch {
-    /// Watches an address that this machine has.
+    /// Watches an address; only changes are spoken of.
     ///
     /// # Errors
     /// The kernel does not tell of changes here.
     pub(super) fn new(address: IpAddr) -> io::Result<AddressWatch> {
-        Ok(AddressWatch { address, changes: AddressChanges::new()?, present: true })
+        let changes = AddressChanges::new()?;
+        // Some that can be bound are in no list: 127.0.0.2, or one of a local route.
+        let here = local_addr::local_addresses();
+        let present = here.is_ok_and(|here| here.iter().any(|local| local.address == address));
+        Ok(AddressWatch { address, changes, present })
     }
 
     /// What becomes readable when addresses have changed.

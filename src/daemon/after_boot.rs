@@ -122,7 +122,8 @@ fn keeper_was_here(name: &str) -> bool {
     entries.flatten().any(|entry| {
         let file = entry.file_name();
         let file = file.to_string_lossy();
-        file.starts_with(&begin) && file.ends_with(".keeper")
+        let address = file.strip_prefix(&begin).and_then(|rest| rest.strip_suffix(".keeper"));
+        address.is_some_and(|address| address.parse::<std::net::IpAddr>().is_ok())
     })
 }
 
@@ -142,7 +143,7 @@ fn sweep(directory: &Path) -> io::Result<bool> {
         };
         let Some(ticket) = left else { continue };
         become_owner(&path)?;
-        match store.revoke_left(&ticket) {
+        match store.revoke_left(&ticket, &now) {
             Ok(()) => say(&format!(
                 "ticket {ticket} was granted before this machine was booted: revoked in {}",
                 path.display()

@@ -59,12 +59,15 @@ pub fn probe(path: &Path, users: &Users) -> io::Result<Probe> {
             Held::Daemon(pid) => return running(pid, file),
             held => held,
         },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Held::No,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // Only then: anybody can take the name, and a file that nobody has locked says more.
+            if let Some((pid, line)) = presence::find(path, users) {
+                return Ok(Probe::Running { pid, line });
+            }
+            Held::No
+        }
         Err(error) => return Err(error),
     };
-    if let Some((pid, line)) = presence::find(path, users) {
-        return Ok(Probe::Running { pid, line });
-    }
     match (lockholder::find_without_file(path, users), held) {
         (Some((pid, file)), _) => running(pid, file),
         (None, Held::Stranger(stranger)) => Ok(Probe::NotRunning(Some(stranger))),

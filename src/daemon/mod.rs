@@ -286,7 +286,7 @@ fn serve(
     // Two that start at once may each replace a stranger's file, and the other's.
     let mut watch = LockWatch::new(lock.path());
     watch.look(lock);
-    let presence = Presence::new(lock);
+    let mut presence = Presence::new(lock);
     let mut started = Some(&threads.started);
     let mut troubles = Limiter::new(LOG_EVERY);
     let mut addresses = addresses

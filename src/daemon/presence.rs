@@ -14,6 +14,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -66,17 +67,23 @@ impl Presence {
     }
 
     /// Tells all who ask. Never waits.
-    pub fn answer(&self, lock: &LockFile) {
+    pub fn answer(&mut self, lock: &LockFile) {
         let Some(listener) = &self.listener else {
             return;
         };
         let line = lock.line().map(ToString::to_string).unwrap_or_default();
-        let path = lookup_path(lock.path());
-        let text = [line.as_bytes(), b"\n", path.as_os_str().as_bytes()].concat();
+        let text = [line.as_bytes(), b"\n", &identity(&lookup_path(lock.path()))].concat();
         // As many as can wait; more are answered in the next turn.
         for _ in 0..=BACKLOG {
-            let Ok((mut socket, _)) = listener.accept() else {
-                return;
+            let mut socket = match listener.accept() {
+                Ok((socket, _)) => socket,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    // Those who ask would wake this for ever.
+                    log::debug!("cannot be found without the lock file any more: {error}");
+                    self.listener = None;
+                    return;
+                }
             };
             // A new socket has room for it. Who has gone misses it.
             let _ = socket.set_nonblocking(true).and_then(|()| socket.write_all(&text));
@@ -90,6 +97,14 @@ fn listen(path: &Path) -> io::Result<Socket> {
     socket.bind(&name_of(&lookup_path(path))?)?;
     socket.listen(BACKLOG)?;
     Ok(socket)
+}
+
+/// Which file it is: its path, and the root directory in which that is its path, since a container
+/// may share our network and have a file of the same name.
+fn identity(path: &Path) -> Vec<u8> {
+    let root = std::fs::metadata("/").map(|root| (root.dev(), root.ino()));
+    let (device, inode) = root.unwrap_or_default();
+    [path.as_os_str().as_bytes(), format!("\n{device}:{inode}").as_bytes()].concat()
 }
 
 /// The path under which the file is known, whichever way leads to it.
@@ -114,7 +129,7 @@ pub fn find(path: &Path, users: &Users) -> Option<(u32, String)> {
         return Some((pid, String::new()));
     };
     // Of two long paths with the same end, this may be the other.
-    let is_this = answer[end + 1..] == *path.as_os_str().as_bytes();
+    let is_this = answer[end + 1..] == identity(&path);
     is_this.then(|| (pid, String::from_utf8_lossy(&answer[..end]).into_owned()))
 }
 
@@ -170,8 +185,8 @@ mod tests {
                 for _ in 0..2 {
                     os::wait_readable(&[listener.as_fd()], Some(PATIENCE * 5), &mut Vec::new());
                     let (mut socket, _) = listener.accept().expect("somebody asks");
-                    let text = format!("booth_pid=1\n{}", one.display());
-                    socket.write_all(text.as_bytes()).expect("sent");
+                    let text = [b"booth_pid=1\n".as_slice(), &identity(&one)].concat();
+                    socket.write_all(&text).expect("sent");
                 }
             });
             let expected = Some((std::process::id(), "booth_pid=1".to_owned()));

@@ -54,12 +54,15 @@ const STORE_PAUSE: Span = Span::from_secs(5);
 /// With many tickets so many attempts are made a second at most by all of them.
 const STORE_ATTEMPTS: u64 = 20;
 
+/// But no pause is longer than this.
+const STORE_PAUSE_MAX: Span = Span::from_secs(30);
+
 impl Cx<'_> {
     /// How long a ticket waits before it uses the store again after so many failures in a row.
     pub fn store_pause(&self, failures: u32) -> Span {
         let tickets = u64::try_from(self.tickets).unwrap_or(u64::MAX);
         let all = Span::from_millis((1000 / STORE_ATTEMPTS).saturating_mul(tickets));
-        Span::from_secs(1 << failures.min(16)).min(STORE_PAUSE.max(all))
+        Span::from_secs(1 << failures.min(16)).min(STORE_PAUSE.max(all)).min(STORE_PAUSE_MAX)
     }
 
     /// Sends `message` to a peer and counts it.

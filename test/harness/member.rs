@@ -9,7 +9,7 @@ use super::program::{behind, enter, Kind};
 use super::wait::{until, value_within};
 use std::fs::{File, OpenOptions};
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -51,12 +51,7 @@ impl Member {
     #[track_caller]
     pub fn new(kind: Kind, address: Ipv4Addr, dir: PathBuf, config: String) -> Member {
         std::fs::create_dir_all(&dir).expect("the lab can be written");
-        // The reference removes its lock file, which stays root's, as the user that it becomes;
-        // ours does not trust a directory where that can be done.
-        match kind {
-            Kind::Theirs => make_open(&dir),
-            Kind::Ours | Kind::OursInRoot | Kind::OursBeside => make_shared(&dir),
-        }
+        open_for(kind, &dir);
         let crm = Crm::install(&dir);
         Member {
             kind,
@@ -112,6 +107,12 @@ impl Member {
         let child = command.spawn();
         let child = child.unwrap_or_else(|error| panic!("cannot start it: {error}"));
         self.process = Some(Process { child, daemon: None });
+    }
+
+    /// From its next start on it is another program.
+    pub fn becomes(&mut self, kind: Kind) {
+        self.kind = kind;
+        open_for(kind, &self.dir);
     }
 
     /// Starts the daemon and waits until its lock file says that it has started.
@@ -246,6 +247,15 @@ impl Member {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(count)..].join("\n")
+    }
+}
+
+/// The reference removes its lock file, which stays root's, as the user that it becomes; ours does
+/// not trust a directory where that can be done.
+fn open_for(kind: Kind, dir: &Path) {
+    match kind {
+        Kind::Theirs => make_open(dir),
+        Kind::Ours | Kind::OursInRoot | Kind::OursBeside => make_shared(dir),
     }
 }
 

@@ -14,7 +14,7 @@ const BETWEEN: Duration = Duration::from_secs(11);
 fn replace(cluster: &mut Cluster, order: [usize; 3], kind: Kind) {
     for index in order {
         cluster.stop(index);
-        cluster.members[index].kind = kind;
+        cluster.members[index].becomes(kind);
         cluster.start(index);
         let begun = Instant::now();
         cluster.wait_leader(&[0, 1, 2], 0, Duration::from_secs(8));

@@ -161,8 +161,8 @@ impl Real<'_> {
         fs::set_permissions(&store, fs::Permissions::from_mode(0o777)).expect("allowed");
         fs::set_permissions(stage.at(""), fs::Permissions::from_mode(0o755)).expect("allowed");
         let text = format!(
-            "port = {port}\nticket-store = {}\nsite = 127.0.0.1\nsite = 127.41.0.2\n\
-             arbitrator = 127.41.0.3\nticket = \"t1\"\n",
+            "port = {port}\nticket-store = {}\nsite-user = nobody\nsite-group = nogroup\n\
+             site = 127.0.0.1\nsite = 127.41.0.2\narbitrator = 127.41.0.3\nticket = \"t1\"\n",
             store.display()
         );
         fs::write(stage.at("x.conf"), text).expect("written");

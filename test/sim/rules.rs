@@ -214,7 +214,10 @@ impl Rules {
             {
                 return Err(("L9", format!("t{t}: m{n} answers STATUS while it competes")));
             }
-            PeerBody::StepDown { .. } | PeerBody::Revoke { .. } => self.silent_until = 0,
+            // Who hears that the ticket was revoked does not compete for it any more.
+            PeerBody::Ack { of: Command::RevokeTicket, .. }
+            | PeerBody::StepDown { .. }
+            | PeerBody::Revoke { .. } => self.silent_until = 0,
             PeerBody::Vote { .. }
             | PeerBody::MyIndex { .. }
             | PeerBody::Update { .. }

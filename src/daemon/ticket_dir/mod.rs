@@ -154,8 +154,12 @@ impl TicketDir {
     ///
     /// # Errors
     /// It cannot be read or written.
-    pub fn revoke_left(&self, ticket: &TicketName) -> Result<(), DirError> {
+    pub fn revoke_left(&self, ticket: &TicketName, now: &BootMark) -> Result<(), DirError> {
         let Some(mut entries) = self.read(ticket)? else { return Ok(()) };
+        // A keeper may have begun meanwhile.
+        if !entries.is_left_over(now).unwrap_or(false) {
+            return Ok(());
+        }
         entries.revoke();
         self.write(ticket, &entries)
             .or_else(|error| self.overwrite(ticket, &entries).map_err(|_| error))

@@ -84,7 +84,7 @@ fn a_grant_keeps_the_boot_on_which_it_was_written_until_it_is_revoked() {
     // One that was written where no boot is known.
     grant(None).expect("written");
     assert_eq!(left(&boot), Some(ticket.clone()));
-    dir.revoke_left(&ticket).expect("written");
+    dir.revoke_left(&ticket, &boot).expect("written");
     assert_eq!(left(&boot), None);
     assert_eq!(dir.files().expect("read"), [path]);
     fs::write(outer.path().join("tickets/.a%2Fb.new"), "").expect("written");
