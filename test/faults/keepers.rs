@@ -263,7 +263,7 @@ fn a_full_disk_does_not_keep_the_guard_from_the_built_in_store() {
 fn without_its_run_directory(lab: &Lab, script: &str) {
     let mut cluster = Cluster::new(lab, &Setup::usual());
     let dir = cluster.members[0].dir().join("run");
-    shell("mkdir -m 777 \"$1\"", &[&dir.display().to_string()]);
+    shell("mkdir -m 1777 \"$1\"", &[&dir.display().to_string()]);
     cluster.members[0].run_dir = Some(dir.clone());
     start_and_grant(&mut cluster, Store::Pacemaker);
     cluster.wait_leader(&[0, 1, 2], 0, SOON);

@@ -133,7 +133,7 @@ impl SmallDisk {
     #[track_caller]
     pub fn with(dir: &Path, options: &str) -> SmallDisk {
         std::fs::create_dir_all(dir).expect("the lab can be written");
-        let (options, dir_text) = (format!("mode=777,{options}"), dir.display().to_string());
+        let (options, dir_text) = (format!("mode=1777,{options}"), dir.display().to_string());
         super::lab::shell("mount -t tmpfs -o \"$1\" tmpfs \"$2\"", &[&options, &dir_text]);
         SmallDisk(dir.to_path_buf())
     }

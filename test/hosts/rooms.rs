@@ -2,7 +2,7 @@
 //! Directories without room, without inodes, read-only, with long names, and such that go away
 //! and come back: the run directory, and that of the built-in store.
 
-use crate::harness::{make_open, run, shell, signal, test_name, until, Cluster, Lab, Setup};
+use crate::harness::{make_shared, run, shell, signal, test_name, until, Cluster, Lab, Setup};
 use crate::harness::{SmallDisk, PORT};
 use crate::support::{
     all_but, clear_away, fate, frees, granted, holds, keepers, tickets, use_directory, works, Fate,
@@ -166,7 +166,7 @@ fn made_anew(lab: &Lab, mode: &str) {
     let mut cluster = all_but(lab, POOR);
     let dir = cluster.members[POOR].dir().join("run");
     std::fs::create_dir(&dir).expect("the lab can be written");
-    make_open(&dir);
+    make_shared(&dir);
     cluster.members[POOR].run_dir = Some(dir.clone());
     cluster.start(POOR);
     holds(&cluster, POOR);
@@ -185,7 +185,7 @@ fn made_anew(lab: &Lab, mode: &str) {
     let found = cluster.status(POOR).expect_code(0).stdout;
     let pid = cluster.members[POOR].pid().expect("it runs");
     assert!(found.contains(&format!("booth_lockpid={pid} ")), "{found}");
-    let anyone_may_write = mode == "0777";
+    let anyone_may_write = mode == "1777";
     assert_eq!(cluster.members[POOR].lock_file().exists(), anyone_may_write);
     let log = cluster.members[POOR].log();
     assert_eq!(log.matches("the lock file was removed").count(), 1, "{log}");
@@ -204,7 +204,7 @@ fn made_anew(lab: &Lab, mode: &str) {
 
 #[test]
 fn a_run_directory_that_is_made_anew_for_all_is_used_again() {
-    run(test_name!(), NEEDS, |lab| made_anew(lab, "0777"));
+    run(test_name!(), NEEDS, |lab| made_anew(lab, "1777"));
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn a_run_directory_with_a_long_path_works() {
         for letter in ["a", "b", "c"] {
             dir.push(letter.repeat(200));
             std::fs::create_dir(&dir).expect("the lab can be written");
-            make_open(&dir);
+            make_shared(&dir);
         }
         cluster.members[POOR].run_dir = Some(dir);
         assert!(fate(lab, &mut cluster, POOR, &[]).is_alive());

@@ -125,10 +125,9 @@ fn forget(lab: &Lab, names: &[&str]) {
 fn without_the_default_user_it_is_said() {
     run(test_name!(), NEEDS, |lab| {
         forget(lab, &["hacluster", "haclient"]);
-        let mut cluster = all_but(lab, ARBITRATOR);
-        cluster.start(ARBITRATOR);
-        let log = cluster.members[POOR].log();
-        assert!(log.contains("there is no user \"hacluster\" on this host"), "{log}");
+        let mut cluster = Cluster::new(lab, &Setup::usual());
+        let reason = "there is no user \"hacluster\" on this host";
+        fate(lab, &mut cluster, POOR, &[reason]).said();
     });
 }
 
@@ -236,7 +235,7 @@ fn without_a_umask_nothing_that_is_made_can_be_written_by_others() {
             .collect();
         for dir in &dirs {
             std::fs::create_dir_all(dir).expect("the lab can be written");
-            crate::harness::make_open(dir);
+            crate::harness::make_shared(dir);
         }
         for member in &mut cluster.members {
             member.before = Some("umask 0".to_owned());
