@@ -48,7 +48,8 @@ fn hold_all(geo: &Geo, site: usize) -> usize {
 #[track_caller]
 fn assert_revoked_together(geo: &Geo, site: usize, others: &str, before: usize) {
     let node = geo.sites[site].node();
-    let pid = node.ok("pgrep -x booth-keeper");
+    // The oldest: a child of it has the same name until it has become `crm_ticket`.
+    let pid = node.ok("pgrep -o -x booth-keeper");
     let keeper = pid.trim_end();
     // By then, the renewal before the cut or the kill has long been in the CIB.
     node.ok(&format!(
