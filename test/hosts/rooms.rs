@@ -161,7 +161,7 @@ fn fate_of_store(lab: &Lab, cluster: &mut Cluster) -> String {
     cluster.members[POOR].log()
 }
 
-/// A holder's run directory is removed and made anew, as its owner or as that of root.
+/// A holder's run directory is removed and made anew, for everybody or for root alone.
 fn made_anew(lab: &Lab, mode: &str) {
     let mut cluster = all_but(lab, POOR);
     let dir = cluster.members[POOR].dir().join("run");

@@ -119,8 +119,7 @@ fn forget(lab: &Lab, names: &[&str]) {
     }
 }
 
-/// What the daemon says of a user that is not there, today with a default: it stays root. When
-/// that becomes an error, this becomes `fate(...).said()`.
+/// A daemon that is started as root and has no user to become does not stay root.
 #[test]
 fn without_the_default_user_it_is_said() {
     run(test_name!(), NEEDS, |lab| {

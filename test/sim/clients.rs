@@ -44,6 +44,8 @@ pub struct Clients {
     pub last_asked: Vec<Option<Order>>,
     /// Per ticket: the term in which that order was carried out.
     pub done_term: Vec<Term>,
+    /// Per ticket: which member has carried it out.
+    pub done_by: Vec<usize>,
     /// Per ticket: whether a revoke was asked for since.
     pub revoked_since: Vec<u32>,
     /// How many orders were answered with success, and how many otherwise.
@@ -199,6 +201,7 @@ impl World {
                 self.clients.done += 1;
                 self.clients.last_done[ticket] = Some(order);
                 self.clients.done_term[ticket] = answer.term;
+                self.clients.done_by[ticket] = n;
                 self.checks.blame.told_revoked[ticket] = false;
                 self.clients.revoked_since[ticket] = u32::from(self.clients.revoke_open(ticket));
             }

@@ -196,6 +196,7 @@ impl World {
         world.clients.last_asked = vec![None; tickets];
         world.clients.asked_at = vec![0; tickets];
         world.clients.done_term = vec![Term::ZERO; tickets];
+        world.clients.done_by = vec![0; tickets];
         world.clients.revoked_since = vec![0; tickets];
         world
     }

@@ -130,11 +130,12 @@ impl World {
             PeerBody::Vote { last, .. } => {
                 last.is_some_and(|last| last.free && last.term >= granted)
             }
-            // So does a member of ours that knows the term of the grant as revoked, when one that
-            // has just started asks it: none of ours is granted twice in a term.
+            // A reference site was granted in a term that a member of ours knows as revoked, and
+            // tells one that has just started.
             PeerBody::MyIndex { .. } => {
-                let ours = self.manners[n] == Manner::Ours;
-                ours && message.leader == Holder::Nobody && message.term == granted
+                let by = ticket.map(|ticket| self.manners[self.clients.done_by[ticket]]);
+                let again = by == Some(Manner::Faithful) && self.manners[n] == Manner::Ours;
+                again && message.leader == Holder::Nobody && message.term == granted
             }
             _ => false,
         };
