@@ -42,7 +42,7 @@ pub use net::Links;
 pub use packet::{four, member_id, Packet, ANYONE, NOBODY};
 pub use peer::FakeMember;
 pub use process::{finish, signal, Finished};
-pub use program::{enter, under_test, Kind};
+pub use program::{enter, our_file, under_test, Kind};
 pub use recorder::{Outcome, Recorder};
 pub use setup::{ticket as setup_ticket, Setup, PORT};
 pub use sniff::{Seen, Sniffer};

@@ -48,7 +48,7 @@ pub fn reference_root() -> PathBuf {
 }
 
 /// The file of our program.
-fn our_file() -> PathBuf {
+pub fn our_file() -> PathBuf {
     std::env::var_os(PROGRAM)
         .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_booth")), PathBuf::from)
 }

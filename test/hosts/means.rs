@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Few descriptors, and little memory.
 
-use crate::harness::{run, shell, test_name, until, Cluster, Lab, Setup};
+use crate::harness::{our_file, run, shell, test_name, until, Cluster, Lab, Setup};
 use crate::support::{
     all_but, answers, clear_away, fate, granted, holds, works, ARBITRATOR, GRANTED, NEEDS, POOR,
     SOON,
@@ -53,15 +53,23 @@ fn an_arbitrator_with_few_descriptors_works_or_says_what_it_lacks() {
     });
 }
 
-/// In KiB: from what the linker cannot do with to what is plenty.
-fn sizes(step: usize) -> impl Iterator<Item = usize> {
-    (4 * 1024..9 * 1024).step_by(step).chain([64 * 1024])
+/// In KiB: from where the linker has a say to what is plenty. With less than the program itself
+/// the kernel ends it with a signal before its first instruction.
+fn sizes() -> impl Iterator<Item = usize> {
+    let begins = |size: &usize| {
+        let script = "ulimit -v \"$1\"; exec \"$2\" --version";
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", script, "sh", &size.to_string()]).arg(our_file());
+        shell.output().expect("sh starts").status.code().is_some_and(|code| code < 128)
+    };
+    let first = (1024..64 * 1024).step_by(384).find(begins).expect("64 MiB are enough");
+    (first..first + 5 * 1024).step_by(384).chain([64 * 1024])
 }
 
 #[test]
 fn a_site_with_little_memory_works_or_says_what_it_lacks() {
     run(test_name!(), NEEDS, |lab| {
-        let working = works_from(lab, POOR, "-v", sizes(384), NO_MEMORY);
+        let working = works_from(lab, POOR, "-v", sizes(), NO_MEMORY);
         assert_eq!(working.last(), Some(&(64 * 1024)), "64 MiB are enough");
     });
 }
@@ -69,7 +77,7 @@ fn a_site_with_little_memory_works_or_says_what_it_lacks() {
 #[test]
 fn an_arbitrator_with_little_memory_works_or_says_what_it_lacks() {
     run(test_name!(), NEEDS, |lab| {
-        let working = works_from(lab, ARBITRATOR, "-v", sizes(384), NO_MEMORY);
+        let working = works_from(lab, ARBITRATOR, "-v", sizes(), NO_MEMORY);
         assert_eq!(working.last(), Some(&(64 * 1024)), "64 MiB are enough");
     });
 }
