@@ -55,59 +55,53 @@ fn client(lab: &Lab, cluster: &Cluster, index: usize, clock: &WallClock, words: 
     ended.expect_code(0).text()
 }
 
-/// All have such a clock; a ticket is granted, renewed, moved and listed.
-fn all_live_in(lab: &Lab, setup: &Setup, time: i64, year: &str) {
-    let (mut cluster, clocks) = clocked(lab, setup, [Some(time); 3]);
-    cluster.start_all();
-    let ask = |words: &[&str]| client(lab, &cluster, POOR, &clocks[POOR], words);
-    until(GRANTED, "site 0 is granted the ticket", || {
-        ask(&["grant", "t1"]);
-        granted(&cluster, POOR).then_some(())
+/// All have such a clock; a ticket is granted, renewed, moved and listed, with a key or without.
+fn all_live_in(name: &str, time: i64, year: &str, with_key: bool) {
+    run(name, CLOCK_NEEDS, |lab| {
+        let setup = Setup::usual();
+        let setup = if with_key { setup.with_key() } else { setup };
+        let (mut cluster, clocks) = clocked(lab, &setup, [Some(time); 3]);
+        cluster.start_all();
+        let ask = |words: &[&str]| client(lab, &cluster, POOR, &clocks[POOR], words);
+        until(GRANTED, "site 0 is granted the ticket", || {
+            ask(&["grant", "t1"]);
+            granted(&cluster, POOR).then_some(())
+        });
+        pass(LEASE_AND_MORE);
+        assert!(granted(&cluster, POOR), "it is renewed");
+        let list = ask(&["list"]);
+        let expires = format!("leader: {}, expires: {year}", cluster.address(POOR));
+        assert!(list.contains(&expires), "{list}");
+        ask(&["revoke", "-w", "t1"]);
+        assert!(!granted(&cluster, POOR));
+        let peers = ask(&["peers"]);
+        assert!(peers.contains(&cluster.address(1).to_string()), "{peers}");
     });
-    pass(LEASE_AND_MORE);
-    assert!(granted(&cluster, POOR), "it is renewed");
-    let list = ask(&["list"]);
-    let expires = format!("leader: {}, expires: {year}", cluster.address(POOR));
-    assert!(list.contains(&expires), "{list}");
-    ask(&["revoke", "-w", "t1"]);
-    assert!(!granted(&cluster, POOR));
-    let peers = ask(&["peers"]);
-    assert!(peers.contains(&cluster.address(1).to_string()), "{peers}");
 }
 
 #[test]
 fn all_live_before_1970() {
-    run(test_name!(), CLOCK_NEEDS, |lab| {
-        all_live_in(lab, &Setup::usual(), BEFORE_1970, "1970-0");
-    });
+    all_live_in(test_name!(), BEFORE_1970, "1970-0", false);
 }
 
 #[test]
 fn all_live_before_1970_with_a_key() {
-    run(test_name!(), CLOCK_NEEDS, |lab| {
-        all_live_in(lab, &Setup::usual().with_key(), BEFORE_1970, "1970-0");
-    });
+    all_live_in(test_name!(), BEFORE_1970, "1970-0", true);
 }
 
 #[test]
 fn all_live_after_2038_with_a_key() {
-    run(test_name!(), CLOCK_NEEDS, |lab| {
-        all_live_in(lab, &Setup::usual().with_key(), AFTER_2038, "2038-01-20 ");
-    });
+    all_live_in(test_name!(), AFTER_2038, "2038-01-20 ", true);
 }
 
 #[test]
 fn all_live_after_2106() {
-    run(test_name!(), CLOCK_NEEDS, |lab| {
-        all_live_in(lab, &Setup::usual(), AFTER_2106, "2106-02-08 ");
-    });
+    all_live_in(test_name!(), AFTER_2106, "2106-02-08 ", false);
 }
 
 #[test]
 fn all_live_after_2106_with_a_key() {
-    run(test_name!(), CLOCK_NEEDS, |lab| {
-        all_live_in(lab, &Setup::usual().with_key(), AFTER_2106, "2106-02-08 ");
-    });
+    all_live_in(test_name!(), AFTER_2106, "2106-02-08 ", true);
 }
 
 /// The holder's clock is set to each of these times while it holds.

@@ -11,14 +11,20 @@ fn restart(play: &mut Play<'_>, member: usize) {
     play.cluster.start(member);
 }
 
-/// The holder comes back within its lease, and has lost nothing.
-pub fn holder_restarts(stage: &Stage<'_>) {
+/// The member comes back within the lease of the holder, member 0, which loses nothing.
+#[track_caller]
+fn restarts_unnoticed(stage: &Stage<'_>, member: usize) {
     let mut play = stage.granted("");
-    restart(&mut play, 0);
+    restart(&mut play, member);
     play.settle(Some(0));
     play.renewed(0);
     assert_eq!(play.losses(0), 0, "lost meanwhile");
     play.ends_with(Some(0));
+}
+
+/// The holder comes back within its lease, and has lost nothing.
+pub fn holder_restarts(stage: &Stage<'_>) {
+    restarts_unnoticed(stage, 0);
 }
 
 /// The holder comes back, and its CIB has never heard of the ticket: it is lost, and one site
@@ -37,12 +43,7 @@ pub fn holder_restarts_without_the_ticket_in_its_cib(stage: &Stage<'_>) {
 
 /// A follower comes back; the holder does not notice.
 pub fn follower_restarts(stage: &Stage<'_>) {
-    let mut play = stage.granted("");
-    restart(&mut play, 1);
-    play.settle(Some(0));
-    play.renewed(0);
-    assert_eq!(play.losses(0), 0, "lost meanwhile");
-    play.ends_with(Some(0));
+    restarts_unnoticed(stage, 1);
 }
 
 /// The same, and the follower's CIB has never heard of the ticket.
