@@ -16,15 +16,9 @@ fn a_panic_in_any_thread_is_in_the_log_before_the_process_ends() {
         return;
     }
     for target in ["stderr", "syslog"] {
-        let own = std::env::current_exe().expect("the running program has a file");
         let name = "daemon::tests::panics::a_panic_in_any_thread_is_in_the_log_before_the_process_\
                     ends";
-        let output = Command::new(own)
-            .args(["--exact", name, "--nocapture"])
-            .env(INSIDE, target)
-            .output()
-            .expect("run");
-        let text = String::from_utf8_lossy(&output.stderr);
+        let text = panicked(name, target);
         let found: Vec<&str> = text.lines().filter(|line| line.contains("because of a")).collect();
         assert_eq!(found.len(), 1, "{text}");
         let line = found[0];
@@ -34,6 +28,28 @@ fn a_panic_in_any_thread_is_in_the_log_before_the_process_ends() {
             assert!(line.contains(" boothd-site: ["), "a line of the log: {line}");
         }
     }
+}
+
+#[test]
+fn want_of_memory_is_no_bug() {
+    if let Ok(target) = std::env::var(INSIDE) {
+        assert_eq!(target, "memory");
+        let sink = LogSink::start(Target::Stderr, "boothd-site", LevelFilter::Info);
+        panics::to_log(sink.expect("started"));
+        panic!("failed: {}", std::io::Error::from_raw_os_error(libc::ENOMEM));
+    }
+    let name = "daemon::tests::panics::want_of_memory_is_no_bug";
+    let text = panicked(name, "memory");
+    assert!(text.contains("boothd ends, for want of memory: failed: "), "{text}");
+    assert!(!text.contains("report it"), "{text}");
+}
+
+/// What this program says that runs this test with this in the variable.
+fn panicked(test: &str, inside: &str) -> String {
+    let own = std::env::current_exe().expect("the running program has a file");
+    let mut command = Command::new(own);
+    let output = command.args(["--exact", test, "--nocapture"]).env(INSIDE, inside).output();
+    String::from_utf8_lossy(&output.expect("run").stderr).into_owned()
 }
 
 fn panic_with(target: Target) {
