@@ -73,7 +73,7 @@ fn state_line(pid: u32, path: &Path, line: &str) -> Option<String> {
     let file = shell_quoted(&path.display().to_string());
     let state = match line.trim() {
         "" => format!("booth_pid={pid} booth_state=starting"),
-        line if is_assignments(line) => line.to_owned(),
+        line if is_state(line) => line.to_owned(),
         _ => return None,
     };
     Some(format!("booth_lockpid={pid} booth_lockfile={file} {state}\n"))
@@ -84,17 +84,25 @@ fn shell_quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
-/// Whether the line consists of `booth_NAME=value` and `booth_NAME='value'` only.
-fn is_assignments(line: &str) -> bool {
+/// Whether the line consists of `booth_NAME=value` and `booth_NAME='value'` only, with the process
+/// first. None may replace another, or what is known of the lock: the daemon's user could let
+/// root's scripts take another process for it.
+fn is_state(line: &str) -> bool {
+    let mut names = vec!["booth_lockpid", "booth_lockfile"];
     let mut rest = line;
+    if !line.starts_with("booth_pid=") {
+        return false;
+    }
     while !rest.is_empty() {
         let Some((name, value)) = rest.split_once('=') else {
             return false;
         };
         let plain_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        if !name.starts_with("booth_") || !name.chars().all(plain_name) {
+        let fit = name.starts_with("booth_") && name.chars().all(plain_name);
+        if !fit || names.contains(&name) {
             return false;
         }
+        names.push(name);
         let after = match value.strip_prefix('\'') {
             Some(quoted) => match quoted.split_once('\'') {
                 Some((_, after)) => after,
@@ -137,6 +145,18 @@ mod tests {
         let text = state_line(7, Path::new("/x"), "  ");
         let expected = "booth_lockpid=7 booth_lockfile='/x' booth_pid=7 booth_state=starting\n";
         assert_eq!(text.as_deref(), Some(expected));
+    }
+
+    /// Who evaluates the line believes the last assignment.
+    #[test]
+    fn no_line_names_another_process_than_the_one_with_the_lock() {
+        for more in ["booth_pid=1", "booth_lockpid=1", "booth_lockfile='/x'", "booth_state=started"]
+        {
+            let text = state_line(12, Path::new("/run/x.pid"), &format!("{LINE} {more}"));
+            assert_eq!(text, None, "{more}");
+        }
+        let text = state_line(12, Path::new("/run/x.pid"), "booth_state=started booth_pid=1");
+        assert_eq!(text, None);
     }
 
     #[test]
