@@ -89,6 +89,7 @@ fn run(invocation: Invocation, output: &Output) -> ExitCode {
 
 /// `boothd daemon`: finds out which member this is, and becomes it.
 fn run_daemon(args: DaemonArgs, output: &Output) -> ExitCode {
+    daemon::signals::outlive_requests();
     let config = match load(&args.config) {
         Ok(config) => config,
         Err(errors) => return output.errors(&errors).into(),

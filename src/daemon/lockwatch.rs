@@ -7,7 +7,7 @@ use super::lockfile::LockFile;
 use super::watch::FileWatch;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often the lock file is made anew while somebody removes it at once.
 const RESTORES: usize = 10;
@@ -17,8 +17,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// Notices that somebody has removed the lock file.
 pub(super) struct LockWatch {
     file: Option<FileWatch>,
-    /// It cannot be watched for now: it is looked at every [`LOOK_AGAIN`].
-    later: bool,
+    /// It cannot be watched for now: when it is looked at again.
+    later: Option<Instant>,
     /// What keeps it from being made anew has been said.
     told: bool,
 }
@@ -27,10 +27,10 @@ impl LockWatch {
     /// Begins to watch the file under this path.
     pub(super) fn new(path: &Path) -> LockWatch {
         match FileWatch::new(path) {
-            Ok(watch) => LockWatch { file: Some(watch), later: false, told: false },
+            Ok(watch) => LockWatch { file: Some(watch), later: None, told: false },
             Err(error) => {
                 log::debug!("cannot watch {}: {error}", path.display());
-                LockWatch { file: None, later: true, told: false }
+                LockWatch { file: None, later: Some(Instant::now() + LOOK_AGAIN), told: false }
             }
         }
     }
@@ -42,7 +42,12 @@ impl LockWatch {
 
     /// How long to wait for anything else before the file is looked at.
     pub(super) fn look_again(&self) -> Option<Duration> {
-        self.later.then_some(LOOK_AGAIN)
+        self.later.map(|at| at.saturating_duration_since(Instant::now()))
+    }
+
+    /// Whether it is time to look at the file, whatever else there is to do.
+    pub(super) fn is_due(&self) -> bool {
+        self.look_again() == Some(Duration::ZERO)
     }
 
     /// Makes the lock file anew if it is gone, so that the daemon can still be found and stopped.
@@ -66,7 +71,7 @@ impl LockWatch {
                             "the lock file was removed: {error}; trying again to make it anew"
                         );
                     }
-                    (self.file, self.later) = (None, true);
+                    (self.file, self.later) = (None, Some(Instant::now() + LOOK_AGAIN));
                 }
             }
             if self.file.is_none() {

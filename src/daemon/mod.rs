@@ -331,8 +331,8 @@ fn serve(
         if let Some(watch) = addresses.as_mut().filter(|_| ready[4]) {
             watch.look();
         }
-        let all_quiet = ready == [false; 5] && watch.look_again().is_some();
-        if (ready[2] && !ready[0]) || all_quiet {
+        // Not only when all is quiet: those who ask need never be.
+        if (ready[2] && !ready[0]) || watch.is_due() {
             watch.look(lock);
         }
     }

@@ -13,6 +13,16 @@ use std::sync::Arc;
 /// Rust program.
 const WATCHED: [i32; 5] = [SIGTERM, SIGINT, SIGUSR1, SIGHUP, SIGCHLD];
 
+/// From now on SIGHUP and SIGUSR1 do not end this process: until [`Signals::watch`] they mean
+/// nothing. A name server can keep a daemon from getting there for long. Must be called before any
+/// thread exists.
+pub fn outlive_requests() {
+    for signal in [SIGHUP, SIGUSR1] {
+        // Where that is refused, so is all that comes later, and said.
+        let _ = signal_hook::flag::register(signal, Arc::default());
+    }
+}
+
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {

@@ -3,11 +3,12 @@
 //! answers.
 
 use crate::stranger::is_root_for;
-use crate::support::{texts, wait_until, Daemon, Lab};
+use crate::support::{pass, texts, wait_until, Daemon, Lab, PATIENCE};
 use std::fs;
 use std::os::unix::fs::{chown, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// A machine without these things, in namespaces of its own for each command.
@@ -244,6 +245,32 @@ fn without_answers() {
     panic!("there is somebody who answers, after {:?}", begun.elapsed());
 }
 
+#[test]
+fn signals_while_names_are_looked_up_end_nothing_but_those_that_shall() {
+    if is_root_for("signals_while_names_are_looked_up_end_nothing_but_those_that_shall") {
+        alone(signals_meanwhile);
+    }
+}
+
+fn signals_meanwhile() {
+    let lab = Lab::new(154);
+    let machine = Machine::without_answers(&lab);
+    let silent = std::net::UdpSocket::bind("127.0.0.1:53").expect("nobody else is here");
+    silent.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
+    fs::write(lab.config(), "site = far.example.com\nticket = t\n").expect("written");
+    let lock = lab.path().join("1.pid").display().to_string();
+    let child = machine.boothd(&["daemon", "-S", "-l", &lock]).spawn().expect("started");
+    let mut daemon = Daemon::adopt(child, lab.path().join("none"));
+    silent.recv_from(&mut [0; 512]).expect("it asks for the name");
+    for signal in [libc::SIGHUP, libc::SIGUSR1] {
+        daemon.signal(signal);
+        pass(Duration::from_millis(100));
+    }
+    let (status, took) = daemon.stop();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(libc::SIGTERM));
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
 /// A daemon of this lab whose lock file is gone for good, because it may not write beside it.
 fn without_lock_file(lab: &Lab) -> Daemon {
     fs::set_permissions(lab.path(), PermissionsExt::from_mode(0o755)).expect("allowed");
@@ -313,5 +340,38 @@ fn a_stranger_at_the_name_of_a_daemon_is_none() {
     let mut daemon = lab.start(3);
     let taken = UnixListener::bind_addr(&name(&lab.lock_file(3)));
     assert!(taken.is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse));
+    daemon.stop();
+}
+
+/// Anybody may ask as often as they like.
+#[test]
+fn those_who_ask_do_not_keep_the_lock_file_away() {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixStream};
+    if !is_root_for("those_who_ask_do_not_keep_the_lock_file_away") {
+        return;
+    }
+    let lab = Lab::with(155, "arbitrator-user = nobody");
+    let mut daemon = without_lock_file(&lab);
+    let path = fs::canonicalize(lab.path()).expect("there").join("3.pid");
+    let name =
+        SocketAddr::from_abstract_name(format!("boothd{}", path.display())).expect("it fits");
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    let _ = UnixStream::connect_addr(&name);
+                }
+            });
+        }
+        fs::set_permissions(lab.path(), PermissionsExt::from_mode(0o1777)).expect("allowed");
+        let until = Instant::now() + PATIENCE;
+        while !path.exists() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    assert!(path.exists(), "it is back; the log:\n{}", daemon.log());
     daemon.stop();
 }
