@@ -27,6 +27,9 @@ const LOOKS: usize = 5;
 /// Bits of a mode that let others than the owner write.
 const OTHERS_WRITE: u32 = 0o022;
 
+/// The bit of a mode that lets everybody write.
+const ANYBODY_WRITES: u32 = 0o002;
+
 /// The users whose processes count: root, who asks, and those of the configuration.
 #[derive(Clone, Debug)]
 pub struct Users(Vec<u32>);
@@ -215,7 +218,7 @@ fn without_mark(path: PathBuf) -> PathBuf {
 /// Whether a process runs our program, also one that an upgrade has replaced since.
 fn is_ours(pid: u32, program: &Path) -> bool {
     let named = program.file_name().and_then(OsStr::to_str);
-    if named.is_some_and(|name| NAMES.contains(&name)) {
+    if named.is_some_and(|name| NAMES.contains(&name)) && may_be_installed(pid) {
         return true;
     }
     let same_file = || {
@@ -224,6 +227,14 @@ fn is_ours(pid: u32, program: &Path) -> bool {
         Some((own.dev(), own.ino()) == (its.dev(), its.ino()))
     };
     program_of(std::process::id()).is_some_and(|own| own == program) || same_file().unwrap_or(false)
+}
+
+/// Whether root or who asks has put the program of a process where it is. A user as whom a daemon
+/// runs may run other things, and give them any name.
+fn may_be_installed(pid: u32) -> bool {
+    // The file itself, whatever its path leads to by now. Whoever may not look at it cannot know.
+    let file = fs::metadata(format!("/proc/{pid}/exe"));
+    file.is_ok_and(|file| Users::own().contains(file.uid()) && file.mode() & ANYBODY_WRITES == 0)
 }
 
 /// Whether a process calls itself so: its number here, or in a container in which it runs.
@@ -282,7 +293,7 @@ mod tests {
         let path = |text: &str| without_mark(PathBuf::from(text));
         assert_eq!(path("/usr/sbin/boothd (deleted)"), Path::new("/usr/sbin/boothd"));
         assert_eq!(path("/usr/sbin/boothd"), Path::new("/usr/sbin/boothd"));
-        assert!(is_ours(1, &path("/usr/sbin/boothd (deleted)")));
+        assert!(is_ours(std::process::id(), &path("/usr/sbin/boothd (deleted)")));
         assert!(!is_ours(u32::MAX, Path::new("/home/eve/boothd/cat")));
         let own = program_of(std::process::id()).expect("one's own can be read");
         assert!(is_ours(std::process::id(), &own));

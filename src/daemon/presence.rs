@@ -99,12 +99,18 @@ fn listen(path: &Path) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Which file it is: its path, and the root directory in which that is its path, since a container
-/// may share our network and have a file of the same name.
+/// Which file it is: its path, the root directory in which that is its path, and the directory in
+/// which it lies or would lie, since a container may share our network, even our root directory,
+/// and have a file of the same name.
 fn identity(path: &Path) -> Vec<u8> {
-    let root = std::fs::metadata("/").map(|root| (root.dev(), root.ino()));
-    let (device, inode) = root.unwrap_or_default();
-    [path.as_os_str().as_bytes(), format!("\n{device}:{inode}").as_bytes()].concat()
+    let number = |directory: &Path| {
+        let found = std::fs::metadata(directory).ok()?;
+        Some(format!("\n{}:{}", found.dev(), found.ino()))
+    };
+    let root = number(Path::new("/")).unwrap_or_default();
+    // One that was removed is looked for above, where it will be made again.
+    let nearest = path.ancestors().skip(1).find_map(number).unwrap_or_default();
+    [path.as_os_str().as_bytes(), root.as_bytes(), nearest.as_bytes()].concat()
 }
 
 /// The path under which the file is known, whichever way leads to it.

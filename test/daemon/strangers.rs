@@ -184,6 +184,65 @@ fn a_daemon_counts_after_its_program_was_replaced() {
     assert_eq!(lab.status(3).status.code(), Some(7));
 }
 
+/// As a user of the configuration one may run anything, under any name.
+#[test]
+fn a_program_that_its_user_calls_boothd_is_no_daemon() {
+    if !is_root_for("a_program_that_its_user_calls_boothd_is_no_daemon") {
+        return;
+    }
+    let lab = Lab::with(128, "arbitrator-user = 4242\narbitrator-group = 4242");
+    let directory = lab.path().join("theirs");
+    fs::create_dir(&directory).expect("made");
+    set_mode(&directory, 0o755);
+    let program = directory.join("boothd");
+    fs::copy("/bin/sleep", &program).expect("copied");
+    set_mode(&program, 0o755);
+    chown(&program, Some(NOBODYS_USER), Some(NOBODYS_USER)).expect("given");
+    let path = leave_lock_file(&lab, 0o666);
+    let lock = Some((path.as_path(), Kind::Write));
+    let disguise = Disguise { program: &program, title: "boothd", foreign: true, lock };
+    let mut stranger = Stranger::start(&disguise);
+    let output = lab.status(3);
+    let (stdout, stderr) = texts(&output);
+    assert_eq!((output.status.code(), stdout.as_str()), (Some(7), ""), "{stderr}");
+    assert!(stderr.contains(&format!("is locked by process {} (", stranger.pid())), "{stderr}");
+    assert!(stranger.lives());
+}
+
+/// It shares our network and our root directory, but what it sees in the directory is not ours.
+#[test]
+fn a_daemon_with_another_directory_under_the_same_name_is_not_this_one() {
+    if !is_root_for("a_daemon_with_another_directory_under_the_same_name_is_not_this_one") {
+        return;
+    }
+    let lab = Lab::new(129);
+    let directory = lab.path().join("locks");
+    fs::create_dir(&directory).expect("made");
+    let lock = directory.join("x.pid");
+    let log = lab.path().join("log");
+    let address = lab.address(3).to_string();
+    let daemon = lab.booth(&["daemon", "-D", "-S", "-s", &address, "-l"]);
+    let mut command = Command::new("unshare");
+    let script = "mount -t tmpfs -o mode=755 none \"$0\" && exec \"$@\"";
+    command.args(["--mount", "sh", "-c", script]).arg(&directory);
+    command.arg(daemon.get_program()).args(daemon.get_args()).arg(&lock);
+    command.stderr(fs::File::create(&log).expect("created"));
+    let daemon = Daemon::adopt(command.spawn().expect("started"), log);
+    daemon.says("daemon started");
+    let status = || lab.booth(&["status", "-l"]).arg(&lock).output().expect("run");
+    let (stdout, stderr) = texts(&status());
+    assert_eq!((status().status.code(), stdout.as_str()), (Some(7), ""), "{stderr}");
+    // From where it lives it is found, also without its file.
+    let pid = daemon.pid().to_string();
+    let script = "rm -f \"$0\"; exec \"$@\"";
+    let status = lab.booth(&["status", "-l"]);
+    let mut inside = Command::new("nsenter");
+    inside.args(["--mount", "--target", &pid, "sh", "-c", script]).arg(&lock);
+    inside.arg(status.get_program()).args(status.get_args()).arg(&lock);
+    let (stdout, stderr) = texts(&inside.output().expect("run"));
+    assert!(stdout.contains(&format!("booth_lockpid={pid} ")), "{stdout}{stderr}");
+}
+
 /// Root gave the file to that user, and nobody else could put one there.
 #[test]
 fn a_daemon_counts_when_its_configuration_names_another_user_by_now() {
