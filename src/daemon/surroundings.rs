@@ -76,6 +76,12 @@ mod tests {
         let link = directory.path().join("link");
         symlink(&path, &link).expect("linked");
         assert_eq!(System.read_key(&link, &[]), Err(KeyFileProblem::Link));
+        // What boothd(8) says to do about it.
+        let copy = "cp -p --remove-destination \"$(readlink -f link)\" link";
+        let mut shell = std::process::Command::new("sh");
+        let copied = shell.args(["-c", copy]).current_dir(directory.path()).status();
+        assert!(copied.expect("run").success());
+        assert!(System.read_key(&link, &[]).is_ok());
         // What is above the file may be a link.
         let above = directory.path().join("above");
         symlink(directory.path(), &above).expect("linked");
