@@ -8,7 +8,7 @@ use super::output::Output;
 use super::target::{self, Purpose, Target};
 use super::wording;
 use crate::config::Config;
-use crate::model::TicketName;
+use crate::model::{Excerpt, TicketName};
 use crate::wire::{ClientReply, ClientRequest, ResultCode};
 use std::time::Duration;
 
@@ -76,6 +76,7 @@ pub fn peers(args: &ListArgs, output: &Output) -> Exit {
 fn show(args: &ListArgs, request: &ClientRequest, output: &Output) -> Exit {
     // Hawk's literal redirection means that nobody reads what is said here.
     for word in args.ignored.iter().filter(|word| *word != "2>/dev/null") {
+        let word = Excerpt::new(word);
         output.warning(&format!("argument \"{word}\" has no meaning here"));
     }
     let session = match Session::open(&args.target, Purpose::Read, output) {

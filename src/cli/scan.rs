@@ -2,7 +2,7 @@
 //! First step of the arguments: words, option letters and lengths, as typed.
 
 use super::options::{OptionDef, Program, OPTIONS};
-use crate::model::{TicketNameError, TICKET_NAME_MAX};
+use crate::model::{Excerpt, TicketNameError, TICKET_NAME_MAX};
 use std::ffi::OsString;
 use std::fmt;
 
@@ -58,9 +58,11 @@ impl fmt::Display for UsageError {
                     Program::Booth => "client",
                     Program::Geostore => "attribute",
                 };
-                write!(f, "{kind} operation \"{word}\" is unknown")
+                write!(f, "{kind} operation \"{}\" is unknown", Excerpt::new(word))
             }
-            UsageError::InvalidOption(text) => write!(f, "invalid option -- '{text}'"),
+            UsageError::InvalidOption(text) => {
+                write!(f, "invalid option -- '{}'", Excerpt::new(text))
+            }
             UsageError::MissingValue(letter) => {
                 write!(f, "option requires an argument -- '{letter}'")
             }
@@ -71,22 +73,22 @@ impl fmt::Display for UsageError {
                 write!(f, "\"-s\" not allowed in daemon mode (\"daemon -D -s\" is, for tests)")
             }
             UsageError::Superfluous(words) if words.len() == 1 => {
-                write!(f, "Superfluous argument: {}", words[0])
+                write!(f, "Superfluous argument: {}", Excerpt::new(&words[0]))
             }
             UsageError::Superfluous(words) => {
-                write!(f, "Superfluous arguments: {}", words.join(" "))
+                write!(f, "Superfluous arguments: {}", Excerpt::new(&words.join(" ")))
             }
             UsageError::NotEnough(missing) => {
                 write!(f, "not enough arguments: {missing} is missing")
             }
             UsageError::TooLong { what, text, max } => {
-                write!(f, "'{text}' exceeds maximum {what} length of {max}")
+                write!(f, "'{}' exceeds maximum {what} length of {max}", Excerpt::new(text))
             }
             UsageError::NoTicketName(text, why) => {
                 write!(f, "ticket \"{text}\" does not exist: {why}")
             }
             UsageError::NotUtf8(word) => {
-                write!(f, "argument {word:?} is no UTF-8 text")
+                write!(f, "argument {:?} is no UTF-8 text", Excerpt::new(&word.to_string_lossy()))
             }
         }
     }

@@ -7,7 +7,7 @@ use super::lexer::LineError;
 use super::value::{RETRIES_MAX, RETRIES_MIN, TIME_MAX_MILLIS};
 use super::{CONFIG_BYTES_MAX, ERRORS_MAX, NAME_BYTES_MAX, TICKETS_MAX};
 use crate::auth::KeyError;
-use crate::model::{AttrError, TicketNameError, MEMBERS_MAX};
+use crate::model::{AttrError, Excerpt, TicketNameError, MEMBERS_MAX};
 use crate::time::Span;
 use std::fmt;
 use std::io;
@@ -183,16 +183,19 @@ impl fmt::Display for Problem {
             Problem::Key { key, under_ticket } => write_key(f, key, *under_ticket),
             Problem::NotUtf8 { key } => write!(f, "{key}: the value is not UTF-8 text"),
             Problem::Value { key, value, expected } => {
-                write!(f, "{key} = {value:?}: {expected}")
+                write!(f, "{key} = {:?}: {expected}", Excerpt::new(value))
             }
             Problem::Transport { value } => {
+                let value = Excerpt::new(value);
                 write!(f, "invalid transport protocol {value:?}: only \"udp\" exists")
             }
             Problem::Twice { key, first } => {
                 write!(f, "{key} is given twice, first on line {first}")
             }
             Problem::Name { name, why } => write_name(f, name, *why),
-            Problem::TicketName { name, why } => write!(f, "ticket name {name:?} invalid: {why}"),
+            Problem::TicketName { name, why } => {
+                write!(f, "ticket name {:?} invalid: {why}", Excerpt::new(name))
+            }
             Problem::TicketTwice { name, first } => {
                 write!(f, "ticket name {name:?} used again: it is already on line {first}")
             }
@@ -204,6 +207,7 @@ impl fmt::Display for Problem {
                 "too many members: at most {MEMBERS_MAX} sites and arbitrators are possible"
             ),
             Problem::Resolve { host, reason } => {
+                let host = Excerpt::new(host);
                 write!(f, "cannot find an address for the host {host:?}: {reason}")
             }
             Problem::Address { text, address, why } => write_address(f, text, *address, why),
@@ -219,7 +223,9 @@ impl fmt::Display for Problem {
                 "ticket {ticket:?}: expire = {expire} is too short for renewal-freq = {renewal} \
                  and timeout = {timeout}; this would do: expire = {enough}"
             ),
-            Problem::KeyFile { path, why } => write!(f, "authfile {}: {why}", path.display()),
+            Problem::KeyFile { path, why } => {
+                write!(f, "authfile {}: {why}", Excerpt::of_path(path))
+            }
             Problem::More { count } => {
                 write!(f, "{count} more errors; only the first {ERRORS_MAX} are shown")
             }
@@ -238,7 +244,8 @@ pub(super) fn system_words(error: &io::Error) -> String {
 
 /// Reference: *Unexpected* before the first ticket, *Unknown* after it; its tests look for both.
 fn write_key(f: &mut fmt::Formatter<'_>, key: &str, under_ticket: bool) -> fmt::Result {
-    write!(f, "{} keyword {key:?}", if under_ticket { "Unknown" } else { "Unexpected" })?;
+    let word = if under_ticket { "Unknown" } else { "Unexpected" };
+    write!(f, "{word} keyword {:?}", Excerpt::new(key))?;
     if TicketKey::from_word(key).is_some() {
         return write!(f, ": it belongs under a line such as ticket = \"NAME\"");
     }
@@ -255,8 +262,9 @@ fn write_name(f: &mut fmt::Formatter<'_>, name: &str, why: NameProblem) -> fmt::
         }
         NameProblem::Character(c) => write!(
             f,
-            "the configuration's name {name:?} has {c:?}, which cannot be a part of the lock \
-             file's name and of the status line; give another one with name ="
+            "the configuration's name {:?} has {c:?}, which cannot be a part of the lock file's \
+             name and of the status line; give another one with name =",
+            Excerpt::new(name)
         ),
         NameProblem::TooLong(len) => write!(
             f,
@@ -273,7 +281,7 @@ fn write_address(
 ) -> fmt::Result {
     write!(f, "a member cannot have the address {address}")?;
     if text != address.to_string() {
-        write!(f, " (of {text:?})")?;
+        write!(f, " (of {:?})", Excerpt::new(text))?;
     }
     write!(f, ": {why}")
 }
@@ -305,18 +313,24 @@ impl fmt::Display for LineError {
             LineError::NoKey => {
                 write!(f, "no key at the start of the line; expected: key = value, or # comment")
             }
-            LineError::NoEquals { key } => write!(f, "expected '=' after {key:?}"),
-            LineError::NoValue { key, comment: false } => write!(f, "{key}: no value after '='"),
+            LineError::NoEquals { key } => write!(f, "expected '=' after {:?}", Excerpt::new(key)),
+            LineError::NoValue { key, comment: false } => {
+                write!(f, "{}: no value after '='", Excerpt::new(key))
+            }
             LineError::NoValue { key, comment: true } => {
+                let key = Excerpt::new(key);
                 write!(f, "{key}: no value, only a comment; quote a value that begins with '#'")
             }
             LineError::Unterminated { key, quote } => {
+                let key = Excerpt::new(key);
                 write!(f, "{key}: unterminated value: the closing {quote} is missing")
             }
             LineError::Surplus { key, text } => {
+                let (key, text) = (Excerpt::new(key), Excerpt::new(text));
                 write!(f, "{key}: surplus text {text:?} after the closing quote; expected nothing")
             }
             LineError::Control { key, byte } => {
+                let key = Excerpt::new(key);
                 write!(f, "{key}: the value has the control character 0x{byte:02x}")
             }
         }
@@ -341,6 +355,7 @@ impl fmt::Display for Expected {
                 write!(f, "expected a whole number from {RETRIES_MIN} to {RETRIES_MAX}")
             }
             Expected::Weights { at } => {
+                let at = Excerpt::new(at);
                 write!(f, "expected whole numbers and commas between them, found {at:?}")
             }
             Expected::Mode => write!(f, "expected \"auto\" or \"manual\""),
@@ -349,12 +364,16 @@ impl fmt::Display for Expected {
                 write!(f, "expected four words: auto|manual NAME eq|ne VALUE, found {found}")
             }
             Expected::PrereqMode { found } => {
+                let found = Excerpt::new(found);
                 write!(f, "expected \"auto\" or \"manual\" as the first word, found {found:?}")
             }
             Expected::PrereqOp { found } => {
+                let found = Excerpt::new(found);
                 write!(f, "expected \"eq\" or \"ne\" as the third word, found {found:?}")
             }
-            Expected::PrereqAttr { found, error } => write!(f, "attribute {found:?}: {error}"),
+            Expected::PrereqAttr { found, error } => {
+                write!(f, "attribute {:?}: {error}", Excerpt::new(found))
+            }
             Expected::Account => write!(f, "expected a user's or group's name without blanks"),
             Expected::Store => {
                 write!(f, "expected \"pacemaker\" or a directory that begins with '/'")

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod attr;
+mod excerpt;
 mod member;
 mod term;
 mod ticket;
@@ -11,6 +12,7 @@ mod ticket;
 pub use attr::{
     AttrError, AttrName, AttrOp, AttrRule, AttrValue, RuleMode, ATTRS_MAX, RESERVED_ATTRS,
 };
+pub use excerpt::Excerpt;
 pub use member::{
     Holder, Member, MemberId, MemberIndex, MemberRole, MemberSet, Roster, RosterError, MEMBERS_MAX,
 };

@@ -2,7 +2,7 @@
 //! Reads the answers of `crm_ticket -q`: some lines of heading, then one XML element. Pure.
 
 use crate::engine::CibTicket;
-use crate::model::{AttrName, AttrValue, Holder, Term, TicketName};
+use crate::model::{AttrName, AttrValue, Excerpt, Holder, Term, TicketName};
 use crate::time::WallTime;
 use roxmltree::{Document, Node};
 use std::collections::BTreeMap;
@@ -28,9 +28,12 @@ impl fmt::Display for StateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StateError::NoXml => write!(f, "the answer has no XML"),
-            StateError::BadXml(text) => write!(f, "the answer's XML is damaged: {text}"),
+            StateError::BadXml(text) => {
+                write!(f, "the answer's XML is damaged: {}", Excerpt::new(text))
+            }
             StateError::NoTicket => write!(f, "the answer does not describe this ticket"),
             StateError::Granted(text) => {
+                let text = Excerpt::new(text);
                 write!(f, "the answer's 'granted' is neither true nor false but {text:?}")
             }
         }

@@ -5,7 +5,7 @@
 
 use super::BootMark;
 use crate::engine::{AttrChange, CibTicket};
-use crate::model::{AttrName, AttrValue};
+use crate::model::{AttrName, AttrValue, Excerpt};
 use crate::pacemaker::{owner_number, parse_owner, parse_term, TicketValues};
 use crate::time::WallTime;
 use std::collections::BTreeMap;
@@ -57,9 +57,12 @@ impl fmt::Display for EntriesError {
             EntriesError::Empty => write!(f, "it is empty"),
             EntriesError::NotText => write!(f, "it is no text"),
             EntriesError::NoAssignment(line) => write!(f, "line {line} is no key=value"),
-            EntriesError::Twice(line, key) => write!(f, "line {line} has {key:?} once more"),
+            EntriesError::Twice(line, key) => {
+                write!(f, "line {line} has {:?} once more", Excerpt::new(key))
+            }
             EntriesError::BadEscape(line) => write!(f, "line {line} has a damaged % escape"),
             EntriesError::Granted(text) => {
+                let text = Excerpt::new(text);
                 write!(f, "'granted' is neither true nor false but {text:?}")
             }
         }
