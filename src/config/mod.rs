@@ -49,7 +49,7 @@ pub const TICKETS_MAX: usize = 100_000;
 /// The longest name of a configuration in bytes: with `.pid` behind it, it names the lock file.
 pub const NAME_BYTES_MAX: usize = 251;
 
-/// How many errors are told of one file; more help nobody.
+/// How many errors are told of one file, or warnings; more help nobody.
 pub const ERRORS_MAX: usize = 100;
 
 /// A configuration that has passed every check.
@@ -118,15 +118,20 @@ impl ConfiguredMember {
 /// Under which user and group the daemon runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// The user's name.
+    /// The user's name, or its number (see [`account_number`]).
     pub user: String,
-    /// The group's name.
+    /// The group's name, or its number.
     pub group: String,
     /// Whether the user was named in the file.
     pub user_configured: bool,
     /// Whether the group was named in the file; a default that does not exist on this host gives
     /// way to the group of the user.
     pub group_configured: bool,
+}
+
+/// The number that this text is in place of a user's or group's name; a name like it counts first.
+pub fn account_number(text: &str) -> Option<u32> {
+    value::account_number(text).map(|(number, _)| number)
 }
 
 /// Where a site keeps its tickets.

@@ -7,7 +7,7 @@ use super::keyword::{GlobalKey, TicketKey};
 use super::lexer::{self, Assignment};
 use super::raw::{Located, Raw, RawMember, RawTicket, Settings};
 use super::{times, value, TicketStore, DEFAULT_PORT, TICKETS_MAX};
-use crate::model::{MemberRole, TicketName};
+use crate::model::{Excerpt, MemberRole, TicketName};
 use crate::time::Span;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -223,6 +223,9 @@ impl Parser {
         if text.is_empty() || text.contains([' ', '\t', ':', '/', ',']) {
             return Err(wrong(key.word(), text, Expected::Account));
         }
+        if let Some((number, odd)) = value::account_number(text) {
+            self.warn_odd(key.word(), odd, &format!("{number} unless it is a name"));
+        }
         self.keep(key, slot, text.to_owned());
         Ok(())
     }
@@ -365,7 +368,8 @@ impl Parser {
         if odd {
             let text = format!(
                 "{key}: a number with a leading zero is octal, one with 0x hexadecimal, as in \
-                 the C boothd; read as {read_as}"
+                 the C boothd; read as {}",
+                Excerpt::new(read_as)
             );
             self.warn(self.line, text);
         }
@@ -380,7 +384,7 @@ impl Parser {
                 let text = format!(
                     "before-acquire-handler: {:?} does not begin with '/'; it will not be found, \
                      and the ticket not be acquired",
-                    handler.path
+                    Excerpt::new(&handler.path.to_string_lossy())
                 );
                 self.warn(line, text);
             }

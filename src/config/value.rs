@@ -104,6 +104,21 @@ fn read_integer(text: &str) -> Option<(i64, &str, bool)> {
     Some((if negative { -number } else { number }, rest, odd))
 }
 
+/// The number that a user or a group without a name stands for, and whether its spelling is not
+/// plain decimal; `None`: it can only be a name. The largest number means nobody to the kernel.
+///
+/// Reference: the same spellings; with something behind the digits they count all the same, and
+/// what is no number means 4294967294.
+pub(super) fn account_number(text: &str) -> Option<(u32, bool)> {
+    match read_integer(text)? {
+        (number, "", odd) => {
+            let number = u32::try_from(number).ok().filter(|number| *number != u32::MAX)?;
+            Some((number, odd))
+        }
+        _ => None,
+    }
+}
+
 /// The numbers of a `weights` line, and whether one was not spelled as a plain decimal.
 ///
 /// Reference: numbers stand apart by white space, `,`, `;`, `:` or `-`, several of which count as

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Users and groups of this host: as whom the daemon runs, and what they are called.
 
-use crate::config::Account;
-use crate::model::MemberRole;
-use std::ffi::{CStr, CString, OsStr, OsString};
+use crate::config::{account_number, Account};
+use crate::model::{Excerpt, MemberRole};
+use std::ffi::{CStr, CString, OsString};
 use std::fmt;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::OsStringExt;
 
 /// The most bytes that an entry of the user database may have.
 const ENTRY_MAX: usize = 1 << 20;
@@ -50,7 +50,8 @@ impl fmt::Display for AccountError {
                 f,
                 "there is no user \"{name}\" on this host: make it, or change {0}-user in the \
                  configuration (\"{0}-user = root\" if boothd shall stay root)",
-                role.word()
+                role.word(),
+                name = Excerpt::new(name)
             ),
             AccountError::NoUser { name, role, configured: false } => {
                 let (word, remedy) = match role {
@@ -67,8 +68,9 @@ impl fmt::Display for AccountError {
             }
             AccountError::NoGroup { name, role } => write!(
                 f,
-                "there is no group \"{name}\" on this host: make it, or change {}-group in the \
+                "there is no group \"{}\" on this host: make it, or change {}-group in the \
                  configuration",
+                Excerpt::new(name),
                 role.word()
             ),
             AccountError::System(what, error) => write!(f, "cannot {what}: {error}"),
@@ -85,23 +87,23 @@ impl std::error::Error for AccountError {
     }
 }
 
-/// The numbers of the account of a member with this role. In place of a default group that this
-/// host does not have stands the group that the user has in the user database.
+/// The numbers of the account of a member with this role. What is no name of this host may be a
+/// number. In place of a default group that this host does not have stands the group that the user
+/// has in the user database, if it is there.
 ///
 /// # Errors
 /// There is no such user, configured or by default, or no such configured group: nobody stays
 /// root for lack of them.
 pub fn look_up(account: &Account, role: MemberRole) -> Result<Identity, AccountError> {
-    let Some(user) = user_entry(&account.user)? else {
+    let Some(user) = find_user(&account.user)? else {
         let (name, configured) = (account.user.clone(), account.user_configured);
         return Err(AccountError::NoUser { name, role, configured });
     };
-    match group_id(&account.group)? {
-        Some(gid) => Ok(Identity { gid, ..user }),
-        None if account.group_configured => {
-            Err(AccountError::NoGroup { name: account.group.clone(), role })
-        }
-        None => Ok(user),
+    let group = group_id(&account.group)?.or_else(|| account_number(&account.group));
+    let its_own = || user.gid.filter(|_| !account.group_configured);
+    match group.or_else(its_own) {
+        Some(gid) => Ok(Identity { uid: user.uid, gid }),
+        None => Err(AccountError::NoGroup { name: account.group.clone(), role }),
     }
 }
 
@@ -111,7 +113,8 @@ pub fn look_up(account: &Account, role: MemberRole) -> Result<Identity, AccountE
 /// The kernel refuses; then the daemon must not go on with the rights it has.
 pub fn become_user(account: &Account, identity: Identity) -> Result<(), AccountError> {
     let refused = |what| AccountError::System(what, io::Error::last_os_error());
-    let name = CString::new(account.user.as_str())
+    let name = find_user(&account.user)?.map_or_else(|| account.user.clone(), |user| user.name);
+    let name = CString::new(name)
         .map_err(|error| AccountError::System("use the user's name", error.into()))?;
     // SAFETY: `name` is a C string that lives through the call.
     if unsafe { libc::initgroups(name.as_ptr(), identity.gid) } != 0 {
@@ -134,36 +137,55 @@ pub fn own_user() -> u32 {
     unsafe { libc::geteuid() }
 }
 
-/// The number of a user, if this host knows it.
+/// The number of a user: of this name if this host knows it, or else the number that this is.
 pub fn user_number(name: &str) -> Option<u32> {
-    let found = user_entry(name).unwrap_or_else(|error| {
+    let found = find_user(name).unwrap_or_else(|error| {
         log::warn!("{error}");
         None
     });
-    found.map(|identity| identity.uid)
+    found.map(|user| user.uid)
 }
 
-/// The name of a user, or its number as text if it has none (or one of kilobytes).
+/// The name of a user, or its number as text if it has none.
 pub fn user_name(number: u32) -> String {
-    let mut buffer = vec![0u8; 4096];
-    // SAFETY: `passwd` is a plain C structure for which all zeroes is a value.
-    let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
-    let mut found = std::ptr::null_mut();
-    // SAFETY: all pointers are valid for the call, and the length is that of the buffer.
-    let code = unsafe {
-        let (text, len) = (buffer.as_mut_ptr().cast(), buffer.len());
-        libc::getpwuid_r(number, &mut entry, text, len, &mut found)
-    };
-    if code != 0 || found.is_null() || entry.pw_name.is_null() {
-        return number.to_string();
-    }
-    // SAFETY: the call has made `pw_name` a C string in `buffer`, which is alive.
-    unsafe { CStr::from_ptr(entry.pw_name) }.to_string_lossy().into_owned()
+    let found = user_numbered(number).ok().flatten();
+    found.map_or_else(|| number.to_string(), |user| user.name)
 }
 
-/// The number of a user, and of the group that belongs to it.
-fn user_entry(name: &str) -> Result<Option<Identity>, AccountError> {
-    look_up_entry(name, "look up the user", |name, buffer| {
+/// Name and home directory of a user whom this host knows, by its name or its number.
+pub fn name_and_home(name: &str) -> Option<(String, OsString)> {
+    let user = find_user(name).ok().flatten()?;
+    Some((user.name, user.home?))
+}
+
+/// A user, as far as this host knows it.
+struct User {
+    uid: u32,
+    gid: Option<u32>,
+    /// The number as text for one without a name.
+    name: String,
+    home: Option<OsString>,
+}
+
+/// The user of this name, or else of this number, who need not be known.
+fn find_user(text: &str) -> Result<Option<User>, AccountError> {
+    if let Some(user) = user_named(text)? {
+        return Ok(Some(user));
+    }
+    let Some(uid) = account_number(text) else {
+        return Ok(None);
+    };
+    let nameless = || User { uid, gid: None, name: uid.to_string(), home: None };
+    Ok(Some(user_numbered(uid)?.unwrap_or_else(nameless)))
+}
+
+/// The user of this name.
+fn user_named(name: &str) -> Result<Option<User>, AccountError> {
+    let Ok(name) = CString::new(name) else {
+        // No entry has a name with a NUL.
+        return Ok(None);
+    };
+    look_up_entry("look up the user", |buffer| {
         // SAFETY: `passwd` is a plain C structure for which all zeroes is a value.
         let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
         let mut found = std::ptr::null_mut();
@@ -172,33 +194,54 @@ fn user_entry(name: &str) -> Result<Option<Identity>, AccountError> {
             let (text, len) = (buffer.as_mut_ptr().cast(), buffer.len());
             libc::getpwnam_r(name.as_ptr(), &mut entry, text, len, &mut found)
         };
-        let identity = Identity { uid: entry.pw_uid, gid: entry.pw_gid };
-        (code, (!found.is_null()).then_some(identity))
+        // SAFETY: if something was found, `entry` was filled in, and `buffer` is alive.
+        (code, (code == 0 && !found.is_null()).then(|| unsafe { user_in(&entry) }))
     })
 }
 
-/// The home directory of a user, if this host knows it.
-pub fn home(name: &str) -> Option<OsString> {
-    let found = look_up_entry(name, "look up the user", |name, buffer| {
+/// The user of this number, if this host knows it.
+fn user_numbered(number: u32) -> Result<Option<User>, AccountError> {
+    look_up_entry("look up the user", |buffer| {
         // SAFETY: `passwd` is a plain C structure for which all zeroes is a value.
         let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
         let mut found = std::ptr::null_mut();
         // SAFETY: all pointers are valid for the call, and the length is that of the buffer.
         let code = unsafe {
             let (text, len) = (buffer.as_mut_ptr().cast(), buffer.len());
-            libc::getpwnam_r(name.as_ptr(), &mut entry, text, len, &mut found)
+            libc::getpwuid_r(number, &mut entry, text, len, &mut found)
         };
-        let there = code == 0 && !found.is_null() && !entry.pw_dir.is_null();
-        // SAFETY: if it is there, the call has made `pw_dir` a C string in `buffer`.
-        let dir = there.then(|| unsafe { CStr::from_ptr(entry.pw_dir) });
-        (code, dir.map(|dir| OsStr::from_bytes(dir.to_bytes()).to_owned()))
-    });
-    found.ok().flatten()
+        // SAFETY: if something was found, `entry` was filled in, and `buffer` is alive.
+        (code, (code == 0 && !found.is_null()).then(|| unsafe { user_in(&entry) }))
+    })
+}
+
+/// What an entry of the user database says.
+///
+/// # Safety
+/// The entry was filled in by the C library, and the buffer of its texts is alive.
+unsafe fn user_in(entry: &libc::passwd) -> User {
+    let text = |pointer: *const libc::c_char| {
+        // SAFETY: a pointer of the entry that is not null leads to a C string, as the caller says.
+        (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) }.to_bytes().to_vec())
+    };
+    let name = text(entry.pw_name);
+    User {
+        uid: entry.pw_uid,
+        gid: Some(entry.pw_gid),
+        name: name.map_or_else(
+            || entry.pw_uid.to_string(),
+            |bytes| String::from_utf8_lossy(&bytes).into_owned(),
+        ),
+        home: text(entry.pw_dir).map(OsString::from_vec),
+    }
 }
 
 /// The number of a group.
 fn group_id(name: &str) -> Result<Option<u32>, AccountError> {
-    look_up_entry(name, "look up the group", |name, buffer| {
+    let Ok(name) = CString::new(name) else {
+        return Ok(None);
+    };
+    look_up_entry("look up the group", |buffer| {
         // SAFETY: `group` is a plain C structure for which all zeroes is a value.
         let mut entry: libc::group = unsafe { std::mem::zeroed() };
         let mut found = std::ptr::null_mut();
@@ -213,23 +256,37 @@ fn group_id(name: &str) -> Result<Option<u32>, AccountError> {
 
 /// Asks with a buffer that grows until the entry fits.
 fn look_up_entry<T>(
-    name: &str,
     what: &'static str,
-    ask: impl Fn(&CStr, &mut [u8]) -> (libc::c_int, Option<T>),
+    ask: impl Fn(&mut [u8]) -> (libc::c_int, Option<T>),
 ) -> Result<Option<T>, AccountError> {
-    let Ok(name) = CString::new(name) else {
-        // No entry has a name with a NUL.
-        return Ok(None);
-    };
     let mut buffer = vec![0u8; 1024];
     loop {
-        match ask(&name, &mut buffer) {
+        match ask(&mut buffer) {
             (0, found) => return Ok(found),
             (libc::ERANGE, _) if buffer.len() < ENTRY_MAX => buffer.resize(buffer.len() * 2, 0),
             (libc::ENOENT | libc::ESRCH, _) => return Ok(None),
             (code, _) => {
                 return Err(AccountError::System(what, io::Error::from_raw_os_error(code)));
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_found_by_name_and_by_number() {
+        for text in ["root", "0", "0x0"] {
+            assert_eq!(user_number(text), Some(0), "{text}");
+            let (name, home) = name_and_home(text).expect("every host has root");
+            assert_eq!((name.as_str(), home.is_empty()), ("root", false), "{text}");
+        }
+        assert_eq!((user_number("1234567"), name_and_home("1234567")), (Some(1_234_567), None));
+        assert_eq!((user_name(0).as_str(), user_name(1_234_567).as_str()), ("root", "1234567"));
+        for text in ["no-such-user", "4294967295", "-1", "7x", ""] {
+            assert_eq!(user_number(text), None, "{text}");
         }
     }
 }

@@ -93,9 +93,9 @@ pub(super) fn leave_surroundings(account: &Account) {
         std::env::remove_var(name);
     }
     // A user that does not exist is told of later, where that matters.
-    if let Some(home) = accounts::home(&account.user) {
+    if let Some((name, home)) = accounts::name_and_home(&account.user) {
         std::env::set_var("HOME", home);
-        std::env::set_var("USER", &account.user);
-        std::env::set_var("LOGNAME", &account.user);
+        std::env::set_var("USER", &name);
+        std::env::set_var("LOGNAME", name);
     }
 }

@@ -15,6 +15,7 @@ mod lock;
 mod manager;
 #[path = "../harness/not_run.rs"]
 mod not_run;
+mod numbers;
 mod owners;
 mod shell;
 mod site;
