@@ -306,6 +306,12 @@ impl Report {
 
     fn into_warnings(mut self, path: &Path) -> Vec<String> {
         self.warnings.sort_by_key(|(line, _)| *line);
+        let surplus = self.warnings.len().saturating_sub(ERRORS_MAX);
+        if surplus > 0 {
+            self.warnings.truncate(ERRORS_MAX);
+            let text = format!("{surplus} more warnings; only the first {ERRORS_MAX} are shown");
+            self.warnings.push((0, text));
+        }
         let path = path.display();
         let in_words = |(line, text): (usize, String)| match line {
             0 => format!("{path}: {text}"),

@@ -170,6 +170,14 @@ fn a_flood_of_errors_is_cut_and_counted() {
 }
 
 #[test]
+fn a_flood_of_warnings_is_cut_and_counted() {
+    let warnings = super::accepted(with_members(&"debug = 1\n".repeat(5000))).warnings;
+    assert_eq!(warnings.len(), 101);
+    let last = warnings[100].to_string();
+    assert!(last.ends_with(" more warnings; only the first 100 are shown"), "{last}");
+}
+
+#[test]
 fn the_same_address_twice_is_told_from_a_collision() {
     let text = "site = 10.0.0.7\narbitrator = one.example\nticket = t\n";
     let message = "2: \"one.example\" is the same member as \"10.0.0.7\" on line 1";
@@ -182,4 +190,54 @@ fn a_seventeenth_member_is_one_too_many() {
     super::accepted(members(16).collect::<String>() + "ticket = t\n");
     let message = "17: too many members: at most 16 sites and arbitrators are possible";
     assert_eq!(refused(members(18).collect::<String>()), [message]);
+}
+
+/// Nobody reads a hundred thousand bytes of what a person has pasted into the wrong place.
+#[test]
+fn an_error_repeats_at_most_the_begin_of_a_long_text() {
+    let long = "\u{e4}".repeat(50_000);
+    let path = format!("/{long}");
+    let lines = [
+        format!("{long} = 1"),
+        long.clone(),
+        format!("{long} ="),
+        format!("{long} = # none"),
+        format!("{long} = \"x"),
+        format!("{long} = \"x\" y"),
+        format!("{long} = \"\u{1}\""),
+        format!("port = {long}"),
+        format!("port = \"1\" {long}"),
+        format!("site = {long}"),
+        format!("name = {long}/"),
+        format!("transport = {long}"),
+        format!("authfile = {path}"),
+        format!("site-user = {long}:"),
+        format!("maxtimeskew = {long}"),
+        format!("ticket-store = {long}"),
+        format!("ticket = {long}"),
+        format!("ticket = t\nexpire = {long}"),
+        format!("ticket = t\nweights = {long}"),
+        format!("ticket = t\nweights = 1,{long}"),
+        format!("ticket = t\nretries = {long}"),
+        format!("ticket = t\nmode = {long}"),
+        format!("ticket = t\nattr-prereq = {long} a eq b"),
+        format!("ticket = t\nattr-prereq = auto a {long} b"),
+        format!("ticket = t\nattr-prereq = auto {long} eq b"),
+        format!("ticket = t\nattr-prereq = auto a eq {long}"),
+    ];
+    for text in lines {
+        let begin: String = text.chars().take(30).collect();
+        let errors = refused(with_members(&text));
+        assert!(!errors.is_empty(), "{begin}");
+        for error in errors {
+            assert!(error.len() < 5_000, "{begin}: {} bytes", error.len());
+        }
+    }
+    let handler = format!("ticket = t\nbefore-acquire-handler = {long}");
+    let weights = format!("ticket = t\nweights = {}", "010,".repeat(50_000));
+    for text in [handler, weights] {
+        let warnings = super::accepted(with_members(&text)).warnings;
+        assert!(!warnings.is_empty());
+        assert!(warnings.iter().all(|warning| warning.to_string().len() < 5_000));
+    }
 }
