@@ -2,11 +2,11 @@
 //! `booth-after-boot`: what an earlier boot granted in the built-in store is revoked, what this one
 //! granted is not. Another boot is stood in for by another first process, as a container has it.
 
-use crate::stranger::NOBODYS_USER;
+use crate::stranger::{Disguise, Kind, Stranger, NOBODYS_USER};
 use crate::support::{texts, wait_until, Lab};
 use std::fs;
 use std::os::unix::fs::{chown, symlink, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// A grant of a kernel that does not run any more.
@@ -116,23 +116,43 @@ fn the_file_keeps_its_owner() {
     assert_eq!((found.uid(), found.gid()), (NOBODYS_USER, NOBODYS_USER));
 }
 
-/// What a daemon of this boot has read, it sees to itself, also if the file has no mark.
+/// What a daemon of this boot has read, it sees to itself, also if the file has no mark. Of an
+/// earlier boot only directories are left, where `/run` survives one as in a container.
 #[test]
-fn a_configuration_whose_keeper_has_begun_since_the_boot_is_left_alone() {
-    if !is_root("a_configuration_whose_keeper_has_begun_since_the_boot_is_left_alone") {
+fn what_a_keeper_that_lives_guards_is_left_alone_and_a_directory_is_no_keeper() {
+    if !is_root("what_a_keeper_that_lives_guards_is_left_alone_and_a_directory_is_no_keeper") {
         return;
     }
     let lab = lab(145);
-    fs::write(stored(&lab), LEFT).expect("written");
-    let own_run = |made: &str| {
-        let script = format!("mount -t tmpfs none /run; mkdir -p /run/booth/{made}; exec \"$@\"");
+    let name = format!("after-boot-145-{}", std::process::id());
+    let run = lab.path().join("run");
+    let own_run = |locked: &str| {
+        fs::write(stored(&lab), LEFT).expect("written");
+        let path = run.join("booth").join(locked);
+        let disguise = Disguise {
+            program: Path::new("/bin/sleep"),
+            title: "booth-keeper",
+            foreign: false,
+            lock: Some((&path, Kind::Read)),
+        };
+        let keeper = path.exists().then(|| Stranger::start(&disguise));
+        let script = format!("mount --bind {} /run; exec \"$@\"", run.display());
         let around = ["unshare", "--mount", "--propagation", "private", "sh", "-euc", &script, "-"];
         let output = after_boot(&lab, &around);
         assert_eq!(output.status.code(), Some(0), "{:?}", texts(&output));
+        drop(keeper);
         text(&lab)
     };
-    let name = format!("after-boot-145-{}", std::process::id());
-    assert_eq!(own_run(&format!("{name}-127.20.145.1.keeper")), LEFT);
+    let own = format!("{name}-127.20.145.1.keeper");
+    for directory in [own.as_str(), "other-127.20.145.1.keeper"] {
+        fs::create_dir_all(run.join("booth").join(directory)).expect("made");
+    }
+    assert_eq!(own_run(&own), LEFT);
+    assert_ne!(own_run("other-127.20.145.1.keeper"), LEFT);
+    assert_ne!(own_run("none"), LEFT, "nobody has locked the directory of an earlier boot");
+    // What is no directory is no keeper's, wherever it leads.
+    fs::remove_dir(run.join("booth").join(&own)).expect("removed");
+    symlink("other-127.20.145.1.keeper", run.join("booth").join(&own)).expect("linked");
     assert_ne!(own_run("other-127.20.145.1.keeper"), LEFT);
 }
 
