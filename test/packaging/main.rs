@@ -5,6 +5,7 @@
 mod agents;
 mod check;
 mod debian;
+mod init;
 mod install;
 #[path = "../harness/not_run.rs"]
 mod not_run;
