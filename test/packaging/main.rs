@@ -4,6 +4,7 @@
 
 mod agents;
 mod check;
+mod completion;
 mod debian;
 mod init;
 mod install;
