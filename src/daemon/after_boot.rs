@@ -80,12 +80,20 @@ fn all_configurations() -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// A process for each, since each becomes the user of its store.
+/// A process for each, since each becomes the user of its store; at the same time, so that a disk
+/// that does not answer holds up no other.
 fn each(configurations: &[impl AsRef<OsStr>]) -> bool {
+    let start = |one| Command::new("/proc/self/exe").arg0(NAME).arg(one).spawn();
+    let started: Vec<_> = configurations.iter().map(start).collect();
     let mut done = true;
-    for one in configurations {
-        let status = Command::new("/proc/self/exe").arg0(NAME).arg(one).status();
-        done &= status.is_ok_and(|status| status.success());
+    for child in started {
+        match child.and_then(|mut child| child.wait()) {
+            Ok(status) => done &= status.success(),
+            Err(error) => {
+                say(&format!("cannot start a process for a configuration: {error}"));
+                done = false;
+            }
+        }
     }
     done
 }

@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::fs::{chown, symlink, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 /// A grant of a kernel that does not run any more.
 const LEFT: &str = ".boot=11111111-2222-3333-4444-555555555555 7\nbooth-cfg-name=lab\n\
@@ -81,11 +82,14 @@ fn what_was_written_without_a_mark_is_over_and_a_manual_ticket_is_not() {
 fn what_is_damaged_is_said_and_the_others_are_revoked() {
     let lab = lab(142);
     fs::write(lab.path().join("store/a"), "granted=true\nowner").expect("written");
+    // Whoever owns the store could hold up the start of the machine.
+    fifo(&lab.path().join("store/b"));
     fs::write(stored(&lab), LEFT).expect("written");
     let output = after_boot(&lab, &[]);
     let (_, stderr) = texts(&output);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("store/a: line 2 is no key=value"), "{stderr}");
+    assert!(stderr.contains("store/b: it is no ordinary file"), "{stderr}");
     assert!(text(&lab).contains("granted=false"), "{}", text(&lab));
     // A site with Pacemaker, and one whose store is not there, have nothing to do.
     fs::remove_dir_all(lab.path().join("store")).expect("removed");
@@ -94,6 +98,31 @@ fn what_is_damaged_is_said_and_the_others_are_revoked() {
     assert_eq!(after_boot(&lab, &[]).status.code(), Some(0));
     fs::write(lab.config(), "ticket-store = somewhere\n").expect("written");
     assert_eq!(after_boot(&lab, &[]).status.code(), Some(1));
+}
+
+fn fifo(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().expect("run").success());
+}
+
+/// A configuration on a disk that does not answer, here a FIFO, keeps no other waiting.
+#[test]
+fn one_that_hangs_holds_up_no_other() {
+    let lab = lab(146);
+    fs::write(stored(&lab), LEFT).expect("written");
+    let hung = lab.path().join("hung.conf");
+    fifo(&hung);
+    let program = lab.path().join("booth-after-boot");
+    symlink(env!("CARGO_BIN_EXE_booth"), &program).expect("linked");
+    let mut sweeper = Command::new(program).arg(&hung).arg(lab.config()).spawn().expect("started");
+    let until = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < until && !text(&lab).contains("granted=false") {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let revoked = text(&lab);
+    // Lets it end, however this goes.
+    fs::write(&hung, "ticket-store = pacemaker\n").expect("written");
+    assert!(revoked.contains("granted=false"), "{revoked}");
+    assert!(sweeper.wait().expect("ended").success());
 }
 
 /// The daemon's user has to be able to use what root has written.
