@@ -32,6 +32,17 @@ pkgconfigdir ?= $(datadir)/pkgconfig
 completiondir ?= $(datadir)/bash-completion/completions
 boothdir ?= $(datadir)/booth
 
+# Units, scripts and make itself take no other names of directories than plain ones.
+directories := prefix exec_prefix sbindir datadir docdir mandir sysconfdir initdir unitdir \
+	tmpfilesdir ocfdir firewalldir pkgconfigdir completiondir boothdir
+odd := | & ; < > ( ) [ ] { } * ? ! ~ ' " ` \ % @ $$ \#
+is_odd = $(strip $(filter-out 0 1,$(words $(1))) $(foreach one,$(odd),$(findstring $(one),$(1))))
+is_relative = $(if $(1),$(if $(filter /%,$(1)),,yes))
+only_plain_names = $(foreach name,$(directories),\
+	$(if $(call is_odd,$($(name))),$(error $(name)=$($(name)): blanks and signs are not possible here))\
+	$(if $(call is_relative,$($(name))),$(error $(name)=$($(name)): begin it with /)))\
+	$(if $(findstring ',$(DESTDIR)),$(error DESTDIR=$(DESTDIR): a quote is not possible here))
+
 INSTALL ?= install
 CARGO_TARGET_DIR ?= target
 # What `make` built and `make install` installs.
@@ -103,6 +114,7 @@ places = -e 's|@prefix@|$(prefix)|g' -e 's|@exec_prefix@|$(exec_prefix)|g' \
 	-e 's|@boothdir@|$(boothdir)|g' -e 's|@version@|$(version)|g'
 
 install: $(PROGRAM)
+	$(only_plain_names)
 	$(call put,755,$(PROGRAM),$(sbindir),boothd)
 	ln -sf boothd '$(DESTDIR)$(sbindir)/booth'
 	ln -sf boothd '$(DESTDIR)$(sbindir)/geostore'
@@ -151,6 +163,7 @@ define newline
 endef
 
 uninstall:
+	$(only_plain_names)
 	rm -f $(foreach file,$(installed_files),'$(DESTDIR)$(file)')
 	for directory in $(foreach one,$(installed_directories),'$(DESTDIR)$(one)'); do \
 		[ ! -d "$$directory" ] || rmdir --ignore-fail-on-non-empty "$$directory"; \

@@ -8,13 +8,15 @@
 
 use super::accounts::{self, Identity};
 use super::lockfile;
+use super::os;
 use super::process;
 use super::ticket_dir::{BootMark, TicketDir};
 use crate::config::{self, Account, StoreConfig, TicketStore};
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -78,12 +80,20 @@ fn all_configurations() -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// A process for each, since each becomes the user of its store.
+/// A process for each, since each becomes the user of its store; at the same time, so that a disk
+/// that does not answer holds up no other.
 fn each(configurations: &[impl AsRef<OsStr>]) -> bool {
+    let start = |one| Command::new("/proc/self/exe").arg0(NAME).arg(one).spawn();
+    let started: Vec<_> = configurations.iter().map(start).collect();
     let mut done = true;
-    for one in configurations {
-        let status = Command::new("/proc/self/exe").arg0(NAME).arg(one).status();
-        done &= status.is_ok_and(|status| status.success());
+    for child in started {
+        match child.and_then(|mut child| child.wait()) {
+            Ok(status) => done &= status.success(),
+            Err(error) => {
+                say(&format!("cannot start a process for a configuration: {error}"));
+                done = false;
+            }
+        }
     }
     done
 }
@@ -100,8 +110,13 @@ fn of_configuration(given: &str) -> bool {
         return true;
     };
     // Its daemon has started since the boot, and reads the tickets itself.
-    if keeper_was_here(&name) {
-        return true;
+    match keeper_lives(&name) {
+        Ok(true) => return true,
+        Ok(false) => {}
+        Err(error) => {
+            say(&format!("{name}: cannot tell whether its keeper lives: {error}"));
+            return false;
+        }
     }
     match sweep(&directory) {
         Ok(done) => done,
@@ -112,19 +127,42 @@ fn of_configuration(given: &str) -> bool {
     }
 }
 
-/// Whether a keeper of this configuration has begun since the boot, which empties this directory.
-fn keeper_was_here(name: &str) -> bool {
+/// Whether a keeper of this configuration lives: it has a lock on its directory. A directory alone
+/// is none, since in a container one of an earlier boot may be left.
+///
+/// # Errors
+/// The directories of keepers, or one of them, cannot be looked at.
+fn keeper_lives(name: &str) -> io::Result<bool> {
     let lock_file = lockfile::default_path(name);
-    let Some(entries) = lock_file.parent().and_then(|parent| fs::read_dir(parent).ok()) else {
-        return false;
-    };
+    let Some(run_directory) = lock_file.parent() else { return Ok(false) };
     let begin = format!("{name}-");
-    entries.flatten().any(|entry| {
-        let file = entry.file_name();
+    let of_this = |file: &OsStr| {
         let file = file.to_string_lossy();
         let address = file.strip_prefix(&begin).and_then(|rest| rest.strip_suffix(".keeper"));
         address.is_some_and(|address| address.parse::<std::net::IpAddr>().is_ok())
-    })
+    };
+    let entries = match fs::read_dir(run_directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if of_this(&entry.file_name()) && entry.file_type()?.is_dir() && is_locked(&entry.path())? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether another process has a lock on this directory.
+fn is_locked(path: &Path) -> io::Result<bool> {
+    let flags = libc::O_DIRECTORY | libc::O_NOFOLLOW;
+    match File::options().read(true).custom_flags(flags).open(path) {
+        Ok(directory) => Ok(os::reader_of(directory.as_fd())?.is_some()),
+        // Removed meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Revokes in a directory what was granted on an earlier boot; false: not all of it.

@@ -2,12 +2,13 @@
 //! `booth-after-boot`: what an earlier boot granted in the built-in store is revoked, what this one
 //! granted is not. Another boot is stood in for by another first process, as a container has it.
 
-use crate::stranger::NOBODYS_USER;
+use crate::stranger::{Disguise, Kind, Stranger, NOBODYS_USER};
 use crate::support::{texts, wait_until, Lab};
 use std::fs;
 use std::os::unix::fs::{chown, symlink, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 /// A grant of a kernel that does not run any more.
 const LEFT: &str = ".boot=11111111-2222-3333-4444-555555555555 7\nbooth-cfg-name=lab\n\
@@ -81,11 +82,14 @@ fn what_was_written_without_a_mark_is_over_and_a_manual_ticket_is_not() {
 fn what_is_damaged_is_said_and_the_others_are_revoked() {
     let lab = lab(142);
     fs::write(lab.path().join("store/a"), "granted=true\nowner").expect("written");
+    // Whoever owns the store could hold up the start of the machine.
+    fifo(&lab.path().join("store/b"));
     fs::write(stored(&lab), LEFT).expect("written");
     let output = after_boot(&lab, &[]);
     let (_, stderr) = texts(&output);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("store/a: line 2 is no key=value"), "{stderr}");
+    assert!(stderr.contains("store/b: it is no ordinary file"), "{stderr}");
     assert!(text(&lab).contains("granted=false"), "{}", text(&lab));
     // A site with Pacemaker, and one whose store is not there, have nothing to do.
     fs::remove_dir_all(lab.path().join("store")).expect("removed");
@@ -94,6 +98,31 @@ fn what_is_damaged_is_said_and_the_others_are_revoked() {
     assert_eq!(after_boot(&lab, &[]).status.code(), Some(0));
     fs::write(lab.config(), "ticket-store = somewhere\n").expect("written");
     assert_eq!(after_boot(&lab, &[]).status.code(), Some(1));
+}
+
+fn fifo(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().expect("run").success());
+}
+
+/// A configuration on a disk that does not answer, here a FIFO, keeps no other waiting.
+#[test]
+fn one_that_hangs_holds_up_no_other() {
+    let lab = lab(146);
+    fs::write(stored(&lab), LEFT).expect("written");
+    let hung = lab.path().join("hung.conf");
+    fifo(&hung);
+    let program = lab.path().join("booth-after-boot");
+    symlink(env!("CARGO_BIN_EXE_booth"), &program).expect("linked");
+    let mut sweeper = Command::new(program).arg(&hung).arg(lab.config()).spawn().expect("started");
+    let until = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < until && !text(&lab).contains("granted=false") {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let revoked = text(&lab);
+    // Lets it end, however this goes.
+    fs::write(&hung, "ticket-store = pacemaker\n").expect("written");
+    assert!(revoked.contains("granted=false"), "{revoked}");
+    assert!(sweeper.wait().expect("ended").success());
 }
 
 /// The daemon's user has to be able to use what root has written.
@@ -116,23 +145,43 @@ fn the_file_keeps_its_owner() {
     assert_eq!((found.uid(), found.gid()), (NOBODYS_USER, NOBODYS_USER));
 }
 
-/// What a daemon of this boot has read, it sees to itself, also if the file has no mark.
+/// What a daemon of this boot has read, it sees to itself, also if the file has no mark. Of an
+/// earlier boot only directories are left, where `/run` survives one as in a container.
 #[test]
-fn a_configuration_whose_keeper_has_begun_since_the_boot_is_left_alone() {
-    if !is_root("a_configuration_whose_keeper_has_begun_since_the_boot_is_left_alone") {
+fn what_a_keeper_that_lives_guards_is_left_alone_and_a_directory_is_no_keeper() {
+    if !is_root("what_a_keeper_that_lives_guards_is_left_alone_and_a_directory_is_no_keeper") {
         return;
     }
     let lab = lab(145);
-    fs::write(stored(&lab), LEFT).expect("written");
-    let own_run = |made: &str| {
-        let script = format!("mount -t tmpfs none /run; mkdir -p /run/booth/{made}; exec \"$@\"");
+    let name = format!("after-boot-145-{}", std::process::id());
+    let run = lab.path().join("run");
+    let own_run = |locked: &str| {
+        fs::write(stored(&lab), LEFT).expect("written");
+        let path = run.join("booth").join(locked);
+        let disguise = Disguise {
+            program: Path::new("/bin/sleep"),
+            title: "booth-keeper",
+            foreign: false,
+            lock: Some((&path, Kind::Read)),
+        };
+        let keeper = path.exists().then(|| Stranger::start(&disguise));
+        let script = format!("mount --bind {} /run; exec \"$@\"", run.display());
         let around = ["unshare", "--mount", "--propagation", "private", "sh", "-euc", &script, "-"];
         let output = after_boot(&lab, &around);
         assert_eq!(output.status.code(), Some(0), "{:?}", texts(&output));
+        drop(keeper);
         text(&lab)
     };
-    let name = format!("after-boot-145-{}", std::process::id());
-    assert_eq!(own_run(&format!("{name}-127.20.145.1.keeper")), LEFT);
+    let own = format!("{name}-127.20.145.1.keeper");
+    for directory in [own.as_str(), "other-127.20.145.1.keeper"] {
+        fs::create_dir_all(run.join("booth").join(directory)).expect("made");
+    }
+    assert_eq!(own_run(&own), LEFT);
+    assert_ne!(own_run("other-127.20.145.1.keeper"), LEFT);
+    assert_ne!(own_run("none"), LEFT, "nobody has locked the directory of an earlier boot");
+    // What is no directory is no keeper's, wherever it leads.
+    fs::remove_dir(run.join("booth").join(&own)).expect("removed");
+    symlink("other-127.20.145.1.keeper", run.join("booth").join(&own)).expect("linked");
     assert_ne!(own_run("other-127.20.145.1.keeper"), LEFT);
 }
 

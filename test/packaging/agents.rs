@@ -241,6 +241,20 @@ fn a_deeper_look_asks_the_daemon() {
     succeed(stage.site("monitor").env("OCF_CHECK_LEVEL", "0"));
     let errors = end_with(1, stage.site("monitor").env("OCF_CHECK_LEVEL", "10"));
     assert!(errors.contains("does not answer"), "{errors}");
+    // A restart, which Pacemaker would make of a failure, would end it for good.
+    stage.touch("broken");
+    let errors = end_with(0, stage.site("monitor").env("OCF_CHECK_LEVEL", "10"));
+    assert!(errors.contains("cannot be asked: line 3: unknown key"), "{errors}");
+}
+
+#[test]
+fn a_limit_that_is_no_number_is_the_usual_one() {
+    let stage = Stage::new();
+    for limit in ["abc", "4s", ""] {
+        succeed(stage.site("start").env("OCF_RESKEY_CRM_meta_timeout", limit));
+        let errors = end_with(0, stage.site("stop").env("OCF_RESKEY_CRM_meta_timeout", limit));
+        assert_eq!(errors, "", "{limit}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `make install` and `make uninstall` into a directory of the test's own.
 
-use super::{files_below, succeed, top};
+use super::{end_with, files_below, succeed, top};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,14 +53,20 @@ const OWN_DIRECTORIES: &[&str] = &[
     "usr/share/doc/booth",
 ];
 
-/// Runs make with these arguments, without what an outer make has set.
-fn make(arguments: &[String]) -> String {
+/// Make, without what an outer make has set.
+fn quiet_make() -> Command {
     let mut command = Command::new("make");
     for name in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "DESTDIR", "PREFIX", "prefix"] {
         command.env_remove(name);
     }
     let program = format!("PROGRAM={}", env!("CARGO_BIN_EXE_booth"));
-    succeed(command.current_dir(top()).arg("-s").arg(program).args(arguments))
+    command.current_dir(top()).arg("-s").arg(program);
+    command
+}
+
+/// Runs make with these arguments.
+fn make(arguments: &[String]) -> String {
+    succeed(quiet_make().args(arguments))
 }
 
 /// `make TARGET DESTDIR=directory` with more assignments.
@@ -185,4 +191,34 @@ fn no_placeholder_is_left_and_paths_are_filled_in() {
     let variables = read("opt/booth/share/pkgconfig/booth.pc");
     assert!(variables.contains("exec_prefix=/opt/booth\n"), "{variables}");
     assert!(variables.contains("confdir=/etc/booth\n"), "{variables}");
+}
+
+/// Units, scripts and lists of make would have other names in them than were meant.
+#[test]
+fn names_of_directories_that_cannot_be_installed_into_are_refused_by_both_targets() {
+    let outer = tempfile::tempdir().expect("a directory");
+    let directory = outer.path().join("with a blank");
+    let message = |target: &str, assignments: &[String]| {
+        let mut command = quiet_make();
+        command.arg(target).args(assignments);
+        end_with(2, &mut command)
+    };
+    let bystander = outer.path().join("with a blank/opt/my");
+    fs::create_dir_all(directory.join("opt")).expect("made");
+    fs::write(&bystander, "").expect("written");
+    let destination = format!("DESTDIR={}", directory.display());
+    for target in ["install", "uninstall"] {
+        for odd in ["PREFIX=/opt/my booth", "unitdir=/a|b", "sbindir=/%i", "docdir=/it's"] {
+            let said = message(target, &[destination.clone(), odd.to_owned()]);
+            assert!(said.contains("blanks and signs are not possible"), "{odd}: {said}");
+        }
+        let said = message(target, &[destination.clone(), "PREFIX=opt".to_owned()]);
+        assert!(said.contains("prefix=opt: begin it with /"), "{said}");
+        let said = message(target, &["DESTDIR=/it's".to_owned()]);
+        assert!(said.contains("DESTDIR=/it's: a quote is not possible"), "{said}");
+    }
+    assert_eq!(files_below(&directory).into_keys().collect::<Vec<_>>(), [Path::new("opt/my")]);
+    // What a packager may well have.
+    make_in(&directory, "install", &["PREFIX=/opt/b-1.0_x+y,z:1"]);
+    assert!(directory.join("opt/b-1.0_x+y,z:1/sbin/boothd").exists());
 }

@@ -4,7 +4,9 @@
 
 mod agents;
 mod check;
+mod completion;
 mod debian;
+mod init;
 mod install;
 #[path = "../harness/not_run.rs"]
 mod not_run;

@@ -47,6 +47,11 @@ fn a_key_goes_only_where_a_directory_is() {
     let errors = end_with(1, keygen().arg(directory.path().join("no/key")));
     assert!(errors.contains("there is no directory"), "{errors}");
     end_with(1, keygen().arg("--unknown"));
+    // A variable that was not set, in a script: the default is not what was meant.
+    let errors = end_with(1, keygen().arg(""));
+    assert!(errors.contains("the name of the file is empty"), "{errors}");
+    let errors = end_with(1, keygen().arg(format!("{}/", directory.path().join("k").display())));
+    assert!(errors.contains("is no name of a file"), "{errors}");
     end_with(1, keygen().args(["one", "two"]).current_dir(directory.path()));
     assert_eq!(fs::read_dir(directory.path()).expect("readable").count(), 0);
     assert!(succeed(keygen().arg("-h")).contains("/etc/booth/authkey"));

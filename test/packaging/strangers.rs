@@ -213,8 +213,11 @@ fn a_daemon_is_watched_and_stopped_without_its_lock_file_and_configuration() {
     succeed(&mut real.agent("monitor"));
     succeed(&mut real.agent("start"));
     let config = fs::read_to_string(stage.at("x.conf")).expect("readable");
-    fs::write(stage.at("x.conf"), "site-user = nobody\nunheard-of = 1\n").expect("written");
-    succeed(&mut real.agent("monitor"));
+    for user in ["'nobody'", "\"nobody\" # us", "nobody\r"] {
+        let broken = format!("\tsite-user = {user}\nunheard-of = 1\n");
+        fs::write(stage.at("x.conf"), broken).expect("written");
+        succeed(&mut real.agent("monitor"));
+    }
     succeed(&mut real.agent("stop"));
     end_with(7, &mut real.agent("monitor"));
     fs::write(stage.at("x.conf"), config).expect("written");

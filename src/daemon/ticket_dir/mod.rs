@@ -36,6 +36,8 @@ pub struct TicketDir {
 pub enum DirError {
     /// The operating system refuses; what was tried with which path.
     Io(&'static str, PathBuf, io::Error),
+    /// It is a directory, a device or something else that is no ordinary file.
+    NoFile(PathBuf),
     /// The file is longer than anything that was written here.
     TooLong(PathBuf),
     /// The file has something in it that was not written here.
@@ -48,6 +50,7 @@ impl fmt::Display for DirError {
             DirError::Io(what, path, error) => {
                 write!(f, "cannot {what} {}: {error}", path.display())
             }
+            DirError::NoFile(path) => write!(f, "{}: it is no ordinary file", path.display()),
             DirError::TooLong(path) => {
                 write!(f, "{} has more than {FILE_MAX} bytes", path.display())
             }
@@ -61,7 +64,7 @@ impl std::error::Error for DirError {
         match self {
             DirError::Io(_, _, error) => Some(error),
             DirError::Content(_, error) => Some(error),
-            DirError::TooLong(_) => None,
+            DirError::NoFile(_) | DirError::TooLong(_) => None,
         }
     }
 }
@@ -91,8 +94,11 @@ impl TicketDir {
     pub fn read(&self, ticket: &TicketName) -> Result<Option<Entries>, DirError> {
         let path = self.path.join(file_name(ticket));
         let failed = |error| DirError::Io("read", path.clone(), error);
-        let file = match File::options().read(true).custom_flags(libc::O_NOFOLLOW).open(&path) {
-            Ok(file) => file,
+        // Whoever owns the directory must not hold up a reader, with a FIFO for instance.
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let file = match File::options().read(true).custom_flags(flags).open(&path) {
+            Ok(file) if file.metadata().is_ok_and(|found| found.is_file()) => file,
+            Ok(_) => return Err(DirError::NoFile(path)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // Without the directory nothing is known about any ticket.
                 let there = fs::metadata(&self.path);
