@@ -26,8 +26,8 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 macro_rules! column {
     ($setting:ident: $shape:ident, $whose:expr, $foul:ident) => {
         column!($setting: $shape, $whose, $foul; granting {
-            grant, held_for_long, grant_with_a_site_down, grant_without_arbitrators, grant_asked_elsewhere,
-            revoke,
+            grant, held_for_long, grant_with_a_site_down, grant_without_arbitrators,
+            grant_asked_elsewhere, revoke,
         } restarts {
             holder_restarts, holder_restarts_without_the_ticket_in_its_cib,
             follower_restarts, follower_restarts_without_the_ticket_in_its_cib,
