@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The lock file and `booth status`.
 
-use crate::harness::{finish, run, test_name, under_test, Cluster, Finished, Lab, Need, Setup};
+use crate::harness::{
+    finish, make_open, make_shared, run, test_name, under_test, Cluster, Finished, Lab, Need, Setup,
+};
 use crate::quirk::differs;
 use std::time::Duration;
 
@@ -66,5 +68,31 @@ fn a_second_daemon_ends_and_leaves_the_first_alone() {
         cluster.booth(0, &["list"]).expect_code(0);
         assert_eq!(file.exists(), differs(201, true, false), "the first daemon's lock file");
         status(lab, &cluster, 0).expect_code(differs(201, 0, 7));
+    });
+}
+
+#[test]
+fn a_directory_in_which_everybody_can_write_is_no_place_for_it() {
+    run(test_name!(), Need::of(under_test()), |lab| {
+        let setup = Setup { sites: 2, arbitrators: 2, ..Setup::of(&[under_test(); 4]) };
+        let cluster = Cluster::new(lab, &setup);
+        let dir = lab.dir().join("everybody's");
+        std::fs::create_dir(&dir).expect("the lab can be written");
+        let start = |member: usize| {
+            let file = dir.join(format!("{member}.pid"));
+            let mut command = under_test().command(lab, "boothd", None);
+            command.args(["daemon", "-D", "-c", &cluster.config, "-l"]).arg(&file);
+            command.args(["-s", &cluster.address(member).to_string()]);
+            (finish(&mut command, Duration::from_secs(60)), file.exists())
+        };
+        make_open(&dir);
+        let (told, runs) = start(2);
+        assert_eq!(told.code, Some(differs(219, 1, 0)), "{told:?}");
+        assert_eq!(runs, differs(219, false, true), "{told:?}");
+        let says = told.stderr.contains("everybody can write in it (mode 0777)");
+        assert_eq!(says, differs(219, true, false), "{told:?}");
+        make_shared(&dir);
+        let (told, runs) = start(3);
+        assert!(told.code == Some(0) && runs, "{told:?}");
     });
 }

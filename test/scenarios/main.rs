@@ -26,14 +26,15 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 macro_rules! column {
     ($setting:ident: $shape:ident, $whose:expr, $foul:ident) => {
         column!($setting: $shape, $whose, $foul; granting {
-            grant, grant_with_a_site_down, grant_without_arbitrators, grant_asked_elsewhere,
-            revoke,
+            grant, held_for_long, grant_with_a_site_down, grant_without_arbitrators,
+            grant_asked_elsewhere, revoke,
         } restarts {
             holder_restarts, holder_restarts_without_the_ticket_in_its_cib,
             follower_restarts, follower_restarts_without_the_ticket_in_its_cib,
-            slow_start_one_by_one, all_restart_at_once, reload,
+            slow_start_one_by_one, all_restart_at_once, all_but_one_restart_at_once, reload,
         } losses {
-            fail_over, site_lost_and_back, holder_cut_off, arbitrators_cut_off, two_halves,
+            fail_over, site_lost_and_back, holder_cut_off, holder_cut_off_for_a_lease,
+            follower_cut_off, arbitrators_cut_off, two_halves,
         } conditions {
             external_program_succeeds, external_program_fails,
             attribute_condition_is_met, attribute_condition_is_not_met,

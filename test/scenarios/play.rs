@@ -276,6 +276,20 @@ impl Play<'_> {
         })
     }
 
+    /// Waits until a site holds the ticket with a lease that ends later than the one that `old` has
+    /// or had last, and returns the site.
+    #[track_caller]
+    pub fn held_for_good(&self, old: usize) -> usize {
+        let last = self.cluster.crm(old).state("t1").map(|state| state.number("expires"));
+        let renewed = |site: &usize| {
+            let state = self.cluster.crm(*site).state("t1");
+            state.filter(|now| now.granted == Some(true)).map(|now| now.number("expires")) > last
+        };
+        until(self.setting.limit(FAIL_OVER + LEASE), "one site has it for good", || {
+            self.sites().find(renewed)
+        })
+    }
+
     /// A line about this case that is to be seen although it passes.
     pub fn remark(&self, text: &str) {
         report(&format!("{:?}, {}: {text}", self.setting, self.case));

@@ -10,6 +10,10 @@ const KEEPS_TOO_LONG: &[(&str, &str)] = &[
         "holder_cut_off",
         "it counts its lease from when it hears acknowledgements, its followers from the heartbeat",
     ),
+    (
+        "holder_cut_off_for_a_lease",
+        "it counts its lease from when it hears acknowledgements, its followers from the heartbeat",
+    ),
     ("two_halves", "an expired holder that is asked for its vote follows without telling its CIB"),
 ];
 

@@ -13,7 +13,18 @@ pub fn grant(stage: &Stage<'_>) {
     play.ends_with(Some(0));
 }
 
-/// A site that is not there delays a grant, but does not keep it from happening.
+/// Nothing happens for several leases: the holder keeps the ticket all the time.
+pub fn held_for_long(stage: &Stage<'_>) {
+    let play = stage.granted("");
+    play.keeps(0, LEASE * 3);
+    play.settle(Some(0));
+    play.renewed(0);
+    assert_eq!(play.losses(0), 0, "lost meanwhile");
+    play.ends_with(Some(0));
+}
+
+/// A site that is not there delays a grant, but does not keep it from happening. When it comes, it
+/// follows, and the holder does not notice.
 pub fn grant_with_a_site_down(stage: &Stage<'_>) {
     let mut play = stage.set("");
     for member in play.members().filter(|member| *member != 1) {
@@ -25,6 +36,10 @@ pub fn grant_with_a_site_down(stage: &Stage<'_>) {
     play.grant(0);
     play.settle(Some(0));
     play.renewed(0);
+    play.cluster.start(1);
+    play.settle_within(Some(0), FAIL_OVER);
+    play.renewed(0);
+    assert_eq!(play.losses(0), 0, "lost when the site came");
     play.ends_with(Some(0));
 }
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Sites that are lost, and links that are cut.
 
+use crate::harness::pass;
 use crate::play::{Play, Stage, FAIL_OVER, LEASE};
 use crate::setting::Shape;
+use std::time::Duration;
 
 /// The holder dies, another site takes over, and the old one comes back as a follower.
 pub fn fail_over(stage: &Stage<'_>) {
@@ -48,6 +50,31 @@ pub fn holder_cut_off(stage: &Stage<'_>) {
     play.settle_within(Some(holder), FAIL_OVER);
     play.renewed(holder);
     play.ends_with(Some(holder));
+}
+
+/// The same, but all hear each other again when the lease has just ended or is about to: one site
+/// has it then, no matter which.
+pub fn holder_cut_off_for_a_lease(stage: &Stage<'_>) {
+    let play = stage.granted("");
+    play.split(&[0]);
+    pass(Duration::from_secs(LEASE));
+    play.heal();
+    let holder = play.held_for_good(0);
+    play.settle_within(Some(holder), FAIL_OVER);
+    play.renewed(holder);
+    play.ends_with(Some(holder));
+}
+
+/// A follower hears nobody any more: the holder does not notice, and the follower follows again.
+pub fn follower_cut_off(stage: &Stage<'_>) {
+    let play = stage.granted("");
+    play.split(&[1]);
+    play.keeps(0, LEASE + 3);
+    play.heal();
+    play.settle_within(Some(0), FAIL_OVER);
+    play.renewed(0);
+    assert_eq!(play.losses(0), 0, "lost meanwhile");
+    play.ends_with(Some(0));
 }
 
 /// The arbitrators hear nobody any more: the sites go on as before.

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Daemons that are stopped and started while the ticket is granted.
 
-use crate::harness::{setup_ticket, until, Kind};
+use crate::harness::{pass, setup_ticket, Kind};
 use crate::play::{Play, Stage, FAIL_OVER, LEASE, SOON};
 use crate::reference;
+use std::time::Duration;
 
 /// Stops a daemon in order, and starts it again.
 fn restart(play: &mut Play<'_>, member: usize) {
@@ -74,7 +75,7 @@ pub fn slow_start_one_by_one(stage: &Stage<'_>) {
         play.cluster.start(member);
         play.wait(SOON, "it answers", || play.cluster.booth(member, &["list"]).code == Some(0));
     }
-    taken_up_again(play);
+    taken_up_again(play, 0);
 }
 
 /// All of them end at once, and come back together within the lease.
@@ -84,35 +85,44 @@ pub fn all_restart_at_once(stage: &Stage<'_>) {
         play.cluster.kill(member);
     }
     play.cluster.start_all();
-    taken_up_again(play);
+    taken_up_again(play, 0);
+}
+
+/// The same in order, and one site comes later: so many members as can be half and half.
+pub fn all_but_one_restart_at_once(stage: &Stage<'_>) {
+    let mut play = stage.started("");
+    play.grant(1);
+    play.settle(Some(1));
+    for member in play.members().rev() {
+        play.cluster.stop(member);
+    }
+    for member in play.members().skip(1) {
+        play.cluster.members[member].spawn(play.lab);
+    }
+    for member in play.running() {
+        play.cluster.members[member].wait_started();
+    }
+    pass(Duration::from_secs(LEASE / 2));
+    play.cluster.start(0);
+    taken_up_again(play, 1);
 }
 
 /// All members have been restarted within a lease: the holder has to have the ticket again, and
 /// not to have lost it at all if it is ours.
 #[track_caller]
-fn taken_up_again(play: Play<'_>) {
-    let others = play.members().skip(1).map(|member| play.kind(member));
-    if reference::cannot_prove_its_lease(play.kind(0), others) {
+fn taken_up_again(play: Play<'_>, holder: usize) {
+    let others = play.members().filter(|member| *member != holder);
+    if reference::cannot_prove_its_lease(play.kind(holder), others.map(|one| play.kind(one))) {
         // Until its lease has ended it says that it holds the ticket, renewed or not.
-        let sites: Vec<usize> = play.sites().collect();
-        let last = play.cluster.crm(0).state("t1").map(|state| state.number("expires"));
-        let holder =
-            until(play.setting.limit(FAIL_OVER + LEASE), "one site has it for good", || {
-                let renewed = |site: &usize| {
-                    let state = play.cluster.crm(*site).state("t1");
-                    state.filter(|now| now.granted == Some(true)).map(|now| now.number("expires"))
-                        > last
-                };
-                sites.iter().copied().find(renewed)
-            });
+        let holder = play.held_for_good(holder);
         play.settle(Some(holder));
         play.ends_with(Some(holder));
     } else {
-        play.settle_within(Some(0), FAIL_OVER);
-        play.renewed(0);
-        let theirs = play.kind(0) == Kind::Theirs;
-        assert!(theirs || play.losses(0) == 0, "lost meanwhile");
-        play.ends_with(Some(0));
+        play.settle_within(Some(holder), FAIL_OVER);
+        play.renewed(holder);
+        let theirs = play.kind(holder) == Kind::Theirs;
+        assert!(theirs || play.losses(holder) == 0, "lost meanwhile");
+        play.ends_with(Some(holder));
     }
 }
 
