@@ -55,7 +55,11 @@ geo_attr_config_file() {
 		printf '%s\n' "$OCF_RESKEY_booth_config"
 		;;
 	*)
-		printf '/etc/booth/%s.conf\n' "${OCF_RESKEY_booth_config%.conf}"
+		if [ -e "/etc/booth/$OCF_RESKEY_booth_config.conf" ]; then
+			printf '/etc/booth/%s.conf\n' "$OCF_RESKEY_booth_config"
+		else
+			printf '/etc/booth/%s\n' "$OCF_RESKEY_booth_config"
+		fi
 		;;
 	esac
 }

@@ -72,9 +72,15 @@ fn all_configurations() -> io::Result<Vec<PathBuf>> {
     };
     for entry in entries {
         let path = entry?.path();
-        if path.extension() == Some(OsStr::new("conf")) {
-            paths.push(path);
+        if path.extension() != Some(OsStr::new("conf")) {
+            continue;
         }
+        // A pipe would be waited for.
+        if fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
+            say(&format!("{} is no file: passed over", path.display()));
+            continue;
+        }
+        paths.push(path);
     }
     paths.sort();
     Ok(paths)

@@ -125,6 +125,37 @@ fn one_that_hangs_holds_up_no_other() {
     assert!(sweeper.wait().expect("ended").success());
 }
 
+/// Without arguments it looks for configurations itself, and waits for nothing that is none.
+#[test]
+fn a_pipe_among_the_configurations_is_passed_over() {
+    if !is_root("a_pipe_among_the_configurations_is_passed_over") {
+        return;
+    }
+    let lab = lab(147);
+    fs::write(stored(&lab), LEFT).expect("written");
+    let directory = lab.path().join("etc");
+    fs::create_dir(&directory).expect("made");
+    fifo(&directory.join("a.conf"));
+    fs::create_dir(directory.join("b.conf")).expect("made");
+    fs::copy(lab.config(), directory.join("c.conf")).expect("copied");
+    let program = lab.path().join("booth-after-boot");
+    symlink(env!("CARGO_BIN_EXE_booth"), &program).expect("linked");
+    let script = format!(
+        "mkdir -p /etc/booth && mount --bind '{}' /etc/booth && exec timeout 20 '{}'",
+        directory.display(),
+        program.display()
+    );
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-euc", &script]);
+    let output = command.output().expect("run");
+    let (_, stderr) = texts(&output);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(text(&lab).contains("granted=false"), "{stderr}");
+    for passed_over in ["a.conf", "b.conf"] {
+        assert!(stderr.contains(&format!("{passed_over} is no file")), "{stderr}");
+    }
+}
+
 /// The daemon's user has to be able to use what root has written.
 #[test]
 fn the_file_keeps_its_owner() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `booth-keygen` and `service-runnable`. What an administrator wishes: [`super::wishes`].
+//! `booth-keygen`, `service-runnable`, and what the packages' scripts need. What an administrator wishes: [`super::wishes`].
 
-use super::{end_with, succeed, top, write_script};
+use super::{end_with, run, source, succeed, top, write_script};
 use std::fs;
 use std::os::unix::fs::{symlink, PermissionsExt};
 use std::path::Path;
@@ -139,4 +139,52 @@ fn nothing_is_runnable_where_the_cluster_does_not_answer() {
     let errors = end_with(1, command.arg("d").env_remove("BOOTH_TICKET"));
     assert!(errors.contains("BOOTH_TICKET"), "{errors}");
     end_with(1, &mut fake_simulate(directory.path(), RECORDED[0]));
+}
+
+/// A user may be named by a number that nobody has, as boothd takes it.
+#[test]
+fn scripts_know_a_user_by_a_number() {
+    for path in ["scripts/daemons", "scripts/ocf/booth-site"] {
+        let text = source(path);
+        let (_, function) = text.split_once("\nnumber_of() {\n").expect("it has one");
+        let (body, _) = function.split_once("\n}\n").expect("it ends");
+        let script = format!("set -e\nnumber_of() {{\n{body}\n}}\nnumber_of \"$1\" || echo none");
+        for (user, number) in
+            [("root", "0"), ("4242", "4242"), ("0x10", "16"), ("010", "8"), ("who", "none")]
+        {
+            let found = succeed(Command::new("sh").args(["-c", &script, "sh", user]));
+            assert_eq!(found.trim(), number, "{path}: {user}");
+        }
+    }
+}
+
+/// The daemon of a unit whose configuration the new program refuses lives on: a restart would end
+/// it for good.
+#[test]
+fn an_upgrade_restarts_no_daemon_that_could_not_start_again() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| directory.path().join(name);
+    let units = "booth-arbitrator.service loaded active running x\n\
+                 booth@bad.service loaded active running y\n\
+                 booth@a-b.service loaded activating auto-restart z";
+    let calls = at("calls").display().to_string();
+    let systemctl =
+        format!("#!/bin/sh\n[ $1 = list-units ] && echo '{units}' || echo \"$@\" >>{calls}");
+    write_script(&at("systemctl"), &systemctl);
+    let refuses =
+        "cat >/dev/null; echo \"$@\" | grep -qv bad || { echo 'bad.conf:3: no'; exit 1; }";
+    write_script(&at("booth"), &format!("#!/bin/sh\n{refuses}"));
+    let path = format!("{}:{}", directory.path().display(), std::env::var("PATH").expect("a PATH"));
+    let mut renew = Command::new(top().join("scripts/daemons"));
+    let output = run(renew.args(["renew", "systemctl"]).env("PATH", path));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let restarted = fs::read_to_string(&calls).expect("some were restarted");
+    let expected = "try-restart booth-arbitrator.service\ntry-restart booth@a-b.service\n";
+    assert_eq!(restarted, expected);
+    for words in
+        ["booth@bad.service goes on with the old program", "bad.conf:3: no", "check -c bad"]
+    {
+        assert!(errors.contains(words), "{words}: {errors}");
+    }
 }
