@@ -107,11 +107,14 @@ $(PROGRAM):
 
 # $(call put,MODE,FILE,DIRECTORY[,NAME]): installs a file.
 # $(call fill,MODE,FILE.in,DIRECTORY,NAME): the same, with the directories filled in.
+# $(call text,MODE,FILE,DIRECTORY): the same with a text that names them as PREFIX=/usr has them.
 put = $(INSTALL) -D -m $(1) '$(2)' '$(DESTDIR)$(3)/$(or $(4),$(notdir $(2)))'
 fill = sed $(places) '$(2)' | $(INSTALL) -D -m $(1) /dev/stdin '$(DESTDIR)$(3)/$(4)'
 places = -e 's|@prefix@|$(prefix)|g' -e 's|@exec_prefix@|$(exec_prefix)|g' \
 	-e 's|@sbindir@|$(sbindir)|g' -e 's|@sysconfdir@|$(sysconfdir)|g' \
 	-e 's|@boothdir@|$(boothdir)|g' -e 's|@version@|$(version)|g'
+text = sed -e 's|/usr/share/booth/|$(boothdir)/|g' '$(2)' | \
+	$(INSTALL) -D -m $(1) /dev/stdin '$(DESTDIR)$(3)/$(notdir $(2))'
 
 install: $(PROGRAM)
 	$(only_plain_names)
@@ -119,11 +122,11 @@ install: $(PROGRAM)
 	ln -sf boothd '$(DESTDIR)$(sbindir)/booth'
 	ln -sf boothd '$(DESTDIR)$(sbindir)/geostore'
 	$(call put,755,scripts/booth-keygen,$(sbindir))
-	$(call put,755,scripts/service-runnable,$(boothdir))
-	$(foreach page,$(manuals),$(call put,644,$(page),$(mandir)/man$(subst .,,$(suffix $(page))))$(newline))
+	$(call text,755,scripts/service-runnable,$(boothdir))
+	$(foreach page,$(manuals),$(call text,644,$(page),$(mandir)/man$(subst .,,$(suffix $(page))))$(newline))
 	ln -sf boothd.8 '$(DESTDIR)$(mandir)/man8/booth.8'
 	ln -sfr '$(DESTDIR)$(sbindir)/boothd' '$(DESTDIR)$(boothdir)/booth-after-boot'
-	$(call put,644,booth.conf.example,$(sysconfdir)/booth)
+	$(call text,644,booth.conf.example,$(sysconfdir)/booth)
 	$(call fill,644,scripts/systemd/booth@.service.in,$(unitdir),booth@.service)
 	$(call fill,644,scripts/systemd/booth-arbitrator.service.in,$(unitdir),booth-arbitrator.service)
 	$(call fill,644,scripts/systemd/booth-after-boot.service.in,$(unitdir),booth-after-boot.service)

@@ -181,6 +181,7 @@ fn no_placeholder_is_left_and_paths_are_filled_in() {
         for name in ["prefix", "exec_prefix", "sbindir", "sysconfdir", "boothdir", "version"] {
             assert!(!text.contains(&format!("@{name}@")), "{} has @{name}@", path.display());
         }
+        assert!(!text.contains("/usr/share/booth"), "{} looks for it elsewhere", path.display());
     }
     let read = |path: &str| fs::read_to_string(directory.path().join(path)).expect(path);
     let unit = read("opt/booth/lib/systemd/system/booth@.service");
