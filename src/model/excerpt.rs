@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 
-/// The most bytes of a text that a message repeats.
-const TEXT_MAX: usize = 200;
+/// The most bytes of a text that a message repeats: no name that exists is longer, of a host too.
+const TEXT_MAX: usize = 255;
 /// The most bytes of a path that a message repeats: the kernel takes none that is longer.
 const PATH_MAX: usize = 4096;
 
@@ -18,7 +18,7 @@ pub struct Excerpt<'a> {
 }
 
 impl<'a> Excerpt<'a> {
-    /// Of a word, a value or a line: at most 200 bytes of it.
+    /// Of a word, a value or a line: at most 255 bytes of it.
     pub const fn new(text: &'a str) -> Excerpt<'a> {
         Excerpt { text: Cow::Borrowed(text), max: TEXT_MAX }
     }
@@ -65,12 +65,12 @@ mod tests {
         assert_eq!(Excerpt::new(&whole).to_string(), whole);
         assert_eq!(format!("{:?}", Excerpt::new("a\tb")), "\"a\\tb\"");
         let long = whole.clone() + "x";
-        assert_eq!(Excerpt::new(&long).to_string(), format!("{whole}... (201 bytes)"));
-        assert_eq!(format!("{:?}", Excerpt::new(&long)), format!("\"{whole}\"... (201 bytes)"));
-        // The third byte of a sign of three bytes would be the 201st.
-        let signs = "\u{20ac}".repeat(100_000);
-        let begin = "\u{20ac}".repeat(TEXT_MAX / 3);
-        assert_eq!(Excerpt::new(&signs).to_string(), format!("{begin}... (300000 bytes)"));
+        assert_eq!(Excerpt::new(&long).to_string(), format!("{whole}... (256 bytes)"));
+        assert_eq!(format!("{:?}", Excerpt::new(&long)), format!("\"{whole}\"... (256 bytes)"));
+        // The third byte of a sign of three bytes would be the 256th.
+        let signs = |count| format!("x{}", "\u{20ac}".repeat(count));
+        let cut = format!("{}... (300001 bytes)", signs(84));
+        assert_eq!(Excerpt::new(&signs(100_000)).to_string(), cut);
         let path = format!("/{}", "d".repeat(PATH_MAX));
         let cut = format!("{}... (4097 bytes)", &path[..PATH_MAX]);
         assert_eq!(Excerpt::of_path(Path::new(&path)).to_string(), cut);

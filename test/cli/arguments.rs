@@ -6,6 +6,7 @@ use booth::cli::args::{
     parse, program_of, AttrAction, Invocation, SiteArg, Target, UsageError, DEFAULT_CONFIG,
 };
 use booth::cli::options::{Operation, Program, OPERATIONS, OPTIONS};
+use booth::model::Excerpt;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
@@ -276,7 +277,7 @@ fn what_is_too_long_is_refused_by_name() {
     ] {
         let long = "x".repeat(max + 1);
         let line = format!("{before} {long} {after}");
-        let sentence = format!("'{long}' exceeds maximum {what} length of {max}");
+        let sentence = format!("'{}' exceeds maximum {what} length of {max}", Excerpt::new(&long));
         let refused = parse(program, &words(&line)).map_err(|error| error.to_string());
         assert_eq!(refused, Err(sentence), "{before}");
         // QUIRKS 2: the reference refuses the longest ticket and attribute names too.

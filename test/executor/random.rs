@@ -179,7 +179,7 @@ impl World {
             self.write(n, part.late);
         }
         if life.fails {
-            self.fail(true);
+            self.fail();
         }
         let mut ended = Vec::new();
         for (n, part) in life.parts.iter().enumerate() {
@@ -192,7 +192,7 @@ impl World {
         let left = self.meet(life.fate, driver);
         if life.fails {
             pass(Duration::from_millis(700));
-            self.fail(false);
+            self.mend(&ended);
         }
         self.check(life, &ended);
         if life.fate == Fate::LosesItsKeeper {
@@ -338,20 +338,36 @@ impl World {
         }
     }
 
-    /// Every change of the store fails from now on, or works again.
-    fn fail(&self, fails: bool) {
-        let (dir, away) = (self.site.path("tickets"), self.site.path("away"));
-        match (self.kind, fails) {
-            (Kind::Pacemaker, true) => self.site.control("any exit 1\n"),
-            (Kind::Pacemaker, false) => self.site.control(""),
-            (Kind::BuiltIn, true) => {
+    /// Every use of the store fails from now on.
+    fn fail(&self) {
+        match self.kind {
+            Kind::Pacemaker => self.site.control("any exit 1\n"),
+            Kind::BuiltIn => {
+                let dir = self.site.path("tickets");
                 fs::create_dir_all(&dir).expect("made");
-                fs::rename(&dir, away).expect("renamed");
+                fs::rename(&dir, self.site.path("away")).expect("renamed");
                 fs::write(dir, "no directory").expect("written");
             }
-            (Kind::BuiltIn, false) => {
+        }
+    }
+
+    /// It works again. A keeper that could not read the store revokes: where it can do that, but
+    /// could not read just before, it does so with what is newer, too.
+    fn mend(&mut self, ended: &[usize]) {
+        match self.kind {
+            Kind::Pacemaker => {
+                self.site.control("grant exit 1\nrevoke exit 1\n");
+                // Until each revoke has been tried again, and the store read before.
+                pass(Duration::from_millis(1_200));
+                self.site.control("");
+            }
+            Kind::BuiltIn => {
+                let dir = self.site.path("tickets");
                 fs::remove_file(&dir).expect("removed");
-                fs::rename(away, dir).expect("renamed");
+                fs::rename(self.site.path("away"), dir).expect("renamed");
+                for n in ended {
+                    self.known[*n].either |= self.known[*n].is_newer();
+                }
             }
         }
     }

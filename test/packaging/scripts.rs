@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `booth-keygen`, `service-runnable`, and what the packages' scripts need. What an administrator wishes: [`super::wishes`].
+//! `booth-keygen`, `service-runnable`, and what the packages' scripts need. What an
+//! administrator wishes: [`super::wishes`].
 
 use super::{end_with, run, source, succeed, top, write_script};
 use std::fs;

@@ -70,13 +70,14 @@ fn run_engine(
                 Ok(FromClient::Request { client, request, mailbox }) => {
                     // It is to be asked every time.
                     steps.count();
-                    if request == ClientRequest::List {
+                    let is_list = request == ClientRequest::List;
+                    let _ = seen.send(Seen::Request(client, request));
+                    if is_list {
                         let reply = Reply::Tickets(vec![row()]);
                         let _ = mailbox.answers.try_send(Answer { reply, last: true });
                     } else {
                         waiting.insert(client, mailbox);
                     }
-                    let _ = seen.send(Seen::Request(client, request));
                 }
                 Ok(FromClient::Gone { client }) => {
                     waiting.remove(&client);
