@@ -81,7 +81,7 @@ pub(super) struct Line {
     wish: Option<(WriteSerial, CibState)>,
     attrs: VecDeque<(WriteSerial, AttrChange, Span)>,
     change: Option<Running>,
-    /// Whether the store says *granted* by the last change of this line, as far as is known.
+    /// Whether the store says *granted* by the last change that this boothd has wished.
     granted: bool,
     check: Check,
     pub(super) owed: Owed,
@@ -153,6 +153,9 @@ impl Line {
     /// is still owed. That boothd is told at once what it has to tell the next keeper, since this
     /// one may end before the ticket is quiet.
     pub(super) fn succeed(&mut self, cx: &mut Cx<'_>) {
+        // It reads the store itself. Since then others may have changed that rightly: another node,
+        // where it ran meanwhile.
+        self.granted = false;
         let (now, term) = (cx.now.mono, self.term);
         let silent = mutant::is_on(Clause::KeeperTells);
         if let Some(ticket) = self.index.filter(|_| !silent) {

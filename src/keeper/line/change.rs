@@ -57,8 +57,8 @@ impl Line {
         if waits && matches!(end, JobEnd::Failed(_) | JobEnd::Killed) {
             self.quiet_at = self.quiet_at.max(after(now, self.guard));
         }
-        if let RunningWork::Grant(_, state) = &running.work {
-            let granted = end == JobEnd::Done && needs_lease(state);
+        if let RunningWork::Grant(serial, state) = &running.work {
+            let granted = end == JobEnd::Done && needs_lease(state) && serial.is_some();
             if granted && !self.granted {
                 self.check.rest(now);
             }

@@ -111,3 +111,39 @@ fn of_many_renewals_few_look() {
     let many = looks(80);
     assert!(many <= 80, "{many} of 960 renewals");
 }
+
+/// Who takes over has read the store, or waits for it: what the one before wrote is no news.
+#[test]
+fn a_first_grant_after_a_restart_accuses_nobody() {
+    // The ticket was revoked through another node, or by hand and boothd has read so at its start.
+    let mut bench = Bench::held(60);
+    bench.until(5000);
+    bench.step(Input::Left);
+    bench.until(7000);
+    bench.take_over(1);
+    bench.hold(0, Some(window(80)), 5);
+    bench.write(0, 2, state(true, 5));
+    for (job, work) in bench.started() {
+        let end = match work {
+            Work::Look(_) => JobEnd::Looked(stored(false, 4, 0)),
+            Work::Change(_) => JobEnd::Done,
+        };
+        bench.end(job, end);
+    }
+    assert_eq!(warnings(&mut bench), [""; 0]);
+}
+
+/// Nor is what was begun before, and ended after it.
+#[test]
+fn a_grant_that_ends_after_a_restart_is_not_known_to_stand() {
+    let mut bench = renewing();
+    bench.look(stored(true, 1, expires(60)));
+    let job = bench.grant();
+    bench.step(Input::Left);
+    bench.take_over(1);
+    bench.end(job, JobEnd::Done);
+    bench.until(12_000);
+    bench.hold(0, Some(window(80)), 5);
+    bench.write(0, 3, state(true, 5));
+    bench.grant();
+}
