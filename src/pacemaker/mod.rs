@@ -15,4 +15,4 @@ pub use command::{
     change_attr, is_absent, load, load_all, load_many, many, owner_number, write, write_many,
     TicketValues, MANY_PROGRAM, PROGRAM,
 };
-pub use ticket_state::{parse_owner, parse_term, read, read_all, StateError};
+pub use ticket_state::{parse_owner, parse_term, read, read_all, Read, StateError};

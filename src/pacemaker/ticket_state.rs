@@ -42,11 +42,14 @@ impl fmt::Display for StateError {
 
 impl std::error::Error for StateError {}
 
+/// What an answer says of a ticket, or why that cannot be relied upon.
+pub type Read = Result<CibTicket, StateError>;
+
 /// Reads the answer to a query for one ticket.
 ///
 /// # Errors
 /// It does not describe the ticket, or not in a way that can be relied upon.
-pub fn read(answer: &str, ticket: &TicketName) -> Result<CibTicket, StateError> {
+pub fn read(answer: &str, ticket: &TicketName) -> Read {
     let document = parse(answer)?;
     let node = elements(&document)
         .find(|node| node.attribute("id") == Some(ticket.as_str()))
@@ -54,16 +57,15 @@ pub fn read(answer: &str, ticket: &TicketName) -> Result<CibTicket, StateError> 
     read_element(node)
 }
 
-/// Reads the answer to a query for all tickets, by name. Tickets that cannot be relied upon are
-/// left out: asking for them alone tells why.
+/// Reads the answer to a query for all tickets, by name, each as [`read`] would.
 ///
 /// # Errors
 /// There is no XML, or it is damaged.
-pub fn read_all(answer: &str) -> Result<BTreeMap<String, CibTicket>, StateError> {
+pub fn read_all(answer: &str) -> Result<BTreeMap<String, Read>, StateError> {
     let document = parse(answer)?;
     let tickets = elements(&document).filter_map(|node| {
         let name = node.attribute("id")?.to_owned();
-        read_element(node).ok().map(|ticket| (name, ticket))
+        Some((name, read_element(node)))
     });
     Ok(tickets.collect())
 }

@@ -76,7 +76,10 @@ impl Bulk {
         let good = finished.filter(|finished| finished.status.success() && !finished.cut);
         let tickets = good.and_then(|finished| match config.store {
             TicketStore::Pacemaker => {
-                pacemaker::read_all(&String::from_utf8_lossy(&finished.output)).ok()
+                let answer = String::from_utf8_lossy(&finished.output);
+                let good = |(name, read): (String, pacemaker::Read)| Some((name, read.ok()?));
+                let all = pacemaker::read_all(&answer).ok();
+                all.map(|all| all.into_iter().filter_map(good).collect())
             }
             TicketStore::Directory(_) => {
                 let names = config.tickets.iter().map(|ticket| ticket.name.to_string());

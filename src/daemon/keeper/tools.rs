@@ -395,7 +395,11 @@ fn looked(named: Named, finished: &Finished) -> PlaceEnds {
     };
     each(named, |name| {
         JobEnd::Looked(match &all {
-            Ok(all) => all.get(name.as_str()).cloned().map_or(CibLoad::Absent, CibLoad::Loaded),
+            Ok(all) => match all.get(name.as_str()) {
+                None => CibLoad::Absent,
+                Some(Ok(ticket)) => CibLoad::Loaded(ticket.clone()),
+                Some(Err(error)) => CibLoad::Failed(error.to_string()),
+            },
             Err(text) => CibLoad::Failed(text.clone()),
         })
     })
@@ -476,5 +480,17 @@ mod tests {
         }
         assert_eq!(ends, [(JobId(0), vec![(Place(0), JobEnd::Done)])]);
         assert!(!PathBuf::from(format!("/proc/{pid}")).exists(), "it is not collected");
+    }
+    /// Of many tickets, too, one that cannot be understood is none that is not there.
+    #[test]
+    fn a_ticket_that_cannot_be_understood_is_not_absent() {
+        let xml = "<tickets><ticket_state id=\"t0\" granted=\"maybe\"/></tickets>";
+        let (status, output) = (std::process::ExitStatus::default(), xml.as_bytes().to_vec());
+        let finished = Finished { status, output, cut: false, errors: Vec::new() };
+        let name = |n: u32| (Place(n), TicketName::new(&format!("t{n}")).expect("a good name"));
+        let ends = looked(vec![name(0), name(1)], &finished);
+        let JobEnd::Looked(CibLoad::Failed(text)) = &ends[0].1 else { panic!("{ends:?}") };
+        assert!(text.contains("maybe"), "{text}");
+        assert_eq!(ends[1].1, JobEnd::Looked(CibLoad::Absent));
     }
 }
