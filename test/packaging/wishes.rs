@@ -24,16 +24,14 @@ for word in "$@"; do
 done
 "#;
 
-/// What runs: name and further attributes, as Pacemaker 2.1 and 3.0 print them.
+/// What runs: name and further attributes, as Pacemaker 2.1 and 3.0 print them. A name may begin
+/// with the element that it has, if that is no resource: `<group g`; and end one: `</group>`.
 fn outcome(resources: &[(&str, &str)]) -> String {
-    let line = |(id, state): &(&str, &str)| {
-        let (open, close) = match id.strip_prefix('<') {
-            Some(group) => (format!("<group id=\"{group}\" number_resources=\"3\""), ">"),
-            None => (format!("<resource id=\"{id}\" orphaned=\"false\""), "/>"),
-        };
-        let open = if *id == "</group>" { "</group>".to_owned() } else { open };
-        let close = if *id == "</group>" { "" } else { close };
-        format!("      {open} {state} {close}\n")
+    let line = |(id, state): &(&str, &str)| match id.strip_prefix('<').map(|id| id.split_once(' '))
+    {
+        Some(Some((element, id))) => format!("      <{element} id=\"{id}\" {state}>\n"),
+        Some(None) => format!("      {id}\n"),
+        None => format!("      <resource id=\"{id}\" orphaned=\"false\" {state}/>\n"),
     };
     let lines: String = resources.iter().map(line).collect();
     format!(
@@ -104,7 +102,8 @@ fn a_resource_that_is_stopped_by_wish_is_no_failure() {
 #[test]
 fn the_rest_of_a_group_waits_for_what_is_stopped_by_wish() {
     let group = |first, second, third| {
-        let all = [("<g", "disabled=\"false\""), ("g1", first), ("g2", second), ("g3", third)];
+        let all =
+            [("<group g", "disabled=\"false\""), ("g1", first), ("g2", second), ("g3", third)];
         [&all[..], &[("</group>", "")]].concat()
     };
     let ask = |first, second, third| {
@@ -130,4 +129,47 @@ fn what_needs_a_resource_that_is_stopped_by_wish_is_judged_without_the_wish() {
         let could_not = cluster(cib, &[("d", OFF), ("x", OFF)], &[("d", ON), ("x", OFF)]);
         end_with(1, &mut runnable(could_not.path(), "x"));
     }
+}
+
+/// Of a clone of a group, and of a bundle, one whole instance has to run.
+#[test]
+fn what_runs_in_part_in_every_instance_does_not_run() {
+    let clone = |instances: [[&'static str; 2]; 2]| {
+        let mut all = vec![("<clone c", "managed=\"true\"")];
+        for [first, second] in instances {
+            all.extend([("<group g:0", "managed=\"true\""), ("p1", first)]);
+            all.extend([("p2", second), ("</group>", "")]);
+        }
+        all.push(("</clone>", ""));
+        all
+    };
+    let bundle = |instances: [[&'static str; 2]; 2]| {
+        let mut all = vec![("<bundle c", "managed=\"true\"")];
+        for [address, container] in instances {
+            all.extend([("<replica 0", ""), ("ip", address), ("inside", container)]);
+            all.extend([("docker", container), ("</replica>", "")]);
+        }
+        all.push(("</bundle>", ""));
+        all
+    };
+    let ask = |all: &[(&str, &str)]| {
+        let output = runnable(cluster("", all, all).path(), "c").output().expect("it runs");
+        output.status.success()
+    };
+    for (instances, runs) in [
+        ([[ON, ON], [ON, ON]], true),
+        ([[OFF, OFF], [ON, ON]], true),
+        ([[ON, ON], [ON, OFF]], true),
+        ([[ON, BLOCKED], [ON, BLOCKED]], false),
+        ([[ON, OFF], [OFF, ON]], false),
+        ([[ON, OFF], [ON, WISHED_OFF]], true),
+        ([[WISHED_OFF, WISHED_OFF], [OFF, OFF]], true),
+        ([[OFF, OFF], [OFF, OFF]], false),
+    ] {
+        assert_eq!(ask(&clone(instances)), runs, "clone {instances:?}");
+        assert_eq!(ask(&bundle(instances)), runs, "bundle {instances:?}");
+    }
+    let plain = [("<clone c", ""), ("p", OFF), ("p", ON), ("</clone>", "")];
+    assert!(ask(&plain));
+    assert!(!ask(&[plain[0], plain[1], plain[3]]));
 }
