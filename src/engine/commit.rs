@@ -9,7 +9,7 @@ use super::mutant::{self, Clause};
 use super::quit::QuitKind;
 use super::ticket::{Loading, Phase, Ticket};
 use crate::model::{Holder, Term};
-use crate::time::{MonoTime, Span, WallTime};
+use crate::time::{MonoTime, Span};
 use crate::wire::ResultCode;
 
 /// The longest pause between two attempts to revoke: nobody else is granted meanwhile.
@@ -38,7 +38,7 @@ pub(super) struct Cib {
     again: bool,
     /// Failures in a row, and since when.
     failures: u32,
-    failing_since: Option<WallTime>,
+    failing_since: Option<MonoTime>,
     /// When the first grant of this holding was first tried.
     grant_tried_at: Option<MonoTime>,
     pub retry_at: Option<MonoTime>,
@@ -52,7 +52,6 @@ struct Flight {
     serial: WriteSerial,
     state: CibState,
     since: MonoTime,
-    since_wall: WallTime,
 }
 
 impl Cib {
@@ -70,15 +69,13 @@ impl Cib {
     }
 
     /// Since when writes have been failing.
-    pub fn failing_since(&self) -> Option<WallTime> {
+    pub fn failing_since(&self) -> Option<MonoTime> {
         self.failing_since
     }
 
     /// Since when a write has been taking longer than it should.
-    pub fn slow_since(&self, now: MonoTime) -> Option<WallTime> {
-        self.flight
-            .filter(|flight| now.since(flight.since) >= SLOW_WRITE)
-            .map(|flight| flight.since_wall)
+    pub fn slow_since(&self, now: MonoTime) -> Option<MonoTime> {
+        self.flight.map(|flight| flight.since).filter(|since| now.since(*since) >= SLOW_WRITE)
     }
 }
 
@@ -100,10 +97,9 @@ impl Ticket {
     fn emit_write(&mut self, cx: &mut Cx<'_>) {
         let Some(state) = self.cib.wanted else { return };
         let serial = cx.write_serial();
-        let (since, since_wall) = (cx.now.mono, cx.now.wall);
         self.cib.again = false;
         self.cib.retry_at = None;
-        self.cib.flight = Some(Flight { serial, state, since, since_wall });
+        self.cib.flight = Some(Flight { serial, state, since: cx.now.mono });
         if state.granted {
             self.cib.maybe_granted = true;
             self.cib.handed = true;
@@ -342,7 +338,7 @@ impl Ticket {
                 self.cib.failures = self.cib.failures.saturating_add(1);
                 // What is tried every few seconds is logged ever more rarely.
                 let said = self.cib.failures.is_power_of_two();
-                self.cib.failing_since = self.cib.failing_since.or(Some(cx.now.wall));
+                self.cib.failing_since = self.cib.failing_since.or(Some(cx.now.mono));
                 let what = if state.granted { "grant" } else { "revoke" };
                 let text = format!(
                     "writing the {what} to the store failed: {why}; next attempt in {pause}"

@@ -20,7 +20,7 @@ impl Ticket {
         let run = cx.probe_run();
         let held = self.known.until > cx.now.mono && self.known.leader.member().is_some();
         let expires = if held { cx.now.wall_at(self.known.until) } else { WallTime::EPOCH };
-        self.probe = Some(Probe { run, purpose, since: cx.now.wall, deadline });
+        self.probe = Some(Probe { run, purpose, since: cx.now.mono, deadline });
         cx.effects.push(Effect::StartProbe { ticket: self.index, run, expires, deadline });
         self.tell_waiters(cx);
     }

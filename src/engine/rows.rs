@@ -122,13 +122,13 @@ impl Ticket {
             remarks.extend(self.objectors(now).iter().map(Remark::Objection));
         }
         if let Some(since) = self.cib.failing_since() {
-            remarks.push(Remark::CibFailing(since));
+            remarks.push(Remark::CibFailing(cx.now.wall_at(since)));
         } else if let Some(since) = self.cib.slow_since(now) {
-            remarks.push(Remark::CibSlow(since));
+            remarks.push(Remark::CibSlow(cx.now.wall_at(since)));
         }
         if let Some(probe) = self.probe {
-            if cx.now.wall.since(probe.since) >= SLOW_HANDLER {
-                remarks.push(Remark::HandlerRunning(probe.since));
+            if now.since(probe.since) >= SLOW_HANDLER {
+                remarks.push(Remark::HandlerRunning(cx.now.wall_at(probe.since)));
             }
         }
         let differing = self.differs.members();

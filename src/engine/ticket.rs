@@ -28,7 +28,7 @@ use crate::model::{
     Holder, MemberId, MemberIndex, MemberRole, MemberSet, Term, TicketIndex, TicketMode, TicketSpec,
 };
 use crate::prng::Prng;
-use crate::time::{MonoTime, Now, Span, WallTime};
+use crate::time::{MonoTime, Now, Span};
 use crate::wire::{PeerBody, PeerMessage, ResultCode, Round};
 
 /// The stage of a ticket at this member.
@@ -89,7 +89,7 @@ pub(super) enum ProbeFor {
 pub(super) struct Probe {
     pub run: ProbeRun,
     pub purpose: ProbeFor,
-    pub since: WallTime,
+    pub since: MonoTime,
     pub deadline: MonoTime,
 }
 

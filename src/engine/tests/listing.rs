@@ -57,6 +57,34 @@ pub fn slow_and_failing_things_are_listed() {
     assert_eq!(bench.row().remarks, []);
 }
 
+/// What takes long or fails is shown by the clock as it is now: it may have been set since.
+#[test]
+pub fn times_are_those_of_a_clock_that_has_been_set() {
+    for ahead in [-36_000i64, 36_000] {
+        let mut bench = Bench::settled(2, 1, 0, TicketSpec { has_handler: true, ..spec("T") });
+        let set = |bench: &mut Bench| {
+            let by = SECOND.times(ahead.unsigned_abs());
+            let wall = bench.now.wall;
+            bench.now.wall = if ahead < 0 { wall.minus(by) } else { wall.plus(by) };
+            bench.now.wall
+        };
+        let (_, deeds) = bench.grant(ClientOptions { wait: true, ..ClientOptions::default() });
+        let asked_at = set(&mut bench);
+        assert_eq!(bench.row().remarks, [], "it has only begun");
+        bench.advance(SECOND);
+        assert_eq!(bench.row().remarks, [Remark::HandlerRunning(asked_at)]);
+        let stood = bench.probed(&deeds, crate::engine::ProbeOutcome::Success);
+        let won = bench.elected(&stood);
+        let leased = bench.acked_by_all(&won);
+        let wrote_at = set(&mut bench);
+        bench.advance(SECOND);
+        assert_eq!(bench.row().remarks, [Remark::CibSlow(wrote_at)]);
+        bench.wrote(leased.grants()[0].0, CibOutcome::Failed("exit 1".into()));
+        let failed_at = set(&mut bench);
+        assert_eq!(bench.row().remarks, [Remark::CibFailing(failed_at)]);
+    }
+}
+
 /// A member that is starting says so: until its store is read, then until its grace ends.
 #[test]
 pub fn a_starting_member_is_listed_as_such() {
