@@ -10,12 +10,12 @@
 //!
 //! Sockets stay bound to an address that goes, and work again when it comes back.
 
-use super::local_addr::{self, in_words};
+use super::local_addr::{self, in_words, LocalAddress};
 use super::signals::Signals;
 use super::watch::AddressChanges;
 use super::{poll, tcp, udp, StartError};
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
@@ -110,12 +110,36 @@ fn needs_interface(address: SocketAddr) -> bool {
         if v6.scope_id() == 0 && v6.ip().segments()[0] & 0xFFC0 == 0xFE80)
 }
 
+/// Where the address of this member is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Here,
+    /// On an interface that the sockets are not bound to, of which this is the number. One that
+    /// was removed and made anew has another number.
+    Elsewhere(u32),
+    Gone,
+}
+
+/// Where `address` is among these.
+fn place(address: SocketAddr, here: &[LocalAddress]) -> Place {
+    let scope = match address {
+        SocketAddr::V6(v6) => v6.scope_id(),
+        SocketAddr::V4(_) => 0,
+    };
+    let mut all = here.iter().filter(|local| local.address == address.ip());
+    match all.clone().next() {
+        None => Place::Gone,
+        Some(_) if all.any(|local| scope == 0 || local.scope == scope) => Place::Here,
+        Some(first) => Place::Elsewhere(first.scope),
+    }
+}
+
 /// Notices that this machine loses the address or gets it back, without looking for it again and
 /// again.
 pub(super) struct AddressWatch {
-    address: IpAddr,
+    address: SocketAddr,
     changes: AddressChanges,
-    present: bool,
+    place: Place,
 }
 
 impl AddressWatch {
@@ -123,12 +147,12 @@ impl AddressWatch {
     ///
     /// # Errors
     /// The kernel does not tell of changes here.
-    pub(super) fn new(address: IpAddr) -> io::Result<AddressWatch> {
+    pub(super) fn new(address: SocketAddr) -> io::Result<AddressWatch> {
         let changes = AddressChanges::new()?;
         // Some that can be bound are in no list: 127.0.0.2, or one of a local route.
         let here = local_addr::local_addresses();
-        let present = here.is_ok_and(|here| here.iter().any(|local| local.address == address));
-        Ok(AddressWatch { address, changes, present })
+        let place = here.map_or(Place::Gone, |here| place(address, &here));
+        Ok(AddressWatch { address, changes, place })
     }
 
     /// What becomes readable when addresses have changed.
@@ -136,27 +160,31 @@ impl AddressWatch {
         self.changes.descriptor()
     }
 
-    /// Looks whether the address is there, and says so if that has changed.
+    /// Looks where the address is, and says so if that has changed.
     pub(super) fn look(&mut self) {
         self.changes.drain();
         let Ok(here) = local_addr::local_addresses() else {
             // It is asked again at the next change.
             return;
         };
-        let present = here.iter().any(|local| local.address == self.address);
-        if present == self.present {
+        let place = place(self.address, &here);
+        if place == self.place {
             return;
         }
-        self.present = present;
-        let address = self.address;
-        if present {
-            log::info!("this machine has the address {address} again");
-        } else {
-            log::warn!(
+        self.place = place;
+        let address = self.address.ip();
+        match place {
+            Place::Here => log::info!("this machine has the address {address} again"),
+            Place::Elsewhere(interface) => log::warn!(
+                "this machine has the address {address} of this member on another interface than \
+                 the one of the start: number {interface}; nobody reaches this member: restart it \
+                 if the interface was made anew, else move the address back"
+            ),
+            Place::Gone => log::warn!(
                 "this machine no longer has the address {address} of this member, it has {}; \
                  nobody reaches this member until it is back",
                 in_words(&here)
-            );
+            ),
         }
     }
 }

@@ -102,7 +102,7 @@ mod tests {
         let members: Vec<IpAddr> = members.iter().map(|text| ip(text)).collect();
         let local: Vec<LocalAddress> = local
             .iter()
-            .map(|(text, prefix)| LocalAddress { address: ip(text), prefix: *prefix })
+            .map(|(text, prefix)| LocalAddress { address: ip(text), prefix: *prefix, scope: 0 })
             .collect();
         among(&members, &local)
     }

@@ -16,6 +16,8 @@ pub struct LocalAddress {
     pub address: IpAddr,
     /// The length of its subnet's prefix in bits.
     pub prefix: u32,
+    /// The number of its interface, if it means nothing without; else 0.
+    pub scope: u32,
 }
 
 /// Why no member is this host.
@@ -156,7 +158,9 @@ pub fn local_addresses() -> io::Result<Vec<LocalAddress>> {
         if let (Some(address), mask) = pair {
             let full = if address.is_ipv4() { 32 } else { 128 };
             let prefix = mask.map_or(full, mask_bits);
-            found.push(LocalAddress { address, prefix });
+            // SAFETY: not null, since it was read above, and it points to a whole address.
+            let scope = unsafe { read_scope(interface.ifa_addr) };
+            found.push(LocalAddress { address, prefix, scope });
         }
         entry = interface.ifa_next;
     }
@@ -201,6 +205,19 @@ unsafe fn read_address(address: *const libc::sockaddr) -> Option<IpAddr> {
     unsafe { read_as(address, libc::c_int::from(family)) }
 }
 
+/// The number of the interface that a socket address needs; 0: it needs none.
+///
+/// # Safety
+/// The pointer points to a whole socket address of the family that it names.
+unsafe fn read_scope(address: *const libc::sockaddr) -> u32 {
+    // SAFETY: every socket address begins with its family.
+    if libc::c_int::from(unsafe { (*address).sa_family }) != libc::AF_INET6 {
+        return 0;
+    }
+    // SAFETY: the family says what it is; read unaligned, so alignment does not matter.
+    unsafe { std::ptr::read_unaligned(address.cast::<libc::sockaddr_in6>()) }.sin6_scope_id
+}
+
 /// The address in a socket address of this family.
 ///
 /// # Safety
@@ -230,7 +247,7 @@ mod tests {
     }
 
     fn local(text: &str, prefix: u32) -> LocalAddress {
-        LocalAddress { address: ip(text), prefix }
+        LocalAddress { address: ip(text), prefix, scope: 0 }
     }
 
     #[test]

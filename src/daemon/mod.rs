@@ -256,7 +256,7 @@ fn start_and_serve(
         return Ok(());
     };
     // From before the address can go again.
-    let watch = AddressWatch::new(address.ip());
+    let watch = AddressWatch::new(address);
     let run_dir = run_dir(lock.path(), config, me);
     process::raise_rights();
     change_user(config, me, lock, &run_dir)?;

@@ -198,3 +198,39 @@ fn an_address_that_is_still_checked_for_duplicates_is_waited_for() {
     assert!(daemon.log().contains("WARN: cannot bind [fd00:77::3]:"), "{}", daemon.log());
     daemon.stop();
 }
+
+/// The sockets are bound to the interface that is gone, whatever it is called.
+#[test]
+fn a_link_local_address_on_an_interface_that_was_made_anew_is_told_with_the_way_out() {
+    let name = "addresses::a_link_local_address_on_an_interface_that_was_made_anew_is_told_with_\
+                the_way_out";
+    if !is_root_for(name) {
+        return;
+    }
+    let addresses = ["fe80::77:1%booth0", "fe80::77:2%booth0", "fe80::77:3%booth0"];
+    let lab = Lab::with(215, OURS);
+    readdress(&lab, 215, addresses);
+    let make = ["link add name booth0 type bridge", "link set booth0 up"];
+    let add = "addr add fe80::77:1/64 dev booth0 nodad";
+    let net = Net::new(&[make[0], make[1], add]);
+    let mut site = net.start(&lab, addresses[0], &lab.lock_file(1));
+    net.ip("link del booth0");
+    site.says("WARN: this machine no longer has the address fe80::77:1 ");
+    [make[0], make[1], add].into_iter().for_each(|command| net.ip(command));
+    site.says("on another interface than the one of the start");
+    assert!(!site.log().contains("fe80::77:1 again"), "{}", site.log());
+    assert!(!net.client(&lab, &["list"], addresses[0]).status.success());
+    site.stop();
+    let mut site = net.start(&lab, addresses[0], &lab.lock_file(1));
+    let list = net.client(&lab, &["list"], addresses[0]);
+    assert!(list.status.success(), "{:?}", texts(&list));
+    // Where it is on a second interface, too, it has not moved.
+    net.ip("link add name booth1 type bridge");
+    net.ip("link set booth1 up");
+    net.ip("addr add fe80::77:1/64 dev booth1 nodad");
+    net.ip("addr del fe80::77:1/64 dev booth0");
+    site.says("on another interface than the one of the start");
+    net.ip(add);
+    site.says("info: this machine has the address fe80::77:1 again");
+    site.stop();
+}
