@@ -14,8 +14,14 @@ const MINUTES: i64 = 60;
 /// A cluster whose members have a clock each, with `t1` at site 0.
 #[track_caller]
 pub fn with_clocks(lab: &Lab) -> (Cluster<'_>, Vec<WallClock>) {
+    clocks_of(lab, &Setup::usual())
+}
+
+/// The same with another configuration.
+#[track_caller]
+fn clocks_of<'lab>(lab: &'lab Lab, setup: &Setup) -> (Cluster<'lab>, Vec<WallClock>) {
     lab.own_devices();
-    let mut cluster = Cluster::new(lab, &Setup::usual());
+    let mut cluster = Cluster::new(lab, setup);
     let clocks: Vec<WallClock> =
         (0..3).map(|member| WallClock::new(lab, &member.to_string())).collect();
     for (member, clock) in cluster.members.iter_mut().zip(&clocks) {
@@ -150,4 +156,45 @@ fn a_lease_guard_is_in_time_although_the_clock_is_set_back() {
 #[test]
 fn a_lease_guard_is_in_time_although_the_clock_is_set_ahead() {
     run(test_name!(), CLOCK_NEEDS, |lab| guard_is_in_time(lab, 30 * MINUTES));
+}
+
+/// With a key the clocks have to agree: they are set together, by more and by less than
+/// `maxtimeskew`, in one step and in several.
+#[test]
+fn all_clocks_are_set_together_with_a_key() {
+    run(test_name!(), CLOCK_NEEDS, |lab| {
+        let (cluster, clocks) = clocks_of(lab, &Setup::usual().with_key());
+        for ahead in [240, 230, 225, 0, 9, 0].map(|minutes| minutes * MINUTES) {
+            clocks.iter().for_each(|clock| clock.set(ahead));
+            expires_by(&cluster, 0, ahead);
+            keeps(&cluster, 0, Duration::from_secs(4));
+        }
+        // Clients, whose clock is right, are answered now.
+        cluster.wait_leader(&[0, 1, 2], 0, Duration::from_secs(2));
+    });
+}
+
+/// A holder whose clock is off by hours is not heard, loses its ticket in time, and is heard
+/// again when its clock is right.
+fn is_replaced_and_comes_back(lab: &Lab, ahead: i64) {
+    let (mut cluster, clocks) = clocks_of(lab, &Setup::usual().with_key());
+    clocks[0].set(ahead);
+    crate::watch::wait_revoked(&cluster, 0, LEASE + Duration::from_secs(1));
+    wait_granted(&cluster, 1, FAIL_OVER + LEASE);
+    clocks[0].set(0);
+    cluster.wait_leader(&[0, 1, 2], 1, LEASE);
+    keeps(&cluster, 1, Duration::from_secs(6));
+    cluster.kill(1);
+    wait_granted(&cluster, 0, FAIL_OVER + LEASE);
+    never_two(&cluster);
+}
+
+#[test]
+fn a_holder_with_a_key_and_a_clock_ahead_is_replaced_and_comes_back() {
+    run(test_name!(), CLOCK_NEEDS, |lab| is_replaced_and_comes_back(lab, 180 * MINUTES));
+}
+
+#[test]
+fn a_holder_with_a_key_and_a_clock_behind_is_replaced_and_comes_back() {
+    run(test_name!(), CLOCK_NEEDS, |lab| is_replaced_and_comes_back(lab, -180 * MINUTES));
 }
