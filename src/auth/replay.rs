@@ -17,12 +17,12 @@
 //! Only who has the key can add an entry, and only to the window of the member it names, so
 //! nobody else can push entries out, and one mad member costs the others nothing.
 //!
-//! If our clock is set back by more than `maxtimeskew`, a floor after the present is dropped,
-//! and so are seconds that no opener accepts for now: they would shut the member out, or fill
-//! the window, until the clock comes there again. That, and a restart of the process, are the two
-//! cases in which an old packet can pass here once more; what members and clients of ours send is
-//! bound to the receiver's life besides ([`super::Bond`]). Nothing in `RULES.md` but L15 depends
-//! on this guard, because its rules bear packets of any age.
+//! If our clock is set back by more than `maxtimeskew`, a floor after the present is dropped, now
+//! or when the clock is set back a little more, and so are seconds that no opener accepts for now:
+//! they would shut the member out, or fill the window, until the clock comes there again. That, and
+//! a restart of the process, are the two cases in which an old packet can pass here once more; what
+//! members and clients of ours send is bound to the receiver's life besides ([`super::Bond`]).
+//! Nothing in `RULES.md` but L15 depends on this guard, because its rules bear packets of any age.
 
 use super::envelope::Proof;
 use super::error::AuthError;
@@ -57,6 +57,8 @@ struct Window {
     floor: Option<u64>,
     /// The newest second that our clock has shown since it was last set back.
     shown: u64,
+    /// The floor that was left when our clock was last set back by more than the skew.
+    kept_floor: Option<u64>,
 }
 
 impl ReplayGuard {
@@ -117,11 +119,17 @@ impl Window {
         if newest < self.shown {
             self.shown = 0;
             self.floor = self.floor.filter(|floor| *floor < wall.as_secs());
+            self.kept_floor = self.floor;
             while let Some(last) = self.seconds.last_entry().filter(|last| *last.key() > newest) {
                 self.count -= last.remove().len();
             }
         }
         self.shown = self.shown.max(wall.as_secs());
+        // It was made while the clock was wrong, and the clock has been set back once more, by less.
+        let shuts_out = |floor: &u64| self.kept_floor == Some(*floor) && *floor >= wall.as_secs();
+        if self.floor.as_ref().is_some_and(shuts_out) {
+            self.floor = None;
+        }
     }
 
     /// Forgets the seconds that no opener accepts any more.

@@ -163,3 +163,12 @@ fn without_authentication_everything_passes() {
     }
     assert_eq!(guard.remembered(), 0);
 }
+
+/// Found with real daemons: the clock was hours ahead, then right, then a little behind.
+#[test]
+fn a_clock_that_was_ahead_may_be_set_back_twice() {
+    let mut guard = guard(100);
+    for (mac, now) in (1..).zip([100_000, 114_400, 100_020, 99_720, 99_430]) {
+        assert_eq!(guard.admit(proof(A, now, mac), at(now)), Ok(()), "at {now}");
+    }
+}

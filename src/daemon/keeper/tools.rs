@@ -481,6 +481,7 @@ mod tests {
         assert_eq!(ends, [(JobId(0), vec![(Place(0), JobEnd::Done)])]);
         assert!(!PathBuf::from(format!("/proc/{pid}")).exists(), "it is not collected");
     }
+
     /// Of many tickets, too, one that cannot be understood is none that is not there.
     #[test]
     fn a_ticket_that_cannot_be_understood_is_not_absent() {
