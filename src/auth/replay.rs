@@ -125,7 +125,7 @@ impl Window {
             }
         }
         self.shown = self.shown.max(wall.as_secs());
-        // It was made while the clock was wrong, and the clock has been set back once more, by less.
+        // It was made while the clock was wrong, which has been set back once more, by less.
         let shuts_out = |floor: &u64| self.kept_floor == Some(*floor) && *floor >= wall.as_secs();
         if self.floor.as_ref().is_some_and(shuts_out) {
             self.floor = None;
