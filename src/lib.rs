@@ -6,17 +6,13 @@
 //! processes. [`wire`] and [`auth`] speak the protocol of the C reference, [`config`] reads its
 //! files, [`cli`] is what people and scripts call.
 //!
-//! `model`, `time`, `prng`, `wire`, `auth`, `pacemaker` and `engine` perform no I/O, read no
-//! clock and start no thread; a test (`test/tidy`) reads the sources and enforces that.
+//! What is pure is a crate of its own, `booth_core`, without the standard library: the compiler
+//! keeps clocks, files, threads and processes out of it.
 
-pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod daemon;
-pub mod engine;
-pub mod keeper;
-pub mod model;
-pub mod pacemaker;
-pub mod prng;
-pub mod time;
-pub mod wire;
+
+pub use booth_core::{
+    auth, engine, keeper, model, pacemaker, prng, queues, slots, time, wheel, wire,
+};

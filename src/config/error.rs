@@ -224,7 +224,7 @@ impl fmt::Display for Problem {
                  and timeout = {timeout}; this would do: expire = {enough}"
             ),
             Problem::KeyFile { path, why } => {
-                write!(f, "authfile {}: {why}", Excerpt::of_path(path))
+                write!(f, "authfile {}: {why}", Excerpt::of_path(path.to_string_lossy()))
             }
             Problem::More { count } => {
                 write!(f, "{count} more errors; only the first {ERRORS_MAX} are shown")

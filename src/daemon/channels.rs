@@ -18,14 +18,13 @@
 //! The engine never waits for anybody, so no circle of waiting threads can exist.
 
 use crate::engine::{ClientId, Effect, Reply};
+pub use crate::queues::PEER_QUEUE;
 use crate::wire::ClientRequest;
 use crossbeam_channel::Sender;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Datagrams that wait for the engine; the kernel's socket buffer comes before it.
-pub const PEER_QUEUE: usize = 256;
 /// Requests that wait for the engine: one for each connection that there can be.
 pub const CLIENT_QUEUE: usize = super::places::CONNECTIONS_MAX;
 /// How long a connection waits for room in [`CLIENT_QUEUE`].

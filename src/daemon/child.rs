@@ -6,7 +6,7 @@
 
 use super::helper::HelperExit;
 use super::os::{self, Signal};
-use super::slots::Ending;
+use crate::slots::Ending;
 use crate::time::{MonoTime, Span};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -152,7 +152,7 @@ pub fn adopt() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::slots::Limits;
+    use crate::slots::Limits;
 
     #[test]
     fn children_are_as_many_as_the_executor_may_have() {

@@ -37,7 +37,6 @@ pub mod poll;
 mod presence;
 pub mod process;
 pub mod signals;
-pub mod slots;
 mod socket;
 mod start_error;
 mod starting;
@@ -51,7 +50,6 @@ pub mod timer;
 pub mod title;
 pub mod udp;
 pub mod watch;
-pub mod wheel;
 
 use crate::config::Config;
 use address::{AddressWatch, Bound};

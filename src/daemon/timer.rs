@@ -10,9 +10,9 @@
 #![forbid(unsafe_code)]
 
 use super::channels::TIMER_QUEUE;
-use super::wheel::Wheel;
 use crate::model::TicketIndex;
 use crate::time::{MonoTime, Now, Span};
+use crate::wheel::Wheel;
 use crossbeam_channel::{bounded, Receiver, RecvTimeoutError, Sender, TrySendError};
 use std::collections::BTreeMap;
 use std::io;

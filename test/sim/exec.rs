@@ -7,10 +7,10 @@ use super::choice::Kind;
 use super::clock::MILLI;
 use super::store::{By, Report, Task};
 use super::world::{Happening, World};
-use booth::daemon::slots::{Action, Ending, Job, JobEnd, JobId};
 use booth::engine::{CibLoad, Effect, HoldWindow};
 use booth::keeper::{Grant, Word};
 use booth::model::{Term, TicketIndex};
+use booth::slots::{Action, Ending, Job, JobEnd, JobId};
 use booth::time::{Now, WallTime};
 
 /// A handler's run.

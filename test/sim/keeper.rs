@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The keeper of each machine: the very machine that ships (`src/keeper`) decides what changes the
+//! The keeper of each machine: the very machine that ships (`src/core/keeper`) decides what changes the
 //! ticket store and when; the processes that it starts run in the model. It goes on when boothd
 //! ends or is stopped, and dies with its machine.
 
@@ -474,7 +474,7 @@ impl World {
                 self.child_kill(n, child);
             }
             let load = CibLoad::Failed("ended".into());
-            self.exec_finished(n, id, booth::daemon::slots::JobEnd::Loaded(load));
+            self.exec_finished(n, id, booth::slots::JobEnd::Loaded(load));
         }
     }
 }

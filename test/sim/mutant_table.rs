@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Proof that the simulator bites: for each clause of `RULES.md` that shows, an engine that
 //! ignores it is caught within a fixed number of seeds; those that hardly show in a run are caught
-//! by tests of the engine (`src/engine/tests/wrong.rs`). Run with
+//! by tests of the engine (`src/core/engine/tests/wrong.rs`). Run with
 //! `cargo test --release --features mutants --test mutants -- --nocapture`.
 
 // Each target that shares the kit uses a part of it.

@@ -97,8 +97,8 @@ pub fn engine_commit() -> io::Result<String> {
         }
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
-    let commit = git(&["log", "-1", "--format=%h", "--", "src/engine"])?;
-    let changed = git(&["status", "--porcelain", "--", "src/engine"])?;
+    let commit = git(&["log", "-1", "--format=%h", "--", "src/core/engine"])?;
+    let changed = git(&["status", "--porcelain", "--", "src/core/engine"])?;
     Ok(if changed.is_empty() { commit } else { commit + "+" })
 }
 

@@ -10,10 +10,10 @@ use super::clock::{True, MILLI};
 use super::keeper::Warden;
 use super::sick::Sickness;
 use super::world::{Happening, Stage, World};
-use booth::daemon::slots::JobId;
 use booth::engine::{AttrChange, CibLoad, CibTicket};
 use booth::keeper;
 use booth::model::{AttrName, AttrValue, Holder, Term};
+use booth::slots::JobId;
 use booth::time::WallTime;
 
 /// A ticket as a site's store has it.

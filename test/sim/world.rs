@@ -21,10 +21,10 @@ use super::plan::{Order, Plan};
 use super::reference::Manner;
 use super::script::Script;
 use super::store::Site;
-use booth::daemon::slots::{JobEnd, JobId};
 use booth::engine::{ClientId, Effect, Event};
 use booth::keeper::Answer;
 use booth::model::{Member, MemberId, Roster, Term};
+use booth::slots::{JobEnd, JobId};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// The longest a lost timer is missed: the loop looks once a second.

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Which module may use what: the direction of dependencies, the names that pure modules may not
-//! know, and where `unsafe`, clocks, children and crates belong.
+//! Which module may use what: the direction of dependencies, and where `unsafe`, clocks, children
+//! and crates belong.
 
 use super::exceptions::{apply, Exception};
 use super::paths::paths;
 use super::tree::{rust, Complaint, File};
 use super::{assert_tidy, complaints_about};
 
-/// The modules of the crate and those below them.
+/// The modules of both crates and those below them. What lies in `src/core` has no `std`: the
+/// compiler keeps everything else out of it.
 const BELOW: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("prng", &["time"]),
@@ -18,38 +19,32 @@ const BELOW: &[(&str, &[&str])] = &[
     // The writes that it turns into arguments are effects of the engine.
     ("pacemaker", &["engine", "model", "time"]),
     ("keeper", &["engine", "model", "time", "prng"]),
+    ("slots", &["engine", "model", "time"]),
+    ("wheel", &["model", "time"]),
+    ("queues", &[]),
     ("config", &["auth", "wire", "model", "time"]),
     (
         "daemon",
-        &["config", "keeper", "engine", "pacemaker", "auth", "wire", "model", "time", "prng"],
+        &[
+            "config",
+            "keeper",
+            "slots",
+            "wheel",
+            "queues",
+            "engine",
+            "pacemaker",
+            "auth",
+            "wire",
+            "model",
+            "time",
+            "prng",
+        ],
     ),
     ("cli", &["daemon", "config", "engine", "pacemaker", "auth", "wire", "model", "time", "prng"]),
 ];
 
-/// Modules and files that do no I/O, read no clock, and do the same thing twice.
-const PURE: &[&str] = &[
-    "src/time.rs",
-    "src/prng.rs",
-    "src/model/",
-    "src/wire/",
-    "src/auth/",
-    "src/engine/",
-    "src/keeper/",
-    "src/pacemaker/",
-    "src/daemon/slots/",
-    "src/daemon/wheel.rs",
-];
-
-/// What pure modules may not name.
-const IMPURE: &[&str] =
-    &["std::net", "std::fs", "std::process", "std::thread", "std::env", "std::io"];
-
-/// Types that tell the time, have an order that changes from run to run, or make one wait.
-const IMPURE_TYPES: &[&str] =
-    &["Instant", "SystemTime", "HashMap", "HashSet", "Mutex", "RwLock", "Condvar"];
-
-/// Parts of `std::net` that are only data.
-const ADDRESSES: &[&str] = &["std::net::IpAddr", "std::net::Ipv4Addr", "std::net::Ipv6Addr"];
+/// Where the pure crate lies.
+const CORE: &str = "src/core/";
 
 /// The files with `unsafe`: few and small.
 const UNSAFE: &[&str] = &[
@@ -68,25 +63,15 @@ const UNSAFE: &[&str] = &[
 const UNSAFE_LINES: usize = 450;
 
 /// The files that say that nothing below them is `unsafe`.
-const FORBIDS_UNSAFE: &[&str] = &[
-    "src/auth/mod.rs",
-    "src/config/mod.rs",
-    "src/engine/mod.rs",
-    "src/keeper/mod.rs",
-    "src/model/mod.rs",
-    "src/pacemaker/mod.rs",
-    "src/prng.rs",
-    "src/time.rs",
-    "src/wire/mod.rs",
-];
+const FORBIDS_UNSAFE: &[&str] = &["src/config/mod.rs", "src/core/lib.rs"];
 
 /// What only some files may name, so that there is one place to look at.
 const ONLY_IN: &[(&str, &[&str])] = &[
-    ("hmac", &["src/auth/mac.rs"]),
-    ("sha1", &["src/auth/mac.rs"]),
-    ("fastrand", &["src/prng.rs"]),
-    ("crc32fast", &["src/model/member.rs", "src/daemon/leases/"]),
-    ("roxmltree", &["src/pacemaker/"]),
+    ("hmac", &["src/core/auth/mac.rs"]),
+    ("sha1", &["src/core/auth/mac.rs"]),
+    ("fastrand", &["src/core/prng.rs"]),
+    ("crc32fast", &["src/core/model/member.rs"]),
+    ("roxmltree", &["src/core/pacemaker/"]),
     ("getopts", &["src/cli/"]),
     ("libc", &["src/daemon/"]),
     ("socket2", &["src/daemon/", "src/cli/net.rs"]),
@@ -105,7 +90,7 @@ const EXCEPTIONS: &[Exception] = &[];
 
 /// The module of a file below `src`, and how many modules deep the file is.
 fn module(path: &str) -> Option<(&str, usize)> {
-    let inner = path.strip_prefix("src/")?;
+    let inner = path.strip_prefix(CORE).or_else(|| path.strip_prefix("src/"))?;
     let parts: Vec<&str> = inner.trim_end_matches(".rs").split('/').collect();
     let depth = parts.len() - usize::from(parts.last() == Some(&"mod"));
     Some((parts[0], depth))
@@ -134,26 +119,6 @@ fn direction(file: &File) -> Vec<Complaint> {
             if is_module && used != own && !below.contains(&used) {
                 complaints.push(file.complaint(line, format!("{own} may not use {used}")));
             }
-        }
-    }
-    complaints
-}
-
-fn purity(file: &File) -> Vec<Complaint> {
-    if file.is_test() || !PURE.iter().any(|pure| file.path.starts_with(pure)) {
-        return Vec::new();
-    }
-    let code = file.code();
-    let mut complaints = Vec::new();
-    for (line, path) in paths(code) {
-        let impure = IMPURE.iter().any(|name| begins(&path, name));
-        if impure && !ADDRESSES.iter().any(|name| begins(&path, name)) {
-            complaints.push(file.complaint(line, format!("a pure module may not name {path}")));
-        }
-    }
-    for (line, token) in code.tokens() {
-        if IMPURE_TYPES.contains(&token) {
-            complaints.push(file.complaint(line, format!("a pure module may not name {token}")));
         }
     }
     complaints
@@ -211,9 +176,17 @@ fn modules_use_only_what_lies_below_them() {
     assert_tidy(apply(rust().flat_map(direction).collect(), EXCEPTIONS));
 }
 
+/// What has no standard library can neither read a clock nor do I/O; its tests may.
 #[test]
-fn pure_modules_do_no_io_and_read_no_clock() {
-    assert_tidy(rust().flat_map(purity).collect());
+fn the_core_has_no_standard_library() {
+    let root = rust().find(|file| file.path == format!("{CORE}lib.rs")).expect("it is there");
+    assert!(root.text.contains("\n#![cfg_attr(not(test), no_std)]\n"));
+    let with_std = |file: &File| {
+        let is_core = file.path.starts_with(CORE) && !file.is_test();
+        let line = file.text.lines().position(|line| line.trim() == "extern crate std;");
+        line.filter(|_| is_core).map(|line| file.complaint(line + 1, "the core has no std"))
+    };
+    assert_tidy(rust().filter_map(with_std).collect());
 }
 
 #[test]
@@ -234,27 +207,15 @@ fn crates_and_powers_are_named_in_their_places() {
 #[test]
 fn a_wrong_direction_is_seen() {
     let see = |path: &str, text: &str| complaints_about(direction, path, text);
-    assert_eq!(see("src/wire/x.rs", "use crate::model::Term;"), Vec::<String>::new());
-    let up = see("src/wire/x.rs", "\nuse crate::{model, engine::Effect};");
-    assert_eq!(up, ["src/wire/x.rs:2: wire may not use engine"]);
-    assert_eq!(see("src/wire/x.rs", "fn f() { crate::daemon::run() }").len(), 1);
-    assert_eq!(see("src/wire/x.rs", "use super::y;"), Vec::<String>::new());
-    assert_eq!(see("src/wire/x.rs", "use super::super::engine;").len(), 1);
-    assert_eq!(see("src/wire/mod.rs", "use super::engine;").len(), 1);
+    assert_eq!(see("src/core/wire/x.rs", "use crate::model::Term;"), Vec::<String>::new());
+    let up = see("src/core/wire/x.rs", "\nuse crate::{model, engine::Effect};");
+    assert_eq!(up, ["src/core/wire/x.rs:2: wire may not use engine"]);
+    assert_eq!(see("src/core/wire/x.rs", "fn f() { crate::daemon::run() }").len(), 1);
+    assert_eq!(see("src/core/wire/x.rs", "use super::y;"), Vec::<String>::new());
+    assert_eq!(see("src/core/wire/x.rs", "use super::super::engine;").len(), 1);
+    assert_eq!(see("src/core/wire/mod.rs", "use super::engine;").len(), 1);
     assert_eq!(see("src/new/x.rs", "use crate::wire;").len(), 1);
-    assert_eq!(see("src/wire/x.rs", "// crate::engine\nlet x = \"crate::engine\";").len(), 0);
-}
-
-#[test]
-fn impure_names_are_seen() {
-    let see = |text: &str| complaints_about(purity, "src/engine/x.rs", text);
-    let net = see("use std::net::{IpAddr, UdpSocket};");
-    assert_eq!(net, ["src/engine/x.rs:1: a pure module may not name std::net::UdpSocket"]);
-    assert_eq!(see("use std::net::IpAddr;"), Vec::<String>::new());
-    assert_eq!(see("let x = std::time::Instant::now();").len(), 1);
-    assert_eq!(see("use std::collections::{BTreeMap, HashMap};").len(), 1);
-    assert_eq!(see("use std::{fmt, fs};").len(), 1);
-    assert_eq!(complaints_about(purity, "src/daemon/x.rs", "use std::fs;"), Vec::<String>::new());
+    assert_eq!(see("src/core/wire/x.rs", "// crate::engine\nlet x = \"crate::engine\";").len(), 0);
 }
 
 #[test]
@@ -269,6 +230,7 @@ fn unsafe_and_powers_in_the_wrong_place_are_seen() {
         1
     );
     assert_eq!(complaints_about(forbids_unsafe, FORBIDS_UNSAFE[0], "mod x;").len(), 1);
-    assert_eq!(complaints_about(places, "src/engine/x.rs", "use fastrand::Rng;").len(), 1);
-    assert_eq!(complaints_about(places, "src/prng.rs", "use fastrand::Rng;"), Vec::<String>::new());
+    assert_eq!(complaints_about(places, "src/core/engine/x.rs", "use fastrand::Rng;").len(), 1);
+    let seen = complaints_about(places, "src/core/prng.rs", "use fastrand::Rng;");
+    assert_eq!(seen, Vec::<String>::new());
 }

@@ -4,8 +4,9 @@
 use super::tree::{files, root};
 use std::fs;
 
-/// What the shipped program may be made of. Distributions have all of these.
+/// What the shipped program may be made of. Distributions have all of these, but for our own.
 const CRATES: &[&str] = &[
+    "booth-core",
     "crc32fast",
     "crossbeam-channel",
     "fastrand",
@@ -22,6 +23,9 @@ const CRATES: &[&str] = &[
 
 /// What its tests may need besides.
 const TEST_CRATES: &[&str] = &["proptest", "tempfile"];
+
+/// The manifests of the program, of its core, and of nothing else.
+const MANIFESTS: &[&str] = &["Cargo.toml", "src/core/Cargo.toml"];
 
 /// The lines of a section.
 fn section<'a>(manifest: &'a str, name: &str) -> Vec<&'a str> {
@@ -44,16 +48,18 @@ fn names<'a>(lines: &[&'a str]) -> Vec<&'a str> {
 
 #[test]
 fn only_the_agreed_crates_are_used() {
-    let manifest = manifest();
-    let agreed = |section_name: &str, crates: &[&str]| {
-        for name in names(&section(&manifest, section_name)) {
-            assert!(crates.contains(&name), "{section_name}: {name} is not agreed upon");
+    for path in MANIFESTS {
+        let manifest = fs::read_to_string(root().join(path)).expect("it is there");
+        let agreed = |section_name: &str, crates: &[&str]| {
+            for name in names(&section(&manifest, section_name)) {
+                assert!(crates.contains(&name), "{path}: {name} is not agreed upon");
+            }
+        };
+        agreed("dependencies", CRATES);
+        agreed("dev-dependencies", &[TEST_CRATES, CRATES].concat());
+        for kind in ["build-dependencies", "target.", "patch"] {
+            assert!(!manifest.contains(&format!("[{kind}")), "{path}: no section {kind}");
         }
-    };
-    agreed("dependencies", CRATES);
-    agreed("dev-dependencies", TEST_CRATES);
-    for kind in ["build-dependencies", "target.", "patch"] {
-        assert!(!manifest.contains(&format!("[{kind}")), "there is no section {kind}");
     }
 }
 

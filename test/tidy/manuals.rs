@@ -277,7 +277,7 @@ fn the_limits_of_clients_and_daemon_are_those_of_the_source() {
         places("CHANGES_MAX"),
     ));
     for (path, name) in [("client.rs", "WAITERS_MAX"), ("attrs.rs", "WRITES_MAX")] {
-        let one = constant(&format!("src/engine/{path}"), name);
+        let one = constant(&format!("src/core/engine/{path}"), name);
         says(format!("For one ticket there may be {one} of each"));
     }
     says(format!("within {} seconds", constant(tcp, "REQUEST_LIMIT")));

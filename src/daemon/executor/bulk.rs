@@ -9,10 +9,10 @@ use super::jobs::read_lines;
 use super::ExecutorConfig;
 use crate::config::TicketStore;
 use crate::daemon::child::{Child, Finished};
-use crate::daemon::slots::JobId;
 use crate::engine::{CibLoad, CibTicket};
 use crate::model::TicketIndex;
 use crate::pacemaker;
+use crate::slots::JobId;
 use crate::time::{MonoTime, Span};
 use std::collections::BTreeMap;
 

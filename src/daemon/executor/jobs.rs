@@ -8,12 +8,12 @@ use crate::daemon::child::{Child, Finished, ANSWERS_MAX, ANSWER_MAX, CHATTER_MAX
 use crate::daemon::helper::{store, tool, Call};
 use crate::daemon::keeper::read_one;
 use crate::daemon::os::{self, BeforeExec};
-use crate::daemon::slots::{Ending, Job, JobEnd, JobId};
 use crate::daemon::{clock, descriptors};
 use crate::engine::CibLoad;
 use crate::keeper;
 use crate::model::{TicketIndex, TicketName};
 use crate::pacemaker;
+use crate::slots::{Ending, Job, JobEnd, JobId};
 use crate::time::{MonoTime, WallTime};
 use std::collections::BTreeMap;
 use std::io;

@@ -8,9 +8,9 @@ use super::super::store::{By, Entry, Report, Task};
 use super::super::world::{Happening, Stage, World};
 use super::model::Model;
 use super::Manner;
-use booth::daemon::slots::JobId;
 use booth::engine::{CibExpiry, CibState, Effect, Engine, Event, ProbeOutcome, ProbeRun, Setup};
 use booth::model::TicketIndex;
+use booth::slots::JobId;
 use booth::time::{MonoTime, Now, WallTime};
 
 /// What a member's process runs.

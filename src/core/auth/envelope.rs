@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Sealing packets (time stamp, authentication) and opening received ones.
+//!
+//! An [`Opener`] checks in a fixed order: shape (size, magic, version, length field), whether
+//! authentication is as configured, the MAC, the age. Whether a packet came before is left to
+//! [`super::ReplayGuard`], what it means to the codecs of `wire`, and whether its sender is a
+//! member to the caller.
+
+use super::bond::Bond;
+use super::error::AuthError;
+use super::mac::{fingerprint, Key, MacMaker, MacMismatch};
+use crate::model::MemberId;
+use crate::time::{Span, WallTime};
+use crate::wire::header::{check_length, Header, LENGTH_AT, OPTS_AT, OPT_AUTHENTICATED};
+use crate::wire::{
+    Command, Life, WireError, DATAGRAM_MAX, FRAME_MAX, HEADER_LEN, MAC_LEN, REQUEST_MAX,
+};
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+/// Stamps and authenticates packets that leave.
+#[derive(Clone, Debug)]
+pub struct Sealer {
+    maker: Option<MacMaker>,
+}
+
+/// Checks packets that arrive.
+#[derive(Clone, Debug)]
+pub struct Opener {
+    maker: Option<MacMaker>,
+    max_skew: Span,
+}
+
+/// A packet that passed every check of an [`Opener`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened<'a> {
+    /// Header and payload without the MAC, for the codecs of `wire`.
+    pub packet: Cow<'a, [u8]>,
+    /// By what a [`super::ReplayGuard`] knows it again; `None` without authentication.
+    pub proof: Option<Proof>,
+    /// What it is bound to; `None`: to nothing, as packets of a reference peer and packets
+    /// without authentication.
+    pub bond: Option<Bond>,
+    /// What an answer to it is to be bound to; `None` if it is not bound itself.
+    pub answer: Option<Bond>,
+}
+
+/// By what an authenticated packet can be told from every other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// Who authenticated it.
+    pub(super) from: MemberId,
+    /// The seconds of its stamp.
+    pub(super) secs: u64,
+    /// Its MAC, which covers sender, stamp and everything else.
+    pub(super) mac: u64,
+}
+
+impl Proof {
+    /// The time of its stamp, in whole seconds.
+    pub const fn stamp(&self) -> WallTime {
+        WallTime::from_secs(self.secs)
+    }
+}
+
+/// What the answers to this sealed request of a client are bound to; `None`: they need not be,
+/// because the request is not bound.
+pub fn bond_of_answers(request: &[u8]) -> Option<Bond> {
+    let header = Header::read(request).ok().filter(Header::is_authenticated)?;
+    let (_, trailer) = take_last(request)?;
+    Bond::from_opts(header.opts).map(|_| Bond::to_packet(trailer))
+}
+
+/// Where the MAC of a packet lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layout {
+    /// Last; it covers everything before it. Messages between members, requests, `Rslt`.
+    Last,
+    /// Right behind the header; it covers only that, and the text follows unprotected.
+    /// Reference: answers with text, see `RLst` in the vectors.
+    BehindHeader,
+}
+
+impl Sealer {
+    /// A sealer with this key; without one, packets leave without stamp and MAC.
+    pub fn new(key: Option<Key>) -> Sealer {
+        Sealer { maker: key.as_ref().map(MacMaker::new) }
+    }
+
+    /// What packets are to be bound to that are for this receiver in this life of it, or in one
+    /// that is not known; `None` without a key.
+    pub fn bond(&self, receiver: MemberId, life: Option<Life>) -> Option<Bond> {
+        self.maker.as_ref().map(|maker| Bond::to(maker, receiver, life))
+    }
+
+    /// Seals a message between members or a client's request, what [`crate::wire::encode_peer`]
+    /// and [`crate::wire::encode_request`] made, and binds it to nothing: as a reference peer.
+    pub fn seal(&self, packet: Vec<u8>, wall: WallTime) -> Vec<u8> {
+        self.seal_as(Layout::Last, packet, wall, None)
+    }
+
+    /// The same, bound to what [`Sealer::bond`] said.
+    pub fn seal_bound(&self, packet: Vec<u8>, wall: WallTime, bond: Option<Bond>) -> Vec<u8> {
+        self.seal_as(Layout::Last, packet, wall, bond)
+    }
+
+    /// Seals an answer to a client, what [`crate::wire::encode_reply`] made, and binds it to
+    /// nothing.
+    pub fn seal_reply(&self, packet: Vec<u8>, wall: WallTime) -> Vec<u8> {
+        self.seal_reply_to(packet, wall, None)
+    }
+
+    /// The same, bound to what [`Opened::answer`] of the request said.
+    pub fn seal_reply_to(&self, packet: Vec<u8>, wall: WallTime, bond: Option<Bond>) -> Vec<u8> {
+        self.seal_as(reply_layout(&packet), packet, wall, bond)
+    }
+
+    fn seal_as(
+        &self,
+        layout: Layout,
+        mut packet: Vec<u8>,
+        wall: WallTime,
+        bond: Option<Bond>,
+    ) -> Vec<u8> {
+        assert!(packet.len() >= HEADER_LEN, "only packets with a header are sealed");
+        let Some(maker) = &self.maker else {
+            return packet;
+        };
+        // Packets are shorter than FRAME_MAX, so the fallback is never taken.
+        let length = u32::try_from(packet.len() + MAC_LEN).unwrap_or(u32::MAX);
+        put(&mut packet, OPTS_AT, OPT_AUTHENTICATED | bond.map_or(0, Bond::opts));
+        put(&mut packet, OPTS_AT + 4, stamp_secs(wall));
+        put(&mut packet, OPTS_AT + 8, wall.subsec_micros());
+        put(&mut packet, LENGTH_AT, length);
+        let covered = match layout {
+            Layout::Last => packet.len(),
+            Layout::BehindHeader => HEADER_LEN,
+        };
+        let trailer = maker.trailer(&packet[..covered]);
+        packet.splice(covered..covered, trailer);
+        packet
+    }
+}
+
+impl Opener {
+    /// An opener with this key that accepts stamps at most `max_skew` older or newer than its
+    /// own wall clock. Without a key, authenticated packets are refused.
+    pub fn new(key: Option<Key>, max_skew: Span) -> Opener {
+        Opener { maker: key.as_ref().map(MacMaker::new), max_skew }
+    }
+
+    /// Opens a datagram of a member.
+    ///
+    /// # Errors
+    /// One of the checks failed; [`AuthError::is_invalid`] tells how it counts.
+    pub fn open<'a>(&self, bytes: &'a [u8], wall: WallTime) -> Result<Opened<'a>, AuthError> {
+        self.open_as(|_| Layout::Last, DATAGRAM_MAX, bytes, wall)
+    }
+
+    /// Opens a client's request. Bytes beyond [`crate::wire::request_len`] do not belong to it.
+    ///
+    /// # Errors
+    /// Like [`Opener::open`].
+    pub fn open_request<'a>(
+        &self,
+        bytes: &'a [u8],
+        wall: WallTime,
+    ) -> Result<Opened<'a>, AuthError> {
+        self.open_as(|_| Layout::Last, REQUEST_MAX, bytes, wall)
+    }
+
+    /// Opens an answer to a client.
+    ///
+    /// # Errors
+    /// Like [`Opener::open`].
+    pub fn open_reply<'a>(&self, bytes: &'a [u8], wall: WallTime) -> Result<Opened<'a>, AuthError> {
+        self.open_as(reply_layout, FRAME_MAX, bytes, wall)
+    }
+
+    fn open_as<'a>(
+        &self,
+        layout: fn(&[u8]) -> Layout,
+        max: usize,
+        bytes: &'a [u8],
+        wall: WallTime,
+    ) -> Result<Opened<'a>, AuthError> {
+        let header = check_shape(bytes, max)?;
+        let from = MemberId::from_raw(header.from);
+        let maker = match (&self.maker, header.is_authenticated()) {
+            (None, false) => {
+                let packet = Cow::Borrowed(bytes);
+                return Ok(Opened { packet, proof: None, bond: None, answer: None });
+            }
+            (None, true) => return Err(AuthError::NoKeyHere { from }),
+            (Some(_), false) => return Err(AuthError::NotAuthenticated { from }),
+            (Some(maker), true) => maker,
+        };
+        let (packet, trailer) = match layout(bytes) {
+            Layout::Last => take_last(bytes),
+            Layout::BehindHeader => take_behind_header(bytes),
+        }
+        .ok_or(AuthError::Malformed {
+            from: Some(from),
+            error: WireError::TooShort { len: bytes.len(), need: HEADER_LEN + MAC_LEN },
+        })?;
+        let covered = match &packet {
+            Cow::Borrowed(whole) => whole,
+            Cow::Owned(with_text) => &with_text[..HEADER_LEN],
+        };
+        maker.verify(covered, trailer).map_err(|mismatch| match mismatch {
+            MacMismatch::HashId(id) => AuthError::HashId { from, id },
+            MacMismatch::Digest => AuthError::WrongMac { from },
+        })?;
+        let secs = self.check_age(&header, wall)?;
+        let proof = Some(Proof { from, secs, mac: fingerprint(trailer) });
+        let bond = Bond::from_opts(header.opts);
+        let answer = bond.map(|_| Bond::to_packet(trailer));
+        Ok(Opened { packet, proof, bond, answer })
+    }
+
+    /// Checks the stamp and returns its seconds since the epoch in full.
+    ///
+    /// Only whole seconds are looked at: the reference takes the microseconds from another clock.
+    fn check_age(&self, header: &Header, wall: WallTime) -> Result<u64, AuthError> {
+        let from = MemberId::from_raw(header.from);
+        let ahead = header.secs.wrapping_sub(stamp_secs(wall));
+        let behind = stamp_secs(wall).wrapping_sub(header.secs);
+        if ahead <= behind {
+            let by = Span::from_secs(u64::from(ahead));
+            if by > self.max_skew {
+                return Err(AuthError::TooNew { from, by });
+            }
+            Ok(wall.as_secs().saturating_add(u64::from(ahead)))
+        } else {
+            let by = Span::from_secs(u64::from(behind));
+            if by > self.max_skew {
+                return Err(AuthError::TooOld { from, by });
+            }
+            Ok(wall.as_secs().saturating_sub(u64::from(behind)))
+        }
+    }
+}
+
+/// The checks that need no key, in their order.
+fn check_shape(bytes: &[u8], max: usize) -> Result<Header, AuthError> {
+    if bytes.len() > max {
+        let from = crate::wire::claimed_sender(bytes);
+        let error = WireError::TooLong { len: bytes.len(), max };
+        return Err(AuthError::Malformed { from, error });
+    }
+    let header = Header::read(bytes).map_err(|error| AuthError::Malformed { from: None, error })?;
+    let from = Some(MemberId::from_raw(header.from));
+    check_length(&header, bytes.len()).map_err(|error| AuthError::Malformed { from, error })?;
+    Ok(header)
+}
+
+/// The layout of an answer: texts have their MAC behind the header.
+fn reply_layout(packet: &[u8]) -> Layout {
+    let command = Header::read(packet).ok().and_then(|header| header.command().ok());
+    match command {
+        Some(Command::ResultList | Command::AttrGet | Command::AttrList) => Layout::BehindHeader,
+        Some(_) | None => Layout::Last,
+    }
+}
+
+type Split<'a> = Option<(Cow<'a, [u8]>, &'a [u8; MAC_LEN])>;
+
+/// Packet and MAC of a packet whose MAC is last.
+fn take_last(bytes: &[u8]) -> Split<'_> {
+    let (packet, trailer) = bytes.split_last_chunk::<MAC_LEN>()?;
+    (packet.len() >= HEADER_LEN).then_some((Cow::Borrowed(packet), trailer))
+}
+
+/// Packet and MAC of a packet whose MAC is between header and text.
+fn take_behind_header(bytes: &[u8]) -> Split<'_> {
+    let (header, rest) = bytes.split_at_checked(HEADER_LEN)?;
+    let (trailer, text) = rest.split_first_chunk::<MAC_LEN>()?;
+    Some((Cow::Owned([header, text].concat()), trailer))
+}
+
+/// The seconds of a stamp: their lower 32 bits, compared around the circle, so that the year
+/// 2106 is a day like any other.
+fn stamp_secs(wall: WallTime) -> u32 {
+    let [_, _, _, _, a, b, c, d] = wall.as_secs().to_be_bytes();
+    u32::from_be_bytes([a, b, c, d])
+}
+
+/// Sets the number at an offset inside the header.
+fn put(packet: &mut [u8], at: usize, number: u32) {
+    packet[at..at + 4].copy_from_slice(&number.to_be_bytes());
+}

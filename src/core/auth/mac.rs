@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The message authentication code, HMAC-SHA1, and its 28 bytes on the wire.
+//!
+//! The only file that names the hash crates. Which bytes are covered, `envelope` knows.
+
+use crate::wire::MAC_LEN;
+use alloc::vec::Vec;
+use core::fmt;
+use hmac::{Hmac, Mac};
+use sha1::Sha1;
+
+/// The least bytes that a key must have.
+///
+/// Reference: refuses shorter key files.
+pub const KEY_MIN: usize = 8;
+/// The most bytes of a key that count: one block of SHA-1.
+///
+/// Reference: reads no more of the key file.
+pub const KEY_MAX: usize = 64;
+
+/// The number of HMAC-SHA1 in the trailer, the only hash that there is.
+const HASH_ID: u32 = 2;
+/// Bytes of one HMAC-SHA1.
+const DIGEST_LEN: usize = 20;
+/// Where the digest begins in the trailer, behind the hash id.
+const DIGEST_AT: usize = 4;
+
+/// The secret that all members and their clients share.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key {
+    bytes: Vec<u8>,
+}
+
+/// Why bytes are no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyError {
+    /// There are fewer than [`KEY_MIN`] bytes.
+    TooShort {
+        /// How many there are.
+        len: usize,
+    },
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KeyError::TooShort { len } => {
+                write!(f, "the key has {len} bytes, at least {KEY_MIN} are needed")
+            }
+        }
+    }
+}
+
+impl core::error::Error for KeyError {}
+
+impl Key {
+    /// The key in these bytes, from which white space has been trimmed where that is due. Only
+    /// the first [`KEY_MAX`] bytes count.
+    ///
+    /// # Errors
+    /// There are fewer than [`KEY_MIN`] bytes.
+    pub fn new(bytes: &[u8]) -> Result<Key, KeyError> {
+        if bytes.len() < KEY_MIN {
+            return Err(KeyError::TooShort { len: bytes.len() });
+        }
+        let counting = bytes.get(..KEY_MAX).unwrap_or(bytes);
+        Ok(Key { bytes: counting.to_vec() })
+    }
+
+    /// Whether the reference would take this key for none and switch authentication off.
+    ///
+    /// Reference: a key whose first byte is zero counts as no key at all.
+    pub fn disarms_reference(&self) -> bool {
+        self.bytes.first() == Some(&0)
+    }
+}
+
+/// Shows nothing of the secret.
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({} bytes)", self.bytes.len())
+    }
+}
+
+/// Why a trailer does not authenticate its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MacMismatch {
+    /// It names another hash.
+    HashId(u32),
+    /// The hash is another one.
+    Digest,
+}
+
+/// Makes and checks trailers with one key.
+#[derive(Clone)]
+pub(super) struct MacMaker {
+    keyed: Hmac<Sha1>,
+}
+
+/// Shows nothing of the secret.
+impl fmt::Debug for MacMaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MacMaker")
+    }
+}
+
+impl MacMaker {
+    pub(super) fn new(key: &Key) -> MacMaker {
+        // HMAC takes keys of any length, so this cannot fail.
+        let keyed = Hmac::new_from_slice(&key.bytes).expect("HMAC accepts every key length");
+        MacMaker { keyed }
+    }
+
+    /// The trailer for these bytes.
+    pub(super) fn trailer(&self, covered: &[u8]) -> [u8; MAC_LEN] {
+        let digest = self.keyed.clone().chain_update(covered).finalize().into_bytes();
+        let mut trailer = [0; MAC_LEN];
+        trailer[..DIGEST_AT].copy_from_slice(&HASH_ID.to_be_bytes());
+        trailer[DIGEST_AT..DIGEST_AT + DIGEST_LEN].copy_from_slice(&digest);
+        trailer
+    }
+
+    /// Checks the trailer for these bytes in constant time. The last four of its bytes are not
+    /// looked at: they are no part of the hash, and whoever changes them gains nothing.
+    pub(super) fn verify(
+        &self,
+        covered: &[u8],
+        trailer: &[u8; MAC_LEN],
+    ) -> Result<(), MacMismatch> {
+        let mut id = [0; DIGEST_AT];
+        id.copy_from_slice(&trailer[..DIGEST_AT]);
+        let id = u32::from_be_bytes(id);
+        if id != HASH_ID {
+            return Err(MacMismatch::HashId(id));
+        }
+        let digest = &trailer[DIGEST_AT..DIGEST_AT + DIGEST_LEN];
+        let keyed = self.keyed.clone().chain_update(covered);
+        keyed.verify_slice(digest).map_err(|_| MacMismatch::Digest)
+    }
+}
+
+/// The first four bytes of a trailer's digest.
+pub(super) fn digest_start(trailer: &[u8; MAC_LEN]) -> u32 {
+    let mut bytes = [0; 4];
+    bytes.copy_from_slice(&trailer[DIGEST_AT..DIGEST_AT + 4]);
+    u32::from_be_bytes(bytes)
+}
+
+/// A short name of a trailer's digest, for remembering it: eight of its bytes. Without the key
+/// nobody can choose them, so two packets that share them are an accident of 1 in 2^64.
+pub(super) fn fingerprint(trailer: &[u8; MAC_LEN]) -> u64 {
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&trailer[DIGEST_AT..DIGEST_AT + 8]);
+    u64::from_be_bytes(bytes)
+}

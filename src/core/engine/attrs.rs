@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Ticket attributes (`geostore`) and the prerequisites that look at them.
+
+use super::cx::Cx;
+use super::effect::{AttrChange, Effect, NoteLevel};
+use super::event::{CibOutcome, ClientId, WriteSerial};
+use super::mutant::{self, Clause};
+use super::report::{AttrRow, Reply};
+use super::ticket::{Phase, Ticket};
+use crate::model::{AttrName, AttrOp, AttrRule, AttrValue, RuleMode, ATTRS_MAX};
+use crate::time::WallTime;
+use crate::wire::ResultCode;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::vec::Vec;
+
+/// Attribute writes of one ticket under way, also those whose clients have left. They are made one
+/// after the other, so with a store that hangs each has to wait for all before it. Half of the
+/// places that the daemon has for clients of such changes: one ticket cannot take them all.
+const WRITES_MAX: usize = 32;
+
+/// Nobody waits for the outcome.
+const NOBODY: ClientId = ClientId(0);
+
+/// The attributes of one ticket.
+#[derive(Debug, Default)]
+pub(super) struct Attrs {
+    values: BTreeMap<AttrName, (AttrValue, Option<WallTime>)>,
+    writes: BTreeMap<WriteSerial, (ClientId, AttrChange)>,
+}
+
+impl Attrs {
+    /// Takes what the store had at the start; more than [`ATTRS_MAX`] are left out.
+    pub fn load(&mut self, stored: Vec<(AttrName, AttrValue)>) {
+        self.values =
+            stored.into_iter().take(ATTRS_MAX).map(|(name, value)| (name, (value, None))).collect();
+    }
+
+    /// Whether there is room for this attribute, beside those that are on their way.
+    fn has_room(&self, name: &AttrName) -> bool {
+        let coming = self.writes.values().filter_map(|(_, change)| match change {
+            AttrChange::Set(name, _) if !self.values.contains_key(name) => Some(name),
+            AttrChange::Set(..) | AttrChange::Delete(_) => None,
+        });
+        let coming: BTreeSet<&AttrName> = coming.collect();
+        let known = self.values.contains_key(name) || coming.contains(name);
+        known || self.values.len() + coming.len() < ATTRS_MAX
+    }
+
+    /// Whether all rules of this mode hold. A missing attribute equals nothing.
+    pub fn fulfil(&self, rules: &[AttrRule], mode: RuleMode) -> bool {
+        let blind = match mode {
+            RuleMode::Auto => Clause::PrereqAuto,
+            RuleMode::Manual => Clause::PrereqManual,
+        };
+        if mutant::is_on(blind) {
+            return true;
+        }
+        rules.iter().filter(|rule| rule.mode == mode).all(|rule| {
+            let equal = self.values.get(&rule.name).is_some_and(|(value, _)| *value == rule.value);
+            match rule.op {
+                AttrOp::Equal => equal,
+                AttrOp::NotEqual => equal == mutant::is_on(Clause::PrereqNotEqual),
+            }
+        })
+    }
+
+    /// Forgets a client that left; its write goes on.
+    pub fn forget(&mut self, client: ClientId) {
+        for (waiting, _) in self.writes.values_mut() {
+            if *waiting == client {
+                *waiting = NOBODY;
+            }
+        }
+    }
+}
+
+impl Ticket {
+    /// Reads one attribute.
+    pub fn attr_get(&self, cx: &mut Cx<'_>, client: ClientId, name: Option<AttrName>) {
+        let value = name.and_then(|name| self.attrs.values.get(&name));
+        let reply = match value {
+            Some((value, _)) => Reply::Attr(value.clone()),
+            None if self.attrs_unread() => Reply::Result(ResultCode::SyncFail),
+            None => Reply::Result(ResultCode::NoSuchAttr),
+        };
+        cx.reply(client, reply, true);
+    }
+
+    /// Whether the store has not been read yet: then no attribute is known to be missing.
+    fn attrs_unread(&self) -> bool {
+        self.site && matches!(self.phase, Phase::Loading(_))
+    }
+
+    /// Lists all attributes.
+    pub fn attr_list(&self, cx: &mut Cx<'_>, client: ClientId) {
+        if self.attrs_unread() {
+            cx.reply(client, Reply::Result(ResultCode::SyncFail), true);
+            return;
+        }
+        let row = |(name, (value, set_at)): (&AttrName, &(AttrValue, Option<WallTime>))| AttrRow {
+            name: name.clone(),
+            value: value.clone(),
+            set_at: *set_at,
+        };
+        let rows = self.attrs.values.iter().map(row).collect();
+        cx.reply(client, Reply::Attrs(rows), true);
+    }
+
+    /// Sets or deletes one attribute: the answer comes when the store has it.
+    pub fn attr_change(&mut self, cx: &mut Cx<'_>, client: ClientId, change: AttrChange) {
+        let refusal = match &change {
+            AttrChange::Delete(_) if self.attrs_unread() => Some(ResultCode::SyncFail),
+            AttrChange::Delete(name) if !self.attrs.values.contains_key(name) => {
+                Some(ResultCode::NoSuchAttr)
+            }
+            AttrChange::Set(name, _) if !self.attrs.has_room(name) => Some(ResultCode::SyncFail),
+            AttrChange::Set(..) | AttrChange::Delete(_) => None,
+        };
+        let unready = !self.site || matches!(self.phase, Phase::Loading(_));
+        let crowded = self.attrs.writes.len() >= WRITES_MAX;
+        let refusal = refusal
+            .or(unready.then_some(ResultCode::SyncFail))
+            .or(crowded.then_some(ResultCode::Busy));
+        if let Some(code) = refusal {
+            cx.reply(client, Reply::Result(code), true);
+            return;
+        }
+        let serial = cx.write_serial();
+        let limit = self.spec.call_limit();
+        self.attrs.writes.insert(serial, (client, change.clone()));
+        cx.clients.insert(client, self.index);
+        cx.effects.push(Effect::WriteAttr { ticket: self.index, serial, change, limit });
+    }
+
+    /// A change that has not ended in time may still be made, although its client is told that it
+    /// failed: the value from before is written behind it, unless somebody has wished another.
+    fn take_back_attr(&mut self, cx: &mut Cx<'_>, change: AttrChange) {
+        let (AttrChange::Set(name, _) | AttrChange::Delete(name)) = change;
+        let newer = self.attrs.writes.values().any(|(_, other)| match other {
+            AttrChange::Set(other, _) | AttrChange::Delete(other) => *other == name,
+        });
+        if newer {
+            return;
+        }
+        let change = match self.attrs.values.get(&name) {
+            Some((value, _)) => AttrChange::Set(name, value.clone()),
+            None => AttrChange::Delete(name),
+        };
+        let (serial, limit) = (cx.write_serial(), self.spec.call_limit());
+        self.attrs.writes.insert(serial, (NOBODY, change.clone()));
+        cx.effects.push(Effect::WriteAttr { ticket: self.index, serial, change, limit });
+    }
+
+    /// The outcome of a write of an attribute.
+    pub fn handle_attr_written(
+        &mut self,
+        cx: &mut Cx<'_>,
+        serial: WriteSerial,
+        outcome: CibOutcome,
+    ) {
+        let Some((client, change)) = self.attrs.writes.remove(&serial) else { return };
+        let code = match outcome {
+            CibOutcome::Written => {
+                match change {
+                    AttrChange::Set(name, value) => {
+                        let same = |(old, _): &&(AttrValue, _)| *old == value;
+                        let kept = self.attrs.values.get(&name).filter(same).map(|(_, at)| *at);
+                        let at = kept.filter(|_| client == NOBODY).unwrap_or(Some(cx.now.wall));
+                        self.attrs.values.insert(name, (value, at));
+                    }
+                    AttrChange::Delete(name) => {
+                        self.attrs.values.remove(&name);
+                    }
+                }
+                ResultCode::Success
+            }
+            CibOutcome::Failed(why) => {
+                let text = format!("cannot write an attribute to the store: {why}");
+                self.note(cx, NoteLevel::Error, &text);
+                ResultCode::SyncFail
+            }
+            CibOutcome::TooLate | CibOutcome::Superseded | CibOutcome::Killed => {
+                self.note(
+                    cx,
+                    NoteLevel::Error,
+                    "writing an attribute to the store did not end in time",
+                );
+                self.take_back_attr(cx, change);
+                ResultCode::SyncFail
+            }
+        };
+        if client != NOBODY {
+            cx.reply(client, Reply::Result(code), true);
+        }
+    }
+}

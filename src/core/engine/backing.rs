@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A site that held a ticket, has restarted, and whose store has lost the ticket (`RULES.md` L9):
+//! the others are still promised to it, so it need not wait for the end of its grace.
+//!
+//! Grace ends when more than half of the *other* members have answered this start's STATUS that
+//! they have a live promise to this very member, all in one term `t`, and these promises still
+//! last. Why that is safe: grace keeps a member that has forgotten a promise to somebody, `y`,
+//! from helping another while `y` may still count on it. `y` counts on it only in the term `u` in
+//! which it was given, which `y` won before this start. Any majority of all members has one, `m`,
+//! of those that answered, because the others, this member included, are none.
+//!
+//! - `u > t`: `m` voted for `y` in `u`. Before its promise in `t` it cannot have (it would have
+//!   refused the lower term, L4(2)), under it it refuses (L3), and after its answer is after this
+//!   start.
+//! - `u < t`: what `m` promised `y` had ended when it accepted this member in `t` (L4(1)), so no
+//!   lease of `y` lives any more; and from then on it refuses `u` (L4(2)), so none comes.
+//! - `u = t`: a term has one winner that may still lead, because a voter that restarts votes again
+//!   only when nobody competes any more (L2, L9), and this member won `t`.
+//!
+//! A member that restarts after its answer forgets it, but then answers only whom a live lease
+//! stands behind, until its own grace is over and with it what this member may have forgotten.
+//! Promises in several terms would not do: one from before `u` does not keep `m` from accepting
+//! `y` when a late announcement has ended it.
+
+use super::cx::Cx;
+use super::ticket::{Phase, Ticket};
+use crate::model::{Holder, MemberIndex, Term};
+use crate::time::{MonoTime, Span};
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// What the others say of their word to this member.
+#[derive(Clone, Debug)]
+pub(super) struct Backing {
+    /// Per member: when this start's STATUS was first sent to it.
+    asked: Vec<Option<MonoTime>>,
+    /// Per member: the term of its promise to this member, and until when that lasts at least.
+    word: Vec<Option<(Term, MonoTime)>>,
+}
+
+impl Backing {
+    /// Nobody of `members` was asked.
+    pub fn new(members: usize) -> Backing {
+        Backing { asked: vec![None; members], word: vec![None; members] }
+    }
+
+    /// A member is asked; the first time counts.
+    pub fn note_asked(&mut self, to: MemberIndex, now: MonoTime) {
+        if let Some(asked) = self.asked.get_mut(to.get()) {
+            *asked = asked.or(Some(now));
+        }
+    }
+
+    /// A member states how long its promise to this one lasts, zero if it has none. It did so
+    /// after it was first asked, by a clock of a slightly other rate.
+    pub fn note_word(&mut self, from: MemberIndex, term: Term, valid: Span) {
+        let asked = self.asked.get(from.get()).copied().flatten();
+        if let (Some(asked), Some(word)) = (asked, self.word.get_mut(from.get())) {
+            let lasts = valid.divided(100).times(99);
+            *word = (!lasts.is_zero()).then_some((term, asked.plus(lasts)));
+        }
+    }
+
+    /// Whether more than half of the other members are promised to this one, in one term.
+    pub fn suffices(&self, now: MonoTime) -> bool {
+        let live: Vec<Term> =
+            self.word.iter().flatten().filter(|word| now < word.1).map(|word| word.0).collect();
+        let others = self.word.len().saturating_sub(1);
+        let alike = |term: &Term| live.iter().filter(|other| *other == term).count();
+        live.iter().any(|term| alike(term) > others / 2)
+    }
+}
+
+impl Ticket {
+    /// An answer to this start's STATUS: whom its sender names, in which term, for how long.
+    pub fn note_backing(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: MemberIndex,
+        nonce: u32,
+        (leader, term, valid): (Holder, Term, Span),
+    ) {
+        let (mine, owes) = (leader == self.myself(cx), self.owes_itself());
+        let reading = matches!(self.phase, Phase::Loading(_));
+        let Some(grace) = self.grace.as_mut().filter(|grace| nonce == grace.nonce) else { return };
+        grace.backing.note_word(from, term, if mine { valid } else { Span::ZERO });
+        if self.site && !owes && !reading && grace.backing.suffices(cx.now.mono) {
+            self.end_grace(cx);
+        }
+    }
+
+    /// What is left of this member's promise to `to`, and its term; for the answer to a question
+    /// of `to` itself.
+    pub fn word_to(&self, to: MemberIndex, now: MonoTime) -> Option<(Term, Span)> {
+        let live = self.promise.filter(|promise| promise.to == to && now < promise.until)?;
+        Some((live.term, live.until.since(now)))
+    }
+}

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Who holds a manual ticket (`RULES.md` L14): what sites claim, revoke and answer, and which of it
+//! is from an earlier life of theirs.
+//!
+//! Such a ticket has no terms and no lease, so a packet that comes late cannot be told by them. A
+//! round tells it within one life of its sender. Where it does not, the sender is asked, and only
+//! the answer to that very question is believed: it was made after the packet had come.
+
+use super::cx::Cx;
+use super::effect::NoteLevel;
+use super::grace::fresh_nonce;
+use super::lease::ROUND_WINDOW;
+use super::manual::{Manual, REPEAT};
+use super::ticket::{Known, Phase, Ticket};
+use crate::model::{Holder, MemberIndex, MemberSet, Term};
+use crate::time::Span;
+use crate::wire::{Command, PeerBody, PeerMessage, Round};
+use alloc::format;
+
+/// A member was asked whether it holds a manual ticket.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Question {
+    /// What the answer returns.
+    nonce: u32,
+    /// The claim (true) or REVOKE that made it necessary.
+    about: Option<(bool, Round)>,
+}
+
+/// How old a claim or REVOKE is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Age {
+    /// Newer than anything that was accepted from its sender.
+    New,
+    /// The newest that was accepted, or older: it says nothing new.
+    Old,
+    /// From another life of its sender than what was accepted, or the first that is heard of it:
+    /// an earlier life or a later one.
+    Unclear,
+}
+
+impl Manual {
+    /// How old a claim or REVOKE of a member is. A reference peer numbers nothing: it is new.
+    pub fn age(&self, from: MemberIndex, round: Option<Round>) -> Age {
+        let Some(round) = round else { return Age::New };
+        let Some(last) = self.heard.get(&from) else { return Age::Unclear };
+        match round.distance_from(*last) {
+            ahead if ahead.abs() > ROUND_WINDOW => Age::Unclear,
+            ahead if ahead > 0 => Age::New,
+            _ => Age::Old,
+        }
+    }
+}
+
+impl Ticket {
+    /// Begins to ask the sites whether they hold this ticket.
+    pub fn ask_manual(&mut self, cx: &mut Cx<'_>) {
+        for peer in cx.roster.peers().iter() {
+            self.ask_manual_of(cx, peer);
+        }
+        if !matches!(self.phase, Phase::Leader) {
+            self.manual.say_at = Some(cx.now.mono.plus(self.spec.timeout));
+        }
+        self.note_manual_free(cx);
+    }
+
+    /// Asks a member; an earlier question that it has not answered is asked again.
+    pub fn ask_manual_of(&mut self, cx: &mut Cx<'_>, to: MemberIndex) {
+        let first = || Question { nonce: fresh_nonce(cx), about: None };
+        let nonce = self.manual.questions.entry(to).or_insert_with(first).nonce;
+        let body = PeerBody::Status { nonce };
+        let message = self.message(self.known.leader, self.wire_term(), Span::ZERO, body);
+        cx.send(to, message, false);
+    }
+
+    /// A claim or REVOKE may come from another life of its sender, which is asked what is true now:
+    /// an answer to an earlier question could be older than this packet.
+    pub fn doubt(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: MemberIndex,
+        claims: bool,
+        round: Option<Round>,
+    ) {
+        let about = round.map(|round| (claims, round));
+        let question = Question { nonce: fresh_nonce(cx), about };
+        self.manual.questions.insert(from, question);
+        self.manual.spoken.remove(from);
+        self.ask_manual_of(cx, from);
+        if !matches!(self.phase, Phase::Leader) {
+            let soon = cx.now.mono.plus(self.spec.timeout);
+            self.manual.tries = 0;
+            self.manual.say_at = Some(self.manual.say_at.map_or(soon, |at| at.min(soon)));
+        }
+    }
+
+    /// STATUS again to the sites that have not said whether they hold this ticket, and to the
+    /// arbitrators that have not said whom they know, until all have.
+    pub fn ask_silent_sites(&mut self, cx: &mut Cx<'_>) {
+        self.manual.asked = MemberSet::EMPTY;
+        let silent = cx.roster.peers().without(self.manual.spoken);
+        for member in silent.iter() {
+            self.ask_manual_of(cx, member);
+        }
+        self.manual.tries = self.manual.tries.saturating_add(1);
+        let often = self.manual.tries < self.spec.retries;
+        let pause = if often { self.spec.timeout } else { REPEAT };
+        self.manual.say_at = (!silent.is_empty()).then_some(cx.now.mono.plus(pause));
+    }
+
+    /// That nobody holds this ticket is known when every other site has said so in this life: what
+    /// the store says may be old.
+    fn note_manual_free(&mut self, cx: &Cx<'_>) {
+        let all = self.other_sites(cx).is_subset_of(self.manual.spoken);
+        self.free_is_known |= all && self.manual.claims.is_empty();
+    }
+
+    /// A claim. One that may come from an earlier life of its sender counts until that has
+    /// answered: better a grant too few than a second holder.
+    pub fn handle_claim(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: MemberIndex,
+        round: Option<Round>,
+        message: &PeerMessage,
+    ) {
+        match self.manual.age(from, round) {
+            Age::Old => {}
+            Age::New => {
+                self.claimed_by(cx, from, message);
+                self.accepted(cx, from, round);
+            }
+            Age::Unclear => {
+                self.claimed_by(cx, from, message);
+                self.doubt(cx, from, true, round);
+            }
+        }
+    }
+
+    /// REVOKE. One that may come from an earlier life of its sender counts when that has answered;
+    /// it is sent again then, and acknowledged.
+    pub fn handle_manual_revoke(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: MemberIndex,
+        round: Option<Round>,
+        term: Term,
+    ) {
+        match self.manual.age(from, round) {
+            Age::Old => {}
+            Age::New => {
+                self.manual_revoked_by(cx, from);
+                self.accepted(cx, from, round);
+            }
+            Age::Unclear => {
+                self.doubt(cx, from, false, round);
+                return;
+            }
+        }
+        let ack = PeerBody::Ack { of: Command::RevokeTicket, round };
+        let reply = self.message(Holder::Nobody, term, Span::ZERO, ack);
+        cx.send(from, reply, false);
+    }
+
+    /// A claim or REVOKE says what is true now: no earlier packet of its sender counts any more.
+    pub fn accepted(&mut self, cx: &Cx<'_>, from: MemberIndex, round: Option<Round>) {
+        if let Some(round) = round {
+            self.manual.heard.insert(from, round);
+        }
+        self.manual.said.insert(from);
+        self.manual.questions.remove(&from);
+        self.spoken_of_manual(cx, from);
+    }
+
+    /// A site has said in this life whether it holds the ticket.
+    fn spoken_of_manual(&mut self, cx: &Cx<'_>, from: MemberIndex) {
+        if Ticket::is_site(cx, from) {
+            self.manual.spoken.insert(from);
+            self.note_manual_free(cx);
+        }
+    }
+
+    /// A site says that it holds the ticket.
+    fn claimed_by(&mut self, cx: &mut Cx<'_>, from: MemberIndex, message: &PeerMessage) {
+        let new = self.manual.claims.insert(from);
+        if new && self.manual.claims.len() > 1 {
+            let text = format!("granted to several sites: {}", cx.names(self.manual.claims));
+            self.note(cx, NoteLevel::Warning, &text);
+        }
+        if self.owes_itself() {
+            return;
+        }
+        let (leader, term) = (message.leader, Some(message.term));
+        if self.known.leader != leader {
+            let text = format!("{} holds the ticket", cx.name(from));
+            self.note(cx, NoteLevel::Info, &text);
+        }
+        self.heard_of(message.term);
+        self.term = self.term.max(term);
+        self.known = Known { leader, term: self.term, until: cx.now.mono };
+        self.follow_in_store(cx);
+    }
+
+    /// A member answers; a site, whether it holds the ticket. A reference peer returns no nonce:
+    /// its answer counts as long as it has claimed or revoked nothing in this life.
+    pub fn manual_index_of(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: MemberIndex,
+        nonce: u32,
+        message: &PeerMessage,
+    ) {
+        let question =
+            self.manual.questions.get(&from).filter(|asked| asked.nonce == nonce).copied();
+        let plain = nonce == 0 && !self.manual.said.contains(from);
+        if question.is_none() && !plain {
+            return;
+        }
+        self.manual.questions.remove(&from);
+        if !Ticket::is_site(cx, from) {
+            // An arbitrator: it has been heard, and told if it named this site.
+            self.manual.spoken.insert(from);
+            return;
+        }
+        let holds = message.leader == Holder::Member(cx.roster.member(from).id);
+        let about = question.and_then(|question| question.about);
+        if let Some((_, round)) = about.filter(|(claims, _)| *claims == holds) {
+            self.manual.heard.insert(from, round);
+        }
+        if holds {
+            self.claimed_by(cx, from, message);
+        } else {
+            if self.manual.claims.contains(from) && !matches!(self.phase, Phase::Leader) {
+                // The store here still names it, or it was not believed at once.
+                self.manual_revoked_by(cx, from);
+            } else {
+                self.manual.claims.remove(from);
+            }
+        }
+        self.spoken_of_manual(cx, from);
+    }
+
+    /// A site says that it does not hold the ticket any more.
+    pub fn manual_revoked_by(&mut self, cx: &mut Cx<'_>, from: MemberIndex) {
+        self.manual.claims.remove(from);
+        if matches!(self.phase, Phase::Leader) {
+            // The others may think now that nobody has it.
+            self.manual.unacked = cx.roster.peers();
+            self.manual.tries = 0;
+            self.say_claim(cx, false);
+            return;
+        }
+        let sender = Holder::Member(cx.roster.member(from).id);
+        if self.known.leader == sender {
+            self.known.leader = self.other_claim(cx);
+            self.free_is_known |= self.known.leader == Holder::Nobody;
+            self.note(cx, NoteLevel::Info, "revoked by its holder");
+            self.follow_in_store(cx);
+        }
+    }
+}

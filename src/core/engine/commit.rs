@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What the store shall say, and what follows when it does (`RULES.md` L6, L7, L8, L10): grants
+//! only inside the lease's window, revokes until they succeed, announcements after them.
+
+use super::cx::Cx;
+use super::effect::{CibExpiry, CibState, Effect, NoteLevel};
+use super::event::{CibOutcome, WriteSerial};
+use super::mutant::{self, Clause};
+use super::quit::QuitKind;
+use super::ticket::{Loading, Phase, Ticket};
+use crate::model::{Holder, Term};
+use crate::time::{MonoTime, Span};
+use crate::wire::ResultCode;
+use alloc::format;
+use alloc::string::String;
+
+/// The longest pause between two attempts to revoke: nobody else is granted meanwhile.
+const REVOKE_PAUSE_MAX: Span = Span::from_secs(1);
+
+/// A write that takes longer than this is shown by `booth list`.
+const SLOW_WRITE: Span = Span::from_secs(1);
+
+/// The store of one ticket as the engine sees it.
+#[derive(Debug, Default)]
+pub(super) struct Cib {
+    /// The store may say *granted*: from the first wish to write it until a revoke has completed.
+    pub maybe_granted: bool,
+    /// Whether a grant is known to stand in the store.
+    pub granted: bool,
+    /// Whether a grant was handed to the store since it said *revoked*; until then the wish can
+    /// still be taken back.
+    pub handed: bool,
+    /// What the store is known to say.
+    confirmed: Option<(bool, Holder, Term)>,
+    /// What it shall say.
+    wanted: Option<CibState>,
+    /// The newest write under way.
+    flight: Option<Flight>,
+    /// Whether the write under way is to be followed by another one.
+    again: bool,
+    /// Failures in a row, and since when.
+    failures: u32,
+    failing_since: Option<MonoTime>,
+    /// When the first grant of this holding was first tried.
+    grant_tried_at: Option<MonoTime>,
+    pub retry_at: Option<MonoTime>,
+    /// Whether the shell was told a window.
+    pub window_told: bool,
+}
+
+/// A write under way.
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    serial: WriteSerial,
+    state: CibState,
+    since: MonoTime,
+}
+
+impl Cib {
+    /// Notes what was read at the start.
+    pub fn loaded(&mut self, granted: bool, owner: Holder, term: Term) {
+        self.maybe_granted = granted;
+        self.granted = granted;
+        self.handed = granted;
+        self.confirmed = Some((granted, owner, term));
+    }
+
+    /// Whether it is known to say that nobody has the ticket since this term.
+    pub fn says_free(&self, term: Term) -> bool {
+        self.confirmed == Some((false, Holder::Nobody, term))
+    }
+
+    /// Since when writes have been failing.
+    pub fn failing_since(&self) -> Option<MonoTime> {
+        self.failing_since
+    }
+
+    /// Since when a write has been taking longer than it should.
+    pub fn slow_since(&self, now: MonoTime) -> Option<MonoTime> {
+        self.flight.map(|flight| flight.since).filter(|since| now.since(*since) >= SLOW_WRITE)
+    }
+}
+
+impl Ticket {
+    /// Makes the store say `state`: at once if nothing or only a grant that a revoke pre-empts is
+    /// under way, else after it.
+    fn write(&mut self, cx: &mut Cx<'_>, state: CibState) {
+        self.cib.wanted = Some(state);
+        self.cib.retry_at = None;
+        let busy = self.cib.flight.is_some_and(|flight| state.granted || !flight.state.granted);
+        if busy {
+            self.cib.again = true;
+        } else {
+            self.emit_write(cx);
+        }
+    }
+
+    /// Hands the wanted state to the shell.
+    fn emit_write(&mut self, cx: &mut Cx<'_>) {
+        let Some(state) = self.cib.wanted else { return };
+        let serial = cx.write_serial();
+        self.cib.again = false;
+        self.cib.retry_at = None;
+        self.cib.flight = Some(Flight { serial, state, since: cx.now.mono });
+        if state.granted {
+            self.cib.maybe_granted = true;
+            self.cib.handed = true;
+        }
+        cx.effects.push(Effect::WriteCib { ticket: self.index, serial, state });
+    }
+
+    /// What the store shall say of a ticket that is not granted here.
+    fn free_state(&self, cx: &Cx<'_>, owner: Holder, term: Term) -> CibState {
+        let expires = match owner {
+            Holder::Member(_) if !self.is_manual() => {
+                CibExpiry::At(cx.now.wall_at(self.known.until))
+            }
+            _ => CibExpiry::Never,
+        };
+        CibState { granted: false, owner, term, expires, limit: self.spec.call_limit() }
+    }
+
+    /// Writes *revoked* with this owner.
+    pub fn write_revoke(&mut self, cx: &mut Cx<'_>, owner: Holder) {
+        let owner = self.lost_owner(cx).unwrap_or(owner);
+        let state = self.free_state(cx, owner, self.known.term.unwrap_or(self.wire_term()));
+        self.write(cx, state);
+    }
+
+    /// A revoke that has to be written again names this site: the ticket is lost.
+    pub fn name_owner(&mut self, cx: &Cx<'_>) {
+        let owner = self.myself(cx);
+        if let Some(wanted) = self.cib.wanted.as_mut().filter(|_| self.cib.maybe_granted) {
+            wanted.owner = owner;
+        }
+    }
+
+    /// Keeps the store of a follower in step: only if more than the expiry changed.
+    pub fn follow_in_store(&mut self, cx: &mut Cx<'_>) {
+        if !self.site || self.cib.maybe_granted {
+            return;
+        }
+        let (owner, term) = (self.known.leader, self.known.term.unwrap_or_default());
+        let target = match (self.cib.flight, self.cib.wanted) {
+            (Some(_), Some(wanted)) => Some((wanted.granted, wanted.owner, wanted.term)),
+            _ => self.cib.confirmed,
+        };
+        if target != Some((false, owner, term)) {
+            let state = self.free_state(cx, owner, term);
+            self.write(cx, state);
+        }
+    }
+
+    /// Writes *granted*; the window has been told before.
+    pub fn write_grant(&mut self, cx: &mut Cx<'_>, term: Term) {
+        let endless = self.is_manual() || mutant::is_on(Clause::L6Expiry);
+        let expires = if endless { CibExpiry::Never } else { CibExpiry::Lease };
+        let owner = self.myself(cx);
+        let limit = self.spec.call_limit();
+        if self.cib.grant_tried_at.is_none() {
+            self.cib.grant_tried_at = Some(cx.now.mono);
+        }
+        self.write(cx, CibState { granted: true, owner, term, expires, limit });
+    }
+
+    /// Whether a grant may be started now (L6, L7).
+    fn grant_in_window(&self, now: MonoTime) -> bool {
+        self.hold_window().is_some_and(|window| now < window.start_before)
+    }
+
+    /// Brings the store in line with the lease: the first grant when nothing is left to wait for,
+    /// then one write per renewal.
+    pub fn advance_commit(&mut self, cx: &mut Cx<'_>) {
+        if !matches!(self.phase, Phase::Leader) || self.quit.is_some() || self.end_revoked_win(cx) {
+            return;
+        }
+        let Some(lead) = &self.lead else { return };
+        let term = lead.term;
+        let no_lease = lead.lease_until.is_none() || !lead.renewal.extended;
+        if no_lease && !mutant::is_on(Clause::L7Lease) {
+            return;
+        }
+        if self.cib.maybe_granted {
+            if lead.renewal.extended && !lead.renewal.written && self.grant_in_window(cx.now.mono) {
+                self.mark_written();
+                self.write_grant(cx, term);
+            }
+            return;
+        }
+        self.tell_waiters(cx);
+        let updating = self.updates_pending(cx) && !mutant::is_on(Clause::L7Lease);
+        self.say_objections(cx);
+        let objected = self.objected_until(cx.now.mono).is_some();
+        if self.commit_pending(cx).is_some() || updating || objected {
+            return;
+        }
+        if self.grant_in_window(cx.now.mono) || mutant::is_on(Clause::L7Lease) {
+            self.mark_written();
+            self.cib.maybe_granted = true;
+            self.tell_window(cx);
+            self.write_grant(cx, term);
+            self.tell_waiters(cx);
+        }
+    }
+
+    /// This renewal is on its way to the store.
+    fn mark_written(&mut self) {
+        if let Some(lead) = &mut self.lead {
+            lead.renewal.written = true;
+        }
+    }
+
+    /// Until when the commit waits: that of an administrative grant for sites that have not
+    /// answered (L8), that of a ticket that moves by itself for `acquire-after`.
+    pub fn commit_pending(&self, cx: &Cx<'_>) -> Option<MonoTime> {
+        let lead = self.lead.as_ref()?;
+        let forced = self.grant.as_ref().is_some_and(|job| job.force);
+        if forced || self.cib.maybe_granted {
+            return None;
+        }
+        let missing = lead.commit.missing(self.other_sites(cx));
+        let waits = lead.commit.needed && !missing.is_empty() && cx.now.mono < lead.commit.until;
+        let answers = (waits && !mutant::is_on(Clause::L8Wait)).then_some(lead.commit.until);
+        answers.max(self.acquire_pending(cx.now.mono)).max(self.hear_pending(cx))
+    }
+
+    /// Whether reference members are needed for the majority and have not acknowledged the UPDATE
+    /// of the first grant yet (L5). Members that return rounds need none: theirs say enough.
+    fn updates_pending(&self, cx: &Cx<'_>) -> bool {
+        let Some(lead) = &self.lead else { return false };
+        let sure = self.acknowledged_by_round(cx).union(lead.updated);
+        sure.len() + 1 < cx.roster.majority()
+    }
+
+    /// The outcome of a write.
+    pub fn handle_written(&mut self, cx: &mut Cx<'_>, serial: WriteSerial, outcome: CibOutcome) {
+        let any = mutant::is_on(Clause::L6Serial);
+        let Some(flight) = self.cib.flight.filter(|flight| any || flight.serial == serial) else {
+            return;
+        };
+        self.cib.flight = None;
+        match outcome {
+            CibOutcome::Written => self.written(cx, flight.state),
+            CibOutcome::TooLate => self.write_failed(cx, flight.state, None),
+            CibOutcome::Superseded => {}
+            CibOutcome::Killed => self.write_killed(cx, flight.state),
+            CibOutcome::Failed(why) => self.write_failed(cx, flight.state, Some(why)),
+        }
+        if self.cib.again && self.cib.flight.is_none() {
+            self.emit_write(cx);
+        }
+    }
+
+    /// The store says `state` now.
+    fn written(&mut self, cx: &mut Cx<'_>, state: CibState) {
+        if self.cib.failures > 0 {
+            self.note(cx, NoteLevel::Info, "the store can be written again");
+        }
+        self.cib.failures = 0;
+        self.cib.failing_since = None;
+        self.cib.confirmed = Some((state.granted, state.owner, state.term));
+        self.cib.granted = state.granted;
+        if state.granted {
+            self.grant_written(cx);
+            return;
+        }
+        if self.cib.again && self.cib.wanted.is_some_and(|wanted| wanted.granted) {
+            return;
+        }
+        let revoked = core::mem::replace(&mut self.cib.maybe_granted, false);
+        self.cib.handed = false;
+        self.cib.grant_tried_at = None;
+        if let (Some(quit), Some(until)) = (&mut self.quit, self.inherited.take()) {
+            quit.lapsed |= cx.now.mono >= until;
+        }
+        if core::mem::replace(&mut self.cib.window_told, false) {
+            let term = self.wire_term();
+            cx.effects.push(Effect::Hold { ticket: self.index, window: None, term });
+        }
+        if matches!(self.phase, Phase::Loading(Loading::Revoking)) {
+            self.loaded_and_revoked(cx);
+            return;
+        }
+        if revoked {
+            self.quit_done(cx);
+        }
+    }
+
+    /// A grant stands in the store: clients are answered, members told.
+    fn grant_written(&mut self, cx: &mut Cx<'_>) {
+        if self.quit.is_some() {
+            return;
+        }
+        if self.is_manual() {
+            self.answer_grant(cx, ResultCode::Success);
+            return;
+        }
+        self.commit_not_before = None;
+        self.acquire.clear();
+        self.won_free = false;
+        self.cib.grant_tried_at = None;
+        let Some(lead) = &mut self.lead else { return };
+        let untold = cx.roster.peers().without(lead.updated);
+        if !core::mem::replace(&mut lead.announced, true) {
+            let left = lead.lease_until.map_or(Span::ZERO, |until| until.since(cx.now.mono));
+            let text = format!("granted here; the lease lasts {} s", left.as_secs());
+            self.note(cx, NoteLevel::Info, &text);
+            self.send_update(cx, untold);
+        }
+        self.answer_grant(cx, ResultCode::Success);
+    }
+
+    /// A write was killed at its deadline. What a first grant left is not known: it is revoked
+    /// and the ticket given up; a renewal is tried again while there is time (L6).
+    fn write_killed(&mut self, cx: &mut Cx<'_>, state: CibState) {
+        if !state.granted {
+            self.write_failed(cx, state, Some("it did not end in time".into()));
+            return;
+        }
+        if self.quit.is_some() {
+            return;
+        }
+        if self.cib.granted && (self.is_manual() || self.grant_in_window(cx.now.mono)) {
+            self.write_failed(cx, state, Some("the renewal did not end in time".into()));
+            return;
+        }
+        self.note(cx, NoteLevel::Error, "the grant did not end in time: giving the ticket up");
+        self.give_up_ungranted(cx);
+    }
+
+    /// A write failed, or came too late (`why` is none): the wish is kept and tried again.
+    fn write_failed(&mut self, cx: &mut Cx<'_>, state: CibState, why: Option<String>) {
+        let failed = why.is_some();
+        let pause = match why {
+            None => Span::from_millis(100),
+            Some(why) => {
+                let dirty = !state.granted && self.cib.maybe_granted;
+                let pause = cx.store_pause(self.cib.failures);
+                let pause = if dirty { pause.min(REVOKE_PAUSE_MAX) } else { pause };
+                self.cib.failures = self.cib.failures.saturating_add(1);
+                // What is tried every few seconds is logged ever more rarely.
+                let said = self.cib.failures.is_power_of_two();
+                self.cib.failing_since = self.cib.failing_since.or(Some(cx.now.mono));
+                let what = if state.granted { "grant" } else { "revoke" };
+                let text = format!(
+                    "writing the {what} to the store failed: {why}; next attempt in {pause}"
+                );
+                let level = if said { NoteLevel::Error } else { NoteLevel::Debug };
+                self.note(cx, level, &text);
+                pause
+            }
+        };
+        self.cib.retry_at = Some(cx.now.mono.plus(pause));
+        if state.granted {
+            let since = self.cib.grant_tried_at.unwrap_or(cx.now.mono);
+            let endless = mutant::is_on(Clause::L6FirstGrant);
+            let patient = cx.now.mono.since(since) < self.spec.call_limit();
+            // Who is told that it failed must not see it succeed later.
+            let patient = patient && !(failed && self.somebody_is_impatient()) || endless;
+            if !self.cib.granted && !patient && self.quit.is_none() {
+                self.note(
+                    cx,
+                    NoteLevel::Error,
+                    "the grant cannot be written: giving the ticket up",
+                );
+                self.give_up_ungranted(cx);
+            } else if self.is_manual() && self.cib.granted {
+                self.tell_load_failure(cx);
+            } else {
+                self.tell_waiters(cx);
+            }
+        } else {
+            self.say_leaving(cx);
+            if !self.revoke_wanted {
+                self.tell_revoke_failure(cx);
+            }
+            if self.quit.is_some() {
+                self.answer_grant(cx, ResultCode::SyncFail);
+            } else if matches!(self.phase, Phase::Loading(_)) {
+                self.tell_load_failure(cx);
+            }
+        }
+    }
+
+    /// Gives up a ticket whose grant could not be written.
+    fn give_up_ungranted(&mut self, cx: &mut Cx<'_>) {
+        if self.is_manual() {
+            self.quit(cx, QuitKind::Revoke, None);
+        } else {
+            self.step_down(cx);
+        }
+    }
+
+    /// Writes again after a failure.
+    pub fn write_again(&mut self, cx: &mut Cx<'_>) {
+        self.cib.retry_at = None;
+        let granting = self.cib.wanted.is_some_and(|state| state.granted);
+        let pointless = granting && !self.is_manual() && !self.grant_in_window(cx.now.mono);
+        if self.cib.flight.is_none() && !pointless {
+            // The store says already whose a lost ticket was: a crash right after it loses nothing.
+            if let (Some(owner), Some(wanted)) = (self.lost_owner(cx), &mut self.cib.wanted) {
+                wanted.owner = owner;
+            }
+            self.emit_write(cx);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What a ticket may use while it handles one event: the time, the members, the generator, and
+//! the list of effects. Everything a ticket sends goes through here, so that it is counted.
+
+use super::effect::{Effect, Note, NoteLevel};
+use super::event::{ClientId, ProbeRun, WriteSerial};
+use super::report::{PeerCounters, Reply};
+use crate::model::{MemberIndex, Roster, TicketIndex};
+use crate::prng::Prng;
+use crate::time::{Now, Span, WallTime};
+use crate::wire::PeerMessage;
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// What is known of another member, over all tickets.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PeerBook {
+    /// When something was last heard from it.
+    pub last_recv: Option<WallTime>,
+    /// Its counters.
+    pub counters: PeerCounters,
+}
+
+/// The numbers that are never used twice.
+#[derive(Debug, Default)]
+pub(super) struct Serials {
+    write: u64,
+    probe: u64,
+}
+
+/// The surroundings of one step.
+pub(super) struct Cx<'a> {
+    /// Both clocks.
+    pub now: Now,
+    /// How many tickets there are.
+    pub tickets: usize,
+    /// All members.
+    pub roster: &'a Roster,
+    /// The seeded generator.
+    pub prng: &'a mut Prng,
+    /// Where effects go.
+    pub effects: &'a mut Vec<Effect>,
+    /// One entry per member.
+    pub books: &'a mut [PeerBook],
+    /// Fresh numbers.
+    pub serials: &'a mut Serials,
+    /// Which ticket each waiting client waits for.
+    pub clients: &'a mut BTreeMap<ClientId, TicketIndex>,
+}
+
+/// The longest pause between two attempts at a store that fails: whoever mends it sees soon that
+/// it is well.
+const STORE_PAUSE: Span = Span::from_secs(5);
+
+/// With many tickets so many attempts are made a second at most by all of them.
+const STORE_ATTEMPTS: u64 = 20;
+
+/// But no pause is longer than this.
+const STORE_PAUSE_MAX: Span = Span::from_secs(30);
+
+impl Cx<'_> {
+    /// How long a ticket waits before it uses the store again after so many failures in a row.
+    pub fn store_pause(&self, failures: u32) -> Span {
+        let tickets = u64::try_from(self.tickets).unwrap_or(u64::MAX);
+        let all = Span::from_millis((1000 / STORE_ATTEMPTS).saturating_mul(tickets));
+        Span::from_secs(1 << failures.min(16)).min(STORE_PAUSE.max(all)).min(STORE_PAUSE_MAX)
+    }
+
+    /// Sends `message` to a peer and counts it.
+    pub fn send(&mut self, to: MemberIndex, message: PeerMessage, resend: bool) {
+        assert!(to != self.roster.me(), "a member does not send to itself");
+        let counters = &mut self.books[to.get()].counters;
+        counters.sent += 1;
+        counters.resends += u64::from(resend);
+        self.effects.push(Effect::Send { to, message, resend });
+    }
+
+    /// Answers a client.
+    pub fn reply(&mut self, client: ClientId, reply: Reply, last: bool) {
+        if last {
+            self.clients.remove(&client);
+        }
+        self.effects.push(Effect::Reply { client, reply, last });
+    }
+
+    /// Writes a line to the log.
+    pub fn note(&mut self, level: NoteLevel, text: String) {
+        self.effects.push(Effect::Note(Note { level, text }));
+    }
+
+    /// A number for a write to the store.
+    pub fn write_serial(&mut self) -> WriteSerial {
+        self.serials.write += 1;
+        WriteSerial(self.serials.write)
+    }
+
+    /// A number for a run of the handler.
+    pub fn probe_run(&mut self) -> ProbeRun {
+        self.serials.probe += 1;
+        ProbeRun(self.serials.probe)
+    }
+
+    /// The address of a member, for people.
+    pub fn name(&self, member: MemberIndex) -> String {
+        self.roster.member(member).address.to_string()
+    }
+
+    /// The addresses of several members, for people.
+    pub fn names(&self, members: crate::model::MemberSet) -> String {
+        members.iter().map(|m| self.name(m)).collect::<Vec<_>>().join(", ")
+    }
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What the engine wants done.
+
+use super::event::{ClientId, HoldWindow, ProbeRun, WriteSerial};
+use super::report::Reply;
+use crate::model::{AttrName, AttrValue, Holder, MemberIndex, Term, TicketIndex};
+use crate::time::{MonoTime, Span, WallTime};
+use crate::wire::PeerMessage;
+use alloc::string::String;
+
+/// One thing that the shell must do. The shell performs effects in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Seal and send a datagram; never wait for it.
+    Send {
+        /// To whom; never this member.
+        to: MemberIndex,
+        /// What.
+        message: PeerMessage,
+        /// Whether it repeats an unanswered one (counted as resend by `booth peers`).
+        resend: bool,
+    },
+    /// Answer a client.
+    Reply {
+        /// Which.
+        client: ClientId,
+        /// What.
+        reply: Reply,
+        /// Whether the connection ends with it.
+        last: bool,
+    },
+    /// Ring for this ticket at this instant; replaces the ticket's earlier wish.
+    Arm {
+        /// The ticket.
+        ticket: TicketIndex,
+        /// When; may be past.
+        at: MonoTime,
+    },
+    /// Do not ring for this ticket any more.
+    Disarm {
+        /// The ticket.
+        ticket: TicketIndex,
+    },
+    /// Read the ticket from the store. A site emits it at the start; retries come from the
+    /// engine, with growing pauses.
+    LoadCib {
+        /// The ticket.
+        ticket: TicketIndex,
+        /// How long it may take.
+        limit: Span,
+    },
+    /// Write the ticket to the store. A newer wish replaces one that has not been started
+    /// (`Superseded`); a revoke (not granted) also kills a running grant first.
+    WriteCib {
+        /// The ticket.
+        ticket: TicketIndex,
+        /// The number of the write; its outcome comes back with it.
+        serial: WriteSerial,
+        /// What to write.
+        state: CibState,
+    },
+    /// The window of a ticket that is held or about to be. Comes *before* the grant that needs
+    /// it and moves on with each renewal; also while a grant is running. The shell tells the
+    /// keeper before it passes a grant with this window on.
+    Hold {
+        /// The ticket.
+        ticket: TicketIndex,
+        /// The window; `None`: the store says *revoked* now, the guard may forget it.
+        window: Option<HoldWindow>,
+        /// The term, by which the guard recognises newer entries in the store.
+        term: Term,
+    },
+    /// Write or delete one attribute in the store.
+    WriteAttr {
+        /// The ticket.
+        ticket: TicketIndex,
+        /// The number of the write.
+        serial: WriteSerial,
+        /// What to write.
+        change: AttrChange,
+        /// How long it may take.
+        limit: Span,
+    },
+    /// Run the before-acquire handler.
+    StartProbe {
+        /// The ticket.
+        ticket: TicketIndex,
+        /// The number of the run.
+        run: ProbeRun,
+        /// `BOOTH_TICKET_EXPIRES`; the epoch if nobody holds the ticket.
+        expires: WallTime,
+        /// When it is ended.
+        deadline: MonoTime,
+    },
+    /// End the run; its outcome is not wanted any more.
+    StopProbe {
+        /// The ticket.
+        ticket: TicketIndex,
+        /// The number of the run.
+        run: ProbeRun,
+    },
+    /// A line for the log.
+    Note(Note),
+}
+
+/// What a write leaves in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CibState {
+    /// Whether the ticket is granted to this site.
+    pub granted: bool,
+    /// Attribute `owner`.
+    pub owner: Holder,
+    /// Attribute `term`.
+    pub term: Term,
+    /// Attribute `expires`.
+    pub expires: CibExpiry,
+    /// How long one write may take (`τ·(r+1)`); a grant also obeys its [`HoldWindow`].
+    pub limit: Span,
+}
+
+/// Where the attribute `expires` comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CibExpiry {
+    /// From the ticket's [`HoldWindow`] at the instant of the exec.
+    Lease,
+    /// This wall-clock time, rounded down to seconds.
+    At(WallTime),
+    /// None: the number 0. Also what a manual ticket has.
+    Never,
+}
+
+/// A change of one attribute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AttrChange {
+    /// It gets this value.
+    Set(AttrName, AttrValue),
+    /// It goes.
+    Delete(AttrName),
+}
+
+/// How much a log line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NoteLevel {
+    /// A person must do something.
+    Error,
+    /// Unusual, handled.
+    Warning,
+    /// A change of holder, phase or majority, or an operator's command.
+    Info,
+    /// Everything else.
+    Debug,
+}
+
+/// A line for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// How much it matters.
+    pub level: NoteLevel,
+    /// Lower case, without full stop; begins with the ticket's prefix if it is about one.
+    pub text: String,
+}

@@ -1,0 +1,483 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Starting with an empty memory (`RULES.md` L9): what the store says, what the other members
+//! are asked, and what this member may not do until it knows enough.
+
+use super::backing::Backing;
+use super::cx::Cx;
+use super::effect::{Effect, NoteLevel};
+use super::event::{CibLoad, CibTicket};
+use super::mutant::{self, Clause};
+use super::ticket::{Known, Loading, Phase, Ticket};
+use crate::model::{Holder, MemberIndex, MemberSet, Term};
+use crate::time::{MonoTime, Span};
+use crate::wire::{PeerBody, Reason, NONCE_MAX};
+use alloc::format;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// How often at most a member is asked again because something was heard from it, as a part of
+/// `timeout`: two members in grace must not keep each other busy.
+const ASK_AGAIN_PARTS: u64 = 8;
+
+/// What a starting member still has to find out.
+#[derive(Clone, Debug)]
+pub(super) struct Grace {
+    /// The longest word that this member may have given before it started: `expire`, or what a
+    /// leader states that it follows.
+    pub word: Span,
+    /// Members that keep the rules of `RULES.md`, as something in this life has shown.
+    ours: MemberSet,
+    /// What this start's STATUS carries and its answers return; never 0.
+    pub nonce: u32,
+    /// When STATUS is sent again to the sites that have not answered.
+    pub ask_at: Option<MonoTime>,
+    /// Sites whose last answer was that they neither hold, lead nor compete.
+    idle: MemberSet,
+    /// Sites that have answered, whatever they said: they are asked again only every `timeout`.
+    answered: MemberSet,
+    /// Per member: when it was last asked, and when first since it was heard from.
+    asked: Vec<(Option<MonoTime>, Option<MonoTime>)>,
+    /// The highest term of a request with `-F` whose sender was asked whether it stands.
+    forced: Option<Term>,
+    /// A member and term to which `-F` opened the door before the end of the grace.
+    waived: Option<(MemberIndex, Term)>,
+    /// Who is promised to this member.
+    pub backing: Backing,
+    /// The highest term in which an answer of a site names another member as the last leader.
+    named: Option<Term>,
+}
+
+impl Grace {
+    /// Whether `-F` has opened the door to this candidate and its term.
+    pub fn is_waived(&self, to: MemberIndex, term: Term) -> bool {
+        self.waived == Some((to, term))
+    }
+
+    /// When a member was last asked.
+    pub fn asked_at(&self, member: MemberIndex) -> Option<MonoTime> {
+        self.asked[member.get()].0
+    }
+
+    /// A site is heard to lead: whatever it has answered before, it is not idle.
+    pub fn leads(&mut self, member: MemberIndex, now: MonoTime) {
+        if self.idle.contains(member) {
+            self.idle.remove(member);
+            self.ask_soon(member, now);
+        }
+    }
+
+    /// What a member has answered is not enough: it is asked again when it is heard.
+    pub fn ask_soon(&mut self, member: MemberIndex, now: MonoTime) {
+        self.answered.remove(member);
+        self.asked[member.get()].1.get_or_insert(now);
+    }
+}
+
+impl Ticket {
+    /// The process starts: grace begins; sites read their store, arbitrators ask at once.
+    pub fn begin(&mut self, cx: &mut Cx<'_>) {
+        self.started = cx.now;
+        if !self.is_manual() && !mutant::is_on(Clause::L9Grace) {
+            self.grace = Some(Grace {
+                word: self.spec.expire,
+                ours: core::iter::once(self.me).collect(),
+                nonce: fresh_nonce(cx),
+                ask_at: None,
+                idle: MemberSet::EMPTY,
+                answered: MemberSet::EMPTY,
+                asked: vec![(None, None); cx.roster.len()],
+                forced: None,
+                waived: None,
+                backing: Backing::new(cx.roster.len()),
+                named: None,
+            });
+        }
+        if self.site {
+            cx.effects.push(Effect::LoadCib { ticket: self.index, limit: self.spec.call_limit() });
+        } else if self.is_manual() {
+            self.ask_manual(cx);
+        } else {
+            self.ask_everyone(cx);
+        }
+    }
+
+    /// The answer of the store.
+    pub fn handle_loaded(&mut self, cx: &mut Cx<'_>, outcome: CibLoad) {
+        let failures = match self.phase {
+            Phase::Loading(Loading::Reading) => 0,
+            Phase::Loading(Loading::Failed { failures, .. }) => failures,
+            _ => return,
+        };
+        match outcome {
+            CibLoad::Failed(why) => {
+                let pause = cx.store_pause(failures);
+                let text = format!(
+                    "cannot read the ticket from the store: {why}; not voting until it works, \
+                     next attempt in {pause}"
+                );
+                let said = (failures + 1).is_power_of_two();
+                let level = if said { NoteLevel::Error } else { NoteLevel::Debug };
+                self.note(cx, level, &text);
+                let retry_at = cx.now.mono.plus(pause);
+                self.phase = Phase::Loading(Loading::Failed { retry_at, failures: failures + 1 });
+                self.tell_load_failure(cx);
+            }
+            CibLoad::Absent => self.begin_with(cx, CibTicket::default()),
+            CibLoad::Loaded(stored) => self.begin_with(cx, stored),
+        }
+    }
+
+    /// Reads the store again after a failure.
+    pub fn load_again(&mut self, cx: &mut Cx<'_>) {
+        if let Phase::Loading(Loading::Failed { retry_at, .. }) = &mut self.phase {
+            *retry_at = MonoTime::MAX;
+            cx.effects.push(Effect::LoadCib { ticket: self.index, limit: self.spec.call_limit() });
+        }
+    }
+
+    /// What the store said becomes this member's knowledge.
+    fn begin_with(&mut self, cx: &mut Cx<'_>, stored: CibTicket) {
+        let (owner, foreign) = self.owner_of(cx, &stored);
+        self.attrs.load(stored.attrs);
+        self.term = stored.term;
+        self.seen = self.seen.max(stored.term);
+        // By the wall clock as it was at the start: it may have been set since.
+        let wall = self.started.wall_at(cx.now.mono);
+        let left = stored.expires.map_or(Span::ZERO, |at| at.since(wall));
+        let me = self.myself(cx);
+        self.known = Known {
+            leader: owner,
+            term: stored.term,
+            until: cx.now.mono.plus(left.min(self.spec.expire)),
+        };
+        let granted = stored.granted || (owner == me && mutant::is_on(Clause::L9FreeTicket));
+        self.cib.loaded(granted, owner, stored.term.unwrap_or_default());
+        if self.is_manual() {
+            self.begin_manual(cx, stored.granted, owner);
+            return;
+        }
+        if !granted {
+            self.follow_at_last(cx);
+            return;
+        }
+        self.known.leader = me;
+        let mine = owner == me || owner == Holder::Unknown;
+        let stated = cx.now.mono.plus(left);
+        let uncapped = mutant::is_on(Clause::L9Cap);
+        let cap = self.started.mono.plus(self.spec.expire);
+        self.inherited = Some(if uncapped { stated } else { stated.min(cap) });
+        let usable = self.hold_window().is_some_and(|window| cx.now.mono < window.hold_until);
+        if mine && usable {
+            self.resume(cx);
+        } else {
+            self.inherited = None;
+            self.note(
+                cx,
+                NoteLevel::Warning,
+                "granted here in the store, but its time has passed: revoking",
+            );
+            self.phase = Phase::Loading(Loading::Revoking);
+            if foreign {
+                self.known.leader = Holder::Nobody;
+            }
+            self.write_revoke(cx, self.known.leader);
+        }
+    }
+
+    /// The owner that the store names, and whether that is no member of this configuration: it was
+    /// renamed or taken out. Such a ticket is free. Nobody waits for a lease of a member that there
+    /// is none of, and nobody acquires by itself what an administrator has not granted since; its
+    /// term counts (L1).
+    fn owner_of(&self, cx: &mut Cx<'_>, stored: &CibTicket) -> (Holder, bool) {
+        let owner = stored.owner.unwrap_or_default();
+        let Some(id) = owner.member().filter(|id| cx.roster.index_of(*id).is_none()) else {
+            return (owner, false);
+        };
+        let text = format!(
+            "the owner in the store, {id}, is no member of this configuration: the ticket counts \
+             as free; grant it where it shall be"
+        );
+        self.note(cx, NoteLevel::Warning, &text);
+        (Holder::Nobody, true)
+    }
+
+    /// A restarted holder: it stands at once, and holds until its old lease ends.
+    fn resume(&mut self, cx: &mut Cx<'_>) {
+        self.phase = Phase::Follower;
+        self.note(cx, NoteLevel::Info, "granted here before the restart: standing for re-election");
+        if !mutant::is_on(Clause::L9TellGuard) {
+            self.tell_window(cx);
+        }
+        self.ask_everyone(cx);
+        self.stand_for_election(cx, Reason::Reacquire, false);
+    }
+
+    /// A lease that had ended before the start is revoked now: the start goes on.
+    pub fn loaded_and_revoked(&mut self, cx: &mut Cx<'_>) {
+        self.follow_at_last(cx);
+    }
+
+    /// The store has been read, and nothing is granted there. That the ticket was revoked may have
+    /// been heard before (L10): a grant that waits for this finds it free.
+    fn follow_at_last(&mut self, cx: &mut Cx<'_>) {
+        self.phase = Phase::Follower;
+        self.believe_revoke(cx);
+        self.ask_everyone(cx);
+    }
+
+    /// A revoke that was heard and could not be believed yet, in a term as high as that of the last
+    /// leader that was heard of or a higher one: the ticket is free.
+    pub fn believe_revoke(&mut self, cx: &mut Cx<'_>) {
+        let last = |term: &Term| Some(*term) >= self.known.term;
+        if let Some(term) = self.heard.take_revoked().filter(last) {
+            self.heard_of(term);
+            self.adopt_nobody(cx, term);
+        }
+    }
+
+    /// When grace ends whatever the others say: when every word has ended that this member gave
+    /// before it started, and the clocks have been allowed for.
+    ///
+    /// A leader that keeps the rules counts a word from its send, and revokes `g + d` before the
+    /// end; `E + g + d` covers that. A reference leader counts from the acknowledgements of a
+    /// majority, up to `τ·(r+1)` after the first, keeps nothing back, and has been promised as much
+    /// more (L4). So as long as any other member may be one, grace is as long as that promise. Who
+    /// is down cannot be told from a reference member.
+    pub fn grace_until(&self) -> Option<MonoTime> {
+        let words = self.words_until()?;
+        let shortest = self.started.mono.plus(self.grace.as_ref()?.word);
+        if mutant::is_on(Clause::L9GraceLength) {
+            return Some(shortest);
+        }
+        Some(words.max(shortest.plus(self.spec.guard())).plus(self.spec.drift()))
+    }
+
+    /// While grace lasts: when the last word has ended that an earlier life can have given, by this
+    /// member's own clock.
+    pub fn words_until(&self) -> Option<MonoTime> {
+        let grace = self.grace.as_ref()?;
+        let all_ours = (0..self.links.len())
+            .filter_map(MemberIndex::new)
+            .all(|member| grace.ours.contains(member));
+        let reference = if all_ours { Span::ZERO } else { self.spec.patience() };
+        Some(self.started.mono.plus(grace.word).plus(reference))
+    }
+
+    /// Notes who keeps the rules: only such members send a nonce, a round, or since when they are
+    /// unbound.
+    pub fn note_ours(&mut self, from: MemberIndex, body: &PeerBody) {
+        let marked = match body {
+            PeerBody::Status { nonce } | PeerBody::MyIndex { nonce } => *nonce != 0,
+            PeerBody::Heartbeat { stamp }
+            | PeerBody::Update { stamp }
+            | PeerBody::Revoke { stamp, .. }
+            | PeerBody::StepDown { stamp, .. } => stamp.round.is_some(),
+            PeerBody::Ack { round, .. } => round.is_some(),
+            PeerBody::Vote { unbound_for, .. } => unbound_for.is_some(),
+            PeerBody::ReqVote { .. } | PeerBody::Rejected { .. } => return,
+        };
+        if !marked {
+            self.marking.remove(from);
+            return;
+        }
+        self.marking.insert(from);
+        if let Some(grace) = &mut self.grace {
+            grace.ours.insert(from);
+        }
+    }
+
+    /// Sends STATUS to all other members.
+    fn ask_everyone(&mut self, cx: &mut Cx<'_>) {
+        for peer in cx.roster.peers().iter() {
+            self.ask(cx, peer);
+        }
+        if let Some(grace) = &mut self.grace {
+            grace.ask_at = Some(cx.now.mono.plus(self.spec.timeout));
+        }
+        self.check_grace(cx);
+    }
+
+    /// Sends STATUS to one member.
+    pub fn ask(&mut self, cx: &mut Cx<'_>, to: MemberIndex) {
+        let nonce = match (&self.grace, &self.lead) {
+            (Some(grace), _) => grace.nonce,
+            (None, Some(lead)) => lead.nonce,
+            (None, None) => return,
+        };
+        if let Some(grace) = &mut self.grace {
+            grace.asked[to.get()].0 = Some(cx.now.mono);
+            grace.backing.note_asked(to, cx.now.mono);
+        }
+        self.send_status(cx, to, nonce);
+    }
+
+    /// All but these have not answered a vote request. A member that knows a higher term and has no
+    /// site to name refuses in silence (L3): asked what it knows, it tells its term, and the next
+    /// attempt stands above it (L1).
+    pub fn ask_for_terms(&mut self, cx: &mut Cx<'_>, answered: MemberSet) {
+        if self.grace.is_some() {
+            return;
+        }
+        let nonce = fresh_nonce(cx);
+        for peer in cx.roster.peers().without(answered).iter() {
+            self.send_status(cx, peer, nonce);
+        }
+    }
+
+    fn send_status(&self, cx: &mut Cx<'_>, to: MemberIndex, nonce: u32) {
+        let (leader, term, valid) = self.stated(self.known.until.since(cx.now.mono));
+        let message = self.message(leader, term, valid, PeerBody::Status { nonce });
+        cx.send(to, message, false);
+    }
+
+    /// Leader, term and validity as this member tells what it knows. Members never say *unknown*,
+    /// and *nobody* in a term means that it was revoked: a member that does not know the leader of
+    /// its term says what one that knows nothing says.
+    pub fn stated(&self, left: Span) -> (Holder, Term, Span) {
+        match self.known.leader {
+            Holder::Unknown => (Holder::Nobody, Term::ZERO, Span::ZERO),
+            leader => (leader, self.known.term.unwrap_or_default(), left),
+        }
+    }
+
+    /// Who asks with a lower term than that of a ticket whose leader is not known here learns the
+    /// term (L1) from a question of this member: its answer cannot say it. A reference member asks
+    /// without a nonce and is told nothing.
+    pub fn tell_term(&self, cx: &mut Cx<'_>, to: MemberIndex, nonce: u32, theirs: Term) {
+        let unknown = self.known.leader == Holder::Unknown;
+        let Some(term) = self.known.term.filter(|term| unknown && *term > theirs) else { return };
+        if nonce == 0 || matches!(self.phase, Phase::Loading(_)) {
+            return;
+        }
+        let nonce = self.grace.as_ref().map_or_else(|| fresh_nonce(cx), |grace| grace.nonce);
+        let message = self.message(Holder::Nobody, term, Span::ZERO, PeerBody::Status { nonce });
+        cx.send(to, message, false);
+    }
+
+    /// STATUS again, every `timeout`: to the sites that have not answered that they are idle, and
+    /// to the arbitrators that have not answered.
+    pub fn ask_again(&mut self, cx: &mut Cx<'_>) {
+        let Some(grace) = &mut self.grace else { return };
+        grace.ask_at = Some(cx.now.mono.plus(self.spec.timeout));
+        let silent = cx.roster.peers().without(cx.roster.sites()).without(grace.answered);
+        let missing = cx.roster.sites().without(grace.idle).union(silent);
+        for peer in missing.iter().filter(|peer| *peer != self.me).collect::<Vec<_>>() {
+            self.ask(cx, peer);
+        }
+    }
+
+    /// Something was heard from a member: while grace lasts, a site that has not answered is asked
+    /// at once, so that a cluster whose members start one after the other need not wait.
+    pub fn heard_from(&mut self, cx: &mut Cx<'_>, from: MemberIndex) {
+        if matches!(self.phase, Phase::Loading(_)) || !Ticket::is_site(cx, from) {
+            return;
+        }
+        let pause = self.spec.timeout.divided(ASK_AGAIN_PARTS);
+        let Some(grace) = &mut self.grace else { return };
+        let (last, first) = grace.asked[from.get()];
+        let recently = last.is_some_and(|at| cx.now.mono < at.plus(pause));
+        if grace.answered.contains(from) || (first.is_some() && recently) {
+            return;
+        }
+        if first.is_none() {
+            grace.asked[from.get()].1 = Some(cx.now.mono);
+        }
+        self.ask(cx, from);
+    }
+
+    /// Whether a message of this member may be answered although grace lasts.
+    pub fn grace_allows(&self, from: MemberIndex, term: Term, established: bool) -> bool {
+        match &self.grace {
+            None => true,
+            Some(grace) => established || grace.is_waived(from, term),
+        }
+    }
+
+    /// Whether a candidate with `-F` stands now: its request answers this start's STATUS, if grace
+    /// lasts. Else it is asked: one that is older than this start opens no door. A stream of old
+    /// ones leads to no stream of questions.
+    pub fn stands_now(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: MemberIndex,
+        term: Term,
+        nonce: u32,
+    ) -> bool {
+        let pause = self.spec.timeout.divided(ASK_AGAIN_PARTS);
+        let Some(grace) = &mut self.grace else { return true };
+        if nonce == grace.nonce || mutant::is_on(Clause::L9Nonce) {
+            return true;
+        }
+        let recently = grace.asked_at(from).is_some_and(|at| cx.now.mono < at.plus(pause));
+        if !recently || Some(term) > grace.forced {
+            grace.forced = grace.forced.max(Some(term));
+            grace.asked[from.get()].1.get_or_insert(cx.now.mono);
+            self.ask(cx, from);
+        }
+        false
+    }
+
+    /// `-F` opens the door to one candidate and its term.
+    pub fn waive_grace(&mut self, to: MemberIndex, term: Term) {
+        if let Some(grace) = &mut self.grace {
+            grace.waived = Some((to, term));
+        }
+    }
+
+    /// A site says that it is idle, or that it leads: counts if it answers this start's question.
+    pub fn note_answer(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: MemberIndex,
+        nonce: u32,
+        (idle, last): (bool, Option<Term>),
+    ) {
+        let timeout = self.spec.timeout;
+        let Some(grace) = &mut self.grace else { return };
+        let in_time = |at: MonoTime| cx.now.mono.since(at) <= timeout;
+        let ours = match nonce {
+            0 => grace.asked[from.get()].1.is_some_and(in_time),
+            nonce => nonce == grace.nonce || mutant::is_on(Clause::L9Nonce),
+        };
+        if !ours {
+            return;
+        }
+        grace.answered.insert(from);
+        grace.named = grace.named.max(last);
+        if idle {
+            grace.idle.insert(from);
+        } else {
+            grace.idle.remove(from);
+        }
+        self.check_grace(cx);
+    }
+
+    /// Ends the grace when every other site has answered that it is idle.
+    fn check_grace(&mut self, cx: &mut Cx<'_>) {
+        let Some(grace) = &self.grace else { return };
+        let mut others = cx.roster.sites();
+        others.remove(self.me);
+        if others.is_subset_of(grace.idle) {
+            // What they name themselves is what they know, not what was said before.
+            let named = grace.named;
+            self.free_is_known = true;
+            self.rumour = named;
+            self.heard.forget_led(named);
+            self.end_grace(cx);
+        }
+    }
+
+    /// Grace is over.
+    pub fn end_grace(&mut self, cx: &mut Cx<'_>) {
+        if self.grace.take().is_some() {
+            self.verified.clear();
+            self.note(cx, NoteLevel::Debug, "start-up is over");
+            self.advance_grant(cx);
+        }
+    }
+}
+
+/// A number that marks the answers to one question; in `1..=NONCE_MAX`.
+pub(super) fn fresh_nonce(cx: &mut Cx<'_>) -> u32 {
+    u32::try_from(cx.prng.below(u64::from(NONCE_MAX))).unwrap_or(0).saturating_add(1)
+}

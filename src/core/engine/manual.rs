@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Manual tickets (`RULES.md` L14, `protocol.md` 8): administrators grant and revoke; no election,
+//! no lease, no expiry, no failover. Every member notes which sites claim such a ticket.
+
+use super::announce::AnnounceKind;
+use super::claims::Question;
+use super::client::{GrantJob, Waiter};
+use super::cx::Cx;
+use super::effect::NoteLevel;
+use super::event::ClientId;
+use super::lease::Link;
+use super::mutant::{self, Clause};
+use super::quit::QuitKind;
+use super::ticket::{Phase, ProbeFor, Ticket};
+use crate::model::{Holder, MemberIndex, MemberSet, RuleMode};
+use crate::time::{MonoTime, Span};
+use crate::wire::{ClientOptions, Command, PeerBody, PeerMessage, ResultCode, Round, Stamp};
+use alloc::collections::BTreeMap;
+
+/// How often a site that holds a manual ticket says so again, and that it was revoked to whoever
+/// has not heard it.
+pub(super) const REPEAT: Span = Span::from_secs(60);
+
+/// What is particular to a manual ticket.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Manual {
+    /// Sites that claim the ticket, this one included.
+    pub claims: MemberSet,
+    pub unacked: MemberSet,
+    pub tries: u32,
+    /// Whether the next claim goes to everyone again.
+    resting: bool,
+    /// When the claim is sent again: to those who have not acknowledged it, or to everyone; or,
+    /// at a site without one, STATUS to the sites that have not answered.
+    pub say_at: Option<MonoTime>,
+    /// Sites that have answered a STATUS of this life, or claimed or revoked in it.
+    pub spoken: MemberSet,
+    /// Sites that were asked because they asked, since all silent ones were asked last.
+    pub asked: MemberSet,
+    /// Per member: the STATUS that it has not answered.
+    pub questions: BTreeMap<MemberIndex, Question>,
+    /// Per member: the round of the newest claim or REVOKE that was accepted from it.
+    pub heard: BTreeMap<MemberIndex, Round>,
+    /// Members that have claimed or revoked something in this life.
+    pub said: MemberSet,
+}
+
+impl Ticket {
+    /// The store has been read: what it says goes on.
+    pub fn begin_manual(&mut self, cx: &mut Cx<'_>, granted: bool, owner: Holder) {
+        self.known.until = cx.now.mono;
+        self.phase = Phase::Follower;
+        if let Some(index) = owner.member().and_then(|id| cx.roster.index_of(id)) {
+            self.manual.claims.insert(index);
+        }
+        self.manual.claims.remove(self.me);
+        if granted {
+            self.claim(cx);
+        } else if owner == self.myself(cx) {
+            // Lost or given up, in this life of the site or when the ticket was not manual yet.
+            self.known.leader = self.other_claim(cx);
+        }
+        self.ask_manual(cx);
+    }
+
+    /// This site holds the ticket and tells everyone.
+    fn claim(&mut self, cx: &mut Cx<'_>) {
+        self.phase = Phase::Leader;
+        // A revoke before this grant is not said any more.
+        self.announce = None;
+        self.known.leader = self.myself(cx);
+        self.known.until = cx.now.mono;
+        self.manual.claims.insert(self.me);
+        self.manual.tries = 0;
+        self.manual.unacked = cx.roster.peers();
+        self.say_claim(cx, false);
+    }
+
+    /// Sends the claim to everyone who has not acknowledged it.
+    pub fn say_claim(&mut self, cx: &mut Cx<'_>, resend: bool) {
+        if !resend {
+            self.links.iter_mut().for_each(Link::mark);
+        }
+        for peer in self.manual.unacked.iter() {
+            self.claim_to(cx, peer, resend);
+        }
+        self.manual.resting = false;
+        self.manual.say_at = Some(cx.now.mono.plus(self.spec.timeout));
+    }
+
+    /// Sends the claim to one member.
+    fn claim_to(&mut self, cx: &mut Cx<'_>, to: MemberIndex, resend: bool) {
+        let round = Some(self.links[to.get()].fresh_round());
+        let body = PeerBody::Heartbeat { stamp: Stamp { round, established: false } };
+        let message = self.message(self.myself(cx), self.wire_term(), Span::ZERO, body);
+        cx.send(to, message, resend);
+    }
+
+    /// The claim again: to those who did not hear it, then to everyone once a minute.
+    pub fn manual_due(&mut self, cx: &mut Cx<'_>) {
+        if !matches!(self.phase, Phase::Leader) {
+            self.ask_silent_sites(cx);
+            return;
+        }
+        let heard = self.manual.unacked.is_empty() || self.manual.tries >= self.spec.retries;
+        if heard && !self.manual.resting {
+            self.manual.resting = true;
+            let never = mutant::is_on(Clause::L14Repeat);
+            self.manual.say_at = (!never).then_some(cx.now.mono.plus(REPEAT));
+            return;
+        }
+        if heard {
+            for site in self.other_sites(cx).without(self.manual.spoken).iter() {
+                self.ask_manual_of(cx, site);
+            }
+            self.manual.unacked = cx.roster.peers();
+            self.manual.tries = 0;
+            self.say_claim(cx, false);
+            return;
+        }
+        self.manual.tries += 1;
+        self.say_claim(cx, true);
+    }
+
+    /// A member has heard the claim.
+    pub fn manual_acked(&mut self, from: MemberIndex, round: Option<Round>) {
+        if self.links[from.get()].is_about_now(round) {
+            self.manual.unacked.remove(from);
+        }
+    }
+
+    /// One message about a manual ticket.
+    pub fn handle_manual_peer(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: MemberIndex,
+        message: &PeerMessage,
+    ) -> bool {
+        let loading = matches!(self.phase, Phase::Loading(_));
+        match message.body {
+            PeerBody::Heartbeat { stamp } | PeerBody::Update { stamp } => {
+                let sender = Holder::Member(cx.roster.member(from).id);
+                if message.leader != sender || !Ticket::is_site(cx, from) {
+                    return false;
+                }
+                if !loading {
+                    let update = matches!(message.body, PeerBody::Update { .. });
+                    let of = if update { Command::Update } else { Command::Heartbeat };
+                    self.handle_claim(cx, from, stamp.round, message);
+                    let ack = PeerBody::Ack { of, round: stamp.round };
+                    let reply = self.message(sender, message.term, Span::ZERO, ack);
+                    cx.send(from, reply, false);
+                }
+            }
+            PeerBody::Revoke { stamp, .. } if !loading => {
+                self.handle_manual_revoke(cx, from, stamp.round, message.term);
+            }
+            PeerBody::Status { nonce } if !loading => {
+                let body = PeerBody::MyIndex { nonce };
+                let here = self.cib.maybe_granted;
+                let leader = if here { self.myself(cx) } else { self.known.leader };
+                let reply = self.message(leader, self.wire_term(), Span::ZERO, body);
+                cx.send(from, reply, false);
+                // Who asks has started, and can answer now.
+                let silent = self.other_sites(cx).without(self.manual.spoken);
+                if silent.contains(from) && self.manual.asked.insert(from) {
+                    self.ask_manual_of(cx, from);
+                }
+            }
+            PeerBody::MyIndex { nonce } if !loading => {
+                if message.leader == self.myself(cx) && !self.cib.maybe_granted {
+                    // It has not heard of the revoke; this site may have been restarted since.
+                    self.tell_manual_revoke(cx, from);
+                }
+                self.manual_index_of(cx, from, nonce, message);
+            }
+            PeerBody::Ack { of, round } => {
+                let told = (message.leader, message.term, message.valid_for);
+                self.handle_ack(cx, from, of, round, told);
+            }
+            PeerBody::Revoke { .. }
+            | PeerBody::Status { .. }
+            | PeerBody::MyIndex { .. }
+            | PeerBody::ReqVote { .. }
+            | PeerBody::Vote { .. }
+            | PeerBody::StepDown { .. }
+            | PeerBody::Rejected { .. } => {}
+        }
+        true
+    }
+
+    /// A site that still claims the ticket, or nobody.
+    pub fn other_claim(&self, cx: &Cx<'_>) -> Holder {
+        let mut claims = self.manual.claims;
+        claims.remove(self.me);
+        let first = claims.iter().next();
+        first.map_or(Holder::Nobody, |index| Holder::Member(cx.roster.member(index).id))
+    }
+
+    /// A grant of this manual ticket to this site.
+    pub fn manual_grant(&mut self, cx: &mut Cx<'_>, client: ClientId, options: ClientOptions) {
+        let leader = self.known.leader;
+        if !self.site {
+            self.refuse(cx, client, ResultCode::SyncFail, leader);
+        } else if matches!(self.phase, Phase::Loading(_)) || self.quit.is_some() {
+            self.refuse(cx, client, ResultCode::Busy, Holder::Nobody);
+        } else if self.cib.granted {
+            // It is written again: nothing else would find out that the store has lost it.
+            self.grant.get_or_insert_with(GrantJob::default).join(Waiter::new(client, options));
+            cx.clients.insert(client, self.index);
+            self.tell_waiters(cx);
+            self.write_grant(cx, self.wire_term());
+        } else if leader.member().is_some() && leader != self.myself(cx) && !options.immediate {
+            self.refuse(cx, client, ResultCode::Overgrant, leader);
+        } else if !self.attrs.fulfil(&self.spec.rules, RuleMode::Manual) {
+            self.refuse(cx, client, ResultCode::AttrPrereq, Holder::Nobody);
+        } else {
+            self.grant.get_or_insert_with(GrantJob::default).join(Waiter::new(client, options));
+            cx.clients.insert(client, self.index);
+            self.tell_waiters(cx);
+            if self.probe.is_some() || self.cib.maybe_granted {
+                return;
+            }
+            self.note(cx, NoteLevel::Info, "an administrator grants the ticket to this site");
+            if self.spec.has_handler {
+                self.start_probe(cx, ProbeFor::Manual, cx.now.mono.plus(self.spec.expire));
+            } else {
+                self.manual_take(cx);
+            }
+        }
+    }
+
+    /// Takes the ticket: in the store and in everybody's mind, without waiting for anyone.
+    fn manual_take(&mut self, cx: &mut Cx<'_>) {
+        self.cib.maybe_granted = true;
+        self.claim(cx);
+        self.write_grant(cx, self.wire_term());
+    }
+
+    /// A revoke of this manual ticket.
+    pub fn manual_revoke(&mut self, cx: &mut Cx<'_>, client: ClientId, options: ClientOptions) {
+        if matches!(self.phase, Phase::Loading(_)) {
+            self.refuse(cx, client, ResultCode::Busy, Holder::Nobody);
+        } else if self.cib.maybe_granted {
+            self.note(cx, NoteLevel::Info, "an administrator revokes the ticket");
+            self.wait_for_revoke(cx, client, options);
+            if self.quit.is_none() {
+                self.quit(cx, QuitKind::Revoke, None);
+            }
+        } else {
+            let cancels = self.grant.is_some();
+            if cancels {
+                // The handler has not agreed yet: nothing was granted here, and nothing will be.
+                self.stop_probe(cx);
+                self.answer_grant(cx, ResultCode::SyncFail);
+            }
+            let holder = self.shown_leader(cx.now.mono);
+            let code = match holder {
+                Holder::Member(_) => ResultCode::Redirect,
+                Holder::Nobody if cancels => ResultCode::Success,
+                Holder::Nobody => ResultCode::TicketIdle,
+                // A site that has not been heard may hold it.
+                Holder::Unknown => ResultCode::SyncFail,
+            };
+            self.refuse(cx, client, code, holder);
+        }
+    }
+
+    /// A member takes this site for the holder, which it is not any more.
+    fn tell_manual_revoke(&mut self, cx: &mut Cx<'_>, to: MemberIndex) {
+        match &mut self.announce {
+            Some(announce) => {
+                announce.delivery.unacked.insert(to);
+            }
+            None if self.quit.is_none() => {
+                self.start_announcement(cx, AnnounceKind::Revoke, self.wire_term());
+            }
+            None => {}
+        }
+    }
+
+    /// The store says that a manual ticket is not granted here any more.
+    pub fn announce_manual_revoke(&mut self, cx: &mut Cx<'_>) {
+        self.manual.claims.remove(self.me);
+        // Who has not answered yet is asked again.
+        self.manual.say_at = Some(cx.now.mono.plus(self.spec.timeout));
+        self.manual.tries = 0;
+        self.known.leader = self.other_claim(cx);
+        self.follow_in_store(cx);
+        self.start_announcement(cx, AnnounceKind::Revoke, self.wire_term());
+    }
+}
+
+/// The handler was asked about a manual ticket.
+pub(super) fn manual_probe_done(ticket: &mut Ticket, cx: &mut Cx<'_>, agreed: bool) {
+    let forced = ticket.grant.as_ref().is_some_and(|job| job.force);
+    let leader = ticket.known.leader;
+    if agreed && leader.member().is_some() && leader != ticket.myself(cx) && !forced {
+        ticket.note(cx, NoteLevel::Error, "not taken: another site has claimed it meanwhile");
+        ticket.answer_grant(cx, ResultCode::Overgrant);
+    } else if agreed && !ticket.attrs.fulfil(&ticket.spec.rules, RuleMode::Manual) {
+        ticket.answer_grant(cx, ResultCode::AttrPrereq);
+    } else if agreed {
+        ticket.manual_take(cx);
+    } else {
+        ticket.note(cx, NoteLevel::Error, "not taken: the handler does not agree");
+        ticket.answer_grant(cx, ResultCode::HandlerFailed);
+    }
+}

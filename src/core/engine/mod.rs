@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The pure core: decides which site holds each ticket (`RULES.md`).
+//!
+//! [`Engine::step`] is the only way in which state changes. No clock, no I/O, no threads, no
+//! randomness but a seeded generator: the same events give the same effects, byte for byte.
+//!
+//! Order of a step: what has ended by now ends (promises, leases, holdings); then the event is
+//! looked at; then what is due is done; then a site that is owed a plan to stand gets one, the
+//! ticket's timer is set and its invariants are checked. Tickets are independent of each other: a
+//! step touches the event's ticket, and [`Event::Tick`] those that are due.
+
+mod announce;
+mod attrs;
+mod backing;
+mod bound;
+mod claims;
+mod client;
+mod commit;
+mod cx;
+mod deadlines;
+mod differs;
+mod effect;
+mod election;
+mod event;
+mod giving_up;
+mod grace;
+mod grant;
+mod lease;
+mod manual;
+pub mod mutant;
+mod objection;
+mod peer;
+mod probe;
+mod quit;
+mod renewal;
+mod report;
+mod rows;
+mod standing;
+#[cfg(test)]
+mod tests;
+mod ticket;
+mod told;
+mod verified;
+
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::vec;
+use alloc::vec::Vec;
+pub use effect::{AttrChange, CibExpiry, CibState, Effect, Note, NoteLevel};
+pub use event::{
+    CibLoad, CibOutcome, CibTicket, ClientId, Event, HoldWindow, ProbeOutcome, ProbeRun,
+    RejectKind, WriteSerial,
+};
+pub use report::{AttrRow, Held, PeerCounters, PeerRow, Remark, Reply, TicketRow};
+
+use crate::model::{Holder, MemberId, MemberIndex, Roster, TicketIndex, TicketName, TicketSpec};
+use crate::prng::Prng;
+use crate::time::{MonoTime, Now};
+use crate::wire::{ClientRequest, PeerMessage, ResultCode, TicketAnswer};
+use alloc::collections::{BTreeMap, BTreeSet};
+use cx::{Cx, PeerBook, Serials};
+use ticket::Ticket;
+
+/// Tickets handled by one [`Event::Tick`]: the rest is due at once, after other queues had their
+/// turn.
+const DUE_TICKETS_MAX: usize = 128;
+
+/// What an engine is made from.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The members, and which of them this is.
+    pub roster: Roster,
+    /// The tickets in configuration order.
+    pub tickets: Vec<TicketSpec>,
+    /// The seed of every random choice; the daemon takes it from the kernel.
+    pub seed: u64,
+}
+
+/// All tickets of one member.
+#[derive(Debug)]
+pub struct Engine {
+    roster: Roster,
+    tickets: Vec<Ticket>,
+    names: BTreeMap<TicketName, TicketIndex>,
+    /// The armed instants of all tickets, nearest first.
+    agenda: BTreeSet<(MonoTime, TicketIndex)>,
+    prng: Prng,
+    books: Vec<PeerBook>,
+    serials: Serials,
+    clients: BTreeMap<ClientId, TicketIndex>,
+    held: usize,
+    last: MonoTime,
+    stopped: bool,
+}
+
+impl Engine {
+    /// An engine that has seen nothing yet; the first event must be [`Event::Start`].
+    pub fn new(setup: Setup) -> Engine {
+        let Setup { roster, tickets, seed } = setup;
+        let mut prng = Prng::new(seed);
+        let tickets: Vec<Ticket> = tickets
+            .into_iter()
+            .enumerate()
+            .map(|(index, spec)| Ticket::new(TicketIndex::new(index), spec, &roster, &mut prng))
+            .collect();
+        let names = tickets.iter().map(|t| (t.spec.name.clone(), t.index)).collect();
+        Engine {
+            names,
+            agenda: BTreeSet::new(),
+            prng,
+            books: vec![PeerBook::default(); roster.len()],
+            serials: Serials::default(),
+            clients: BTreeMap::new(),
+            held: 0,
+            last: MonoTime::ZERO,
+            stopped: false,
+            roster,
+            tickets,
+        }
+    }
+
+    /// Takes one event and appends what must be done to `effects`, in order.
+    ///
+    /// `now.mono` must not be before that of the previous step.
+    pub fn step(&mut self, now: Now, event: Event, effects: &mut Vec<Effect>) {
+        assert!(now.mono >= self.last, "time does not run backwards");
+        self.last = now.mono;
+        if self.stopped {
+            return;
+        }
+        match event {
+            Event::Start => {
+                for index in 0..self.tickets.len() {
+                    self.with(now, effects, TicketIndex::new(index), |t, cx| t.begin(cx));
+                }
+            }
+            Event::Peer { from, message } => self.peer(now, effects, from, &message),
+            Event::PeerRejected { from, why, count } => self.count_rejected(from, why, count),
+            Event::Client { client, request } => self.client(now, effects, client, request),
+            Event::ClientGone { client } => {
+                if let Some(ticket) = self.clients.remove(&client) {
+                    self.with(now, effects, ticket, |t, _| t.client_gone(client));
+                }
+            }
+            Event::Tick => self.tick(now, effects),
+            Event::CibLoaded { ticket, outcome } => {
+                self.with(now, effects, ticket, |t, cx| t.handle_loaded(cx, outcome));
+            }
+            Event::CibWritten { ticket, serial, outcome } => {
+                self.with(now, effects, ticket, |t, cx| t.handle_written(cx, serial, outcome));
+            }
+            Event::AttrWritten { ticket, serial, outcome } => {
+                self.with(now, effects, ticket, |t, cx| {
+                    t.handle_attr_written(cx, serial, outcome);
+                });
+            }
+            Event::ProbeDone { ticket, run, outcome } => {
+                self.with(now, effects, ticket, |t, cx| t.handle_probed(cx, run, outcome));
+            }
+            Event::SendFailed { to } => {
+                if let Some(book) = self.books.get_mut(to.get()) {
+                    book.counters.sent_errors += 1;
+                }
+            }
+            Event::Dump => self.dump(now, effects),
+            Event::Shutdown => {
+                self.stopped = true;
+                let text = match self.held() {
+                    Held { here: Some(held), of } => {
+                        format!("stopping; {held} of {of} tickets are held here")
+                    }
+                    Held { here: None, .. } => "stopping".to_owned(),
+                };
+                effects.push(Effect::Note(Note { level: NoteLevel::Info, text }));
+            }
+        }
+    }
+
+    /// The nearest deadline of all tickets: the loop steps with [`Event::Tick`] no later than
+    /// then, or within a second of it if a timer was lost. `None`: nothing is waited for.
+    pub fn next_deadline(&self) -> Option<MonoTime> {
+        self.agenda.first().map(|(at, _)| *at)
+    }
+
+    /// How many tickets this site holds or is granting (CIB may say granted), of how many.
+    pub fn held(&self) -> Held {
+        Held { here: self.roster.am_site().then_some(self.held), of: self.tickets.len() }
+    }
+
+    /// Runs `act` for one ticket, in the order of a step.
+    fn with(
+        &mut self,
+        now: Now,
+        effects: &mut Vec<Effect>,
+        index: TicketIndex,
+        act: impl FnOnce(&mut Ticket, &mut Cx<'_>),
+    ) {
+        let tickets = self.tickets.len();
+        let Some(ticket) = self.tickets.get_mut(index.get()) else { return };
+        let mut cx = Cx {
+            now,
+            tickets,
+            roster: &self.roster,
+            prng: &mut self.prng,
+            effects,
+            books: &mut self.books,
+            serials: &mut self.serials,
+            clients: &mut self.clients,
+        };
+        let held_before = ticket.holding();
+        ticket.fold(&mut cx);
+        act(ticket, &mut cx);
+        ticket.run_due(&mut cx);
+        ticket.answer_late_revoke(&mut cx);
+        ticket.replan(&mut cx);
+        ticket.observe_bound(&cx);
+        let (before, after) = ticket.rearm(&mut cx);
+        ticket.check_invariants(&cx);
+        if before != after {
+            if let Some(at) = before {
+                self.agenda.remove(&(at, index));
+            }
+            if let Some(at) = after {
+                self.agenda.insert((at, index));
+            }
+        }
+        match (held_before, ticket.holding()) {
+            (false, true) => self.held += 1,
+            (true, false) => self.held -= 1,
+            (false, false) | (true, true) => {}
+        }
+    }
+
+    /// Time has passed: every ticket that is due. Each has its turn once: a step leaves nothing
+    /// due (`check_invariants`), so the next in the agenda is another ticket.
+    fn tick(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let mut renews = false;
+        for _ in 0..DUE_TICKETS_MAX {
+            let Some((at, ticket)) = self.agenda.first().copied() else { break };
+            if at > now.mono {
+                break;
+            }
+            renews |= self.tickets[ticket.get()].renews_at() == Some(at);
+            self.with(now, effects, ticket, |_, _| {});
+            let again = self.agenda.first().is_some_and(|(_, next)| *next == ticket);
+            assert!(
+                !again || self.next_deadline() > Some(now.mono) || mutant::any(),
+                "a ticket that was served is not due again"
+            );
+        }
+        if renews {
+            self.renew_early(now, effects);
+        }
+    }
+
+    /// Begins the renewals that are nearly due: they go out, and come back, with another one.
+    fn renew_early(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let soon = now.mono.plus(renewal::EARLY_MAX);
+        let near = self.agenda.iter().take_while(|(at, _)| *at <= soon).take(DUE_TICKETS_MAX);
+        let near: Vec<TicketIndex> = near.map(|(_, ticket)| *ticket).collect();
+        for ticket in near {
+            if self.tickets[ticket.get()].renews_by(now.mono) {
+                self.with(now, effects, ticket, |t, cx| t.start_renewal(cx));
+            }
+        }
+    }
+
+    /// A message of another member.
+    fn peer(
+        &mut self,
+        now: Now,
+        effects: &mut Vec<Effect>,
+        from: MemberIndex,
+        message: &PeerMessage,
+    ) {
+        if from == self.roster.me() || from.get() >= self.roster.len() {
+            return;
+        }
+        let book = &mut self.books[from.get()];
+        book.last_recv = Some(now.wall);
+        book.counters.received += 1;
+        let leader_known = match message.leader {
+            Holder::Member(id) => self.roster.index_of(id).is_some(),
+            Holder::Nobody => true,
+            Holder::Unknown => false,
+        };
+        let ticket = self.names.get(&message.ticket).copied();
+        let (Some(ticket), true) = (ticket, leader_known) else {
+            let invalid = &mut self.books[from.get()].counters.invalid;
+            *invalid += 1;
+            // One for each ticket that this member lacks, every few seconds, would fill the log.
+            let level = match invalid.is_power_of_two() {
+                true => NoteLevel::Warning,
+                false => NoteLevel::Debug,
+            };
+            let what = if leader_known { "an unknown ticket" } else { "an unknown leader" };
+            let text = format!(
+                "dropped a message of {} about {what} ({})",
+                self.roster.member(from).address,
+                message.ticket
+            );
+            effects.push(Effect::Note(Note { level, text }));
+            return;
+        };
+        let mut sane = true;
+        self.with(now, effects, ticket, |t, cx| sane = t.handle_peer(cx, from, message));
+        if !sane {
+            self.books[from.get()].counters.invalid += 1;
+        }
+    }
+
+    /// Counts a datagram that was not let in.
+    fn count_rejected(&mut self, from: Option<MemberId>, why: RejectKind, count: u32) {
+        let Some(index) = from.and_then(|id| self.roster.index_of(id)) else { return };
+        let counters = &mut self.books[index.get()].counters;
+        match why {
+            RejectKind::Auth => counters.auth_failures += u64::from(count),
+            RejectKind::Invalid => counters.invalid += u64::from(count),
+            RejectKind::Malformed | RejectKind::Overflow => {
+                counters.recv_errors += u64::from(count);
+            }
+        }
+    }
+
+    /// A client's request.
+    fn client(
+        &mut self,
+        now: Now,
+        effects: &mut Vec<Effect>,
+        client: ClientId,
+        request: ClientRequest,
+    ) {
+        let wanted = match &request {
+            ClientRequest::List => {
+                self.list(now, effects, client);
+                return;
+            }
+            ClientRequest::Peers => {
+                self.peers(effects, client);
+                return;
+            }
+            ClientRequest::Grant { ticket, .. }
+            | ClientRequest::Revoke { ticket, .. }
+            | ClientRequest::AttrSet { ticket, .. }
+            | ClientRequest::AttrGet { ticket, .. }
+            | ClientRequest::AttrDelete { ticket, .. }
+            | ClientRequest::AttrList { ticket } => {
+                ticket.as_ref().and_then(|name| self.names.get(name)).copied()
+            }
+        };
+        let Some(ticket) = wanted else {
+            let reply = no_such_ticket(&request);
+            effects.push(Effect::Reply { client, reply, last: true });
+            return;
+        };
+        self.with(now, effects, ticket, |t, cx| t.handle_client(cx, client, request));
+    }
+}
+
+/// The answer to a request about a ticket that does not exist.
+fn no_such_ticket(request: &ClientRequest) -> Reply {
+    match request {
+        ClientRequest::Grant { .. } | ClientRequest::Revoke { .. } => Reply::Ticket(TicketAnswer {
+            result: ResultCode::InvalidArg,
+            ticket: None,
+            leader: Holder::Unknown,
+            term: crate::model::Term::ZERO,
+            valid_for: crate::time::Span::ZERO,
+            cause: None,
+        }),
+        ClientRequest::List
+        | ClientRequest::Peers
+        | ClientRequest::AttrSet { .. }
+        | ClientRequest::AttrGet { .. }
+        | ClientRequest::AttrDelete { .. }
+        | ClientRequest::AttrList { .. } => Reply::Result(ResultCode::InvalidArg),
+    }
+}

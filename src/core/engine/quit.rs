@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Giving a ticket up (`RULES.md` L6, L10, L12): the store is revoked, then the others are told.
+//! What happens between the two is in [`super::giving_up`].
+
+use super::announce::AnnounceKind;
+use super::cx::Cx;
+use super::effect::NoteLevel;
+use super::mutant::{self, Clause};
+use super::standing::Stand;
+use super::ticket::{Phase, Ticket};
+use crate::model::{Holder, Term};
+use crate::time::MonoTime;
+use crate::wire::ResultCode;
+
+/// A ticket that is being given up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Quit {
+    pub kind: QuitKind,
+    /// The term whose end is announced; `None`: nothing was led, nothing is announced.
+    pub term: Option<Term>,
+    /// The term in which this site had the ticket when it began: it may have been elected again
+    /// since.
+    since: Option<Term>,
+    /// When this site may stand again.
+    pub stand_at: Option<MonoTime>,
+    /// Whether the log says that the lease goes on meanwhile.
+    pub told: bool,
+    /// The lease has ended meanwhile, so that another site may have won.
+    pub lapsed: bool,
+    /// An administrator has ordered it.
+    pub ordered: bool,
+    /// Nobody had the ticket: the grant that made this site win it has failed.
+    free: bool,
+    /// It was a step-down before an administrator ordered a revoke.
+    pub stepped_down: bool,
+}
+
+impl Quit {
+    /// Whether an administrator's revoke frees nothing if the lease ends before the store obeys.
+    fn is_taken_back(&self) -> bool {
+        self.kind == QuitKind::Revoke && self.ordered && !self.free
+    }
+}
+
+/// Why a ticket is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum QuitKind {
+    /// An administrator revoked it.
+    Revoke,
+    /// Somebody else shall take it.
+    StepDown,
+}
+
+impl Ticket {
+    /// Gives the ticket up in favour of another site; this one comes after the others. What was
+    /// free before an administrator's grant that has failed is free again: nobody shall take it.
+    pub fn step_down(&mut self, cx: &mut Cx<'_>) {
+        let over = self.won_what_was_free() || self.revoke_wanted || self.heard_to_end().is_some();
+        if over {
+            self.quit(cx, QuitKind::Revoke, None);
+            return;
+        }
+        let timeout = self.spec.timeout;
+        let at = cx.now.mono.plus(timeout.times(2)).plus(cx.prng.span_below(timeout));
+        self.quit(cx, QuitKind::StepDown, Some(at.plus(self.spec.acquire_after)));
+    }
+
+    /// Whether nobody had the ticket that this site has won, as far as it has heard since.
+    fn won_what_was_free(&self) -> bool {
+        self.won_free && self.heard.led() <= self.won_over
+    }
+
+    /// A winner that has not been granted yet hears that the last holder that it knew of, or a
+    /// later one, revoked: nobody has lost the ticket, and nobody acquires it but by an order
+    /// (L10). Who has not answered yet may know a later holder (L3), so it decides when everyone
+    /// has, or need not be waited for any more. Tells whether it gives the win up.
+    pub fn give_up_win(&mut self, cx: &mut Cx<'_>, revoked: Term) -> bool {
+        if !self.is_win() || Some(revoked) < self.won_over.max(self.heard.led()) {
+            return false;
+        }
+        if self.grant.is_some() {
+            // If the grant fails, the ticket is free again.
+            self.won_free = true;
+            self.won_over = self.won_over.max(Some(revoked));
+            self.heard.note_revoked(revoked);
+            return false;
+        }
+        self.heard.note_revoked(revoked);
+        self.end_revoked_win(cx)
+    }
+
+    /// Gives the win up if its ticket was heard to be revoked and nobody can say better. Tells
+    /// whether it does.
+    pub fn end_revoked_win(&mut self, cx: &mut Cx<'_>) -> bool {
+        if self.heard_to_end().is_none() || self.hear_pending(cx).is_some() {
+            return false;
+        }
+        self.note(cx, NoteLevel::Info, "the ticket was revoked meanwhile: giving up");
+        self.quit(cx, QuitKind::Revoke, None);
+        true
+    }
+
+    /// Whether this site has won, and its store was not told to say *granted* yet: a grant may wait
+    /// behind an earlier write.
+    fn is_win(&self) -> bool {
+        let told = self.cib.maybe_granted && self.cib.handed;
+        self.lead.is_some() && self.quit.is_none() && !told
+    }
+
+    /// The term in which the ticket that this site has won was heard to be revoked, if it knows of
+    /// no later holder and no administrator has granted it.
+    pub fn heard_to_end(&self) -> Option<Term> {
+        let last = |term: &Term| Some(*term) >= self.won_over;
+        let won = self.is_win() && self.grant.is_none();
+        self.heard.revoked().filter(last).filter(|_| won)
+    }
+
+    /// Gives the ticket up: revoke in the store, then announce (L10).
+    pub fn quit(&mut self, cx: &mut Cx<'_>, kind: QuitKind, stand_at: Option<MonoTime>) {
+        let term = self.term_to_end(kind);
+        let free = self.won_what_was_free() || self.heard_to_end().is_some();
+        // Also if its client does not wait any more.
+        let ordered = kind == QuitKind::Revoke && (self.revoke_wanted || !self.revokers.is_empty());
+        (self.won_free, self.revoke_wanted) = (false, false);
+        if let Some(until) = self.commit_pending(cx) {
+            self.commit_not_before = Some(until);
+        }
+        self.stop_probe(cx);
+        let owner = match kind {
+            QuitKind::Revoke => Holder::Nobody,
+            QuitKind::StepDown => self.myself(cx),
+        };
+        let known_term = term.or(self.known.term);
+        // Of a manual ticket only if it was granted here: another site may have it.
+        let had = !self.is_manual() || self.cib.granted;
+        self.free_is_known |= owner == Holder::Nobody && had;
+        self.known.leader = owner;
+        self.known.term = known_term;
+        self.known.until = cx.now.mono;
+        let lapsed = self.lease_is_over(cx.now.mono);
+        self.quit = Some(Quit {
+            kind,
+            term,
+            since: known_term,
+            stand_at,
+            told: false,
+            lapsed,
+            ordered,
+            free,
+            stepped_down: false,
+        });
+        self.lead_on_or_follow(cx);
+        if mutant::is_on(Clause::L10RevokeFirst) {
+            if let Some(term) = term {
+                self.start_announcement(cx, AnnounceKind::of(kind), term);
+            }
+        }
+        if self.cib.maybe_granted {
+            self.write_revoke(cx, owner);
+        } else {
+            self.follow_in_store(cx);
+            self.quit_done(cx);
+        }
+    }
+
+    /// The term whose end is announced when this site gives up now. That of a restarted holder is
+    /// in its store, or is one that it has won since, and in which others may have followed it;
+    /// when an administrator has revoked, they hear of its end, too.
+    pub fn term_to_end(&self, kind: QuitKind) -> Option<Term> {
+        let stored = self.known.term.max(self.won()).filter(|_| kind == QuitKind::Revoke);
+        let stored = stored.filter(|_| self.inherited.is_some() && self.cib.maybe_granted);
+        self.lead.as_ref().map(|lead| lead.term).or(stored)
+    }
+
+    /// Whether this site has won, and a majority has not acknowledged it yet.
+    pub fn has_no_lease_yet(&self) -> bool {
+        self.lead.as_ref().is_some_and(|lead| !lead.leased()) && !self.cib.maybe_granted
+    }
+
+    /// Whether this site had a lease, or counted on one, that has ended; or has won without one:
+    /// then another may have won since.
+    fn lease_is_over(&self, now: MonoTime) -> bool {
+        self.bound().map_or(self.has_no_lease_yet(), |until| now >= until)
+    }
+
+    /// Whether another site may have the ticket by the time the store here says *revoked*.
+    fn lost_meanwhile(&self, quit: &Quit, now: MonoTime) -> bool {
+        let over = quit.lapsed || self.bound().is_some_and(|until| now >= until);
+        over && !self.lease_lives(now) && !self.is_manual()
+    }
+
+    /// Whose the ticket was, if it is given up by a revoke that will be answered as not known,
+    /// because the lease has ended.
+    pub fn lost_owner(&self, cx: &Cx<'_>) -> Option<Holder> {
+        let quit = self.quit.filter(|quit| quit.is_taken_back())?;
+        self.lost_meanwhile(&quit, cx.now.mono).then(|| self.myself(cx))
+    }
+
+    /// A revoke that is answered with failure, because another site may have the ticket, has no
+    /// effect but here: the ticket is lost, not free. A win that nobody acknowledged was of a
+    /// ticket that nobody had, and nobody shall take it.
+    fn take_back_revoke(&mut self, cx: &mut Cx<'_>, quit: &mut Quit) {
+        self.free_is_known = false;
+        if quit.is_taken_back() {
+            self.lose(cx, quit);
+        } else if quit.free {
+            // The failed grant alone decides, as in `revoke_has_failed`.
+            quit.ordered = false;
+        }
+    }
+
+    /// What is given up is lost, whatever it was meant to be.
+    fn lose(&mut self, cx: &mut Cx<'_>, quit: &mut Quit) {
+        self.free_is_known = false;
+        (quit.kind, quit.ordered) = (QuitKind::StepDown, false);
+        quit.stand_at = Some(cx.now.mono);
+        self.known.leader = self.myself(cx);
+        // The store says *nobody*, or will: a restart must not take that for the last word.
+        self.name_owner(cx);
+        self.follow_in_store(cx);
+    }
+
+    /// A revoke has failed. If nobody waits for it any more, it must have no effect but here, when
+    /// the store obeys at last, whatever this site has won by then.
+    pub fn revoke_has_failed(&mut self, cx: &mut Cx<'_>) {
+        let Some(mut quit) = self.quit.filter(|_| self.revokers.is_empty()) else { return };
+        if quit.is_taken_back() && self.lost_meanwhile(&quit, cx.now.mono) {
+            self.lose(cx, &mut quit);
+            self.quit = Some(quit);
+        } else if quit.free {
+            // The failed grant alone decides: free again, unless another site has held it since.
+            quit.ordered = false;
+            self.quit = Some(quit);
+        } else if core::mem::take(&mut quit.stepped_down) {
+            // Given up for another site, as it was before the order.
+            (quit.kind, quit.ordered) = (QuitKind::StepDown, false);
+            self.quit = Some(quit);
+            (self.known.leader, self.free_is_known) = (self.myself(cx), false);
+            self.name_owner(cx);
+        }
+    }
+
+    /// The grant of a free ticket failed, and while the store did not obey, another site has held
+    /// it: it is lost, not free.
+    fn heed_later_holder(&mut self, cx: &mut Cx<'_>, quit: &mut Quit) {
+        let unordered = quit.kind == QuitKind::Revoke && !quit.ordered && !self.is_manual();
+        if unordered && self.heard.led() > quit.since {
+            self.lose(cx, quit);
+        }
+    }
+
+    /// A revoke of a later holder, heard while the store of this one still said *granted*: the
+    /// ticket is free, whatever this one gives it up for.
+    fn heed_revoke(&mut self, cx: &mut Cx<'_>, quit: &mut Quit) {
+        let later = |term: &Term| Some(*term) > quit.since;
+        let Some(revoked) = self.heard.revoked().filter(later) else { return };
+        self.heard.take_revoked();
+        if !self.is_manual() {
+            quit.kind = QuitKind::Revoke;
+            self.adopt_nobody(cx, self.known.term.map_or(revoked, |known| known.max(revoked)));
+        }
+    }
+
+    /// The store says that the ticket is not granted here any more: the others are told, and
+    /// whoever waited for it.
+    pub fn quit_done(&mut self, cx: &mut Cx<'_>) {
+        let Some(mut quit) = self.quit.take() else { return };
+        let lost = self.lost_meanwhile(&quit, cx.now.mono);
+        if lost {
+            self.take_back_revoke(cx, &mut quit);
+        }
+        self.heed_later_holder(cx, &mut quit);
+        self.heed_revoke(cx, &mut quit);
+        self.lead = None;
+        self.phase = Phase::Follower;
+        self.unheard = 0;
+        self.note(cx, NoteLevel::Info, "not granted here any more");
+        self.end_of_leaving(cx, &quit);
+        if let Some(term) = quit.term.filter(|_| !self.is_manual()) {
+            self.start_announcement(cx, AnnounceKind::of(quit.kind), term);
+        }
+        match quit.kind {
+            QuitKind::Revoke => {
+                self.stand = None;
+                if self.is_manual() {
+                    self.announce_manual_revoke(cx);
+                }
+            }
+            QuitKind::StepDown => {
+                self.stand = quit.stand_at.map(|at| {
+                    // Counted from the announcement, which the revoke may have delayed.
+                    let turn = self.spec.timeout.times(2).plus(self.spec.acquire_after);
+                    let at = at.max(cx.now.mono.plus(turn));
+                    let hasty = mutant::is_on(Clause::L13LostLease);
+                    let at = if hasty { cx.now.mono } else { at };
+                    Stand { at, reason: crate::wire::Reason::TicketLost }
+                });
+            }
+        }
+        if !self.is_manual() {
+            // Whatever was on its way when it was decided.
+            self.follow_in_store(cx);
+        }
+        if lost || self.store_says_free() {
+            self.answer_revoke(cx, lost);
+        }
+        self.answer_grant(cx, ResultCode::SyncFail);
+    }
+
+    /// Whether the store says that nobody has the ticket, as a revoke leaves it: before that its
+    /// client hears no success.
+    fn store_says_free(&self) -> bool {
+        let free = self.known.leader == Holder::Nobody;
+        !free || self.is_manual() || self.cib.says_free(self.known.term.unwrap_or_default())
+    }
+
+    /// The clients of a revoke that is done, but for what the store says of the owner, hear of it
+    /// when it does, or when something else begins; at the end of every step.
+    pub fn answer_late_revoke(&mut self, cx: &mut Cx<'_>) {
+        let done = self.quit.is_none() && !self.revoke_wanted && !self.cib.maybe_granted;
+        if self.revokers.is_empty() || !done || matches!(self.phase, Phase::Loading(_)) {
+            return;
+        }
+        let waits = matches!(self.phase, Phase::Follower) && self.grant.is_none();
+        if !waits || self.store_says_free() {
+            self.answer_revoke(cx, false);
+        }
+    }
+
+    /// Applies the end of the time in which this site may hold, or may wait for a lease, before
+    /// anything else is looked at (L6, L12).
+    pub fn fold_lease(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now.mono;
+        if self.quit.is_some() || self.is_manual() || matches!(self.phase, Phase::Loading(_)) {
+            self.fold_leaving(cx);
+            return;
+        }
+        let ended = self.hold_window().is_some_and(|window| now >= window.hold_until);
+        if ended {
+            self.note(
+                cx,
+                NoteLevel::Warning,
+                "the lease could not be renewed in time: giving the ticket up",
+            );
+            self.step_down(cx);
+            return;
+        }
+        let patience = self.spec.patience();
+        let hopeless = |at: MonoTime| now >= at.plus(patience);
+        let no_lease =
+            self.lead.as_ref().is_some_and(|l| l.lease_until.is_none() && hopeless(l.won_at));
+        if no_lease && self.holding() {
+            // A restarted holder announces nothing while it holds; it stands again (L9).
+            self.lead = None;
+            self.phase = Phase::Follower;
+            self.stand = Some(Stand { at: now, reason: crate::wire::Reason::Reacquire });
+        } else if no_lease {
+            self.note(
+                cx,
+                NoteLevel::Warning,
+                "elected, but not acknowledged by a majority: giving up",
+            );
+            self.step_down(cx);
+        }
+    }
+}

@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What a leader does: renewals, acknowledgements and updates (`RULES.md` L5, L7, L8, L12).
+
+use super::cx::Cx;
+use super::effect::{Effect, NoteLevel};
+use super::lease::{lease_end, lease_length, renewal_pause, resend_pause};
+use super::mutant::{self, Clause};
+use super::quit::QuitKind;
+use super::ticket::{Phase, ProbeFor, Ticket};
+use crate::model::{Holder, MemberIndex, MemberSet, Term};
+use crate::time::{MonoTime, Span};
+use crate::wire::{Command, PeerBody, Round, Stamp};
+use alloc::format;
+
+/// A renewal may begin earlier by this part of the pause before it,
+const EARLY_PART: u64 = 16;
+/// and at most by this.
+pub(super) const EARLY_MAX: Span = Span::from_secs(10);
+
+/// The lead of one term.
+#[derive(Clone, Debug)]
+pub(super) struct Lead {
+    pub term: Term,
+    pub won_at: MonoTime,
+    /// The end of the lease; `None`: won, but not acknowledged by a majority yet. A re-elected
+    /// leader keeps its old one until acknowledgements exceed it (L5).
+    pub lease_until: Option<MonoTime>,
+    /// For how long a renewal makes it last: `expire`, or less where members disagree (L5).
+    pub length: Span,
+    pub renewal: Renewal,
+    /// An UPDATE that is being sent.
+    pub update: Option<Delivery>,
+    /// Who acknowledged the first UPDATE, where reference members are needed (L5).
+    pub updated: MemberSet,
+    pub commit: CommitWait,
+    /// What this lead's STATUS carries (L8).
+    pub nonce: u32,
+    /// Whether the others were told of the grant.
+    pub announced: bool,
+}
+
+/// One renewal of the lease.
+#[derive(Clone, Debug)]
+pub(super) struct Renewal {
+    pub number: u64,
+    pub started: MonoTime,
+    /// Who has not acknowledged it.
+    pub unacked: MemberSet,
+    /// How often it was sent again.
+    tries: u32,
+    pub retry_at: Option<MonoTime>,
+    /// Whether it has extended the lease.
+    pub extended: bool,
+    /// Whether the extension is on its way to the store.
+    pub written: bool,
+    /// To whom an UPDATE of this renewal was sent.
+    pub update_sent: MemberSet,
+    /// Whether a higher term has already made this leader stand again (L11).
+    pub challenged: bool,
+    pub next_at: MonoTime,
+}
+
+/// A message on its way to everyone who has not acknowledged it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Delivery {
+    pub unacked: MemberSet,
+    pub tries: u32,
+    pub retry_at: MonoTime,
+}
+
+/// What an administrative grant waits for before it is committed (L8).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CommitWait {
+    /// When it ends whatever the other sites say.
+    pub until: MonoTime,
+    /// Whether anything is to be waited for.
+    pub needed: bool,
+    /// Members that neither hold, lead nor compete.
+    answered: MemberSet,
+}
+
+impl Lead {
+    /// Whether a majority has ever acknowledged it.
+    pub fn leased(&self) -> bool {
+        self.lease_until.is_some()
+    }
+
+    /// The lead of a term just won.
+    pub fn new(
+        term: Term,
+        now: MonoTime,
+        lease: (Option<MonoTime>, Span),
+        commit: CommitWait,
+        nonce: u32,
+    ) -> Lead {
+        let (lease_until, length) = lease;
+        let renewal = Renewal {
+            number: 0,
+            started: now,
+            unacked: MemberSet::EMPTY,
+            tries: 0,
+            retry_at: None,
+            extended: false,
+            written: false,
+            update_sent: MemberSet::EMPTY,
+            challenged: false,
+            next_at: now,
+        };
+        let (update, updated, announced) = (None, MemberSet::EMPTY, false);
+        Lead {
+            term,
+            won_at: now,
+            lease_until,
+            length,
+            renewal,
+            update,
+            updated,
+            commit,
+            nonce,
+            announced,
+        }
+    }
+}
+
+impl CommitWait {
+    /// A wait until `until`, if it is `needed`; `voters` have already answered.
+    pub fn new(until: MonoTime, needed: bool, voters: MemberSet) -> CommitWait {
+        CommitWait { until, needed, answered: voters }
+    }
+
+    /// The wait of a pending leader that was elected again: it belongs to the ticket, but the
+    /// answers belong to the term (L8).
+    pub fn carried_over(self, voters: MemberSet) -> CommitWait {
+        CommitWait { answered: voters, ..self }
+    }
+
+    /// A member neither holds, leads nor competes.
+    pub fn note_answer(&mut self, from: MemberIndex) {
+        self.answered.insert(from);
+    }
+
+    /// Which of `sites` have not answered.
+    pub fn missing(&self, sites: MemberSet) -> MemberSet {
+        sites.without(self.answered)
+    }
+}
+
+impl Ticket {
+    /// The other sites.
+    pub fn other_sites(&self, cx: &Cx<'_>) -> MemberSet {
+        let mut sites = cx.roster.sites();
+        sites.remove(self.me);
+        sites
+    }
+
+    /// Begins a renewal: HEARTBEAT to everyone.
+    pub fn start_renewal(&mut self, cx: &mut Cx<'_>) {
+        let peers = cx.roster.peers();
+        let now = cx.now.mono;
+        let Some(lead) = &mut self.lead else { return };
+        let pause = resend_pause(&self.spec, lead.length);
+        let renewal = &mut lead.renewal;
+        renewal.number += 1;
+        renewal.started = now;
+        renewal.unacked = peers;
+        renewal.tries = 0;
+        renewal.retry_at = Some(now.plus(pause));
+        renewal.extended = false;
+        renewal.written = false;
+        renewal.update_sent = MemberSet::EMPTY;
+        renewal.challenged = false;
+        renewal.next_at = now.plus(self.spec.renewal);
+        self.say_leaving(cx);
+        for peer in peers.iter() {
+            self.send_lead(cx, peer, Command::Heartbeat, false);
+        }
+        self.extend_lease(cx);
+    }
+
+    /// When the next renewal begins, if that is all that this ticket waits for.
+    pub fn renews_at(&self) -> Option<MonoTime> {
+        let lead = self.lead.as_ref().filter(|_| matches!(self.phase, Phase::Leader))?;
+        self.armed.filter(|at| *at == lead.renewal.next_at)
+    }
+
+    /// Whether the next renewal may begin now although it is not due, since another one begins:
+    /// within [`EARLY_PART`] of its pause, and at most by [`EARLY_MAX`]. One before which a handler
+    /// is asked waits for its time.
+    pub fn renews_by(&self, now: MonoTime) -> bool {
+        let started = self.lead.as_ref().map(|lead| lead.renewal.started);
+        let pause = |at: MonoTime| started.map_or(Span::ZERO, |started| at.since(started));
+        let early = |at: MonoTime| pause(at).divided(EARLY_PART).min(EARLY_MAX);
+        let near = self.renews_at().is_some_and(|at| at.since(now) <= early(at));
+        near && !self.asks_before_renewal()
+    }
+
+    /// Whether a renewal waits for the handler: who holds asks it before each.
+    pub fn asks_before_renewal(&self) -> bool {
+        self.spec.has_handler && self.holding()
+    }
+
+    /// The time of the next renewal has come: the handler is asked first.
+    pub fn renewal_due(&mut self, cx: &mut Cx<'_>) {
+        if self.asks_before_renewal() {
+            if let Some(window) = self.hold_window() {
+                if let Some(lead) = &mut self.lead {
+                    lead.renewal.retry_at = None;
+                }
+                let late = u64::from(mutant::is_on(Clause::L6Handler)) * 3_600;
+                let deadline = window.hold_until.plus(Span::from_secs(late));
+                self.start_probe(cx, ProbeFor::Renewal, deadline);
+                return;
+            }
+        }
+        self.start_renewal(cx);
+    }
+
+    /// Nobody of `unacked` has answered within `timeout`: again, or a new renewal at once when the
+    /// retries are used up without a majority.
+    pub fn renewal_retry(&mut self, cx: &mut Cx<'_>) {
+        let retries = self.spec.retries;
+        let Some(lead) = &mut self.lead else { return };
+        let next = cx.now.mono.plus(resend_pause(&self.spec, lead.length));
+        let renewal = &mut lead.renewal;
+        if renewal.unacked.is_empty() {
+            renewal.retry_at = None;
+            return;
+        }
+        if renewal.tries >= retries {
+            renewal.retry_at = None;
+            if !renewal.extended && !mutant::is_on(Clause::L5NewRenewal) {
+                self.start_renewal(cx);
+            }
+            return;
+        }
+        renewal.tries += 1;
+        renewal.retry_at = Some(next);
+        let (unacked, tries) = (renewal.unacked, renewal.tries);
+        let text = format!(
+            "renewal not acknowledged by {}; retrying ({tries} of {retries})",
+            cx.names(unacked)
+        );
+        self.note(cx, NoteLevel::Debug, &text);
+        for peer in unacked.iter() {
+            self.send_lead(cx, peer, Command::Heartbeat, true);
+        }
+    }
+
+    /// Sends HEARTBEAT or UPDATE to one member; each send has its own time and round (L5).
+    pub fn send_lead(&mut self, cx: &mut Cx<'_>, to: MemberIndex, kind: Command, resend: bool) {
+        let established = self.established(cx.now.mono);
+        let Some(lead) = &self.lead else { return };
+        let (term, number) = (lead.term, lead.renewal.number);
+        let round = self.links[to.get()].note_sent(kind, cx.now.mono, number, self.spec.expire);
+        let stamp = Stamp { round: Some(round), established };
+        let body = match kind {
+            Command::Update => PeerBody::Update { stamp },
+            _ => PeerBody::Heartbeat { stamp },
+        };
+        let message = self.message(self.myself(cx), term, self.spec.expire, body);
+        cx.send(to, message, resend);
+    }
+
+    /// ACK: it counts for the send whose round it returns, for `expire` after it, or for what it
+    /// states if that is less (L5).
+    pub fn handle_ack(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: MemberIndex,
+        of: Command,
+        round: Option<Round>,
+        told: (Holder, Term, Span),
+    ) {
+        let (leader, term, stated) = told;
+        self.heard_of(term);
+        if matches!(of, Command::RevokeTicket | Command::VoteFor) {
+            self.announce_acked(from, term, round);
+            return;
+        }
+        if self.is_manual() {
+            self.manual_acked(from, round);
+            return;
+        }
+        let mine = leader == self.myself(cx);
+        let leading = matches!(self.phase, Phase::Leader);
+        let Some(lead) = &mut self.lead else { return };
+        if !mine || !leading || term != lead.term {
+            return;
+        }
+        let round = if mutant::is_on(Clause::L5Round) { None } else { round };
+        let number = lead.renewal.number;
+        // A reference member states nothing that could be counted on.
+        let word = round.map_or(self.spec.expire, |_| stated.min(self.spec.expire));
+        let counted = self.links[from.get()].note_ack(of, round, number, word);
+        if counted.is_some() {
+            lead.commit.note_answer(from);
+        }
+        if counted == Some(number) {
+            lead.renewal.unacked.remove(from);
+            if lead.renewal.unacked.is_empty() {
+                lead.renewal.retry_at = None;
+            }
+        }
+        if of == Command::Update && counted.is_some() {
+            lead.updated.insert(from);
+            if let Some(update) = &mut lead.update {
+                update.unacked.remove(from);
+                if update.unacked.is_empty() {
+                    lead.update = None;
+                }
+            }
+        }
+        if round.is_some() {
+            self.note_expire(cx, from, stated);
+        }
+        if counted.is_some() {
+            self.take_back_objection(cx, from);
+        }
+        self.extend_lease(cx);
+    }
+
+    /// Computes the lease anew; it only ever grows (L5).
+    fn extend_lease(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now.mono;
+        let (expire, majority) = (self.spec.expire, cx.roster.majority());
+        let Some(lead) = &mut self.lead else { return };
+        let own = if mutant::is_on(Clause::L5SendTime) { now } else { lead.renewal.started };
+        let acked = self.links.iter().filter_map(|link| link.acked_at());
+        let own = acked.max().unwrap_or(own).max(own).plus(expire);
+        let length = lease_length(&self.links, expire, majority).unwrap_or(expire);
+        let next_at = lead.renewal.started.plus(renewal_pause(&self.spec, length));
+        lead.renewal.next_at = lead.renewal.next_at.min(next_at);
+        let Some(mut until) = lease_end(&self.links, own, majority) else { return };
+        if mutant::is_on(Clause::L5SendTime) {
+            until = now.plus(expire);
+        }
+        let window = super::lease::window(&self.spec, until, length);
+        if Some(until) <= lead.lease_until || window.hold_until <= now {
+            self.update_reference_members(cx);
+            self.advance_commit(cx);
+            return;
+        }
+        let first = lead.lease_until.replace(until).is_none();
+        lead.length = length;
+        lead.renewal.extended = true;
+        if self.holding() {
+            self.tell_window(cx);
+        }
+        if first && !self.holding() {
+            self.note(cx, NoteLevel::Debug, "acknowledged by a majority");
+        }
+        if let Some(lead) = self.lead.as_ref().filter(|_| self.quit.is_none()) {
+            self.known.leader = Holder::Member(cx.roster.my_id());
+            self.known.term = Some(lead.term);
+            self.known.until = until;
+        }
+        if self.revoke_wanted {
+            self.quit(cx, QuitKind::Revoke, None);
+            return;
+        }
+        self.update_reference_members(cx);
+        self.advance_commit(cx);
+    }
+
+    /// Members that return no rounds adopt a renewal only with an UPDATE: once per renewal, when
+    /// they have acknowledged it and it has its majority.
+    fn update_reference_members(&mut self, cx: &mut Cx<'_>) {
+        let needed_first = self.reference_needed(cx);
+        let leaving = self.leaving();
+        let Some(lead) = &mut self.lead else { return };
+        if !lead.renewal.extended || !(lead.announced || needed_first || leaving) {
+            return;
+        }
+        let plain = |peer: &MemberIndex| {
+            let link = &self.links[peer.get()];
+            link.echoes == Some(false) && link.acked_at().is_some()
+        };
+        let done = lead.renewal.unacked.union(lead.renewal.update_sent);
+        let due: MemberSet = cx.roster.peers().without(done).iter().filter(plain).collect();
+        lead.renewal.update_sent = lead.renewal.update_sent.union(due);
+        self.send_update(cx, due);
+    }
+
+    /// Whether the majority behind the lease needs members that return no rounds (L5).
+    fn reference_needed(&self, cx: &Cx<'_>) -> bool {
+        self.acknowledged_by_round(cx).len() + 1 < cx.roster.majority()
+    }
+
+    /// Members that return rounds and have acknowledged something in this term.
+    pub fn acknowledged_by_round(&self, cx: &Cx<'_>) -> MemberSet {
+        let sure = |peer: &MemberIndex| {
+            let link = &self.links[peer.get()];
+            link.echoes == Some(true) && link.acked_at().is_some()
+        };
+        cx.roster.peers().iter().filter(sure).collect()
+    }
+
+    /// Sends UPDATE to these members, with resends until they acknowledge.
+    pub fn send_update(&mut self, cx: &mut Cx<'_>, to: MemberSet) {
+        if to.is_empty() {
+            return;
+        }
+        let retry_at = cx.now.mono.plus(self.spec.timeout);
+        if let Some(lead) = &mut self.lead {
+            let waiting = lead.update.map_or(MemberSet::EMPTY, |update| update.unacked);
+            lead.update = Some(Delivery { unacked: waiting.union(to), tries: 0, retry_at });
+        }
+        for peer in to.iter() {
+            self.send_lead(cx, peer, Command::Update, false);
+        }
+    }
+
+    /// UPDATE again to those who have not acknowledged it.
+    pub fn update_retry(&mut self, cx: &mut Cx<'_>) {
+        let retry_at = cx.now.mono.plus(self.spec.timeout);
+        let retries = self.spec.retries;
+        let Some(lead) = &mut self.lead else { return };
+        let Some(update) = &mut lead.update else { return };
+        if update.tries >= retries {
+            lead.update = None;
+            return;
+        }
+        update.tries += 1;
+        update.retry_at = retry_at;
+        for peer in update.unacked.iter() {
+            self.send_lead(cx, peer, Command::Update, true);
+        }
+    }
+
+    /// STATUS to the sites that an administrative grant waits for (L8).
+    pub fn ask_missing(&mut self, cx: &mut Cx<'_>) {
+        let Some(lead) = &self.lead else { return };
+        if lead.commit.needed && !self.cib.maybe_granted {
+            for peer in lead.commit.missing(self.other_sites(cx)).iter() {
+                self.ask(cx, peer);
+            }
+        }
+    }
+
+    /// Tells the shell, and through it the keeper, the window of the lease (L6).
+    pub fn tell_window(&mut self, cx: &mut Cx<'_>) {
+        let term = self.lead.as_ref().map_or(self.wire_term(), |lead| lead.term);
+        let window = self.hold_window();
+        self.cib.window_told = true;
+        cx.effects.push(Effect::Hold { ticket: self.index, window, term });
+    }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The grant or attribute that runs for a ticket: until when, and what its end means.
+
+use super::super::{needs_lease, Cx, JobEnd, JobId, Output};
+use super::{after, Line};
+use crate::engine::mutant::{self, Clause};
+use crate::engine::{AttrChange, CibOutcome, CibState, WriteSerial};
+use crate::time::{MonoTime, Span};
+use alloc::borrow::ToOwned;
+
+/// What a killed job may take to be gone. One that the kernel cannot end (it waits for a dead
+/// disk) is given up then, so that the revoke behind it can begin.
+const REAP: Span = Span::from_secs(1);
+
+/// A grant or an attribute that runs.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) job: JobId,
+    pub(super) work: RunningWork,
+    pub(super) limit_at: MonoTime,
+    /// Whether other tickets share its job: those of them that must be killed take it with them.
+    pub(super) shared: bool,
+    pub(super) stage: Stage,
+}
+
+#[derive(Debug)]
+pub(super) enum RunningWork {
+    Grant(Option<WriteSerial>, CibState),
+    Attr(Option<WriteSerial>, AttrChange, Span),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    Live,
+    /// It was killed, and is given up at this instant.
+    Killed(MonoTime),
+}
+
+impl Line {
+    pub(super) fn advance_change(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now.mono;
+        if self.change_end().is_none_or(|end| now < end) {
+            return;
+        }
+        let Some(running) = &mut self.change else { return };
+        if running.stage == Stage::Live {
+            running.stage = Stage::Killed(now.plus(REAP));
+            cx.out.push(Output::Kill(running.job));
+        } else if let Some(running) = self.change.take() {
+            self.change_over(running, JobEnd::Killed, cx);
+        }
+    }
+
+    pub(super) fn change_over(&mut self, running: Running, end: JobEnd, cx: &mut Cx<'_>) {
+        let now = cx.now.mono;
+        let killed = matches!(running.stage, Stage::Killed(_));
+        let waits = !mutant::is_on(Clause::KeeperQuiet);
+        if waits && matches!(end, JobEnd::Failed(_) | JobEnd::Killed) {
+            self.quiet_at = self.quiet_at.max(after(now, self.guard));
+        }
+        if let RunningWork::Grant(serial, state) = &running.work {
+            let granted = end == JobEnd::Done && needs_lease(state) && serial.is_some();
+            if granted && !self.granted {
+                self.check.rest(now);
+            }
+            self.granted = granted;
+        }
+        // Killed with another ticket of its job: it begins anew.
+        if end == JobEnd::Killed && !killed && running.shared {
+            match running.work {
+                RunningWork::Grant(Some(serial), state) if self.wish.is_none() => {
+                    self.wish = Some((serial, state));
+                    return;
+                }
+                RunningWork::Attr(Some(serial), change, limit) => {
+                    return self.attrs.push_front((serial, change, limit));
+                }
+                RunningWork::Grant(..) | RunningWork::Attr(..) => {}
+            }
+        }
+        let outcome = match end {
+            JobEnd::Done => CibOutcome::Written,
+            _ if killed => CibOutcome::Killed,
+            JobEnd::Killed => CibOutcome::Killed,
+            JobEnd::TooLate => CibOutcome::TooLate,
+            JobEnd::Failed(text) | JobEnd::Apart(text) => CibOutcome::Failed(text),
+            JobEnd::Looked(_) => CibOutcome::Failed("it answered a change like a read".to_owned()),
+        };
+        match running.work {
+            RunningWork::Grant(serial, state) => {
+                if let Some(serial) = serial {
+                    self.written(serial, outcome, cx);
+                }
+                let ended = self.window.is_none_or(|window| now >= window.kill_at);
+                if killed && needs_lease(&state) && ended && !self.owed.is_owed() && self.armed {
+                    self.decide(None, cx);
+                }
+            }
+            RunningWork::Attr(Some(serial), ..) => self.attr_written(serial, outcome, cx),
+            RunningWork::Attr(None, ..) => {}
+        }
+    }
+
+    pub(super) fn kill_change(&mut self, cx: &mut Cx<'_>) {
+        if let Some(running) = self.change.as_mut().filter(|r| r.stage == Stage::Live) {
+            running.stage = Stage::Killed(cx.now.mono.plus(REAP));
+            cx.out.push(Output::Kill(running.job));
+        }
+    }
+
+    /// When what runs reaches its next stage.
+    pub(super) fn change_end(&self) -> Option<MonoTime> {
+        let running = self.change.as_ref()?;
+        Some(match (running.stage, &running.work) {
+            (Stage::Killed(give_up_at), _) => give_up_at,
+            (Stage::Live, RunningWork::Grant(_, state))
+                if needs_lease(state) && !mutant::is_on(Clause::KeeperWindow) =>
+            {
+                // Without a window nothing may be granted at all.
+                let kill_at = self.window.map_or(MonoTime::ZERO, |window| window.kill_at);
+                running.limit_at.min(kill_at)
+            }
+            (Stage::Live, RunningWork::Attr(..)) => {
+                // The revoke waits for nothing.
+                let window = self.window.filter(|_| self.armed && !self.rung);
+                window.map_or(running.limit_at, |window| running.limit_at.min(window.hold_until))
+            }
+            (Stage::Live, RunningWork::Grant(..)) => running.limit_at,
+        })
+    }
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Before a renewal is written: whether the store still says *granted*.
+//!
+//! An administrator may have revoked the ticket there by hand, or cleaned it up, and its resources
+//! have stopped. The renewal grants it again, but nobody would know what has happened.
+
+use super::{Line, Want};
+use crate::engine::{CibLoad, NoteLevel};
+use crate::keeper::{needs_lease, Cx, JobEnd, JobId, Output};
+use crate::time::{MonoTime, Span};
+use alloc::format;
+
+/// How long a renewal waits for the answer.
+const WAIT: Span = Span::from_secs(2);
+
+/// How often the only ticket of a keeper is looked at: with each renewal, but for very short
+/// leases.
+const PAUSE: Span = Span::from_secs(4);
+
+/// With so many tickets more each is looked at half as often, so that looks cost little beside what
+/// is written.
+const MORE: u64 = 2;
+
+/// Whether the store is asked before a renewal.
+#[derive(Debug, Default)]
+pub(super) struct Check {
+    stage: Stage,
+    /// Not again before this instant.
+    next: MonoTime,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Idle,
+    /// A job is to ask, if there is room for it before this instant.
+    Wanted(MonoTime),
+    /// A job asks; the renewal waits for it until this instant.
+    Running(JobId, MonoTime),
+}
+
+impl Check {
+    /// The ticket was granted a moment ago.
+    pub(super) fn rest(&mut self, now: MonoTime) {
+        self.next = now.plus(PAUSE);
+    }
+}
+
+impl Line {
+    /// A renewal is wished.
+    pub(super) fn check_first(&mut self, cx: &Cx<'_>) {
+        let now = cx.now.mono;
+        let lease = self.wish.as_ref().is_some_and(|(_, state)| needs_lease(state));
+        let time = self.window.is_some_and(|window| now.plus(WAIT) < window.start_before);
+        if !(cx.checks && self.granted && lease && time) || now < self.check.next {
+            return;
+        }
+        if self.check.stage == Stage::Idle {
+            self.check.stage = Stage::Wanted(now.plus(WAIT));
+            self.check.next = now.plus(PAUSE.times(1 + cx.lines / MORE));
+        }
+    }
+
+    /// Gives up what takes too long, or is not needed any more.
+    pub(super) fn advance_check(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now.mono;
+        match self.check.stage {
+            Stage::Wanted(until) if now >= until || self.wish.is_none() => {
+                self.check.stage = Stage::Idle;
+            }
+            Stage::Running(job, until) if now >= until => {
+                self.check.stage = Stage::Idle;
+                cx.unwanted.push(job);
+            }
+            Stage::Idle | Stage::Wanted(_) | Stage::Running(..) => {}
+        }
+    }
+
+    /// What a renewal wants first; `None`: nothing now.
+    pub(super) fn renewal_wants(&self) -> Option<Want> {
+        match self.check.stage {
+            Stage::Idle => Some(Want::Grant),
+            Stage::Wanted(_) => Some(Want::Look),
+            Stage::Running(..) => None,
+        }
+    }
+
+    /// Whether [`Want::Look`] was for this; then the job asks.
+    pub(super) fn start_check(&mut self, job: JobId) -> bool {
+        let Stage::Wanted(until) = self.check.stage else { return false };
+        self.check.stage = Stage::Running(job, until);
+        true
+    }
+
+    /// A job has ended; whether it was this one.
+    pub(super) fn check_over(&mut self, job: JobId, end: &JobEnd, cx: &mut Cx<'_>) -> bool {
+        if !matches!(self.check.stage, Stage::Running(asks, _) if asks == job) {
+            return false;
+        }
+        self.check.stage = Stage::Idle;
+        let gone = match end {
+            JobEnd::Looked(CibLoad::Loaded(stored)) => !stored.granted,
+            JobEnd::Looked(CibLoad::Absent) => true,
+            _ => false,
+        };
+        if gone && self.granted {
+            let name = &self.name;
+            let text = format!(
+                "{name} is held here, but the store does not say granted any more: somebody has \
+                 revoked it there or cleaned it up; it is granted again"
+            );
+            cx.out.push(Output::Note(NoteLevel::Warning, self.place, text));
+            self.granted = false;
+        }
+        true
+    }
+
+    /// When the renewal does not wait any longer.
+    pub(super) fn check_until(&self) -> Option<MonoTime> {
+        match self.check.stage {
+            Stage::Idle => None,
+            Stage::Wanted(until) | Stage::Running(_, until) => Some(until),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Messages between clients and the daemon (TCP).
+
+use super::code::{ResultCode, WaitCause};
+use super::life::Life;
+use crate::model::{AttrName, AttrValue, Holder, Term, TicketName};
+use crate::time::Span;
+use alloc::string::String;
+
+/// Options of a client's grant or revoke (header field `options`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClientOptions {
+    /// Bit 0, `-F`: grant at once, whatever the other sites say.
+    pub immediate: bool,
+    /// Bit 1, `-w`: wait for the outcome.
+    pub wait: bool,
+    /// Bit 2, `-C`: wait until the ticket is committed to the CIB.
+    pub wait_commit: bool,
+    /// Bit 3, ours alone: the client understands [`WaitCause`] and wants to hear every change.
+    pub explain: bool,
+}
+
+/// What a client asks for. Names are as sent; the engine decides whether they exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientRequest {
+    /// The tickets, as text.
+    List,
+    /// The other members, as text.
+    Peers,
+    /// Grant a ticket to the site that is asked.
+    Grant {
+        /// The ticket; `None` if the name is no ticket name.
+        ticket: Option<TicketName>,
+        /// How.
+        options: ClientOptions,
+    },
+    /// Revoke a ticket.
+    Revoke {
+        /// The ticket; `None` if the name is no ticket name.
+        ticket: Option<TicketName>,
+        /// How.
+        options: ClientOptions,
+    },
+    /// Set an attribute.
+    AttrSet {
+        /// The ticket; `None` if the name is no ticket name.
+        ticket: Option<TicketName>,
+        /// The attribute; `None` if the name cannot be used (answered with `Fail`).
+        name: Option<AttrName>,
+        /// Its new value; `None` if it cannot be stored (answered with `Fail`).
+        value: Option<AttrValue>,
+    },
+    /// Read an attribute.
+    AttrGet {
+        /// The ticket; `None` if the name is no ticket name.
+        ticket: Option<TicketName>,
+        /// The attribute; `None` if no attribute can have that name.
+        name: Option<AttrName>,
+    },
+    /// Delete an attribute.
+    AttrDelete {
+        /// The ticket; `None` if the name is no ticket name.
+        ticket: Option<TicketName>,
+        /// The attribute; `None` if no attribute can have that name.
+        name: Option<AttrName>,
+    },
+    /// List a ticket's attributes.
+    AttrList {
+        /// The ticket; `None` if the name is no ticket name.
+        ticket: Option<TicketName>,
+    },
+}
+
+/// The ticket payload of an answer to grant and revoke.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TicketAnswer {
+    /// How it went.
+    pub result: ResultCode,
+    /// The ticket; `None` is an all-zero payload (`InvalidArg`).
+    pub ticket: Option<TicketName>,
+    /// Who has it; for `Redirect` the site to ask.
+    pub leader: Holder,
+    /// The term.
+    pub term: Term,
+    /// How long it is valid.
+    pub valid_for: Span,
+    /// Why an intermediate answer is not the final one, and for how long.
+    pub cause: Option<(WaitCause, Span)>,
+}
+
+/// An answer to a client as it crosses the wire: texts are ready to be printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientReply {
+    /// `Rslt` with ticket payload: to grant and revoke.
+    Ticket(TicketAnswer),
+    /// `Rslt`, header only: to attribute set and delete, to failed attribute commands, and
+    /// `AuthFailed` to everything.
+    Result(ResultCode),
+    /// `RLst`: the lines of list or peers.
+    List(String),
+    /// `AGet`: the attribute's value and a newline.
+    Attr(String),
+    /// `ALst`: one line for each attribute.
+    Attrs(String),
+    /// `Hllo`, ours alone: ask again, with a request that is bound to this life of the daemon.
+    Hello(Life),
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The header that every packet begins with, and the sizes of packets.
+//!
+//! Which commands exist is [`super::Command`]'s business; who may send them, the codecs'.
+
+use super::code::Command;
+use super::error::WireError;
+use super::reader::{Reader, Writer};
+use crate::model::MemberId;
+use alloc::vec::Vec;
+
+/// Bytes of the header.
+pub const HEADER_LEN: usize = 48;
+/// Bytes of the authentication trailer: hash id, 20 bytes of HMAC-SHA1, 4 zero bytes.
+pub const MAC_LEN: usize = 28;
+/// Bytes of the ticket payload: name, leader, term, valid-for.
+pub(crate) const TICKET_LEN: usize = 64 + 3 * 4;
+/// Bytes of the attribute payload: ticket, name, value.
+pub(crate) const ATTR_LEN: usize = 64 + 64 + 128;
+/// Bytes of a message between members, without authentication.
+pub const PEER_LEN: usize = HEADER_LEN + TICKET_LEN;
+/// Bytes of a datagram between members, with authentication: a receiver needs no more, and one
+/// byte more tells it that a datagram is too long.
+pub const DATAGRAM_MAX: usize = PEER_LEN + MAC_LEN;
+/// Bytes of the longest request of a client, with authentication.
+pub const REQUEST_MAX: usize = HEADER_LEN + ATTR_LEN + MAC_LEN;
+/// Bytes of the longest message of any kind: a list of the 100 000 tickets that a configuration
+/// can have, with lines of 320 bytes.
+pub const FRAME_MAX: usize = 32 * 1000 * 1000;
+/// Zero bytes that may follow a client's request beyond its stated length.
+///
+/// Reference: its clients without a key send the room of the MAC after list, peers, attribute
+/// get and attribute list. A server reads and ignores them before it closes, because closing
+/// with unread bytes resets the connection.
+pub const REQUEST_TAIL: usize = MAC_LEN;
+
+/// The number that tells a Booth packet.
+const MAGIC: u32 = 0x5F1B_A08C;
+/// The version of the protocol.
+const VERSION: u32 = 0x0001_0003;
+/// Bit of `opts`: the packet is authenticated.
+pub(crate) const OPT_AUTHENTICATED: u32 = 1;
+
+/// Offset of the field `opts`.
+pub(crate) const OPTS_AT: usize = 0;
+/// Offset of the field `from`.
+const FROM_AT: usize = 20;
+/// Offset of the field `length`.
+pub(crate) const LENGTH_AT: usize = 24;
+
+/// All fields of the header as numbers, except magic and version, which are checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Header {
+    /// Bit 0: authenticated.
+    pub(crate) opts: u32,
+    /// Seconds of the sender's wall clock; 0 without authentication.
+    pub(crate) secs: u32,
+    /// Microseconds; the reference takes them from another clock than the seconds.
+    pub(crate) usecs: u32,
+    /// The sender's site id.
+    pub(crate) from: u32,
+    /// Bytes of the whole packet.
+    pub(crate) length: u32,
+    /// The command.
+    pub(crate) cmd: u32,
+    /// The command that this one answers, or 0.
+    pub(crate) request: u32,
+    /// Options, round or nonce, depending on the command.
+    pub(crate) options: u32,
+    /// Why an election was started.
+    pub(crate) reason: u32,
+    /// The result.
+    pub(crate) result: u32,
+}
+
+impl Header {
+    /// The header of an unsealed packet of this command; the rest is 0.
+    pub(crate) fn of(command: Command, from: u32) -> Header {
+        Header { cmd: command.raw(), from, ..Header::default() }
+    }
+
+    /// Reads a header and checks magic and version.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Header, WireError> {
+        if bytes.len() < HEADER_LEN {
+            return Err(WireError::TooShort { len: bytes.len(), need: HEADER_LEN });
+        }
+        let mut reader = Reader::new(bytes);
+        let (opts, secs, usecs) = (reader.u32()?, reader.u32()?, reader.u32()?);
+        let magic = reader.u32()?;
+        if magic != MAGIC {
+            return Err(WireError::Magic(magic));
+        }
+        let version = reader.u32()?;
+        if version != VERSION {
+            return Err(WireError::Version(version));
+        }
+        Ok(Header {
+            opts,
+            secs,
+            usecs,
+            from: reader.u32()?,
+            length: reader.u32()?,
+            cmd: reader.u32()?,
+            request: reader.u32()?,
+            options: reader.u32()?,
+            reason: reader.u32()?,
+            result: reader.u32()?,
+        })
+    }
+
+    /// Reads the header of a packet that [`crate::auth::Opener`] has opened, and checks that
+    /// the length field fits: the MAC, which has been cut off, still counts.
+    pub(crate) fn read_opened(packet: &[u8]) -> Result<Header, WireError> {
+        let header = Header::read(packet)?;
+        let cut_off = if header.is_authenticated() { MAC_LEN } else { 0 };
+        check_length(&header, packet.len().saturating_add(cut_off))?;
+        Ok(header)
+    }
+
+    /// The unsealed packet of this header and a payload; sets the length field.
+    pub(crate) fn packet(self, payload: &[u8]) -> Vec<u8> {
+        let len = HEADER_LEN + payload.len();
+        assert!(len <= FRAME_MAX, "a packet stays below FRAME_MAX");
+        // FRAME_MAX is far below u32::MAX, so the fallback is never taken.
+        let length = u32::try_from(len).unwrap_or(u32::MAX);
+        let mut writer = Writer::with_capacity(len + MAC_LEN);
+        for field in [self.opts, self.secs, self.usecs, MAGIC, VERSION, self.from, length] {
+            writer.u32(field);
+        }
+        for field in [self.cmd, self.request, self.options, self.reason, self.result] {
+            writer.u32(field);
+        }
+        writer.bytes(payload);
+        writer.finish()
+    }
+
+    /// Whether the packet says that it is authenticated.
+    pub(crate) const fn is_authenticated(&self) -> bool {
+        self.opts & OPT_AUTHENTICATED != 0
+    }
+
+    /// The command.
+    pub(crate) fn command(&self) -> Result<Command, WireError> {
+        Command::from_raw(self.cmd).ok_or(WireError::UnknownCommand(self.cmd))
+    }
+}
+
+/// Checks that the length field states `actual` bytes.
+pub(crate) fn check_length(header: &Header, actual: usize) -> Result<(), WireError> {
+    if usize::try_from(header.length) == Ok(actual) {
+        Ok(())
+    } else {
+        Err(WireError::LengthField { stated: header.length, actual })
+    }
+}
+
+/// Bytes of the whole message that begins with this header on a stream, the header included.
+///
+/// A client uses it to read an answer; a server uses [`request_len`], which allows less.
+///
+/// # Errors
+/// Magic or version is another one, or the length field is below [`HEADER_LEN`] or beyond
+/// [`FRAME_MAX`].
+pub fn frame_len(header: &[u8; HEADER_LEN]) -> Result<usize, WireError> {
+    bounded_len(header, FRAME_MAX)
+}
+
+/// Bytes of the whole request that begins with this header on a stream, the header included.
+///
+/// # Errors
+/// Like [`frame_len`], with [`REQUEST_MAX`] as the limit.
+pub fn request_len(header: &[u8; HEADER_LEN]) -> Result<usize, WireError> {
+    bounded_len(header, REQUEST_MAX)
+}
+
+fn bounded_len(header: &[u8; HEADER_LEN], max: usize) -> Result<usize, WireError> {
+    let length = Header::read(header)?.length;
+    // Only a platform with 16-bit addresses cannot hold a u32; the fallback is too long there.
+    let len = usize::try_from(length).unwrap_or(usize::MAX);
+    if len < HEADER_LEN {
+        Err(WireError::TooShort { len, need: HEADER_LEN })
+    } else if len > max {
+        Err(WireError::TooLong { len, max })
+    } else {
+        Ok(len)
+    }
+}
+
+/// The sender that a packet names, if it is long enough to name one; whatever magic and version
+/// say, so that a member that speaks another version can be named. Not authenticated: for counters
+/// and log lines only.
+pub fn claimed_sender(bytes: &[u8]) -> Option<MemberId> {
+    let field = bytes.get(FROM_AT..)?.first_chunk::<4>()?;
+    Some(MemberId::from_raw(u32::from_be_bytes(*field)))
+}
