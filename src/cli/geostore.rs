@@ -49,7 +49,7 @@ pub fn run(args: &AttrArgs, output: &Output) -> Exit {
 
 /// The request of an operation, or why it cannot be made.
 ///
-/// Reference: sends every name; some of them leave the CIB unreadable (`protocol.md` 6).
+/// Reference: sends every name; some of them leave the CIB unreadable (P18).
 fn question(action: &AttrAction, ticket: &TicketName) -> Result<Question, String> {
     let ticket = Some(ticket.clone());
     let named = |text: &str| AttrName::new(text).map(Some).map_err(|error| bad_name(text, error));

@@ -2,7 +2,7 @@
 //! `booth status`: looks at the lock file and says whether a daemon holds it. Whoever else holds
 //! it is named and does not count.
 //!
-//! Scripts evaluate the printed line in a shell (`clients.md`), so nothing is printed that is
+//! Scripts evaluate the printed line in a shell (P17, `CLIENTS.md`), so nothing is printed that is
 //! not shaped like assignments.
 
 use super::args::StatusArgs;

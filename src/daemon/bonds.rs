@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Binds what leaves to its receiver's present life, and tells what is bound to ours.
+//! Binds what leaves to its receiver's present life, and tells what is bound to ours (P9).
 //!
 //! Who has recorded a packet can send it again: to a member that has not seen it, or to one that
 //! has forgotten it because it was restarted. So members of ours bind each packet to the id and

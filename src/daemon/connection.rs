@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! One client's connection: a request in, checked; answers out until the last.
+//! One client's connection: a request in, checked; answers out until the last (P10, P13).
 //!
 //! Everything that is wrong with a request is found here, in the connection's own thread; only
 //! well-formed requests reach the engine. Who accepts connections and how many, `tcp` decides.

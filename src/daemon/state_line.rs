@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The line by which a daemon describes itself in its lock file.
+//! The line by which a daemon describes itself in its lock file (P17).
 
 use crate::model::{MemberId, MemberRole};
 use std::fmt;

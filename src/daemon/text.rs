@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The texts that clients print: `booth list`, `booth peers`, `geostore list` and `get`.
 //!
-//! Scripts split these lines (`protocol.md` 4), so every byte of them is an interface. Times are
+//! Scripts split these lines (P14, P15, P16), so every byte of them is an interface. Times are
 //! local, in the form `%F %T`.
 
 use crate::daemon::clock::LocalTime;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Bytes from outside: whatever they are, there is an answer or a precise error, never a panic.
+//! Bytes from outside (P1): whatever they are, there is an answer or a precise error, and never a
+//! panic.
 
 use crate::strategies::{key, peer_message, unit, wall};
 use booth::auth::{Opened, Opener, Sealer};

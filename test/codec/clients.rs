@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Requests of clients and answers to them.
+//! Requests of clients and answers to them (P10, P12).
 
 use crate::strategies::{reply, request};
 use booth::model::{Holder, MemberId, Term, TicketName};

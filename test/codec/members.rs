@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Messages between members.
+//! Messages between members (P8).
 
 use crate::strategies::{member, peer_message, unit};
 use booth::model::{Holder, MemberId, Term, TicketName, TicketNameError};

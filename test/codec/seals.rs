@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Sealing and opening, with and without a key.
+//! Sealing and opening, with and without a key (P3).
 
 use crate::strategies::{key, life, member, peer_message, reply, request, wall};
 use booth::auth::{bond_of_answers, Key, Opener, ReplayGuard, Sealer};

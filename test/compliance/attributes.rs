@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Attributes: `geostore`, and what becomes of them in the CIB.
+//! Attributes: `geostore`, and what becomes of them in the CIB (P16).
 
 use crate::harness::{run, test_name, under_test, until, Cluster, Need, Packet, Setup};
 use crate::quirk::differs;

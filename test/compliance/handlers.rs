@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The before-acquire handler: arguments, environment, order in a directory, failure.
+//! The before-acquire handler: arguments, environment, order in a directory, failure (P23).
 
 use crate::harness::{run, test_name, under_test, until, Cluster, Lab, Need, Setup};
 use std::time::Duration;

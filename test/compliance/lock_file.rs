@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The lock file and `booth status`.
+//! The lock file and `booth status` (P17).
 
 use crate::harness::{
     finish, make_open, make_shared, run, test_name, under_test, value_within, Cluster, Finished,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Manual tickets: no elections, no expiry, and several sites may have one.
+//! Manual tickets: no elections, no expiry, and several sites may have one (P22).
 
 use crate::harness::{run, test_name, under_test, until, Cluster, Need, Setup};
 use crate::quirk::differs;

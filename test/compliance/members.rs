@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What another member sees: the exchanges of an election, a renewal, a revoke, a step-down,
-//! played with scripted members on the addresses of two other sites.
+//! played with scripted members on the addresses of two other sites (P6).
 
 use crate::harness::{
     run, test_name, under_test, until, Cluster, FakeMember, Lab, Need, Packet, Setup, NOBODY,

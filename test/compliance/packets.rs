@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Bytes that no correct program sends: they are counted and dropped, and nothing else happens.
+//! Bytes that no correct program sends (P1, P7): they are counted and dropped, and nothing else
+//! happens.
 
 use crate::harness::{
     ask_with, run, test_name, under_test, until, Cluster, End, FakeMember, Need, Packet, Setup,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `booth peers`: a block of lines with counters for each other member.
+//! `booth peers`: a block of lines with counters for each other member (P15).
 
 use crate::harness::{run, test_name, under_test, Cluster, Need, Setup};
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Recorded requests of clients, played to another member or to one that has been restarted.
+//! Recorded requests of clients, played to another member or to one that has been restarted (P9).
 //! Beside each, what a client of the C version sends: it is bound to nothing, and works there
 //! (boothd(8), AUTHENTICATION).
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What is asked of `crm_ticket`, word for word, and what follows from its exit codes.
+//! What is asked of `crm_ticket`, word for word, and what follows from its exit codes (P18, P19).
 
 use crate::harness::{run, test_name, under_test, until, Cluster, Need, Setup};
 use crate::quirk::differs;

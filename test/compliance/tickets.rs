@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! grant, revoke, list: what clients print, and what servers answer.
+//! grant, revoke, list: what clients print, and what servers answer (P11, P14).
 
 use crate::harness::{
     run, test_name, under_test, until, Cluster, Kind, Need, Packet, Setup, ANYONE, NOBODY,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Before-acquire handlers (`protocol.md` 7).
+//! Before-acquire handlers (P23).
 
 use crate::process::{lives, signal, until};
 use crate::site::{Driver, Kind, Site};

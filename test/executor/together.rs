@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A site that loses very many tickets of the CIB at the same instant: each is revoked within *g*,
-//! by its keeper, whether the daemon lives or not.
+//! by its keeper, whether the daemon lives or not (P20).
 
 use crate::driver;
 use crate::process::{lives, until};

@@ -26,11 +26,18 @@ fn all_recipes_have_the_version_and_the_rust_version_of_the_crate() {
     assert!(control.contains(&format!("cargo:native (>= {rust})")));
 }
 
-/// The crates of Cargo.toml, development ones included: cargo resolves those too.
+/// The crates of both manifests but our own, development ones included: cargo resolves those too.
 fn crates() -> BTreeSet<String> {
-    let mut section = "";
     let mut crates = BTreeSet::new();
-    let manifest = source("Cargo.toml");
+    for path in ["Cargo.toml", "src/core/Cargo.toml"] {
+        add_crates(&source(path), &mut crates);
+    }
+    assert!(crates.remove("booth-core"), "the program has a core");
+    crates
+}
+
+fn add_crates(manifest: &str, crates: &mut BTreeSet<String>) {
+    let mut section = "";
     for line in manifest.lines() {
         if line.starts_with('[') {
             section = line;
@@ -40,7 +47,6 @@ fn crates() -> BTreeSet<String> {
             }
         }
     }
-    crates
 }
 
 /// The words that stand between `before` and one of the characters `ends`.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What must hold after every step: S1 to S10 of `architecture.md` 9. The checkers see what
+//! What must hold after every step: S1 to S10 (`README.md`). The checkers see what
 //! production can show (messages, effects, stores) and true time, never the engine's inside.
 
 use super::answers::Answers;
@@ -25,7 +25,7 @@ const EFFECTS_MAX: usize = 24;
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which property: `S1` to `S11`, `V1` to `V4`, or a rule.
+    /// Which property (`README.md`), or a rule.
     pub code: &'static str,
     /// What happened.
     pub text: String,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The keeper of each machine: the very machine that ships (`src/core/keeper`) decides what changes the
-//! ticket store and when; the processes that it starts run in the model. It goes on when boothd
+//! The keeper of each machine: the very machine that ships (`src/core/keeper`) decides what changes
+//! the ticket store and when; the processes that it starts run in the model. It goes on when boothd
 //! ends or is stopped, and dies with its machine.
 
 use super::choice::Kind;

@@ -15,7 +15,7 @@ mod limits;
 mod manifest;
 mod manuals;
 mod paths;
-
+mod tags;
 mod tree;
 mod words;
 

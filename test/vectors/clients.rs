@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Connections of clients: requests, the bytes behind them, and answers.
+//! Connections of clients: requests, the bytes behind them, and answers (P5, P13).
 
 use crate::capture::{captures, Capture, Message, Packet};
 use booth::model::{AttrName, AttrValue, Holder, MemberId, Term, TicketName};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Datagrams between members, and the ids of members.
+//! Datagrams between members, and the ids of members (P1, P2, P4).
 
 use crate::capture::{captures, Capture, Packet};
 use booth::model::{Holder, MemberId, Term, TicketName};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Authentication of the captured packets: wrong keys, changed bits, age.
+//! Authentication of the captured packets: wrong keys, changed bits, age (P3).
 
 use crate::capture::{captures, Capture, Packet};
 use booth::auth::{AuthError, Key, Opened, Opener};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! To whom a packet is bound: to one receiver, and to one life of it.
+//! To whom a packet is bound: to one receiver, and to one life of it (P9).
 //!
 //! Ours alone, in the field `opts`, which the MAC covers and of which a reference peer looks at
 //! the bits 0 and 2 only: bit 3 says that the packet is bound, and bits 4 to 31 are a hash, made

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Sealing packets (time stamp, authentication) and opening received ones.
+//! Sealing packets (time stamp, authentication) and opening received ones (P3, L15).
 //!
 //! An [`Opener`] checks in a fixed order: shape (size, magic, version, length field), whether
 //! authentication is as configured, the MAC, the age. Whether a packet came before is left to

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The message authentication code, HMAC-SHA1, and its 28 bytes on the wire.
+//! The message authentication code, HMAC-SHA1, and its 28 bytes on the wire (P3).
 //!
 //! The only file that names the hash crates. Which bytes are covered, `envelope` knows.
 

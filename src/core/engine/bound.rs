@@ -20,7 +20,7 @@ use crate::wire::Reason;
 use alloc::vec;
 use alloc::vec::Vec;
 
-/// The longest time that a vote can state (`protocol.md` 3).
+/// The longest time that a vote can state (P8).
 const UNBOUND_MAX: Span = Span::from_millis(0x7FFF_FFFE);
 
 /// Until when this member's word bound it to whom; kept up at the end of every step.

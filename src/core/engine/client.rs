@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What clients ask of one ticket: grant and revoke, and what they are told while it takes time.
+//! What clients ask of one ticket, in which order it is judged, and what they are told while it
+//! takes time (P11).
 
 use super::cx::Cx;
 use super::effect::NoteLevel;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Manual tickets (`RULES.md` L14, `protocol.md` 8): administrators grant and revoke; no election,
+//! Manual tickets (L14, P22): administrators grant and revoke; no election,
 //! no lease, no expiry, no failover. Every member notes which sites claim such a ticket.
 
 use super::announce::AnnounceKind;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What other members say: heartbeats and updates make promises (`RULES.md` L4), announcements
-//! end them (L10), questions are answered (L9). Votes are in `election`, acknowledgements in
+//! What other members say: heartbeats and updates make promises (L4), announcements end them
+//! (L10), questions are answered (L9, P6, P7). Votes are in `election`, acknowledgements in
 //! `renewal`.
 
 use super::cx::Cx;
@@ -489,7 +489,7 @@ impl Ticket {
         cx.send(to, message, false);
     }
 
-    /// Tells a candidate for a lost ticket that it was revoked meanwhile (`protocol.md` 2).
+    /// Tells a candidate for a lost ticket that it was revoked meanwhile (P6).
     pub fn reject_outdated(&mut self, cx: &mut Cx<'_>, to: MemberIndex) {
         let term = self.known.term.unwrap_or_default();
         let result = ResultCode::YouOutdated;

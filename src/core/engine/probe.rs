@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The before-acquire handler as the engine sees it: it runs before this site stands, before
-//! each renewal, and before a manual ticket is taken (`protocol.md` 7).
+//! each renewal, and before a manual ticket is taken (P23).
 
 use super::cx::Cx;
 use super::effect::{Effect, NoteLevel};

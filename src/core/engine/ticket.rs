@@ -361,7 +361,7 @@ impl Ticket {
 
     /// A message about this ticket.
     pub fn message(&self, leader: Holder, term: Term, valid: Span, body: PeerBody) -> PeerMessage {
-        // Members never say "unknown" (`protocol.md` 1).
+        // Members never say "unknown" (P4).
         let leader = if leader == Holder::Unknown { Holder::Nobody } else { leader };
         PeerMessage { ticket: self.spec.name.clone(), leader, term, valid_for: valid, body }
     }

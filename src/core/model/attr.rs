@@ -4,7 +4,7 @@
 use alloc::boxed::Box;
 use core::fmt;
 
-/// Attribute names that Pacemaker and Booth keep for themselves (`protocol.md` 6).
+/// Attribute names that Pacemaker and Booth keep for themselves (P18).
 pub const RESERVED_ATTRS: [&str; 8] =
     ["owner", "expires", "term", "granted", "standby", "id", "last-granted", "booth-cfg-name"];
 

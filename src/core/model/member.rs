@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::IpAddr;
 
-/// The most members that a cluster can have (`protocol.md` 1).
+/// The most members that a cluster can have (P4).
 pub const MEMBERS_MAX: usize = 16;
 
 /// A member's id on the wire: CRC-32 of its binary address with the top bit cleared.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Argument vectors of `crm_ticket` and `cibadmin`, without the program itself. Pure; nothing is
-//! quoted, since no shell is involved.
+//! Argument vectors of `crm_ticket` and `cibadmin`, without the program itself (P18, P20). Nothing
+//! is quoted, since no shell is involved.
 
 use crate::engine::AttrChange;
 use crate::model::{Holder, Term, TicketName};

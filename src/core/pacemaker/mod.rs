@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What is known about Pacemaker's `crm_ticket`, and of `cibadmin` for many tickets at once:
-//! argument vectors, exit codes, and how to read the answers (`protocol.md` 6).
+//! argument vectors, exit codes, and how to read the answers (P18, P19).
 //!
 //! Pure: nothing is run here, nothing read from anywhere. The executor runs it.
 

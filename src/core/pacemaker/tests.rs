@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Answers as the real program gives them, and damaged ones.
+//! Answers as the real program gives them, and damaged ones (P19).
 
 use super::*;
 use crate::engine::AttrChange;

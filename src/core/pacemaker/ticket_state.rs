@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Reads the answers of `crm_ticket -q`: some lines of heading, then one XML element. Pure.
+//! Reads the answers of `crm_ticket -q`: some lines of heading, then one XML element (P19). Pure.
 
 use crate::engine::CibTicket;
 use crate::model::{AttrName, AttrValue, Excerpt, Holder, Term, TicketName};

@@ -34,7 +34,7 @@ use load::LoadPlace;
 use pool::{PoolKind, Pools};
 use probe::ProbePlace;
 
-/// What a job that was asked to end may still take; then it is killed (`architecture.md` 5).
+/// What a job that was asked to end may still take; then it is killed.
 pub const GRACE: Span = Span::from_secs(2);
 
 /// What a killed job may take to be gone. One that the kernel cannot end (it waits for a dead

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Messages between clients and the daemon (TCP).
+//! Messages between clients and the daemon (TCP) (P10, P12).
 
 use super::code::{ResultCode, WaitCause};
 use super::life::Life;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Requests of clients and their answers as bytes.
+//! Requests of clients and their answers as bytes (P10).
 //!
 //! Stateless: order and number of answers are the engine's business, connections the shell's.
 

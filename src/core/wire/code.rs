@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The four-letter codes of the header: commands, results, reasons.
+//! The four-letter codes of the header: commands, results, reasons (P5).
 
 use alloc::borrow::ToOwned;
 use alloc::string::{String, ToString};

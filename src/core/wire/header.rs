@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The header that every packet begins with, and the sizes of packets.
+//! The header that every packet begins with, and the sizes of packets (P1).
 //!
 //! Which commands exist is [`super::Command`]'s business; who may send them, the codecs'.
 

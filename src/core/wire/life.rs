@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The number of one life of a daemon, and where a packet carries it.
+//! The number of one life of a daemon, and where a packet carries it (P9).
 //!
 //! Ours alone. A reference peer sends 0 in these fields and does not read them.
 

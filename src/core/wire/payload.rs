@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The two fixed payloads, ticket and attribute, as bytes.
+//! The two fixed payloads, ticket and attribute, as bytes (P2).
 
 use super::error::{Field, WireError};
 use super::header::{ATTR_LEN, HEADER_LEN, TICKET_LEN};

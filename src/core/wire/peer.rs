@@ -58,7 +58,7 @@ impl Round {
 /// The largest nonce of a STATUS: a vote request returns it beside its two marks.
 pub const NONCE_MAX: u32 = (1 << 30) - 1;
 
-/// What ours adds to HEARTBEAT, UPDATE, REVOKE and step-down (`protocol.md` 3).
+/// What ours adds to HEARTBEAT, UPDATE, REVOKE and step-down (P8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stamp {
     /// The number of this send; `None`: a reference peer sent it.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Messages between members as bytes: header and ticket payload, 124 bytes, always.
+//! Messages between members as bytes: header and ticket payload, 124 bytes, always (P8).
 //!
 //! Stateless: whether sender, leader and ticket are known is for the caller to decide.
 

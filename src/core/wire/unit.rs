@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The unit of the payload's `valid-for`, which all members of a cluster share.
+//! The unit of the payload's `valid-for`, which all members of a cluster share (P2).
 
 use crate::time::Span;
 

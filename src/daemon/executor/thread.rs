@@ -21,7 +21,7 @@ use std::time::Duration;
 /// How many wishes are taken in before deadlines and ended jobs have their turn.
 const WISHES_AT_ONCE: usize = 64;
 
-/// What a running write may take when the daemon stops (`architecture.md` 8).
+/// What a running write may take when the daemon stops.
 const STOP_WRITES: Span = Span::from_secs(1);
 
 /// While jobs run, deadlines are looked at this often, because the thread's sleep does not count

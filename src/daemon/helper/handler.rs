@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Before-acquire handlers: one program, or all in a directory (`protocol.md` 7).
+//! Before-acquire handlers: one program, or all in a directory (P23).
 
 use super::{fail, HelperExit};
 use std::ffi::{OsStr, OsString};

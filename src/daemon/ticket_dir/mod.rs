@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The built-in ticket store: one file per ticket in a directory (`protocol.md` 9).
+//! The built-in ticket store: one file per ticket in a directory (P21).
 //!
 //! A file is replaced as a whole: temporary name, fsync, rename, fsync of the directory. So it
 //! is never seen half written, and a writer that is killed leaves the old content or the new.

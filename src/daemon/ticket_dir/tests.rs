@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The built-in store: format, atomic replacement, damaged files.
+//! The built-in store (P21): format, atomic replacement, damaged files.
 
 use super::*;
 use crate::engine::AttrChange;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What a sealer writes, and the order in which an opener checks.
+//! What a sealer writes, and the order in which an opener checks (P3).
 
 use crate::auth::{AuthError, Key, Opener, Sealer};
 use crate::model::{MemberId, Term, TicketName};

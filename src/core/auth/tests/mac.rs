@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Keys and the trailer.
+//! Keys and the trailer (P3).
 
 use crate::auth::mac::{MacMaker, MacMismatch};
 use crate::auth::{Key, KeyError, KEY_MAX, KEY_MIN};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The replay guard, case by case. `replay_model` compares it with a naive one.
+//! The replay guard, case by case (L15). `replay_model` compares it with a naive one.
 
 use crate::auth::envelope::Proof;
 use crate::auth::{AuthError, ReplayGuard};

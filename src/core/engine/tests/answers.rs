@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What clients are told is true (`protocol.md` 4): a request that was answered with failure has
+//! What clients are told is true (P10): a request that was answered with failure has
 //! no effect later, and what is not known is called not known.
 
 use super::bench::Bench;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Manual tickets (L14, `protocol.md` 8): claims, and what the others note of them.
+//! Manual tickets (L14, P22): claims, and what the others note of them.
 
 use super::bench::{stamp, Bench, Deeds, World, SECOND};
 use super::cluster::spec;
@@ -56,7 +56,7 @@ fn revoke_of(bench: &mut Bench, from: usize) -> Deeds {
     bench.hear_valid(from, Holder::Nobody, 0, Span::ZERO, body)
 }
 
-/// `protocol.md` 8: a grant is written and answered without waiting for anyone, and claimed.
+/// P22: a grant is written and answered without waiting for anyone, and claimed.
 #[test]
 pub fn a_manual_grant_waits_for_nobody() {
     let mut bench = site();
@@ -72,7 +72,7 @@ pub fn a_manual_grant_waits_for_nobody() {
     assert_eq!(bench.listed(), bench.id(0));
 }
 
-/// `protocol.md` 8: the claim is repeated about every 60 s while the ticket is granted, to
+/// P22: the claim is repeated about every 60 s while the ticket is granted, to
 /// everyone; and every `timeout`, `retries` times, to those who have not acknowledged it.
 #[test]
 pub fn a_claim_is_repeated_every_minute() {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What clients of an automatic ticket are told, and when (`protocol.md` 4, boothd(8)).
+//! What clients of an automatic ticket are told, and when (P10, P12, boothd(8)).
 
 use super::bench::{Bench, Deeds, World, SECOND};
 use super::cluster::spec;

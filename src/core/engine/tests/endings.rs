@@ -55,7 +55,7 @@ fn expect_resends(mut bench: Bench, first: &Deeds, resends: u64) {
     }
 }
 
-/// L10, `protocol.md` 2: REVOKE is sent again to those who have not acknowledged it.
+/// L10, P6: REVOKE is sent again to those who have not acknowledged it.
 #[test]
 pub fn a_revoke_is_announced_until_it_is_acknowledged() {
     let (bench, first) = revoked();

@@ -69,7 +69,7 @@ fn a_revoke_frees_the_ticket_for_good() {
     assert_eq!(cluster.granted(), [1]);
 }
 
-/// `protocol.md` 4: a revoke elsewhere is redirected, a second grant refused.
+/// P11: a revoke elsewhere is redirected, a second grant refused.
 #[test]
 fn other_sites_redirect_a_revoke_and_refuse_a_second_grant() {
     let mut cluster = three();
@@ -159,7 +159,7 @@ fn a_failing_handler_moves_the_ticket() {
     assert_eq!(cluster.granted(), [1]);
 }
 
-/// `protocol.md` 4: a failed write is a failure for the client.
+/// P10: a failed write is a failure for the client.
 #[test]
 fn a_failed_write_is_never_reported_as_success() {
     let mut cluster = three();
@@ -178,7 +178,7 @@ fn a_failed_write_is_never_reported_as_success() {
     assert_eq!(cluster.codes(patient).last(), Some(&(ResultCode::Success, true)));
 }
 
-/// `protocol.md` 4: with `-w` a client waits for a majority however long it takes; another one
+/// P10: with `-w` a client waits for a majority however long it takes; another one
 /// hears that there is none.
 #[test]
 fn who_waits_without_limit_gets_the_grant_when_a_majority_comes() {
@@ -235,7 +235,7 @@ fn a_candidate_that_is_many_terms_behind_catches_up_at_once() {
     assert_eq!(cluster.granted(), [1]);
 }
 
-/// `protocol.md` 8: a store in which a manual ticket is not granted, but still names this site as
+/// P22: a store in which a manual ticket is not granted, but still names this site as
 /// its owner (it was an automatic ticket once), makes no holder of it.
 #[test]
 fn a_manual_ticket_that_is_not_granted_has_no_holder_after_a_start() {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The before-acquire handler (L13, `protocol.md` 7): when it is asked, how long it may take, and
+//! The before-acquire handler (L13, P23): when it is asked, how long it may take, and
 //! what its answer leads to.
 
 use super::bench::{stamp, Bench, World, SECOND};
@@ -36,7 +36,7 @@ fn follower() -> Bench {
     bench
 }
 
-/// `protocol.md` 7: at a renewal it may run until the ticket cannot be held any more, no longer;
+/// P23: at a renewal it may run until the ticket cannot be held any more, no longer;
 /// no heartbeat is sent before it agrees.
 #[test]
 pub fn a_handler_at_a_renewal_may_run_until_the_holding_ends() {

@@ -223,7 +223,7 @@ fn an_ex_holder_whose_revoke_hangs_is_heard() {
     assert_eq!(cluster.granted(), [0, 1], "but by an administrator's override");
 }
 
-/// `protocol.md` 4: who overrides is not told of what is overridden.
+/// P12: who overrides is not told of what is overridden.
 #[test]
 fn who_overrides_a_pending_commit_hears_of_no_delay() {
     let mut spec = spec("T");

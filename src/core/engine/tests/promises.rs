@@ -73,7 +73,7 @@ pub fn an_arbitrator_is_neither_voted_for_nor_followed() {
     assert_eq!(bench.listed(), Holder::Unknown);
 }
 
-/// `protocol.md` 1, 2: a heartbeat in another's name is dropped, and so is a message whose leader
+/// P4, P7: a heartbeat in another's name is dropped, and so is a message whose leader
 /// is unknown; both are counted.
 #[test]
 pub fn a_heartbeat_in_the_name_of_another_is_dropped() {
@@ -86,7 +86,7 @@ pub fn a_heartbeat_in_the_name_of_another_is_dropped() {
     assert_eq!(bench.peer_rows()[0].counters.invalid, 4);
 }
 
-/// `protocol.md` 2: who knows that the ticket was revoked tells a candidate that gives no reason,
+/// P6: who knows that the ticket was revoked tells a candidate that gives no reason,
 /// too: a reference candidate goes on so.
 #[test]
 pub fn a_candidate_without_a_reason_is_told_of_a_revoke() {
@@ -180,7 +180,7 @@ pub fn a_winner_without_a_lease_follows_an_established_leader() {
     assert!(bench.advance(SECOND.times(4)).heartbeats().is_empty());
 }
 
-/// `protocol.md` 2: newer knowledge of others is taken over, older is not.
+/// P6: newer knowledge of others is taken over, older is not.
 #[test]
 pub fn newer_knowledge_is_adopted() {
     let tell = |bench: &mut Bench, leader: Holder, term: u32| {

@@ -129,7 +129,7 @@ pub fn a_new_renewal_follows_one_that_nobody_acknowledged() {
     assert_eq!(all.into_iter().collect::<Vec<_>>(), (30..=45).collect::<Vec<_>>());
 }
 
-/// `protocol.md` 2: who has acknowledged is left alone; the others get it again every `timeout`,
+/// P6: who has acknowledged is left alone; the others get it again every `timeout`,
 /// `retries` times, and then wait for the next renewal.
 #[test]
 pub fn resends_go_to_those_who_have_not_acknowledged() {
@@ -170,7 +170,7 @@ pub fn a_heartbeat_states_what_its_sender_has() {
     }
 }
 
-/// `protocol.md` 2: UPDATE is sent again to those who have not acknowledged it, `retries` times.
+/// P6: UPDATE is sent again to those who have not acknowledged it, `retries` times.
 #[test]
 pub fn an_update_is_sent_again_until_it_is_heard() {
     let (mut bench, won) = winner(long(3));

@@ -91,7 +91,7 @@ pub fn a_grant_whose_time_is_over_is_revoked_before_anything_is_said() {
     }
 }
 
-/// `protocol.md` 6: a ticket that is granted here and whose owner is unknown belongs to this site;
+/// P19: a ticket that is granted here and whose owner is unknown belongs to this site;
 /// one that names another does not.
 #[test]
 pub fn a_grant_without_an_owner_is_ours_and_anothers_is_revoked() {

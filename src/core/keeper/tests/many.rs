@@ -55,7 +55,7 @@ fn the_built_in_store_takes_many_changes_at_once_and_others_survive_a_kill() {
     let Work::Change(changes) = &jobs[8].1 else { panic!("{jobs:?}") };
     assert_eq!((jobs.len(), changes.len()), (9, 8), "eight alone, then those that waited");
     let victim = changes[3].0;
-    bench.write(victim.0 as usize, 99, state(false, 1));
+    bench.write(victim.0, 99, state(false, 1));
     assert_eq!(bench.killed(), [jobs[8].0]);
     bench.step(Input::Ended(jobs[8].0, vec![(changes[0].0, JobEnd::Done)]));
     let told = bench.told();

@@ -171,7 +171,7 @@ impl Model {
             if process.effect_at.is_some_and(|at| at <= now) {
                 process.effect_at = None;
                 for (place, change) in &process.parts {
-                    let ticket = place.0 as usize;
+                    let ticket = place.0;
                     // A change that began later has taken effect: this one did unseen before it.
                     if change.is_some() && process.job >= self.effect[ticket] {
                         self.effect[ticket] = process.job;
@@ -301,7 +301,7 @@ impl Model {
             self.running[at].parts.iter().filter(|(place, _)| self.running[at].revokes(*place))
         {
             let count = self.running.iter().filter(|process| process.revokes(*place)).count();
-            let done = !self.granted[place.0 as usize] || count >= 8;
+            let done = !self.granted[place.0] || count >= 8;
             assert!(done, "seed {}: {now}: a revoke is killed for being slow", self.seed);
         }
         let process = &mut self.running[at];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Arithmetic of rounds, which count around a circle of 2^31-1.
+//! Arithmetic of rounds, which count around a circle of 2^31-1 (P8).
 
 use crate::wire::Round;
 

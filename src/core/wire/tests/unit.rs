@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Rounding of `valid-for`.
+//! Rounding of `valid-for` (P2).
 
 use crate::time::Span;
 use crate::wire::TimeUnit;
