@@ -60,7 +60,7 @@ LAYERS ?=
 
 all:
 	@scripts/toolchain check
-	$(CARGO) build --release $(CARGOFLAGS)
+	$(CARGO) build --release --package booth $(CARGOFLAGS)
 
 help:
 	@sed -n 's/^#: //p' Makefile
@@ -84,7 +84,7 @@ toolchain:
 
 demo:
 	@scripts/toolchain install
-	$(CARGO) build --release $(CARGOFLAGS)
+	$(CARGO) build --release --package booth $(CARGOFLAGS)
 	@scripts/demo
 
 check:

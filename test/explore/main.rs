@@ -11,11 +11,6 @@
 //!     cargo test --test explore -- --nocapture
 //!     EXPLORE=deep cargo test --release --test explore -- --nocapture
 
-// Each target that shares the kit uses a part of it.
-#[allow(dead_code)]
-#[path = "../sim/kit.rs"]
-mod kit;
-
 mod space;
 
 use space::{Alphabet, Space};
@@ -34,7 +29,7 @@ fn explore(name: &str, space: &Space) {
         space.depth,
         covered.answers,
         covered.questions,
-        space.horizon / kit::clock::MILLI,
+        space.horizon / booth_sim::clock::MILLI,
         covered.runs,
         covered.by_depth[space.depth],
         space.depth,

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The small world, the answers that are tried at each question, and the walk through all of them.
 
-use super::kit::choice::{answers, Asked, FaultId, Kind, Source};
-use super::kit::clock::{True, MILLI, SECOND};
-use super::kit::plan::{Disturbance, Order, Plan, Target, Trouble};
-use super::kit::quiet::{quiet, three, usual_ticket};
-use super::kit::world::World;
-use booth::model::TicketSpec;
-use booth::time::Span;
+use booth_core::model::TicketSpec;
+use booth_core::time::Span;
+use booth_sim::choice::{answers, Asked, FaultId, Kind, Source};
+use booth_sim::clock::{True, MILLI, SECOND};
+use booth_sim::plan::{Disturbance, Order, Plan, Target, Trouble};
+use booth_sim::quiet::{quiet, three, usual_ticket};
+use booth_sim::world::World;
 use std::collections::BTreeSet;
 
 /// One fault of a schedule: which question, which answer.

@@ -4,9 +4,6 @@
 
 #[path = "../harness/mod.rs"]
 mod harness;
-/// The simulator's model of the reference.
-#[path = "../sim/reference/model/mod.rs"]
-mod reference_model;
 
 mod bonds;
 mod life;

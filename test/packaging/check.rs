@@ -78,7 +78,7 @@ fn a_quick_run_fails_with_each_of_its_targets_and_says_what_was_not_run() {
     let layers = source("test/layers");
     let only = layers.lines().filter(|line| line.starts_with("only"));
     let only: BTreeSet<&str> = only.filter_map(|line| line.split_whitespace().nth(3)).collect();
-    let manifest = source("Cargo.toml");
+    let manifest = source("Cargo.toml") + &source("test/sim/Cargo.toml");
     let tests = manifest.split("[[test]]").skip(1).filter_map(|part| {
         let part = part.split("\n[").next()?;
         let name = part.split("name = \"").nth(1)?.split('"').next()?;

@@ -32,7 +32,7 @@ fn crates() -> BTreeSet<String> {
     for path in ["Cargo.toml", "src/core/Cargo.toml"] {
         add_crates(&source(path), &mut crates);
     }
-    assert!(crates.remove("booth-core"), "the program has a core");
+    assert!(crates.remove("booth-core") && crates.remove("booth-sim"), "they are our own");
     crates
 }
 

@@ -5,14 +5,6 @@
 //! line. `UPDATE=1 cargo test --test scenario` rewrites the outputs; the diff is what gets
 //! reviewed. The commands are in `README.md`; faults at random are the simulator's business.
 
-// The simulator's clocks, of which this target uses a part.
-#[allow(dead_code)]
-#[path = "../sim/clock.rs"]
-mod clock;
-mod hand;
-mod lab;
-mod words;
-
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -26,7 +18,7 @@ struct Block {
 
 /// The files of this folder, in their order.
 fn files() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("test/scenario");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenario");
     let entries = std::fs::read_dir(folder).expect("the folder of this test can be read");
     let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     files.retain(|path| path.extension().is_some_and(|ending| ending == "txt"));
@@ -64,7 +56,7 @@ fn parse(text: &str) -> Vec<Block> {
 
 /// Runs a file and returns it with the outputs that it has now.
 fn run(text: &str) -> String {
-    let mut lab = lab::Lab::default();
+    let mut lab = booth_sim::scenario::lab::Lab::default();
     let mut result = String::new();
     for block in parse(text) {
         result.push_str(&block.comments);

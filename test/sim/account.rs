@@ -2,8 +2,8 @@
 //! What one member was asked, said and heard of one ticket, for [`super::answers`].
 
 use super::clock::True;
-use booth::model::{Holder, MemberId, Term};
-use booth::wire::{LastKnown, PeerBody, PeerMessage, Reason};
+use booth_core::model::{Holder, MemberId, Term};
+use booth_core::wire::{LastKnown, PeerBody, PeerMessage, Reason};
 
 /// What a member can know of a ticket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use super::clock::{True, MILLI};
 use super::codec::Mail;
 use super::plan::Order;
 use super::world::{Happening, World};
-use booth::prng::Prng;
-use booth::wire::{PeerBody, PeerMessage};
+use booth_core::prng::Prng;
+use booth_core::wire::{PeerBody, PeerMessage};
 use std::collections::VecDeque;
 use std::rc::Rc;
 

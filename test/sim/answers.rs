@@ -18,8 +18,8 @@ use super::clock::{True, SECOND};
 use super::excuses::Excuse;
 use super::plan::Order;
 use super::world::World;
-use booth::model::{Holder, MemberId, Term};
-use booth::wire::{Command, PeerBody, PeerMessage, Reason, ResultCode};
+use booth_core::model::{Holder, MemberId, Term};
+use booth_core::wire::{Command, PeerBody, PeerMessage, Reason, ResultCode};
 
 /// The account of all answers.
 #[derive(Debug)]
@@ -396,7 +396,7 @@ impl World {
     pub fn check_waiting(&mut self) {
         let now = self.now;
         // Grace lasts as long as the longest lease that a member may have been promised to.
-        let longest = |f: fn(&booth::model::TicketSpec) -> booth::time::Span| {
+        let longest = |f: fn(&booth_core::model::TicketSpec) -> booth_core::time::Span| {
             let tickets = 0..self.plan.tickets.len();
             let all = tickets.flat_map(|t| (0..self.nodes.len()).map(move |m| (m, t)));
             all.map(|(m, t)| f(self.spec(m, t)).as_micros()).max().unwrap_or(SECOND)

@@ -6,9 +6,9 @@
 use super::clock::{True, MILLI, SECOND};
 use super::plan::{between, chance, spread, Disturbance, Plan, Target, Trouble};
 use super::world::{Happening, World};
-use booth::engine::Event;
-use booth::prng::Prng;
-use booth::queues::PEER_QUEUE;
+use booth_core::engine::Event;
+use booth_core::prng::Prng;
+use booth_core::queues::PEER_QUEUE;
 use std::collections::VecDeque;
 
 /// What one round of the loop takes from each queue, as `daemon/engine_loop.rs` does.

@@ -13,10 +13,10 @@ use super::reference::blame::Blame;
 use super::resources::Resources;
 use super::rules::Said;
 use super::world::World;
-use booth::engine::{CibState, Effect, HoldWindow};
-use booth::model::{Holder, MemberId, Term, TicketMode};
-use booth::time::Span;
-use booth::wire::{PeerBody, PeerMessage};
+use booth_core::engine::{CibState, Effect, HoldWindow};
+use booth_core::model::{Holder, MemberId, Term, TicketMode};
+use booth_core::time::Span;
+use booth_core::wire::{PeerBody, PeerMessage};
 
 /// The most effects that one step may have for each ticket and member: two messages to each
 /// member, and a dozen of everything else (S9).

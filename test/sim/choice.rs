@@ -6,8 +6,8 @@
 //! disturbing the others, which is what shrinking does, and the explorer can put its own answers
 //! in place of the seed's.
 
-use booth::engine::Effect;
-use booth::prng::Prng;
+use booth_core::engine::Effect;
+use booth_core::prng::Prng;
 use std::collections::BTreeSet;
 
 /// Kinds of choices. Every kind except [`Kind::Jitter`] and [`Kind::Seed`] is a fault: without

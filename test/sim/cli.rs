@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Long runs by hand: `cargo run --release --example sim -- --help`.
 
-// Each target that shares the kit uses a part of it.
-#[allow(dead_code)]
-#[path = "kit.rs"]
-mod kit;
-
-use kit::hunt::Hunt;
-use kit::panics::run_watched;
-use kit::plan::Plan;
-use kit::reference::Mode;
-use kit::report::totals_of;
-use kit::report::{failure, plan_text, transcript, Totals};
-use kit::runner::Settings;
-use kit::shrink::shrink;
+use booth_sim::hunt::Hunt;
+use booth_sim::panics::run_watched;
+use booth_sim::plan::Plan;
+use booth_sim::reference::Mode;
+use booth_sim::report::totals_of;
+use booth_sim::report::{failure, plan_text, transcript, Totals};
+use booth_sim::runner::Settings;
+use booth_sim::shrink::shrink;
 use std::time::Instant;
 
 const HELP: &str = "The simulator: the engine that ships under random faults.
@@ -76,7 +71,7 @@ fn main() -> std::process::ExitCode {
         }
     };
     if let Some(name) = &options.mutant {
-        if let Err(text) = kit::mutants::choose(name) {
+        if let Err(text) = booth_sim::mutants::choose(name) {
             eprintln!("{text}");
             return std::process::ExitCode::FAILURE;
         }
@@ -97,8 +92,8 @@ fn main() -> std::process::ExitCode {
         return compare(&options);
     }
     let done = if options.rates {
-        let only = options.mutant.as_deref().and_then(kit::mutants::clause);
-        kit::rates::table(options.seeds, only).map(|()| true)
+        let only = options.mutant.as_deref().and_then(booth_sim::mutants::clause);
+        booth_sim::rates::table(options.seeds, only).map(|()| true)
     } else if let Some(count) = options.soak {
         soak(&options, count)
     } else {
@@ -122,9 +117,9 @@ fn soak(options: &Options, count: u64) -> Result<bool, String> {
         all.map(|(name, plan)| (name, run_watched(&plan, &options.settings))).collect()
     };
     // What was built is what the tree says now; it may change while this runs.
-    let commit = kit::soak::engine_commit();
-    let file = kit::soak::FILE.as_ref();
-    let done = commit.and_then(|commit| kit::soak::soak(file, &commit, (count, steps), run));
+    let commit = booth_sim::soak::engine_commit();
+    let file = booth_sim::soak::FILE.as_ref();
+    let done = commit.and_then(|commit| booth_sim::soak::soak(file, &commit, (count, steps), run));
     done.map_err(|error| error.to_string())
 }
 
@@ -247,7 +242,7 @@ fn plans(options: &Options, seed: u64) -> Vec<(String, Plan)> {
     let wanted = match (&options.family, options.mode) {
         (Some(wanted), _) => wanted,
         (None, Some(_)) => return vec![("ordinary".to_owned(), Plan::draw(seed))],
-        (None, None) => return kit::rates::plans(seed).to_vec(),
+        (None, None) => return booth_sim::rates::plans(seed).to_vec(),
     };
     let plan = match Hunt::named(wanted) {
         Some(hunt) => hunt.draw(seed),

@@ -6,9 +6,9 @@ use super::clock::{True, MILLI};
 use super::node::Waiting;
 use super::plan::Order;
 use super::world::{Happening, World};
-use booth::engine::{ClientId, Event, Reply};
-use booth::model::{AttrName, AttrValue, Holder, Term};
-use booth::wire::{decode_request, encode_request, ClientOptions, ClientRequest, ResultCode};
+use booth_core::engine::{ClientId, Event, Reply};
+use booth_core::model::{AttrName, AttrValue, Holder, Term};
+use booth_core::wire::{decode_request, encode_request, ClientOptions, ClientRequest, ResultCode};
 
 /// One connection.
 #[derive(Clone, Copy, Debug)]

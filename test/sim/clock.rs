@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! True time, and what the machines' clocks make of it.
 
-use booth::time::{MonoTime, Now, WallTime};
+use booth_core::time::{MonoTime, Now, WallTime};
 
 /// True time in microseconds since the world began; only the world and its checkers know it.
 pub type True = u64;

@@ -3,11 +3,11 @@
 
 use super::choice::Dice;
 use super::clock::True;
-use booth::auth::{Key, Opener, ReplayGuard, Sealer};
-use booth::engine::{Event, RejectKind};
-use booth::model::{Holder, MemberId, Roster};
-use booth::time::{Span, WallTime};
-use booth::wire::{decode_peer, encode_peer, PeerMessage, TimeUnit};
+use booth_core::auth::{Key, Opener, ReplayGuard, Sealer};
+use booth_core::engine::{Event, RejectKind};
+use booth_core::model::{Holder, MemberId, Roster};
+use booth_core::time::{Span, WallTime};
+use booth_core::wire::{decode_peer, encode_peer, PeerMessage, TimeUnit};
 use std::rc::Rc;
 
 /// `maxtimeskew` of every member.

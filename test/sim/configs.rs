@@ -12,9 +12,9 @@ use super::excuses::Excuse;
 use super::plan::{between, chance, pick, spread, Disturbance, Plan, Target, Trouble};
 use super::reference::Manner;
 use super::world::World;
-use booth::model::TicketSpec;
-use booth::prng::Prng;
-use booth::time::Span;
+use booth_core::model::TicketSpec;
+use booth_core::prng::Prng;
+use booth_core::time::Span;
 
 /// How a member's configuration differs from the plan's, in all of its tickets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

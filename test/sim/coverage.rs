@@ -3,7 +3,7 @@
 //! never takes place proves nothing.
 
 use super::plan::{Plan, Trouble};
-use booth::model::{MemberRole, TicketMode};
+use booth_core::model::{MemberRole, TicketMode};
 use std::collections::BTreeMap;
 
 /// Everything that is counted; a long run has none of them at zero (`main.rs`).

@@ -5,7 +5,7 @@ use super::aimed::{Aimed, MY_INDEX, REVOKE, STEP_DOWN};
 use super::clock::{True, MILLI, SECOND};
 use super::hunt::{Hunter, HOLDER};
 use super::plan::{pick, Order, Trouble};
-use booth::time::Span;
+use booth_core::time::Span;
 
 impl Hunter {
     /// The holder reaches only a bare majority; then something happens to one of it.

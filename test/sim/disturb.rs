@@ -3,7 +3,7 @@
 
 use super::clock::{True, MILLI, SECOND};
 use super::plan::{between, chance, pick, spread, Disturbance, Order, Plan, Target, Trouble};
-use booth::prng::Prng;
+use booth_core::prng::Prng;
 
 /// Draws the disturbances of a plan.
 pub fn draw_disturbances(prng: &mut Prng, plan: &mut Plan, expire: True) {

@@ -8,10 +8,10 @@ use super::clients::Connection;
 use super::clock::True;
 use super::plan::Order;
 use super::world::World;
-use booth::engine::Event;
-use booth::model::{TicketName, TicketSpec};
-use booth::time::Span;
-use booth::wire::ClientRequest;
+use booth_core::engine::Event;
+use booth_core::model::{TicketName, TicketSpec};
+use booth_core::time::Span;
+use booth_core::wire::ClientRequest;
 
 /// A reason why something is no violation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

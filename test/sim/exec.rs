@@ -7,11 +7,11 @@ use super::choice::Kind;
 use super::clock::MILLI;
 use super::store::{By, Report, Task};
 use super::world::{Happening, World};
-use booth::engine::{CibLoad, Effect, HoldWindow};
-use booth::keeper::{Grant, Word};
-use booth::model::{Term, TicketIndex};
-use booth::slots::{Action, Ending, Job, JobEnd, JobId};
-use booth::time::{Now, WallTime};
+use booth_core::engine::{CibLoad, Effect, HoldWindow};
+use booth_core::keeper::{Grant, Word};
+use booth_core::model::{Term, TicketIndex};
+use booth_core::slots::{Action, Ending, Job, JobEnd, JobId};
+use booth_core::time::{Now, WallTime};
 
 /// A handler's run.
 #[derive(Clone, Debug)]

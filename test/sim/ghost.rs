@@ -4,9 +4,9 @@
 
 use super::clock::True;
 use super::rules::{Rules, Said};
-use booth::model::{MemberId, Term};
-use booth::time::Span;
-use booth::wire::{Command, PeerBody, PeerMessage, Round};
+use booth_core::model::{MemberId, Term};
+use booth_core::time::Span;
+use booth_core::wire::{Command, PeerBody, PeerMessage, Round};
 use std::collections::VecDeque;
 
 /// How many sends to each member are remembered; more than the engine does.

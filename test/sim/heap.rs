@@ -41,12 +41,14 @@ pub struct Future<T> {
     sequence: u64,
 }
 
-impl<T> Future<T> {
+impl<T> Default for Future<T> {
     /// Nothing will happen.
-    pub fn new() -> Future<T> {
+    fn default() -> Future<T> {
         Future { heap: BinaryHeap::with_capacity(256), sequence: 0 }
     }
+}
 
+impl<T> Future<T> {
     /// Something will happen at this time, after everything that was planned for it before.
     pub fn plan(&mut self, at: True, what: T) {
         self.sequence += 1;

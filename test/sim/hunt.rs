@@ -10,9 +10,9 @@ use super::plan::{
     draw_far, ClockPlan, Disturbance, NetPlan, Order, Plan, StorePlan, Target, Trouble,
 };
 use super::worlds::Worlds;
-use booth::model::{MemberRole, TicketMode, TicketName, TicketSpec};
-use booth::prng::Prng;
-use booth::time::Span;
+use booth_core::model::{MemberRole, TicketMode, TicketName, TicketSpec};
+use booth_core::prng::Prng;
+use booth_core::time::Span;
 
 /// The longest chaos, in multiples of `E`.
 const LENGTH: u64 = 12;

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The judge itself: each thing that it must find is shown to it, and what it must let pass.
 
-use super::kit::clients::Connection;
-use super::kit::clock::{True, MILLI, SECOND};
-use super::kit::plan::{Order, Plan};
-use super::kit::quiet::{held, quiet, three, usual_ticket};
-use super::kit::sick::Ailment;
-use super::kit::world::World;
-use booth::engine::{ClientId, TicketRow};
-use booth::model::{AttrName, AttrOp, AttrRule, AttrValue, Holder, RuleMode, Term};
-use booth::time::{Span, WallTime};
-use booth::wire::{Reason, ResultCode};
+use booth_core::engine::{ClientId, TicketRow};
+use booth_core::model::{AttrName, AttrOp, AttrRule, AttrValue, Holder, RuleMode, Term};
+use booth_core::time::{Span, WallTime};
+use booth_core::wire::{Reason, ResultCode};
+use booth_sim::clients::Connection;
+use booth_sim::clock::{True, MILLI, SECOND};
+use booth_sim::plan::{Order, Plan};
+use booth_sim::quiet::{held, quiet, three, usual_ticket};
+use booth_sim::sick::Ailment;
+use booth_sim::world::World;
 
 /// Two sites and an arbitrator; the first site holds.
 fn world() -> World {
@@ -58,7 +58,7 @@ fn a_success_that_is_none_is_found() {
 
 #[test]
 fn a_grant_that_was_answered_with_failure_is_found_when_it_happens() {
-    let mut world = World::new(plan(), super::kit::choice::Source::Seed, false);
+    let mut world = World::new(plan(), booth_sim::choice::Source::Seed, false);
     world.set_going();
     world.run(SECOND);
     let connection = order(&world, 1, Order::Grant);
@@ -225,7 +225,7 @@ fn a_tool_that_misled_once_excuses_no_later_answer() {
 /// What `assert_eq!` says has several lines; the account must still be readable after it.
 #[test]
 fn a_panic_of_several_lines_is_one_line_of_the_account() {
-    let piece = super::kit::soak::Piece {
+    let piece = booth_sim::soak::Piece {
         first: 1,
         last: 2,
         steps: 3,
@@ -234,6 +234,6 @@ fn a_panic_of_several_lines_is_one_line_of_the_account() {
         verdict: "ordinary 1: S0 m1 panics in step 7: assertion failed\n  left: 1\n right: 2"
             .into(),
     };
-    let read = super::kit::soak::pieces(&piece.line()).expect("a soak goes on after it");
+    let read = booth_sim::soak::pieces(&piece.line()).expect("a soak goes on after it");
     assert_eq!(read.len(), 1);
 }

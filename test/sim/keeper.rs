@@ -7,13 +7,13 @@ use super::choice::Kind;
 use super::clock::{True, MILLI, SECOND};
 use super::store::{By, Entry, Report, Task};
 use super::world::{Happening, World};
-use booth::engine::{CibLoad, CibState, Effect, Event, HoldWindow, NoteLevel};
-use booth::keeper::{
+use booth_core::engine::{CibLoad, CibState, Effect, Event, HoldWindow, NoteLevel};
+use booth_core::keeper::{
     Answer, Change, Grant, Input, JobEnd, JobId, Keeper, Kept, Output, Place, StoreKind, Values,
     Word, Work,
 };
-use booth::model::{Holder, TicketIndex, TicketSpec};
-use booth::time::{MonoTime, WallTime};
+use booth_core::model::{Holder, TicketIndex, TicketSpec};
+use booth_core::time::{MonoTime, WallTime};
 
 /// What a job's end says of each place, once that is known.
 pub type Ends = Vec<(Place, JobEnd)>;
@@ -474,7 +474,7 @@ impl World {
                 self.child_kill(n, child);
             }
             let load = CibLoad::Failed("ended".into());
-            self.exec_finished(n, id, booth::slots::JobEnd::Loaded(load));
+            self.exec_finished(n, id, booth_core::slots::JobEnd::Loaded(load));
         }
     }
 }

@@ -10,10 +10,10 @@
 //! - A commit is pending only where the site itself is said to have the ticket.
 
 use super::world::World;
-use booth::engine::{ClientId, Effect, Event, Reply, TicketRow};
-use booth::model::Holder;
-use booth::time::Span;
-use booth::wire::ClientRequest;
+use booth_core::engine::{ClientId, Effect, Event, Reply, TicketRow};
+use booth_core::model::Holder;
+use booth_core::time::Span;
+use booth_core::wire::ClientRequest;
 
 /// One step of so many is followed by a question.
 const EVERY: u64 = 16;

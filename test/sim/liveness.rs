@@ -9,7 +9,7 @@ use super::clock::{True, SECOND};
 use super::excuses::Excuse;
 use super::plan::Order;
 use super::world::{Happening, World};
-use booth::model::TicketMode;
+use booth_core::model::TicketMode;
 
 /// An administrator asks again this often.
 const ASK_AGAIN: True = 5 * SECOND;
@@ -25,7 +25,7 @@ impl World {
         self.heal(core);
         self.merge_configs();
         self.reference_heal(core);
-        let longest = |f: fn(&booth::model::TicketSpec) -> True, w: &World| {
+        let longest = |f: fn(&booth_core::model::TicketSpec) -> True, w: &World| {
             w.plan.tickets.iter().map(f).max().unwrap_or(SECOND)
         };
         let expire = longest(|spec| spec.expire.as_micros(), self);

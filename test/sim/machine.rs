@@ -20,7 +20,7 @@ use super::hunt::{Hunter, HOLDER};
 use super::plan::{between, chance, spread, Disturbance, Order, Plan, Target, Trouble};
 use super::store::{By, Child};
 use super::world::{Happening, World};
-use booth::prng::Prng;
+use booth_core::prng::Prng;
 
 /// One site's ticket after the death of its machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,20 +4,16 @@
 //! A quick fixed set of seeds runs here; long runs are those of the example of the same name.
 
 mod judge;
-// Each target that shares the kit uses a part of it.
-#[allow(dead_code)]
-#[path = "kit.rs"]
-mod kit;
 mod mixed;
 mod verdicts;
 
-use kit::clock::SECOND;
-use kit::coverage::Coverage;
-use kit::hunt::Hunt;
-use kit::plan::Plan;
-use kit::quiet::{held, quiet, three, usual_ticket};
-use kit::report::failure_of;
-use kit::runner::{run_plan, run_seed, Settings};
+use booth_sim::clock::SECOND;
+use booth_sim::coverage::Coverage;
+use booth_sim::hunt::Hunt;
+use booth_sim::plan::Plan;
+use booth_sim::quiet::{held, quiet, three, usual_ticket};
+use booth_sim::report::failure_of;
+use booth_sim::runner::{run_plan, run_seed, Settings};
 
 /// Seeds of the quick set.
 const QUICK: std::ops::Range<u64> = 1..121;

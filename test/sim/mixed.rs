@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Mixed clusters as a test; what is promised in them is in README.md, "Mixed clusters".
 
-use crate::kit::plan::Plan;
-use crate::kit::reference::Mode;
-use crate::kit::report::{failure_of, totals_of};
-use crate::kit::runner::run_seed;
+use booth_sim::plan::Plan;
+use booth_sim::reference::Mode;
+use booth_sim::report::{failure_of, totals_of};
+use booth_sim::runner::run_seed;
 
 /// Seeds of the quick set.
 const QUICK: std::ops::Range<u64> = 1..41;
@@ -68,7 +68,7 @@ fn a_mixed_run_has_the_same_digest_every_time_and_another_than_the_seed_alone() 
             let (first, second) =
                 (run_seed(seed, &mode.settings()), run_seed(seed, &mode.settings()));
             assert_eq!((first.digest, first.steps), (second.digest, second.steps), "seed {seed}");
-            let ours = run_seed(seed, &crate::kit::runner::Settings::default());
+            let ours = run_seed(seed, &booth_sim::runner::Settings::default());
             assert_ne!(first.digest, ours.digest, "{mode:?}, seed {seed}");
         }
     }

@@ -4,27 +4,14 @@
 //! by tests of the engine (`src/core/engine/tests/wrong.rs`). Run with
 //! `cargo test --release --features mutants --test mutants -- --nocapture`.
 
-// Each target that shares the kit uses a part of it.
-#[allow(dead_code)]
-#[path = "kit.rs"]
-mod kit;
-
-// The runner of the transcripts.
-#[path = "../scenario/hand.rs"]
-mod hand;
-#[path = "../scenario/lab.rs"]
-mod lab;
-#[path = "../scenario/words.rs"]
-mod words;
-
-use booth::engine::mutant::Clause;
-use kit::clock;
-use kit::hunt::Hunt;
-use kit::plan::Plan;
-use kit::rates::two_holders;
-use kit::report::{essence, needed};
-use kit::runner::{run_plan, Settings};
-use kit::shrink::shrink;
+use booth_core::engine::mutant::Clause;
+use booth_sim::clock;
+use booth_sim::hunt::Hunt;
+use booth_sim::plan::Plan;
+use booth_sim::rates::two_holders;
+use booth_sim::report::{essence, needed};
+use booth_sim::runner::{run_plan, Settings};
+use booth_sim::shrink::shrink;
 
 /// How many lines of a minimal schedule are printed.
 const LINES: usize = 24;
@@ -108,12 +95,12 @@ fn every_engine_that_ignores_a_clause_is_caught() {
     std::panic::set_hook(Box::new(|_| {}));
     let mut missed = Vec::new();
     for (clause, family, first, most, by) in TABLE {
-        kit::mutants::switch_off(Some(clause)).expect("built with the feature");
+        booth_sim::mutants::switch_off(Some(clause)).expect("built with the feature");
         if !hunt(clause, family, first, most, by) {
             missed.push(clause);
         }
     }
-    kit::mutants::switch_off(None).expect("built with the feature");
+    booth_sim::mutants::switch_off(None).expect("built with the feature");
     let _ = std::panic::take_hook();
     assert!(missed.is_empty(), "not caught: {missed:?}");
     let all = Clause::BY_SEEDS.iter().all(|clause| TABLE.iter().any(|row| row.0 == *clause));
@@ -122,7 +109,7 @@ fn every_engine_that_ignores_a_clause_is_caught() {
 
 /// Runs a transcript; says how many stores have the ticket at its end.
 fn holders_at_the_end(transcript: &str) -> usize {
-    let mut lab = lab::Lab::default();
+    let mut lab = booth_sim::scenario::lab::Lab::default();
     let mut said = Vec::new();
     let commands =
         transcript.lines().filter(|l| !l.is_empty() && *l != "----" && !l.starts_with('#'));
@@ -145,12 +132,12 @@ fn a_shrunk_run_becomes_a_transcript_that_shows_two_holders() {
         (Clause::L10RevokeFirst, Hunt::Word),
     ];
     for (clause, hunt) in cases {
-        kit::mutants::switch_off(Some(clause)).expect("built with the feature");
+        booth_sim::mutants::switch_off(Some(clause)).expect("built with the feature");
         let settings = two_holders();
         let small = (1..100).find_map(|seed| shrink(&hunt.draw(seed), &settings)).expect("a run");
         let transcript = small.outcome.transcript.expect("a transcript");
         let wrong = holders_at_the_end(&transcript);
-        kit::mutants::switch_off(None).expect("built with the feature");
+        booth_sim::mutants::switch_off(None).expect("built with the feature");
         let right = holders_at_the_end(&transcript);
         println!(
             "{clause:?}: {} lines, {wrong} holders, {right} by the rules",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Proof that the simulator bites: engines that ignore one clause of `RULES.md` must be caught.
 
-use booth::engine::mutant::Clause;
+use booth_core::engine::mutant::Clause;
 use std::cell::Cell;
 
 /// The clause with this name.
@@ -36,7 +36,7 @@ pub fn current() -> Option<Clause> {
 #[cfg(feature = "mutants")]
 pub fn switch_off(clause: Option<Clause>) -> Result<(), String> {
     CURRENT.set(clause);
-    booth::engine::mutant::switch_off(clause);
+    booth_core::engine::mutant::switch_off(clause);
     Ok(())
 }
 

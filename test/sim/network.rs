@@ -8,7 +8,7 @@ use super::codec::{damaged, Mail};
 use super::node::Waiting;
 use super::reference::{plain, Manner};
 use super::world::{Happening, World};
-use booth::wire::PeerMessage;
+use booth_core::wire::PeerMessage;
 use std::collections::VecDeque;
 use std::rc::Rc;
 

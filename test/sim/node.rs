@@ -9,12 +9,12 @@ use super::exec::{Pending, Read, Windows};
 use super::plan::Plan;
 use super::queues::Queues;
 use super::reference::brain::Brain;
-use booth::engine::{ClientId, Effect, Event};
-use booth::keeper::{Answer, Told};
-use booth::model::{MemberRole, Term, TicketSpec};
-use booth::slots::{Action, JobEnd, JobId, Limits, Slots};
-use booth::time::{MonoTime, Now, WallTime};
-use booth::wheel::Wheel;
+use booth_core::engine::{ClientId, Effect, Event};
+use booth_core::keeper::{Answer, Told};
+use booth_core::model::{MemberRole, Term, TicketSpec};
+use booth_core::slots::{Action, JobEnd, JobId, Limits, Slots};
+use booth_core::time::{MonoTime, Now, WallTime};
+use booth_core::wheel::Wheel;
 use std::collections::VecDeque;
 
 /// Something that reaches a process, or waits while the process is stopped.

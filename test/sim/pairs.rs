@@ -7,7 +7,7 @@ use super::aimed::Aimed;
 use super::clock::{True, MILLI, SECOND};
 use super::hunt::{Hunter, HOLDER};
 use super::plan::{pick, Order, Target, Trouble};
-use booth::time::Span;
+use booth_core::time::Span;
 
 impl Hunter {
     /// A cut between two members for several leases, then the holder is lost.

@@ -7,9 +7,9 @@ use super::aimed::Aimed;
 use super::choice::mix;
 use super::clock::{True, SECOND};
 use super::worlds::Worlds;
-use booth::model::{MemberRole, TicketMode, TicketName, TicketSpec};
-use booth::prng::Prng;
-use booth::time::Span;
+use booth_core::model::{MemberRole, TicketMode, TicketName, TicketSpec};
+use booth_core::prng::Prng;
+use booth_core::time::Span;
 
 /// Everything that a seed decides before the run starts.
 #[derive(Clone, Debug)]

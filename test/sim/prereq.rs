@@ -5,10 +5,10 @@
 
 use super::plan::{between, chance, pick, Disturbance, Plan, Target, Trouble};
 use super::world::World;
-use booth::engine::{AttrChange, CibLoad, CibOutcome, Effect, Event, WriteSerial};
-use booth::model::{AttrName, AttrOp, AttrRule, AttrValue, RuleMode, Term};
-use booth::prng::Prng;
-use booth::wire::Reason;
+use booth_core::engine::{AttrChange, CibLoad, CibOutcome, Effect, Event, WriteSerial};
+use booth_core::model::{AttrName, AttrOp, AttrRule, AttrValue, RuleMode, Term};
+use booth_core::prng::Prng;
+use booth_core::wire::Reason;
 use std::collections::BTreeMap;
 
 /// What one daemon knows of one ticket's attributes.

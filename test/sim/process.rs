@@ -9,11 +9,11 @@ use super::exec::Read;
 use super::plan::{Target, Trouble};
 use super::queues::Queues;
 use super::world::{Happening, World};
-use booth::engine::Event;
-use booth::keeper::Told;
-use booth::model::{Term, TicketSpec};
-use booth::slots::{Limits, Slots};
-use booth::wheel::Wheel;
+use booth_core::engine::Event;
+use booth_core::keeper::Told;
+use booth_core::model::{Term, TicketSpec};
+use booth_core::slots::{Limits, Slots};
+use booth_core::wheel::Wheel;
 use std::rc::Rc;
 
 impl World {

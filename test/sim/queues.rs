@@ -8,9 +8,9 @@ use super::clock::{True, MILLI};
 use super::node::Waiting;
 use super::reference::{plain, Manner};
 use super::world::{Happening, World};
-use booth::engine::{Effect, Event};
-use booth::keeper::Answer;
-use booth::slots::{JobEnd, JobId};
+use booth_core::engine::{Effect, Event};
+use booth_core::keeper::Answer;
+use booth_core::slots::{JobEnd, JobId};
 use std::collections::VecDeque;
 
 /// Choices of the queues are told apart from a member's other ones by numbers from here on.

@@ -7,9 +7,9 @@ use super::clock::{True, MILLI, SECOND};
 use super::plan::{ClockPlan, NetPlan, Order, Plan, StorePlan};
 use super::world::World;
 use super::worlds::Worlds;
-use booth::model::{MemberRole, TicketMode, TicketName, TicketSpec};
-use booth::prng::Prng;
-use booth::time::Span;
+use booth_core::model::{MemberRole, TicketMode, TicketName, TicketSpec};
+use booth_core::prng::Prng;
+use booth_core::time::Span;
 
 /// The ticket of `RULES.md`, "Availability to reach": `E` = 60 s, `τ` = 3 s, `r` = 5, `A` = 0.
 pub fn usual_ticket() -> TicketSpec {

@@ -6,7 +6,7 @@ use super::mutants::switch_off;
 use super::panics::run_watched;
 use super::plan::Plan;
 use super::runner::Settings;
-use booth::engine::mutant::Clause;
+use booth_core::engine::mutant::Clause;
 use std::collections::BTreeMap;
 
 /// Counts of one clause over so many seeds, each with its ordinary and its aimed plan.

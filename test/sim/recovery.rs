@@ -11,8 +11,8 @@ use super::excuses::Excuse;
 use super::plan::Order;
 use super::reference::Manner;
 use super::world::World;
-use booth::model::{TicketMode, TicketSpec};
-use booth::time::Span;
+use booth_core::model::{TicketMode, TicketSpec};
+use booth_core::time::Span;
 
 /// The longest pause between two calls of a store's tool that fail.
 const STORE_PAUSE: True = 5 * SECOND;

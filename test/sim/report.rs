@@ -9,7 +9,7 @@ use super::plan::{Disturbance, Plan};
 use super::reference::Mode;
 use super::runner::{run_seed, Outcome, Settings};
 use super::shrink::{shrink, Shrunk};
-use booth::model::MemberRole;
+use booth_core::model::MemberRole;
 use std::time::Duration;
 
 /// Sums over many runs.

@@ -5,8 +5,8 @@
 
 use super::clock::True;
 use super::ghost::Found;
-use booth::model::{Holder, MemberId, Term};
-use booth::wire::{Command, PeerBody, PeerMessage, Reason, Round};
+use booth_core::model::{Holder, MemberId, Term};
+use booth_core::wire::{Command, PeerBody, PeerMessage, Reason, Round};
 
 /// How many rounds that open the grace are remembered of each member.
 const ROUNDS_KEPT: usize = 64;

@@ -11,7 +11,7 @@ use super::plan::Plan;
 use super::reference::Mix;
 use super::script::Script;
 use super::world::World;
-use booth::model::TicketMode;
+use booth_core::model::TicketMode;
 
 /// How a seed is run.
 #[derive(Clone, Debug)]

@@ -6,10 +6,10 @@ use super::clock::True;
 use super::codec::Mail;
 use super::store::By;
 use super::world::World;
-use booth::engine::{CibLoad, CibOutcome, Event};
-use booth::model::TicketMode;
-use booth::time::Span;
-use booth::wire::{ClientOptions, ClientRequest};
+use booth_core::engine::{CibLoad, CibOutcome, Event};
+use booth_core::model::TicketMode;
+use booth_core::time::Span;
+use booth_core::wire::{ClientOptions, ClientRequest};
 use std::rc::Rc;
 
 /// After a pause of this length a new block begins.

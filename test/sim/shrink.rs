@@ -132,7 +132,7 @@ const SIMPLER: [Simpler; 14] = [
     },
     |plan| {
         let had = plan.tickets.iter().any(|spec| !spec.acquire_after.is_zero());
-        plan.tickets.iter_mut().for_each(|spec| spec.acquire_after = booth::time::Span::ZERO);
+        plan.tickets.iter_mut().for_each(|spec| spec.acquire_after = booth_core::time::Span::ZERO);
         had
     },
     |plan| {

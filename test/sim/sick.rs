@@ -15,7 +15,7 @@ use super::hunt::{Hunter, HOLDER};
 use super::plan::{pick, Order, Trouble};
 use super::store::{Course, Task};
 use super::world::World;
-use booth::model::MemberRole;
+use booth_core::model::MemberRole;
 
 /// What is wrong with a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -279,7 +279,7 @@ impl Hunter {
 }
 
 /// In a few ordinary runs a store is ill for a while.
-pub fn draw_sickness(prng: &mut booth::prng::Prng, plan: &mut super::plan::Plan) {
+pub fn draw_sickness(prng: &mut booth_core::prng::Prng, plan: &mut super::plan::Plan) {
     use super::plan::{between, chance, spread, Disturbance, Target};
     if !chance(prng, 10) {
         return;

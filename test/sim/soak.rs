@@ -12,7 +12,7 @@ use std::process::Command;
 use std::time::Instant;
 
 /// Where the account is.
-pub const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/test/sim/SOAK");
+pub const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/SOAK");
 
 /// What stands at the head of a new file.
 const HEAD: &str = "# first seed, last seed, steps, digest, engine's commit, verdict (README.md)\n";

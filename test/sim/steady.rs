@@ -7,17 +7,12 @@
 //! `cargo test --test steady -- --nocapture` prints how often. `STEADY_FACTOR=N` in the
 //! environment: N times as many runs, with further seeds.
 
-// Each target that shares the kit uses a part of it.
-#[allow(dead_code)]
-#[path = "kit.rs"]
-mod kit;
-
-use booth::prng::Prng;
-use kit::choice::mix;
-use kit::clock::{True, MILLI, SECOND};
-use kit::plan::Plan;
-use kit::quiet::{held, quiet};
-use kit::world::World;
+use booth_core::prng::Prng;
+use booth_sim::choice::mix;
+use booth_sim::clock::{True, MILLI, SECOND};
+use booth_sim::plan::Plan;
+use booth_sim::quiet::{held, quiet};
+use booth_sim::world::World;
 
 /// The seeds of a check that takes `usual` runs unless more are asked for.
 fn seeds(usual: u64) -> std::ops::Range<u64> {

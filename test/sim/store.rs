@@ -10,11 +10,11 @@ use super::clock::{True, MILLI};
 use super::keeper::Warden;
 use super::sick::Sickness;
 use super::world::{Happening, Stage, World};
-use booth::engine::{AttrChange, CibLoad, CibTicket};
-use booth::keeper;
-use booth::model::{AttrName, AttrValue, Holder, Term};
-use booth::slots::JobId;
-use booth::time::WallTime;
+use booth_core::engine::{AttrChange, CibLoad, CibTicket};
+use booth_core::keeper;
+use booth_core::model::{AttrName, AttrValue, Holder, Term};
+use booth_core::slots::JobId;
+use booth_core::time::WallTime;
 
 /// A ticket as a site's store has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,11 +8,11 @@ use super::machine::Unguarded;
 use super::plan::{between, chance, pick, Disturbance, Plan, Target, Trouble};
 use super::store::Entry;
 use super::world::World;
-use booth::engine::HoldWindow;
-use booth::keeper::{Grant, Word};
-use booth::model::{Holder, MemberId, Term, TicketIndex};
-use booth::prng::Prng;
-use booth::time::{Span, WallTime};
+use booth_core::engine::HoldWindow;
+use booth_core::keeper::{Grant, Word};
+use booth_core::model::{Holder, MemberId, Term, TicketIndex};
+use booth_core::prng::Prng;
+use booth_core::time::{Span, WallTime};
 
 /// An owner as a store names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

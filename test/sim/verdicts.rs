@@ -2,20 +2,20 @@
 //! The judge judged: what it must report, it reports, and what it excuses, it excuses no longer
 //! than it says.
 
-use crate::kit::clock::{MILLI, SECOND};
-use crate::kit::excuses::Excuse;
-use crate::kit::hunt::Hunt;
-use crate::kit::panics::run_watched;
-use crate::kit::plan::{Order, Plan};
-use crate::kit::quiet::{held, quiet, three, usual_ticket};
-use crate::kit::report::transcript;
-use crate::kit::runner::{run_plan, Settings};
-use crate::kit::shrink::shrink;
-use crate::kit::soak::{next_seed, pieces, soak, sums, Piece};
-use crate::kit::store::Entry;
-use crate::kit::world::World;
-use booth::model::{Holder, MemberRole, Term, TicketSpec};
-use booth::time::{Span, WallTime};
+use booth_core::model::{Holder, MemberRole, Term, TicketSpec};
+use booth_core::time::{Span, WallTime};
+use booth_sim::clock::{MILLI, SECOND};
+use booth_sim::excuses::Excuse;
+use booth_sim::hunt::Hunt;
+use booth_sim::panics::run_watched;
+use booth_sim::plan::{Order, Plan};
+use booth_sim::quiet::{held, quiet, three, usual_ticket};
+use booth_sim::report::transcript;
+use booth_sim::runner::{run_plan, Settings};
+use booth_sim::shrink::shrink;
+use booth_sim::soak::{next_seed, pieces, soak, sums, Piece};
+use booth_sim::store::Entry;
+use booth_sim::world::World;
 
 /// A store comes to say granted, or revoked, whatever the engines think.
 fn store(world: &mut World, site: usize, granted: bool) {

@@ -21,11 +21,11 @@ use super::plan::{between, chance, spread, Disturbance, Order, Plan, Target, Tro
 use super::sick::Ailment;
 use super::store::{By, Child, Task};
 use super::world::{Happening, World};
-use booth::engine::HoldWindow;
-use booth::keeper::{Change, Input, Told};
-use booth::model::TicketIndex;
-use booth::prng::Prng;
-use booth::time::MonoTime;
+use booth_core::engine::HoldWindow;
+use booth_core::keeper::{Change, Input, Told};
+use booth_core::model::TicketIndex;
+use booth_core::prng::Prng;
+use booth_core::time::MonoTime;
 
 /// How many attempts of a revoke run beside each other.
 const ATTEMPTS: usize = 8;

@@ -9,8 +9,8 @@ use super::hunt::{Hunter, HOLDER};
 use super::plan::{pick, Order, Target, Trouble};
 use super::sick::Ailment;
 use super::world::World;
-use booth::model::MemberRole;
-use booth::time::Span;
+use booth_core::model::MemberRole;
+use booth_core::time::Span;
 
 /// Kinds of old datagrams (`aimed.rs`): MY_INDEX, REQ_VOTE, VOTE_FOR, step-down, heartbeat, REVOKE,
 /// refusal.

@@ -2,10 +2,10 @@
 //! Messages, events and effects as short text, for transcripts.
 
 use super::world::World;
-use booth::engine::{CibOutcome, Effect, Event, HoldWindow, Reply};
-use booth::model::{Holder, MemberRole};
-use booth::time::MonoTime;
-use booth::wire::{PeerBody, PeerMessage, Stamp};
+use booth_core::engine::{CibOutcome, Effect, Event, HoldWindow, Reply};
+use booth_core::model::{Holder, MemberRole};
+use booth_core::time::MonoTime;
+use booth_core::wire::{PeerBody, PeerMessage, Stamp};
 
 impl World {
     /// The member's name in traces.

@@ -21,10 +21,10 @@ use super::plan::{Order, Plan};
 use super::reference::Manner;
 use super::script::Script;
 use super::store::Site;
-use booth::engine::{ClientId, Effect, Event};
-use booth::keeper::Answer;
-use booth::model::{Member, MemberId, Roster, Term};
-use booth::slots::{JobEnd, JobId};
+use booth_core::engine::{ClientId, Effect, Event};
+use booth_core::keeper::Answer;
+use booth_core::model::{Member, MemberId, Roster, Term};
+use booth_core::slots::{JobEnd, JobId};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// The longest a lost timer is missed: the loop looks once a second.
@@ -166,7 +166,7 @@ impl World {
         let mut world = World {
             now: 0,
             choices: Choices::new(plan.seed, source),
-            future: Future::new(),
+            future: Future::default(),
             nodes: (0..all.len()).map(|m| Node::new(&plan, &codec, m)).collect(),
             rosters: (0..all.len()).map(roster).collect(),
             sites: (0..all.len()).map(|_| Site::new(tickets)).collect(),

@@ -8,8 +8,8 @@ use super::configs::{draw_configs, Variant};
 use super::plan::{between, chance, pick, Disturbance, Plan, Trouble};
 use super::queues::QueuePlan;
 use super::stores::Left;
-use booth::model::{MemberRole, TicketSpec};
-use booth::prng::Prng;
+use booth_core::model::{MemberRole, TicketSpec};
+use booth_core::prng::Prng;
 
 /// What a plan has beyond weather and disturbances. The default is the world of a quiet day.
 #[derive(Clone, Debug, Default)]

@@ -22,10 +22,10 @@ const CRATES: &[&str] = &[
 ];
 
 /// What its tests may need besides.
-const TEST_CRATES: &[&str] = &["proptest", "tempfile"];
+const TEST_CRATES: &[&str] = &["booth-sim", "proptest", "tempfile"];
 
-/// The manifests of the program, of its core, and of nothing else.
-const MANIFESTS: &[&str] = &["Cargo.toml", "src/core/Cargo.toml"];
+/// The manifests of the program, of its core, and of the simulator.
+const MANIFESTS: &[&str] = &["Cargo.toml", "src/core/Cargo.toml", "test/sim/Cargo.toml"];
 
 /// The lines of a section.
 fn section<'a>(manifest: &'a str, name: &str) -> Vec<&'a str> {
@@ -63,15 +63,23 @@ fn only_the_agreed_crates_are_used() {
     }
 }
 
-/// Tests are not found by themselves (`autotests = false`), so each has to be named.
+/// Tests are not found by themselves (`autotests = false`), so each has to be named, by the program
+/// or by the simulator.
 #[test]
 fn every_test_program_is_built() {
+    let simulator = fs::read_to_string(root().join("test/sim/Cargo.toml")).expect("it is there");
     let manifest = manifest();
     for file in files() {
         let Some(folder) = file.path.strip_prefix("test/") else { continue };
         if folder.ends_with("/main.rs") && !folder.starts_with("fuzz/") {
-            let line = format!("path = \"{}\"", file.path);
-            assert!(manifest.lines().any(|it| it == line), "Cargo.toml has no {line}");
+            let inside = folder.strip_prefix("sim/");
+            let there = inside.map_or_else(|| format!("../{folder}"), str::to_owned);
+            let named = |manifest: &str, path: &str| {
+                let line = format!("path = \"{path}\"");
+                manifest.lines().any(|it| it == line)
+            };
+            let built = named(&manifest, &file.path) || named(&simulator, &there);
+            assert!(built, "no Cargo.toml has {}", file.path);
         }
     }
 }

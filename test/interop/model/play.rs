@@ -2,7 +2,6 @@
 //! One member, twice: the real program, and the model in a time of its own.
 
 use crate::harness::{pass, setup_ticket, Cluster, FakeMember, Kind, Lab, Packet, Setup, NOBODY};
-use crate::reference_model::Model;
 use booth::engine::{CibLoad, CibTicket, ClientId, Effect, Event, ProbeOutcome};
 use booth::model::{
     Holder, Member, MemberId, MemberRole, Roster, Term, TicketIndex, TicketMode, TicketName,
@@ -10,6 +9,7 @@ use booth::model::{
 };
 use booth::time::{MonoTime, Now, Span, WallTime};
 use booth::wire::{decode_peer, encode_peer, ClientOptions, ClientRequest, TimeUnit};
+use booth_sim::reference::model::Model;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Random faults stop: how long until a ticket that ought to be granted is held again, for good.
 
-use super::kit::choice::Source;
-use super::kit::clock::SECOND;
-use super::kit::plan::{Order, Plan};
-use super::kit::quiet::{three, usual_ticket};
-use super::kit::world::World;
 use super::{seeds, Times};
-use booth::model::{MemberRole, TicketSpec};
-use booth::time::Span;
+use booth_core::model::{MemberRole, TicketSpec};
+use booth_core::time::Span;
+use booth_sim::choice::Source;
+use booth_sim::clock::SECOND;
+use booth_sim::plan::{Order, Plan};
+use booth_sim::quiet::{three, usual_ticket};
+use booth_sim::world::World;
 
 /// How long the world is watched after the last fault, in leases.
 const WATCHED: u64 = 5;

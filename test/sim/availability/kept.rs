@@ -2,10 +2,10 @@
 //! What must not cost the holder its ticket for an instant: restarts; a follower that flaps or
 //! that hears or speaks only; a bad network. The last two last for 40 leases.
 
-use super::kit::choice::mix;
-use super::kit::clock::{True, MILLI, SECOND};
-use super::kit::world::World;
 use super::{held, seeds};
+use booth_sim::choice::mix;
+use booth_sim::clock::{True, MILLI, SECOND};
+use booth_sim::world::World;
 
 /// Forty leases.
 const LONG: True = 40 * 60 * SECOND;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The holder is lost: how long until the other site is granted.
 
-use super::kit::clock::{True, MILLI, SECOND};
-use super::kit::quiet::{quiet, three, usual_ticket};
-use super::kit::world::World;
 use super::{held, seeds, Times};
-use booth::model::TicketSpec;
+use booth_core::model::TicketSpec;
+use booth_sim::clock::{True, MILLI, SECOND};
+use booth_sim::quiet::{quiet, three, usual_ticket};
+use booth_sim::world::World;
 
 /// How long it took until the second site had the ticket.
 fn until_elsewhere(world: &mut World) -> True {
@@ -44,7 +44,7 @@ fn a_holder_that_cannot_hear_is_replaced_in_time() {
 fn a_holder_that_steps_down_is_replaced_at_once() {
     let times = Times::of(seeds(400).map(|seed| {
         let ticket = TicketSpec { has_handler: true, ..usual_ticket() };
-        let mut world = super::kit::quiet::held(quiet(seed, three(), vec![ticket]));
+        let mut world = booth_sim::quiet::held(quiet(seed, three(), vec![ticket]));
         world.handler_usual = Some(10 * MILLI);
         world.ill = 1;
         let asked = world.handlers_failed;

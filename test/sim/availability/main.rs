@@ -5,18 +5,13 @@
 //! `cargo test --test availability -- --nocapture` prints them. `AVAILABILITY_FACTOR=N` in the
 //! environment: N times as many runs, with further seeds.
 
-// Each target that shares the kit uses a part of it.
-#[allow(dead_code)]
-#[path = "../kit.rs"]
-mod kit;
-
 mod healing;
 mod kept;
 mod lost;
 
-use kit::clock::{True, SECOND};
-use kit::quiet::{quiet, three, usual_ticket};
-use kit::world::World;
+use booth_sim::clock::{True, SECOND};
+use booth_sim::quiet::{quiet, three, usual_ticket};
+use booth_sim::world::World;
 
 /// The seeds of a figure that is taken from `usual` runs unless more are asked for.
 fn seeds(usual: u64) -> std::ops::Range<u64> {
@@ -27,7 +22,7 @@ fn seeds(usual: u64) -> std::ops::Range<u64> {
 
 /// A world of `RULES.md`'s size whose first site holds the ticket.
 fn held(seed: u64) -> World {
-    kit::quiet::held(quiet(seed, three(), vec![usual_ticket()]))
+    booth_sim::quiet::held(quiet(seed, three(), vec![usual_ticket()]))
 }
 
 /// Times of many runs.

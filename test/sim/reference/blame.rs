@@ -12,8 +12,8 @@ use super::super::clock::True;
 use super::super::excuses::Excuse;
 use super::super::world::World;
 use super::Manner;
-use booth::model::{Holder, Term};
-use booth::wire::{Command, PeerBody, PeerMessage, ResultCode};
+use booth_core::model::{Holder, Term};
+use booth_core::wire::{Command, PeerBody, PeerMessage, ResultCode};
 
 /// What was promised and held, in true time, and what came of it.
 #[derive(Debug, Default)]
@@ -152,7 +152,7 @@ impl World {
         let (Some(ticket), Some(leader)) = (ticket, self.index_of(leader)) else { return };
         let spec = &self.plan.tickets[ticket];
         // L4: longer, if there is no round.
-        let longer = if round.is_none() { spec.patience() } else { booth::time::Span::ZERO };
+        let longer = if round.is_none() { spec.patience() } else { booth_core::time::Span::ZERO };
         let clock = *self.nodes[n].clock();
         let until = clock.when(clock.mono(self.decided).plus(spec.expire).plus(longer));
         let update = matches!(message.body, PeerBody::Ack { of: Command::Update, .. });

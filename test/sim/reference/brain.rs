@@ -8,10 +8,12 @@ use super::super::store::{By, Entry, Report, Task};
 use super::super::world::{Happening, Stage, World};
 use super::model::Model;
 use super::Manner;
-use booth::engine::{CibExpiry, CibState, Effect, Engine, Event, ProbeOutcome, ProbeRun, Setup};
-use booth::model::TicketIndex;
-use booth::slots::JobId;
-use booth::time::{MonoTime, Now, WallTime};
+use booth_core::engine::{
+    CibExpiry, CibState, Effect, Engine, Event, ProbeOutcome, ProbeRun, Setup,
+};
+use booth_core::model::TicketIndex;
+use booth_core::slots::JobId;
+use booth_core::time::{MonoTime, Now, WallTime};
 
 /// What a member's process runs.
 #[derive(Debug)]

@@ -14,8 +14,8 @@ use super::choice::mix;
 use super::clock::True;
 use super::runner::Settings;
 use super::world::World;
-use booth::model::MemberRole;
-use booth::wire::{PeerBody, PeerMessage, Stamp};
+use booth_core::model::MemberRole;
+use booth_core::wire::{PeerBody, PeerMessage, Stamp};
 
 /// How a member behaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

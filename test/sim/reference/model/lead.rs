@@ -3,10 +3,10 @@
 
 use super::ticket::{unstamped, Request, State, Ticket, WaitingClient};
 use super::Cx;
-use booth::engine::{ClientId, Effect, ProbeRun, Reply};
-use booth::model::{Holder, MemberIndex, MemberSet, Term};
-use booth::time::Span;
-use booth::wire::{ClientOptions, Command, PeerBody, Reason, ResultCode, TicketAnswer};
+use booth_core::engine::{ClientId, Effect, ProbeRun, Reply};
+use booth_core::model::{Holder, MemberIndex, MemberSet, Term};
+use booth_core::time::Span;
+use booth_core::wire::{ClientOptions, Command, PeerBody, Reason, ResultCode, TicketAnswer};
 
 impl Ticket {
     /// It stands for election; the term rises only if somebody has led in it.

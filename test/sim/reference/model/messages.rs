@@ -4,9 +4,9 @@
 
 use super::ticket::{State, Ticket};
 use super::Cx;
-use booth::model::{Holder, MemberIndex, Term};
-use booth::time::Span;
-use booth::wire::{Command, PeerBody, PeerMessage, Reason, ResultCode};
+use booth_core::model::{Holder, MemberIndex, Term};
+use booth_core::time::Span;
+use booth_core::wire::{Command, PeerBody, PeerMessage, Reason, ResultCode};
 use std::cmp::Ordering;
 
 impl Ticket {

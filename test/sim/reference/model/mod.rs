@@ -13,11 +13,11 @@ mod lead;
 mod messages;
 mod ticket;
 
-use booth::engine::{CibLoad, Effect, Event, ProbeOutcome, Reply};
-use booth::model::{Roster, TicketIndex, TicketSpec};
-use booth::prng::Prng;
-use booth::time::{MonoTime, Now, Span};
-use booth::wire::{ClientRequest, ResultCode};
+use booth_core::engine::{CibLoad, Effect, Event, ProbeOutcome, Reply};
+use booth_core::model::{Roster, TicketIndex, TicketSpec};
+use booth_core::prng::Prng;
+use booth_core::time::{MonoTime, Now, Span};
+use booth_core::wire::{ClientRequest, ResultCode};
 use ticket::Ticket;
 
 /// It looks at its timers and children this often.

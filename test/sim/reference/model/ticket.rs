@@ -2,10 +2,10 @@
 //! One ticket of the model: its memory, its start, its timers, what it writes.
 
 use super::Cx;
-use booth::engine::{CibExpiry, CibState, CibTicket, ClientId, Effect, WriteSerial};
-use booth::model::{Holder, MemberIndex, MemberSet, Term, TicketIndex, TicketSpec};
-use booth::time::{MonoTime, Span, WallTime};
-use booth::wire::{ClientOptions, Command, PeerBody, PeerMessage, Reason, ResultCode, Stamp};
+use booth_core::engine::{CibExpiry, CibState, CibTicket, ClientId, Effect, WriteSerial};
+use booth_core::model::{Holder, MemberIndex, MemberSet, Term, TicketIndex, TicketSpec};
+use booth_core::time::{MonoTime, Span, WallTime};
+use booth_core::wire::{ClientOptions, Command, PeerBody, PeerMessage, Reason, ResultCode, Stamp};
 
 /// What it is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 //! Messages, replies and writes in words, without what differs from seed to seed (rounds and
 //! nonces are shown as present or not).
 
-use booth::engine::{CibState, Remark, Reply, TicketRow};
-use booth::model::Holder;
-use booth::wire::{Command, PeerBody, PeerMessage, Reason, ResultCode};
+use booth_core::engine::{CibState, Remark, Reply, TicketRow};
+use booth_core::model::Holder;
+use booth_core::wire::{Command, PeerBody, PeerMessage, Reason, ResultCode};
 
 /// The four letters of a code.
 fn letters(raw: u32) -> String {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The simulator's parts, shared by `test/sim`, `test/explore` and `test/scenario`.
+//! The simulator: a world of members, networks, clocks and stores around the core that ships, and
+//! what must hold there (`README.md`). The test programs of this package are made of it.
 
 pub mod account;
 pub mod aimed;
@@ -41,6 +42,7 @@ pub mod report;
 pub mod resources;
 pub mod rules;
 pub mod runner;
+pub mod scenario;
 pub mod script;
 pub mod shrink;
 pub mod sick;

@@ -2,15 +2,15 @@
 //! The commands with which a transcript repeats a run of the simulator exactly: one message at a
 //! time, stores by hand, stopped daemons, clocks that run at their own rates.
 
-use super::clock::Clock;
 use super::lab::{member, Lab};
-use booth::engine::{
+use crate::clock::Clock;
+use booth_core::engine::{
     CibExpiry, CibLoad, CibOutcome, CibState, CibTicket, Event, HoldWindow, WriteSerial,
 };
-use booth::keeper::check as exec_check;
-use booth::model::{MemberIndex, TicketIndex};
-use booth::time::{MonoTime, Now, Span, WallTime};
-use booth::wire::{decode_peer, encode_peer, PeerMessage, TimeUnit};
+use booth_core::keeper::check as exec_check;
+use booth_core::model::{MemberIndex, TicketIndex};
+use booth_core::time::{MonoTime, Now, Span, WallTime};
+use booth_core::wire::{decode_peer, encode_peer, PeerMessage, TimeUnit};
 
 /// What one member's store, clock and process do by hand.
 #[derive(Debug, Default)]

@@ -4,17 +4,17 @@
 
 use super::hand::Hand;
 use super::words;
-use booth::engine::{
+use booth_core::engine::{
     CibLoad, CibOutcome, CibState, CibTicket, ClientId, Effect, Engine, Event, NoteLevel,
     ProbeOutcome, Reply, Setup,
 };
-use booth::keeper::check as exec_check;
-use booth::model::{
+use booth_core::keeper::check as exec_check;
+use booth_core::model::{
     Holder, Member, MemberId, MemberIndex, MemberRole, Roster, TicketIndex, TicketMode, TicketName,
     TicketSpec,
 };
-use booth::time::{MonoTime, Now, Span, WallTime};
-use booth::wire::{ClientOptions, ClientRequest, PeerMessage};
+use booth_core::time::{MonoTime, Now, Span, WallTime};
+use booth_core::wire::{ClientOptions, ClientRequest, PeerMessage};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 
