@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Answers of the reference's daemon, as captured (`test/vectors/data`).
 
-use crate::capture::{captures, Message, Packet};
 use crate::server::{Script, Step};
 use booth::model::MemberId;
+use booth_harness::capture::{captures, Message, Packet};
 use std::time::Duration;
 
 /// Where the leader field of an answer lies: behind the header and the ticket's name.

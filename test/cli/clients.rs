@@ -3,9 +3,9 @@
 
 use crate::captured::{answer, redirect, says, sends, text, with_cause, with_leader};
 use crate::lab::Lab;
-use crate::not_run::not_run;
 use crate::server::Server;
 use booth::wire::{decode_request, ClientOptions, ClientRequest};
+use booth_harness::not_run;
 
 #[test]
 fn list_and_peers_print_what_the_daemon_says() {

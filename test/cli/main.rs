@@ -16,12 +16,3 @@ mod refusals;
 mod server;
 mod status;
 mod waiting;
-
-#[path = "../vectors/capture.rs"]
-#[allow(dead_code)] // The vectors' own tests need more of it.
-mod capture;
-#[path = "../vectors/json.rs"]
-#[allow(dead_code)] // The same.
-mod json;
-#[path = "../harness/not_run.rs"]
-mod not_run;

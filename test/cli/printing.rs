@@ -3,7 +3,7 @@
 
 use crate::captured::{sends, text};
 use crate::lab::{finish, program_named, wait, Lab};
-use crate::not_run::not_run;
+use booth_harness::not_run;
 use std::fs::{self, File};
 use std::io::Read;
 use std::process::Stdio;

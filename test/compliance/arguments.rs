@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Arguments, usage and exit codes, without any daemon.
 
-use crate::harness::{finish, run, test_name, under_test, Finished, Lab, Need};
 use crate::quirk::differs;
+use booth_harness::{finish, run, test_name, under_test, Finished, Lab, Need};
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -93,7 +93,7 @@ fn a_configuration_that_is_not_there_is_named() {
 #[test]
 fn clients_without_a_daemon_fail_and_name_the_address() {
     run(test_name!(), Need::of(under_test()), |lab| {
-        let cluster = crate::harness::Cluster::new(lab, &crate::harness::Setup::usual());
+        let cluster = booth_harness::Cluster::new(lab, &booth_harness::Setup::usual());
         for arguments in [&["list"][..], &["peers"], &["grant", "t1"], &["revoke", "t1"]] {
             let told = cluster.booth(0, arguments).expect_code(1);
             let address = cluster.address(0).to_string();
@@ -107,7 +107,7 @@ fn clients_without_a_daemon_fail_and_name_the_address() {
 #[test]
 fn an_address_of_no_member_is_refused() {
     run(test_name!(), Need::of(under_test()), |lab| {
-        let cluster = crate::harness::Cluster::new(lab, &crate::harness::Setup::usual());
+        let cluster = booth_harness::Cluster::new(lab, &booth_harness::Setup::usual());
         let stranger = lab.address(250).to_string();
         let told = called(lab, "booth", &["list", "-c", &cluster.config, "-s", &stranger]);
         let told = told.expect_code(differs(9, 1, 2));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Attributes: `geostore`, and what becomes of them in the CIB (P16).
 
-use crate::harness::{run, test_name, under_test, until, Cluster, Need, Packet, Setup};
 use crate::quirk::differs;
+use booth_harness::{run, test_name, under_test, until, Cluster, Need, Packet, Setup};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(5);

@@ -2,8 +2,8 @@
 //! Which configurations are accepted, and how others are refused. `status` tells: 7 (not
 //! running) for a good one, 1 for a bad one.
 
-use crate::harness::{finish, run, test_name, under_test, Finished, Lab, Need};
 use crate::quirk::differs;
+use booth_harness::{finish, run, test_name, under_test, Finished, Lab, Need};
 use std::time::Duration;
 
 /// Eleven good lines; what a case adds begins in line 12.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The before-acquire handler: arguments, environment, order in a directory, failure (P23).
 
-use crate::harness::{run, test_name, under_test, until, Cluster, Lab, Need, Setup};
+use booth_harness::{run, test_name, under_test, until, Cluster, Lab, Need, Setup};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(8);

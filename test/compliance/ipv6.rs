@@ -2,7 +2,7 @@
 //! A cluster whose members have IPv6 addresses: elections and renewals over UDP, clients and a
 //! redirect over TCP.
 
-use crate::harness::{
+use booth_harness::{
     finish, make_open, make_shared, run, shell, test_name, under_test, until, value_within, Crm,
     Finished, Kind, Lab, Need,
 };

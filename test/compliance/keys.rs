@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The shared key: its file, requests with a wrong one or none, old stamps.
 
-use crate::harness::{
+use crate::quirk::differs;
+use booth_harness::{
     ask, ask_with, finish, run, test_name, under_test, Cluster, Finished, Lab, Need, Packet, Setup,
 };
-use crate::quirk::differs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const SOON: Duration = Duration::from_secs(5);

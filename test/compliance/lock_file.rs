@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The lock file and `booth status` (P17).
 
-use crate::harness::{
+use crate::quirk::differs;
+use booth_harness::{
     finish, make_open, make_shared, run, test_name, under_test, value_within, Cluster, Finished,
     Lab, Need, Setup,
 };
-use crate::quirk::differs;
 use std::time::Duration;
 
 fn status(lab: &Lab, cluster: &Cluster, member: usize) -> Finished {

@@ -3,9 +3,6 @@
 //! and its clients, run against ours (default) or against the C reference
 //! (`BOOTH_UNDER_TEST=theirs`). How: `test/README.md`; differences: `test/QUIRKS.md`.
 
-#[path = "../harness/mod.rs"]
-mod harness;
-
 mod arguments;
 mod attributes;
 mod configuration;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Manual tickets: no elections, no expiry, and several sites may have one (P22).
 
-use crate::harness::{run, test_name, under_test, until, Cluster, Need, Setup};
 use crate::quirk::differs;
+use booth_harness::{run, test_name, under_test, until, Cluster, Need, Setup};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(5);
@@ -102,7 +102,7 @@ fn nobody_takes_it_over() {
         cluster.booth(0, &["grant", "t1"]).expect_code(0);
         wait_list(&cluster, &line(&cluster, 0));
         cluster.kill(0);
-        let taken = crate::harness::value_within(Duration::from_secs(13), || {
+        let taken = booth_harness::value_within(Duration::from_secs(13), || {
             cluster.crm(1).is_granted("t1").then_some(())
         });
         assert!(taken.is_none(), "the other site took it");

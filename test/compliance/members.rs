@@ -2,7 +2,7 @@
 //! What another member sees: the exchanges of an election, a renewal, a revoke, a step-down,
 //! played with scripted members on the addresses of two other sites (P6).
 
-use crate::harness::{
+use booth_harness::{
     run, test_name, under_test, until, Cluster, FakeMember, Lab, Need, Packet, Setup, NOBODY,
 };
 use std::time::Duration;
@@ -59,7 +59,7 @@ impl Stage<'_> {
         let ask = self.cluster.request(0, "CGnt", "t1").seal(self.cluster.key.as_deref());
         let key = self.cluster.key.clone();
         let client = std::thread::spawn(move || {
-            crate::harness::ask_with(address, &ask, key.as_deref(), Duration::from_secs(10))
+            booth_harness::ask_with(address, &ask, key.as_deref(), Duration::from_secs(10))
         });
         let request = self.hear("RVot");
         let candidate = request.payload();
@@ -103,7 +103,7 @@ impl Stage<'_> {
     }
 }
 
-use crate::harness::four;
+use booth_harness::four;
 
 #[test]
 fn a_grant_is_an_election_a_heartbeat_and_an_update() {
@@ -246,7 +246,7 @@ fn renewals_are_resent_until_the_retries_are_used_up() {
         stage.let_it_win();
         // Nobody acknowledges any more.
         let mut heard = 0;
-        let lost = crate::harness::value_within(Duration::from_secs(12), || {
+        let lost = booth_harness::value_within(Duration::from_secs(12), || {
             let packet = stage.site.receive(
                 stage.cluster.address(0),
                 Duration::from_millis(100),

@@ -2,11 +2,11 @@
 //! Bytes that no correct program sends (P1, P7): they are counted and dropped, and nothing else
 //! happens.
 
-use crate::harness::{
+use crate::quirk::differs;
+use booth_harness::{
     ask_with, run, test_name, under_test, until, Cluster, End, FakeMember, Need, Packet, Setup,
     NOBODY,
 };
-use crate::quirk::differs;
 use std::io::Write;
 use std::time::Duration;
 
@@ -126,7 +126,7 @@ fn a_heartbeat_for_somebody_else_does_not_end_the_daemon() {
         let leader = cluster.id(2);
         fake.send(cluster.address(0), &fake.packet("HrtB").ticket("t1", leader, 7, 10));
         let ended =
-            crate::harness::value_within(Duration::from_secs(1), || cluster.members[0].exited());
+            booth_harness::value_within(Duration::from_secs(1), || cluster.members[0].exited());
         assert_eq!(ended.is_some(), differs(211, false, true), "{ended:?}");
     });
 }
@@ -179,7 +179,7 @@ fn an_idle_connection_is_closed() {
 fn idle_connections_do_not_keep_others_out() {
     run(test_name!(), Need::of(under_test()), |lab| {
         let cluster = Cluster::started(lab, &Setup::usual());
-        let address = (cluster.address(0), crate::harness::PORT);
+        let address = (cluster.address(0), booth_harness::PORT);
         let idle: Vec<_> = (0..40)
             .map(|_| {
                 let mut stream = std::net::TcpStream::connect(address).expect("it listens");
@@ -205,7 +205,7 @@ fn a_client_may_leave_before_its_answer() {
             cluster.ask(0, &request, Duration::from_millis(100));
         }
         let limit = Duration::from_secs(4);
-        let ended = crate::harness::value_within(limit, || cluster.members[0].exited());
+        let ended = booth_harness::value_within(limit, || cluster.members[0].exited());
         assert_eq!(ended, None);
         assert!(cluster.list(0).to_lowercase().contains("leader: none"), "{}", cluster.list(0));
         assert_ne!(cluster.id(0), NOBODY);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `booth peers`: a block of lines with counters for each other member (P15).
 
-use crate::harness::{run, test_name, under_test, Cluster, Need, Setup};
+use booth_harness::{run, test_name, under_test, Cluster, Need, Setup};
 
 #[test]
 fn each_other_member_has_a_block_of_lines() {

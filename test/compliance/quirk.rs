@@ -2,7 +2,7 @@
 //! Recorded differences: where a case expects something else of the reference than of ours, it
 //! says so through [`differs`], with the number of the paragraph in `test/QUIRKS.md`.
 
-use crate::harness::{under_test, Kind};
+use booth_harness::{under_test, Kind};
 
 /// The list of differences.
 const QUIRKS: &str = include_str!("../QUIRKS.md");

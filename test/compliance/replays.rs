@@ -3,8 +3,8 @@
 //! Beside each, what a client of the C version sends: it is bound to nothing, and works there
 //! (boothd(8), AUTHENTICATION).
 
-use crate::harness::{ask_with, run, test_name, under_test, until, Cluster, Need, Setup, PORT};
 use crate::quirk::differs;
+use booth_harness::{ask_with, run, test_name, under_test, until, Cluster, Need, Setup, PORT};
 use std::io::Read;
 use std::net::TcpListener;
 use std::time::Duration;
@@ -50,7 +50,7 @@ fn played(cluster: &Cluster<'_>, index: usize, request: &[u8]) -> String {
 fn stays(cluster: &Cluster<'_>, site: usize, granted: bool) {
     let history = || cluster.crm(site).history("t1");
     let before = history().len();
-    crate::harness::pass(Duration::from_millis(300));
+    booth_harness::pass(Duration::from_millis(300));
     assert_eq!(cluster.crm(site).is_granted("t1"), granted, "site {site}");
     let changes = history().split_off(before);
     let same = changes.iter().all(|change| change.granted == Some(granted));
@@ -130,12 +130,12 @@ fn long_after_a_start_a_client_asks_once() {
             cluster.start(index);
         }
         // Member 1 lets in what is stamped later than its start and maxtimeskew.
-        crate::harness::pass(Duration::from_secs(4));
+        booth_harness::pass(Duration::from_secs(4));
         cluster.kill(1);
         let request = recorded(&cluster, 1, &["grant", "t1"]);
         cluster.start(1);
         assert_eq!(played(&cluster, 1, &request), differs(209, "Hllo", "0"));
-        crate::harness::pass(Duration::from_secs(4));
+        booth_harness::pass(Duration::from_secs(4));
         // The program that asks is the same; what it sends first is let in now.
         let before = cluster.members[1].log().matches("told to ask again").count();
         cluster.booth(1, &["grant", "t1"]).expect_code(0);

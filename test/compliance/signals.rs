@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Signals to the daemon.
 
-use crate::harness::{run, test_name, under_test, until, Cluster, Need, Setup};
 use crate::quirk::differs;
+use booth_harness::{run, test_name, under_test, until, Cluster, Need, Setup};
 use std::time::Duration;
 
 #[test]
@@ -53,7 +53,7 @@ fn pipe_and_hup_do_no_harm() {
         cluster.booth(0, &["list"]).expect_code(0);
         cluster.members[0].signal("HUP");
         let ended =
-            crate::harness::value_within(Duration::from_secs(1), || cluster.members[0].exited());
+            booth_harness::value_within(Duration::from_secs(1), || cluster.members[0].exited());
         assert_eq!(ended.is_some(), differs(207, false, true), "{ended:?}");
     });
 }

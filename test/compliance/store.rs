@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What is asked of `crm_ticket`, word for word, and what follows from its exit codes (P18, P19).
 
-use crate::harness::{run, test_name, under_test, until, Cluster, Need, Setup};
 use crate::quirk::differs;
+use booth_harness::{run, test_name, under_test, until, Cluster, Need, Setup};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const SOON: Duration = Duration::from_secs(5);
@@ -152,7 +152,7 @@ fn a_revoke_that_the_cib_refuses_is_tried_again() {
         assert_eq!(told.code, Some(differs(205, 1, 0)), "{told:?}");
         cluster.crm(0).control("");
         let calls = cluster.crm(0).calls_of("revoke").len();
-        let again = crate::harness::value_within(Duration::from_secs(6), || {
+        let again = booth_harness::value_within(Duration::from_secs(6), || {
             (!cluster.crm(0).is_granted("t1")).then_some(())
         });
         assert_eq!(again.is_some(), differs(205, true, false), "after {calls} calls");

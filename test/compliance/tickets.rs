@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! grant, revoke, list: what clients print, and what servers answer (P11, P14).
 
-use crate::harness::{
+use crate::quirk::differs;
+use booth_harness::{
     run, test_name, under_test, until, Cluster, Kind, Need, Packet, Setup, ANYONE, NOBODY,
 };
-use crate::quirk::differs;
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(5);
@@ -128,7 +128,7 @@ fn a_ticket_that_is_named_before_an_option_counts() {
         let mut command = under_test().command(lab, "booth", None);
         command.args(["grant", "nix", "-c", &cluster.config]);
         command.args(["-s", &cluster.address(0).to_string()]);
-        let told = crate::harness::finish(&mut command, SOON);
+        let told = booth_harness::finish(&mut command, SOON);
         assert_eq!(told.code, Some(differs(215, 1, 0)), "{told:?}");
         assert_eq!(cluster.crm(0).is_granted("t1"), differs(215, false, true));
     });
@@ -187,7 +187,7 @@ fn a_text_request_may_have_a_tail_of_28_bytes() {
         for (cmd, begin) in [("CLst", "ticket: t1"), ("Peer", "site")] {
             let mut bytes = cluster.request(0, cmd, "").bytes();
             bytes.extend([0; 28]);
-            let answers = crate::harness::ask_with(cluster.address(0), &bytes, None, SOON);
+            let answers = booth_harness::ask_with(cluster.address(0), &bytes, None, SOON);
             assert_eq!(answers.packets.len(), 1, "{cmd}: {answers:?}");
             let answer = answers.last();
             let text = String::from_utf8_lossy(&answer.rest).into_owned();

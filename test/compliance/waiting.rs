@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Grants that take time: members that are down, `-w`, `-C`, `-F`, the commit delay.
 
-use crate::harness::{run, test_name, under_test, until, Cluster, FakeMember, Lab, Need, Setup};
 use crate::quirk::differs;
+use booth_harness::{run, test_name, under_test, until, Cluster, FakeMember, Lab, Need, Setup};
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(5);
@@ -146,7 +146,7 @@ fn a_client_that_waits_without_limit_gets_its_grant_when_a_majority_comes() {
         // On the arbitrator's place, which is free: it hears the candidate.
         let ear = FakeMember::new(cluster.address(2), None);
         let waiting = std::thread::spawn(move || {
-            crate::harness::finish(&mut command, Duration::from_secs(30))
+            booth_harness::finish(&mut command, Duration::from_secs(30))
         });
         ear.expect(cluster.address(0), "RVot", SOON);
         drop(ear);

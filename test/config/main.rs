@@ -8,14 +8,12 @@
 //! folder that `BOOTH_REFERENCE_ROOT` names. `BOOTH_RECORD=1` writes the verdicts into the files.
 
 mod case;
-#[path = "../harness/not_run.rs"]
-mod not_run;
 mod ours;
 mod quirks;
 mod theirs;
 
+use booth_harness::not_run;
 use case::{Case, CaseFile, Verdict};
-use not_run::not_run;
 use std::path::{Path, PathBuf};
 
 /// Which program is held against the record.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Addresses that come and go, and those that need their interface, in a network namespace.
 
-use crate::stranger::is_root_for;
 use crate::support::{pass, texts, wait_until, Daemon, Lab};
+use booth_harness::stranger::is_root_for;
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};

@@ -2,8 +2,8 @@
 //! `booth-after-boot`: what an earlier boot granted in the built-in store is revoked, what this one
 //! granted is not. Another boot is stood in for by another first process, as a container has it.
 
-use crate::stranger::{Disguise, Kind, Stranger, NOBODYS_USER};
 use crate::support::{texts, wait_until, Lab};
+use booth_harness::stranger::{Disguise, Kind, Stranger, NOBODYS_USER};
 use std::fs;
 use std::os::unix::fs::{chown, symlink, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ fn after_boot(lab: &Lab, around: &[&str]) -> Output {
 fn is_root(name: &str) -> bool {
     let root = fs::metadata("/proc/self").expect("mounted").uid() == 0;
     if !root {
-        crate::not_run::not_run(name, "needs root");
+        booth_harness::not_run(name, "needs root");
     }
     root
 }

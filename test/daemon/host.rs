@@ -2,8 +2,8 @@
 //! Machines that lack something: the user of a site, Pacemaker's tools, a name server that
 //! answers.
 
-use crate::stranger::is_root_for;
 use crate::support::{pass, texts, wait_until, Daemon, Lab, PATIENCE};
+use booth_harness::stranger::is_root_for;
 use std::fs;
 use std::os::unix::fs::{chown, PermissionsExt};
 use std::path::{Path, PathBuf};

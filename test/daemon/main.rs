@@ -13,14 +13,10 @@ mod host;
 mod life;
 mod lock;
 mod manager;
-#[path = "../harness/not_run.rs"]
-mod not_run;
 mod numbers;
 mod owners;
 mod shell;
 mod site;
 mod start;
-#[path = "../harness/stranger.rs"]
-mod stranger;
 mod strangers;
 mod support;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Users and groups that a configuration names by their numbers.
 
-use crate::stranger::is_root_for;
 use crate::support::{texts, Daemon, Lab};
+use booth_harness::stranger::is_root_for;
 use std::fs::{self, File};
 use std::os::unix::fs::{chown, PermissionsExt};
 use std::process::Command;

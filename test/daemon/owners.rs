@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Whose the directories are: the owner of one that is in use is never changed.
 
-use crate::stranger::{is_root_for, NOBODYS_USER};
 use crate::support::{texts, wait_until, Lab};
+use booth_harness::stranger::{is_root_for, NOBODYS_USER};
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{chown, MetadataExt, PermissionsExt};

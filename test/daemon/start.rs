@@ -2,8 +2,8 @@
 //! What a start meets: sockets that are still taken, an address that is missing, a signal; and
 //! what of whoever starts the daemon reaches it and its children.
 
-use crate::stranger::is_root_for;
 use crate::support::{pass, texts, wait_until, Daemon, Lab, PATIENCE, PORT};
+use booth_harness::stranger::is_root_for;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs::{self, File};
 use std::net::{TcpListener, UdpSocket};

@@ -2,8 +2,8 @@
 //! Other users of the machine, and what they can do to the lock file: neither make `status` say
 //! that a daemon runs, nor keep one from starting.
 
-use crate::stranger::{is_root_for, Disguise, Kind, Stranger, NOBODYS_USER};
 use crate::support::{texts, wait_until, Daemon, Lab};
+use booth_harness::stranger::{is_root_for, Disguise, Kind, Stranger, NOBODYS_USER};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{chown, MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;

@@ -10,8 +10,6 @@ mod guarding;
 mod handlers;
 mod keeper;
 mod misbehaving;
-#[path = "../harness/not_run.rs"]
-mod not_run;
 mod owners;
 mod process;
 mod random;

@@ -4,10 +4,10 @@
 
 use crate::driver;
 use crate::guarding::revoked_at;
-use crate::not_run::not_run;
 use crate::process::{lives, pass, signal, until};
 use crate::site::{both, Driver, Kind, Site};
 use booth::keeper::words::{self, Message, VERSION};
+use booth_harness::not_run;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs;
 use std::io::Read;

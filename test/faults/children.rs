@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `crm_ticket` and handlers that hang, fail, are slow or are not there.
 
-use crate::harness::setup_ticket;
-use crate::harness::{pass, run, test_name, until, value_within, Cluster, Links, Setup, Syslog};
 use crate::watch::{
     holding, keeps, list_time, never_two, wait_granted, wait_revoked, FAIL_OVER, LEASE, LINK_NEEDS,
     NEEDS,
 };
+use booth_harness::setup_ticket;
+use booth_harness::{pass, run, test_name, until, value_within, Cluster, Links, Setup, Syslog};
 use std::time::{Duration, Instant};
 
 /// A `crm_ticket` that does not come back must not be noticed by anybody who asks for a list.

@@ -2,8 +2,8 @@
 //! Wall clocks that are set while the daemon runs: nothing about a ticket may depend on them but
 //! the times that are shown and stored. The clocks that count go on as they are.
 
-use crate::harness::{run, test_name, until, Cluster, Lab, Need, Setup, WallClock};
 use crate::watch::{grant, keeps, never_two, wait_granted, FAIL_OVER, LEASE};
+use booth_harness::{run, test_name, until, Cluster, Lab, Need, Setup, WallClock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const CLOCK_NEEDS: &[Need] = &[Need::Root, Need::Faketime];

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Too much of everything: datagrams, connections, log lines that nobody reads.
 
-use crate::harness::{pass, run, test_name, under_test, until, Cluster, Packet, Setup, PORT};
 use crate::watch::{grant, holding, keeps, list_time, never_two, NEEDS};
+use booth_harness::{pass, run, test_name, under_test, until, Cluster, Packet, Setup, PORT};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream, UdpSocket};
 use std::process::Stdio;

@@ -4,8 +4,8 @@
 //!
 //! `BOOTH_FAULTS_ROUNDS` says how many times, 5 if it says nothing.
 
-use crate::harness::{pass, report, run_for, test_name, under_test, Cluster, Kind, Lab, Setup};
 use crate::watch::{never_two, number, wait_until, FAIL_OVER, NEEDS};
+use booth_harness::{pass, report, run_for, test_name, under_test, Cluster, Kind, Lab, Setup};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

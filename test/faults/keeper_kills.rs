@@ -7,8 +7,8 @@
 //! `BOOTH_FAULTS_ROUNDS` says how many times, 5 if it says nothing.
 
 use crate::guards::{directory, granted, moves, started, Store};
-use crate::harness::{pass, report, run_for, test_name, under_test, Cluster, Kind, Lab};
 use crate::watch::{never_two, number, wait_until, FAIL_OVER, LEASE, NEEDS};
+use booth_harness::{pass, report, run_for, test_name, under_test, Cluster, Kind, Lab};
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(10);
@@ -45,7 +45,7 @@ enum Outcome {
 #[track_caller]
 pub fn signal_keeper(cluster: &Cluster, site: usize, name: &str) -> u32 {
     let pid = cluster.keeper(site).expect("a keeper runs");
-    crate::harness::signal(pid, name);
+    booth_harness::signal(pid, name);
     pid
 }
 

@@ -8,12 +8,12 @@
 
 use crate::clocks::with_clocks;
 use crate::guards::{directory, granted, moves, prepared, start_and_grant, Store};
-use crate::harness::{
-    now, pass, report, run, run_for, shell, test_name, Call, Cluster, Lab, Links, Need, Setup,
-    SmallDisk,
-};
 use crate::watch::{
     holding, keeps, never_two, wait_granted, wait_until, FAIL_OVER, LEASE, LINK_NEEDS, NEEDS,
+};
+use booth_harness::{
+    now, pass, report, run, run_for, shell, test_name, Call, Cluster, Lab, Links, Need, Setup,
+    SmallDisk,
 };
 use std::time::{Duration, Instant};
 

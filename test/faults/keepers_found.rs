@@ -3,12 +3,12 @@
 //! back; and one whose `crm_ticket` is a script.
 
 use crate::guards::{granted, moves, start_and_grant, started, Store};
-use crate::harness::{
-    now, pass, report, run_for, shell, test_name, under_test, Cluster, Kind, Links, Setup,
-};
 use crate::keeper_kills::{signal_keeper, stays};
 use crate::watch::{
     holding, never_two, wait_granted, wait_until, FAIL_OVER, LEASE, LINK_NEEDS, NEEDS,
+};
+use booth_harness::{
+    now, pass, report, run_for, shell, test_name, under_test, Cluster, Kind, Links, Setup,
 };
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::path::PathBuf;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Links that are cut, both ways or one way, and links that lose datagrams.
 
-use crate::harness::{pass, run, test_name, Links, Setup};
 use crate::watch::{
     holding, keeps, never_two, wait_granted, wait_revoked, FAIL_OVER, LEASE, LINK_NEEDS,
 };
+use booth_harness::{pass, run, test_name, Links, Setup};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(8);
@@ -86,7 +86,7 @@ fn links_that_flap_between_holder_and_others_make_no_second_holder() {
         }
         never_two(&cluster);
         let limit = FAIL_OVER + LEASE;
-        crate::harness::until(limit, "somebody has it", || {
+        booth_harness::until(limit, "somebody has it", || {
             (cluster.crm(0).is_granted("t1") || cluster.crm(1).is_granted("t1")).then_some(())
         });
         never_two(&cluster);

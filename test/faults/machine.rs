@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Machines that fail around the daemon: a syslog daemon that hangs, a full disk.
 
-use crate::harness::{run, test_name, until, Cluster, Lab, Need, Setup, SmallDisk, Syslog};
 use crate::watch::{grant, keeps, list_time, never_two, NEEDS};
+use booth_harness::{run, test_name, until, Cluster, Lab, Need, Setup, SmallDisk, Syslog};
 use std::time::{Duration, Instant};
 
 const SYSLOG_NEEDS: &[Need] = &[Need::Root, Need::Tap];

@@ -5,9 +5,6 @@
 //!
 //! `BOOTH_FAULTS_SECONDS` (default 60) and `BOOTH_FAULTS_SEED` (default 1) steer the random run.
 
-#[path = "../harness/mod.rs"]
-mod harness;
-
 mod children;
 mod clocks;
 mod floods;

@@ -2,7 +2,7 @@
 //! A site with two hundred tickets that is cut off from its peers: all of its leases end at about
 //! the same time, and each ticket is revoked before its own has.
 
-use crate::harness::{ask, now, run, test_name, until, Cluster, Need, Setup};
+use booth_harness::{ask, now, run, test_name, until, Cluster, Need, Setup};
 use std::time::Duration;
 
 const TICKETS: usize = 200;
@@ -48,7 +48,7 @@ fn name(n: usize) -> String {
 }
 
 /// A cluster in which site 0 holds all tickets.
-fn holding_all(lab: &crate::harness::Lab) -> Cluster<'_> {
+fn holding_all(lab: &booth_harness::Lab) -> Cluster<'_> {
     let times = "expire = 40\ntimeout = 3\nretries = 3\nrenewal-freq = 20\n";
     let tickets = (0..TICKETS).map(|n| format!("ticket = \"{}\"\n{times}", name(n)));
     let mut cluster = Cluster::new(lab, &Setup::usual().tickets(tickets.collect::<String>()));

@@ -9,7 +9,7 @@
 //! Every half minute another choice of kinds is on: a run in which all happen at once hides what
 //! needs quiet.
 
-use crate::harness::Weather;
+use booth_harness::Weather;
 use std::fmt;
 use std::time::Duration;
 

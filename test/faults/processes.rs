@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Members that die, stop, go on and come back.
 
-use crate::harness::{report, run, setup_ticket, test_name, until, Setup};
 use crate::watch::{
     holding, keeps, never_two, wait_granted, wait_revoked, FAIL_OVER, LEASE, NEEDS,
 };
+use booth_harness::{report, run, setup_ticket, test_name, until, Setup};
 use std::time::Duration;
 
 #[test]
@@ -148,7 +148,7 @@ fn an_arbitrator_that_forgets_gives_no_second_lease() {
         for _ in 0..6 {
             cluster.kill(2);
             cluster.start(2);
-            let early = crate::harness::value_within(Duration::from_secs(1), || {
+            let early = booth_harness::value_within(Duration::from_secs(1), || {
                 cluster.crm(1).is_granted("t1").then_some(())
             });
             if early.is_some() {

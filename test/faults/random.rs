@@ -6,12 +6,12 @@
 //! Without a seed in the environment it is always the same one, whose availability has a bound.
 
 use crate::floods::{idle, noise, Nuisance};
-use crate::harness::{
+use crate::plan::{Fault, Plan, MEMBERS};
+use crate::watch::{grant, never_two, number, FAIL_OVER, LEASE};
+use booth_harness::{
     all_held, now, report, run_for, test_name, under_test, until, Change, Cluster, Kind, Lab, Need,
     Recorder, Setup, Switch, Syslog, WallClock,
 };
-use crate::plan::{Fault, Plan, MEMBERS};
-use crate::watch::{grant, never_two, number, FAIL_OVER, LEASE};
 use std::time::{Duration, Instant};
 
 const NEEDS: &[Need] = &[Need::Root, Need::Tap, Need::Faketime];

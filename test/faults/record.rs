@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What judges all others: that the intervals and the recorder miss no second holder.
 
-use crate::harness::{
+use crate::watch::NEEDS;
+use booth_harness::{
     all_held, overlaps, pass, run, test_name, until, Change, Cluster, Recorder, Setup,
 };
-use crate::watch::NEEDS;
 use std::time::Duration;
 
 /// A change that was written between two times.

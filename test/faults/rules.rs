@@ -2,11 +2,11 @@
 //! What `RULES.md` promises beyond one holder at a time, with real processes: the resources' time,
 //! members that differ, a store that lost the ticket, true answers, giving up, objections.
 
-use crate::harness::{pass, run_for, setup_ticket as ticket, test_name, Cluster, Links, Setup};
 use crate::watch::{
     holding, keeps, never_two, wait_granted, wait_revoked, wait_until, FAIL_OVER, LEASE,
     LINK_NEEDS, NEEDS,
 };
+use booth_harness::{pass, run_for, setup_ticket as ticket, test_name, Cluster, Links, Setup};
 use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(120);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What every case checks: the times in which the sites' CIBs said *granted*.
 
-use crate::harness::{overlaps, pass, until, Cluster, Need, Setup};
+use booth_harness::{overlaps, pass, until, Cluster, Need, Setup};
 use std::time::{Duration, Instant};
 
 /// What every case needs: root, for namespaces that end all processes with the test.
@@ -16,7 +16,7 @@ pub const FAIL_OVER: Duration = Duration::from_secs(16);
 
 /// A started cluster of the program under test with `t1` granted to site 0.
 #[track_caller]
-pub fn holding<'lab>(lab: &'lab crate::harness::Lab, setup: &Setup) -> Cluster<'lab> {
+pub fn holding<'lab>(lab: &'lab booth_harness::Lab, setup: &Setup) -> Cluster<'lab> {
     let cluster = Cluster::started(lab, setup);
     grant(&cluster, 0);
     cluster

@@ -2,8 +2,8 @@
 //! Links that delay, double, reorder and hold back: a switch of the tests' own between members
 //! in network namespaces of their own.
 
-use crate::harness::{run, test_name, until, Cluster, Counts, Link, Need, Setup, Weather};
 use crate::watch::{holding, keeps, never_two, wait_granted, wait_revoked, FAIL_OVER, LEASE};
+use booth_harness::{run, test_name, until, Cluster, Counts, Link, Need, Setup, Weather};
 use std::time::Duration;
 
 /// What cases with a switch need.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a hundred tickets cost, beside the reference at the same time.
 
-use crate::harness::{self, report, run, test_name, until, Cluster, Kind, Lab, Setup};
 use crate::{median, pid, NEEDS};
+use booth_harness::{self, report, run, test_name, until, Cluster, Kind, Lab, Setup};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ fn all(cluster: &Cluster<'_>, arguments: &[&str]) -> Duration {
         for commands in &mut clients {
             scope.spawn(|| {
                 for command in commands {
-                    harness::finish(command, SOON).expect_code(0);
+                    booth_harness::finish(command, SOON).expect_code(0);
                 }
             });
         }
@@ -112,9 +112,9 @@ fn a_hundred_held_tickets_cost_no_more() {
         });
         assert_eq!([2, 1], processes.each_ref().map(Vec::len), "ours has a keeper");
         // The hurry of the grants is to be over.
-        harness::pass(Duration::from_secs(6));
+        booth_harness::pass(Duration::from_secs(6));
         let before = processes.each_ref().map(|pids| Used::by(pids));
-        harness::pass(WATCH);
+        booth_harness::pass(WATCH);
         let after = processes.each_ref().map(|pids| Used::by(pids));
         let [ours, theirs] = [0, 1].map(|which: usize| after[which].since(before[which]));
         report(&format!("a hundred held tickets, {WATCH:?}: ours {ours:?}, theirs {theirs:?}"));

@@ -4,11 +4,9 @@
 //!
 //!     cargo test --release --test figures -- --nocapture --test-threads 1
 
-#[path = "../harness/mod.rs"]
-mod harness;
 mod hundred;
 
-use harness::{ask, report, run, test_name, until, Cluster, Kind, Lab, Need, Setup};
+use booth_harness::{ask, report, run, test_name, until, Cluster, Kind, Lab, Need, Setup};
 use std::collections::HashMap;
 use std::fs::DirEntry;
 use std::net::Ipv4Addr;
@@ -49,7 +47,7 @@ fn wake_ups(pid: u32) -> f64 {
     let (before, begun) = (sleeps(pid), Instant::now());
     let mut after = before.clone();
     for _ in 0..20 {
-        harness::pass(Duration::from_millis(500));
+        booth_harness::pass(Duration::from_millis(500));
         after.extend(sleeps(pid));
     }
     let woken = |(thread, slept): (&String, &u64)| slept - before.get(thread).unwrap_or(&0);
@@ -78,7 +76,7 @@ fn an_idle_daemon_sleeps() {
 }
 
 /// How many `list` connections a second a server answers, asked by four threads for a second.
-fn lists(address: Ipv4Addr, request: &harness::Packet) -> f64 {
+fn lists(address: Ipv4Addr, request: &booth_harness::Packet) -> f64 {
     let begun = Instant::now();
     let one = || {
         let mut count = 0u32;

@@ -2,7 +2,7 @@
 //! Bytes to begin with: captured packets for the wire, files and command lines that people
 //! write for the rest.
 
-use crate::capture::{captures, Message, Packet};
+use booth_harness::capture::{captures, Message, Packet};
 
 /// A configuration as pcs writes it.
 const CONFIG_PCS: &str = "authfile = /etc/booth/booth.key

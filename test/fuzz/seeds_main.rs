@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Writes the seed corpora for libFuzzer: one folder for each target, one file for each seed.
 
-#[path = "../vectors/capture.rs"]
-#[allow(dead_code)] // Its own tests need more of it.
-mod capture;
-#[path = "../vectors/json.rs"]
-#[allow(dead_code)] // Its own tests need more of it.
-mod json;
 mod seeds;
 
 fn main() -> std::io::Result<()> {

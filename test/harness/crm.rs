@@ -8,13 +8,13 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// The fake, which is copied for each site.
-const FAKE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/test/fixtures/fake_crm_ticket");
+const FAKE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/fake_crm_ticket");
 
 /// No line of a history is longer, in bytes.
 const LINE_MAX: u64 = 16_384;
 
 /// Its companion for many tickets.
-const FAKE_MANY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/test/fixtures/fake_cibadmin");
+const FAKE_MANY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/fake_cibadmin");
 
 /// One site's fake.
 #[derive(Clone, Debug)]

@@ -219,7 +219,7 @@ impl WallClock {
 }
 
 /// What libfaketime must not do to timers.
-const TRUE_TIMERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/test/fixtures/true_timers.c");
+const TRUE_TIMERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/true_timers.c");
 
 /// The library, where Debian's package `libfaketime` has it.
 pub fn faketime_library() -> Option<PathBuf> {

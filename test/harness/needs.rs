@@ -60,7 +60,7 @@ pub fn is_root() -> bool {
 
 /// Makes a root directory, or finds that it is there; the error says why that failed.
 fn make_root(name: &str) -> Result<(), String> {
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("test/pacemaker/make-root");
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pacemaker/make-root");
     let output = Command::new(program).arg(name).stdin(Stdio::null()).output();
     let output = output.map_err(|error| format!("make-root cannot be started: {error}"))?;
     if output.status.success() {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The wire format, read and written a second time, independently of `booth::wire`.
+//! The wire format, read and written a second time, independently of `booth_core::wire`.
 //!
 //! A [`Packet`] holds every header field as a number, so that a test can send what no correct
 //! program would.

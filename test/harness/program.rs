@@ -47,10 +47,16 @@ pub fn reference_root() -> PathBuf {
         .map_or_else(|| PathBuf::from(REFERENCE_ROOT_DEFAULT), PathBuf::from)
 }
 
-/// The file of our program.
+/// The file of our program: unless the environment names another, the one that cargo has built for
+/// this test program, which lies beside the folder of these.
 pub fn our_file() -> PathBuf {
-    std::env::var_os(PROGRAM)
-        .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_booth")), PathBuf::from)
+    std::env::var_os(PROGRAM).map_or_else(
+        || {
+            let own = std::env::current_exe().expect("a test program is a file");
+            own.ancestors().nth(2).expect("it lies in deps").join("booth")
+        },
+        PathBuf::from,
+    )
 }
 
 /// Makes the names of our program in `dir`.

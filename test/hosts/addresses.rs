@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Hosts without IPv6, and addresses that come and go.
 
-use crate::harness::{
+use crate::support::{fate, frees, granted, holds, works, GRANTED, NEEDS, POOR, SOON};
+use booth_harness::{
     finish, overlaps, pass, run, shell, test_name, until, Cluster, Kind, Lab, Need, Setup,
 };
-use crate::support::{fate, frees, granted, holds, works, GRANTED, NEEDS, POOR, SOON};
 use std::time::Duration;
 
 /// Each member has a device of its own, whose address can be taken away.

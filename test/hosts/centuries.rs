@@ -2,10 +2,10 @@
 //! Wall clocks of another century: before 1970, after 2038 and after 2106, of all members or of
 //! one, from the start or set while a ticket is held. Nothing about a lease may depend on them.
 
-use crate::harness::{
+use crate::support::{frees, granted, holds, leaves_nothing, GRANTED, POOR, SOON};
+use booth_harness::{
     finish, overlaps, pass, run, test_name, until, Cluster, Lab, Need, Setup, WallClock,
 };
-use crate::support::{frees, granted, holds, leaves_nothing, GRANTED, POOR, SOON};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const CLOCK_NEEDS: &[Need] = &[Need::Root, Need::Faketime];

@@ -4,9 +4,6 @@
 //! a daemon says why it cannot start or go on, and ends, or it works; none half lives. Needs
 //! root.
 
-#[path = "../harness/mod.rs"]
-mod harness;
-
 mod addresses;
 mod centuries;
 mod means;

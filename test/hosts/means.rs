@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Few descriptors, and little memory.
 
-use crate::harness::{our_file, run, shell, test_name, until, Cluster, Lab, Setup};
 use crate::support::{
     all_but, answers, clear_away, fate, granted, holds, works, ARBITRATOR, GRANTED, NEEDS, POOR,
     SOON,
 };
+use booth_harness::{our_file, run, shell, test_name, until, Cluster, Lab, Setup};
 
 /// What a start says that has not enough descriptors: the dynamic linker, or the daemon.
 const NO_FILES: &[&str] = &["Error 24", "Too many open files", "files can be open at once, and"];

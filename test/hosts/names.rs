@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The longest names and the most members that there may be, and one more.
 
-use crate::harness::{
+use crate::support::{tickets, use_directory, works, GRANTED, NEEDS, POOR, SOON};
+use booth_harness::{
     finish, run, setup_ticket, test_name, under_test, until, Cluster, Kind, Lab, Setup,
 };
-use crate::support::{tickets, use_directory, works, GRANTED, NEEDS, POOR, SOON};
 
 /// The longest name of a ticket has 63 bytes.
 const NAME_MAX: usize = 63;

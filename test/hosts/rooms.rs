@@ -2,12 +2,12 @@
 //! Directories without room, without inodes, read-only, with long names, and such that go away
 //! and come back: the run directory, and that of the built-in store.
 
-use crate::harness::{make_shared, run, shell, signal, test_name, until, Cluster, Lab, Setup};
-use crate::harness::{SmallDisk, PORT};
 use crate::support::{
     all_but, clear_away, fate, frees, granted, holds, keepers, tickets, use_directory, works, Fate,
     GRANTED, NEEDS, POOR, SOON,
 };
+use booth_harness::{make_shared, run, shell, signal, test_name, until, Cluster, Lab, Setup};
+use booth_harness::{SmallDisk, PORT};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -64,12 +64,12 @@ fn a_holder_whose_run_directory_fills_up_is_replaced_by_the_next_start_or_says_w
         cluster.start(POOR);
         holds(&cluster, POOR);
         disk.fill();
-        crate::harness::pass(RENEWED);
+        booth_harness::pass(RENEWED);
         assert!(granted(&cluster, POOR), "it is renewed with a full disk");
         // Killed, its lock file is still there, and so is its keeper: the next one goes on.
         cluster.kill(POOR);
         cluster.start(POOR);
-        crate::harness::pass(RENEWED);
+        booth_harness::pass(RENEWED);
         assert!(granted(&cluster, POOR), "it has gone on with its ticket");
         frees(&cluster, POOR);
         works(&cluster, POOR);
@@ -179,7 +179,7 @@ fn made_anew(lab: &Lab, mode: &str) {
     });
     cluster.status(POOR).expect_code(0);
     shell("install -d -m \"$2\" \"$1\"", &[&dir.display().to_string(), mode]);
-    crate::harness::pass(RENEWED);
+    booth_harness::pass(RENEWED);
     assert!(granted(&cluster, POOR), "it has kept its ticket");
     // Root finds it, whatever has become of the directory.
     let found = cluster.status(POOR).expect_code(0).stdout;
@@ -197,7 +197,7 @@ fn made_anew(lab: &Lab, mode: &str) {
         granted(&cluster, POOR).then_some(())
     });
     frees(&cluster, POOR);
-    let both = crate::harness::overlaps(&cluster.histories("t1"));
+    let both = booth_harness::overlaps(&cluster.histories("t1"));
     assert!(both.is_empty(), "granted at two sites: {both:#?}");
     until(SOON * 2, "one keeper is left", || (keepers(&cluster, POOR) == 1).then_some(()));
 }
@@ -230,7 +230,7 @@ fn a_run_directory_with_a_long_path_works() {
         let keeper = cluster.keeper(POOR);
         cluster.kill(POOR);
         cluster.start(POOR);
-        crate::harness::pass(RENEWED);
+        booth_harness::pass(RENEWED);
         assert_eq!(cluster.keeper(POOR), keeper);
         assert!(granted(&cluster, POOR), "it has gone on with its ticket");
         let port = PORT.to_string();

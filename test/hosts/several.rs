@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Several configurations on one host, and members whose configurations do not name each other.
 
-use crate::harness::{
+use crate::support::{frees, holds, works, ARBITRATOR, NEEDS, POOR, SOON};
+use booth_harness::{
     finish, run, setup_ticket, shell, signal, test_name, until, Cluster, Crm, Kind, Lab, Setup,
 };
-use crate::support::{frees, holds, works, ARBITRATOR, NEEDS, POOR, SOON};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -96,7 +96,7 @@ fn two_configurations_live_side_by_side() {
             let status = finish(&mut one.client(&["status"]), SOON);
             (status.code == Some(7)).then_some(())
         });
-        crate::harness::pass(A_MOMENT * 2);
+        booth_harness::pass(A_MOMENT * 2);
         assert!(two.crm.is_granted("t1"), "{}", two.log());
         finish(&mut two.client(&["list"]), SOON).expect_code(0);
     });
@@ -169,7 +169,7 @@ fn a_member_that_others_do_not_know_is_refused_with_a_word_and_the_rest_works() 
             let log = cluster.members[ARBITRATOR].log();
             log.lines().any(|line| line.contains(&address)).then_some(())
         });
-        crate::harness::pass(A_MOMENT * 2);
+        booth_harness::pass(A_MOMENT * 2);
         assert!(cluster.crm(POOR).is_granted("t1"), "it is renewed");
         frees(&cluster, POOR);
     });

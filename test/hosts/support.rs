@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What every case asks: has the daemon ended with a reason, or does it work?
 
-use crate::harness::{signal, until, Cluster, Lab, Need, Setup};
+use booth_harness::{signal, until, Cluster, Lab, Need, Setup};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -153,7 +153,7 @@ pub fn all_but(lab: &Lab, poor: usize) -> Cluster<'_> {
 pub fn use_directory(lab: &Lab, cluster: &mut Cluster, index: usize) {
     let dir = tickets(cluster, index);
     std::fs::create_dir(&dir).expect("the lab can be written");
-    crate::harness::make_open(&dir);
+    booth_harness::make_open(&dir);
     let common = std::fs::read_to_string(&cluster.config).expect("it was written");
     let text = format!("ticket-store = {}\n{common}", dir.display());
     cluster.members[index].config = lab.write(&format!("site{index}.conf"), text, 0o644);

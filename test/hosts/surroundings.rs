@@ -2,12 +2,12 @@
 //! What lies around a daemon: a read-only `/etc`, no resolver, no such user, a `/proc` that hides
 //! others' processes, no umask, closed standard descriptors.
 
-use crate::harness::{
-    finish, overlaps, pass, run, shell, signal, test_name, until, Cluster, Kind, Lab, Need, Setup,
-};
 use crate::support::{
     all_but, answers, fate, frees, granted, holds, keepers, use_directory, works, ARBITRATOR,
     GRANTED, NEEDS, POOR, SOON,
+};
+use booth_harness::{
+    finish, overlaps, pass, run, shell, signal, test_name, until, Cluster, Kind, Lab, Need, Setup,
 };
 use std::net::UdpSocket;
 use std::os::unix::fs::MetadataExt;
@@ -234,7 +234,7 @@ fn without_a_umask_nothing_that_is_made_can_be_written_by_others() {
             .collect();
         for dir in &dirs {
             std::fs::create_dir_all(dir).expect("the lab can be written");
-            crate::harness::make_shared(dir);
+            booth_harness::make_shared(dir);
         }
         for member in &mut cluster.members {
             member.before = Some("umask 0".to_owned());

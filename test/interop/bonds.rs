@@ -2,7 +2,7 @@
 //! Bonds: the reference does not read what ours adds to its packets; clients of both kinds go on
 //! working; and what was recorded between two members of ours is of no use elsewhere or later.
 
-use crate::harness::{
+use booth_harness::{
     pass, run, test_name, until, Cluster, FakeMember, Kind, Need, Packet, Setup, Sniffer, NOBODY,
     PORT,
 };
@@ -154,7 +154,7 @@ fn a_recorded_datagram_is_of_no_use_elsewhere_or_after_a_restart() {
         }
         cluster.start(1);
         let hellos = |sniffer: &Sniffer| {
-            let hello = |seen: &&crate::harness::Seen| seen.bytes[28..32] == *b"Hllo";
+            let hello = |seen: &&booth_harness::Seen| seen.bytes[28..32] == *b"Hllo";
             sniffer.seen().iter().filter(hello).count()
         };
         let before = hellos(&sniffer);

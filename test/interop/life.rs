@@ -2,9 +2,9 @@
 //! The whole life of a ticket in every mixture of two sites and an arbitrator: start, grant,
 //! renewals, revoke at the other site, grant there, failover, return, step by step.
 
-use crate::harness::{run, test_name, until, Cluster, Kind, Need, Setup, Sniffer};
 use crate::lists::{agree, agree_that_it_is_new};
 use crate::traffic::is_clean;
+use booth_harness::{run, test_name, until, Cluster, Kind, Need, Setup, Sniffer};
 use std::time::Duration;
 use Kind::{Ours, Theirs};
 

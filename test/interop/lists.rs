@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Both programs' clients say the same about every member.
 
-use crate::harness::{until, Cluster, Kind};
+use booth_harness::{until, Cluster, Kind};
 use std::time::Duration;
 
 /// What is left of `list` when its times are taken out: they differ by a second here and there.

@@ -2,9 +2,6 @@
 //! Mixed clusters: ours and the C reference as leader, follower and arbitrator of each other,
 //! with and without a key. Needs root and the reference.
 
-#[path = "../harness/mod.rs"]
-mod harness;
-
 mod bonds;
 mod life;
 mod lists;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Manual tickets in mixed clusters.
 
-use crate::harness::{run, test_name, until, Cluster, Kind, Need, Setup};
 use crate::lists::agree;
+use booth_harness::{run, test_name, until, Cluster, Kind, Need, Setup};
 use std::time::Duration;
 use Kind::{Ours, Theirs};
 

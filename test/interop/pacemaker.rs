@@ -2,7 +2,7 @@
 //! Ours with Pacemaker's real `crm_ticket`, on a CIB in a file: what is written is read by the
 //! tool itself, and what the tool writes is understood.
 
-use crate::harness::{finish, run, test_name, until, Cluster, Kind, Lab, Need, Setup};
+use booth_harness::{finish, run, test_name, until, Cluster, Kind, Lab, Need, Setup};
 use std::time::Duration;
 use Kind::{Ours, OursInRoot};
 

@@ -2,8 +2,8 @@
 //! Members change from the reference to ours and back, one after another, while a ticket is
 //! held; the holder stays the holder, and its CIB never says anything else.
 
-use crate::harness::{pass, run, test_name, Cluster, Kind, Need, Setup};
 use crate::lists::agree;
+use booth_harness::{pass, run, test_name, Cluster, Kind, Need, Setup};
 use std::time::{Duration, Instant};
 
 const NEEDS: &[Need] = &[Need::Root, Need::Reference];

@@ -2,7 +2,7 @@
 //! Single steps between members of different kinds: step-down, restarts, a silent member, a
 //! dead arbitrator, the commit delay.
 
-use crate::harness::{overlaps, pass, run, test_name, until, Cluster, Kind, Need, Setup};
+use booth_harness::{overlaps, pass, run, test_name, until, Cluster, Kind, Need, Setup};
 use std::time::{Duration, Instant};
 use Kind::{Ours, Theirs};
 

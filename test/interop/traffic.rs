@@ -2,10 +2,10 @@
 //! What members of both kinds sent: every datagram is read by our codec and by the tests' own
 //! reader, and no member counted one of another as wrong.
 
-use crate::harness::{member_id, Cluster, Kind, Packet, Seen, Sniffer};
 use booth::auth::{Key, Opener};
 use booth::time::{Span, WallTime};
 use booth::wire::{decode_peer, is_hello, TimeUnit};
+use booth_harness::{member_id, Cluster, Kind, Packet, Seen, Sniffer};
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -3,7 +3,7 @@
 
 use super::geo::{with_geo, Geo, Plan, LONG_EXPIRE};
 use super::record::{running, spans, wait_running};
-use crate::harness::test_name;
+use booth_harness::test_name;
 
 /// Finds the daemon, not the keeper.
 pub const DAEMON: &str = "booth status | sed -n 's/.*booth_lockpid=\\([0-9]*\\) .*/\\1/p'";

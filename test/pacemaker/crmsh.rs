@@ -6,7 +6,7 @@
 use super::geo::{with_geo, Geo, Plan};
 use super::machine::Machine;
 use super::record::wait_running;
-use crate::harness::test_name;
+use booth_harness::test_name;
 
 /// Says whether services of a cluster run, and does nothing else.
 const SYSTEMCTL: &str = "#!/bin/sh

@@ -5,7 +5,7 @@ use super::cib;
 use super::machine::{shell, Machine, Net};
 use super::record;
 use super::site::{site_address, Site};
-use crate::harness::{finish, run_for, Finished, Lab, Need};
+use booth_harness::{finish, run_for, Finished, Lab, Need};
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 
 use super::geo::{with_geo, Plan, ACQUIRE_AFTER, EXPIRE};
 use super::record::{assert_never_twice, note_crash, wait_running};
-use crate::harness::{pass, test_name, until};
+use booth_harness::{pass, test_name, until};
 use std::time::Duration;
 
 fn plan() -> Plan {

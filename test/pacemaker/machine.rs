@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A machine: namespaces, a root directory of its own, a link to the network, a system log.
 
-use crate::harness::{finish, until, Finished, Lab};
+use booth_harness::{finish, until, Finished, Lab};
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;

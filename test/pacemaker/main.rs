@@ -6,9 +6,6 @@
 //!
 //! Needs root, and the first time debootstrap and the network.
 
-#[path = "../harness/mod.rs"]
-mod harness;
-
 mod cib;
 mod geo;
 mod machine;

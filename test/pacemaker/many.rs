@@ -4,7 +4,7 @@
 
 use super::agents::DAEMON;
 use super::geo::{with_geo, Geo, Plan, ACQUIRE_AFTER, LONG_EXPIRE, RENEWAL};
-use crate::harness::{test_name, until};
+use booth_harness::{test_name, until};
 use std::time::Duration;
 
 /// More than are revoked one by one.

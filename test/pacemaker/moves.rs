@@ -4,7 +4,7 @@
 use super::cib;
 use super::geo::{with_geo, Plan, ACQUIRE_AFTER, EXPIRE};
 use super::record::{assert_never_twice, spans, wait_running};
-use crate::harness::{test_name, until};
+use booth_harness::{test_name, until};
 use std::time::Duration;
 
 /// Within this a ticket whose holder is lost is held elsewhere and its resource started: the

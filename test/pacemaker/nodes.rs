@@ -3,7 +3,7 @@
 
 use super::geo::{with_geo, Geo, Plan, LONG_EXPIRE, RENEWAL};
 use super::record::{assert_never_twice, running, spans, wait_running};
-use crate::harness::{test_name, until};
+use booth_harness::{test_name, until};
 use std::time::Duration;
 
 /// Site `a` has two nodes; its resource prefers the second, boothd the first.

@@ -4,7 +4,7 @@
 
 use super::geo::{with_geo, Plan, ACQUIRE_AFTER, EXPIRE, LONG_EXPIRE};
 use super::record::{assert_never_twice, note_crash, spans, wait_running};
-use crate::harness::test_name;
+use booth_harness::test_name;
 
 fn plan() -> Plan {
     let handler = "  before-acquire-handler = /usr/share/booth/service-runnable rsc\n";

@@ -5,7 +5,7 @@
 
 use super::geo::{with_geo, Geo, Plan};
 use super::record::wait_running;
-use crate::harness::test_name;
+use booth_harness::test_name;
 
 /// What pcs writes for the commands of the test.
 const CONFIG: &str = "\

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What `fixtures/Recorder` has recorded: when which node ran a resource.
 
-use crate::harness::until;
+use booth_harness::until;
 use std::io::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

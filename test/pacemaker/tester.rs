@@ -3,7 +3,7 @@
 
 use super::geo::{with_geo, Plan};
 use super::machine::Machine;
-use crate::harness::test_name;
+use booth_harness::test_name;
 
 /// Runs the tester on an agent, which has to pass.
 #[track_caller]

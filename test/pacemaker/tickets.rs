@@ -5,7 +5,7 @@
 use super::cib;
 use super::geo::{with_geo, Geo, Plan, ACQUIRE_AFTER, EXPIRE, LONG_EXPIRE};
 use super::record::{assert_never_twice, now, running, spans, wait_running};
-use crate::harness::{test_name, until};
+use booth_harness::{test_name, until};
 use std::time::Duration;
 
 #[test]

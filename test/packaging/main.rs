@@ -8,12 +8,8 @@ mod completion;
 mod debian;
 mod init;
 mod install;
-#[path = "../harness/not_run.rs"]
-mod not_run;
 mod recipes;
 mod scripts;
-#[path = "../harness/stranger.rs"]
-mod stranger;
 mod strangers;
 mod wishes;
 

@@ -29,10 +29,12 @@ fn all_recipes_have_the_version_and_the_rust_version_of_the_crate() {
 /// The crates of both manifests but our own, development ones included: cargo resolves those too.
 fn crates() -> BTreeSet<String> {
     let mut crates = BTreeSet::new();
-    for path in ["Cargo.toml", "src/core/Cargo.toml"] {
+    for path in ["Cargo.toml", "src/core/Cargo.toml", "test/harness/Cargo.toml"] {
         add_crates(&source(path), &mut crates);
     }
-    assert!(crates.remove("booth-core") && crates.remove("booth-sim"), "they are our own");
+    for own in ["booth-core", "booth-harness", "booth-sim"] {
+        assert!(crates.remove(own), "{own} is there");
+    }
     crates
 }
 

@@ -3,8 +3,8 @@
 //! whatever it is called, and no directory in use changes its owner.
 
 use super::agents::Stage;
-use super::stranger::{is_root_for, Disguise, Kind, Stranger, NOBODYS_USER};
 use super::{end_with, run, source, succeed, top, write_script};
+use booth_harness::stranger::{is_root_for, Disguise, Kind, Stranger, NOBODYS_USER};
 use std::fs;
 use std::os::unix::fs::{chown, MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
@@ -351,7 +351,7 @@ fn tmpfiles_changes_the_owner_of_no_directory_in_use() {
         command.output()
     };
     if create().is_err() {
-        return super::not_run::not_run(test, "needs systemd-tmpfiles");
+        return booth_harness::not_run(test, "needs systemd-tmpfiles");
     }
     let directory = root.path().join("run/booth");
     let owner = || fs::metadata(&directory).map(|found| (found.uid(), found.mode() & 0o777));

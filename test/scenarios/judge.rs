@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What every case is judged by: the CIBs, `list` of every member, and the agents' view.
 
-use crate::harness::{enter, finish, value_within, Finished, Held, Kind};
 use crate::play::{Play, SOON};
 use crate::reference;
+use booth_harness::{enter, finish, value_within, Finished, Held, Kind};
 use std::time::Duration;
 
 /// No `status` takes longer.
@@ -23,7 +23,7 @@ impl Play<'_> {
         let agreed = value_within(self.setting.limit(seconds), || {
             why = self.complaints(holder);
             if !why.is_empty() {
-                crate::harness::pass(Duration::from_millis(150));
+                booth_harness::pass(Duration::from_millis(150));
             }
             why.is_empty().then_some(())
         });

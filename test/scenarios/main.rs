@@ -9,9 +9,6 @@
 //! With `BOOTH_UNDER_TEST=theirs` the settings with ours alone are those of the reference alone:
 //! what a case expects is what it does too, but for what `reference.rs` says.
 
-#[path = "../harness/mod.rs"]
-mod harness;
-
 mod cases;
 mod judge;
 mod play;
@@ -55,7 +52,10 @@ macro_rules! column {
                 #[test]
                 fn $case() {
                     Play::perform(
-                        harness::test_name!(), stringify!($case), SETTING, cases::$group::$case,
+                        booth_harness::test_name!(),
+                        stringify!($case),
+                        SETTING,
+                        cases::$group::$case,
                     );
                 }
             )*)*
@@ -78,7 +78,7 @@ column!(ours_at_a_follower_five_with_reordering: ThreeAndTwo, Whose::OursAt(1), 
 fn a_second_holder_is_noticed_although_all_is_well_at_the_end() {
     const SETTING: Setting =
         Setting { shape: Shape::TwoAndOne, whose: Whose::Ours, foul: Foul::None };
-    Play::perform(harness::test_name!(), "judge", SETTING, |stage| {
+    Play::perform(booth_harness::test_name!(), "judge", SETTING, |stage| {
         let play = stage.granted("");
         play.crm_ticket(1, &["-t", "t1", "-g", "--force"]);
         play.crm_ticket(1, &["-t", "t1", "-r", "--force"]);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A cluster on which a case is played: what the administrator and the world do to it.
 
-use crate::harness::{
+use crate::setting::{Foul, Setting};
+use booth_harness::{
     finish, pass, report, run, until, Cluster, Finished, Kind, Lab, Recorder, Switch,
 };
-use crate::setting::{Foul, Setting};
 use std::process::Command;
 use std::time::Duration;
 
@@ -161,7 +161,7 @@ impl Play<'_> {
         let member = &self.cluster.members[machine];
         let command = self.cluster.client(member.kind, asked, arguments);
         let place = member.place.as_ref().expect("every member has a place");
-        finish(&mut crate::harness::enter(&command, place), CLIENT_LIMIT)
+        finish(&mut booth_harness::enter(&command, place), CLIENT_LIMIT)
     }
 
     /// The machine of a site is gone, or at least its daemon: the lease guard of ours sees to

@@ -2,7 +2,7 @@
 //! What the reference is known to do otherwise, or wrong, in these cases, with the reason.
 //! Nothing here ever excuses a member of ours.
 
-use crate::harness::Kind;
+use booth_harness::Kind;
 
 /// Cases in which a reference site may keep a ticket for longer than its lease.
 const KEEPS_TOO_LONG: &[(&str, &str)] = &[

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The settings in which every case is played: shapes of clusters, whose programs, weather.
 
-use crate::harness::{setup_ticket, under_test, Kind, Need, Setup, Weather};
+use booth_harness::{setup_ticket, under_test, Kind, Need, Setup, Weather};
 use std::time::Duration;
 
 /// How many sites and arbitrators.

@@ -22,10 +22,14 @@ const CRATES: &[&str] = &[
 ];
 
 /// What its tests may need besides.
-const TEST_CRATES: &[&str] = &["booth-sim", "proptest", "tempfile"];
+const TEST_CRATES: &[&str] = &["booth-harness", "booth-sim", "proptest", "tempfile"];
 
-/// The manifests of the program, of its core, and of the simulator.
-const MANIFESTS: &[&str] = &["Cargo.toml", "src/core/Cargo.toml", "test/sim/Cargo.toml"];
+/// The manifests of the program, of its core, and of what its tests are made of.
+const MANIFESTS: &[&str] =
+    &["Cargo.toml", "src/core/Cargo.toml", "test/harness/Cargo.toml", "test/sim/Cargo.toml"];
+
+/// Those of which nothing is shipped.
+const FOR_TESTS: &str = "test/";
 
 /// The lines of a section.
 fn section<'a>(manifest: &'a str, name: &str) -> Vec<&'a str> {
@@ -55,7 +59,9 @@ fn only_the_agreed_crates_are_used() {
                 assert!(crates.contains(&name), "{path}: {name} is not agreed upon");
             }
         };
-        agreed("dependencies", CRATES);
+        let shipped = !path.starts_with(FOR_TESTS);
+        let more = if shipped { &[] } else { TEST_CRATES };
+        agreed("dependencies", &[CRATES, more].concat());
         agreed("dev-dependencies", &[TEST_CRATES, CRATES].concat());
         for kind in ["build-dependencies", "target.", "patch"] {
             assert!(!manifest.contains(&format!("[{kind}")), "{path}: no section {kind}");

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Connections of clients: requests, the bytes behind them, and answers (P5, P13).
 
-use crate::capture::{captures, Capture, Message, Packet};
 use booth::model::{AttrName, AttrValue, Holder, MemberId, Term, TicketName};
 use booth::wire::{
     decode_reply, decode_request, encode_reply, encode_request, frame_len, request_len,
     ClientOptions, ClientReply, ClientRequest, ResultCode, TicketAnswer, TimeUnit, HEADER_LEN,
     REQUEST_TAIL,
 };
+use booth_harness::capture::{captures, Capture, Message, Packet};
 use std::collections::BTreeMap;
 
 /// What a request should mean, from the fields that stand beside it in the capture.

@@ -2,8 +2,6 @@
 //! Packets captured from the C reference: each must mean to us what it meant to whoever
 //! captured it, and the same meaning must give the same bytes, MAC included.
 
-mod capture;
 mod clients;
-mod json;
 mod members;
 mod seals;

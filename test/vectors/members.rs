@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Datagrams between members, and the ids of members (P1, P2, P4).
 
-use crate::capture::{captures, Capture, Packet};
 use booth::model::{Holder, MemberId, Term, TicketName};
 use booth::wire::{
     decode_peer, encode_peer, Command, PeerBody, PeerMessage, Reason, ResultCode, Stamp, TimeUnit,
 };
+use booth_harness::capture::{captures, Capture, Packet};
 use std::collections::BTreeMap;
 
 /// What a datagram should mean, from the fields that stand beside it in the capture.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Authentication of the captured packets: wrong keys, changed bits, age (P3).
 
-use crate::capture::{captures, Capture, Packet};
 use booth::auth::{AuthError, Key, Opened, Opener};
 use booth::model::MemberId;
 use booth::time::{Span, WallTime};
 use booth::wire::HEADER_LEN;
+use booth_harness::capture::{captures, Capture, Packet};
 
 /// The last four bytes of a MAC are no part of the hash.
 const MAC_PADDING: usize = 4;

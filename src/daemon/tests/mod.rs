@@ -6,8 +6,6 @@ mod crowds;
 mod engine_loop;
 mod listing;
 mod lockfile;
-#[path = "../../../test/harness/not_run.rs"]
-mod not_run;
 mod panics;
 mod tcp;
 mod udp;

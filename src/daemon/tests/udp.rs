@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Receiver and outbox with real sockets on loopback addresses.
 
-use super::not_run::not_run;
 use super::{roster, ticket, wait_until};
 use crate::auth::{Key, Opener, ReplayGuard, Sealer};
 use crate::daemon::bonds::Bonds;
@@ -13,6 +12,7 @@ use crate::engine::{Event, RejectKind};
 use crate::model::{Holder, MemberId, MemberIndex, Roster, Term};
 use crate::time::Span;
 use crate::wire::{encode_peer, Life, PeerBody, PeerMessage, TimeUnit};
+use booth_harness::not_run;
 use crossbeam_channel::bounded;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net::UnixStream;

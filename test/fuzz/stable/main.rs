@@ -2,12 +2,6 @@
 //! The fuzz targets on a stable toolchain: every seed, every crash that was ever found, and a
 //! bounded number of mutations of them. `BOOTH_FUZZ_CASES` sets how many for each target.
 
-#[path = "../../vectors/capture.rs"]
-#[allow(dead_code)] // Its own tests need more of it.
-mod capture;
-#[path = "../../vectors/json.rs"]
-#[allow(dead_code)] // Its own tests need more of it.
-mod json;
 #[path = "../seeds.rs"]
 mod seeds;
 #[path = "../targets/mod.rs"]

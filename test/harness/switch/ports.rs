@@ -3,7 +3,7 @@
 //! lab's own namespaces and ends with the test.
 
 use super::{tap, Switch};
-use crate::harness::wait::until;
+use crate::wait::until;
 use std::fs::File;
 use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! One member, twice: the real program, and the model in a time of its own.
 
-use crate::harness::{pass, setup_ticket, Cluster, FakeMember, Kind, Lab, Packet, Setup, NOBODY};
 use booth::engine::{CibLoad, CibTicket, ClientId, Effect, Event, ProbeOutcome};
 use booth::model::{
     Holder, Member, MemberId, MemberRole, Roster, Term, TicketIndex, TicketMode, TicketName,
@@ -9,6 +8,7 @@ use booth::model::{
 };
 use booth::time::{MonoTime, Now, Span, WallTime};
 use booth::wire::{decode_peer, encode_peer, ClientOptions, ClientRequest, TimeUnit};
+use booth_harness::{pass, setup_ticket, Cluster, FakeMember, Kind, Lab, Packet, Setup, NOBODY};
 use booth_sim::reference::model::Model;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -298,7 +298,7 @@ impl<'lab> Play<'lab> {
         let bytes = self.cluster.request(self.me, cmd, "t1").seal(None);
         // Where no answer is final, the client gives up after a while, or ends with the test.
         std::thread::spawn(move || {
-            crate::harness::ask_with(address, &bytes, None, Duration::from_secs(20))
+            booth_harness::ask_with(address, &bytes, None, Duration::from_secs(20))
         });
         self.compare(&lines, SOON, cmd);
     }

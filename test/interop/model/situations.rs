@@ -2,7 +2,7 @@
 //! The situations in which both are compared. m0 and m1 are sites, m2 is an arbitrator.
 
 use super::play::{Found, Play};
-use crate::harness::{run, test_name, Need, NOBODY};
+use booth_harness::{run, test_name, Need, NOBODY};
 
 const NEEDS: &[Need] = &[Need::Root, Need::Reference];
 

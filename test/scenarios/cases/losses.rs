@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Sites that are lost, and links that are cut.
 
-use crate::harness::pass;
 use crate::play::{Play, Stage, FAIL_OVER, LEASE};
 use crate::setting::Shape;
+use booth_harness::pass;
 use std::time::Duration;
 
 /// The holder dies, another site takes over, and the old one comes back as a follower.

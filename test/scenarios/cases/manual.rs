@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Manual tickets: only administrators move them.
 
-use crate::harness::pass;
 use crate::play::{Stage, LEASE};
 use crate::reference;
+use booth_harness::pass;
 
 /// Granted, kept without renewals and over the death of its holder, and revoked from elsewhere.
 pub fn manual_ticket(stage: &Stage<'_>) {

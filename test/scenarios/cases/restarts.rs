@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Daemons that are stopped and started while the ticket is granted.
 
-use crate::harness::{pass, setup_ticket, Kind};
 use crate::play::{Play, Stage, FAIL_OVER, LEASE, SOON};
 use crate::reference;
+use booth_harness::{pass, setup_ticket, Kind};
 use std::time::Duration;
 
 /// Stops a daemon in order, and starts it again.

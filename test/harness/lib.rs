@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What the tests with real processes share: `compliance`, `interop`, `scenarios` and `faults`.
+//! What the tests with real processes share, and the captured packets as data ([`capture`]).
 //!
 //! A test is a closure that gets a [`Lab`]: a directory of its own, addresses of its own and,
 //! as root, namespaces of its own (processes, network, mounts), which end with everything in
 //! them. In it a [`Cluster`] runs members, ours or the reference's ([`Kind`]), each site with a
 //! fake `crm_ticket` ([`Crm`]). What goes over the wire is read and written here by code of its
-//! own ([`Packet`]), not by `booth::wire`, so that one misreading of the format cannot hide.
+//! own ([`Packet`]), not by `booth_core::wire`, so that one misreading of the format cannot hide.
 //!
 //! Nothing here waits without a limit, and nothing sleeps in place of waiting for a condition.
 
-#![allow(dead_code, unused_imports)] // Every test program uses a part of this.
-
+pub mod capture;
 mod client;
 mod cluster;
 mod crm;
 mod intervals;
+mod json;
 mod lab;
 mod machine;
 mod member;
@@ -28,6 +28,7 @@ mod program;
 mod recorder;
 mod setup;
 mod sniff;
+pub mod stranger;
 mod switch;
 mod wait;
 
@@ -39,6 +40,7 @@ pub use lab::{make_open, make_shared, report, run, run_for, shell, Lab};
 pub use machine::{SmallDisk, Syslog, WallClock};
 pub use needs::Need;
 pub use net::Links;
+pub use not_run::not_run;
 pub use packet::{four, member_id, Packet, ANYONE, NOBODY};
 pub use peer::FakeMember;
 pub use process::{finish, signal, Finished};
@@ -50,10 +52,10 @@ pub use switch::{Counts, Link, Switch, Weather};
 pub use wait::{pass, until, value_within};
 
 /// The full name of the test function in which it stands, as libtest knows it.
+#[macro_export]
 macro_rules! test_name {
     () => {{
         fn here() {}
         std::any::type_name_of_val(&here).trim_end_matches("::here")
     }};
 }
-pub(crate) use test_name;

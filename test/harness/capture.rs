@@ -2,10 +2,10 @@
 //! The captured sessions as data: which packets went where, and what their fields say.
 
 use crate::json::Json;
-use booth::auth::{Key, Opener, Sealer};
-use booth::model::MemberId;
-use booth::time::{Span, WallTime};
-use booth::wire::TimeUnit;
+use booth_core::auth::{Key, Opener, Sealer};
+use booth_core::model::MemberId;
+use booth_core::time::{Span, WallTime};
+use booth_core::wire::TimeUnit;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -125,7 +125,7 @@ impl Capture {
 
 /// Every capture, in the order of their names.
 pub fn captures() -> Vec<Capture> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/test/vectors/data");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../vectors/data");
     let entries = std::fs::read_dir(folder).expect("the captures are there");
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("readable").path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
