@@ -7,7 +7,7 @@
 
 use super::target::Target;
 use crate::auth::{bond_of_answers, AuthError, Bond, Opener, Sealer};
-use crate::config::Config;
+use crate::config::{system_words, Config};
 use crate::daemon::clock;
 use crate::model::MemberId;
 use crate::wire::{
@@ -67,7 +67,7 @@ impl fmt::Display for NetError {
         match self {
             // Reference: "connect to ADDRESS got an error: Connection refused".
             NetError::Connect(address, error) => {
-                let text = without_code(error);
+                let text = system_words(error);
                 write!(f, "connect to {} got an error: {text}", address.ip())?;
                 if error.kind() == io::ErrorKind::ConnectionRefused {
                     write!(f, " (nothing listens at TCP port {}: is boothd up?)", address.port())?;
@@ -75,10 +75,10 @@ impl fmt::Display for NetError {
                 Ok(())
             }
             NetError::Send(address, error) => {
-                write!(f, "cannot send the request to {}: {}", address.ip(), without_code(error))
+                write!(f, "cannot send the request to {}: {}", address.ip(), system_words(error))
             }
             NetError::Receive(address, error) => {
-                write!(f, "cannot read the answer of {}: {}", address.ip(), without_code(error))
+                write!(f, "cannot read the answer of {}: {}", address.ip(), system_words(error))
             }
             NetError::TimedOut(address, limit) => {
                 write!(f, "no answer from {} within {} s", address.ip(), limit.as_secs())
@@ -107,15 +107,6 @@ impl fmt::Display for NetError {
 }
 
 impl std::error::Error for NetError {}
-
-/// The system's words without the number in parentheses that the library adds.
-fn without_code(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error") {
-        Some((words, _)) => words.to_owned(),
-        None => text,
-    }
-}
 
 /// How this cluster talks: its key, its allowed skew, its unit of time.
 pub struct Tongue {

@@ -233,8 +233,8 @@ impl fmt::Display for Problem {
     }
 }
 
-/// What the system says, without the number that means nothing to people.
-pub(super) fn system_words(error: &io::Error) -> String {
+/// What the system says of an error, without the number that means nothing to people.
+pub fn system_words(error: &io::Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error ") {
         Some((words, _)) => words.to_owned(),

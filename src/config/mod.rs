@@ -19,7 +19,7 @@ mod tests;
 mod times;
 mod value;
 
-pub use error::ConfigError;
+pub use error::{system_words, ConfigError};
 pub use keyfile::KeyFileProblem;
 pub use keyword::{words as keywords, GlobalKey, TicketKey};
 pub use locate::DIRECTORY;

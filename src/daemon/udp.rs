@@ -7,6 +7,7 @@
 //! engine's business.
 
 use super::bonds::{Bonds, Tie};
+use super::limiter::{self, Limiter};
 use super::outbox::Post;
 use super::poll;
 use super::text::member_name;
@@ -261,39 +262,10 @@ impl Receiver {
 struct Rejects {
     roster: Roster,
     /// Not yet reported to the engine. At most four kinds for each member and for nobody.
-    counts: BTreeMap<(Option<MemberIndex>, Kind), u32>,
+    counts: BTreeMap<(Option<MemberIndex>, RejectKind), u32>,
     last_report: Option<Instant>,
-    /// When each kind was logged, and how many have come since.
-    logged: BTreeMap<(Option<MemberIndex>, Kind), (Instant, u32)>,
-}
-
-/// [`RejectKind`] with an order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    Auth,
-    Malformed,
-    Invalid,
-    Overflow,
-}
-
-impl Kind {
-    fn of(kind: RejectKind) -> Kind {
-        match kind {
-            RejectKind::Auth => Kind::Auth,
-            RejectKind::Malformed => Kind::Malformed,
-            RejectKind::Invalid => Kind::Invalid,
-            RejectKind::Overflow => Kind::Overflow,
-        }
-    }
-
-    fn reject_kind(self) -> RejectKind {
-        match self {
-            Kind::Auth => RejectKind::Auth,
-            Kind::Malformed => RejectKind::Malformed,
-            Kind::Invalid => RejectKind::Invalid,
-            Kind::Overflow => RejectKind::Overflow,
-        }
-    }
+    /// Each kind is logged only so often.
+    logged: BTreeMap<(Option<MemberIndex>, RejectKind), Limiter>,
 }
 
 impl Rejects {
@@ -304,26 +276,19 @@ impl Rejects {
     /// Counts a refused datagram, and logs it unless the like was logged lately.
     fn add(&mut self, refusal: Refusal, source: IpAddr, now: Instant) {
         self.count(refusal.from, refusal.kind);
-        let key = (refusal.from, Kind::of(refusal.kind));
-        let more = match self.logged.get_mut(&key) {
-            Some((last, more)) if now.duration_since(*last) < LOG_EVERY => {
-                *more = more.saturating_add(1);
-                return;
-            }
-            Some((_, more)) => *more,
-            None => 0,
-        };
-        self.logged.insert(key, (now, 0));
+        let limiter = self.logged.entry((refusal.from, refusal.kind));
+        let limiter = limiter.or_insert_with(|| Limiter::new(LOG_EVERY));
+        let Some(held_back) = limiter.pass(now) else { return };
+        let more = limiter::more(held_back);
         let claim = match refusal.from {
             Some(member) => format!(" as {}", member_name(&self.roster, member)),
             None => String::new(),
         };
-        let summary = if more > 0 { format!(" ({more} more since)") } else { String::new() };
-        log::warn!("refused a datagram from {source}{claim}: {}{summary}", refusal.reason);
+        log::warn!("refused a datagram from {source}{claim}: {}{more}", refusal.reason);
     }
 
     fn count(&mut self, from: Option<MemberIndex>, kind: RejectKind) {
-        let count = self.counts.entry((from, Kind::of(kind))).or_default();
+        let count = self.counts.entry((from, kind)).or_default();
         *count = count.saturating_add(1);
     }
 
@@ -345,7 +310,7 @@ impl Rejects {
         let roster = &self.roster;
         self.counts.retain(|(from, kind), count| {
             let from: Option<MemberId> = from.map(|member| roster.member(member).id);
-            let event = Event::PeerRejected { from, why: kind.reject_kind(), count: *count };
+            let event = Event::PeerRejected { from, why: *kind, count: *count };
             queue.try_send(event).is_err()
         });
     }

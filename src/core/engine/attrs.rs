@@ -19,14 +19,12 @@ use alloc::vec::Vec;
 /// places that the daemon has for clients of such changes: one ticket cannot take them all.
 const WRITES_MAX: usize = 32;
 
-/// Nobody waits for the outcome.
-const NOBODY: ClientId = ClientId(0);
-
 /// The attributes of one ticket.
 #[derive(Debug, Default)]
 pub(super) struct Attrs {
     values: BTreeMap<AttrName, (AttrValue, Option<WallTime>)>,
-    writes: BTreeMap<WriteSerial, (ClientId, AttrChange)>,
+    /// Each with who waits for its outcome, if somebody does.
+    writes: BTreeMap<WriteSerial, (Option<ClientId>, AttrChange)>,
 }
 
 impl Attrs {
@@ -68,8 +66,8 @@ impl Attrs {
     /// Forgets a client that left; its write goes on.
     pub fn forget(&mut self, client: ClientId) {
         for (waiting, _) in self.writes.values_mut() {
-            if *waiting == client {
-                *waiting = NOBODY;
+            if *waiting == Some(client) {
+                *waiting = None;
             }
         }
     }
@@ -128,7 +126,7 @@ impl Ticket {
         }
         let serial = cx.write_serial();
         let limit = self.spec.call_limit();
-        self.attrs.writes.insert(serial, (client, change.clone()));
+        self.attrs.writes.insert(serial, (Some(client), change.clone()));
         cx.clients.insert(client, self.index);
         cx.effects.push(Effect::WriteAttr { ticket: self.index, serial, change, limit });
     }
@@ -148,7 +146,7 @@ impl Ticket {
             None => AttrChange::Delete(name),
         };
         let (serial, limit) = (cx.write_serial(), self.spec.call_limit());
-        self.attrs.writes.insert(serial, (NOBODY, change.clone()));
+        self.attrs.writes.insert(serial, (None, change.clone()));
         cx.effects.push(Effect::WriteAttr { ticket: self.index, serial, change, limit });
     }
 
@@ -166,7 +164,7 @@ impl Ticket {
                     AttrChange::Set(name, value) => {
                         let same = |(old, _): &&(AttrValue, _)| *old == value;
                         let kept = self.attrs.values.get(&name).filter(same).map(|(_, at)| *at);
-                        let at = kept.filter(|_| client == NOBODY).unwrap_or(Some(cx.now.wall));
+                        let at = kept.filter(|_| client.is_none()).unwrap_or(Some(cx.now.wall));
                         self.attrs.values.insert(name, (value, at));
                     }
                     AttrChange::Delete(name) => {
@@ -190,7 +188,7 @@ impl Ticket {
                 ResultCode::SyncFail
             }
         };
-        if client != NOBODY {
+        if let Some(client) = client {
             cx.reply(client, Reply::Result(code), true);
         }
     }

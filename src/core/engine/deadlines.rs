@@ -78,9 +78,7 @@ impl Ticket {
             _ => None,
         };
         let load_retry = match self.phase {
-            Phase::Loading(Loading::Failed { retry_at, .. }) if retry_at < MonoTime::MAX => {
-                Some(retry_at)
-            }
+            Phase::Loading(Loading::Failed { retry_at, .. }) => retry_at,
             _ => None,
         };
         let may_ask = !matches!(self.phase, Phase::Loading(_));

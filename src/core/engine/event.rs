@@ -101,7 +101,7 @@ pub enum Event {
 }
 
 /// Why a datagram was not let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RejectKind {
     /// Wrong or missing authentication, too old, or a replay (`authfail` of `booth peers`).
     Auth,

@@ -118,7 +118,7 @@ impl Ticket {
                 let said = (failures + 1).is_power_of_two();
                 let level = if said { NoteLevel::Error } else { NoteLevel::Debug };
                 self.note(cx, level, &text);
-                let retry_at = cx.now.mono.plus(pause);
+                let retry_at = Some(cx.now.mono.plus(pause));
                 self.phase = Phase::Loading(Loading::Failed { retry_at, failures: failures + 1 });
                 self.tell_load_failure(cx);
             }
@@ -130,7 +130,7 @@ impl Ticket {
     /// Reads the store again after a failure.
     pub fn load_again(&mut self, cx: &mut Cx<'_>) {
         if let Phase::Loading(Loading::Failed { retry_at, .. }) = &mut self.phase {
-            *retry_at = MonoTime::MAX;
+            *retry_at = None;
             cx.effects.push(Effect::LoadCib { ticket: self.index, limit: self.spec.call_limit() });
         }
     }

@@ -53,8 +53,8 @@ pub(super) enum Phase {
 pub(super) enum Loading {
     /// The store is being read.
     Reading,
-    /// Reading failed; tried again at this instant.
-    Failed { retry_at: MonoTime, failures: u32 },
+    /// Reading failed so often in a row; it is tried again at this instant, or (`None`) just now.
+    Failed { retry_at: Option<MonoTime>, failures: u32 },
     /// It said that a lease which has ended is granted here: that is being revoked.
     Revoking,
 }
