@@ -17,7 +17,7 @@
 //!
 //! The engine never waits for anybody, so no circle of waiting threads can exist.
 
-use crate::engine::{ClientId, Effect, Reply};
+use crate::engine::{ClientId, JobWish, Reply, StoreWish};
 pub use crate::queues::PEER_QUEUE;
 use crate::wire::ClientRequest;
 use crossbeam_channel::Sender;
@@ -54,8 +54,10 @@ pub enum Control {
 /// What the executor is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToExecutor {
-    /// One of `LoadCib`, `WriteCib`, `Hold`, `WriteAttr`, `StartProbe`, `StopProbe`.
-    Wish(Effect),
+    /// For the keeper of the ticket store, in order.
+    Store(StoreWish),
+    /// A job to be started or ended.
+    Job(JobWish),
     /// SIGCHLD came. It is sent with `try_send`: a full queue wakes the executor as well.
     ChildExited,
     /// End: a running write may finish within a second, handlers are ended, nothing is started.

@@ -118,7 +118,7 @@ pub struct EngineLoop<M, C> {
     outlets: Outlets<C>,
     clients: BTreeMap<ClientId, Mailbox>,
     /// Wishes that the executor's queue had no room for, in order.
-    kept: VecDeque<Effect>,
+    kept: VecDeque<ToExecutor>,
     kept_max: usize,
     /// Whether the executor has got a wish since it was woken.
     wished: bool,
@@ -309,12 +309,8 @@ impl<M: Machine, C: Courier> EngineLoop<M, C> {
             Effect::Arm { ticket, at } => self.outlets.timer.arm(ticket, at),
             Effect::Disarm { ticket } => self.outlets.timer.disarm(ticket),
             Effect::Note(note) => write_note(&note),
-            Effect::LoadCib { .. }
-            | Effect::WriteCib { .. }
-            | Effect::Hold { .. }
-            | Effect::WriteAttr { .. }
-            | Effect::StartProbe { .. }
-            | Effect::StopProbe { .. } => self.wish(effect),
+            Effect::Store(wish) => self.wish(ToExecutor::Store(wish)),
+            Effect::Job(wish) => self.wish(ToExecutor::Job(wish)),
         }
     }
 
@@ -340,12 +336,12 @@ impl<M: Machine, C: Courier> EngineLoop<M, C> {
     }
 
     /// Hands a wish to the executor, in order; what it has no room for is kept.
-    fn wish(&mut self, effect: Effect) {
+    fn wish(&mut self, wish: ToExecutor) {
         if self.outlets.executor.is_none() {
-            log::error!("an arbitrator has no ticket store: {effect:?} is dropped");
+            log::error!("an arbitrator has no ticket store: {wish:?} is dropped");
             return;
         }
-        self.kept.push_back(effect);
+        self.kept.push_back(wish);
         self.offer_kept();
         assert!(self.kept.len() <= self.kept_max, "the executor takes what it is asked for");
     }
@@ -354,14 +350,13 @@ impl<M: Machine, C: Courier> EngineLoop<M, C> {
         let Some(executor) = &self.outlets.executor else {
             return;
         };
-        while let Some(effect) = self.kept.pop_front() {
-            match executor.try_send(ToExecutor::Wish(effect)) {
+        while let Some(wish) = self.kept.pop_front() {
+            match executor.try_send(wish) {
                 Ok(()) => self.wished = true,
-                Err(TrySendError::Full(ToExecutor::Wish(effect))) => {
-                    self.kept.push_front(effect);
+                Err(TrySendError::Full(wish)) => {
+                    self.kept.push_front(wish);
                     return self.ring();
                 }
-                Err(TrySendError::Full(ToExecutor::ChildExited | ToExecutor::Stop)) => return,
                 Err(TrySendError::Disconnected(_)) => {
                     panic!("the executor lives as long as the engine's loop")
                 }

@@ -8,7 +8,7 @@ use booth::daemon::clock;
 use booth::daemon::executor::{self, ExecutorConfig, ExecutorTicket};
 use booth::daemon::poll;
 use booth::engine::{
-    AttrChange, CibExpiry, CibState, Effect, Event, HoldWindow, ProbeRun, WriteSerial,
+    AttrChange, CibExpiry, CibState, Event, HoldWindow, JobWish, ProbeRun, StoreWish, WriteSerial,
 };
 use booth::model::{AttrName, AttrValue, Holder, MemberId, Term, TicketIndex, TicketName};
 use booth::time::{Span, WallTime};
@@ -124,7 +124,7 @@ fn hear(wishes: &Sender<ToExecutor>, bell: &UnixStream, listen: &Sender<()>) {
             continue;
         }
         let wish = wish(&words);
-        wishes.send(ToExecutor::Wish(wish)).expect("the executor lives");
+        wishes.send(wish).expect("the executor lives");
         poll::wake(bell);
     }
 }
@@ -150,9 +150,11 @@ fn span(word: &str) -> Span {
     Span::from_millis(number(word))
 }
 
-fn wish(words: &[&str]) -> Effect {
+fn wish(words: &[&str]) -> ToExecutor {
     match *words {
-        ["load", t, limit] => Effect::LoadCib { ticket: ticket(t), limit: span(limit) },
+        ["load", t, limit] => {
+            ToExecutor::Job(JobWish::LoadCib { ticket: ticket(t), limit: span(limit) })
+        }
         // Times are milliseconds from now.
         ["hold", t, at, hold_until, lease_until, start_before, kill_at] => {
             let now = clock::mono();
@@ -164,35 +166,43 @@ fn wish(words: &[&str]) -> Effect {
                 start_before: now.plus(span(start_before)),
                 kill_at: now.plus(span(kill_at)),
             });
-            Effect::Hold { ticket: ticket(t), window, term: term(at) }
+            ToExecutor::Store(StoreWish::Hold { ticket: ticket(t), window, term: term(at) })
         }
-        ["unhold", t, at] => Effect::Hold { ticket: ticket(t), window: None, term: term(at) },
+        ["unhold", t, at] => {
+            ToExecutor::Store(StoreWish::Hold { ticket: ticket(t), window: None, term: term(at) })
+        }
         [word @ ("grant" | "manual" | "revoke"), t, serial, at, limit] => {
             let granted = word != "revoke";
             let owner =
                 if granted { Holder::Member(MemberId::from_raw(SITE_ID)) } else { Holder::Nobody };
             let expires = if word == "grant" { CibExpiry::Lease } else { CibExpiry::Never };
             let state = CibState { granted, owner, term: term(at), expires, limit: span(limit) };
-            Effect::WriteCib { ticket: ticket(t), serial: WriteSerial(number(serial)), state }
+            ToExecutor::Store(StoreWish::WriteCib {
+                ticket: ticket(t),
+                serial: WriteSerial(number(serial)),
+                state,
+            })
         }
         ["set", t, serial, name, value, limit] => {
             let value = AttrValue::new(value).expect("a good value");
             let change = AttrChange::Set(AttrName::new(name).expect("a good name"), value);
             let (serial, limit) = (WriteSerial(number(serial)), span(limit));
-            Effect::WriteAttr { ticket: ticket(t), serial, change, limit }
+            ToExecutor::Store(StoreWish::WriteAttr { ticket: ticket(t), serial, change, limit })
         }
         ["delete", t, serial, name, limit] => {
             let change = AttrChange::Delete(AttrName::new(name).expect("a good name"));
             let (serial, limit) = (WriteSerial(number(serial)), span(limit));
-            Effect::WriteAttr { ticket: ticket(t), serial, change, limit }
+            ToExecutor::Store(StoreWish::WriteAttr { ticket: ticket(t), serial, change, limit })
         }
-        ["probe", t, run, expires, deadline] => Effect::StartProbe {
+        ["probe", t, run, expires, deadline] => ToExecutor::Job(JobWish::StartProbe {
             ticket: ticket(t),
             run: ProbeRun(number(run)),
             expires: WallTime::from_secs(number(expires)),
             deadline: clock::mono().plus(span(deadline)),
-        },
-        ["unprobe", t, run] => Effect::StopProbe { ticket: ticket(t), run: ProbeRun(number(run)) },
+        }),
+        ["unprobe", t, run] => {
+            ToExecutor::Job(JobWish::StopProbe { ticket: ticket(t), run: ProbeRun(number(run)) })
+        }
         _ => panic!("no wish: {words:?}"),
     }
 }

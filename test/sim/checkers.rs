@@ -13,7 +13,7 @@ use super::reference::blame::Blame;
 use super::resources::Resources;
 use super::rules::Said;
 use super::world::World;
-use booth_core::engine::{CibState, Effect, HoldWindow};
+use booth_core::engine::{CibState, Effect, HoldWindow, JobWish, StoreWish};
 use booth_core::model::{Holder, MemberId, Term, TicketMode};
 use booth_core::time::Span;
 use booth_core::wire::{PeerBody, PeerMessage};
@@ -384,16 +384,16 @@ impl World {
         }
         for effect in effects {
             let wrong = match effect {
-                Effect::WriteCib { .. }
-                | Effect::LoadCib { .. }
-                | Effect::WriteAttr { .. }
-                | Effect::StartProbe { .. } => true,
-                Effect::Hold { window, .. } => window.is_some(),
+                Effect::Store(StoreWish::WriteCib { .. })
+                | Effect::Job(JobWish::LoadCib { .. })
+                | Effect::Store(StoreWish::WriteAttr { .. })
+                | Effect::Job(JobWish::StartProbe { .. }) => true,
+                Effect::Store(StoreWish::Hold { window, .. }) => window.is_some(),
                 Effect::Send { .. }
                 | Effect::Reply { .. }
                 | Effect::Arm { .. }
                 | Effect::Disarm { .. }
-                | Effect::StopProbe { .. }
+                | Effect::Job(JobWish::StopProbe { .. })
                 | Effect::Note(_) => false,
             };
             if wrong {

@@ -5,9 +5,10 @@
 
 use super::choice::Kind;
 use super::clock::MILLI;
+use super::queues::Wish;
 use super::store::{By, Report, Task};
 use super::world::{Happening, World};
-use booth_core::engine::{CibLoad, Effect, HoldWindow};
+use booth_core::engine::{CibLoad, HoldWindow, JobWish};
 use booth_core::keeper::{Grant, Word};
 use booth_core::model::{Term, TicketIndex};
 use booth_core::slots::{Action, Ending, Job, JobEnd, JobId};
@@ -24,19 +25,17 @@ pub struct Pending {
 #[derive(Clone, Debug, Default)]
 pub struct Read {
     /// A read waits until the keeper says that the store may be read and believed.
-    pub waiting: Option<Effect>,
+    pub waiting: Option<JobWish>,
     /// The job of a read that runs.
     pub running: Option<JobId>,
 }
 
 impl World {
     /// The daemon's engine wants something of its shell.
-    pub fn exec_offer(&mut self, n: usize, wish: Effect) {
+    pub fn exec_offer(&mut self, n: usize, wish: Wish) {
         match wish {
-            Effect::Hold { .. } | Effect::WriteCib { .. } | Effect::WriteAttr { .. } => {
-                self.exec_to_keeper(n, wish);
-            }
-            Effect::LoadCib { ticket, .. } => {
+            Wish::Store(wish) => self.exec_to_keeper(n, wish),
+            Wish::Job(wish @ JobWish::LoadCib { ticket, .. }) => {
                 let node = &mut self.nodes[n];
                 if node.told[ticket.get()].before().is_some() {
                     self.exec_slots(n, wish);
@@ -45,12 +44,12 @@ impl World {
                     self.nodes[n].reads[ticket.get()].waiting = Some(wish);
                 }
             }
-            _ => self.exec_slots(n, wish),
+            Wish::Job(wish) => self.exec_slots(n, wish),
         }
     }
 
     /// Something is read, or a handler starts or ends.
-    pub fn exec_slots(&mut self, n: usize, wish: Effect) {
+    pub fn exec_slots(&mut self, n: usize, wish: JobWish) {
         let mono = self.nodes[n].clock().mono(self.now);
         let mut actions = std::mem::take(&mut self.nodes[n].actions);
         self.nodes[n].slots.offer(mono, wish, &mut actions);

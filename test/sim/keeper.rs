@@ -7,7 +7,7 @@ use super::choice::Kind;
 use super::clock::{True, MILLI, SECOND};
 use super::store::{By, Entry, Report, Task};
 use super::world::{Happening, World};
-use booth_core::engine::{CibLoad, CibState, Effect, Event, HoldWindow, NoteLevel};
+use booth_core::engine::{CibLoad, CibState, Event, HoldWindow, NoteLevel, StoreWish};
 use booth_core::keeper::{
     Answer, Change, Grant, Input, JobEnd, JobId, Keeper, Kept, Output, Place, StoreKind, Values,
     Word, Work,
@@ -446,17 +446,16 @@ impl World {
     }
 
     /// A wish of the engine that is for the keeper.
-    pub fn exec_to_keeper(&mut self, n: usize, wish: Effect) {
+    pub fn exec_to_keeper(&mut self, n: usize, wish: StoreWish) {
         let word = match wish {
-            Effect::Hold { ticket, window, term } => Word::Hold { ticket, window, term },
-            Effect::WriteCib { ticket, serial, state } => {
+            StoreWish::Hold { ticket, window, term } => Word::Hold { ticket, window, term },
+            StoreWish::WriteCib { ticket, serial, state } => {
                 self.exec_end_read(n, ticket);
                 Word::Write { ticket, serial, state }
             }
-            Effect::WriteAttr { ticket, serial, change, limit } => {
+            StoreWish::WriteAttr { ticket, serial, change, limit } => {
                 Word::Attr { ticket, serial, change, limit }
             }
-            _ => return,
         };
         self.keeper_hears(n, word);
     }

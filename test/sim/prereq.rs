@@ -5,7 +5,9 @@
 
 use super::plan::{between, chance, pick, Disturbance, Plan, Target, Trouble};
 use super::world::World;
-use booth_core::engine::{AttrChange, CibLoad, CibOutcome, Effect, Event, WriteSerial};
+use booth_core::engine::{
+    AttrChange, CibLoad, CibOutcome, Effect, Event, JobWish, StoreWish, WriteSerial,
+};
 use booth_core::model::{AttrName, AttrOp, AttrRule, AttrValue, RuleMode, Term};
 use booth_core::prng::Prng;
 use booth_core::wire::Reason;
@@ -94,11 +96,11 @@ impl World {
     /// An engine wishes something of its executor.
     pub fn prereq_wish(&mut self, n: usize, wish: &Effect) {
         match wish {
-            Effect::WriteAttr { ticket, serial, change, .. } => {
+            Effect::Store(StoreWish::WriteAttr { ticket, serial, change, .. }) => {
                 let known = self.checks.prereqs.of(n, ticket.get());
                 known.writes.insert(*serial, change.clone());
             }
-            Effect::StartProbe { ticket, .. } => {
+            Effect::Job(JobWish::StartProbe { ticket, .. }) => {
                 let rules = self.spec(n, ticket.get()).rules.clone();
                 let known = self.checks.prereqs.of(n, ticket.get());
                 let holds = |mode| known.broken(&rules, mode).is_none();

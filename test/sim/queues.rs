@@ -8,10 +8,19 @@ use super::clock::{True, MILLI};
 use super::node::Waiting;
 use super::reference::{plain, Manner};
 use super::world::{Happening, World};
-use booth_core::engine::{Effect, Event};
+use booth_core::engine::{Event, JobWish, StoreWish};
 use booth_core::keeper::Answer;
 use booth_core::slots::{JobEnd, JobId};
 use std::collections::VecDeque;
+
+/// What an engine wishes of its executor.
+#[derive(Clone, Debug)]
+pub enum Wish {
+    /// For the keeper.
+    Store(StoreWish),
+    /// For the slots.
+    Job(JobWish),
+}
 
 /// Choices of the queues are told apart from a member's other ones by numbers from here on.
 const PLACE: usize = 24;
@@ -42,7 +51,7 @@ enum Way {
 #[derive(Debug, Default)]
 pub struct Queues {
     /// Wishes under way, each with the time at which it arrives.
-    wishes: VecDeque<(True, Effect)>,
+    wishes: VecDeque<(True, Wish)>,
     /// When the last report arrives.
     reported: True,
     /// When the last answer of the keeper arrives.
@@ -105,7 +114,7 @@ impl World {
     }
 
     /// The engine wishes something of the executor.
-    pub fn send_wish(&mut self, n: usize, wish: Effect) {
+    pub fn send_wish(&mut self, n: usize, wish: Wish) {
         let at = self.now + self.lag(n, Way::Wish);
         let wishes = &mut self.nodes[n].queues.wishes;
         let last = wishes.back().map_or(0, |(at, _)| *at);

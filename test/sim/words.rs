@@ -2,7 +2,7 @@
 //! Messages, events and effects as short text, for transcripts.
 
 use super::world::World;
-use booth_core::engine::{CibOutcome, Effect, Event, HoldWindow, Reply};
+use booth_core::engine::{CibOutcome, Effect, Event, HoldWindow, JobWish, Reply, StoreWish};
 use booth_core::model::{Holder, MemberRole};
 use booth_core::time::MonoTime;
 use booth_core::wire::{PeerBody, PeerMessage, Stamp};
@@ -111,7 +111,7 @@ impl World {
     /// What a member wants of its store, handlers or guard.
     pub fn wish(&self, n: usize, effect: &Effect) -> String {
         match effect {
-            Effect::WriteCib { ticket, serial, state } => {
+            Effect::Store(StoreWish::WriteCib { ticket, serial, state }) => {
                 let what = if state.granted { "grant" } else { "revoke" };
                 format!(
                     "wants t{} {what} (write {}) owner={} term={} expires={:?}",
@@ -122,20 +122,22 @@ impl World {
                     state.expires,
                 )
             }
-            Effect::LoadCib { ticket, .. } => format!("wants t{} loaded", ticket.get()),
-            Effect::Hold { ticket, window: None, term } => {
+            Effect::Job(JobWish::LoadCib { ticket, .. }) => {
+                format!("wants t{} loaded", ticket.get())
+            }
+            Effect::Store(StoreWish::Hold { ticket, window: None, term }) => {
                 format!("holds t{} no more, term={term}", ticket.get())
             }
-            Effect::Hold { ticket, window: Some(window), term } => {
+            Effect::Store(StoreWish::Hold { ticket, window: Some(window), term }) => {
                 format!("may hold t{} {} term={term}", ticket.get(), self.window(n, window))
             }
             Effect::Send { .. }
             | Effect::Reply { .. }
             | Effect::Arm { .. }
             | Effect::Disarm { .. }
-            | Effect::WriteAttr { .. }
-            | Effect::StartProbe { .. }
-            | Effect::StopProbe { .. }
+            | Effect::Store(StoreWish::WriteAttr { .. })
+            | Effect::Job(JobWish::StartProbe { .. })
+            | Effect::Job(JobWish::StopProbe { .. })
             | Effect::Note(_) => format!("wants {effect:?}"),
         }
     }

@@ -18,10 +18,11 @@ use super::network::Network;
 use super::node::{Node, Waiting};
 use super::panics::Panic;
 use super::plan::{Order, Plan};
+use super::queues::Wish;
 use super::reference::Manner;
 use super::script::Script;
 use super::store::Site;
-use booth_core::engine::{ClientId, Effect, Event};
+use booth_core::engine::{ClientId, Effect, Event, JobWish, StoreWish};
 use booth_core::keeper::Answer;
 use booth_core::model::{Member, MemberId, Roster, Term};
 use booth_core::slots::{JobEnd, JobId};
@@ -386,31 +387,34 @@ impl World {
             Effect::Disarm { ticket } => {
                 self.nodes[n].wheel.disarm(ticket);
             }
-            Effect::Hold { ticket, window, term } => {
+            Effect::Store(StoreWish::Hold { ticket, window, term }) => {
                 self.trace(|w| format!("{} {}", w.name(n), w.wish(n, &effect)));
                 self.check_hold(n, ticket.get(), window, term);
                 self.nodes[n].wished[ticket.get()] = (window, term);
-                self.send_wish(n, effect);
+                self.send_wish(n, Wish::Store(StoreWish::Hold { ticket, window, term }));
                 self.aim_at_leader(n, window.is_some());
             }
-            Effect::LoadCib { .. } | Effect::WriteCib { .. } if self.faithful(n) => {
+            Effect::Job(JobWish::LoadCib { .. }) | Effect::Store(StoreWish::WriteCib { .. })
+                if self.faithful(n) =>
+            {
                 self.trace(|w| format!("{} {}", w.name(n), w.wish(n, &effect)));
                 self.reference_call(n, &effect);
             }
-            Effect::StartProbe { ticket, .. } if self.faithful(n) => {
+            Effect::Job(JobWish::StartProbe { ticket, .. }) if self.faithful(n) => {
                 self.reference_probe(n, ticket);
             }
-            Effect::LoadCib { .. }
-            | Effect::WriteCib { .. }
-            | Effect::WriteAttr { .. }
-            | Effect::StartProbe { .. }
-            | Effect::StopProbe { .. } => {
+            Effect::Store(ref wish) => {
                 self.trace(|w| format!("{} {}", w.name(n), w.wish(n, &effect)));
-                if let Effect::WriteCib { ticket, state, .. } = effect {
+                if let StoreWish::WriteCib { ticket, state, .. } = *wish {
                     self.check_grant(n, ticket.get(), state);
                 }
                 self.prereq_wish(n, &effect);
-                self.send_wish(n, effect);
+                self.send_wish(n, Wish::Store(wish.clone()));
+            }
+            Effect::Job(ref wish) => {
+                self.trace(|w| format!("{} {}", w.name(n), w.wish(n, &effect)));
+                self.prereq_wish(n, &effect);
+                self.send_wish(n, Wish::Job(wish.clone()));
             }
             Effect::Note(note) => {
                 self.trace(|w| format!("{} {:?}: {}", w.name(n), note.level, note.text));

@@ -10,7 +10,9 @@ use booth::daemon::listing::Steps;
 use booth::daemon::notify::Notifier;
 use booth::daemon::timer::Timer;
 use booth::daemon::{clock, poll};
-use booth::engine::{CibLoad, CibOutcome, ClientId, Effect, Engine, Event, ProbeOutcome, Setup};
+use booth::engine::{
+    CibLoad, CibOutcome, ClientId, Engine, Event, JobWish, ProbeOutcome, Setup, StoreWish,
+};
 use booth::model::{
     Holder, Member, MemberId, MemberIndex, MemberRole, Roster, Term, TicketMode, TicketName,
     TicketSpec,
@@ -227,7 +229,7 @@ impl Neighbour {
                 std::thread::sleep(Duration::from_millis(5));
                 continue;
             }
-            let Ok(ToExecutor::Wish(wish)) = wishes.recv_timeout(Duration::from_millis(10)) else {
+            let Ok(wish) = wishes.recv_timeout(Duration::from_millis(10)) else {
                 continue;
             };
             self.counts.wishes.fetch_add(1, Ordering::Relaxed);
@@ -246,36 +248,33 @@ fn index_below(random: &mut Prng, bound: u64) -> usize {
 }
 
 /// What a store and a handler of any temper answer.
-fn outcome(wish: Effect, random: &mut Prng) -> Option<Event> {
+fn outcome(wish: ToExecutor, random: &mut Prng) -> Option<Event> {
     let cib = |random: &mut Prng| match random.below(5) {
         0 => CibOutcome::Failed("no quorum".to_owned()),
         1 => CibOutcome::Killed,
         _ => CibOutcome::Written,
     };
     match wish {
-        Effect::LoadCib { ticket, .. } => {
+        ToExecutor::Job(JobWish::LoadCib { ticket, .. }) => {
             let failed = random.below(3) == 0;
             let outcome = if failed { CibLoad::Failed("busy".to_owned()) } else { CibLoad::Absent };
             Some(Event::CibLoaded { ticket, outcome })
         }
-        Effect::WriteCib { ticket, serial, .. } => {
+        ToExecutor::Store(StoreWish::WriteCib { ticket, serial, .. }) => {
             Some(Event::CibWritten { ticket, serial, outcome: cib(random) })
         }
-        Effect::WriteAttr { ticket, serial, .. } => {
+        ToExecutor::Store(StoreWish::WriteAttr { ticket, serial, .. }) => {
             Some(Event::AttrWritten { ticket, serial, outcome: cib(random) })
         }
-        Effect::StartProbe { ticket, run, .. } => {
+        ToExecutor::Job(JobWish::StartProbe { ticket, run, .. }) => {
             let failed = random.below(4) == 0;
             let outcome = if failed { ProbeOutcome::TimedOut } else { ProbeOutcome::Success };
             Some(Event::ProbeDone { ticket, run, outcome })
         }
-        Effect::Hold { .. }
-        | Effect::StopProbe { .. }
-        | Effect::Send { .. }
-        | Effect::Reply { .. }
-        | Effect::Arm { .. }
-        | Effect::Disarm { .. }
-        | Effect::Note(_) => None,
+        ToExecutor::Store(StoreWish::Hold { .. })
+        | ToExecutor::Job(JobWish::StopProbe { .. })
+        | ToExecutor::ChildExited
+        | ToExecutor::Stop => None,
     }
 }
 

@@ -2,7 +2,7 @@
 //! Ticket attributes (`geostore`) and the prerequisites that look at them.
 
 use super::cx::Cx;
-use super::effect::{AttrChange, Effect, NoteLevel};
+use super::effect::{AttrChange, Effect, NoteLevel, StoreWish};
 use super::event::{CibOutcome, ClientId, WriteSerial};
 use super::mutant::{self, Clause};
 use super::report::{AttrRow, Reply};
@@ -128,7 +128,12 @@ impl Ticket {
         let limit = self.spec.call_limit();
         self.attrs.writes.insert(serial, (Some(client), change.clone()));
         cx.clients.insert(client, self.index);
-        cx.effects.push(Effect::WriteAttr { ticket: self.index, serial, change, limit });
+        cx.effects.push(Effect::Store(StoreWish::WriteAttr {
+            ticket: self.index,
+            serial,
+            change,
+            limit,
+        }));
     }
 
     /// A change that has not ended in time may still be made, although its client is told that it
@@ -147,7 +152,12 @@ impl Ticket {
         };
         let (serial, limit) = (cx.write_serial(), self.spec.call_limit());
         self.attrs.writes.insert(serial, (None, change.clone()));
-        cx.effects.push(Effect::WriteAttr { ticket: self.index, serial, change, limit });
+        cx.effects.push(Effect::Store(StoreWish::WriteAttr {
+            ticket: self.index,
+            serial,
+            change,
+            limit,
+        }));
     }
 
     /// The outcome of a write of an attribute.

@@ -3,7 +3,7 @@
 //! only inside the lease's window, revokes until they succeed, announcements after them.
 
 use super::cx::Cx;
-use super::effect::{CibExpiry, CibState, Effect, NoteLevel};
+use super::effect::{CibExpiry, CibState, Effect, NoteLevel, StoreWish};
 use super::event::{CibOutcome, WriteSerial};
 use super::mutant::{self, Clause};
 use super::quit::QuitKind;
@@ -106,7 +106,7 @@ impl Ticket {
             self.cib.maybe_granted = true;
             self.cib.handed = true;
         }
-        cx.effects.push(Effect::WriteCib { ticket: self.index, serial, state });
+        cx.effects.push(Effect::Store(StoreWish::WriteCib { ticket: self.index, serial, state }));
     }
 
     /// What the store shall say of a ticket that is not granted here.
@@ -275,7 +275,11 @@ impl Ticket {
         }
         if core::mem::replace(&mut self.cib.window_told, false) {
             let term = self.wire_term();
-            cx.effects.push(Effect::Hold { ticket: self.index, window: None, term });
+            cx.effects.push(Effect::Store(StoreWish::Hold {
+                ticket: self.index,
+                window: None,
+                term,
+            }));
         }
         if matches!(self.phase, Phase::Loading(Loading::Revoking)) {
             self.loaded_and_revoked(cx);

@@ -41,24 +41,17 @@ pub enum Effect {
         /// The ticket.
         ticket: TicketIndex,
     },
-    /// Read the ticket from the store. A site emits it at the start; retries come from the
-    /// engine, with growing pauses.
-    LoadCib {
-        /// The ticket.
-        ticket: TicketIndex,
-        /// How long it may take.
-        limit: Span,
-    },
-    /// Write the ticket to the store. A newer wish replaces one that has not been started
-    /// (`Superseded`); a revoke (not granted) also kills a running grant first.
-    WriteCib {
-        /// The ticket.
-        ticket: TicketIndex,
-        /// The number of the write; its outcome comes back with it.
-        serial: WriteSerial,
-        /// What to write.
-        state: CibState,
-    },
+    /// Tell the keeper of the ticket store, in order.
+    Store(StoreWish),
+    /// Start or end a job of the executor.
+    Job(JobWish),
+    /// A line for the log.
+    Note(Note),
+}
+
+/// What the keeper of the ticket store is told; the order counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreWish {
     /// The window of a ticket that is held or about to be. Comes *before* the grant that needs
     /// it and moves on with each renewal; also while a grant is running. The shell tells the
     /// keeper before it passes a grant with this window on.
@@ -70,6 +63,16 @@ pub enum Effect {
         /// The term, by which the guard recognises newer entries in the store.
         term: Term,
     },
+    /// Write the ticket to the store. A newer wish replaces one that has not been started
+    /// (`Superseded`); a revoke (not granted) also kills a running grant first.
+    WriteCib {
+        /// The ticket.
+        ticket: TicketIndex,
+        /// The number of the write; its outcome comes back with it.
+        serial: WriteSerial,
+        /// What to write.
+        state: CibState,
+    },
     /// Write or delete one attribute in the store.
     WriteAttr {
         /// The ticket.
@@ -78,6 +81,19 @@ pub enum Effect {
         serial: WriteSerial,
         /// What to write.
         change: AttrChange,
+        /// How long it may take.
+        limit: Span,
+    },
+}
+
+/// What the executor starts or ends a job for: to read the store, or to ask a handler.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobWish {
+    /// Read the ticket from the store. A site emits it at the start; retries come from the
+    /// engine, with growing pauses.
+    LoadCib {
+        /// The ticket.
+        ticket: TicketIndex,
         /// How long it may take.
         limit: Span,
     },
@@ -99,8 +115,6 @@ pub enum Effect {
         /// The number of the run.
         run: ProbeRun,
     },
-    /// A line for the log.
-    Note(Note),
 }
 
 /// What a write leaves in the store.

@@ -4,7 +4,7 @@
 
 use super::backing::Backing;
 use super::cx::Cx;
-use super::effect::{Effect, NoteLevel};
+use super::effect::{Effect, JobWish, NoteLevel};
 use super::event::{CibLoad, CibTicket};
 use super::mutant::{self, Clause};
 use super::ticket::{Known, Loading, Phase, Ticket};
@@ -93,7 +93,10 @@ impl Ticket {
             });
         }
         if self.site {
-            cx.effects.push(Effect::LoadCib { ticket: self.index, limit: self.spec.call_limit() });
+            cx.effects.push(Effect::Job(JobWish::LoadCib {
+                ticket: self.index,
+                limit: self.spec.call_limit(),
+            }));
         } else if self.is_manual() {
             self.ask_manual(cx);
         } else {
@@ -131,7 +134,10 @@ impl Ticket {
     pub fn load_again(&mut self, cx: &mut Cx<'_>) {
         if let Phase::Loading(Loading::Failed { retry_at, .. }) = &mut self.phase {
             *retry_at = None;
-            cx.effects.push(Effect::LoadCib { ticket: self.index, limit: self.spec.call_limit() });
+            cx.effects.push(Effect::Job(JobWish::LoadCib {
+                ticket: self.index,
+                limit: self.spec.call_limit(),
+            }));
         }
     }
 

@@ -46,7 +46,7 @@ use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
-pub use effect::{AttrChange, CibExpiry, CibState, Effect, Note, NoteLevel};
+pub use effect::{AttrChange, CibExpiry, CibState, Effect, JobWish, Note, NoteLevel, StoreWish};
 pub use event::{
     CibLoad, CibOutcome, CibTicket, ClientId, Event, HoldWindow, ProbeOutcome, ProbeRun,
     RejectKind, WriteSerial,

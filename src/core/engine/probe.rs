@@ -3,7 +3,7 @@
 //! each renewal, and before a manual ticket is taken (P23).
 
 use super::cx::Cx;
-use super::effect::{Effect, NoteLevel};
+use super::effect::{Effect, JobWish, NoteLevel};
 use super::event::{ProbeOutcome, ProbeRun};
 use super::manual::manual_probe_done;
 use super::ticket::{Phase, Probe, ProbeFor, Ticket};
@@ -22,21 +22,26 @@ impl Ticket {
         let held = self.known.until > cx.now.mono && self.known.leader.member().is_some();
         let expires = if held { cx.now.wall_at(self.known.until) } else { WallTime::EPOCH };
         self.probe = Some(Probe { run, purpose, since: cx.now.mono, deadline });
-        cx.effects.push(Effect::StartProbe { ticket: self.index, run, expires, deadline });
+        cx.effects.push(Effect::Job(JobWish::StartProbe {
+            ticket: self.index,
+            run,
+            expires,
+            deadline,
+        }));
         self.tell_waiters(cx);
     }
 
     /// Ends a handler whose answer is not wanted any more.
     pub fn stop_probe(&mut self, cx: &mut Cx<'_>) {
         if let Some(probe) = self.probe.take() {
-            cx.effects.push(Effect::StopProbe { ticket: self.index, run: probe.run });
+            cx.effects.push(Effect::Job(JobWish::StopProbe { ticket: self.index, run: probe.run }));
         }
     }
 
     /// The handler has not answered long after its deadline: it counts as failed.
     pub fn probe_overdue(&mut self, cx: &mut Cx<'_>) {
         if let Some(probe) = self.probe {
-            cx.effects.push(Effect::StopProbe { ticket: self.index, run: probe.run });
+            cx.effects.push(Effect::Job(JobWish::StopProbe { ticket: self.index, run: probe.run }));
             self.handle_probed(cx, probe.run, ProbeOutcome::TimedOut);
         }
     }

@@ -2,7 +2,7 @@
 //! What a leader does: renewals, acknowledgements and updates (`RULES.md` L5, L7, L8, L12).
 
 use super::cx::Cx;
-use super::effect::{Effect, NoteLevel};
+use super::effect::{Effect, NoteLevel, StoreWish};
 use super::lease::{lease_end, lease_length, renewal_pause, resend_pause};
 use super::mutant::{self, Clause};
 use super::quit::QuitKind;
@@ -442,6 +442,6 @@ impl Ticket {
         let term = self.lead.as_ref().map_or(self.wire_term(), |lead| lead.term);
         let window = self.hold_window();
         self.cib.window_told = true;
-        cx.effects.push(Effect::Hold { ticket: self.index, window, term });
+        cx.effects.push(Effect::Store(StoreWish::Hold { ticket: self.index, window, term }));
     }
 }

@@ -26,7 +26,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 pub use pool::{Limits, PoolLimits};
 
-use crate::engine::{CibLoad, Effect, Event, ProbeRun};
+use crate::engine::{CibLoad, Event, JobWish, ProbeRun};
 use crate::model::TicketIndex;
 use crate::time::{MonoTime, Span, WallTime};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -141,35 +141,21 @@ impl Slots {
 
     /// Takes a wish of the engine.
     ///
-    /// Panics on an effect that is about something else, or a ticket that does not exist: the
-    /// shell sorts them, and both come from our own engine.
-    pub fn offer(&mut self, now: MonoTime, wish: Effect, actions: &mut Vec<Action>) {
-        if self.stopping {
-            return;
-        }
+    /// Panics if the ticket does not exist: it comes from our own engine.
+    pub fn offer(&mut self, now: MonoTime, wish: JobWish, actions: &mut Vec<Action>) {
         let ticket = match wish {
-            Effect::LoadCib { ticket, limit } => {
+            JobWish::LoadCib { ticket, limit } => {
                 self.ticket(ticket).load.offer(limit);
                 ticket
             }
-            Effect::StartProbe { ticket, run, expires, deadline } => {
+            JobWish::StartProbe { ticket, run, expires, deadline } => {
                 let wanted = probe::Wanted { run, expires, deadline };
                 self.ticket(ticket).probe.offer(now, ticket, wanted, actions);
                 ticket
             }
-            Effect::StopProbe { ticket, run } => {
+            JobWish::StopProbe { ticket, run } => {
                 self.ticket(ticket).probe.stop(now, run, actions);
                 ticket
-            }
-            Effect::Send { .. }
-            | Effect::Reply { .. }
-            | Effect::Arm { .. }
-            | Effect::Disarm { .. }
-            | Effect::Hold { .. }
-            | Effect::WriteCib { .. }
-            | Effect::WriteAttr { .. }
-            | Effect::Note(_) => {
-                panic!("the slots are given only what is meant for them")
             }
         };
         self.update(now, ticket, actions);

@@ -7,7 +7,7 @@ use super::ExecutorConfig;
 use crate::daemon::channels::ToExecutor;
 use crate::daemon::keeper::link::Link;
 use crate::daemon::{child, clock, os, poll};
-use crate::engine::{CibLoad, Effect, Event};
+use crate::engine::{CibLoad, Event, JobWish, StoreWish};
 use crate::keeper::{Answer, Grant, Word};
 use crate::model::{Term, TicketIndex};
 use crate::slots::{Action, JobEnd, JobId, Limits, Slots};
@@ -101,11 +101,10 @@ impl Executor {
     fn take_wishes(&mut self) -> bool {
         for _ in 0..WISHES_AT_ONCE {
             match self.wishes.try_recv() {
-                Ok(ToExecutor::Wish(wish)) => {
-                    if self.stop_at.is_none() {
-                        self.take(wish);
-                    }
-                }
+                // Nothing is begun any more.
+                Ok(ToExecutor::Store(_) | ToExecutor::Job(_)) if self.stop_at.is_some() => {}
+                Ok(ToExecutor::Store(wish)) => self.tell_keeper(wish),
+                Ok(ToExecutor::Job(wish)) => self.take(wish),
                 Ok(ToExecutor::ChildExited) => {}
                 Ok(ToExecutor::Stop) | Err(TryRecvError::Disconnected) => {
                     self.stop();
@@ -117,27 +116,37 @@ impl Executor {
         true
     }
 
-    /// Takes one wish in.
-    fn take(&mut self, wish: Effect) {
+    /// Passes on what is meant for the keeper.
+    fn tell_keeper(&mut self, wish: StoreWish) {
         let now = clock::mono();
         let mut actions = Vec::new();
+        let word = match wish {
+            StoreWish::Hold { ticket, window, term } => Word::Hold { ticket, window, term },
+            StoreWish::WriteCib { ticket, serial, state } => {
+                self.spoil(now, ticket, &mut actions);
+                Word::Write { ticket, serial, state }
+            }
+            StoreWish::WriteAttr { ticket, serial, change, limit } => {
+                self.spoil(now, ticket, &mut actions);
+                Word::Attr { ticket, serial, change, limit }
+            }
+        };
+        self.link.say(word);
+        self.actions.extend(actions);
+        self.perform();
+    }
+
+    /// Takes in what a job is wanted for.
+    fn take(&mut self, wish: JobWish) {
+        let mut actions = Vec::new();
         match wish {
-            Effect::Hold { ticket, window, term } => {
-                self.link.say(Word::Hold { ticket, window, term });
-            }
-            Effect::WriteCib { ticket, serial, state } => {
-                self.spoil(now, ticket, &mut actions);
-                self.link.say(Word::Write { ticket, serial, state });
-            }
-            Effect::WriteAttr { ticket, serial, change, limit } => {
-                self.spoil(now, ticket, &mut actions);
-                self.link.say(Word::Attr { ticket, serial, change, limit });
-            }
-            Effect::LoadCib { ticket, limit } => {
+            JobWish::LoadCib { ticket, limit } => {
                 self.early.insert(ticket, limit);
                 self.start_early();
             }
-            wish => self.slots.offer(now, wish, &mut actions),
+            JobWish::StartProbe { .. } | JobWish::StopProbe { .. } => {
+                self.slots.offer(clock::mono(), wish, &mut actions);
+            }
         }
         self.actions.extend(actions);
         self.perform();
@@ -160,7 +169,8 @@ impl Executor {
         for (ticket, limit) in ready {
             self.early.remove(&ticket);
             let mut actions = Vec::new();
-            self.slots.offer(clock::mono(), Effect::LoadCib { ticket, limit }, &mut actions);
+            let load = JobWish::LoadCib { ticket, limit };
+            self.slots.offer(clock::mono(), load, &mut actions);
             self.actions.extend(actions);
         }
     }

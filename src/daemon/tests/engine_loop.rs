@@ -11,7 +11,7 @@ use crate::daemon::listing::Steps;
 use crate::daemon::notify::Notifier;
 use crate::daemon::timer::Timer;
 use crate::daemon::{clock, poll};
-use crate::engine::{CibLoad, ClientId, Effect, Event, Held, RejectKind, Reply};
+use crate::engine::{CibLoad, ClientId, Effect, Event, Held, JobWish, RejectKind, Reply};
 use crate::model::{Holder, MemberIndex, Term, TicketIndex};
 use crate::time::{MonoTime, Now, Span};
 use crate::wire::{ClientRequest, PeerBody, PeerMessage, ResultCode};
@@ -283,15 +283,17 @@ fn wishes_keep_their_order_when_the_executor_is_busy() {
     let count = 500;
     let script = Box::new(move |_: Now, event: &Event| match event {
         Event::Start => (0..count)
-            .map(|index| Effect::LoadCib { ticket: TicketIndex::new(index), limit: Span::ZERO })
+            .map(|index| {
+                Effect::Job(JobWish::LoadCib { ticket: TicketIndex::new(index), limit: Span::ZERO })
+            })
             .collect(),
         _ => Vec::new(),
     });
     let rig = Rig::start(Plan { script, executor_room: 2, ..Plan::default() });
     for index in 0..count {
         let wish = rig.wishes.recv_timeout(Duration::from_secs(5)).expect("a wish");
-        let expected = Effect::LoadCib { ticket: TicketIndex::new(index), limit: Span::ZERO };
-        assert_eq!(wish, ToExecutor::Wish(expected));
+        let expected = JobWish::LoadCib { ticket: TicketIndex::new(index), limit: Span::ZERO };
+        assert_eq!(wish, ToExecutor::Job(expected));
     }
     rig.stop();
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What must hold for everything that leaves an engine, whatever went in.
 
-use booth::engine::{ClientId, Effect};
+use booth::engine::{ClientId, Effect, JobWish, StoreWish};
 use booth::model::{MemberRole, Roster, TicketIndex};
 use booth::time::Now;
 use booth::wire::{decode_peer, encode_peer, PeerMessage, TimeUnit};
@@ -45,7 +45,7 @@ impl Checks {
                         self.waiting.remove(client);
                     }
                 }
-                Effect::Hold { ticket, window, .. } => {
+                Effect::Store(StoreWish::Hold { ticket, window, .. }) => {
                     self.windows.insert(*ticket, window.is_some());
                     if let Some(window) = window {
                         assert!(window.start_before <= window.kill_at, "{window:?}");
@@ -54,17 +54,21 @@ impl Checks {
                         assert!(now.mono < window.hold_until, "{window:?} at {now:?}");
                     }
                 }
-                Effect::WriteCib { ticket, state, .. } => {
+                Effect::Store(StoreWish::WriteCib { ticket, state, .. }) => {
                     assert!(site, "an arbitrator writes nothing");
                     let bounded = self.windows.get(ticket).copied().unwrap_or(false);
                     let needs_bound = state.granted && !self.manual.contains(ticket);
                     assert!(bounded || !needs_bound, "a grant without a window: {state:?}");
                 }
-                Effect::LoadCib { .. } | Effect::WriteAttr { .. } | Effect::StartProbe { .. } => {
+                Effect::Job(JobWish::LoadCib { .. })
+                | Effect::Store(StoreWish::WriteAttr { .. })
+                | Effect::Job(JobWish::StartProbe { .. }) => {
                     assert!(site, "an arbitrator runs nothing: {effect:?}");
                 }
                 Effect::Note(note) => assert!(!note.text.is_empty(), "a note has words"),
-                Effect::StopProbe { .. } | Effect::Arm { .. } | Effect::Disarm { .. } => {}
+                Effect::Job(JobWish::StopProbe { .. })
+                | Effect::Arm { .. }
+                | Effect::Disarm { .. } => {}
             }
         }
     }

@@ -10,8 +10,8 @@ use super::engine_checks::Checks;
 use super::roundtrip::request;
 use super::source::Source;
 use booth::engine::{
-    AttrChange, CibLoad, CibOutcome, CibTicket, ClientId, Effect, Engine, Event, ProbeOutcome,
-    ProbeRun, RejectKind, Setup, WriteSerial,
+    AttrChange, CibLoad, CibOutcome, CibTicket, ClientId, Effect, Engine, Event, JobWish,
+    ProbeOutcome, ProbeRun, RejectKind, Setup, StoreWish, WriteSerial,
 };
 use booth::model::{
     Holder, Member, MemberId, MemberIndex, MemberRole, Roster, TicketIndex, TicketMode, TicketName,
@@ -299,22 +299,24 @@ impl World {
                     }
                     self.sent.push((to, message));
                 }
-                Effect::LoadCib { ticket, .. } => self.loads.push(ticket),
-                Effect::WriteCib { ticket, serial, state } => {
+                Effect::Job(JobWish::LoadCib { ticket, .. }) => self.loads.push(ticket),
+                Effect::Store(StoreWish::WriteCib { ticket, serial, state }) => {
                     self.writes.push((ticket, serial, state.granted));
                 }
-                Effect::WriteAttr { ticket, serial, change, .. } => {
+                Effect::Store(StoreWish::WriteAttr { ticket, serial, change, .. }) => {
                     assert!(matches!(change, AttrChange::Set(..) | AttrChange::Delete(_)));
                     self.attrs.push((ticket, serial));
                 }
-                Effect::StartProbe { ticket, run, .. } => self.probes.push((ticket, run)),
-                Effect::StopProbe { ticket, run } => {
+                Effect::Job(JobWish::StartProbe { ticket, run, .. }) => {
+                    self.probes.push((ticket, run))
+                }
+                Effect::Job(JobWish::StopProbe { ticket, run }) => {
                     self.probes.retain(|probe| *probe != (ticket, run));
                 }
                 Effect::Reply { .. }
                 | Effect::Arm { .. }
                 | Effect::Disarm { .. }
-                | Effect::Hold { .. }
+                | Effect::Store(StoreWish::Hold { .. })
                 | Effect::Note(_) => {}
             }
         }

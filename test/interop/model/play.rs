@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! One member, twice: the real program, and the model in a time of its own.
 
-use booth::engine::{CibLoad, CibTicket, ClientId, Effect, Event, ProbeOutcome};
+use booth::engine::{
+    CibLoad, CibTicket, ClientId, Effect, Event, JobWish, ProbeOutcome, StoreWish,
+};
 use booth::model::{
     Holder, Member, MemberId, MemberRole, Roster, Term, TicketIndex, TicketMode, TicketName,
     TicketSpec,
@@ -232,11 +234,11 @@ impl<'lab> Play<'lab> {
                     let packet = Packet::read(&bytes, None).expect("our codec's own bytes");
                     lines.extend(self.line(to.get(), &packet));
                 }
-                Effect::WriteCib { ticket, state, .. } if ticket.get() == 0 => {
+                Effect::Store(StoreWish::WriteCib { ticket, state, .. }) if ticket.get() == 0 => {
                     let owner = i64::from(state.owner.raw() as i32);
                     self.writes.push((state.granted, owner, state.term.get()));
                 }
-                Effect::StartProbe { ticket, run, .. } => {
+                Effect::Job(JobWish::StartProbe { ticket, run, .. }) => {
                     let outcome = ProbeOutcome::Success;
                     lines.extend(self.step(Event::ProbeDone { ticket, run, outcome }));
                 }

@@ -9,7 +9,7 @@ use super::super::world::{Happening, Stage, World};
 use super::model::Model;
 use super::Manner;
 use booth_core::engine::{
-    CibExpiry, CibState, Effect, Engine, Event, ProbeOutcome, ProbeRun, Setup,
+    CibExpiry, CibState, Effect, Engine, Event, JobWish, ProbeOutcome, ProbeRun, Setup, StoreWish,
 };
 use booth_core::model::TicketIndex;
 use booth_core::slots::JobId;
@@ -74,8 +74,10 @@ impl World {
     /// The model calls `crm_ticket` and stands still until that ends.
     pub fn reference_call(&mut self, n: usize, effect: &Effect) {
         let (ticket, task) = match effect {
-            Effect::LoadCib { ticket, .. } => (ticket.get(), Task::Load),
-            Effect::WriteCib { ticket, state, .. } => (ticket.get(), Task::Write(entry(state))),
+            Effect::Job(JobWish::LoadCib { ticket, .. }) => (ticket.get(), Task::Load),
+            Effect::Store(StoreWish::WriteCib { ticket, state, .. }) => {
+                (ticket.get(), Task::Write(entry(state)))
+            }
             _ => return,
         };
         let granted = matches!(&task, Task::Write(entry) if entry.granted);

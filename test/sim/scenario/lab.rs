@@ -5,8 +5,8 @@
 use super::hand::Hand;
 use super::words;
 use booth_core::engine::{
-    CibLoad, CibOutcome, CibState, CibTicket, ClientId, Effect, Engine, Event, NoteLevel,
-    ProbeOutcome, Reply, Setup,
+    CibLoad, CibOutcome, CibState, CibTicket, ClientId, Effect, Engine, Event, JobWish, NoteLevel,
+    ProbeOutcome, Reply, Setup, StoreWish,
 };
 use booth_core::keeper::check as exec_check;
 use booth_core::model::{
@@ -345,11 +345,11 @@ impl Lab {
                 let said = words::reply(&reply, last);
                 self.say(index, &format!("answers client {}: {said}", client.0));
             }
-            Effect::LoadCib { ticket, .. } if self.by_hand => {
+            Effect::Job(JobWish::LoadCib { ticket, .. }) if self.by_hand => {
                 self.nodes[index].hand.reading = Some(ticket);
             }
-            Effect::LoadCib { ticket, .. } => self.load(index, ticket),
-            Effect::WriteCib { ticket, serial, state } => {
+            Effect::Job(JobWish::LoadCib { ticket, .. }) => self.load(index, ticket),
+            Effect::Store(StoreWish::WriteCib { ticket, serial, state }) => {
                 let said = words::write(&state, |holder| self.holder(holder));
                 self.say(index, &format!("store: {said}"));
                 if self.by_hand {
@@ -358,7 +358,7 @@ impl Lab {
                     self.event(index, Event::CibWritten { ticket, serial, outcome });
                 }
             }
-            Effect::StartProbe { ticket, run, .. } => {
+            Effect::Job(JobWish::StartProbe { ticket, run, .. }) => {
                 self.say(index, "asks its handler");
                 let outcome = match self.nodes[index].handler_temper {
                     Temper::Works => ProbeOutcome::Success,
@@ -371,11 +371,11 @@ impl Lab {
                 let level = format!("{:?}", note.level).to_lowercase();
                 self.say(index, &format!("{level}: {}", note.text));
             }
-            Effect::Hold { window, .. } => self.nodes[index].hand.window = window,
+            Effect::Store(StoreWish::Hold { window, .. }) => self.nodes[index].hand.window = window,
             Effect::Arm { .. }
             | Effect::Disarm { .. }
-            | Effect::WriteAttr { .. }
-            | Effect::StopProbe { .. }
+            | Effect::Store(StoreWish::WriteAttr { .. })
+            | Effect::Job(JobWish::StopProbe { .. })
             | Effect::Note(_) => {}
         }
     }

@@ -3,7 +3,7 @@
 
 use super::bench::{Bench, Deeds};
 use super::cluster::{spec, the_ticket};
-use crate::engine::{AttrChange, CibOutcome, CibTicket, ClientId, Effect, Event, Reply};
+use crate::engine::{AttrChange, CibOutcome, CibTicket, ClientId, Effect, Event, Reply, StoreWish};
 use crate::model::{AttrName, AttrValue, TicketName};
 use crate::wire::{ClientRequest, ResultCode};
 
@@ -44,7 +44,7 @@ fn get(bench: &mut Bench, attr: &str) -> Option<AttrValue> {
 /// The store answers the write of `deeds`.
 fn stored(bench: &mut Bench, deeds: &Deeds, outcome: CibOutcome) -> Deeds {
     let serial = deeds.0.iter().find_map(|(_, effect)| match effect {
-        Effect::WriteAttr { serial, .. } => Some(*serial),
+        Effect::Store(StoreWish::WriteAttr { serial, .. }) => Some(*serial),
         _ => None,
     });
     let serial = serial.expect("the store is asked");
@@ -58,8 +58,10 @@ pub fn an_attribute_is_what_the_store_has() {
     let (client, deeds) = set(&mut bench, "a", "x");
     assert_eq!(get(&mut bench, "a"), None, "not yet");
     let wanted = AttrChange::Set(name("a"), value("x"));
-    let asks =
-        |effect: &Effect| matches!(effect, Effect::WriteAttr { change, .. } if *change == wanted);
+    let asks = |effect: &Effect| {
+        let Effect::Store(StoreWish::WriteAttr { change, .. }) = effect else { return false };
+        *change == wanted
+    };
     assert!(deeds.0.iter().any(|(_, effect)| asks(effect)));
     let done = stored(&mut bench, &deeds, CibOutcome::Written);
     assert_eq!(done.told(client), [(ResultCode::Success, None, true)]);

@@ -6,8 +6,8 @@ use super::cluster::{roster, spec, the_ticket};
 use super::deeds::ack;
 pub use super::deeds::{round, Deeds, Sent};
 use crate::engine::{
-    CibLoad, CibOutcome, CibTicket, ClientId, Effect, Engine, Event, PeerRow, ProbeOutcome, Reply,
-    Setup, TicketRow, WriteSerial,
+    CibLoad, CibOutcome, CibTicket, ClientId, Effect, Engine, Event, JobWish, PeerRow,
+    ProbeOutcome, Reply, Setup, StoreWish, TicketRow, WriteSerial,
 };
 use crate::model::{Holder, MemberIndex, Roster, Term, TicketName, TicketSpec};
 use crate::time::{MonoTime, Now, Span, WallTime};
@@ -17,6 +17,11 @@ use crate::wire::{
 };
 
 pub const SECOND: Span = Span::from_secs(1);
+
+/// Whether an effect writes a grant, or else a revoke, to the store.
+pub fn writes(effect: &Effect, grant: bool) -> bool {
+    matches!(effect, Effect::Store(StoreWish::WriteCib { state, .. }) if state.granted == grant)
+}
 
 /// More steps than any test takes.
 const STEPS_MAX: usize = 10_000;
@@ -206,11 +211,11 @@ impl Bench {
     fn answer(&self, effect: Effect, world: &World) -> Option<Event> {
         let ticket = the_ticket();
         match effect {
-            Effect::WriteCib { serial, state, .. } => {
+            Effect::Store(StoreWish::WriteCib { serial, state, .. }) => {
                 let outcome = if state.granted { &world.grants } else { &world.revokes };
                 outcome.clone().map(|outcome| Event::CibWritten { ticket, serial, outcome })
             }
-            Effect::StartProbe { run, .. } => {
+            Effect::Job(JobWish::StartProbe { run, .. }) => {
                 let outcome = world.handler.clone();
                 outcome.map(|outcome| Event::ProbeDone { ticket, run, outcome })
             }

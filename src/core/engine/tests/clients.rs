@@ -3,7 +3,7 @@
 
 use super::bench::{Bench, Deeds, World, SECOND};
 use super::cluster::spec;
-use crate::engine::{CibOutcome, CibTicket, ClientId, Event, ProbeOutcome};
+use crate::engine::{CibOutcome, CibTicket, ClientId, Effect, Event, ProbeOutcome, StoreWish};
 use crate::model::{Holder, TicketSpec};
 use crate::time::Span;
 use crate::wire::{ClientOptions, PeerBody, Reason, ResultCode, WaitCause};
@@ -191,7 +191,7 @@ pub fn a_commit_waits_for_expire_when_a_voter_does_not_vouch() {
         let mut deeds = bench.answered(won, &world);
         deeds.0.extend(bench.play(SECOND.times(20), &world).0);
         let grant = deeds.0.iter().find(|(_, effect)| {
-            matches!(effect, crate::engine::Effect::WriteCib { state, .. } if state.granted)
+            matches!(effect, Effect::Store(StoreWish::WriteCib { state, .. }) if state.granted)
         });
         let waited = grant.expect("granted in the end").0.since(began);
         assert_eq!(waited, SECOND.times(wait), "vouched {vouched}");

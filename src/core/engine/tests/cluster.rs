@@ -4,7 +4,7 @@
 
 use crate::engine::{
     AttrChange, CibExpiry, CibLoad, CibOutcome, CibState, CibTicket, ClientId, Effect, Engine,
-    Event, HoldWindow, ProbeOutcome, Reply, Setup, TicketRow, WriteSerial,
+    Event, HoldWindow, JobWish, ProbeOutcome, Reply, Setup, StoreWish, TicketRow, WriteSerial,
 };
 use crate::model::{
     Holder, Member, MemberId, MemberIndex, MemberRole, Roster, TicketIndex, TicketMode, TicketName,
@@ -192,14 +192,14 @@ impl Cluster {
                 }
             }
             Effect::Reply { client, reply, last } => self.replies.push((client, reply, last)),
-            Effect::LoadCib { ticket, .. } => {
+            Effect::Job(JobWish::LoadCib { ticket, .. }) => {
                 let outcome = match self.nodes[node].unreadable {
                     true => CibLoad::Failed("exit status 1".into()),
                     false => CibLoad::Loaded(self.nodes[node].store.clone()),
                 };
                 self.event(node, Event::CibLoaded { ticket, outcome });
             }
-            Effect::WriteCib { ticket, serial, state } => {
+            Effect::Store(StoreWish::WriteCib { ticket, serial, state }) => {
                 self.nodes[node].writes.push(state);
                 let Some(outcome) = self.write(node, state) else {
                     self.nodes[node].hung = Some((serial, state));
@@ -208,12 +208,12 @@ impl Cluster {
                 self.two_holders |= self.granted().len() > 1;
                 self.event(node, Event::CibWritten { ticket, serial, outcome });
             }
-            Effect::StartProbe { ticket, run, .. } => {
+            Effect::Job(JobWish::StartProbe { ticket, run, .. }) => {
                 if let Some(outcome) = self.nodes[node].handler.clone() {
                     self.event(node, Event::ProbeDone { ticket, run, outcome });
                 }
             }
-            Effect::WriteAttr { ticket, serial, change, .. } => {
+            Effect::Store(StoreWish::WriteAttr { ticket, serial, change, .. }) => {
                 let attrs = &mut self.nodes[node].store.attrs;
                 let (AttrChange::Set(name, _) | AttrChange::Delete(name)) = &change;
                 attrs.retain(|(known, _)| known != name);
@@ -223,8 +223,9 @@ impl Cluster {
                 let outcome = CibOutcome::Written;
                 self.event(node, Event::AttrWritten { ticket, serial, outcome });
             }
-            Effect::Arm { .. } | Effect::Disarm { .. } | Effect::StopProbe { .. } => {}
-            Effect::Hold { window, .. } => {
+            Effect::Arm { .. } | Effect::Disarm { .. } | Effect::Job(JobWish::StopProbe { .. }) => {
+            }
+            Effect::Store(StoreWish::Hold { window, .. }) => {
                 self.nodes[node].told = window;
                 self.nodes[node].tellings += 1;
             }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a member did: its messages, writes, windows, questions and answers, with the time.
 
-use crate::engine::{CibState, ClientId, Effect, HoldWindow, ProbeRun, Reply, WriteSerial};
+use crate::engine::{
+    CibState, ClientId, Effect, HoldWindow, JobWish, ProbeRun, Reply, StoreWish, WriteSerial,
+};
 use crate::time::{MonoTime, WallTime};
 use crate::wire::{Command, PeerBody, PeerMessage, ResultCode, WaitCause};
 
@@ -89,7 +91,7 @@ impl Deeds {
     /// The writes that it wanted.
     pub fn writes(&self) -> Vec<(WriteSerial, CibState)> {
         let write = |(_, effect): &(MonoTime, Effect)| match effect {
-            Effect::WriteCib { serial, state, .. } => Some((*serial, *state)),
+            Effect::Store(StoreWish::WriteCib { serial, state, .. }) => Some((*serial, *state)),
             _ => None,
         };
         self.0.iter().filter_map(write).collect()
@@ -106,7 +108,7 @@ impl Deeds {
     /// The windows that the shell, and so the keeper, was told.
     pub fn windows(&self) -> Vec<Option<HoldWindow>> {
         let told = |(_, effect): &(MonoTime, Effect)| match effect {
-            Effect::Hold { window, .. } => Some(*window),
+            Effect::Store(StoreWish::Hold { window, .. }) => Some(*window),
             _ => None,
         };
         self.0.iter().filter_map(told).collect()
@@ -114,7 +116,7 @@ impl Deeds {
 
     pub fn probes(&self) -> Vec<Asked> {
         let asked = |(_, effect): &(MonoTime, Effect)| match effect {
-            Effect::StartProbe { run, expires, deadline, .. } => {
+            Effect::Job(JobWish::StartProbe { run, expires, deadline, .. }) => {
                 Some(Asked { run: *run, expires: *expires, deadline: *deadline })
             }
             _ => None,

@@ -4,7 +4,7 @@
 
 use super::bench::{stamp, Bench, Deeds, World, SECOND};
 use super::cluster::{spec, Cluster, FORCED, PATIENT, PLAIN};
-use crate::engine::{CibLoad, CibOutcome, CibTicket, Effect, Event, RejectKind};
+use crate::engine::{CibLoad, CibOutcome, CibTicket, Effect, Event, RejectKind, StoreWish};
 use crate::model::{Holder, Term, TicketMode, TicketSpec};
 use crate::time::{MonoTime, Span};
 use crate::wire::{ClientOptions, Command, PeerBody, ResultCode};
@@ -26,7 +26,10 @@ fn manual() -> TicketSpec {
 /// When the first grant of `deeds` was wanted.
 fn granted_at(deeds: &Deeds) -> MonoTime {
     let (serial, _) = deeds.grants()[0];
-    let is = |effect: &Effect| matches!(effect, Effect::WriteCib { serial: s, .. } if *s == serial);
+    let is = |effect: &Effect| {
+        let Effect::Store(StoreWish::WriteCib { serial: s, .. }) = effect else { return false };
+        *s == serial
+    };
     deeds.0.iter().find(|(_, effect)| is(effect)).expect("it was just found").0
 }
 

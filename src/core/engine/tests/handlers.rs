@@ -4,7 +4,7 @@
 
 use super::bench::{stamp, Bench, World, SECOND};
 use super::cluster::spec;
-use crate::engine::{Effect, ProbeOutcome};
+use crate::engine::{Effect, JobWish, ProbeOutcome};
 use crate::model::TicketSpec;
 use crate::time::{Span, WallTime};
 use crate::wire::{ClientOptions, PeerBody, Reason, ResultCode};
@@ -91,7 +91,7 @@ pub fn a_handler_is_asked_before_each_attempt() {
 }
 
 fn is_question(effect: &Effect) -> bool {
-    matches!(effect, Effect::StartProbe { .. })
+    matches!(effect, Effect::Job(JobWish::StartProbe { .. }))
 }
 
 /// A handler that fails before an attempt is asked again after `renewal-freq`.
@@ -118,7 +118,10 @@ pub fn a_handler_that_never_answers_counts_as_failed() {
     let waiting = bench.advance(SECOND.times(60));
     assert_eq!(waiting.final_answer(client), None);
     let over = bench.advance(SECOND.times(10));
-    let stopped = |effect: &Effect| matches!(effect, Effect::StopProbe { run: r, .. } if *r == run);
+    let stopped = |effect: &Effect| {
+        let Effect::Job(JobWish::StopProbe { run: r, .. }) = effect else { return false };
+        *r == run
+    };
     assert!(over.0.iter().any(|(_, effect)| stopped(effect)));
     assert_eq!(over.final_answer(client), Some(ResultCode::HandlerFailed));
 }
@@ -164,6 +167,9 @@ pub fn a_handler_is_ended_when_another_site_leads() {
     let asked = bench.advance(SECOND);
     let run = asked.probes()[0].run;
     let deeds = bench.heartbeat(1, 4, stamp(8, true));
-    let stopped = |effect: &Effect| matches!(effect, Effect::StopProbe { run: r, .. } if *r == run);
+    let stopped = |effect: &Effect| {
+        let Effect::Job(JobWish::StopProbe { run: r, .. }) = effect else { return false };
+        *r == run
+    };
     assert!(deeds.0.iter().any(|(_, effect)| stopped(effect)));
 }

@@ -3,7 +3,7 @@
 
 use super::bench::{Bench, Deeds, World, SECOND};
 use super::cluster::spec;
-use crate::engine::CibOutcome;
+use crate::engine::{CibOutcome, Effect, StoreWish};
 use crate::model::{Term, TicketSpec};
 use crate::wire::{ClientOptions, Command, PeerBody, Reason, ResultCode};
 
@@ -162,7 +162,7 @@ pub fn a_commit_delay_outlives_a_lost_lease() {
     assert!(!deeds.heartbeats().is_empty(), "elected anew");
     deeds.0.extend(bench.play(SECOND.times(5), &world).0);
     let grant = deeds.0.iter().find(|(_, effect)| {
-        matches!(effect, crate::engine::Effect::WriteCib { state, .. } if state.granted)
+        matches!(effect, Effect::Store(StoreWish::WriteCib { state, .. }) if state.granted)
     });
     let waited = grant.expect("the wait ends").0.since(began);
     assert_eq!(waited, SECOND.times(11), "E + A from the first win");
@@ -193,7 +193,7 @@ pub fn a_commit_delay_is_carried_over_to_the_next_election() {
     let world = World { acks: vec![2], votes: vec![2], ..World::kind() };
     let deeds = bench.play(SECOND.times(30), &world);
     let grant = deeds.0.iter().find(|(_, effect)| {
-        matches!(effect, crate::engine::Effect::WriteCib { state, .. } if state.granted)
+        matches!(effect, Effect::Store(StoreWish::WriteCib { state, .. }) if state.granted)
     });
     let waited = grant.expect("the wait ends").0.since(began);
     assert_eq!(waited, SECOND.times(20), "acquire-after from the first win");

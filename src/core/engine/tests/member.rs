@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! One member and what it answers: votes, promises, grace.
 
+use super::bench::writes;
 use super::cluster::{roster, spec, the_ticket};
-use crate::engine::{CibLoad, CibTicket, ClientId, Effect, Engine, Event, Setup};
+use crate::engine::{CibLoad, CibTicket, ClientId, Effect, Engine, Event, JobWish, Setup};
 use crate::model::{Holder, MemberIndex, Term, TicketName};
 use crate::time::{MonoTime, Now, Span, WallTime};
 use crate::wire::{
@@ -265,8 +266,7 @@ fn a_stale_grant_is_revoked_first() {
     let effects = member.event(Event::CibLoaded { ticket: the_ticket(), outcome });
     let sends = effects.iter().any(|effect| matches!(effect, Effect::Send { .. }));
     assert!(!sends, "silent until the revoke has succeeded");
-    let revokes =
-        |effect: &Effect| matches!(effect, Effect::WriteCib { state, .. } if !state.granted);
+    let revokes = |effect: &Effect| writes(effect, false);
     assert!(effects.iter().any(revokes));
 }
 
@@ -282,7 +282,7 @@ fn an_unread_store_makes_a_site_object() {
     member.event(Event::CibLoaded { ticket: the_ticket(), outcome });
     assert!(is_objection(&member.asked_for_vote(1, 3)));
     let effects = member.advance(Span::from_secs(3_600));
-    let again = effects.iter().any(|effect| matches!(effect, Effect::LoadCib { .. }));
+    let again = effects.iter().any(|effect| matches!(effect, Effect::Job(JobWish::LoadCib { .. })));
     assert!(again, "read again after a pause");
     assert!(is_objection(&member.asked_for_vote(1, 3)));
     assert!(is_objection(&member.heartbeat(1, 3, stamp(1, true))));

@@ -2,9 +2,9 @@
 //! Orders, objections, prerequisites and members that lag behind: what a stranger's schedules
 //! broke, each beside the same schedule without the bad ingredient.
 
-use super::bench::{stamp, Bench, Deeds, SECOND};
+use super::bench::{stamp, writes, Bench, Deeds, SECOND};
 use super::cluster::{failing, spec, the_ticket, Cluster, FORCED, PATIENT, PLAIN};
-use crate::engine::{CibOutcome, CibTicket, Effect, Event, ProbeOutcome};
+use crate::engine::{CibOutcome, CibTicket, Effect, Event, ProbeOutcome, StoreWish};
 use crate::model::{
     AttrName, AttrOp, AttrRule, AttrValue, Holder, RuleMode, Term, TicketName, TicketSpec,
 };
@@ -194,7 +194,7 @@ fn prereq(changes: bool) {
         let value = AttrValue::new("y").ok();
         let (client, deeds) = bench.ask(ClientRequest::AttrSet { ticket, name: Some(name), value });
         let serial = deeds.0.iter().find_map(|(_, effect)| match effect {
-            Effect::WriteAttr { serial, .. } => Some(*serial),
+            Effect::Store(StoreWish::WriteAttr { serial, .. }) => Some(*serial),
             _ => None,
         });
         let (serial, outcome) = (serial.expect("a write"), CibOutcome::Written);
@@ -397,7 +397,7 @@ fn attributes(at_once: usize) {
         let (name, value) = (Some(name(300 + n)), Some(value()));
         let (client, deeds) = bench.ask(ClientRequest::AttrSet { ticket, name, value });
         let serial = deeds.0.iter().find_map(|(_, effect)| match effect {
-            Effect::WriteAttr { serial, .. } => Some(*serial),
+            Effect::Store(StoreWish::WriteAttr { serial, .. }) => Some(*serial),
             _ => None,
         });
         writes.extend(serial.map(|serial| (client, serial)));
@@ -457,11 +457,7 @@ fn one_lost_heartbeat(word: Span, lose: bool) {
             next.extend(bench.wrote(serial, CibOutcome::Written).0);
         }
         next.extend(bench.advance(MILLI.times(100)).0);
-        deeds = Deeds(
-            next.into_iter()
-                .filter(|(_, e)| !matches!(e, Effect::WriteCib { state, .. } if state.granted))
-                .collect(),
-        );
+        deeds = Deeds(next.into_iter().filter(|(_, e)| !writes(e, true)).collect());
     }
     assert!(granted, "{renewals} {client:?}");
 }

@@ -3,7 +3,7 @@
 
 use super::bench::{stamp, Bench, SECOND};
 use super::cluster::{spec, the_ticket};
-use crate::engine::{CibOutcome, CibTicket, Effect, Event};
+use crate::engine::{CibOutcome, CibTicket, Effect, Event, StoreWish};
 use crate::model::{AttrName, AttrOp, AttrRule, AttrValue, RuleMode, TicketMode, TicketName};
 use crate::model::{Holder, TicketSpec};
 use crate::wire::{ClientOptions, ClientRequest, ResultCode};
@@ -122,7 +122,7 @@ pub fn a_site_stands_when_its_attribute_comes_to_fit() {
     let (client, deeds) = bench.ask(request);
     assert!(deeds.told(client).is_empty(), "not before the store has it");
     let serial = deeds.0.iter().find_map(|(_, effect)| match effect {
-        Effect::WriteAttr { serial, .. } => Some(*serial),
+        Effect::Store(StoreWish::WriteAttr { serial, .. }) => Some(*serial),
         _ => None,
     });
     let outcome = CibOutcome::Written;

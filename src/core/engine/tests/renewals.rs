@@ -3,7 +3,7 @@
 
 use super::bench::{round, Bench, Deeds, World, SECOND};
 use super::cluster::spec;
-use crate::engine::CibOutcome;
+use crate::engine::{CibOutcome, Effect, StoreWish};
 use crate::model::{Holder, TicketSpec};
 use crate::time::{MonoTime, Span};
 use crate::wire::{ClientOptions, Command, PeerBody, ResultCode};
@@ -220,8 +220,8 @@ pub fn the_window_moves_on_before_each_write() {
     let mut told = None;
     for (at, effect) in &deeds.0 {
         match effect {
-            crate::engine::Effect::Hold { window, .. } => told = *window,
-            crate::engine::Effect::WriteCib { state, .. } if state.granted => {
+            Effect::Store(StoreWish::Hold { window, .. }) => told = *window,
+            Effect::Store(StoreWish::WriteCib { state, .. }) if state.granted => {
                 let window = told.take().expect("a new window before each write");
                 assert!(Some(window.lease_until) > newest);
                 assert_eq!(window.lease_until, at.plus(SECOND.times(60)));

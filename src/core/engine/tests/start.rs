@@ -4,7 +4,7 @@
 
 use super::bench::{granted, round, stamp, Bench, SECOND};
 use super::cluster::spec;
-use crate::engine::{CibLoad, CibOutcome, CibTicket, Effect, Remark};
+use crate::engine::{CibLoad, CibOutcome, CibTicket, Effect, JobWish, Remark, StoreWish};
 use crate::model::{Holder, Term, TicketSpec};
 use crate::time::{Span, WallTime};
 use crate::wire::{ClientOptions, PeerBody, Reason, ResultCode};
@@ -64,7 +64,8 @@ pub fn a_restarted_holder_tells_its_guard_until_when_it_holds() {
         let first = deeds.windows().first().copied().flatten().expect("a window");
         assert_eq!(first.lease_until, end, "expires, but no more than E from the start");
         assert_eq!(first.hold_until, end.minus(Span::from_millis(1_100)), "g and d less");
-        let told = deeds.0.iter().position(|(_, e)| matches!(e, Effect::Hold { .. }));
+        let told =
+            deeds.0.iter().position(|(_, e)| matches!(e, Effect::Store(StoreWish::Hold { .. })));
         let sent = deeds.0.iter().position(|(_, e)| matches!(e, Effect::Send { .. }));
         assert!(told < sent, "the guard first");
         assert!(deeds.requests().iter().all(|sent| sent.message.term == Term::new(5)));
@@ -240,7 +241,7 @@ pub fn a_store_that_cannot_be_read_is_read_again_for_good() {
         let failed = bench.now.mono;
         bench.loaded(CibLoad::Failed("exit status 1".into()));
         let deeds = bench.advance(SECOND.times(31));
-        let again = deeds.0.iter().find(|(_, e)| matches!(e, Effect::LoadCib { .. }));
+        let again = deeds.0.iter().find(|(_, e)| matches!(e, Effect::Job(JobWish::LoadCib { .. })));
         waits.push(again.expect("read again").0.since(failed).as_secs());
     }
     assert_eq!(waits, [1, 2, 4, 5, 5, 5, 5, 5]);

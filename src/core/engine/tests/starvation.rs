@@ -3,7 +3,8 @@
 
 use super::cluster::{roster, spec};
 use crate::engine::{
-    CibLoad, CibOutcome, ClientId, Effect, Engine, Event, Held, ProbeOutcome, Setup,
+    CibLoad, CibOutcome, ClientId, Effect, Engine, Event, Held, JobWish, ProbeOutcome, Setup,
+    StoreWish,
 };
 use crate::model::{Holder, MemberIndex, Term, TicketIndex, TicketName, TicketSpec};
 use crate::time::{MonoTime, Now, Span, WallTime};
@@ -47,14 +48,14 @@ impl Site {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Send { to, message, .. } => self.answer(to, message),
-            Effect::LoadCib { ticket, .. } => {
+            Effect::Job(JobWish::LoadCib { ticket, .. }) => {
                 self.event(Event::CibLoaded { ticket, outcome: CibLoad::Absent });
             }
-            Effect::WriteCib { ticket, serial, .. } => {
+            Effect::Store(StoreWish::WriteCib { ticket, serial, .. }) => {
                 let outcome = CibOutcome::Written;
                 self.event(Event::CibWritten { ticket, serial, outcome });
             }
-            Effect::StartProbe { ticket, run, .. } if !self.handler_hangs => {
+            Effect::Job(JobWish::StartProbe { ticket, run, .. }) if !self.handler_hangs => {
                 self.event(Event::ProbeDone { ticket, run, outcome: ProbeOutcome::Success });
             }
             _ => {}

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the store is asked to write, in which order, and what follows its answers (L6, L10).
 
-use super::bench::{granted, stamp, Bench, Deeds, World, SECOND};
+use super::bench::{granted, stamp, writes, Bench, Deeds, World, SECOND};
 use super::cluster::spec;
-use crate::engine::{CibExpiry, CibOutcome, CibTicket, Effect, Remark};
+use crate::engine::{CibExpiry, CibOutcome, CibTicket, Effect, Remark, StoreWish};
 use crate::model::{Holder, Term, TicketSpec};
 use crate::time::{MonoTime, Span};
 use crate::wire::{ClientOptions, PeerBody, ResultCode};
@@ -34,7 +34,7 @@ fn waiting() -> ClientOptions {
 /// The times of some writes, in seconds since `began`.
 fn times(deeds: &Deeds, began: MonoTime, granted: bool) -> Vec<u64> {
     let time = |(at, effect): &(MonoTime, Effect)| match effect {
-        Effect::WriteCib { state, .. } if state.granted == granted => {
+        Effect::Store(StoreWish::WriteCib { state, .. }) if state.granted == granted => {
             Some(at.since(began).as_secs())
         }
         _ => None,
@@ -61,8 +61,12 @@ pub fn a_grant_is_written_with_its_expiry() {
                 "the guard time, which is longer than τ·(r+1) here"
             );
         }
-        let told = deeds.0.iter().position(|(_, e)| matches!(e, Effect::Hold { .. }));
-        let write = deeds.0.iter().position(|(_, e)| matches!(e, Effect::WriteCib { .. }));
+        let told =
+            deeds.0.iter().position(|(_, e)| matches!(e, Effect::Store(StoreWish::Hold { .. })));
+        let write = deeds
+            .0
+            .iter()
+            .position(|(_, e)| matches!(e, Effect::Store(StoreWish::WriteCib { .. })));
         assert!(told < write, "the guard first");
     }
 }
@@ -236,10 +240,7 @@ pub fn at_the_end_of_the_holding_the_store_comes_first() {
     bench.hold();
     let began = bench.now.mono;
     let deeds = bench.advance(SECOND.times(58));
-    let revoked = deeds
-        .0
-        .iter()
-        .find(|(_, effect)| matches!(effect, Effect::WriteCib { state, .. } if !state.granted));
+    let revoked = deeds.0.iter().find(|(_, effect)| writes(effect, false));
     let at = revoked.expect("a revoke").0.since(began);
     assert_eq!(at, Span::from_millis(54_400), "E − g − d");
     assert!(deeds.announcements().is_empty());

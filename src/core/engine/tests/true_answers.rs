@@ -4,7 +4,7 @@
 
 use super::bench::{stamp, Bench, Deeds, World, SECOND};
 use super::cluster::{failing, spec, the_ticket, Cluster, PLAIN};
-use crate::engine::{CibLoad, CibOutcome, CibTicket, Effect, Event, ProbeOutcome};
+use crate::engine::{CibLoad, CibOutcome, CibTicket, Effect, Event, ProbeOutcome, StoreWish};
 use crate::model::{AttrName, AttrValue, Holder, TicketMode, TicketName, TicketSpec};
 use crate::wire::{ClientRequest, Command, PeerBody, ResultCode};
 
@@ -222,7 +222,7 @@ fn killed_attribute(outcome: CibOutcome, takes_effect: bool) {
     let (client, deeds) = bench.ask(ClientRequest::AttrSet { ticket, name, value });
     let write = |deeds: &Deeds| {
         deeds.0.iter().find_map(|(_, effect)| match effect {
-            Effect::WriteAttr { serial, .. } => Some(*serial),
+            Effect::Store(StoreWish::WriteAttr { serial, .. }) => Some(*serial),
             _ => None,
         })
     };

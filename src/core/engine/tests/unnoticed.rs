@@ -5,7 +5,7 @@
 use super::cluster::{roster, spec, the_ticket, Cluster, PATIENT, PLAIN};
 use super::member::{at, holder, is_ack, is_rejected, is_vote, stamp, Member};
 use crate::engine::{
-    CibLoad, CibTicket, ClientId, Effect, Engine, Event, ProbeOutcome, Reply, Setup,
+    CibLoad, CibTicket, ClientId, Effect, Engine, Event, ProbeOutcome, Reply, Setup, StoreWish,
 };
 use crate::model::{Holder, Term, TicketMode, TicketName, TicketSpec};
 use crate::time::{MonoTime, Now, Span, WallTime};
@@ -52,7 +52,7 @@ fn revoked_too_late() -> (Cluster, ClientId) {
 /// The store writes what it is asked for; what was done before, and what follows.
 fn written(member: &mut Member, mut effects: Vec<Effect>) -> Vec<Effect> {
     let serial = |effect: &Effect| match effect {
-        Effect::WriteCib { serial, .. } => Some(*serial),
+        Effect::Store(StoreWish::WriteCib { serial, .. }) => Some(*serial),
         _ => None,
     };
     let serials: Vec<_> = effects.iter().filter_map(serial).collect();
@@ -335,7 +335,7 @@ fn a_restarted_holder_counts_from_its_start() {
     };
     let loaded = Event::CibLoaded { ticket: the_ticket(), outcome: CibLoad::Loaded(stored) };
     let told = member.event(loaded).into_iter().find_map(|effect| match effect {
-        Effect::Hold { window, .. } => window,
+        Effect::Store(StoreWish::Hold { window, .. }) => window,
         _ => None,
     });
     assert_eq!(told.map(|window| window.lease_until), Some(start.plus(SECOND.times(10))));

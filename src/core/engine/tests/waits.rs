@@ -2,7 +2,7 @@
 //! What is waited for, and for how long (L6, L8, L9): each clause here was once taken out, and
 //! nothing noticed.
 
-use super::bench::{stamp, Bench, Deeds, World, SECOND};
+use super::bench::{stamp, writes, Bench, Deeds, World, SECOND};
 use super::cluster::{failing, spec, Cluster, PATIENT, PLAIN};
 use crate::engine::{CibOutcome, CibTicket, Effect, ProbeOutcome};
 use crate::model::{Holder, TicketSpec};
@@ -161,11 +161,7 @@ fn the_end_of_a_lease_that_a_refusal_states_counts_for_the_resources() {
     let _ = term;
     let world = World { votes: vec![2, 3], acks: vec![1, 2, 3], ..World::kind() };
     let deeds = bench.play(SECOND.times(40), &world);
-    let (at, _) = deeds
-        .0
-        .iter()
-        .find(|(_, e)| matches!(e, crate::engine::Effect::WriteCib { state, .. } if state.granted))
-        .expect("a grant");
+    let (at, _) = deeds.0.iter().find(|(_, e)| writes(e, true)).expect("a grant");
     assert!(*at >= ends.plus(SECOND.times(5)), "{}", at.since(ends));
 }
 
@@ -199,7 +195,7 @@ fn a_re_election_does_not_shorten_acquire_after() {
     let won = bench.vote(3, term);
     let mut all = bench.answered(won, &world);
     all.0.extend(bench.play(SECOND.times(12), &world).0);
-    let is = |effect: &Effect| matches!(effect, Effect::WriteCib { state, .. } if state.granted);
+    let is = |effect: &Effect| writes(effect, true);
     let at = all.0.iter().find(|(_, e)| is(e)).expect("a grant").0;
     assert!(at >= freed.plus(SECOND.times(5)), "{} after", at.since(freed));
 }
@@ -214,9 +210,7 @@ fn no_grant_is_wished_outside_of_its_window() {
     let since = bench.now.mono;
     let silent = World { votes: vec![], acks: vec![], revokes: None, ..world };
     let deeds = bench.play(SECOND.times(20), &silent);
-    let grants = deeds.0.iter().filter(
-        |(_, e)| matches!(e, crate::engine::Effect::WriteCib { state, .. } if state.granted),
-    );
+    let grants = deeds.0.iter().filter(|(_, e)| writes(e, true));
     // The lease ends 10 s after the last send that was acknowledged, g + d + 2g before it is over.
     for (at, _) in grants {
         assert!(*at < since.plus(Span::from_millis(6_900)), "wished {} later", at.since(since));

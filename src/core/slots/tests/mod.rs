@@ -7,7 +7,7 @@ mod random;
 mod rooms;
 
 use super::{Action, Ending, Job, JobEnd, JobId, Limits, Slots};
-use crate::engine::{CibLoad, Effect, Event, ProbeRun};
+use crate::engine::{CibLoad, Event, JobWish, ProbeRun};
 use crate::model::TicketIndex;
 use crate::time::{MonoTime, Span, WallTime};
 
@@ -21,13 +21,13 @@ fn at(secs: u64) -> MonoTime {
     MonoTime::from_micros(1_000_000_000).plus(Span::from_secs(secs))
 }
 
-fn load(ticket: usize) -> Effect {
-    Effect::LoadCib { ticket: t(ticket), limit: Span::from_secs(30) }
+fn load(ticket: usize) -> JobWish {
+    JobWish::LoadCib { ticket: t(ticket), limit: Span::from_secs(30) }
 }
 
-fn probe(ticket: usize, run: u64, deadline: u64) -> Effect {
+fn probe(ticket: usize, run: u64, deadline: u64) -> JobWish {
     let expires = WallTime::EPOCH;
-    Effect::StartProbe { ticket: t(ticket), run: ProbeRun(run), expires, deadline: at(deadline) }
+    JobWish::StartProbe { ticket: t(ticket), run: ProbeRun(run), expires, deadline: at(deadline) }
 }
 
 /// Slots with a clock, and short words for what comes out.
@@ -41,7 +41,7 @@ impl Rig {
         Rig { slots: Slots::new(tickets, Limits::processes()), now: at(0) }
     }
 
-    fn offer(&mut self, wish: Effect) -> Vec<String> {
+    fn offer(&mut self, wish: JobWish) -> Vec<String> {
         let mut actions = Vec::new();
         self.slots.offer(self.now, wish, &mut actions);
         words(&actions)

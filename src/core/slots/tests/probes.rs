@@ -3,8 +3,8 @@
 
 use super::*;
 
-fn stop(run: u64) -> Effect {
-    Effect::StopProbe { ticket: t(0), run: ProbeRun(run) }
+fn stop(run: u64) -> JobWish {
+    JobWish::StopProbe { ticket: t(0), run: ProbeRun(run) }
 }
 
 #[test]

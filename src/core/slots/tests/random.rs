@@ -73,7 +73,7 @@ impl World {
         self.serial
     }
 
-    fn offer(&mut self, wish: Effect) {
+    fn offer(&mut self, wish: JobWish) {
         let mut actions = Vec::new();
         self.slots.offer(self.now, wish, &mut actions);
         self.look(actions);
@@ -166,7 +166,7 @@ impl World {
                 let run = self.last_probe[ticket];
                 self.open.remove(&run);
                 self.unwanted.insert(run);
-                self.offer(Effect::StopProbe { ticket: t(ticket), run: ProbeRun(run) });
+                self.offer(JobWish::StopProbe { ticket: t(ticket), run: ProbeRun(run) });
             }
             Step::Finish(index, how) => self.finish(index, how),
             Step::Pass(millis) => self.pass(millis),

@@ -3,7 +3,7 @@
 
 use super::ticket::{unstamped, Request, State, Ticket, WaitingClient};
 use super::Cx;
-use booth_core::engine::{ClientId, Effect, ProbeRun, Reply};
+use booth_core::engine::{ClientId, Effect, JobWish, ProbeRun, Reply};
 use booth_core::model::{Holder, MemberIndex, MemberSet, Term};
 use booth_core::time::Span;
 use booth_core::wire::{ClientOptions, Command, PeerBody, Reason, ResultCode, TicketAnswer};
@@ -202,7 +202,7 @@ impl Ticket {
     fn run_handler(&mut self, cx: &mut Cx<'_>) {
         let (ticket, run) = (self.index, ProbeRun(0));
         let (expires, deadline) = (cx.now.wall, cx.now.mono);
-        cx.effects.push(Effect::StartProbe { ticket, run, expires, deadline });
+        cx.effects.push(Effect::Job(JobWish::StartProbe { ticket, run, expires, deadline }));
     }
 
     /// The handler has ended.

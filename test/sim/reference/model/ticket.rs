@@ -2,7 +2,9 @@
 //! One ticket of the model: its memory, its start, its timers, what it writes.
 
 use super::Cx;
-use booth_core::engine::{CibExpiry, CibState, CibTicket, ClientId, Effect, WriteSerial};
+use booth_core::engine::{
+    CibExpiry, CibState, CibTicket, ClientId, Effect, JobWish, StoreWish, WriteSerial,
+};
 use booth_core::model::{Holder, MemberIndex, MemberSet, Term, TicketIndex, TicketSpec};
 use booth_core::time::{MonoTime, Span, WallTime};
 use booth_core::wire::{ClientOptions, Command, PeerBody, PeerMessage, Reason, ResultCode, Stamp};
@@ -122,7 +124,7 @@ impl Ticket {
     pub fn start(&mut self, cx: &mut Cx<'_>) {
         if cx.roster.am_site() {
             let limit = self.spec.patience();
-            cx.effects.push(Effect::LoadCib { ticket: self.index, limit });
+            cx.effects.push(Effect::Job(JobWish::LoadCib { ticket: self.index, limit }));
         } else {
             self.loaded(cx, &CibTicket::default());
         }
@@ -218,7 +220,7 @@ impl Ticket {
             limit: self.spec.patience(),
         };
         let (ticket, serial) = (self.index, WriteSerial(self.serial));
-        cx.effects.push(Effect::WriteCib { ticket, serial, state });
+        cx.effects.push(Effect::Store(StoreWish::WriteCib { ticket, serial, state }));
     }
 
     /// When something is due.
