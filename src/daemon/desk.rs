@@ -90,9 +90,10 @@ impl Desk {
         setup.sealer.seal_reply_to(packet, (setup.clock)().wall, bond)
     }
 
-    /// Whether something may follow a request behind which so many bytes have come. Reference:
-    /// without a key its clients send [`REQUEST_TAIL`] bytes after some requests; closing before
-    /// they are read would reset the connection, and the answer might be lost.
+    /// Whether something may follow a request behind which so many bytes have come (P13).
+    ///
+    /// Reference: without a key its clients send [`REQUEST_TAIL`] bytes after some requests; closing
+    /// before they are read would reset the connection, and the answer might be lost.
     pub(super) fn may_follow(&self, excess: usize) -> bool {
         !self.setup.has_key && excess < REQUEST_TAIL
     }

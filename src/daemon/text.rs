@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(text.matches("WARNING").count(), 1);
     }
 
-    /// What Hawk makes of a line: what stands in each field behind the last of its words there.
+    /// What Hawk makes of a line: what stands in each field behind the first of its words there.
     fn as_hawk_reads_it(line: &str) -> Vec<(&'static str, String)> {
         let field = |field: &str| {
             let words = ["ticket:", "leader:", "expires:", "commit:"];

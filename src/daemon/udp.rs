@@ -132,7 +132,7 @@ impl Gate {
         self.admit_bound(from, &packet, bond, opened.proof, message, wall)
     }
 
-    /// Looks to whom a datagram of a member of ours is bound. `message` is `None` for a HELLO.
+    /// Looks to whom a datagram of a member of ours is bound (P9). `message` is `None` for a HELLO.
     fn admit_bound(
         &mut self,
         from: MemberIndex,
@@ -162,7 +162,7 @@ impl Gate {
         }
     }
 
-    /// Lets a datagram in that has not come before.
+    /// Lets a datagram in that has not come before (L15).
     fn remember(
         &mut self,
         from: MemberIndex,

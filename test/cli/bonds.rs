@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! To whom requests are bound, and what a client does with answers that are bound to one.
+//! To whom requests are bound (P9), and what a client does with answers that are bound to one.
 
 use crate::lab::Lab;
 use crate::server::Step;

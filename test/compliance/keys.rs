@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The shared key: its file, requests with a wrong one or none, old stamps.
+//! The shared key (P3, L15): its file, requests with a wrong one or none, old stamps.
 
 use crate::quirk::differs;
 use booth_harness::{

@@ -180,6 +180,7 @@ fn hawk_gives_one_argument_too_many() {
     });
 }
 
+/// P13: it is read before the connection is closed.
 #[test]
 fn a_text_request_may_have_a_tail_of_28_bytes() {
     run(test_name!(), Need::of(under_test()), |lab| {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Bonds: the reference does not read what ours adds to its packets; clients of both kinds go on
-//! working; and what was recorded between two members of ours is of no use elsewhere or later.
+//! Bonds: the reference does not read what ours adds to its packets (P8, P9); clients of both kinds
+//! go on working; and what was recorded between two members of ours is of no use elsewhere or
+//! later.
 
 use booth_harness::{
     pass, run, test_name, until, Cluster, FakeMember, Kind, Need, Packet, Setup, Sniffer, NOBODY,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What members of both kinds sent: every datagram is read by our codec and by the tests' own
-//! reader, and no member counted one of another as wrong.
+//! What members of both kinds sent (P1, P7): every datagram is read by our codec and by the tests'
+//! own reader, and no member counted one of another as wrong.
 
 use booth::auth::{Key, Opener};
 use booth::time::{Span, WallTime};

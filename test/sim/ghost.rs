@@ -274,6 +274,7 @@ impl Ghosts {
             PeerBody::ReqVote { .. } => {
                 let account = self.account(n, ticket);
                 account.stood = account.stood.max(Some(m.term));
+                // L2.
                 if let Some((term, other)) = account.voted {
                     if term == m.term && other != n {
                         let text = format!("t{ticket}: m{n} stands in {term}, voted for m{other}");

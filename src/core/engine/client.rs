@@ -219,7 +219,7 @@ impl Ticket {
         }
     }
 
-    /// Tells clients what they wait for, when that has changed.
+    /// Tells clients what they wait for, when that has changed (P12).
     pub fn tell_waiters(&mut self, cx: &mut Cx<'_>) {
         if mutant::is_on(Clause::ClientToldNothing) || self.grant.is_none() {
             return;

@@ -246,7 +246,8 @@ impl Ticket {
         }
     }
 
-    /// Sends HEARTBEAT or UPDATE to one member; each send has its own time and round (L5).
+    /// Sends HEARTBEAT or UPDATE to one member; each send has its own time and round (L5). The
+    /// leader of a heartbeat is its sender (P7).
     pub fn send_lead(&mut self, cx: &mut Cx<'_>, to: MemberIndex, kind: Command, resend: bool) {
         let established = self.established(cx.now.mono);
         let Some(lead) = &self.lead else { return };

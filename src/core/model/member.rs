@@ -16,7 +16,7 @@ impl MemberId {
     /// The value that stands for *nobody* on the wire.
     pub const NOBODY: u32 = 0xFFFF_FFFF;
 
-    /// The id of the member with this address.
+    /// The id of the member with this address (P4).
     ///
     /// Reference: zlib's CRC-32 over 4 or 16 address bytes (see the members in `vectors`).
     pub fn of_address(address: IpAddr) -> MemberId {

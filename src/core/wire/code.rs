@@ -161,7 +161,7 @@ codes! {
 }
 
 codes! {
-    /// Why a client's request takes time. Ours alone: header field `reason` of a `Rslt` with
+    /// Why a client's request takes time (P12). Ours alone: header field `reason` of a `Rslt` with
     /// `More` or `Pend`; `options` then holds the seconds until it ends, rounded up; 0 = unknown.
     WaitCause {
         /// The ticket's state has not been read from the CIB yet.

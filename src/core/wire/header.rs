@@ -27,7 +27,7 @@ pub const REQUEST_MAX: usize = HEADER_LEN + ATTR_LEN + MAC_LEN;
 /// Bytes of the longest message of any kind: a list of the 100 000 tickets that a configuration
 /// can have, with lines of 320 bytes.
 pub const FRAME_MAX: usize = 32 * 1000 * 1000;
-/// Zero bytes that may follow a client's request beyond its stated length.
+/// Zero bytes that may follow a client's request beyond its stated length (P13).
 ///
 /// Reference: its clients without a key send the room of the MAC after list, peers, attribute
 /// get and attribute list. A server reads and ignores them before it closes, because closing

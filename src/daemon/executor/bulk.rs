@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Reading all tickets in one call at the start, where the store can.
+//! Reading all tickets in one call at the start, where the store can (P20).
 //!
 //! What it finds is believed, since it is the same element that a call for one ticket prints.
 //! A ticket that it does not find, and every ticket if it fails, is asked for alone: that alone

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Bonds between members whose datagrams the test carries, loses, keeps and plays again.
+//! Bonds (P9, L15) between members whose datagrams the test carries, loses, keeps and plays again.
 
 use super::{roster, ticket};
 use crate::auth::{Key, Opener, ReplayGuard, Sealer};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The replay guard against a naive one that never forgets.
+//! The replay guard (L15) against a naive one that never forgets.
 
 use crate::auth::envelope::Proof;
 use crate::auth::ReplayGuard;

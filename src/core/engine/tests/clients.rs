@@ -36,8 +36,8 @@ pub fn a_client_is_told_that_its_grant_takes_time() {
     assert_eq!(later.told(client), [(ResultCode::Success, None, true)]);
 }
 
-/// A client that asked for it hears of every change of the reason, each once; another one only of
-/// the first.
+/// P12: a client that asked for it hears of every change of the reason, each once; another one only
+/// of the first.
 #[test]
 pub fn a_waiting_client_hears_when_the_reason_changes() {
     let mut bench = Bench::new(2, 1, 0, TicketSpec { has_handler: true, ..spec("T") });

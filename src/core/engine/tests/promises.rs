@@ -250,7 +250,7 @@ pub fn acknowledgements_do_not_outlive_their_term() {
     assert_eq!(bench.ack(&won.heartbeats()[0]).grants().len(), 1);
 }
 
-/// L5: an acknowledgement without a round counts for the oldest send that has none; where such
+/// L5, L7: an acknowledgement without a round counts for the oldest send that has none; where such
 /// members are needed, the first grant waits for their UPDATE.
 #[test]
 pub fn an_acknowledgement_without_a_round_counts_for_the_oldest_send() {

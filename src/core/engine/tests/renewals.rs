@@ -183,8 +183,8 @@ pub fn an_update_is_sent_again_until_it_is_heard() {
     assert_eq!(to, [2, 2, 2]);
 }
 
-/// L12: a winner that no majority acknowledges within `timeout * (retries + 1)` gives up, and the
-/// client hears that it failed.
+/// L12, L7: a winner that no majority acknowledges within `timeout * (retries + 1)` gives up, and
+/// the client hears that it failed.
 #[test]
 pub fn a_winner_that_nobody_follows_gives_up() {
     let mut bench = Bench::settled(2, 1, 0, long(3));

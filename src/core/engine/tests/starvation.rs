@@ -125,7 +125,7 @@ impl Site {
     }
 }
 
-/// A leader that was elected again (L11) while its handler runs waits for the handler when its
+/// L11: a leader that was elected again while its handler runs waits for the handler when its
 /// next renewal comes, and other tickets are renewed meanwhile. The renewal used to stay due: every
 /// tick served that ticket alone, 128 times, and the other lease ran out.
 #[test]
