@@ -92,8 +92,8 @@ impl Desk {
 
     /// Whether something may follow a request behind which so many bytes have come (P13).
     ///
-    /// Reference: without a key its clients send [`REQUEST_TAIL`] bytes after some requests; closing
-    /// before they are read would reset the connection, and the answer might be lost.
+    /// Reference: without a key its clients send [`REQUEST_TAIL`] bytes after some requests. To
+    /// close before they are read would reset the connection, and the answer might be lost.
     pub(super) fn may_follow(&self, excess: usize) -> bool {
         !self.setup.has_key && excess < REQUEST_TAIL
     }
