@@ -4,8 +4,10 @@
 
 use super::keyword::{self, TicketKey};
 use super::lexer::LineError;
-use super::value::{RETRIES_MAX, RETRIES_MIN, TIME_MAX_MILLIS};
-use super::{CONFIG_BYTES_MAX, ERRORS_MAX, NAME_BYTES_MAX, TICKETS_MAX};
+use super::{
+    CONFIG_BYTES_MAX, ERRORS_MAX, NAME_BYTES_MAX, RETRIES_MAX, RETRIES_MIN, TICKETS_MAX,
+    TIME_MAX_MILLIS,
+};
 use crate::auth::KeyError;
 use crate::model::{AttrError, Excerpt, TicketNameError, MEMBERS_MAX};
 use crate::time::Span;

@@ -52,6 +52,16 @@ pub const NAME_BYTES_MAX: usize = 251;
 /// How many errors are told of one file, or warnings; more help nobody.
 pub const ERRORS_MAX: usize = 100;
 
+/// The longest time, in milliseconds: 24 days.
+///
+/// Reference: refuses more, its times are signed 32-bit milliseconds.
+const TIME_MAX_MILLIS: u64 = 2_147_483_647;
+
+/// The fewest and most repetitions of an unanswered message, as in the reference.
+const RETRIES_MIN: u32 = 3;
+/// See [`RETRIES_MIN`].
+const RETRIES_MAX: u32 = 100;
+
 /// A configuration that has passed every check.
 #[derive(Clone, Debug)]
 pub struct Config {

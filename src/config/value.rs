@@ -5,27 +5,18 @@
 
 use super::error::Expected;
 use super::Handler;
+use super::{RETRIES_MAX, RETRIES_MIN, TIME_MAX_MILLIS};
 use crate::model::{AttrName, AttrOp, AttrRule, AttrValue, RuleMode, TicketMode};
 use crate::time::Span;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-/// The longest time, in milliseconds: 24 days.
-///
-/// Reference: refuses more, its times are signed 32-bit milliseconds.
-pub(super) const TIME_MAX_MILLIS: u64 = 2_147_483_647;
-
 /// The most whole seconds.
 pub(super) const SECONDS_MAX: u64 = TIME_MAX_MILLIS / 1000;
 
 /// The highest level of messages that is a number; there is nothing more to see above 2.
 pub(super) const DEBUG_MAX: u64 = 2_147_483_647;
-
-/// The fewest and most repetitions of an unanswered message, as in the reference.
-pub(super) const RETRIES_MIN: u32 = 3;
-/// See [`RETRIES_MIN`].
-pub(super) const RETRIES_MAX: u32 = 100;
 
 /// A time that must be positive.
 pub(super) fn time(text: &str) -> Result<Span, Expected> {

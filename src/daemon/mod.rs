@@ -284,7 +284,7 @@ fn serve(
     // Two that start at once may each replace a stranger's file, and the other's.
     let mut watch = LockWatch::new(lock.path());
     watch.look(lock);
-    let mut presence = Presence::new(lock);
+    let mut presence = Presence::new(lock.path());
     let mut started = Some(&threads.started);
     let mut troubles = Limiter::new(LOG_EVERY);
     let mut addresses = addresses
@@ -324,7 +324,7 @@ fn serve(
             note_start(config, me, lock);
         }
         if ready[3] && !ready[0] {
-            presence.answer(lock);
+            presence.answer(lock.path(), lock.line());
         }
         if let Some(watch) = addresses.as_mut().filter(|_| ready[4]) {
             watch.look();

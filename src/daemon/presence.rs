@@ -7,9 +7,9 @@
 //! the state line; the kernel says whose process listens. Anybody may take the name, so only a
 //! process that passes for a daemon of the users who are asked for counts.
 
-use super::lockfile::LockFile;
 use super::lockholder::{self, Users};
 use super::os;
+use super::state_line::StateLine;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -46,15 +46,15 @@ pub struct Presence {
 }
 
 impl Presence {
-    /// Begins to listen for the holder of this lock file. Must be called as the user as whom the
+    /// Begins to listen for who holds this lock file. Must be called as the user as whom the
     /// daemon goes on, because that one is seen.
     ///
     /// Without it the daemon goes on as well: somebody else may have the name.
-    pub fn new(lock: &LockFile) -> Presence {
-        match listen(lock.path()) {
+    pub fn new(lock_file: &Path) -> Presence {
+        match listen(lock_file) {
             Ok(listener) => Presence { listener: Some(listener) },
             Err(error) => {
-                let path = lock.path().display();
+                let path = lock_file.display();
                 log::debug!("cannot be found without the file {path}: {error}");
                 Presence { listener: None }
             }
@@ -66,13 +66,13 @@ impl Presence {
         self.listener.as_ref().map(AsFd::as_fd)
     }
 
-    /// Tells all who ask. Never waits.
-    pub fn answer(&mut self, lock: &LockFile) {
+    /// Tells all who ask what stands in the lock file, or would. Never waits.
+    pub fn answer(&mut self, lock_file: &Path, line: Option<&StateLine>) {
         let Some(listener) = &self.listener else {
             return;
         };
-        let line = lock.line().map(ToString::to_string).unwrap_or_default();
-        let text = [line.as_bytes(), b"\n", &identity(&lookup_path(lock.path()))].concat();
+        let line = line.map(ToString::to_string).unwrap_or_default();
+        let text = [line.as_bytes(), b"\n", &identity(&lookup_path(lock_file))].concat();
         // As many as can wait; more are answered in the next turn.
         for _ in 0..=BACKLOG {
             let mut socket = match listener.accept() {

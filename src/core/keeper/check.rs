@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Whether a change may begin, and which `expires` it writes.
+//! Whether a change may begin, which `expires` it writes, and when one that was killed is over.
 
 use crate::engine::{CibExpiry, CibState, HoldWindow};
-use crate::time::Now;
+use crate::time::{MonoTime, Now, Span};
 
 /// Whether this is a grant that lives on a lease.
 pub(super) fn needs_lease(state: &CibState) -> bool {
@@ -32,4 +32,9 @@ pub(super) fn expires_of(state: &CibState, window: Option<&HoldWindow>, now: Now
         (CibExpiry::At(wall), _) => wall.as_secs(),
         (CibExpiry::Lease, None) | (CibExpiry::Never, _) => 0,
     }
+}
+
+/// When a change that was killed at `now` is over: *g*, and what clocks may differ by.
+pub(super) fn over_after(now: MonoTime, guard: Span) -> MonoTime {
+    now.plus(guard).plus(guard.divided(100))
 }

@@ -7,7 +7,6 @@
 //! have room of their own. When a site loses many tickets at the same instant, one call revokes
 //! them all: the promise counts on *g* for each, however many there are.
 
-use super::line::Want;
 use super::{JobId, Place as Line, StoreKind, Work};
 use crate::time::{MonoTime, Span};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -31,6 +30,15 @@ const TOGETHER_MAX: usize = 2000;
 const TOGETHER_SLOW: Span = Span::from_secs(1);
 /// How long none are made together after that has failed.
 const PAUSE: Span = Span::from_secs(60);
+
+/// What a line wants a job for, in the order in which lines are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Want {
+    Revoke,
+    Look,
+    Grant,
+    Attr,
+}
 
 /// A line's place in the crowd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

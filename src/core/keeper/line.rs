@@ -6,7 +6,7 @@ mod check;
 mod ring;
 mod times;
 
-use super::crowd::Place as Rank;
+use super::crowd::{Place as Rank, Want};
 use super::revoke::Owed;
 use super::{
     expires_of, needs_lease, Answer, Change, Cx, Grant, JobEnd, JobId, Kept, Output, Place, Values,
@@ -23,7 +23,6 @@ use alloc::collections::VecDeque;
 use alloc::format;
 use change::{Running, RunningWork, Stage};
 use check::Check;
-pub(super) use times::after;
 
 /// How many changes of attributes may wait for one ticket: each needs a call of its own, so more
 /// than this means that somebody asks faster than the store can answer.
@@ -32,15 +31,6 @@ const ATTRS_MAX: usize = 32;
 /// The longest that a look at the store holds up the revoke that it is for, if it begins after
 /// the end of the window, because the machine slept. Else it is waited for until that end.
 const LOOK_MAX: Span = Span::from_secs(2);
-
-/// What a line wants a job for, in the order in which lines are served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Want {
-    Revoke,
-    Look,
-    Grant,
-    Attr,
-}
 
 /// What is known of the store for the end of the window.
 #[derive(Debug, PartialEq, Eq)]

@@ -42,7 +42,7 @@ use crate::engine::{AttrChange, CibOutcome, CibState, HoldWindow, NoteLevel, Wri
 use crate::model::{Holder, Term, TicketIndex, TicketName};
 use crate::time::{MonoTime, Now, Span};
 use alloc::collections::{BTreeMap, BTreeSet};
-use check::{expires_of, needs_lease};
+use check::{expires_of, needs_lease, over_after};
 use crowd::Crowd;
 use line::{Begun, Line};
 
@@ -373,7 +373,7 @@ impl Keeper {
         let longest = self.order.iter().map(|place| self.lines[place.0].guard).max();
         let (left, longest) = (self.left_at.take(), longest.unwrap_or_default());
         if self.store == StoreKind::Cib && left.is_some_and(|at| now.mono.since(at) >= longest) {
-            self.quiet_at = self.quiet_at.max(line::after(now.mono, longest));
+            self.quiet_at = self.quiet_at.max(over_after(now.mono, longest));
         }
         self.with_all(now, out, Line::succeed);
     }
@@ -415,7 +415,7 @@ impl Keeper {
         line.advance(&mut cx);
         let unwanted = cx.unwanted;
         let wants = line.wants(now.mono, self.quiet_at);
-        if wants == Some(line::Want::Revoke) {
+        if wants == Some(crowd::Want::Revoke) {
             line.owed.attempts().for_each(|job| self.crowd.hangs(now.mono, job, line.guard));
         }
         line.rank = self.crowd.place(place, line.rank, wants);

@@ -5,7 +5,7 @@
 //! often it is asked. What has run for a while is joined by another attempt, since it may hang
 //! where a fresh one does not. When one has succeeded the others are ended.
 
-use super::line::after;
+use super::check::over_after;
 use super::{JobEnd, JobId, Values};
 use crate::engine::mutant::{self, Clause};
 use crate::engine::{NoteLevel, WriteSerial};
@@ -284,7 +284,7 @@ impl Owed {
         };
         let attempt = self.attempts.remove(at);
         if *end != JobEnd::Done && !mutant::is_on(Clause::KeeperQuiet) {
-            self.free_at = self.free_at.max(after(now, guard));
+            self.free_at = self.free_at.max(over_after(now, guard));
         }
         let alone = self.attempts.is_empty();
         let Some(revoke) = &mut self.revoke else { return over };

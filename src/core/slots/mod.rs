@@ -234,8 +234,10 @@ impl Slots {
         let ticket = &mut self.tickets[index.get()];
         ticket.load.due(now, index, actions);
         ticket.probe.due(now, index, actions);
-        self.pools.place_load(index, &mut ticket.load);
-        self.pools.place_probe(index, &mut ticket.probe);
+        let (load, probe) = (&mut ticket.load, &mut ticket.probe);
+        let (reads, asks) = (load.wants(), probe.wants());
+        load.place = self.pools.place(index, load.place, reads.then_some(PoolKind::Loads));
+        probe.place = self.pools.place(index, probe.place, asks.then_some(PoolKind::Probes));
         let next = match (ticket.load.next_deadline(), ticket.probe.next_deadline()) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),

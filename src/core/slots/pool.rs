@@ -5,8 +5,6 @@
 //! compete for the processor; slow ones wait for something else and only count towards the total,
 //! so that a ticket whose `crm_ticket` hangs does not keep the others waiting.
 
-use super::load::LoadPlace;
-use super::probe::ProbePlace;
 use super::JobId;
 use crate::model::TicketIndex;
 use crate::time::{MonoTime, Span};
@@ -97,19 +95,8 @@ impl Pools {
         }
     }
 
-    /// Gives a read the place in the queues that fits what it wants.
-    pub(super) fn place_load(&mut self, ticket: TicketIndex, load: &mut LoadPlace) {
-        let wants = load.wants().then_some(PoolKind::Loads);
-        load.place = self.place(ticket, load.place, wants);
-    }
-
-    /// Gives a probe the place in the queues that fits what it wants.
-    pub(super) fn place_probe(&mut self, ticket: TicketIndex, probe: &mut ProbePlace) {
-        let wants = probe.wants().then_some(PoolKind::Probes);
-        probe.place = self.place(ticket, probe.place, wants);
-    }
-
-    fn place(
+    /// The place in the queues that fits what a ticket wants there, in place of the old one.
+    pub(super) fn place(
         &mut self,
         ticket: TicketIndex,
         old: Option<Place>,

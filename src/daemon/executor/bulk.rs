@@ -5,11 +5,12 @@
 //! A ticket that it does not find, and every ticket if it fails, is asked for alone: that alone
 //! tells an absent ticket from one that could not be read.
 
-use super::jobs::read_lines;
 use super::ExecutorConfig;
 use crate::config::TicketStore;
 use crate::daemon::child::{Child, Finished};
+use crate::daemon::helper::store;
 use crate::engine::{CibLoad, CibTicket};
+use crate::keeper;
 use crate::model::TicketIndex;
 use crate::pacemaker;
 use crate::slots::JobId;
@@ -95,4 +96,20 @@ impl Bulk {
         }
         (Some(child), waiting)
     }
+}
+
+/// What the helper of the built-in store says of each ticket, at least of one.
+pub(super) fn read_lines(finished: &Finished) -> Vec<CibLoad> {
+    let text = String::from_utf8_lossy(&finished.output);
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let load = |line| match store::answer(line) {
+        Some(keeper::JobEnd::Looked(load)) => load,
+        _ => CibLoad::Failed("it answered a read like a change".to_owned()),
+    };
+    let mut loads: Vec<CibLoad> = whole.lines().map(load).collect();
+    if loads.is_empty() {
+        let why = finished.said().unwrap_or_else(|| finished.failure());
+        loads.push(CibLoad::Failed(why));
+    }
+    loads
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The jobs that run: what is started for each read and handler, and what its end means.
 
-use super::bulk::{self, Bulk};
+use super::bulk::{self, read_lines, Bulk};
 use super::ExecutorConfig;
 use crate::config::TicketStore;
 use crate::daemon::child::{Child, Finished, ANSWERS_MAX, ANSWER_MAX, CHATTER_MAX};
@@ -10,7 +10,6 @@ use crate::daemon::keeper::read_one;
 use crate::daemon::os::{self, BeforeExec};
 use crate::daemon::{clock, descriptors};
 use crate::engine::CibLoad;
-use crate::keeper;
 use crate::model::{TicketIndex, TicketName};
 use crate::pacemaker;
 use crate::slots::{Ending, Job, JobEnd, JobId};
@@ -266,20 +265,4 @@ fn meaning(config: &ExecutorConfig, work: Work, finished: &Finished) -> JobEnd {
         }
         Work::Probe => JobEnd::Failed(finished.failure()),
     }
-}
-
-/// What the helper of the built-in store says of each ticket, at least of one.
-pub(super) fn read_lines(finished: &Finished) -> Vec<CibLoad> {
-    let text = String::from_utf8_lossy(&finished.output);
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    let load = |line| match store::answer(line) {
-        Some(keeper::JobEnd::Looked(load)) => load,
-        _ => CibLoad::Failed("it answered a read like a change".to_owned()),
-    };
-    let mut loads: Vec<CibLoad> = whole.lines().map(load).collect();
-    if loads.is_empty() {
-        let why = finished.said().unwrap_or_else(|| finished.failure());
-        loads.push(CibLoad::Failed(why));
-    }
-    loads
 }

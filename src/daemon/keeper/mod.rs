@@ -10,6 +10,7 @@
 //! directory: whatever becomes of its path or owner later, the keeper goes on. The directory has
 //! one [`owner`], which no other keeper works beside.
 
+mod journal;
 mod leftovers;
 pub mod link;
 mod owner;

@@ -2,11 +2,12 @@
 //! The keeper's process: one thread that starts and ends jobs as the keeper says, hears boothd,
 //! and sleeps while nothing is near.
 
+use super::journal::log;
 use super::leftovers::Label;
 use super::owner;
 use super::packets::{Gone, Packets, OFFER_AGAIN};
 use super::tools::{Ends, Tools};
-use super::{Setup, MARK, NAME, SOCKET};
+use super::{Setup, MARK, SOCKET};
 use crate::config::TicketStore;
 use crate::daemon::{child, clock, descriptors, os, panics, process};
 use crate::engine::NoteLevel;
@@ -21,7 +22,6 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -465,22 +465,4 @@ fn noted<T>(result: io::Result<T>, what: &str) -> Option<T> {
             None
         }
     }
-}
-
-/// A line for the system's log, never waited for: a log that nobody reads must not stop a revoke.
-pub(super) fn log(level: NoteLevel, text: &str) {
-    // As syslog counts it, in the facility *daemon*.
-    let priority = match level {
-        NoteLevel::Error => 27,
-        NoteLevel::Warning => 28,
-        NoteLevel::Info => 30,
-        NoteLevel::Debug => 31,
-    };
-    let line = format!("<{priority}>{NAME}[{}]: {text}", std::process::id());
-    let sent = UnixDatagram::unbound().and_then(|socket| {
-        socket.set_nonblocking(true)?;
-        socket.send_to(line.as_bytes(), "/dev/log")
-    });
-    // There is nowhere else to say it.
-    drop(sent);
 }

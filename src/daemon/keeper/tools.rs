@@ -2,8 +2,8 @@
 //! The keeper's jobs: a process for each, started without a copy of ourselves in between, ended
 //! with the keeper by the kernel.
 
+use super::journal::log;
 use super::leftovers::Label;
-use super::program::log;
 use super::Setup;
 use crate::config::TicketStore;
 use crate::daemon::child::{Child, Finished, ANSWERS_MAX, ANSWER_MAX, CHATTER_MAX};

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The grant or attribute that runs for a ticket: until when, and what its end means.
 
+use super::super::over_after;
 use super::super::{needs_lease, Cx, JobEnd, JobId, Output};
-use super::{after, Line};
+use super::Line;
 use crate::engine::mutant::{self, Clause};
 use crate::engine::{AttrChange, CibOutcome, CibState, WriteSerial};
 use crate::time::{MonoTime, Span};
@@ -56,7 +57,7 @@ impl Line {
         let killed = matches!(running.stage, Stage::Killed(_));
         let waits = !mutant::is_on(Clause::KeeperQuiet);
         if waits && matches!(end, JobEnd::Failed(_) | JobEnd::Killed) {
-            self.quiet_at = self.quiet_at.max(after(now, self.guard));
+            self.quiet_at = self.quiet_at.max(over_after(now, self.guard));
         }
         if let RunningWork::Grant(serial, state) = &running.work {
             let granted = end == JobEnd::Done && needs_lease(state) && serial.is_some();

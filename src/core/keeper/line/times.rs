@@ -5,7 +5,7 @@
 use super::super::{needs_lease, Before};
 use super::{Line, Look};
 use crate::engine::HoldWindow;
-use crate::time::{MonoTime, Span};
+use crate::time::MonoTime;
 
 impl Line {
     /// The next instant at which [`Line::advance`] or [`Line::wants`] says something else.
@@ -74,9 +74,4 @@ impl Line {
         let patience = if revokes { self.patient_until } else { MonoTime::ZERO };
         self.quiet_at.max(quiet_at).max(patience)
     }
-}
-
-/// When a change that was killed at `now` is over: *g*, and what clocks may differ by.
-pub(in super::super) fn after(now: MonoTime, guard: Span) -> MonoTime {
-    now.plus(guard).plus(guard.divided(100))
 }
