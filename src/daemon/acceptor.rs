@@ -3,9 +3,9 @@
 //! connection, which is `list` (`listing`); all else it hands to the threads of `tcp`. It
 //! does not wait for the engine, and for no client's words but the first.
 
+use super::live::{Shared, Visit, SILENCE};
 use super::poll;
 use super::socket::{Frame, LINGER};
-use super::tcp::{Shared, Visit, SILENCE};
 use crate::wire::{decode_request, ClientReply, ClientRequest, REQUEST_TAIL};
 use crossbeam_channel::{SendTimeoutError, Sender};
 use std::collections::VecDeque;

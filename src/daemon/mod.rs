@@ -23,6 +23,7 @@ pub mod host;
 pub mod keeper;
 pub mod limiter;
 pub mod listing;
+mod live;
 pub mod local_addr;
 pub mod lockfile;
 pub mod lockholder;

@@ -14,18 +14,16 @@
 use super::acceptor::Acceptor;
 use super::connection::{serve, Admission, Seat};
 use super::desk::Desk;
-use super::limiter::{self, Limiter};
+use super::limiter::Limiter;
+use super::live::{Live, Shared, Stage, Visit, LOG_EVERY};
 use super::places::{Bounds, Places, Wait};
-use super::poll;
-use super::socket::Frame;
 use crossbeam_channel::{bounded, Receiver, RecvTimeoutError, Sender};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
+use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// The stack of each of the daemon's threads, in bytes. The process is locked into memory, so
@@ -37,18 +35,11 @@ const BACKLOG: i32 = 512;
 const REQUEST_LIMIT: Duration = Duration::from_secs(2);
 /// A request must be complete after this if its thread is the last that could serve others.
 const HURRIED_LIMIT: Duration = Duration::from_millis(250);
-/// A client that has not said what it wants within this may be cut off if others have no place: no
-/// sooner, or one that is about to say it would be.
-pub(super) const SILENCE: Duration = Duration::from_millis(10);
-/// A long answer that has not been taken after this may be cut off if others have no place.
-const SLOW_READER: Duration = Duration::from_millis(250);
 /// So many threads there are at first: one for a client that waits, one for the others. Where
 /// there is no memory for both, nothing could ever be granted, and the daemon does not come up.
 const AT_FIRST: usize = 2;
 /// How long a thread waits for a connection before it ends.
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
-/// Such an error is logged this often.
-const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// Binds the daemon's listening socket.
 ///
@@ -60,73 +51,6 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
-}
-
-/// A connection that the acceptor hands over.
-pub(super) struct Visit {
-    pub(super) stream: TcpStream,
-    /// What has come of its request.
-    pub(super) frame: Box<Frame>,
-}
-
-/// A connection that a thread works on.
-struct Live {
-    stream: Arc<TcpStream>,
-    stage: Stage,
-}
-
-/// For what a connection waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// Since then for its request.
-    Silent(Instant),
-    /// For the engine.
-    Asked,
-    /// In a place of its own, for what may take long.
-    Waits(Wait),
-    /// Since then for its client, which has to take a long answer.
-    Reads(Instant),
-    /// For nothing but its client's end: it has its answer.
-    Answered,
-    /// For its thread: it has been closed to make room.
-    Closed,
-}
-
-impl Stage {
-    /// Whether the client has been silent for long enough to be cut off.
-    fn is_silent(self) -> bool {
-        matches!(self, Stage::Silent(since) if since.elapsed() >= SILENCE)
-    }
-
-    /// For what it has a place of its own, if it has one.
-    fn waits(self) -> Option<Wait> {
-        match self {
-            Stage::Waits(wait) => Some(wait),
-            Stage::Silent(_) | Stage::Asked | Stage::Reads(_) | Stage::Answered | Stage::Closed => {
-                None
-            }
-        }
-    }
-}
-
-/// What the threads share.
-pub(super) struct Shared {
-    pub(super) listener: TcpListener,
-    /// Where the acceptor hands over what it does not answer itself.
-    accepted: Receiver<Visit>,
-    pub(super) desk: Desk,
-    /// Connections by the order in which they came.
-    live: Mutex<BTreeMap<u64, Live>>,
-    next_number: AtomicU64,
-    /// How many threads there are.
-    threads: AtomicUsize,
-    /// How many of them wait for a connection, or are about to.
-    idle: AtomicUsize,
-    places: Places,
-    /// Something comes out whenever a connection has ended: then there is room.
-    pub(super) room: (Sender<()>, Receiver<()>),
-    pub(super) stopping: AtomicBool,
-    errors: Mutex<Limiter>,
 }
 
 /// The threads that serve clients, from outside.
@@ -185,62 +109,6 @@ impl Server {
         // Nothing is ever sent: either the time is over or the last sender has gone.
         self.present.recv_timeout(limit) == Err(crossbeam_channel::RecvTimeoutError::Disconnected)
     }
-}
-
-impl Shared {
-    fn live(&self) -> MutexGuard<'_, BTreeMap<u64, Live>> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether a thread is there for the next connection.
-    fn has_idle(&self) -> bool {
-        self.idle.load(Ordering::SeqCst) > 0
-    }
-
-    /// Closes a connection, but not the one given: one that has its answer, or else the oldest
-    /// that has not said what it wants (one whose request has come and only has not been read is
-    /// not meant), or else the one that has been reading its answer for the longest time. False
-    /// if there is none of these.
-    pub(super) fn make_room(&self, but: Option<u64>) -> bool {
-        let mut live = self.live();
-        let others = || live.iter().filter(|(number, _)| Some(**number) != but);
-        let answered = || others().find(|(_, entry)| entry.stage == Stage::Answered);
-        let silent =
-            || others().find(|(_, entry)| entry.stage.is_silent() && !has_sent(&entry.stream));
-        let slow = || {
-            let since = |entry: &Live| match entry.stage {
-                Stage::Reads(since) => Some(since).filter(|at| at.elapsed() >= SLOW_READER),
-                Stage::Silent(_)
-                | Stage::Asked
-                | Stage::Waits(_)
-                | Stage::Answered
-                | Stage::Closed => None,
-            };
-            let slow = others().filter(|(_, entry)| since(entry).is_some());
-            slow.min_by_key(|(_, entry)| since(entry))
-        };
-        let found = answered().or_else(silent).or_else(slow).map(|(number, _)| *number);
-        if let Some(entry) = found.and_then(|number| live.get_mut(&number)) {
-            // Its thread wakes up and finds it closed.
-            let _ = entry.stream.shutdown(Shutdown::Both);
-            entry.stage = Stage::Closed;
-        }
-        found.is_some()
-    }
-
-    /// Logs what would fill the log if it came again and again.
-    pub(super) fn complain(&self, text: &str) {
-        let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(held_back) = errors.pass(Instant::now()) {
-            let more = limiter::more(held_back);
-            log::warn!("{text}{more}");
-        }
-    }
-}
-
-/// Whether there is something to read, without waiting for it.
-fn has_sent(stream: &TcpStream) -> bool {
-    matches!(poll::wait([stream.as_fd()], Some(Duration::ZERO)), Ok([true]))
 }
 
 /// Starts a thread that is counted already, also as idle.
