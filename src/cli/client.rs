@@ -2,7 +2,7 @@
 //! What every client needs, and those that print a text: `booth list` and `peers`.
 
 use super::args::{ListArgs, Target as TargetArgs};
-use super::net::{Connection, NetError, Tongue, ANSWER_LIMIT};
+use super::net::{Codec, Connection, NetError, ANSWER_LIMIT};
 use super::options::Exit;
 use super::output::Output;
 use super::target::{self, Purpose, Target};
@@ -20,7 +20,7 @@ pub struct Session {
     /// The configuration.
     pub config: Config,
     /// How the cluster talks.
-    pub tongue: Tongue,
+    pub codec: Codec,
     /// Whom to ask.
     pub target: Target,
 }
@@ -34,13 +34,13 @@ impl Session {
                 output.warning(warning);
             }
         }
-        let tongue = Tongue::of(&config);
+        let codec = Codec::of(&config);
         let target =
             target::choose(&config, &args.site, purpose).map_err(|error| output.failure(&error))?;
         if args.debug > 0 {
             output.message(&format!("asking {}", target.address));
         }
-        Ok(Session { config, tongue, target })
+        Ok(Session { config, codec, target })
     }
 
     /// The ticket that is meant: the one that was named, or the only one there is.
@@ -83,7 +83,7 @@ fn show(args: &ListArgs, request: &ClientRequest, output: &Output) -> Exit {
         Ok(session) => session,
         Err(exit) => return exit,
     };
-    match fetch_text(&session.tongue, &session.target, request, ANSWER_LIMIT) {
+    match fetch_text(&session.codec, &session.target, request, ANSWER_LIMIT) {
         Ok(Ok(text)) => output.data(&printable(&text)),
         Ok(Err(code)) => output.failure(&text_refused(request, code)),
         Err(error) => output.failure(&error),
@@ -102,12 +102,12 @@ fn text_refused(request: &ClientRequest, code: ResultCode) -> String {
 
 /// The text of list or peers, or the code that came instead.
 pub fn fetch_text(
-    tongue: &Tongue,
+    codec: &Codec,
     target: &Target,
     request: &ClientRequest,
     limit: Duration,
 ) -> Result<Result<String, ResultCode>, NetError> {
-    let mut connection = Connection::ask(target, tongue, request)?;
+    let mut connection = Connection::ask(target, codec, request)?;
     match connection.answer(Some(limit))? {
         ClientReply::List(text) => Ok(Ok(text)),
         ClientReply::Result(code) => Ok(Err(code)),

@@ -92,7 +92,7 @@ fn bad_name(text: &str, error: AttrError) -> String {
 
 fn ask(session: &Session, question: &Question) -> Result<ClientReply, NetError> {
     let (target, request) = (&session.target, &question.request);
-    let mut connection = Connection::ask(target, &session.tongue, request)?;
+    let mut connection = Connection::ask(target, &session.codec, request)?;
     connection.answer(Some(question.limit))
 }
 

@@ -109,7 +109,7 @@ impl fmt::Display for NetError {
 impl std::error::Error for NetError {}
 
 /// How this cluster talks: its key, its allowed skew, its unit of time.
-pub struct Tongue {
+pub struct Codec {
     /// Signs requests.
     pub sealer: Sealer,
     /// Checks answers.
@@ -118,11 +118,11 @@ pub struct Tongue {
     pub unit: TimeUnit,
 }
 
-impl Tongue {
+impl Codec {
     /// How the cluster of this configuration talks.
-    pub fn of(config: &Config) -> Tongue {
+    pub fn of(config: &Config) -> Codec {
         let opener = Opener::new(config.key.clone(), config.max_skew);
-        Tongue { sealer: Sealer::new(config.key.clone()), opener, unit: config.unit }
+        Codec { sealer: Sealer::new(config.key.clone()), opener, unit: config.unit }
     }
 }
 
@@ -144,7 +144,7 @@ pub struct Connection<'a> {
     stream: TcpStream,
     address: SocketAddr,
     to: MemberId,
-    tongue: &'a Tongue,
+    codec: &'a Codec,
     /// The request, unsealed.
     request: Vec<u8>,
     /// What its answers are bound to, if the member is one of ours.
@@ -162,20 +162,20 @@ impl<'a> Connection<'a> {
     /// There is no connection within [`CONNECT_LIMIT`], or it does not take the request.
     pub fn ask(
         target: &Target,
-        tongue: &'a Tongue,
+        codec: &'a Codec,
         request: &ClientRequest,
     ) -> Result<Connection<'a>, NetError> {
         let (address, to) = (target.address, target.to);
         let request = encode_request(target.from.raw(), request);
         let stream = connect(address)?;
         let (bond, lively, frame) = (None, false, Vec::new());
-        let mut talk = Connection { stream, address, to, tongue, request, bond, lively, frame };
+        let mut talk = Connection { stream, address, to, codec, request, bond, lively, frame };
         talk.send(None).map_err(|error| NetError::Send(address, error))?;
         Ok(talk)
     }
 
     fn send(&mut self, life: Option<Life>) -> io::Result<()> {
-        let sealer = &self.tongue.sealer;
+        let sealer = &self.codec.sealer;
         let bond = sealer.bond(self.to, life);
         let sealed = sealer.seal_bound(self.request.clone(), clock::wall(), bond);
         self.bond = bond_of_answers(&sealed);
@@ -212,12 +212,12 @@ impl<'a> Connection<'a> {
         self.fill(len, until)?;
         let frame = std::mem::take(&mut self.frame);
         let untrusted = |error| NetError::Untrusted(self.address, error);
-        let opened = self.tongue.opener.open_reply(&frame, clock::wall()).map_err(untrusted)?;
+        let opened = self.codec.opener.open_reply(&frame, clock::wall()).map_err(untrusted)?;
         // A member of the C version binds its answers to nothing.
         if opened.bond.is_some() && opened.bond != self.bond {
             return Err(untrusted(AuthError::OtherRequest { from: self.to }));
         }
-        decode_reply(&opened.packet, self.tongue.unit)
+        decode_reply(&opened.packet, self.codec.unit)
             .map_err(|error| NetError::Nonsense(self.address, error))
     }
 

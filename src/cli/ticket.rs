@@ -179,8 +179,8 @@ impl TicketTalk<'_> {
             TicketCommand::Grant => ClientRequest::Grant { ticket, options },
             TicketCommand::Revoke => ClientRequest::Revoke { ticket, options },
         };
-        let tongue = &self.session.tongue;
-        let mut connection = Connection::ask(target, tongue, &request)?;
+        let codec = &self.session.codec;
+        let mut connection = Connection::ask(target, codec, &request)?;
         let mut heard = Heard::default();
         loop {
             let reply = match self.next_answer(&mut connection, &mut heard) {
@@ -384,8 +384,8 @@ impl TicketTalk<'_> {
     /// The ticket's line in the member's `list`. A courtesy, so it may not take long.
     fn list_line(&self, target: &Target) -> Option<String> {
         const LIST_LIMIT: Duration = Duration::from_secs(2);
-        let tongue = &self.session.tongue;
-        match fetch_text(tongue, target, &ClientRequest::List, LIST_LIMIT) {
+        let codec = &self.session.codec;
+        match fetch_text(codec, target, &ClientRequest::List, LIST_LIMIT) {
             Ok(Ok(text)) => line_of(&text, self.ticket).map(printable),
             Ok(Err(_)) | Err(_) => None,
         }

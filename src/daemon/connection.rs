@@ -37,16 +37,16 @@ const HALF_CLOSED: Duration = Duration::from_millis(250);
 const BRIEF: Duration = Duration::from_millis(500);
 
 /// The waking ends of the thread of a client that waits.
-struct Bell {
+struct WakerPair {
     sleeper: UnixStream,
     waker: Arc<UnixStream>,
 }
 
-impl Bell {
+impl WakerPair {
     /// Fails if there are too many open descriptors.
-    fn new() -> io::Result<Bell> {
+    fn new() -> io::Result<WakerPair> {
         let (sleeper, waker) = poll::waker_pair()?;
-        Ok(Bell { sleeper, waker: Arc::new(waker) })
+        Ok(WakerPair { sleeper, waker: Arc::new(waker) })
     }
 }
 
@@ -118,7 +118,7 @@ enum Patience {
     /// The engine has them at once.
     Prompt,
     /// As long as it takes, watching whether the client leaves.
-    Watching(Bell),
+    Watching(WakerPair),
     /// For [`BRIEF`].
     Brief,
 }
@@ -185,7 +185,7 @@ impl<S: Seat> Talk<'_, S> {
         let client = desk.next_client();
         let (answers, answers_end) = bounded(REPLY_QUEUE);
         let waker = match &patience {
-            Patience::Watching(bell) => Some(Arc::clone(&bell.waker)),
+            Patience::Watching(pair) => Some(Arc::clone(&pair.waker)),
             Patience::Prompt | Patience::Brief => None,
         };
         self.lists_at = (request == ClientRequest::List).then(|| desk.listing.steps());
@@ -194,7 +194,7 @@ impl<S: Seat> Talk<'_, S> {
         desk.setup.queue.send_timeout(message, CLIENT_PATIENCE).map_err(|_| Failure::Busy)?;
         let outcome = match patience {
             Patience::Prompt => self.forward(&answers_end),
-            Patience::Watching(bell) => self.forward_watching(&bell, &answers_end, &mut excess),
+            Patience::Watching(pair) => self.forward_watching(&pair, &answers_end, &mut excess),
             Patience::Brief => self.forward_briefly(&answers_end, under_way),
         };
         if matches!(outcome, Ok(()) | Err(Failure::NoPlace)) {
@@ -219,13 +219,13 @@ impl<S: Seat> Talk<'_, S> {
         let stream = self.stream;
         stream.set_write_timeout(Some(IO_LIMIT))?;
         stream.set_nodelay(true)?;
-        let bell = match admission {
-            Admission::Stay => Bell::new().ok(),
+        let pair = match admission {
+            Admission::Stay => WakerPair::new().ok(),
             Admission::NoPlace => None,
         };
-        if let Some(bell) = bell {
+        if let Some(pair) = pair {
             watch_over(stream)?;
-            return Ok(Some(Patience::Watching(bell)));
+            return Ok(Some(Patience::Watching(pair)));
         }
         Ok(match wait {
             Wait::Grant | Wait::Change => None,
@@ -249,11 +249,11 @@ impl<S: Seat> Talk<'_, S> {
     /// it waits for may take for ever.
     fn forward_watching(
         &self,
-        bell: &Bell,
+        pair: &WakerPair,
         answers: &Receiver<Answer>,
         excess: &mut usize,
     ) -> Result<(), Failure> {
-        let (stream, sleeper) = (self.stream.as_fd(), bell.sleeper.as_fd());
+        let (stream, sleeper) = (self.stream.as_fd(), pair.sleeper.as_fd());
         let mut leaves: Option<Instant> = None;
         loop {
             let heard = match leaves {
@@ -263,7 +263,7 @@ impl<S: Seat> Talk<'_, S> {
                     !poll::wait([sleeper], Some(rest))?[0]
                 }
             };
-            poll::drain(&bell.sleeper);
+            poll::drain(&pair.sleeper);
             loop {
                 match answers.try_recv() {
                     Ok(answer) => {

@@ -43,7 +43,7 @@ impl Machine for Engine {
 }
 
 /// The way to the other members; never waits.
-pub trait Courier {
+pub trait Transport {
     /// Sends a message. False: the kernel did not take it.
     fn send(&mut self, to: MemberIndex, message: &PeerMessage) -> bool;
 }
@@ -63,13 +63,13 @@ pub struct Inbox {
 /// What the loop needs besides its machine and its queues.
 pub struct Outlets<C> {
     /// The way to the other members.
-    pub courier: C,
+    pub transport: C,
     /// The alarms.
     pub timer: Timer,
     /// The way to the executor; an arbitrator has none.
     pub executor: Option<Sender<ToExecutor>>,
     /// Wakes the executor, which waits for descriptors, after wishes.
-    pub bell: Option<UnixStream>,
+    pub executor_waker: Option<UnixStream>,
     /// Called once, when the store has answered about every ticket for the first time.
     pub started: Box<dyn FnMut() + Send>,
     /// The way to the service manager.
@@ -131,7 +131,7 @@ pub struct EngineLoop<M, C> {
     stats: LoopStats,
 }
 
-impl<M: Machine, C: Courier> EngineLoop<M, C> {
+impl<M: Machine, C: Transport> EngineLoop<M, C> {
     /// A loop around a machine that has seen nothing yet. The store is expected to answer about
     /// the first `loads` tickets: all at a site, none at an arbitrator.
     pub fn new(machine: M, outlets: Outlets<C>, loads: usize) -> EngineLoop<M, C> {
@@ -301,7 +301,7 @@ impl<M: Machine, C: Courier> EngineLoop<M, C> {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Send { to, message, resend: _ } => {
-                if !self.outlets.courier.send(to, &message) {
+                if !self.outlets.transport.send(to, &message) {
                     self.inner.push_back(Event::SendFailed { to });
                 }
             }
@@ -366,8 +366,10 @@ impl<M: Machine, C: Courier> EngineLoop<M, C> {
 
     /// Wakes the executor if there is something for it.
     fn ring(&mut self) {
-        if let (true, Some(bell)) = (std::mem::take(&mut self.wished), &self.outlets.bell) {
-            poll::wake(bell);
+        if let (true, Some(executor_waker)) =
+            (std::mem::take(&mut self.wished), &self.outlets.executor_waker)
+        {
+            poll::wake(executor_waker);
         }
     }
 

@@ -6,7 +6,7 @@
 
 use super::bonds::Bonds;
 use super::clock;
-use super::engine_loop::Courier;
+use super::engine_loop::Transport;
 use super::text::member_name;
 use crate::model::{MemberIndex, MemberSet, Roster};
 use crate::wire::{encode_peer, PeerMessage, TimeUnit};
@@ -76,7 +76,7 @@ impl Outbox {
     }
 }
 
-impl Courier for Outbox {
+impl Transport for Outbox {
     fn send(&mut self, to: MemberIndex, message: &PeerMessage) -> bool {
         let packet = encode_peer(self.roster.my_id(), message, self.unit);
         let packet = self.bonds.seal(to, packet, clock::wall());

@@ -68,7 +68,7 @@ pub(super) struct Threads {
 
 struct Executor {
     wishes: Sender<ToExecutor>,
-    bell: UnixStream,
+    waker: UnixStream,
     handle: ExecutorHandle,
 }
 
@@ -179,17 +179,17 @@ pub(super) fn start(blueprint: Blueprint<'_>) -> Result<Threads, StartError> {
 
 fn start_executor(config: ExecutorConfig, results: Sender<Event>) -> Result<Executor, StartError> {
     let (wishes, wishes_end) = bounded(EXECUTOR_QUEUE);
-    let (sleeper, bell) = poll::waker_pair().map_err(StartError::Thread)?;
+    let (sleeper, waker) = poll::waker_pair().map_err(StartError::Thread)?;
     let handle = executor::spawn(config, (wishes_end, sleeper), results);
     let handle = handle.map_err(StartError::Executor)?;
-    Ok(Executor { wishes, bell, handle })
+    Ok(Executor { wishes, waker, handle })
 }
 
 impl Executor {
     /// The engine's way to it.
     fn port(&self) -> Result<(Sender<ToExecutor>, UnixStream), StartError> {
-        let bell = self.bell.try_clone().map_err(StartError::Thread)?;
-        Ok((self.wishes.clone(), bell))
+        let waker = self.waker.try_clone().map_err(StartError::Thread)?;
+        Ok((self.wishes.clone(), waker))
     }
 }
 
@@ -253,12 +253,12 @@ fn start_engine(
         seed: seed().map_err(StartError::Thread)?,
     };
     let loads = if port.is_some() { setup.tickets.len() } else { 0 };
-    let (wishes, bell) = port.unzip();
+    let (wishes, executor_waker) = port.unzip();
     let outlets = Outlets {
-        courier: outbox,
+        transport: outbox,
         timer: Timer::start(clock::now).map_err(StartError::Thread)?,
         executor: wishes,
-        bell,
+        executor_waker,
         started: Box::new(move || poll::wake(&waker)),
         notifier,
         steps: common.steps.clone(),
@@ -296,7 +296,7 @@ impl Threads {
     pub(super) fn child_exited(&self) {
         if let Some(executor) = &self.executor {
             let _ = executor.wishes.try_send(ToExecutor::ChildExited);
-            poll::wake(&executor.bell);
+            poll::wake(&executor.waker);
         }
     }
 
@@ -323,7 +323,7 @@ fn stop_executor(executor: Executor) {
     // If the queue is full of wishes, the closed channel behind them says the same.
     let _ = executor.wishes.send_timeout(ToExecutor::Stop, OTHERS_LIMIT);
     drop(executor.wishes);
-    poll::wake(&executor.bell);
+    poll::wake(&executor.waker);
     if !executor.handle.wait(EXECUTOR_LIMIT) {
         log::warn!("a child does not end; ending without it");
     }

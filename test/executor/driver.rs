@@ -89,7 +89,7 @@ fn play(dir: PathBuf) {
     let (wishes, wishes_end) = bounded(64);
     let (events_end, events) = bounded(64);
     let begun = Instant::now();
-    let (sleeper, bell) = poll::waker_pair().expect("a pair");
+    let (sleeper, waker) = poll::waker_pair().expect("a pair");
     let handle = match executor::spawn(config(&dir), (wishes_end, sleeper), events_end) {
         Ok(handle) => handle,
         Err(error) => return say(&format!("error {error}")),
@@ -104,18 +104,18 @@ fn play(dir: PathBuf) {
         let _ = told_to_listen.recv();
         events.iter().for_each(|event| tell(&event));
     });
-    hear(&wishes, &bell, &listen);
+    hear(&wishes, &waker, &listen);
     drop(listen);
     // Standard input has ended, which means: stop.
     wishes.send(ToExecutor::Stop).expect("the executor lives");
-    poll::wake(&bell);
+    poll::wake(&waker);
     assert!(handle.wait(Duration::from_secs(30)), "it ends");
     printer.join().expect("the printer ends with the executor");
     say("stopped");
 }
 
 /// Passes wishes on until standard input ends.
-fn hear(wishes: &Sender<ToExecutor>, bell: &UnixStream, listen: &Sender<()>) {
+fn hear(wishes: &Sender<ToExecutor>, waker: &UnixStream, listen: &Sender<()>) {
     for line in std::io::stdin().lock().lines() {
         let line = line.expect("a line");
         let words: Vec<&str> = line.split(' ').collect();
@@ -125,7 +125,7 @@ fn hear(wishes: &Sender<ToExecutor>, bell: &UnixStream, listen: &Sender<()>) {
         }
         let wish = wish(&words);
         wishes.send(wish).expect("the executor lives");
-        poll::wake(bell);
+        poll::wake(waker);
     }
 }
 

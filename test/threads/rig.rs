@@ -5,7 +5,7 @@ use booth::daemon::channels::{
     Control, FromClient, Mailbox, ToExecutor, CLIENT_QUEUE, CONTROL_QUEUE, EXECUTOR_QUEUE,
     PEER_QUEUE, REPLY_QUEUE, RESULT_QUEUE,
 };
-use booth::daemon::engine_loop::{Courier, EngineLoop, Inbox, LoopStats, Outlets};
+use booth::daemon::engine_loop::{EngineLoop, Inbox, LoopStats, Outlets, Transport};
 use booth::daemon::listing::Steps;
 use booth::daemon::notify::Notifier;
 use booth::daemon::timer::Timer;
@@ -71,7 +71,7 @@ fn setup(seed: u64) -> Setup {
 /// the flood's.
 struct BadNetwork(Prng);
 
-impl Courier for BadNetwork {
+impl Transport for BadNetwork {
     fn send(&mut self, _: MemberIndex, _: &PeerMessage) -> bool {
         self.0.below(10) > 0
     }
@@ -121,10 +121,10 @@ impl Rig {
         neighbours
             .push(std::thread::spawn(move || me.execute(temper, &wishes_end, &results, random)));
         let outlets = Outlets {
-            courier: BadNetwork(Prng::new(seed ^ 400)),
+            transport: BadNetwork(Prng::new(seed ^ 400)),
             timer: Timer::start(clock::now).expect("a thread"),
             executor: Some(wishes),
-            bell: None,
+            executor_waker: None,
             started: Box::new(|| {}),
             notifier: Notifier::none(),
             steps: Steps::default(),

@@ -126,7 +126,7 @@ impl ExecutorHandle {
 /// Takes the keeper of this site over, or starts one, and starts the executor's thread.
 ///
 /// Call it after the daemon has taken its final user, group and directory. Whoever sends wishes
-/// wakes the other end of `bell`. Results come to `events`; if that is full they wait, and the
+/// wakes the other end of `sleeper`. Results come to `events`; if that is full they wait, and the
 /// executor goes on with its duties. A ticket is not read before nothing that was begun earlier
 /// can change it any more (`RULES.md` L9): that may take the longest *g* of all where another
 /// node of the site may have begun it.
@@ -135,7 +135,7 @@ impl ExecutorHandle {
 /// There is no keeper, or the thread cannot be started.
 pub fn spawn(
     mut config: ExecutorConfig,
-    (wishes, bell): (Receiver<ToExecutor>, UnixStream),
+    (wishes, sleeper): (Receiver<ToExecutor>, UnixStream),
     events: Sender<Event>,
 ) -> Result<ExecutorHandle, ExecutorError> {
     if let TicketStore::Directory(dir) = &mut config.store {
@@ -150,7 +150,7 @@ pub fn spawn(
     let thread = std::thread::Builder::new().name("executor".to_owned()).stack_size(STACK);
     let (alive, ended) = bounded::<()>(0);
     let executor = move || {
-        Executor::new(config, link, (wishes, bell), events).run();
+        Executor::new(config, link, (wishes, sleeper), events).run();
         drop(alive);
     };
     thread.spawn(executor).map_err(ExecutorError::Thread)?;

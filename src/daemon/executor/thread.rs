@@ -40,7 +40,7 @@ pub(super) struct Executor {
     early: BTreeMap<TicketIndex, Span>,
     wishes: Receiver<ToExecutor>,
     /// Becomes readable when something is put into the channel.
-    bell: UnixStream,
+    sleeper: UnixStream,
     events: Sender<Event>,
     /// Events that the engine had no room for.
     outbox: VecDeque<Event>,
@@ -54,7 +54,7 @@ impl Executor {
     pub(super) fn new(
         config: ExecutorConfig,
         link: Link,
-        (wishes, bell): (Receiver<ToExecutor>, UnixStream),
+        (wishes, sleeper): (Receiver<ToExecutor>, UnixStream),
         events: Sender<Event>,
     ) -> Executor {
         Executor {
@@ -64,7 +64,7 @@ impl Executor {
             link,
             early: BTreeMap::new(),
             wishes,
-            bell,
+            sleeper,
             events,
             outbox: VecDeque::new(),
             actions: VecDeque::new(),
@@ -76,7 +76,7 @@ impl Executor {
     /// Works until it is told to stop and everything has ended, or the time for that is over.
     pub(super) fn run(mut self) {
         loop {
-            poll::drain(&self.bell);
+            poll::drain(&self.sleeper);
             let more = self.take_wishes();
             let now = clock::mono();
             self.link.look(now);
@@ -315,7 +315,7 @@ impl Executor {
         if !self.outbox.is_empty() {
             at_most(OFFER_AGAIN);
         }
-        let mut descriptors = vec![self.bell.as_fd()];
+        let mut descriptors = vec![self.sleeper.as_fd()];
         descriptors.extend(self.link.descriptor());
         self.jobs.descriptors(&mut descriptors);
         os::wait_readable(&descriptors, limit, &mut Vec::new());

@@ -6,7 +6,7 @@ use crate::daemon::channels::{
     Control, FromClient, Mailbox, ToExecutor, CLIENT_QUEUE, CONTROL_QUEUE, PEER_QUEUE, REPLY_QUEUE,
     RESULT_QUEUE,
 };
-use crate::daemon::engine_loop::{Courier, EngineLoop, Inbox, LoopStats, Machine, Outlets};
+use crate::daemon::engine_loop::{EngineLoop, Inbox, LoopStats, Machine, Outlets, Transport};
 use crate::daemon::listing::Steps;
 use crate::daemon::notify::Notifier;
 use crate::daemon::timer::Timer;
@@ -49,10 +49,10 @@ impl Machine for Scripted {
     }
 }
 
-/// A courier that takes messages for the second member only.
+/// Takes messages for the second member only.
 struct OneWay(Sender<PeerMessage>);
 
-impl Courier for OneWay {
+impl Transport for OneWay {
     fn send(&mut self, to: MemberIndex, message: &PeerMessage) -> bool {
         to.get() == 1 && self.0.send(message.clone()).is_ok()
     }
@@ -100,10 +100,10 @@ impl Rig {
         let (started_end, started) = unbounded();
         let machine = Scripted { script: plan.script, seen: seen_end, deadline: plan.deadline };
         let outlets = Outlets {
-            courier: OneWay(sent_end),
+            transport: OneWay(sent_end),
             timer: Timer::start(plan.clock).expect("a thread"),
             executor: Some(executor),
-            bell: None,
+            executor_waker: None,
             started: Box::new(move || started_end.send(()).expect("the test listens")),
             notifier: plan.notifier,
             steps: Steps::default(),

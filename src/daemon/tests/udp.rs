@@ -4,7 +4,7 @@
 use super::{roster, ticket, wait_until};
 use crate::auth::{Key, Opener, ReplayGuard, Sealer};
 use crate::daemon::bonds::Bonds;
-use crate::daemon::engine_loop::Courier;
+use crate::daemon::engine_loop::Transport;
 use crate::daemon::outbox::{Outbox, Post};
 use crate::daemon::udp::{self, Gate, Receiver};
 use crate::daemon::{clock, poll};
