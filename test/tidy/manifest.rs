@@ -90,6 +90,31 @@ fn every_test_program_is_built() {
     }
 }
 
+/// What a lock file says that one of our packages needs.
+fn locked<'a>(lock: &'a str, package: &str) -> Vec<&'a str> {
+    let title = format!("name = \"{package}\"");
+    let lines = lock.lines().skip_while(|line| *line != title);
+    let lines = lines.skip_while(|line| *line != "dependencies = [").skip(1);
+    let lines = lines.take_while(|line| *line != "]");
+    lines.map(|line| line.trim_matches([' ', '"', ','])).collect()
+}
+
+/// No build of `make check` looks at the lock file of the fuzz targets, which have a workspace of
+/// their own; it has to be renewed with the manifests.
+#[test]
+fn the_fuzz_targets_are_locked_to_what_the_manifests_say() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).expect("it is there");
+    let lock = read("test/fuzz/Cargo.lock");
+    for (package, path) in [("booth", "Cargo.toml"), ("booth-core", "src/core/Cargo.toml")] {
+        let manifest = read(path);
+        let mut wanted = names(&section(&manifest, "dependencies"));
+        wanted.sort_unstable();
+        assert!(wanted.len() > 3, "{path} has dependencies");
+        let how = "run `cargo update --workspace` in test/fuzz";
+        assert_eq!(locked(&lock, package), wanted, "test/fuzz/Cargo.lock, {package}: {how}");
+    }
+}
+
 #[test]
 fn the_program_builds_with_the_agreed_compiler() {
     let manifest = manifest();
