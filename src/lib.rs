@@ -3,8 +3,9 @@
 //!
 //! The members of a geo-cluster (sites and arbitrators) agree, per ticket, on one site that may
 //! hold it. The [`engine`] decides and is pure; the [`daemon`] carries: threads, sockets, child
-//! processes. [`wire`] and [`auth`] speak the protocol of the C reference, [`config`] reads its
-//! files, [`cli`] is what people and scripts call.
+//! processes. [`sys`] is the operating system. [`wire`] and [`auth`] speak the protocol of the C
+//! reference, [`config`] reads its files, [`cli`] is what people and scripts call. `src/README.md`
+//! is a guide.
 //!
 //! What is pure is a crate of its own, `booth_core`, without the standard library: the compiler
 //! keeps clocks, files, threads and processes out of it.
@@ -12,6 +13,7 @@
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod sys;
 
 pub use booth_core::{
     auth, engine, keeper, model, pacemaker, prng, queues, slots, time, wheel, wire,

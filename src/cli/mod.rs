@@ -20,8 +20,9 @@ mod wording;
 use crate::config::{self, Config, ConfigError};
 use crate::daemon::host::{self, Lack};
 use crate::daemon::surroundings::System;
-use crate::daemon::{self, local_addr, process, DaemonOptions};
+use crate::daemon::{self, DaemonOptions};
 use crate::daemon::{after_boot, helper, keeper};
+use crate::sys::{self, local_addr, process};
 use args::{DaemonArgs, Invocation, UsageError};
 use options::Exit;
 use output::Output;
@@ -89,13 +90,13 @@ fn run(invocation: Invocation, output: &Output) -> ExitCode {
 
 /// `boothd daemon`: finds out which member this is, and becomes it.
 fn run_daemon(args: DaemonArgs, output: &Output) -> ExitCode {
-    daemon::signals::outlive_requests();
+    sys::signals::outlive_requests();
     let config = match load(&args.config) {
         Ok(config) => config,
         Err(errors) => return output.errors(&errors).into(),
     };
     // Only now: a configuration may be /dev/fd/N.
-    daemon::os::close_inherited();
+    sys::os::close_inherited();
     let me = match daemon_member(&config, args.site.as_deref()) {
         Ok(me) => me,
         Err(text) => {

@@ -8,8 +8,8 @@
 use super::target::Target;
 use crate::auth::{bond_of_answers, AuthError, Bond, Opener, Sealer};
 use crate::config::{system_words, Config};
-use crate::daemon::clock;
 use crate::model::MemberId;
+use crate::sys::clock;
 use crate::wire::{
     decode_reply, encode_request, frame_len, ClientReply, ClientRequest, Life, TimeUnit, WireError,
     HEADER_LEN,

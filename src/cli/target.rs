@@ -3,8 +3,8 @@
 
 use super::args::SiteArg;
 use crate::config::{Config, ConfiguredMember};
-use crate::daemon::local_addr::{self, FindError};
 use crate::model::{MemberId, MemberRole};
+use crate::sys::local_addr::{self, FindError};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 

@@ -3,8 +3,8 @@
 //! sentence. The sentences of the reference are kept, since scripts look for them.
 
 use super::options::Exit;
-use crate::daemon::clock::LocalTime;
 use crate::model::{TicketName, ATTRS_MAX};
+use crate::sys::clock::LocalTime;
 use crate::time::WallTime;
 use crate::wire::{ResultCode, WaitCause};
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Instants and durations. Arithmetic saturates: a hostile or absurd value never overflows.
 //!
-//! Pure: nothing here reads a clock. `daemon/clock.rs` is the only reader of OS clocks.
+//! Pure: nothing here reads a clock. `src/sys/clock.rs` is the only reader of OS clocks.
 
 use core::fmt;
 

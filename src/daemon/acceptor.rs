@@ -4,8 +4,8 @@
 //! does not wait for the engine, and for no client's words but the first.
 
 use super::live::{Shared, Visit, SILENCE};
-use super::poll;
 use super::socket::{Frame, LINGER};
+use crate::sys::poll;
 use crate::wire::{decode_request, ClientReply, ClientRequest, REQUEST_TAIL};
 use crossbeam_channel::{SendTimeoutError, Sender};
 use std::collections::VecDeque;

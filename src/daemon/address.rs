@@ -10,10 +10,11 @@
 //!
 //! Sockets stay bound to an address that goes, and work again when it comes back.
 
-use super::local_addr::{self, in_words, LocalAddress};
-use super::signals::Signals;
-use super::watch::AddressChanges;
-use super::{poll, tcp, udp, StartError};
+use super::{tcp, udp, StartError};
+use crate::sys::local_addr::{self, in_words, LocalAddress};
+use crate::sys::poll;
+use crate::sys::signals::Signals;
+use crate::sys::watch::AddressChanges;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::BorrowedFd;

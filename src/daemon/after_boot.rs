@@ -6,12 +6,12 @@
 //! ticket would look as if it held it until the daemon has started, and for ever if it does not.
 //! It needs neither network nor daemon, and never touches what was granted on this boot.
 
-use super::accounts::{self, Identity};
-use super::lockfile;
-use super::os;
-use super::process;
 use super::ticket_dir::{BootMark, TicketDir};
 use crate::config::{self, Account, StoreConfig, TicketStore};
+use crate::sys::accounts::{self, Identity};
+use crate::sys::lockfile;
+use crate::sys::os;
+use crate::sys::process;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;

@@ -5,8 +5,8 @@
 //! When to start and when to end it, others decide.
 
 use super::helper::HelperExit;
-use super::os::{self, Signal};
 use crate::slots::Ending;
+use crate::sys::os::{self, Signal};
 use crate::time::{MonoTime, Span};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

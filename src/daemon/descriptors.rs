@@ -7,8 +7,8 @@
 //! half of what there is, so that they can never take what a renewal needs to call `crm_ticket`.
 #![forbid(unsafe_code)]
 
-use super::os;
 use super::places::Bounds;
+use crate::sys::os;
 use std::env;
 use std::io;
 use std::process::Command;

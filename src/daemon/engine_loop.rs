@@ -7,10 +7,10 @@
 use super::channels::{Answer, Control, FromClient, Mailbox, ToExecutor};
 use super::listing::Steps;
 use super::notify::Notifier;
-use super::poll;
 use super::timer::Timer;
 use crate::engine::{ClientId, Effect, Engine, Event, Held, Note, NoteLevel};
 use crate::model::{MemberIndex, TicketIndex};
+use crate::sys::poll;
 use crate::time::{MonoTime, Now, Span};
 use crate::wire::{ClientRequest, PeerMessage};
 use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, TrySendError};

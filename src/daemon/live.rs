@@ -5,8 +5,8 @@
 use super::desk::Desk;
 use super::limiter::{self, Limiter};
 use super::places::{Places, Wait};
-use super::poll;
 use super::socket::Frame;
+use crate::sys::poll;
 use crossbeam_channel::{Receiver, Sender};
 use std::collections::BTreeMap;
 use std::net::{Shutdown, TcpListener, TcpStream};

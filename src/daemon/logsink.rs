@@ -3,8 +3,8 @@
 //! to standard error. A log that is stuck stops nobody; what it misses is counted and said.
 
 use super::channels::LOG_QUEUE;
-use super::clock::{self, LocalTime};
 use super::tcp::STACK;
+use crate::sys::clock::{self, LocalTime};
 use crate::time::WallTime;
 use crossbeam_channel::{bounded, Receiver, RecvTimeoutError, Sender, TrySendError};
 use log::{Level, LevelFilter, Log, Metadata, Record};

@@ -5,10 +5,10 @@
 //! receiver reads from the very same socket.
 
 use super::bonds::Bonds;
-use super::clock;
 use super::engine_loop::Transport;
 use super::text::member_name;
 use crate::model::{MemberIndex, MemberSet, Roster};
+use crate::sys::clock;
 use crate::wire::{encode_peer, PeerMessage, TimeUnit};
 use socket2::{SockAddr, SockRef};
 use std::net::{SocketAddr, UdpSocket};

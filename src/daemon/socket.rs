@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What comes from a client's socket: its request, what it sends behind it, its end.
 
-use super::poll;
 use crate::auth::AuthError;
+use crate::sys::poll;
 use crate::wire::{request_len, WireError, HEADER_LEN, REQUEST_MAX, REQUEST_TAIL};
 use socket2::{SockRef, TcpKeepalive};
 use std::fmt;

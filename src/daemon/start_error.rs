@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Why a daemon does not come up, in words.
 
-use super::accounts::AccountError;
 use super::executor::ExecutorError;
 use super::host::Lack;
-use super::lockfile::LockError;
 use super::{address, descriptors};
+use crate::sys::accounts::AccountError;
+use crate::sys::lockfile::LockError;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;

@@ -4,12 +4,13 @@
 //! Until its threads run, nothing depends on an orderly end: nothing is granted, and a keeper that
 //! was found goes on by itself. So the process just ends, without the lock file.
 
-use super::lockfile::{LockError, LockFile};
-use super::lockholder::Users;
 use super::logsink::LogSink;
-use super::signals::Signals;
-use super::{accounts, poll, process, StartError, LOG_LIMIT};
+use super::{StartError, LOG_LIMIT};
 use crate::config::Account;
+use crate::sys::lockfile::{LockError, LockFile};
+use crate::sys::lockholder::Users;
+use crate::sys::signals::Signals;
+use crate::sys::{accounts, poll, process};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};

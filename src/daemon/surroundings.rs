@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a configuration needs from outside its text, from the system on which this process runs.
 
-use super::accounts;
 use crate::auth::Key;
 use crate::config::{keyfile, KeyFileProblem, Surroundings};
+use crate::sys::accounts;
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};

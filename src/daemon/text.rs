@@ -4,9 +4,9 @@
 //! Scripts split these lines (P14, P15, P16), so every byte of them is an interface. Times are
 //! local, in the form `%F %T`.
 
-use crate::daemon::clock::LocalTime;
 use crate::engine::{AttrRow, Held, PeerRow, Remark, TicketRow};
 use crate::model::{AttrValue, Holder, Member, MemberIndex, Roster};
+use crate::sys::clock::LocalTime;
 use crate::time::WallTime;
 use std::fmt::Write;
 

@@ -180,7 +180,7 @@ fn run(clock: fn() -> Now, wishes: &Receiver<Wish>, ring: &Sender<()>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::clock;
+    use crate::sys::clock;
     use std::time::Duration;
 
     #[test]

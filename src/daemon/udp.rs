@@ -9,11 +9,11 @@
 use super::bonds::{Bonds, Tie};
 use super::limiter::{self, Limiter};
 use super::outbox::Post;
-use super::poll;
 use super::text::member_name;
 use crate::auth::{AuthError, Bond, Opener, Proof, ReplayGuard};
 use crate::engine::{Event, RejectKind};
 use crate::model::{MemberId, MemberIndex, Roster};
+use crate::sys::poll;
 use crate::time::{Now, WallTime};
 use crate::wire::{
     claimed_sender, decode_peer, is_hello, life_of, PeerMessage, TimeUnit, DATAGRAM_MAX,

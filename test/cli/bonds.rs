@@ -4,8 +4,8 @@
 use crate::lab::Lab;
 use crate::server::Step;
 use booth::auth::{bond_of_answers, Bond, Key, Opener, Sealer};
-use booth::daemon::clock;
 use booth::model::{Holder, MemberId, Term, TicketName};
+use booth::sys::clock;
 use booth::time::Span;
 use booth::wire::{
     encode_reply, encode_request, ClientReply, ClientRequest, Life, ResultCode, TicketAnswer,

@@ -2,7 +2,7 @@
 //! Hosts that are no member: what daemon and clients say there.
 
 use crate::lab::Lab;
-use booth::daemon::local_addr::{local_addresses, nearest};
+use booth::sys::local_addr::{local_addresses, nearest};
 use std::fs;
 
 /// Networks for documentation (RFC 5737): few hosts have one of them, and none has all.

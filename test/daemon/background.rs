@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A start in the background that takes its time: what it waits for, and what it does not.
-//! (How long it waits at most is tested in `src/daemon/process.rs`.)
+//! (How long it waits at most is tested in `src/sys/process.rs`.)
 
 use crate::support::{pid_of, send_signal, wait_until, Ended, Lab};
 use socket2::{Domain, SockAddr, Socket, Type};

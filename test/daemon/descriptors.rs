@@ -4,10 +4,10 @@
 
 use crate::support::{texts, wait_until, Daemon, Lab, PORT};
 use booth::auth::Sealer;
-use booth::daemon::clock;
 use booth::daemon::descriptors::{needed, CHILDREN_MAX, OWN, PER_CHILD};
 use booth::daemon::places::{Bounds, CHANGES_MAX, GRANTS_MAX, REVOKES_MAX, SERVED_MAX};
 use booth::model::{AttrName, AttrValue, TicketName};
+use booth::sys::clock;
 use booth::wire::{encode_request, ClientOptions, ClientRequest};
 use std::fs::{self, File};
 use std::io::Write;

@@ -4,13 +4,13 @@
 
 use booth::config::{Handler, TicketStore};
 use booth::daemon::channels::ToExecutor;
-use booth::daemon::clock;
 use booth::daemon::executor::{self, ExecutorConfig, ExecutorTicket};
-use booth::daemon::poll;
 use booth::engine::{
     AttrChange, CibExpiry, CibState, Event, HoldWindow, JobWish, ProbeRun, StoreWish, WriteSerial,
 };
 use booth::model::{AttrName, AttrValue, Holder, MemberId, Term, TicketIndex, TicketName};
+use booth::sys::clock;
+use booth::sys::poll;
 use booth::time::{Span, WallTime};
 use crossbeam_channel::{bounded, Sender};
 use std::io::{BufRead, Write};

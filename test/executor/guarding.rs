@@ -4,7 +4,7 @@
 
 use crate::process::{lives, pass, signal, sleeps, until};
 use crate::site::{both, Kind, Site};
-use booth::daemon::clock;
+use booth::sys::clock;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 

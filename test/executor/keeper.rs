@@ -7,7 +7,7 @@ use crate::process::{
     arguments, lives, memory, named, pass, session_and_group, signal, sleeps, status, until,
 };
 use crate::site::{both, Driver, Kind, Site};
-use booth::daemon::clock;
+use booth::sys::clock;
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};

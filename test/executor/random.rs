@@ -9,8 +9,8 @@
 
 use crate::process::{pass, signal, until};
 use crate::site::{both, Driver, Kind, Site};
-use booth::daemon::clock;
 use booth::prng::Prng;
+use booth::sys::clock;
 use std::fs;
 use std::time::{Duration, Instant};
 

@@ -4,7 +4,7 @@
 
 use crate::process::{lives, pass, signal, until};
 use crate::site::{both, Driver, Kind, Site};
-use booth::daemon::clock;
+use booth::sys::clock;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs;
 use std::os::unix::fs::{symlink, PermissionsExt};

@@ -9,7 +9,6 @@ use booth::daemon::engine_loop::{EngineLoop, Inbox, LoopStats, Outlets, Transpor
 use booth::daemon::listing::Steps;
 use booth::daemon::notify::Notifier;
 use booth::daemon::timer::Timer;
-use booth::daemon::{clock, poll};
 use booth::engine::{
     CibLoad, CibOutcome, ClientId, Engine, Event, JobWish, ProbeOutcome, Setup, StoreWish,
 };
@@ -18,6 +17,7 @@ use booth::model::{
     TicketSpec,
 };
 use booth::prng::Prng;
+use booth::sys::{clock, poll};
 use booth::time::Span;
 use booth::wire::{
     ClientOptions, ClientRequest, Command, PeerBody, PeerMessage, Reason, ResultCode, Stamp,

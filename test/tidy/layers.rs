@@ -23,9 +23,11 @@ const BELOW: &[(&str, &[&str])] = &[
     ("wheel", &["model", "time"]),
     ("queues", &[]),
     ("config", &["auth", "wire", "model", "time"]),
+    ("sys", &["config", "model", "time"]),
     (
         "daemon",
         &[
+            "sys",
             "config",
             "keeper",
             "slots",
@@ -40,7 +42,21 @@ const BELOW: &[(&str, &[&str])] = &[
             "prng",
         ],
     ),
-    ("cli", &["daemon", "config", "engine", "pacemaker", "auth", "wire", "model", "time", "prng"]),
+    (
+        "cli",
+        &[
+            "daemon",
+            "sys",
+            "config",
+            "engine",
+            "pacemaker",
+            "auth",
+            "wire",
+            "model",
+            "time",
+            "prng",
+        ],
+    ),
 ];
 
 /// Where the pure crate lies.
@@ -48,15 +64,15 @@ const CORE: &str = "src/core/";
 
 /// The files with `unsafe`: few and small.
 const UNSAFE: &[&str] = &[
-    "src/daemon/accounts.rs",
-    "src/daemon/clock.rs",
-    "src/daemon/filelock.rs",
-    "src/daemon/local_addr.rs",
-    "src/daemon/os.rs",
-    "src/daemon/poll.rs",
-    "src/daemon/process.rs",
-    "src/daemon/title.rs",
-    "src/daemon/watch.rs",
+    "src/sys/accounts.rs",
+    "src/sys/clock.rs",
+    "src/sys/filelock.rs",
+    "src/sys/local_addr.rs",
+    "src/sys/os.rs",
+    "src/sys/poll.rs",
+    "src/sys/process.rs",
+    "src/sys/title.rs",
+    "src/sys/watch.rs",
 ];
 
 /// The most lines of a file with `unsafe`.
@@ -73,16 +89,16 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("crc32fast", &["src/core/model/member.rs"]),
     ("roxmltree", &["src/core/pacemaker/"]),
     ("getopts", &["src/cli/"]),
-    ("libc", &["src/daemon/"]),
-    ("socket2", &["src/daemon/", "src/cli/net.rs"]),
-    ("signal_hook", &["src/daemon/"]),
+    ("libc", &["src/daemon/", "src/sys/"]),
+    ("socket2", &["src/daemon/", "src/sys/", "src/cli/net.rs"]),
+    ("signal_hook", &["src/daemon/", "src/sys/"]),
     ("syslog", &["src/daemon/"]),
     ("crossbeam_channel", &["src/daemon/"]),
-    ("std::process::Command", &["src/daemon/"]),
-    ("std::fs", &["src/config/", "src/daemon/", "src/cli/"]),
-    ("std::env", &["src/daemon/", "src/cli/"]),
-    ("libc::clock_gettime", &["src/daemon/clock.rs"]),
-    ("SystemTime::now", &["src/daemon/clock.rs"]),
+    ("std::process::Command", &["src/daemon/", "src/sys/"]),
+    ("std::fs", &["src/config/", "src/daemon/", "src/sys/", "src/cli/"]),
+    ("std::env", &["src/daemon/", "src/sys/", "src/cli/"]),
+    ("libc::clock_gettime", &["src/sys/clock.rs"]),
+    ("SystemTime::now", &["src/sys/clock.rs"]),
 ];
 
 /// Breaches of the direction that are meant.

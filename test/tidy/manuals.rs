@@ -140,7 +140,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn every_signal_is_documented_and_no_other() {
     let documented = set(items("boothd.8", "SIGNALS", "Dv "));
-    let path = root().join("src/daemon/signals.rs");
+    let path = root().join("src/sys/signals.rs");
     let text = fs::read_to_string(path).expect("the source is there");
     let (_, rest) = text.split_once("const WATCHED").expect("the list of signals");
     let (list, _) = rest.split_once("];").expect("its end");
@@ -209,7 +209,7 @@ fn every_word_of_status_is_documented_and_no_other() {
     let words = page.iter().filter_map(|line| line.strip_prefix(".Va booth_"));
     let documented = set(words.map(first_word));
     let mut known = BTreeSet::new();
-    for path in ["src/daemon/state_line.rs", "src/cli/status.rs"] {
+    for path in ["src/sys/state_line.rs", "src/cli/status.rs"] {
         let text = fs::read_to_string(root().join(path)).expect("a source file");
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
         for (at, _) in code.match_indices("booth_") {
@@ -227,7 +227,8 @@ fn every_word_of_status_is_documented_and_no_other() {
 /// Files that the program opens by itself, and the processes that an administrator sees.
 #[test]
 fn every_file_and_every_process_is_documented() {
-    use booth::daemon::{helper, keeper, lockfile};
+    use booth::daemon::{helper, keeper};
+    use booth::sys::lockfile;
     let files = set(items("boothd.8", "FILES", "Pa "));
     let lock = lockfile::default_path("name");
     let known = set([
@@ -283,7 +284,7 @@ fn the_limits_of_clients_and_daemon_are_those_of_the_source() {
     says(format!("within {} seconds", constant(tcp, "REQUEST_LIMIT")));
     let [site, arbitrator] = [true, false].map(booth::daemon::descriptors::needed);
     says(format!("a site may need {site} open files, an arbitrator {arbitrator}."));
-    let start = constant("src/daemon/process.rs", "START_LIMIT");
+    let start = constant("src/sys/process.rs", "START_LIMIT");
     says(format!("waited for {start} seconds"));
     let page = section("boothd.8", "OPTIONS").join(" ");
     let slack = constant("src/cli/ticket.rs", "WAIT_SLACK");

@@ -9,7 +9,7 @@
 mod handler;
 pub mod store;
 
-use super::os;
+use crate::sys::os;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;

@@ -6,12 +6,12 @@
 //! hangs this process and nobody else.
 
 use super::{fail, HelperExit};
-use crate::daemon::clock;
 use crate::daemon::ticket_dir::{BootMark, Entries, TicketDir, Update};
 use crate::engine::{AttrChange, CibLoad};
 use crate::keeper::{Change, JobEnd, Values};
 use crate::model::{AttrName, AttrValue, Holder, Term, TicketName};
 use crate::pacemaker::TicketValues;
+use crate::sys::clock;
 use crate::time::MonoTime;
 use std::io::{BufRead, Write};
 use std::path::Path;

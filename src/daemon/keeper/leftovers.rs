@@ -7,8 +7,8 @@
 //! of its environment that says for which keeper and job it works.
 
 use super::NAME;
-use crate::daemon::{clock, os};
 use crate::keeper::JobId;
+use crate::sys::{clock, os};
 use crate::time::Span;
 use std::fs::{self, File};
 use std::os::fd::AsFd;

@@ -4,10 +4,11 @@
 
 use super::packets::{Gone, OFFER_AGAIN};
 use super::{Setup, NAME};
-use crate::daemon::{clock, descriptors, os};
+use crate::daemon::descriptors;
 use crate::keeper::words::{Message, VERSION};
 use crate::keeper::{Answer, Before, Kept, Told, Word};
 use crate::model::TicketIndex;
+use crate::sys::{clock, os};
 use crate::time::{MonoTime, Span};
 use socket2::{Domain, Socket, Type};
 use std::fs::File;

@@ -6,7 +6,7 @@
 //! processes may hold such a lock; whoever has taken it looks whether another has it, too, and
 //! owns nothing then.
 
-use crate::daemon::{clock, os};
+use crate::sys::{clock, os};
 use crate::time::Span;
 use std::fs::File;
 use std::io;

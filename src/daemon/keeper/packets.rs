@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! One end of the socket between boothd and a keeper: whole packets of messages, never waited for.
 
-use crate::daemon::os;
 use crate::engine::CibOutcome;
 use crate::keeper::words::{self, Message, PACKET_MAX};
 use crate::keeper::Answer;
+use crate::sys::os;
 use crate::time::{MonoTime, Span};
 use socket2::Socket;
 use std::collections::VecDeque;

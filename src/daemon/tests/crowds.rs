@@ -7,10 +7,10 @@ use super::tcp::{
 use super::{roster, ticket};
 use crate::auth::{Key, Sealer};
 use crate::daemon::channels::Answer;
-use crate::daemon::clock;
 use crate::daemon::places::GRANTS_MAX;
 use crate::engine::{ClientId, Reply};
 use crate::model::{AttrName, AttrValue};
+use crate::sys::clock;
 use crate::wire::{encode_request, ClientOptions, ClientReply, ClientRequest, Life, ResultCode};
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};

@@ -10,9 +10,9 @@ use crate::daemon::engine_loop::{EngineLoop, Inbox, LoopStats, Machine, Outlets,
 use crate::daemon::listing::Steps;
 use crate::daemon::notify::Notifier;
 use crate::daemon::timer::Timer;
-use crate::daemon::{clock, poll};
 use crate::engine::{CibLoad, ClientId, Effect, Event, Held, JobWish, RejectKind, Reply};
 use crate::model::{Holder, MemberIndex, Term, TicketIndex};
+use crate::sys::{clock, poll};
 use crate::time::{MonoTime, Now, Span};
 use crate::wire::{ClientRequest, PeerBody, PeerMessage, ResultCode};
 use crossbeam_channel::{bounded, unbounded, Receiver, Sender};

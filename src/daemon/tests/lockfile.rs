@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The lock file and whose lock on it counts. What needs a second user is in `test/daemon`.
 
-use crate::daemon::lockfile::{probe, DaemonState, LockError, LockFile, Probe, StateLine};
-use crate::daemon::lockholder::Users;
 use crate::model::{MemberId, MemberRole};
+use crate::sys::lockfile::{probe, DaemonState, LockError, LockFile, Probe, StateLine};
+use crate::sys::lockholder::Users;
 use std::fs;
 use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

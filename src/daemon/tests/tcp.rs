@@ -9,9 +9,9 @@ use crate::daemon::desk::{Desk, DeskSetup};
 use crate::daemon::listing::Steps;
 use crate::daemon::places::{Bounds, CONNECTIONS_MAX, GRANTS_MAX};
 use crate::daemon::tcp::{self, Server};
-use crate::daemon::{clock, poll};
 use crate::engine::{ClientId, Reply, TicketRow};
 use crate::model::{AttrName, AttrValue, Holder, MemberId, Term};
+use crate::sys::{clock, poll};
 use crate::time::Span;
 use crate::wire::{
     decode_reply, encode_request, frame_len, ClientOptions, ClientReply, ClientRequest, Life,

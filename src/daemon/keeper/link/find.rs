@@ -4,10 +4,10 @@
 
 use super::peer::Found;
 use super::{LOOK, PATIENCE_MIN};
-use crate::daemon::accounts::user_name;
 use crate::daemon::keeper::program::path_in;
 use crate::daemon::keeper::{owner, NAME, SOCKET};
-use crate::daemon::{clock, os};
+use crate::sys::accounts::user_name;
+use crate::sys::{clock, os};
 use crate::time::Span;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs::{self, File};

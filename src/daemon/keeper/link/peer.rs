@@ -3,8 +3,8 @@
 
 use super::READY;
 use crate::daemon::keeper::packets::Packets;
-use crate::daemon::{clock, os};
 use crate::keeper::words::Message;
+use crate::sys::{clock, os};
 use crate::time::MonoTime;
 use socket2::Socket;
 use std::os::fd::{AsFd, OwnedFd};

@@ -276,7 +276,7 @@ impl LockFile {
     /// Puts another lock file in the place of this one, or stays as it is after an error. If both
     /// are the same file after all (it was moved away and back, or could not be looked at for a
     /// moment), closing either descriptor drops the lock: it is taken again.
-    pub(super) fn give_way_to(
+    pub(crate) fn give_way_to(
         &mut self,
         fresh: Result<LockFile, LockError>,
     ) -> Result<(), LockError> {

@@ -113,7 +113,7 @@ fn drain(file: BorrowedFd<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::poll;
+    use crate::sys::poll;
     use std::fs;
     use std::time::Duration;
 

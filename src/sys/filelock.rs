@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 ///
 /// # Errors
 /// The file system has no locks, or no room for one.
-pub(super) fn try_lock(file: &File) -> io::Result<bool> {
+pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
     let lock = whole_file(libc::F_WRLCK);
     // SAFETY: the descriptor is open for the whole call and `lock` is a valid `flock`.
     let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &lock) };
@@ -25,20 +25,20 @@ pub(super) fn try_lock(file: &File) -> io::Result<bool> {
 
 /// A lock as the kernel describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Lock {
+pub(crate) struct Lock {
     /// A write lock, not a read lock.
-    pub(super) write: bool,
+    pub(crate) write: bool,
     /// On the whole file, whatever its length.
-    pub(super) whole: bool,
+    pub(crate) whole: bool,
     /// Its process; -1: it belongs to an open file, 0: its process cannot be seen from here.
-    pub(super) pid: libc::pid_t,
+    pub(crate) pid: libc::pid_t,
 }
 
 /// The first write lock of others on a file; only if there is none, the first read lock.
 ///
 /// # Errors
 /// The file cannot be asked for its locks.
-pub(super) fn first_lock(file: &File) -> io::Result<Option<Lock>> {
+pub(crate) fn first_lock(file: &File) -> io::Result<Option<Lock>> {
     for asked in [libc::F_RDLCK, libc::F_WRLCK] {
         let mut lock = whole_file(asked);
         // SAFETY: the descriptor is open for the whole call; `lock` is a valid `flock` that the

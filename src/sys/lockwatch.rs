@@ -15,7 +15,7 @@ const RESTORES: usize = 10;
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Notices that somebody has removed the lock file.
-pub(super) struct LockWatch {
+pub(crate) struct LockWatch {
     file: Option<FileWatch>,
     /// It cannot be watched for now: when it is looked at again.
     later: Option<Instant>,
@@ -25,7 +25,7 @@ pub(super) struct LockWatch {
 
 impl LockWatch {
     /// Begins to watch the file under this path.
-    pub(super) fn new(path: &Path) -> LockWatch {
+    pub(crate) fn new(path: &Path) -> LockWatch {
         match FileWatch::new(path) {
             Ok(watch) => LockWatch { file: Some(watch), later: None, told: false },
             Err(error) => {
@@ -36,22 +36,22 @@ impl LockWatch {
     }
 
     /// What becomes readable when something has happened to the file, if it is watched.
-    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.file.as_ref().map(FileWatch::descriptor)
     }
 
     /// How long to wait for anything else before the file is looked at.
-    pub(super) fn look_again(&self) -> Option<Duration> {
+    pub(crate) fn look_again(&self) -> Option<Duration> {
         self.later.map(|at| at.saturating_duration_since(Instant::now()))
     }
 
     /// Whether it is time to look at the file, whatever else there is to do.
-    pub(super) fn is_due(&self) -> bool {
+    pub(crate) fn is_due(&self) -> bool {
         self.look_again() == Some(Duration::ZERO)
     }
 
     /// Makes the lock file anew if it is gone, so that the daemon can still be found and stopped.
-    pub(super) fn look(&mut self, lock: &mut LockFile) {
+    pub(crate) fn look(&mut self, lock: &mut LockFile) {
         if let Some(watch) = &self.file {
             watch.drain();
         }
