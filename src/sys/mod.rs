@@ -18,3 +18,6 @@ pub mod signals;
 pub mod state_line;
 pub mod title;
 pub mod watch;
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,6 @@ mod bonds;
 mod crowds;
 mod engine_loop;
 mod listing;
-mod lockfile;
 mod panics;
 mod tcp;
 mod udp;
