@@ -5,7 +5,6 @@
 //! `cargo test --release --features mutants --test mutants -- --nocapture`.
 
 use booth_core::engine::mutant::Clause;
-use booth_sim::clock;
 use booth_sim::hunt::Hunt;
 use booth_sim::plan::Plan;
 use booth_sim::rates::two_holders;
