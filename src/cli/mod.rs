@@ -116,7 +116,7 @@ fn run_daemon(args: DaemonArgs, output: &Output) -> ExitCode {
 /// The index of the member that the daemon shall be, or why there is none.
 fn daemon_member(config: &Config, site: Option<&str>) -> Result<usize, String> {
     if let Some(name) = site {
-        // Reference: the sentence at the begin, which its test-suite looks for.
+        // Reference: the sentence at the beginning, which its test-suite looks for.
         return target::find_named(config, name)
             .map_err(|error| format!("Cannot find myself in the configuration. ({error})"));
     }

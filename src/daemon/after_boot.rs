@@ -86,8 +86,8 @@ fn all_configurations() -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// A process for each, since each becomes the user of its store; at the same time, so that a disk
-/// that does not answer holds up no other.
+/// A process for each, since each becomes the user of its store; at the same time, so that a store
+/// on a disk that does not answer holds up no other.
 fn each(configurations: &[impl AsRef<OsStr>]) -> bool {
     let start = |one| Command::new("/proc/self/exe").arg0(NAME).arg(one).spawn();
     let started: Vec<_> = configurations.iter().map(start).collect();

@@ -11,7 +11,8 @@ fn offered(directory: &tempfile::TempDir, words: &[&str]) -> Vec<String> {
                   [[ ${#COMPREPLY[@]} == 0 ]] || printf '%s\\n' \"${COMPREPLY[@]}\"";
     let mut command = Command::new("bash");
     command.args(["--norc", "-c", script, "-"]).arg(top().join("scripts/bash-completion"));
-    let said = succeed(command.args(words).current_dir(directory.path()).env("HOME", "/nobody"));
+    let said =
+        succeed(command.args(words).current_dir(directory.path()).env("HOME", directory.path()));
     said.lines().map(str::to_owned).collect()
 }
 
@@ -52,4 +53,6 @@ fn operations_options_and_files_are_offered_where_they_belong() {
     assert!(offered(&["booth", "list", "-"]).contains(&"-s".to_owned()));
     assert!(offered(&["booth", "list", "-c", "my"]).contains(&r"my\ file".to_owned()));
     assert_eq!(offered(&["booth", "list", ""]), Vec::<String>::new());
+    let at_home = offered(&["boothd", "-c", "~/my"]);
+    assert_eq!(at_home, [r"~/my\ file"]);
 }

@@ -26,10 +26,12 @@ fn all_recipes_have_the_version_and_the_rust_version_of_the_crate() {
     assert!(control.contains(&format!("cargo:native (>= {rust})")));
 }
 
-/// The crates of both manifests but our own, development ones included: cargo resolves those too.
+/// The crates of all manifests but our own, development ones included: cargo resolves those too.
 fn crates() -> BTreeSet<String> {
     let mut crates = BTreeSet::new();
-    for path in ["Cargo.toml", "src/core/Cargo.toml", "test/harness/Cargo.toml"] {
+    for path in
+        ["Cargo.toml", "src/core/Cargo.toml", "test/harness/Cargo.toml", "test/sim/Cargo.toml"]
+    {
         add_crates(&source(path), &mut crates);
     }
     for own in ["booth-core", "booth-harness", "booth-sim"] {

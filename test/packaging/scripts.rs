@@ -52,7 +52,7 @@ fn a_key_goes_only_where_a_directory_is() {
     let errors = end_with(1, keygen().arg(""));
     assert!(errors.contains("the name of the file is empty"), "{errors}");
     let errors = end_with(1, keygen().arg(format!("{}/", directory.path().join("k").display())));
-    assert!(errors.contains("is no name of a file"), "{errors}");
+    assert!(errors.contains("is not a file name"), "{errors}");
     end_with(1, keygen().args(["one", "two"]).current_dir(directory.path()));
     assert_eq!(fs::read_dir(directory.path()).expect("readable").count(), 0);
     assert!(succeed(keygen().arg("-h")).contains("/etc/booth/authkey"));
@@ -150,9 +150,14 @@ fn scripts_know_a_user_by_a_number() {
         let (_, function) = text.split_once("\nnumber_of() {\n").expect("it has one");
         let (body, _) = function.split_once("\n}\n").expect("it ends");
         let script = format!("set -e\nnumber_of() {{\n{body}\n}}\nnumber_of \"$1\" || echo none");
-        for (user, number) in
-            [("root", "0"), ("4242", "4242"), ("0x10", "16"), ("010", "8"), ("who", "none")]
-        {
+        for (user, number) in [
+            ("root", "0"),
+            ("4242", "4242"),
+            ("0x10", "16"),
+            ("010", "8"),
+            ("12x", "none"),
+            ("who", "none"),
+        ] {
             let found = succeed(Command::new("sh").args(["-c", &script, "sh", user]));
             assert_eq!(found.trim(), number, "{path}: {user}");
         }

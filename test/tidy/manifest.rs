@@ -63,6 +63,8 @@ fn only_the_agreed_crates_are_used() {
         let more = if shipped { &[] } else { TEST_CRATES };
         agreed("dependencies", &[CRATES, more].concat());
         agreed("dev-dependencies", &[TEST_CRATES, CRATES].concat());
+        let lints = ["workspace = true", "undocumented_unsafe_blocks = \"deny\""];
+        assert!(lints.iter().any(|line| manifest.lines().any(|it| it == *line)), "{path}: lints");
         for kind in ["build-dependencies", "target.", "patch"] {
             assert!(!manifest.contains(&format!("[{kind}")), "{path}: no section {kind}");
         }

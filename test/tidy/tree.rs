@@ -107,7 +107,8 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<File>) {
 
 #[test]
 fn tests_are_told_from_the_product() {
-    for path in ["test/tidy/main.rs", "src/core/engine/tests/mod.rs", "src/daemon/slots/tests.rs"] {
+    for path in ["test/tidy/main.rs", "src/core/engine/tests/mod.rs", "src/core/slots/tests/mod.rs"]
+    {
         assert!(File::new(path, "").is_test(), "{path}");
     }
     assert!(!File::new("src/core/engine/mod.rs", "").is_test());

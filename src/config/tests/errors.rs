@@ -194,7 +194,7 @@ fn a_seventeenth_member_is_one_too_many() {
 
 /// Nobody reads a hundred thousand bytes of what a person has pasted into the wrong place.
 #[test]
-fn an_error_repeats_at_most_the_begin_of_a_long_text() {
+fn an_error_repeats_at_most_the_beginning_of_a_long_text() {
     let long = "\u{e4}".repeat(50_000);
     let path = format!("/{long}");
     let lines = [

@@ -58,9 +58,9 @@ pub enum StoreWish {
     Hold {
         /// The ticket.
         ticket: TicketIndex,
-        /// The window; `None`: the store says *revoked* now, the guard may forget it.
+        /// The window; `None`: the store says *revoked* now, the keeper may forget it.
         window: Option<HoldWindow>,
-        /// The term, by which the guard recognises newer entries in the store.
+        /// The term, by which the keeper recognises newer entries in the store.
         term: Term,
     },
     /// Write the ticket to the store. A newer wish replaces one that has not been started

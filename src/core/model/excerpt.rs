@@ -9,8 +9,8 @@ const TEXT_MAX: usize = 255;
 /// The most bytes of a path that a message repeats: the kernel takes none that is longer.
 const PATH_MAX: usize = 4096;
 
-/// A text from outside, for a message: whole, or if it is long its begin, as many whole characters
-/// as fit, and its length in bytes. With `{:?}` what is repeated is quoted.
+/// A text from outside, for a message: whole, or if it is long its beginning, as many whole
+/// characters as fit, and its length in bytes. With `{:?}` what is repeated is quoted.
 pub struct Excerpt<'a> {
     text: Cow<'a, str>,
     max: usize,
