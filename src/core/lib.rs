@@ -5,7 +5,7 @@
 //! [`engine`] decides which site holds a ticket, the [`keeper`] what a site's ticket store is told
 //! and when; [`wire`] and [`auth`] turn messages into bytes and back, [`pacemaker`] knows the words
 //! of Pacemaker's tools. Whoever calls them says what time it is and carries out what they want.
-#![cfg_attr(not(any(test, feature = "mutants")), no_std)]
+#![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
 extern crate alloc;

@@ -34,9 +34,8 @@ const HELP: &str = "The simulator: the engine that ships under random faults.
   --compare     the seeds in each of these positions: how often two sites held a ticket at once
   --soak N      N pieces of --ticks steps each (50 million), with seeds that were never run, and
                 a line for each in test/sim/SOAK
-  --rates       how often each mutant is caught in the first --seeds seeds
   --plant-panic N  an engine panics in the N-th step of each run: to see what is printed then
-  --mutant NAME ignore a clause of RULES.md (needs the feature `mutants`)
+  --replay F    run the transcript in the file F; print how many stores have the ticket then
 ";
 
 /// The steps of a piece of a soak.
@@ -52,10 +51,9 @@ struct Options {
     shrink: bool,
     lines: usize,
     keep_on: bool,
-    rates: bool,
     family: Option<String>,
     scenario: Option<String>,
-    mutant: Option<String>,
+    replay: Option<String>,
     mode: Option<Mode>,
     compare: bool,
     soak: Option<u64>,
@@ -70,11 +68,8 @@ fn main() -> std::process::ExitCode {
             return std::process::ExitCode::FAILURE;
         }
     };
-    if let Some(name) = &options.mutant {
-        if let Err(text) = booth_sim::mutants::choose(name) {
-            eprintln!("{text}");
-            return std::process::ExitCode::FAILURE;
-        }
+    if let Some(file) = &options.replay {
+        return replay(file);
     }
     if options.plan || options.trace {
         let mut clean = true;
@@ -91,19 +86,26 @@ fn main() -> std::process::ExitCode {
     if options.compare {
         return compare(&options);
     }
-    let done = if options.rates {
-        let only = options.mutant.as_deref().and_then(booth_sim::mutants::clause);
-        booth_sim::rates::table(options.seeds, only).map(|()| true)
-    } else if let Some(count) = options.soak {
-        soak(&options, count)
-    } else {
-        return run_many(&options);
-    };
-    match done {
+    let Some(count) = options.soak else { return run_many(&options) };
+    match soak(&options, count) {
         Ok(true) => std::process::ExitCode::SUCCESS,
         Ok(false) => std::process::ExitCode::FAILURE,
         Err(text) => {
             eprintln!("{text}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs a transcript.
+fn replay(file: &str) -> std::process::ExitCode {
+    match std::fs::read_to_string(file) {
+        Ok(text) => {
+            println!("{} holders", booth_sim::scenario::lab::holders_at_the_end(&text));
+            std::process::ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{file}: {error}");
             std::process::ExitCode::FAILURE
         }
     }
@@ -164,14 +166,11 @@ fn tell(options: &Options, plan: &Plan, settings: &Settings, name: &str) {
     if !options.shrink {
         return;
     }
-    let mutant = options.mutant.as_ref().map(|name| format!(" --mutant {name}"));
     let plant = options.settings.plant.map(|step| format!(" --plant-panic {step}"));
     let mixed = options.mode.map(|mode| format!(" --mixed {}", mode.name()));
-    let features = if mutant.is_some() { "--features mutants " } else { "" };
     let command = format!(
-        "cargo run --release {features}--example sim -- --family {name} --seed {} --seeds 1{}{}{}",
+        "cargo run --release --example sim -- --family {name} --seed {} --seeds 1{}{}",
         plan.seed,
-        mutant.unwrap_or_default(),
         mixed.unwrap_or_default(),
         plant.unwrap_or_default(),
     );
@@ -242,7 +241,7 @@ fn plans(options: &Options, seed: u64) -> Vec<(String, Plan)> {
     let wanted = match (&options.family, options.mode) {
         (Some(wanted), _) => wanted,
         (None, Some(_)) => return vec![("ordinary".to_owned(), Plan::draw(seed))],
-        (None, None) => return booth_sim::rates::plans(seed).to_vec(),
+        (None, None) => return booth_sim::hunt::plans(seed).to_vec(),
     };
     let plan = match Hunt::named(wanted) {
         Some(hunt) => hunt.draw(seed),
@@ -262,10 +261,9 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
         shrink: true,
         lines: 50,
         keep_on: false,
-        rates: false,
         family: None,
         scenario: None,
-        mutant: None,
+        replay: None,
         mode: None,
         compare: false,
         soak: None,
@@ -298,20 +296,16 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--no-shrink" => options.shrink = false,
             "--keep-on" => options.keep_on = true,
             "--scenario" => options.scenario = Some(args.next().ok_or("--scenario needs a file")?),
-            "--rates" => options.rates = true,
             "--family" => options.family = Some(family(args.next())?),
             "--holders" => {
                 options.settings.only_promise = true;
                 options.settings.liveness = false;
             }
-            "--mutant" => options.mutant = Some(args.next().ok_or("--mutant needs a name")?),
+            "--replay" => options.replay = Some(args.next().ok_or("--replay needs a file")?),
             _ => return Err(format!("what is {arg:?}?")),
         }
     }
-    let part = options.family.is_some()
-        || options.mutant.is_some()
-        || options.mode.is_some()
-        || options.settings.only_promise;
+    let part = options.family.is_some() || options.mode.is_some() || options.settings.only_promise;
     if options.soak.is_some() && part {
         return Err("--soak runs everything: its account would not say what was left out".into());
     }

@@ -285,3 +285,9 @@ fn draw_clock(prng: &mut Prng, apart: i64) -> [ClockPlan; 2] {
     };
     [one(), one()]
 }
+
+/// The plans of a seed with their names: the ordinary one, and the aimed one whose turn it is.
+pub fn plans(seed: u64) -> [(String, Plan); 2] {
+    let hunt = Hunt::of(seed);
+    [("ordinary".to_owned(), Plan::draw(seed)), (hunt.name(), hunt.draw(seed))]
+}

@@ -5,6 +5,7 @@
 
 mod judge;
 mod mixed;
+mod patches;
 mod verdicts;
 
 use booth_sim::clock::SECOND;

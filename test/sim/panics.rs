@@ -8,11 +8,9 @@
 //! That thread knows neither the world nor what has happened in it. So the run takes place again,
 //! up to the step that panics; there the world reports S0 instead of taking it.
 
-use super::mutants::{current, switch_off};
 use super::plan::Plan;
 use super::runner::{run_plan, Outcome, Settings};
 use super::world::World;
-use booth_core::engine::mutant::Clause;
 use booth_core::engine::{Effect, Event};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -36,8 +34,8 @@ enum Ended {
     Panicked(Panic),
 }
 
-/// A run that is asked for: with the clause that its engines ignore.
-type Job = (Plan, Settings, Option<Clause>);
+/// A run that is asked for.
+type Job = (Plan, Settings);
 
 /// A thread that takes runs, one after the other.
 struct Worker {
@@ -73,7 +71,7 @@ pub fn run_watched(plan: &Plan, settings: &Settings) -> Outcome {
         return run_plan(plan.clone(), settings);
     }
     let worker = WORKER.take().unwrap_or_else(start);
-    let job = (plan.clone(), settings.clone(), current());
+    let job = (plan.clone(), settings.clone());
     let ended = match worker.jobs.send(job) {
         Ok(()) => worker.ends.recv().ok(),
         Err(_) => None,
@@ -96,9 +94,7 @@ fn start() -> Worker {
     let (tell, ends) = channel();
     thread::spawn(move || {
         TELL.set(Some(tell.clone()));
-        for (plan, settings, clause) in asked {
-            // What this build cannot switch off was refused before.
-            let _ = switch_off(clause);
+        for (plan, settings) in asked {
             PLACE.set((0, 0));
             let outcome = Box::new(run_plan(plan, &settings));
             if tell.send(Ended::Done(outcome)).is_err() {

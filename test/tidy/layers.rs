@@ -198,8 +198,7 @@ fn modules_use_only_what_lies_below_them() {
 #[test]
 fn the_core_has_no_standard_library() {
     let root = rust().find(|file| file.path == format!("{CORE}lib.rs")).expect("it is there");
-    // Wrong engines are told apart by thread.
-    let line = "\n#![cfg_attr(not(any(test, feature = \"mutants\")), no_std)]\n";
+    let line = "\n#![cfg_attr(not(test), no_std)]\n";
     assert!(root.text.contains(line));
     let with_std = |file: &File| {
         let is_core = file.path.starts_with(CORE) && !file.is_test();

@@ -3,7 +3,6 @@
 
 use super::cx::Cx;
 use super::manual::REPEAT;
-use super::mutant::{self, Clause};
 use super::quit::QuitKind;
 use super::renewal::Delivery;
 use super::ticket::Ticket;
@@ -63,8 +62,7 @@ impl Ticket {
     /// This site, or another, is about to lead: a step-down has been heeded, but that the ticket
     /// was revoked is told until somebody has a lease again.
     pub fn keep_revoke(&mut self) {
-        let ends = mutant::is_on(Clause::L10KeepRevoke);
-        let kept = |announce: &Announce| announce.kind == AnnounceKind::Revoke && !ends;
+        let kept = |announce: &Announce| announce.kind == AnnounceKind::Revoke;
         self.announce = self.announce.filter(kept);
     }
 
@@ -95,9 +93,8 @@ impl Ticket {
         let retry_at = cx.now.mono.plus(self.spec.timeout);
         let manual = self.is_manual();
         let Some(announce) = &mut self.announce else { return };
-        let silent = mutant::is_on(Clause::L10Resend);
         let enough = announce.delivery.tries >= retries && cx.now.mono >= announce.until;
-        if announce.delivery.unacked.is_empty() || (enough && !manual) || silent {
+        if announce.delivery.unacked.is_empty() || (enough && !manual) {
             self.announce = None;
             return;
         }

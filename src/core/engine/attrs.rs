@@ -4,7 +4,6 @@
 use super::cx::Cx;
 use super::effect::{AttrChange, Effect, NoteLevel, StoreWish};
 use super::event::{CibOutcome, ClientId, WriteSerial};
-use super::mutant::{self, Clause};
 use super::report::{AttrRow, Reply};
 use super::ticket::{Phase, Ticket};
 use crate::model::{AttrName, AttrOp, AttrRule, AttrValue, RuleMode, ATTRS_MAX};
@@ -47,18 +46,11 @@ impl Attrs {
 
     /// Whether all rules of this mode hold. A missing attribute equals nothing.
     pub fn fulfil(&self, rules: &[AttrRule], mode: RuleMode) -> bool {
-        let blind = match mode {
-            RuleMode::Auto => Clause::PrereqAuto,
-            RuleMode::Manual => Clause::PrereqManual,
-        };
-        if mutant::is_on(blind) {
-            return true;
-        }
         rules.iter().filter(|rule| rule.mode == mode).all(|rule| {
             let equal = self.values.get(&rule.name).is_some_and(|(value, _)| *value == rule.value);
             match rule.op {
                 AttrOp::Equal => equal,
-                AttrOp::NotEqual => equal == mutant::is_on(Clause::PrereqNotEqual),
+                AttrOp::NotEqual => !equal,
             }
         })
     }

@@ -5,7 +5,6 @@
 use super::cx::Cx;
 use super::effect::NoteLevel;
 use super::event::ClientId;
-use super::mutant::{self, Clause};
 use super::quit::QuitKind;
 use super::report::Reply;
 use super::ticket::{Loading, Phase, Ticket};
@@ -141,7 +140,7 @@ impl Ticket {
             let held = self.quit.is_none() && self.owes_itself() && !pending && !loading;
             let leader = self.shown_leader(now);
             let other = leader.member().is_some_and(|id| id != cx.roster.my_id()) && !loading;
-            if held || (other && !mutant::is_on(Clause::L3OwnVote)) {
+            if held || other {
                 self.refuse(cx, client, ResultCode::Overgrant, leader);
                 return;
             }
@@ -221,7 +220,7 @@ impl Ticket {
 
     /// Tells clients what they wait for, when that has changed (P12).
     pub fn tell_waiters(&mut self, cx: &mut Cx<'_>) {
-        if mutant::is_on(Clause::ClientToldNothing) || self.grant.is_none() {
+        if self.grant.is_none() {
             return;
         }
         // Whether the job is forced matters to what it waits for: it must still be there.
@@ -239,7 +238,7 @@ impl Ticket {
             let objected = cause == WaitCause::Objection && leased && !waiter.patient();
             let commit = cause == WaitCause::CommitDelay || objected;
             let first = waiter.told.is_none();
-            let changed = waiter.told != Some(cause) && !mutant::is_on(Clause::ClientToldOnce);
+            let changed = waiter.told != Some(cause);
             let due =
                 first || (commit && !waiter.pending_told) || (changed && waiter.options.explain);
             if !due {

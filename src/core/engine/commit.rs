@@ -5,7 +5,6 @@
 use super::cx::Cx;
 use super::effect::{CibExpiry, CibState, Effect, NoteLevel, StoreWish};
 use super::event::{CibOutcome, WriteSerial};
-use super::mutant::{self, Clause};
 use super::quit::QuitKind;
 use super::ticket::{Loading, Phase, Ticket};
 use crate::model::{Holder, Term};
@@ -153,8 +152,7 @@ impl Ticket {
 
     /// Writes *granted*; the window has been told before.
     pub fn write_grant(&mut self, cx: &mut Cx<'_>, term: Term) {
-        let endless = self.is_manual() || mutant::is_on(Clause::L6Expiry);
-        let expires = if endless { CibExpiry::Never } else { CibExpiry::Lease };
+        let expires = if self.is_manual() { CibExpiry::Never } else { CibExpiry::Lease };
         let owner = self.myself(cx);
         let limit = self.spec.call_limit();
         if self.cib.grant_tried_at.is_none() {
@@ -176,8 +174,7 @@ impl Ticket {
         }
         let Some(lead) = &self.lead else { return };
         let term = lead.term;
-        let no_lease = lead.lease_until.is_none() || !lead.renewal.extended;
-        if no_lease && !mutant::is_on(Clause::L7Lease) {
+        if lead.lease_until.is_none() || !lead.renewal.extended {
             return;
         }
         if self.cib.maybe_granted {
@@ -188,13 +185,13 @@ impl Ticket {
             return;
         }
         self.tell_waiters(cx);
-        let updating = self.updates_pending(cx) && !mutant::is_on(Clause::L7Lease);
+        let updating = self.updates_pending(cx);
         self.say_objections(cx);
         let objected = self.objected_until(cx.now.mono).is_some();
         if self.commit_pending(cx).is_some() || updating || objected {
             return;
         }
-        if self.grant_in_window(cx.now.mono) || mutant::is_on(Clause::L7Lease) {
+        if self.grant_in_window(cx.now.mono) {
             self.mark_written();
             self.cib.maybe_granted = true;
             self.tell_window(cx);
@@ -220,7 +217,7 @@ impl Ticket {
         }
         let missing = lead.commit.missing(self.other_sites(cx));
         let waits = lead.commit.needed && !missing.is_empty() && cx.now.mono < lead.commit.until;
-        let answers = (waits && !mutant::is_on(Clause::L8Wait)).then_some(lead.commit.until);
+        let answers = waits.then_some(lead.commit.until);
         answers.max(self.acquire_pending(cx.now.mono)).max(self.hear_pending(cx))
     }
 
@@ -234,8 +231,7 @@ impl Ticket {
 
     /// The outcome of a write.
     pub fn handle_written(&mut self, cx: &mut Cx<'_>, serial: WriteSerial, outcome: CibOutcome) {
-        let any = mutant::is_on(Clause::L6Serial);
-        let Some(flight) = self.cib.flight.filter(|flight| any || flight.serial == serial) else {
+        let Some(flight) = self.cib.flight.filter(|flight| flight.serial == serial) else {
             return;
         };
         self.cib.flight = None;
@@ -357,10 +353,9 @@ impl Ticket {
         self.cib.retry_at = Some(cx.now.mono.plus(pause));
         if state.granted {
             let since = self.cib.grant_tried_at.unwrap_or(cx.now.mono);
-            let endless = mutant::is_on(Clause::L6FirstGrant);
             let patient = cx.now.mono.since(since) < self.spec.call_limit();
             // Who is told that it failed must not see it succeed later.
-            let patient = patient && !(failed && self.somebody_is_impatient()) || endless;
+            let patient = patient && !(failed && self.somebody_is_impatient());
             if !self.cib.granted && !patient && self.quit.is_none() {
                 self.note(
                     cx,

@@ -7,7 +7,6 @@
 
 use super::cx::Cx;
 use super::effect::{Effect, NoteLevel};
-use super::mutant::{self, Clause};
 use super::probe::PROBE_EXTRA;
 use super::ticket::{Loading, Phase, Ticket};
 use crate::time::MonoTime;
@@ -119,23 +118,20 @@ impl Ticket {
     fn may_stand_when_due(&self) -> bool {
         let holder = self.holding() || self.leaving();
         let clean = !self.cib.maybe_granted || holder;
-        let in_grace = self.grace.is_some() && !mutant::is_on(Clause::L9GraceStand);
-        let bound = self.promise.is_some() && !mutant::is_on(Clause::L3OwnVote);
         // An administrator's grant stands by itself.
         let ordered = self.grant.is_some() && !holder;
         matches!(self.phase, Phase::Follower)
             && !ordered
             && (self.quit.is_none() || self.leaving())
             && clean
-            && (holder || !(in_grace || bound))
+            && (holder || (self.grace.is_none() && self.promise.is_none()))
             && self.probe.is_none()
     }
 
     /// Applies the end of rights: before every event (L6).
     pub fn fold(&mut self, cx: &mut Cx<'_>) {
         self.fold_lease(cx);
-        let late = |until: MonoTime| cx.now.mono >= until && !mutant::is_on(Clause::L12Attempt);
-        if matches!(&self.phase, Phase::Candidate(attempt) if late(attempt.until)) {
+        if matches!(&self.phase, Phase::Candidate(attempt) if cx.now.mono >= attempt.until) {
             self.attempt_failed(cx);
         }
         if let Some(promise) = self.promise.filter(|promise| cx.now.mono >= promise.until) {

@@ -6,7 +6,6 @@ use super::bound::bound_ended;
 use super::cx::Cx;
 use super::effect::NoteLevel;
 use super::grace::fresh_nonce;
-use super::mutant::{self, Clause};
 use super::renewal::{CommitWait, Lead};
 use super::standing::{Stand, UNHEARD_BEFORE_DOUBLING};
 use super::ticket::{Known, Phase, Ticket, Vote};
@@ -123,29 +122,27 @@ impl Ticket {
         if self.is_manual() || !Ticket::is_site(cx, from) {
             return;
         }
-        let heeds = self.lease_lives(now) && !mutant::is_on(Clause::L11Request);
-        if matches!(self.phase, Phase::Leader) && heeds {
+        if matches!(self.phase, Phase::Leader) && self.lease_lives(now) {
             self.challenged(cx, from, term);
         }
-        if self.only_objects(Clause::L3LivePromise) {
+        if self.only_objects() {
             self.object(cx, from, Command::ReqVote);
             return;
         }
         if !self.ready() {
             return;
         }
-        let early = mutant::is_on(Clause::L9GraceVote);
         let forced = force && self.stands_now(cx, from, term, nonce);
-        if !(self.grace_allows(from, term, established) || forced || early) {
+        if !(self.grace_allows(from, term, established) || forced) {
             return;
         }
         let owed = self.promised_to(now).filter(|to| *to != from);
-        if let (Some(owed), false) = (owed, mutant::is_on(Clause::L3LivePromise)) {
+        if let Some(owed) = owed {
             self.reject(cx, from, Command::ReqVote, ResultCode::TermStillValid, owed);
             return;
         }
         let voted = self.vote.filter(|vote| vote.term == term && vote.to != from);
-        if let (Some(vote), false) = (voted, mutant::is_on(Clause::L2OneVote)) {
+        if let Some(vote) = voted {
             self.say_vote(cx, from, vote.to, (term, self.last_known()));
             return;
         }
@@ -243,13 +240,12 @@ impl Ticket {
             }
             return;
         }
-        let late = mutant::is_on(Clause::L12Attempt);
         let Phase::Candidate(attempt) = &mut self.phase else { return };
         let ended = bound_ended(cx.now.mono, unbound_for);
         if own && unbound_for.is_some() {
             attempt.others_until = attempt.others_until.max(ended);
         }
-        if attempt.term != term && !late {
+        if attempt.term != term {
             return;
         }
         attempt.heard.insert(from);
@@ -306,7 +302,6 @@ impl Ticket {
         if earlier.is_none() {
             self.note_won();
         }
-        let earlier = earlier.filter(|_| !mutant::is_on(Clause::L8CarriedOver));
         let mut voters = attempt.votes;
         voters.remove(self.me);
         let commit = match earlier {
@@ -339,9 +334,6 @@ impl Ticket {
             lead.renewal.challenged = challenged;
         }
         self.ask_missing(cx);
-        if mutant::is_on(Clause::L7Lease) {
-            self.advance_commit(cx);
-        }
     }
 
     /// REJECTED: an answer to a vote request or a heartbeat, or to a REVOKE in an earlier term than
@@ -371,8 +363,7 @@ impl Ticket {
         }
         if matches!(self.phase, Phase::Leader) {
             let higher = self.lead.as_ref().is_some_and(|lead| term > lead.term);
-            let deaf = mutant::is_on(Clause::L11Outdated);
-            if higher && result == ResultCode::TermOutdated && !deaf {
+            if higher && result == ResultCode::TermOutdated {
                 self.stand_again(cx);
             }
             return;
@@ -443,8 +434,7 @@ impl Ticket {
             let calm = if self.leaving() && !keeps { timeout.times(3) } else { Span::ZERO };
             return random.plus(calm);
         }
-        let most = if mutant::is_on(Clause::L13BackOffCap) { Span::MAX } else { self.spec.expire };
-        timeout.times(1 << doublings.min(20)).min(most).plus(random)
+        timeout.times(1 << doublings.min(20)).min(self.spec.expire).plus(random)
     }
 
     /// When, by the validities that members stated, a majority could be free to vote.
@@ -460,8 +450,7 @@ impl Ticket {
     /// not acknowledged this renewal (L11).
     fn challenged(&mut self, cx: &mut Cx<'_>, by: MemberIndex, term: Term) {
         let Some(lead) = &self.lead else { return };
-        let asks = lead.renewal.unacked.contains(by) || mutant::is_on(Clause::L11Acknowledged);
-        if term > lead.term && asks {
+        if term > lead.term && lead.renewal.unacked.contains(by) {
             self.heard_of(term);
             self.stand_again(cx);
         }
@@ -472,7 +461,7 @@ impl Ticket {
     fn stand_again(&mut self, cx: &mut Cx<'_>) {
         let Some(lead) = &mut self.lead else { return };
         let again = core::mem::replace(&mut lead.renewal.challenged, true);
-        if again && !mutant::is_on(Clause::L11Once) {
+        if again {
             return;
         }
         self.note(cx, NoteLevel::Info, "a higher term is known: standing for re-election");

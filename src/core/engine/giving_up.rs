@@ -5,7 +5,6 @@
 
 use super::cx::Cx;
 use super::effect::NoteLevel;
-use super::mutant::{self, Clause};
 use super::quit::Quit;
 use super::renewal::Lead;
 use super::standing::Stand;
@@ -20,12 +19,10 @@ impl Ticket {
     /// Whether this site gives the ticket up while its store may still say *granted*: it goes on
     /// leading, and stands again when it has lost its lease (L10).
     pub fn leaving(&self) -> bool {
-        let silent = mutant::is_on(Clause::L6RevokeFirst) || mutant::is_on(Clause::L10RevokeFirst);
         self.quit.is_some()
             && self.cib.maybe_granted
             && !self.is_manual()
             && !matches!(self.phase, Phase::Loading(_))
-            && !silent
     }
 
     /// The ticket is being given up from now on: goes on leading as long as the store may say

@@ -6,7 +6,6 @@ use super::backing::Backing;
 use super::cx::Cx;
 use super::effect::{Effect, JobWish, NoteLevel};
 use super::event::{CibLoad, CibTicket};
-use super::mutant::{self, Clause};
 use super::ticket::{Known, Loading, Phase, Ticket};
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::time::{MonoTime, Span};
@@ -77,7 +76,7 @@ impl Ticket {
     /// The process starts: grace begins; sites read their store, arbitrators ask at once.
     pub fn begin(&mut self, cx: &mut Cx<'_>) {
         self.started = cx.now;
-        if !self.is_manual() && !mutant::is_on(Clause::L9Grace) {
+        if !self.is_manual() {
             self.grace = Some(Grace {
                 word: self.spec.expire,
                 ours: core::iter::once(self.me).collect(),
@@ -156,22 +155,20 @@ impl Ticket {
             term: stored.term,
             until: cx.now.mono.plus(left.min(self.spec.expire)),
         };
-        let granted = stored.granted || (owner == me && mutant::is_on(Clause::L9FreeTicket));
-        self.cib.loaded(granted, owner, stored.term.unwrap_or_default());
+        self.cib.loaded(stored.granted, owner, stored.term.unwrap_or_default());
         if self.is_manual() {
             self.begin_manual(cx, stored.granted, owner);
             return;
         }
-        if !granted {
+        if !stored.granted {
             self.follow_at_last(cx);
             return;
         }
         self.known.leader = me;
         let mine = owner == me || owner == Holder::Unknown;
         let stated = cx.now.mono.plus(left);
-        let uncapped = mutant::is_on(Clause::L9Cap);
         let cap = self.started.mono.plus(self.spec.expire);
-        self.inherited = Some(if uncapped { stated } else { stated.min(cap) });
+        self.inherited = Some(stated.min(cap));
         let usable = self.hold_window().is_some_and(|window| cx.now.mono < window.hold_until);
         if mine && usable {
             self.resume(cx);
@@ -211,9 +208,7 @@ impl Ticket {
     fn resume(&mut self, cx: &mut Cx<'_>) {
         self.phase = Phase::Follower;
         self.note(cx, NoteLevel::Info, "granted here before the restart: standing for re-election");
-        if !mutant::is_on(Clause::L9TellGuard) {
-            self.tell_window(cx);
-        }
+        self.tell_window(cx);
         self.ask_everyone(cx);
         self.stand_for_election(cx, Reason::Reacquire, false);
     }
@@ -252,9 +247,6 @@ impl Ticket {
     pub fn grace_until(&self) -> Option<MonoTime> {
         let words = self.words_until()?;
         let shortest = self.started.mono.plus(self.grace.as_ref()?.word);
-        if mutant::is_on(Clause::L9GraceLength) {
-            return Some(shortest);
-        }
         Some(words.max(shortest.plus(self.spec.guard())).plus(self.spec.drift()))
     }
 
@@ -411,7 +403,7 @@ impl Ticket {
     ) -> bool {
         let pause = self.spec.timeout.divided(ASK_AGAIN_PARTS);
         let Some(grace) = &mut self.grace else { return true };
-        if nonce == grace.nonce || mutant::is_on(Clause::L9Nonce) {
+        if nonce == grace.nonce {
             return true;
         }
         let recently = grace.asked_at(from).is_some_and(|at| cx.now.mono < at.plus(pause));
@@ -443,7 +435,7 @@ impl Ticket {
         let in_time = |at: MonoTime| cx.now.mono.since(at) <= timeout;
         let ours = match nonce {
             0 => grace.asked[from.get()].1.is_some_and(in_time),
-            nonce => nonce == grace.nonce || mutant::is_on(Clause::L9Nonce),
+            nonce => nonce == grace.nonce,
         };
         if !ours {
             return;

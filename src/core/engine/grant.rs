@@ -5,7 +5,6 @@
 use super::client::Waiter;
 use super::cx::Cx;
 use super::effect::NoteLevel;
-use super::mutant::{self, Clause};
 use super::report::Reply;
 use super::ticket::{Phase, ProbeFor, Ticket};
 use crate::model::{Holder, RuleMode};
@@ -25,12 +24,11 @@ impl Ticket {
             self.tell_waiters(cx);
             return;
         }
-        if self.promised_to(now).is_some() && !mutant::is_on(Clause::L3OwnVote) {
+        if self.promised_to(now).is_some() {
             self.answer_grant(cx, ResultCode::Overgrant);
             return;
         }
-        let in_grace = self.grace.is_some() && !mutant::is_on(Clause::L9GraceStand);
-        if (in_grace && !job.force) || job.next_at.is_some_and(|at| now < at) {
+        if (self.grace.is_some() && !job.force) || job.next_at.is_some_and(|at| now < at) {
             self.tell_waiters(cx);
             return;
         }

@@ -9,7 +9,6 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::event::HoldWindow;
-use super::mutant::{self, Clause};
 
 /// So many sends per ticket and member are remembered at most: late acknowledgements still matter,
 /// as long as the lease that they would give.
@@ -130,9 +129,8 @@ impl Link {
     /// Notes a send of a heartbeat or update and gives its round.
     pub fn note_sent(&mut self, of: Command, at: MonoTime, renewal: u64, expire: Span) -> Round {
         let round = self.fresh_round();
-        let most = if mutant::is_on(Clause::L5SendsKept) { 1 } else { SENDS_KEPT };
         let old = |sent: &Sent| at.since(sent.at) >= expire;
-        while self.sent.len() >= most || self.sent.front().is_some_and(old) {
+        while self.sent.len() >= SENDS_KEPT || self.sent.front().is_some_and(old) {
             self.sent.pop_front();
         }
         self.sent.push_back(Sent { of, round, at, renewal, acked: false });

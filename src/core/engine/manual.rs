@@ -9,7 +9,6 @@ use super::cx::Cx;
 use super::effect::NoteLevel;
 use super::event::ClientId;
 use super::lease::Link;
-use super::mutant::{self, Clause};
 use super::quit::QuitKind;
 use super::ticket::{Phase, ProbeFor, Ticket};
 use crate::model::{Holder, MemberIndex, MemberSet, RuleMode};
@@ -105,8 +104,7 @@ impl Ticket {
         let heard = self.manual.unacked.is_empty() || self.manual.tries >= self.spec.retries;
         if heard && !self.manual.resting {
             self.manual.resting = true;
-            let never = mutant::is_on(Clause::L14Repeat);
-            self.manual.say_at = (!never).then_some(cx.now.mono.plus(REPEAT));
+            self.manual.say_at = Some(cx.now.mono.plus(REPEAT));
             return;
         }
         if heard {

@@ -4,7 +4,6 @@
 
 use super::cx::Cx;
 use super::effect::NoteLevel;
-use super::mutant::{self, Clause};
 use super::ticket::{Phase, Ticket};
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::time::{MonoTime, Span};
@@ -55,9 +54,9 @@ impl Ticket {
     }
 
     /// Whether it has no other answer to requests than its objection: it may not speak yet, or may
-    /// not answer in its grace. `ignored` is the clause whose mutant answers all the same.
-    pub fn only_objects(&self, ignored: Clause) -> bool {
-        let in_grace = self.grace.is_some() && self.holding() && !mutant::is_on(ignored);
+    /// not answer in its grace.
+    pub fn only_objects(&self) -> bool {
+        let in_grace = self.grace.is_some() && self.holding();
         self.may_say_granted() && (!self.ready() || in_grace)
     }
 

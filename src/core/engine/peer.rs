@@ -6,7 +6,6 @@
 use super::cx::Cx;
 use super::effect::NoteLevel;
 use super::lease::Promise;
-use super::mutant::{self, Clause};
 use super::renewal::Lead;
 use super::ticket::{Known, Phase, Ticket};
 use crate::model::{Holder, MemberIndex, Term};
@@ -104,18 +103,17 @@ impl Ticket {
         // A reference leader marks nothing, but its UPDATE follows a majority of acknowledgements.
         let plain_update = of == Command::Update && stamp.round.is_none();
         let established = stamp.established || plain_update;
-        if self.only_objects(Clause::L4LivePromise) {
+        if self.only_objects() {
             if established {
                 self.heard_elsewhere(cx, message.leader);
             }
             self.object(cx, from, of);
             return;
         }
-        let early = mutant::is_on(Clause::L9GraceAck);
         if !self.ready() {
             return;
         }
-        if !(self.grace_allows(from, term, established) || early) {
+        if !self.grace_allows(from, term, established) {
             self.forget_kept(from, message);
             return;
         }
@@ -128,7 +126,7 @@ impl Ticket {
             self.end_hopeless_win(cx, term, stamp);
         }
         let owed = self.promised_to(now).filter(|to| *to != from);
-        if let (Some(owed), false) = (owed, mutant::is_on(Clause::L4LivePromise)) {
+        if let Some(owed) = owed {
             let outdated = Some(term) < self.term;
             let why = if outdated { ResultCode::TermOutdated } else { ResultCode::TermStillValid };
             self.reject(cx, from, of, why, owed);
@@ -148,9 +146,7 @@ impl Ticket {
             return;
         }
         let live = self.promise.filter(|p| now < p.until && p.to == from && p.term == term);
-        if live.is_some_and(|promise| !promise.round_fits(stamp.round))
-            && !mutant::is_on(Clause::L4Round)
-        {
+        if live.is_some_and(|promise| !promise.round_fits(stamp.round)) {
             self.note(
                 cx,
                 NoteLevel::Debug,
@@ -210,9 +206,6 @@ impl Ticket {
             // A reference leader counts its lease from the acknowledgements of a majority.
             None => length = length.plus(self.spec.patience()),
         }
-        if mutant::is_on(Clause::L4PromiseLength) {
-            length = length.divided(2);
-        }
         let same = self.promise.filter(|p| p.to == from && p.term == term && now < p.until);
         let until = now.plus(length);
         let mut promise = same.unwrap_or(Promise { to: from, term, until, round: stamp.round });
@@ -256,8 +249,7 @@ impl Ticket {
             }
             return;
         }
-        let any_term = mutant::is_on(Clause::L10Term);
-        if revoke && !any_term && self.tell_led_term(cx, from, term) {
+        if revoke && self.tell_led_term(cx, from, term) {
             return;
         }
         let live = self.promise.filter(|promise| cx.now.mono < promise.until);
@@ -267,9 +259,7 @@ impl Ticket {
                 Some(term) >= self.known.term && (from_known || of == Command::RevokeTicket)
             }
             Some(promise) => {
-                let round_fits = promise.round_ends(stamp.round) || mutant::is_on(Clause::L10Round);
-                let old = promise.term != term && any_term;
-                promise.to == from && (promise.term == term && round_fits || old)
+                promise.to == from && promise.term == term && promise.round_ends(stamp.round)
             }
         };
         let body = PeerBody::Ack { of, round: stamp.round };
@@ -342,8 +332,7 @@ impl Ticket {
             return;
         }
         let still = self.answers_as_leader(now).filter(|_| competes || unsure);
-        let silent = (competes || unsure) && !mutant::is_on(Clause::L9Silent);
-        if silent && still.is_none() {
+        if (competes || unsure) && still.is_none() {
             return;
         }
         let me = self.myself(cx);

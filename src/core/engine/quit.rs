@@ -5,7 +5,6 @@
 use super::announce::AnnounceKind;
 use super::cx::Cx;
 use super::effect::NoteLevel;
-use super::mutant::{self, Clause};
 use super::standing::Stand;
 use super::ticket::{Phase, Ticket};
 use crate::model::{Holder, Term};
@@ -150,11 +149,6 @@ impl Ticket {
             stepped_down: false,
         });
         self.lead_on_or_follow(cx);
-        if mutant::is_on(Clause::L10RevokeFirst) {
-            if let Some(term) = term {
-                self.start_announcement(cx, AnnounceKind::of(kind), term);
-            }
-        }
         if self.cib.maybe_granted {
             self.write_revoke(cx, owner);
         } else {
@@ -291,8 +285,6 @@ impl Ticket {
                     // Counted from the announcement, which the revoke may have delayed.
                     let turn = self.spec.timeout.times(2).plus(self.spec.acquire_after);
                     let at = at.max(cx.now.mono.plus(turn));
-                    let hasty = mutant::is_on(Clause::L13LostLease);
-                    let at = if hasty { cx.now.mono } else { at };
                     Stand { at, reason: crate::wire::Reason::TicketLost }
                 });
             }

@@ -4,7 +4,6 @@
 use super::cx::Cx;
 use super::effect::{Effect, NoteLevel, StoreWish};
 use super::lease::{lease_end, lease_length, renewal_pause, resend_pause};
-use super::mutant::{self, Clause};
 use super::quit::QuitKind;
 use super::ticket::{Phase, ProbeFor, Ticket};
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
@@ -206,9 +205,7 @@ impl Ticket {
                 if let Some(lead) = &mut self.lead {
                     lead.renewal.retry_at = None;
                 }
-                let late = u64::from(mutant::is_on(Clause::L6Handler)) * 3_600;
-                let deadline = window.hold_until.plus(Span::from_secs(late));
-                self.start_probe(cx, ProbeFor::Renewal, deadline);
+                self.start_probe(cx, ProbeFor::Renewal, window.hold_until);
                 return;
             }
         }
@@ -228,7 +225,7 @@ impl Ticket {
         }
         if renewal.tries >= retries {
             renewal.retry_at = None;
-            if !renewal.extended && !mutant::is_on(Clause::L5NewRenewal) {
+            if !renewal.extended {
                 self.start_renewal(cx);
             }
             return;
@@ -288,7 +285,6 @@ impl Ticket {
         if !mine || !leading || term != lead.term {
             return;
         }
-        let round = if mutant::is_on(Clause::L5Round) { None } else { round };
         let number = lead.renewal.number;
         // A reference member states nothing that could be counted on.
         let word = round.map_or(self.spec.expire, |_| stated.min(self.spec.expire));
@@ -325,16 +321,12 @@ impl Ticket {
         let now = cx.now.mono;
         let (expire, majority) = (self.spec.expire, cx.roster.majority());
         let Some(lead) = &mut self.lead else { return };
-        let own = if mutant::is_on(Clause::L5SendTime) { now } else { lead.renewal.started };
         let acked = self.links.iter().filter_map(|link| link.acked_at());
-        let own = acked.max().unwrap_or(own).max(own).plus(expire);
+        let own = acked.fold(lead.renewal.started, MonoTime::max).plus(expire);
         let length = lease_length(&self.links, expire, majority).unwrap_or(expire);
         let next_at = lead.renewal.started.plus(renewal_pause(&self.spec, length));
         lead.renewal.next_at = lead.renewal.next_at.min(next_at);
-        let Some(mut until) = lease_end(&self.links, own, majority) else { return };
-        if mutant::is_on(Clause::L5SendTime) {
-            until = now.plus(expire);
-        }
+        let Some(until) = lease_end(&self.links, own, majority) else { return };
         let window = super::lease::window(&self.spec, until, length);
         if Some(until) <= lead.lease_until || window.hold_until <= now {
             self.update_reference_members(cx);

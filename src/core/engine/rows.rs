@@ -5,7 +5,6 @@
 use super::cx::Cx;
 use super::effect::{AttrChange, Effect, Note, NoteLevel};
 use super::event::ClientId;
-use super::mutant;
 use super::report::{Held, PeerRow, Remark, Reply, TicketRow};
 use super::ticket::{Phase, Ticket};
 use super::Engine;
@@ -172,9 +171,6 @@ impl Ticket {
 
     /// What every step leaves true.
     pub fn check_invariants(&self, cx: &Cx<'_>) {
-        if cfg!(feature = "mutants") && mutant::any() {
-            return;
-        }
         let now = cx.now.mono;
         // It was just armed for the nearest of its deadlines.
         assert!(self.armed.is_none_or(|at| now < at), "no deadline is left due");

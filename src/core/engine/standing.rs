@@ -4,7 +4,6 @@
 
 use super::cx::Cx;
 use super::effect::NoteLevel;
-use super::mutant::{self, Clause};
 use super::ticket::{Phase, ProbeFor, Ticket};
 use crate::model::{Holder, MemberIndex, RuleMode, Term};
 use crate::time::{MonoTime, Span};
@@ -58,9 +57,7 @@ impl Ticket {
             self.plan_stand(cx, now, Reason::Reacquire);
         } else {
             let ended = self.known.until.max(self.others_until(cx));
-            let hasty = mutant::is_on(Clause::L13AcquireAfter);
-            let wait = if hasty { Span::ZERO } else { self.spec.acquire_after };
-            let from = now.max(ended.plus(wait));
+            let from = now.max(ended.plus(self.spec.acquire_after));
             self.plan_stand(cx, from, Reason::TicketLost);
         }
         // What was due in this step has been done: a plan is for a later one.
@@ -78,12 +75,10 @@ impl Ticket {
 
     /// Whether a due plan to stand may be carried out now.
     pub fn may_stand(&self, now: MonoTime) -> bool {
-        let in_grace = self.grace.is_some() && !mutant::is_on(Clause::L9GraceStand);
-        let careless = mutant::is_on(Clause::L3OwnVote);
         matches!(self.phase, Phase::Follower)
             && (self.ready() || self.holding())
-            && (!in_grace || self.established(now))
-            && (self.owes_itself() || self.promised_to(now).is_none() || careless)
+            && (self.grace.is_none() || self.established(now))
+            && (self.owes_itself() || self.promised_to(now).is_none())
             && self.probe.is_none()
     }
 

@@ -17,7 +17,6 @@ use super::event::{HoldWindow, ProbeRun};
 use super::grace::Grace;
 use super::lease::{window, Link, Promise};
 use super::manual::Manual;
-use super::mutant::{self, Clause};
 use super::objection::Objections;
 use super::quit::Quit;
 use super::renewal::Lead;
@@ -186,8 +185,7 @@ impl Ticket {
         prng: &mut Prng,
     ) -> Ticket {
         let site = roster.am_site();
-        let first = |any| if mutant::is_on(Clause::L4RandomRounds) { 0 } else { any };
-        let link = |_| Link::new(Round::from_random(first(prng.any())));
+        let link = |_| Link::new(Round::from_random(prng.any()));
         let links = (0..roster.len()).map(link).collect();
         Ticket {
             index,
@@ -244,12 +242,8 @@ impl Ticket {
     /// Whether the store has been read and nothing in it waits to be revoked before this member
     /// may speak (L6, L9).
     pub fn ready(&self) -> bool {
-        if mutant::is_on(Clause::L9Unread) && matches!(self.phase, Phase::Loading(_)) {
-            return true;
-        }
         let dirty = self.cib.maybe_granted && !self.holding();
-        let hasty = mutant::is_on(Clause::L6RevokeFirst);
-        hasty && self.quit.is_some() || !matches!(self.phase, Phase::Loading(_)) && !dirty
+        !matches!(self.phase, Phase::Loading(_)) && !dirty
     }
 
     /// Whether this site holds the ticket, or is granting it: the store may say so and it is not
@@ -265,20 +259,9 @@ impl Ticket {
 
     /// The window in which the store may say *granted* (L6).
     pub fn hold_window(&self) -> Option<HoldWindow> {
-        let won = self.lead.as_ref().map(|lead| lead.won_at.plus(self.spec.expire));
-        let won = won.filter(|_| mutant::is_on(Clause::L7Lease));
-        self.bound().or(won).map(|until| {
-            if mutant::is_on(Clause::L6Guard) {
-                HoldWindow {
-                    hold_until: until,
-                    lease_until: until,
-                    start_before: until,
-                    kill_at: until,
-                }
-            } else {
-                let lease = self.lead.as_ref().filter(|lead| lead.lease_until == Some(until));
-                window(&self.spec, until, lease.map_or(self.spec.expire, |lead| lead.length))
-            }
+        self.bound().map(|until| {
+            let lease = self.lead.as_ref().filter(|lead| lead.lease_until == Some(until));
+            window(&self.spec, until, lease.map_or(self.spec.expire, |lead| lead.length))
         })
     }
 
@@ -297,9 +280,6 @@ impl Ticket {
     /// Whether it owes its help to itself (L3): a lease, a grant in its store until the revoke has
     /// completed, or a win that has no lease yet.
     pub fn owes_itself(&self) -> bool {
-        if self.quit.is_some() && mutant::is_on(Clause::L6RevokeFirst) {
-            return false;
-        }
         self.lead.is_some() || self.cib.maybe_granted
     }
 
@@ -313,9 +293,6 @@ impl Ticket {
 
     /// The lowest term that is higher than every term it has to do with (L1).
     pub fn fresh_term(&self) -> Option<Term> {
-        if mutant::is_on(Clause::L1FreshTerm) {
-            return Some(self.term.unwrap_or_default());
-        }
         match self.seen {
             Some(seen) => seen.next(),
             None => Some(Term::ZERO.next().unwrap_or_default()),
@@ -374,16 +351,14 @@ impl Ticket {
     /// The number of this member in the order in which sites stand: higher weights first, then
     /// configuration order (L13).
     pub fn place(&self, cx: &Cx<'_>) -> u64 {
-        let sign = if mutant::is_on(Clause::L13Weights) { -1 } else { 1 };
-        let weight = |m: MemberIndex| sign * self.spec.weights.get(m.get()).copied().unwrap_or(0);
+        let weight = |m: MemberIndex| self.spec.weights.get(m.get()).copied().unwrap_or(0);
         let mine = weight(self.me);
-        let ranked = !mutant::is_on(Clause::L13EqualWeights);
         let ahead = cx
             .roster
             .sites()
             .iter()
             .filter(|m| *m != self.me)
-            .filter(|m| weight(*m) > mine || (weight(*m) == mine && *m < self.me && ranked))
+            .filter(|m| weight(*m) > mine || (weight(*m) == mine && *m < self.me))
             .count();
         u64::try_from(ahead).unwrap_or(0)
     }

@@ -9,7 +9,6 @@
 use super::cx::Cx;
 use super::effect::NoteLevel;
 use super::election::Attempt;
-use super::mutant::{self, Clause};
 use super::ticket::{Known, Phase, Ticket, Vote};
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::time::Span;
@@ -283,8 +282,7 @@ impl Ticket {
 
     /// A vote of any attempt says the last that its voter knows. Tells whether it ended a win.
     pub fn hear_last(&mut self, cx: &mut Cx<'_>, last: Option<LastKnown>) -> bool {
-        let deaf = mutant::is_on(Clause::L10LastWord);
-        let Some(last) = last.filter(|_| !deaf) else { return false };
+        let Some(last) = last else { return false };
         self.heard_of(last.term);
         if !last.free && Some(last.term) > self.known.term {
             self.rumour = self.rumour.max(Some(last.term));

@@ -19,7 +19,6 @@
 //! although it competes ([`Ticket::answers_as_leader`]).
 
 use super::cx::Cx;
-use super::mutant::{self, Clause};
 use super::ticket::Ticket;
 use crate::model::{MemberIndex, Term};
 use crate::time::{MonoTime, Span};
@@ -81,7 +80,7 @@ impl Ticket {
         message: &PeerMessage,
     ) -> bool {
         let Some(grace) = &mut self.grace else { return true };
-        if grace.is_waived(from, message.term) || mutant::is_on(Clause::L9GraceAck) {
+        if grace.is_waived(from, message.term) {
             return true;
         }
         let leader = &mut self.verified.0[from.get()];
@@ -107,7 +106,7 @@ impl Ticket {
         let Some(grace) = &self.grace else { return };
         // A reference member returns no nonce: what comes soon after a question is its answer.
         let asked = grace.asked_at(from).is_some_and(|at| cx.now.mono.since(at) <= timeout);
-        if nonce != grace.nonce && !(nonce == 0 && asked) && !mutant::is_on(Clause::L9Nonce) {
+        if nonce != grace.nonce && !(nonce == 0 && asked) {
             return;
         }
         let leader = &mut self.verified.0[from.get()];

@@ -2,7 +2,6 @@
 //! What a keeper that lived through a restart of boothd tells the next one.
 
 use super::Grant;
-use crate::engine::mutant::{self, Clause};
 use crate::engine::{CibLoad, HoldWindow};
 use crate::model::Term;
 use crate::time::{Now, WallTime};
@@ -25,9 +24,6 @@ impl Before {
     /// `started`: both clocks as they were when the engine started, which counts from then (L9).
     pub fn correct(&self, load: CibLoad, started: Now) -> CibLoad {
         let CibLoad::Loaded(mut stored) = load else { return load };
-        if mutant::is_on(Clause::KeeperWall) {
-            return CibLoad::Loaded(stored);
-        }
         if let (true, Some(window), Some(grant)) = (stored.granted, self.window, self.grant) {
             let term = stored.term.unwrap_or(Term::ZERO);
             let expires = stored.expires.map_or(0, WallTime::as_secs);

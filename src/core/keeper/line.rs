@@ -12,7 +12,6 @@ use super::{
     expires_of, needs_lease, Answer, Change, Cx, Grant, JobEnd, JobId, Kept, Output, Place, Values,
     Word,
 };
-use crate::engine::mutant::{self, Clause};
 use crate::engine::{
     AttrChange, CibLoad, CibOutcome, CibState, CibTicket, HoldWindow, WriteSerial,
 };
@@ -149,8 +148,7 @@ impl Line {
         // where it ran meanwhile.
         self.granted = false;
         let (now, term) = (cx.now.mono, self.term);
-        let silent = mutant::is_on(Clause::KeeperTells);
-        if let Some(ticket) = self.index.filter(|_| !silent) {
+        if let Some(ticket) = self.index {
             let read = self.grant.map(|grant| Word::Read { ticket, grant });
             let window = self.watched();
             let hold = window.map(|_| Word::Hold { ticket, window, term });
@@ -262,9 +260,7 @@ impl Line {
             let text = "it has not ended in time, and goes on";
             self.written(serial, CibOutcome::Failed(text.to_owned()), cx);
         }
-        let any = mutant::is_on(Clause::KeeperWindow);
-        let wish = self.wish.as_ref().filter(|_| !any);
-        let late = wish.is_some_and(|(_, state)| self.is_late(state, now));
+        let late = self.wish.as_ref().is_some_and(|(_, state)| self.is_late(state, now));
         if let (true, Some((serial, _))) = (late, self.wish.as_ref()) {
             let serial = *serial;
             self.wish = None;
@@ -318,8 +314,7 @@ impl Line {
                 Look::None | Look::Running(..) | Look::Known(_) => None,
             };
         }
-        let beside = mutant::is_on(Clause::KeeperBeside) && self.wish.is_some();
-        if (self.owed.is_owed() || self.owed.is_running()) && !beside {
+        if self.owed.is_owed() || self.owed.is_running() {
             return None;
         }
         if self.armed && !self.rung && matches!(self.look, Look::Wanted(_)) {

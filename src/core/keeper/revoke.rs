@@ -7,7 +7,6 @@
 
 use super::check::over_after;
 use super::{JobEnd, JobId, Values};
-use crate::engine::mutant::{self, Clause};
 use crate::engine::{NoteLevel, WriteSerial};
 use crate::time::{MonoTime, Span};
 use alloc::borrow::ToOwned;
@@ -242,8 +241,7 @@ impl Owed {
     /// The attempt that has to end so that another can begin.
     pub(super) fn makes_room(&mut self, now: MonoTime) -> Option<JobId> {
         let due = self.revoke.as_ref().is_some_and(|revoke| revoke.next_at <= now);
-        let hasty = mutant::is_on(Clause::KeeperPatience) && !self.attempts.is_empty();
-        let full = self.attempts.len() >= ATTEMPTS_MAX || hasty;
+        let full = self.attempts.len() >= ATTEMPTS_MAX;
         let mut killed = self.attempts.iter().filter_map(|attempt| attempt.killed);
         if !due || !full || killed.any(|at| now < at.plus(REAP)) {
             return None;
@@ -283,7 +281,7 @@ impl Owed {
             return over;
         };
         let attempt = self.attempts.remove(at);
-        if *end != JobEnd::Done && !mutant::is_on(Clause::KeeperQuiet) {
+        if *end != JobEnd::Done {
             self.free_at = self.free_at.max(over_after(now, guard));
         }
         let alone = self.attempts.is_empty();

@@ -480,3 +480,15 @@ pub fn member(index: usize) -> (MemberId, IpAddr) {
     let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, last));
     (MemberId::of_address(address), address)
 }
+
+/// Runs a transcript, without comparing what it says; how many stores have the ticket at its end.
+pub fn holders_at_the_end(transcript: &str) -> usize {
+    let mut lab = Lab::default();
+    let mut said = Vec::new();
+    let is_command = |line: &&str| !line.is_empty() && *line != "----" && !line.starts_with('#');
+    for command in transcript.lines().filter(is_command) {
+        lab.command(command);
+        said = lab.take_output();
+    }
+    said.iter().filter(|line| line.contains("has it granted in its store")).count()
+}

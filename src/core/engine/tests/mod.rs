@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Rule tests: a member is prepared through events only, takes one step, and the effects are
 //! compared. Each test cites the rule of `RULES.md` or the vector that it checks.
-//!
-//! Tests that are `pub` stand in the table of wrong engines (`wrong`), or may.
 
 mod answers;
 mod attributes;
@@ -49,5 +47,3 @@ mod undone;
 mod unnoticed;
 mod verified;
 mod waits;
-#[cfg(feature = "mutants")]
-mod wrong;

@@ -4,7 +4,6 @@
 use super::super::over_after;
 use super::super::{needs_lease, Cx, JobEnd, JobId, Output};
 use super::Line;
-use crate::engine::mutant::{self, Clause};
 use crate::engine::{AttrChange, CibOutcome, CibState, WriteSerial};
 use crate::time::{MonoTime, Span};
 use alloc::borrow::ToOwned;
@@ -55,8 +54,7 @@ impl Line {
     pub(super) fn change_over(&mut self, running: Running, end: JobEnd, cx: &mut Cx<'_>) {
         let now = cx.now.mono;
         let killed = matches!(running.stage, Stage::Killed(_));
-        let waits = !mutant::is_on(Clause::KeeperQuiet);
-        if waits && matches!(end, JobEnd::Failed(_) | JobEnd::Killed) {
+        if matches!(end, JobEnd::Failed(_) | JobEnd::Killed) {
             self.quiet_at = self.quiet_at.max(over_after(now, self.guard));
         }
         if let RunningWork::Grant(serial, state) = &running.work {
@@ -114,9 +112,7 @@ impl Line {
         let running = self.change.as_ref()?;
         Some(match (running.stage, &running.work) {
             (Stage::Killed(give_up_at), _) => give_up_at,
-            (Stage::Live, RunningWork::Grant(_, state))
-                if needs_lease(state) && !mutant::is_on(Clause::KeeperWindow) =>
-            {
+            (Stage::Live, RunningWork::Grant(_, state)) if needs_lease(state) => {
                 // Without a window nothing may be granted at all.
                 let kill_at = self.window.map_or(MonoTime::ZERO, |window| window.kill_at);
                 running.limit_at.min(kill_at)

@@ -2,7 +2,6 @@
 //! The end of a ticket's window: what the store says then, and what is owed.
 
 use super::{Line, Look};
-use crate::engine::mutant::{self, Clause};
 use crate::engine::{CibTicket, NoteLevel};
 use crate::keeper::{verdict, Cx, Decision, Output};
 use alloc::format;
@@ -12,7 +11,7 @@ impl Line {
     pub(super) fn ring(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now.mono;
         let Some(window) = self.window.filter(|_| self.armed && !self.rung) else { return };
-        if now < window.hold_until || mutant::is_on(Clause::KeeperRing) {
+        if now < window.hold_until {
             return;
         }
         if self.owed.is_owed() {
