@@ -2,44 +2,11 @@
 //! The announcement that a ticket was given up (`RULES.md` L10).
 
 use super::cx::Cx;
-use super::manual::REPEAT;
-use super::quit::QuitKind;
-use super::renewal::Delivery;
+use super::state::{Announce, AnnounceKind, Delivery, Link, REPEAT};
 use super::ticket::Ticket;
 use crate::model::{Holder, MemberIndex, Term};
-use crate::time::{MonoTime, Span};
+use crate::time::Span;
 use crate::wire::{Command, PeerBody, Reason, ResultCode, Round, Stamp};
-
-/// The announcement that the ticket was given up (L10).
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Announce {
-    pub kind: AnnounceKind,
-    pub term: Term,
-    pub delivery: Delivery,
-    /// This member's own term when it began.
-    began: Option<Term>,
-    /// It is repeated until then at least.
-    until: MonoTime,
-}
-
-/// What is announced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AnnounceKind {
-    /// REVOKE: an administrator took the ticket back.
-    Revoke,
-    /// VOTE_FOR nobody: somebody else shall take it.
-    StepDown,
-}
-
-impl AnnounceKind {
-    /// What a way of giving up is announced with.
-    pub fn of(kind: QuitKind) -> AnnounceKind {
-        match kind {
-            QuitKind::Revoke => AnnounceKind::Revoke,
-            QuitKind::StepDown => AnnounceKind::StepDown,
-        }
-    }
-}
 
 impl Ticket {
     /// Announces that the ticket was given up; only after the store says *revoked* (L10).
@@ -55,7 +22,7 @@ impl Ticket {
             AnnounceKind::StepDown => cx.now.mono,
         };
         self.announce = Some(Announce { kind, term, delivery, began: self.term, until });
-        self.links.iter_mut().for_each(super::lease::Link::mark);
+        self.links.iter_mut().for_each(Link::mark);
         self.send_announcement(cx, false);
     }
 

@@ -5,65 +5,16 @@ use super::cx::Cx;
 use super::effect::{AttrChange, Effect, NoteLevel, StoreWish};
 use super::event::{CibOutcome, ClientId, WriteSerial};
 use super::report::{AttrRow, Reply};
-use super::ticket::{Phase, Ticket};
-use crate::model::{AttrName, AttrOp, AttrRule, AttrValue, RuleMode, ATTRS_MAX};
+use super::ticket::Ticket;
+use crate::model::{AttrName, AttrValue};
 use crate::time::WallTime;
 use crate::wire::ResultCode;
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
-use alloc::vec::Vec;
 
 /// Attribute writes of one ticket under way, also those whose clients have left. They are made one
 /// after the other, so with a store that hangs each has to wait for all before it. Half of the
 /// places that the daemon has for clients of such changes: one ticket cannot take them all.
 const WRITES_MAX: usize = 32;
-
-/// The attributes of one ticket.
-#[derive(Debug, Default)]
-pub(super) struct Attrs {
-    values: BTreeMap<AttrName, (AttrValue, Option<WallTime>)>,
-    /// Each with who waits for its outcome, if somebody does.
-    writes: BTreeMap<WriteSerial, (Option<ClientId>, AttrChange)>,
-}
-
-impl Attrs {
-    /// Takes what the store had at the start; more than [`ATTRS_MAX`] are left out.
-    pub fn load(&mut self, stored: Vec<(AttrName, AttrValue)>) {
-        self.values =
-            stored.into_iter().take(ATTRS_MAX).map(|(name, value)| (name, (value, None))).collect();
-    }
-
-    /// Whether there is room for this attribute, beside those that are on their way.
-    fn has_room(&self, name: &AttrName) -> bool {
-        let coming = self.writes.values().filter_map(|(_, change)| match change {
-            AttrChange::Set(name, _) if !self.values.contains_key(name) => Some(name),
-            AttrChange::Set(..) | AttrChange::Delete(_) => None,
-        });
-        let coming: BTreeSet<&AttrName> = coming.collect();
-        let known = self.values.contains_key(name) || coming.contains(name);
-        known || self.values.len() + coming.len() < ATTRS_MAX
-    }
-
-    /// Whether all rules of this mode hold. A missing attribute equals nothing.
-    pub fn fulfil(&self, rules: &[AttrRule], mode: RuleMode) -> bool {
-        rules.iter().filter(|rule| rule.mode == mode).all(|rule| {
-            let equal = self.values.get(&rule.name).is_some_and(|(value, _)| *value == rule.value);
-            match rule.op {
-                AttrOp::Equal => equal,
-                AttrOp::NotEqual => !equal,
-            }
-        })
-    }
-
-    /// Forgets a client that left; its write goes on.
-    pub fn forget(&mut self, client: ClientId) {
-        for (waiting, _) in self.writes.values_mut() {
-            if *waiting == Some(client) {
-                *waiting = None;
-            }
-        }
-    }
-}
 
 impl Ticket {
     /// Reads one attribute.
@@ -79,7 +30,7 @@ impl Ticket {
 
     /// Whether the store has not been read yet: then no attribute is known to be missing.
     fn attrs_unread(&self) -> bool {
-        self.site && matches!(self.phase, Phase::Loading(_))
+        self.site && self.phase.is_loading()
     }
 
     /// Lists all attributes.
@@ -107,7 +58,7 @@ impl Ticket {
             AttrChange::Set(name, _) if !self.attrs.has_room(name) => Some(ResultCode::SyncFail),
             AttrChange::Set(..) | AttrChange::Delete(_) => None,
         };
-        let unready = !self.site || matches!(self.phase, Phase::Loading(_));
+        let unready = !self.site || self.phase.is_loading();
         let crowded = self.attrs.writes.len() >= WRITES_MAX;
         let refusal = refusal
             .or(unready.then_some(ResultCode::SyncFail))

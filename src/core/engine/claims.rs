@@ -9,47 +9,12 @@
 use super::cx::Cx;
 use super::effect::NoteLevel;
 use super::grace::fresh_nonce;
-use super::lease::ROUND_WINDOW;
-use super::manual::{Manual, REPEAT};
-use super::ticket::{Known, Phase, Ticket};
+use super::state::{Age, Known, Question, REPEAT};
+use super::ticket::Ticket;
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::time::Span;
 use crate::wire::{Command, PeerBody, PeerMessage, Round};
 use alloc::format;
-
-/// A member was asked whether it holds a manual ticket.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Question {
-    /// What the answer returns.
-    nonce: u32,
-    /// The claim (true) or REVOKE that made it necessary.
-    about: Option<(bool, Round)>,
-}
-
-/// How old a claim or REVOKE is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Age {
-    /// Newer than anything that was accepted from its sender.
-    New,
-    /// The newest that was accepted, or older: it says nothing new.
-    Old,
-    /// From another life of its sender than what was accepted, or the first that is heard of it:
-    /// an earlier life or a later one.
-    Unclear,
-}
-
-impl Manual {
-    /// How old a claim or REVOKE of a member is. A reference peer numbers nothing: it is new.
-    pub fn age(&self, from: MemberIndex, round: Option<Round>) -> Age {
-        let Some(round) = round else { return Age::New };
-        let Some(last) = self.heard.get(&from) else { return Age::Unclear };
-        match round.distance_from(*last) {
-            ahead if ahead.abs() > ROUND_WINDOW => Age::Unclear,
-            ahead if ahead > 0 => Age::New,
-            _ => Age::Old,
-        }
-    }
-}
 
 impl Ticket {
     /// Begins to ask the sites whether they hold this ticket.
@@ -57,7 +22,7 @@ impl Ticket {
         for peer in cx.roster.peers().iter() {
             self.ask_manual_of(cx, peer);
         }
-        if !matches!(self.phase, Phase::Leader) {
+        if !self.phase.is_leader() {
             self.manual.say_at = Some(cx.now.mono.plus(self.spec.timeout));
         }
         self.note_manual_free(cx);
@@ -86,7 +51,7 @@ impl Ticket {
         self.manual.questions.insert(from, question);
         self.manual.spoken.remove(from);
         self.ask_manual_of(cx, from);
-        if !matches!(self.phase, Phase::Leader) {
+        if !self.phase.is_leader() {
             let soon = cx.now.mono.plus(self.spec.timeout);
             self.manual.tries = 0;
             self.manual.say_at = Some(self.manual.say_at.map_or(soon, |at| at.min(soon)));
@@ -229,7 +194,7 @@ impl Ticket {
         if holds {
             self.claimed_by(cx, from, message);
         } else {
-            if self.manual.claims.contains(from) && !matches!(self.phase, Phase::Leader) {
+            if self.manual.claims.contains(from) && !self.phase.is_leader() {
                 // The store here still names it, or it was not believed at once.
                 self.manual_revoked_by(cx, from);
             } else {
@@ -242,7 +207,7 @@ impl Ticket {
     /// A site says that it does not hold the ticket any more.
     pub fn manual_revoked_by(&mut self, cx: &mut Cx<'_>, from: MemberIndex) {
         self.manual.claims.remove(from);
-        if matches!(self.phase, Phase::Leader) {
+        if self.phase.is_leader() {
             // The others may think now that nobody has it.
             self.manual.unacked = cx.roster.peers();
             self.manual.tries = 0;

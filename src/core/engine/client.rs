@@ -5,75 +5,12 @@
 use super::cx::Cx;
 use super::effect::NoteLevel;
 use super::event::ClientId;
-use super::quit::QuitKind;
 use super::report::Reply;
-use super::ticket::{Loading, Phase, Ticket};
+use super::state::{GrantJob, Loading, QuitKind, Waiter, WAITERS_MAX};
+use super::ticket::Ticket;
 use crate::model::{Holder, RuleMode};
 use crate::time::{MonoTime, Span};
 use crate::wire::{ClientOptions, ResultCode, TicketAnswer, WaitCause};
-use alloc::vec::Vec;
-
-/// Clients that wait for the grant of one ticket, and as many for its revoke. Half of the places
-/// that the daemon has for each: one ticket cannot take them all.
-const WAITERS_MAX: usize = 32;
-
-/// A client that waits for an outcome.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Waiter {
-    pub client: ClientId,
-    pub options: ClientOptions,
-    /// What it was last told that it waits for.
-    told: Option<WaitCause>,
-    /// Whether it was told that the commit is pending.
-    pending_told: bool,
-}
-
-/// An administrator's grant under way.
-#[derive(Clone, Debug, Default)]
-pub(super) struct GrantJob {
-    /// `-F` of a client that waits, or of one that has left while its order stood.
-    pub force: bool,
-    /// Of one that has left: of its own accord, or told that the grant is pending.
-    pub force_stays: bool,
-    /// Whether the handler has agreed for the next attempt.
-    pub probed: bool,
-    /// When the next attempt may begin.
-    pub next_at: Option<MonoTime>,
-    /// When it has failed; set by the first attempt.
-    pub deadline: Option<MonoTime>,
-    pub waiters: Vec<Waiter>,
-}
-
-/// Clients that wait for a revoke.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Revokers(Vec<Waiter>);
-
-impl Revokers {
-    /// Nobody waits.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl GrantJob {
-    /// A client waits for this grant.
-    pub fn join(&mut self, waiter: Waiter) {
-        self.force |= waiter.options.immediate;
-        self.waiters.push(waiter);
-    }
-}
-
-impl Waiter {
-    /// A client that was told nothing yet.
-    pub fn new(client: ClientId, options: ClientOptions) -> Waiter {
-        Waiter { client, options, told: None, pending_told: false }
-    }
-
-    /// Whether it wants the real outcome, however long it takes.
-    pub fn patient(&self) -> bool {
-        self.options.wait || self.options.wait_commit
-    }
-}
 
 impl Ticket {
     /// An answer about this ticket.
@@ -133,7 +70,7 @@ impl Ticket {
             self.refuse(cx, client, ResultCode::SyncFail, self.shown_leader(now));
             return;
         }
-        let loading = matches!(self.phase, Phase::Loading(_));
+        let loading = self.phase.is_loading();
         if self.grant.is_none() {
             // A lead that has not granted yet is not in the way: `-F` ends what it waits for.
             let pending = self.lead.is_some() && !self.cib.maybe_granted;
@@ -189,14 +126,14 @@ impl Ticket {
     fn grant_cause(&self, cx: &Cx<'_>) -> (WaitCause, Span) {
         let now = cx.now.mono;
         let left = |at: MonoTime| at.since(now);
-        if let Phase::Loading(loading) = &self.phase {
+        if let Some(loading) = self.phase.loading() {
             return match loading {
                 Loading::Reading | Loading::Failed { .. } => (WaitCause::Loading, Span::ZERO),
                 Loading::Revoking => (WaitCause::CibWrite, Span::ZERO),
             };
         }
         let forced = self.grant.as_ref().is_some_and(|job| job.force);
-        if let (Some(until), false, Phase::Follower) = (self.grace_until(), forced, &self.phase) {
+        if let Some(until) = self.grace_until().filter(|_| !forced && self.phase.is_follower()) {
             return (WaitCause::Grace, left(until));
         }
         if let Some(probe) = self.probe {
@@ -277,7 +214,7 @@ impl Ticket {
 
     /// A revoke of this automatic ticket.
     pub fn client_revoke(&mut self, cx: &mut Cx<'_>, client: ClientId, options: ClientOptions) {
-        if matches!(self.phase, Phase::Loading(_)) {
+        if self.phase.is_loading() {
             self.refuse(cx, client, ResultCode::Busy, Holder::Nobody);
             return;
         }
@@ -314,7 +251,7 @@ impl Ticket {
                 NoteLevel::Info,
                 "an administrator ends the attempt to acquire the ticket",
             );
-            self.phase = Phase::Follower;
+            self.phase.become_follower();
             self.stop_probe(cx);
             self.stand = None;
             self.answer_grant(cx, ResultCode::SyncFail);

@@ -5,8 +5,8 @@
 use super::cx::Cx;
 use super::effect::{CibExpiry, CibState, Effect, NoteLevel, StoreWish};
 use super::event::{CibOutcome, WriteSerial};
-use super::quit::QuitKind;
-use super::ticket::{Loading, Phase, Ticket};
+use super::state::{Flight, Loading, QuitKind};
+use super::ticket::Ticket;
 use crate::model::{Holder, Term};
 use crate::time::{MonoTime, Span};
 use crate::wire::ResultCode;
@@ -15,70 +15,6 @@ use alloc::string::String;
 
 /// The longest pause between two attempts to revoke: nobody else is granted meanwhile.
 const REVOKE_PAUSE_MAX: Span = Span::from_secs(1);
-
-/// A write that takes longer than this is shown by `booth list`.
-const SLOW_WRITE: Span = Span::from_secs(1);
-
-/// The store of one ticket as the engine sees it.
-#[derive(Debug, Default)]
-pub(super) struct Cib {
-    /// The store may say *granted*: from the first wish to write it until a revoke has completed.
-    pub maybe_granted: bool,
-    /// Whether a grant is known to stand in the store.
-    pub granted: bool,
-    /// Whether a grant was handed to the store since it said *revoked*; until then the wish can
-    /// still be taken back.
-    pub handed: bool,
-    /// What the store is known to say.
-    confirmed: Option<(bool, Holder, Term)>,
-    /// What it shall say.
-    wanted: Option<CibState>,
-    /// The newest write under way.
-    flight: Option<Flight>,
-    /// Whether the write under way is to be followed by another one.
-    again: bool,
-    /// Failures in a row, and since when.
-    failures: u32,
-    failing_since: Option<MonoTime>,
-    /// When the first grant of this holding was first tried.
-    grant_tried_at: Option<MonoTime>,
-    pub retry_at: Option<MonoTime>,
-    /// Whether the shell was told a window.
-    pub window_told: bool,
-}
-
-/// A write under way.
-#[derive(Clone, Copy, Debug)]
-struct Flight {
-    serial: WriteSerial,
-    state: CibState,
-    since: MonoTime,
-}
-
-impl Cib {
-    /// Notes what was read at the start.
-    pub fn loaded(&mut self, granted: bool, owner: Holder, term: Term) {
-        self.maybe_granted = granted;
-        self.granted = granted;
-        self.handed = granted;
-        self.confirmed = Some((granted, owner, term));
-    }
-
-    /// Whether it is known to say that nobody has the ticket since this term.
-    pub fn says_free(&self, term: Term) -> bool {
-        self.confirmed == Some((false, Holder::Nobody, term))
-    }
-
-    /// Since when writes have been failing.
-    pub fn failing_since(&self) -> Option<MonoTime> {
-        self.failing_since
-    }
-
-    /// Since when a write has been taking longer than it should.
-    pub fn slow_since(&self, now: MonoTime) -> Option<MonoTime> {
-        self.flight.map(|flight| flight.since).filter(|since| now.since(*since) >= SLOW_WRITE)
-    }
-}
 
 impl Ticket {
     /// Makes the store say `state`: at once if nothing or only a grant that a revoke pre-empts is
@@ -169,7 +105,7 @@ impl Ticket {
     /// Brings the store in line with the lease: the first grant when nothing is left to wait for,
     /// then one write per renewal.
     pub fn advance_commit(&mut self, cx: &mut Cx<'_>) {
-        if !matches!(self.phase, Phase::Leader) || self.quit.is_some() || self.end_revoked_win(cx) {
+        if !self.phase.is_leader() || self.quit.is_some() || self.end_revoked_win(cx) {
             return;
         }
         let Some(lead) = &self.lead else { return };
@@ -277,7 +213,7 @@ impl Ticket {
                 term,
             }));
         }
-        if matches!(self.phase, Phase::Loading(Loading::Revoking)) {
+        if self.phase.loading() == Some(Loading::Revoking) {
             self.loaded_and_revoked(cx);
             return;
         }
@@ -375,7 +311,7 @@ impl Ticket {
             }
             if self.quit.is_some() {
                 self.answer_grant(cx, ResultCode::SyncFail);
-            } else if matches!(self.phase, Phase::Loading(_)) {
+            } else if self.phase.is_loading() {
                 self.tell_load_failure(cx);
             }
         }

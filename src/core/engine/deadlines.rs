@@ -7,8 +7,8 @@
 
 use super::cx::Cx;
 use super::effect::{Effect, NoteLevel};
-use super::probe::PROBE_EXTRA;
-use super::ticket::{Loading, Phase, Ticket};
+use super::state::{Loading, PROBE_EXTRA};
+use super::ticket::Ticket;
 use crate::time::MonoTime;
 use alloc::format;
 
@@ -39,6 +39,7 @@ pub enum DeadlineKind {
     CommitDelay,
     /// The next renewal begins.
     Renewal,
+
     /// A heartbeat is sent again.
     Retry,
     /// An UPDATE is sent again.
@@ -62,8 +63,8 @@ impl Ticket {
     pub fn deadlines(&self) -> [(DeadlineKind, Option<MonoTime>); 18] {
         use DeadlineKind as K;
         let lead = self.lead.as_ref();
-        let leading = lead.filter(|_| matches!(self.phase, Phase::Leader));
-        let free = self.quit.is_none() && !matches!(self.phase, Phase::Loading(_));
+        let leading = lead.filter(|_| self.phase.is_leader());
+        let free = self.quit.is_none() && !self.phase.is_loading();
         let patience = self.spec.patience();
         let hold_end = match self.leaving() {
             true => lead.and_then(|lead| lead.lease_until),
@@ -72,15 +73,12 @@ impl Ticket {
         let give_up = lead
             .filter(|lead| lead.lease_until.is_none() && (free || self.leaving()))
             .map(|lead| lead.won_at.plus(patience));
-        let election_end = match &self.phase {
-            Phase::Candidate(attempt) => Some(attempt.until),
-            _ => None,
+        let election_end = self.phase.attempt().map(|attempt| attempt.until);
+        let load_retry = match self.phase.loading() {
+            Some(Loading::Failed { retry_at, .. }) => retry_at,
+            Some(Loading::Reading | Loading::Revoking) | None => None,
         };
-        let load_retry = match self.phase {
-            Phase::Loading(Loading::Failed { retry_at, .. }) => retry_at,
-            _ => None,
-        };
-        let may_ask = !matches!(self.phase, Phase::Loading(_));
+        let may_ask = !self.phase.is_loading();
         let ask = self.grace.as_ref().and_then(|grace| grace.ask_at).filter(|_| may_ask);
         let stand = self.stand.map(|stand| stand.at).filter(|_| self.may_stand_when_due());
         // What ends the handler, its answer or its limit, wakes the ticket by itself.
@@ -107,7 +105,7 @@ impl Ticket {
             (K::Announce, self.announce.map(|announce| announce.delivery.retry_at)),
             (K::Objection, self.objection_due()),
             (K::Stand, stand),
-            (K::GrantRetry, grant.filter(|_| matches!(self.phase, Phase::Follower))),
+            (K::GrantRetry, grant.filter(|_| self.phase.is_follower())),
             (K::ProbeLimit, self.probe.map(|probe| probe.deadline.plus(PROBE_EXTRA))),
             (K::Claim, self.manual.say_at),
         ]
@@ -120,7 +118,7 @@ impl Ticket {
         let clean = !self.cib.maybe_granted || holder;
         // An administrator's grant stands by itself.
         let ordered = self.grant.is_some() && !holder;
-        matches!(self.phase, Phase::Follower)
+        self.phase.is_follower()
             && !ordered
             && (self.quit.is_none() || self.leaving())
             && clean
@@ -131,12 +129,12 @@ impl Ticket {
     /// Applies the end of rights: before every event (L6).
     pub fn fold(&mut self, cx: &mut Cx<'_>) {
         self.fold_lease(cx);
-        if matches!(&self.phase, Phase::Candidate(attempt) if cx.now.mono >= attempt.until) {
+        if self.phase.attempt().is_some_and(|attempt| cx.now.mono >= attempt.until) {
             self.attempt_failed(cx);
         }
         if let Some(promise) = self.promise.filter(|promise| cx.now.mono >= promise.until) {
             self.promise = None;
-            if matches!(self.phase, Phase::Follower) && self.known.leader.member().is_some() {
+            if self.phase.is_follower() && self.known.leader.member().is_some() {
                 let text = format!("the lease of {} has ended", cx.name(promise.to));
                 self.note(cx, NoteLevel::Warning, &text);
                 self.known.until = self.known.until.min(cx.now.mono);

@@ -31,34 +31,11 @@
 
 use super::cx::Cx;
 use super::effect::NoteLevel;
+use super::state::OTHER_UNIT;
 use super::ticket::Ticket;
-use crate::model::{MemberIndex, MemberSet};
+use crate::model::MemberIndex;
 use crate::time::Span;
 use alloc::format;
-use alloc::vec::Vec;
-
-/// A stated validity of more than so many times this member's `expire` is counted in another unit
-/// (seconds or milliseconds) and says nothing.
-const OTHER_UNIT: u64 = 100;
-
-/// Which members state another `expire` than this one has, and what.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Differs(Vec<(MemberIndex, Span)>);
-
-impl Differs {
-    /// The members whose `expire` differs.
-    pub fn members(&self) -> MemberSet {
-        self.0.iter().map(|(member, _)| *member).collect()
-    }
-
-    /// Notes what a member states; returns what it stated before, if that differed.
-    fn note(&mut self, member: MemberIndex, stated: Option<Span>) -> Option<Span> {
-        let at = self.0.iter().position(|(other, _)| *other == member);
-        let before = at.map(|at| self.0.swap_remove(at).1);
-        self.0.extend(stated.map(|stated| (member, stated)));
-        before
-    }
-}
 
 impl Ticket {
     /// The validity that a leader states, as far as it can be its `expire`: nothing if it must be

@@ -2,52 +2,17 @@
 //! Elections (`RULES.md` L1 to L3, L11 to L13): when a site stands, how votes are given and
 //! counted, and what follows a failed attempt.
 
-use super::bound::bound_ended;
 use super::cx::Cx;
 use super::effect::NoteLevel;
 use super::grace::fresh_nonce;
-use super::renewal::{CommitWait, Lead};
-use super::standing::{Stand, UNHEARD_BEFORE_DOUBLING};
-use super::ticket::{Known, Phase, Ticket, Vote};
+use super::standing::UNHEARD_BEFORE_DOUBLING;
+use super::state::{bound_ended, Attempt, CommitWait, Known, Lead, Stand, Vote};
+use super::ticket::Ticket;
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::time::{MonoTime, Span};
 use crate::wire::{Command, LastKnown, PeerBody, Reason, ResultCode, NONCE_MAX};
 use alloc::format;
 use alloc::vec::Vec;
-
-/// One attempt to win a term.
-#[derive(Clone, Debug)]
-pub(super) struct Attempt {
-    pub term: Term,
-    pub reason: Reason,
-    /// `-F` of an administrative grant.
-    pub force: bool,
-    /// When it has failed (L12).
-    pub until: MonoTime,
-    /// Who voted for this member, itself included.
-    pub votes: MemberSet,
-    /// Whose vote carried the mark that the voter keeps the rules and is out of grace.
-    vouched: MemberSet,
-    /// Who refused, or voted for another.
-    refused: MemberSet,
-    /// Who refused because of somebody else's valid lease.
-    pub bound: MemberSet,
-    /// Who answered, whatever it was.
-    pub heard: MemberSet,
-    /// Until when those who voted for this member were bound to anyone else, as they say.
-    pub others_until: MonoTime,
-    /// The same, of those who say so.
-    pub stated_until: MonoTime,
-    /// The latest that any of them has said of the ticket.
-    pub told: Option<LastKnown>,
-}
-
-impl Attempt {
-    /// Who has voted or refused.
-    pub fn answered(&self) -> MemberSet {
-        self.votes.union(self.refused)
-    }
-}
 
 impl Ticket {
     /// Begins an attempt with a fresh term and asks everyone for a vote.
@@ -60,7 +25,7 @@ impl Ticket {
                 "the terms are used up: nobody can be elected any more",
             );
             self.answer_grant(cx, ResultCode::SyncFail);
-            if matches!(self.phase, Phase::Follower) && self.known.leader.member().is_some() {
+            if self.phase.is_follower() && self.known.leader.member().is_some() {
                 let at = cx.now.mono.plus(self.spec.expire);
                 self.stand = Some(Stand { at, reason });
             }
@@ -71,7 +36,7 @@ impl Ticket {
         self.term = Some(term);
         self.heard_of(term);
         self.vote = Some(Vote { term, to: self.me });
-        self.phase = Phase::Candidate(Attempt {
+        self.phase.become_candidate(Attempt {
             term,
             reason,
             force,
@@ -96,7 +61,7 @@ impl Ticket {
     /// Sends REQ_VOTE of the current attempt to one member: `again` in answer to its STATUS, whose
     /// nonce it returns.
     pub fn ask_for_vote(&mut self, cx: &mut Cx<'_>, to: MemberIndex, again: Option<u32>) {
-        let Phase::Candidate(attempt) = &self.phase else { return };
+        let Some(attempt) = self.phase.attempt() else { return };
         let body = PeerBody::ReqVote {
             reason: attempt.reason,
             established: self.established(cx.now.mono),
@@ -122,7 +87,7 @@ impl Ticket {
         if self.is_manual() || !Ticket::is_site(cx, from) {
             return;
         }
-        if matches!(self.phase, Phase::Leader) && self.lease_lives(now) {
+        if self.phase.is_leader() && self.lease_lives(now) {
             self.challenged(cx, from, term);
         }
         if self.only_objects() {
@@ -174,8 +139,8 @@ impl Ticket {
 
     /// Votes for `to`: candidacy is abandoned before.
     fn give_vote(&mut self, cx: &mut Cx<'_>, to: MemberIndex, term: Term, force: bool) {
-        if matches!(self.phase, Phase::Candidate(_)) {
-            self.phase = Phase::Follower;
+        if self.phase.is_candidate() {
+            self.phase.become_follower();
             self.note(cx, NoteLevel::Debug, "candidacy abandoned in favour of another");
             if self.knows_of_a_loss() && self.grant.is_none() {
                 self.stand = Some(Stand { at: cx.now.mono, reason: Reason::TicketLost });
@@ -228,10 +193,10 @@ impl Ticket {
             return;
         }
         let own = leader == Holder::Member(cx.roster.member(from).id);
-        if own && matches!(self.phase, Phase::Leader) {
+        if own && self.phase.is_leader() {
             self.acquire_after_late_vote(cx, unbound_for);
         }
-        if let (Phase::Leader, Some(lead)) = (&self.phase, &mut self.lead) {
+        if let Some(lead) = self.lead.as_mut().filter(|_| self.phase.is_leader()) {
             if for_me && lead.term == term {
                 lead.commit.note_answer(from);
                 self.acquire_after_late_vote(cx, unbound_for);
@@ -240,7 +205,7 @@ impl Ticket {
             }
             return;
         }
-        let Phase::Candidate(attempt) = &mut self.phase else { return };
+        let Some(attempt) = self.phase.attempt_mut() else { return };
         let ended = bound_ended(cx.now.mono, unbound_for);
         if own && unbound_for.is_some() {
             attempt.others_until = attempt.others_until.max(ended);
@@ -268,7 +233,7 @@ impl Ticket {
 
     /// Wins with a majority of votes, fails as soon as none is possible any more (L12).
     fn count_votes(&mut self, cx: &mut Cx<'_>) {
-        let Phase::Candidate(attempt) = &self.phase else { return };
+        let Some(attempt) = self.phase.attempt() else { return };
         if attempt.votes.len() >= cx.roster.majority() {
             self.win(cx);
         } else if cx.roster.len() - attempt.refused.len() < cx.roster.majority() {
@@ -278,17 +243,18 @@ impl Ticket {
 
     /// A majority voted for this member.
     fn win(&mut self, cx: &mut Cx<'_>) {
-        let Phase::Candidate(attempt) = self.phase.clone() else { return };
+        let Some(attempt) = self.phase.attempt() else { return };
         self.unheard = 0;
         if attempt.told.is_some_and(|last| last.term >= attempt.term) {
             // Its term is used up: who forgot may vote in it once more, the others never follow.
             self.attempt_failed(cx);
             return;
         }
+        let attempt = attempt.clone();
         if !self.heeds_voters(cx, &attempt) {
             return;
         }
-        self.phase = Phase::Leader;
+        self.phase.become_leader();
         self.announce = None;
         for link in &mut self.links {
             link.begin_term();
@@ -361,7 +327,7 @@ impl Ticket {
         if revoked && self.refused_as_revoked(cx, from, term) {
             return;
         }
-        if matches!(self.phase, Phase::Leader) {
+        if self.phase.is_leader() {
             let higher = self.lead.as_ref().is_some_and(|lead| term > lead.term);
             if higher && result == ResultCode::TermOutdated {
                 self.stand_again(cx);
@@ -372,7 +338,7 @@ impl Ticket {
         let bound_until = cx.now.mono.plus(valid.min(self.spec.expire));
         // A win without a lease is no holding; a reference member always states 0 of its own.
         let leads = !valid.is_zero() || !self.marking.contains(from);
-        let Phase::Candidate(attempt) = &mut self.phase else { return };
+        let Some(attempt) = self.phase.attempt_mut() else { return };
         attempt.heard.insert(from);
         if granted && valid.is_zero() {
             // It has no lease, and may vote as soon as its store says revoked.
@@ -403,8 +369,7 @@ impl Ticket {
 
     /// The attempt did not win: back off, or follow up (L13).
     pub fn attempt_failed(&mut self, cx: &mut Cx<'_>) {
-        let Phase::Candidate(attempt) = self.phase.clone() else { return };
-        self.phase = Phase::Follower;
+        let Some(attempt) = self.phase.end_attempt() else { return };
         let enough = attempt.heard.len() + 1 >= cx.roster.majority();
         self.unheard = if enough { 0 } else { self.unheard.saturating_add(1) };
         self.last_heard = attempt.heard;

@@ -5,10 +5,8 @@
 
 use super::cx::Cx;
 use super::effect::NoteLevel;
-use super::quit::Quit;
-use super::renewal::Lead;
-use super::standing::Stand;
-use super::ticket::{Phase, Ticket};
+use super::state::{Lead, Quit, Stand};
+use super::ticket::Ticket;
 use crate::wire::Reason;
 
 /// A renewal that a handler held up is made up for after this part of `timeout`, unless the store
@@ -22,14 +20,14 @@ impl Ticket {
         self.quit.is_some()
             && self.cib.maybe_granted
             && !self.is_manual()
-            && !matches!(self.phase, Phase::Loading(_))
+            && !self.phase.is_loading()
     }
 
     /// The ticket is being given up from now on: goes on leading as long as the store may say
     /// *granted*, else follows.
     pub fn lead_on_or_follow(&mut self, cx: &mut Cx<'_>) {
         if !self.leaving() {
-            self.phase = Phase::Follower;
+            self.phase.become_follower();
             self.stand = None;
             return;
         }
@@ -50,10 +48,10 @@ impl Ticket {
         }
         let now = cx.now.mono;
         let patience = self.spec.patience();
-        let standing = matches!(self.phase, Phase::Candidate(_));
+        let standing = self.phase.is_candidate();
         if standing && self.grace.is_some() && !self.established(now) {
             // What a restarted holder could count on has ended: it stands after its grace (L9).
-            self.phase = Phase::Follower;
+            self.phase.become_follower();
         }
         let over = self.lead.as_ref().is_some_and(|lead| match lead.lease_until {
             Some(until) => now >= until,
@@ -72,15 +70,15 @@ impl Ticket {
             quit.lapsed = true;
         }
         self.lead = None;
-        if matches!(self.phase, Phase::Leader) {
-            self.phase = Phase::Follower;
+        if self.phase.is_leader() {
+            self.phase.become_follower();
         }
         self.revoke_has_failed(cx);
     }
 
     /// A site without a lease whose store may still say *granted* always has a plan to stand.
     pub fn plan_leaving(&mut self, cx: &mut Cx<'_>) {
-        let idle = matches!(self.phase, Phase::Follower) && self.stand.is_none();
+        let idle = self.phase.is_follower() && self.stand.is_none();
         if idle && self.leaving() {
             let at = cx.now.mono.plus(cx.prng.span_below(self.spec.timeout));
             self.stand = Some(Stand { at, reason: Reason::Reacquire });

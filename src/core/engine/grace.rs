@@ -2,11 +2,11 @@
 //! Starting with an empty memory (`RULES.md` L9): what the store says, what the other members
 //! are asked, and what this member may not do until it knows enough.
 
-use super::backing::Backing;
 use super::cx::Cx;
 use super::effect::{Effect, JobWish, NoteLevel};
 use super::event::{CibLoad, CibTicket};
-use super::ticket::{Known, Loading, Phase, Ticket};
+use super::state::{Backing, Grace, Known, Loading};
+use super::ticket::Ticket;
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::time::{MonoTime, Span};
 use crate::wire::{PeerBody, Reason, NONCE_MAX};
@@ -17,60 +17,6 @@ use alloc::vec::Vec;
 /// How often at most a member is asked again because something was heard from it, as a part of
 /// `timeout`: two members in grace must not keep each other busy.
 const ASK_AGAIN_PARTS: u64 = 8;
-
-/// What a starting member still has to find out.
-#[derive(Clone, Debug)]
-pub(super) struct Grace {
-    /// The longest word that this member may have given before it started: `expire`, or what a
-    /// leader states that it follows.
-    pub word: Span,
-    /// Members that keep the rules of `RULES.md`, as something in this life has shown.
-    ours: MemberSet,
-    /// What this start's STATUS carries and its answers return; never 0.
-    pub nonce: u32,
-    /// When STATUS is sent again to the sites that have not answered.
-    pub ask_at: Option<MonoTime>,
-    /// Sites whose last answer was that they neither hold, lead nor compete.
-    idle: MemberSet,
-    /// Sites that have answered, whatever they said: they are asked again only every `timeout`.
-    answered: MemberSet,
-    /// Per member: when it was last asked, and when first since it was heard from.
-    asked: Vec<(Option<MonoTime>, Option<MonoTime>)>,
-    /// The highest term of a request with `-F` whose sender was asked whether it stands.
-    forced: Option<Term>,
-    /// A member and term to which `-F` opened the door before the end of the grace.
-    waived: Option<(MemberIndex, Term)>,
-    /// Who is promised to this member.
-    pub backing: Backing,
-    /// The highest term in which an answer of a site names another member as the last leader.
-    named: Option<Term>,
-}
-
-impl Grace {
-    /// Whether `-F` has opened the door to this candidate and its term.
-    pub fn is_waived(&self, to: MemberIndex, term: Term) -> bool {
-        self.waived == Some((to, term))
-    }
-
-    /// When a member was last asked.
-    pub fn asked_at(&self, member: MemberIndex) -> Option<MonoTime> {
-        self.asked[member.get()].0
-    }
-
-    /// A site is heard to lead: whatever it has answered before, it is not idle.
-    pub fn leads(&mut self, member: MemberIndex, now: MonoTime) {
-        if self.idle.contains(member) {
-            self.idle.remove(member);
-            self.ask_soon(member, now);
-        }
-    }
-
-    /// What a member has answered is not enough: it is asked again when it is heard.
-    pub fn ask_soon(&mut self, member: MemberIndex, now: MonoTime) {
-        self.answered.remove(member);
-        self.asked[member.get()].1.get_or_insert(now);
-    }
-}
 
 impl Ticket {
     /// The process starts: grace begins; sites read their store, arbitrators ask at once.
@@ -105,10 +51,10 @@ impl Ticket {
 
     /// The answer of the store.
     pub fn handle_loaded(&mut self, cx: &mut Cx<'_>, outcome: CibLoad) {
-        let failures = match self.phase {
-            Phase::Loading(Loading::Reading) => 0,
-            Phase::Loading(Loading::Failed { failures, .. }) => failures,
-            _ => return,
+        let failures = match self.phase.loading() {
+            Some(Loading::Reading) => 0,
+            Some(Loading::Failed { failures, .. }) => failures,
+            Some(Loading::Revoking) | None => return,
         };
         match outcome {
             CibLoad::Failed(why) => {
@@ -121,7 +67,8 @@ impl Ticket {
                 let level = if said { NoteLevel::Error } else { NoteLevel::Debug };
                 self.note(cx, level, &text);
                 let retry_at = Some(cx.now.mono.plus(pause));
-                self.phase = Phase::Loading(Loading::Failed { retry_at, failures: failures + 1 });
+                let failures = failures + 1;
+                self.phase.become_loading(Loading::Failed { retry_at, failures });
                 self.tell_load_failure(cx);
             }
             CibLoad::Absent => self.begin_with(cx, CibTicket::default()),
@@ -131,8 +78,8 @@ impl Ticket {
 
     /// Reads the store again after a failure.
     pub fn load_again(&mut self, cx: &mut Cx<'_>) {
-        if let Phase::Loading(Loading::Failed { retry_at, .. }) = &mut self.phase {
-            *retry_at = None;
+        if let Some(Loading::Failed { failures, .. }) = self.phase.loading() {
+            self.phase.become_loading(Loading::Failed { retry_at: None, failures });
             cx.effects.push(Effect::Job(JobWish::LoadCib {
                 ticket: self.index,
                 limit: self.spec.call_limit(),
@@ -179,7 +126,7 @@ impl Ticket {
                 NoteLevel::Warning,
                 "granted here in the store, but its time has passed: revoking",
             );
-            self.phase = Phase::Loading(Loading::Revoking);
+            self.phase.become_loading(Loading::Revoking);
             if foreign {
                 self.known.leader = Holder::Nobody;
             }
@@ -206,7 +153,7 @@ impl Ticket {
 
     /// A restarted holder: it stands at once, and holds until its old lease ends.
     fn resume(&mut self, cx: &mut Cx<'_>) {
-        self.phase = Phase::Follower;
+        self.phase.become_follower();
         self.note(cx, NoteLevel::Info, "granted here before the restart: standing for re-election");
         self.tell_window(cx);
         self.ask_everyone(cx);
@@ -221,7 +168,7 @@ impl Ticket {
     /// The store has been read, and nothing is granted there. That the ticket was revoked may have
     /// been heard before (L10): a grant that waits for this finds it free.
     fn follow_at_last(&mut self, cx: &mut Cx<'_>) {
-        self.phase = Phase::Follower;
+        self.phase.become_follower();
         self.believe_revoke(cx);
         self.ask_everyone(cx);
     }
@@ -344,7 +291,7 @@ impl Ticket {
     pub fn tell_term(&self, cx: &mut Cx<'_>, to: MemberIndex, nonce: u32, theirs: Term) {
         let unknown = self.known.leader == Holder::Unknown;
         let Some(term) = self.known.term.filter(|term| unknown && *term > theirs) else { return };
-        if nonce == 0 || matches!(self.phase, Phase::Loading(_)) {
+        if nonce == 0 || self.phase.is_loading() {
             return;
         }
         let nonce = self.grace.as_ref().map_or_else(|| fresh_nonce(cx), |grace| grace.nonce);
@@ -367,7 +314,7 @@ impl Ticket {
     /// Something was heard from a member: while grace lasts, a site that has not answered is asked
     /// at once, so that a cluster whose members start one after the other need not wait.
     pub fn heard_from(&mut self, cx: &mut Cx<'_>, from: MemberIndex) {
-        if matches!(self.phase, Phase::Loading(_)) || !Ticket::is_site(cx, from) {
+        if self.phase.is_loading() || !Ticket::is_site(cx, from) {
             return;
         }
         let pause = self.spec.timeout.divided(ASK_AGAIN_PARTS);

@@ -2,11 +2,11 @@
 //! An administrator's grant of an automatic ticket, from attempt to attempt: the handler before
 //! each, the pauses between them, and the end of its time (`RULES.md` L13, *Answers*).
 
-use super::client::Waiter;
 use super::cx::Cx;
 use super::effect::NoteLevel;
 use super::report::Reply;
-use super::ticket::{Phase, ProbeFor, Ticket};
+use super::state::{ProbeFor, Waiter};
+use super::ticket::Ticket;
 use crate::model::{Holder, RuleMode};
 use crate::time::MonoTime;
 use crate::wire::{Reason, ResultCode};
@@ -20,7 +20,7 @@ impl Ticket {
             return;
         }
         let under_way = self.owes_itself() || self.probe.is_some();
-        if !matches!(self.phase, Phase::Follower) || under_way || !self.ready() {
+        if !self.phase.is_follower() || under_way || !self.ready() {
             self.tell_waiters(cx);
             return;
         }

@@ -2,53 +2,20 @@
 //! Manual tickets (L14, P22): administrators grant and revoke; no election,
 //! no lease, no expiry, no failover. Every member notes which sites claim such a ticket.
 
-use super::announce::AnnounceKind;
-use super::claims::Question;
-use super::client::{GrantJob, Waiter};
 use super::cx::Cx;
 use super::effect::NoteLevel;
 use super::event::ClientId;
-use super::lease::Link;
-use super::quit::QuitKind;
-use super::ticket::{Phase, ProbeFor, Ticket};
-use crate::model::{Holder, MemberIndex, MemberSet, RuleMode};
-use crate::time::{MonoTime, Span};
+use super::state::{AnnounceKind, GrantJob, Link, ProbeFor, QuitKind, Waiter, REPEAT};
+use super::ticket::Ticket;
+use crate::model::{Holder, MemberIndex, RuleMode};
+use crate::time::Span;
 use crate::wire::{ClientOptions, Command, PeerBody, PeerMessage, ResultCode, Round, Stamp};
-use alloc::collections::BTreeMap;
-
-/// How often a site that holds a manual ticket says so again, and that it was revoked to whoever
-/// has not heard it.
-pub(super) const REPEAT: Span = Span::from_secs(60);
-
-/// What is particular to a manual ticket.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Manual {
-    /// Sites that claim the ticket, this one included.
-    pub claims: MemberSet,
-    pub unacked: MemberSet,
-    pub tries: u32,
-    /// Whether the next claim goes to everyone again.
-    resting: bool,
-    /// When the claim is sent again: to those who have not acknowledged it, or to everyone; or,
-    /// at a site without one, STATUS to the sites that have not answered.
-    pub say_at: Option<MonoTime>,
-    /// Sites that have answered a STATUS of this life, or claimed or revoked in it.
-    pub spoken: MemberSet,
-    /// Sites that were asked because they asked, since all silent ones were asked last.
-    pub asked: MemberSet,
-    /// Per member: the STATUS that it has not answered.
-    pub questions: BTreeMap<MemberIndex, Question>,
-    /// Per member: the round of the newest claim or REVOKE that was accepted from it.
-    pub heard: BTreeMap<MemberIndex, Round>,
-    /// Members that have claimed or revoked something in this life.
-    pub said: MemberSet,
-}
 
 impl Ticket {
     /// The store has been read: what it says goes on.
     pub fn begin_manual(&mut self, cx: &mut Cx<'_>, granted: bool, owner: Holder) {
         self.known.until = cx.now.mono;
-        self.phase = Phase::Follower;
+        self.phase.become_follower();
         if let Some(index) = owner.member().and_then(|id| cx.roster.index_of(id)) {
             self.manual.claims.insert(index);
         }
@@ -64,7 +31,7 @@ impl Ticket {
 
     /// This site holds the ticket and tells everyone.
     fn claim(&mut self, cx: &mut Cx<'_>) {
-        self.phase = Phase::Leader;
+        self.phase.become_leader();
         // A revoke before this grant is not said any more.
         self.announce = None;
         self.known.leader = self.myself(cx);
@@ -97,7 +64,7 @@ impl Ticket {
 
     /// The claim again: to those who did not hear it, then to everyone once a minute.
     pub fn manual_due(&mut self, cx: &mut Cx<'_>) {
-        if !matches!(self.phase, Phase::Leader) {
+        if !self.phase.is_leader() {
             self.ask_silent_sites(cx);
             return;
         }
@@ -134,7 +101,7 @@ impl Ticket {
         from: MemberIndex,
         message: &PeerMessage,
     ) -> bool {
-        let loading = matches!(self.phase, Phase::Loading(_));
+        let loading = self.phase.is_loading();
         match message.body {
             PeerBody::Heartbeat { stamp } | PeerBody::Update { stamp } => {
                 let sender = Holder::Member(cx.roster.member(from).id);
@@ -200,7 +167,7 @@ impl Ticket {
         let leader = self.known.leader;
         if !self.site {
             self.refuse(cx, client, ResultCode::SyncFail, leader);
-        } else if matches!(self.phase, Phase::Loading(_)) || self.quit.is_some() {
+        } else if self.phase.is_loading() || self.quit.is_some() {
             self.refuse(cx, client, ResultCode::Busy, Holder::Nobody);
         } else if self.cib.granted {
             // It is written again: nothing else would find out that the store has lost it.
@@ -237,7 +204,7 @@ impl Ticket {
 
     /// A revoke of this manual ticket.
     pub fn manual_revoke(&mut self, cx: &mut Cx<'_>, client: ClientId, options: ClientOptions) {
-        if matches!(self.phase, Phase::Loading(_)) {
+        if self.phase.is_loading() {
             self.refuse(cx, client, ResultCode::Busy, Holder::Nobody);
         } else if self.cib.maybe_granted {
             self.note(cx, NoteLevel::Info, "an administrator revokes the ticket");

@@ -25,7 +25,7 @@ mod event;
 mod giving_up;
 mod grace;
 mod grant;
-mod lease;
+
 mod manual;
 mod objection;
 mod peer;
@@ -35,6 +35,7 @@ mod renewal;
 mod report;
 mod rows;
 mod standing;
+mod state;
 #[cfg(test)]
 mod tests;
 mod ticket;

@@ -4,52 +4,21 @@
 
 use super::cx::Cx;
 use super::effect::NoteLevel;
-use super::ticket::{Phase, Ticket};
+use super::ticket::Ticket;
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::time::{MonoTime, Span};
 use crate::wire::{Command, PeerBody, ResultCode};
 use alloc::format;
-use alloc::vec;
-use alloc::vec::Vec;
 
 /// How often at most somebody who objects is asked again because something was heard from it, as
 /// a part of `timeout`.
 const ASK_AGAIN_PARTS: u64 = 8;
 
-/// Who has objected, and when.
-#[derive(Clone, Debug)]
-pub(super) struct Objections {
-    /// Per member, when it last objected; `None`: never, or it has taken that back.
-    heard: Vec<Option<MonoTime>>,
-    /// Whose objection stands in the log.
-    said: MemberSet,
-    /// When they were asked last.
-    asked: MonoTime,
-    /// Whose objection says no term: its store could not be read, and that is all it knows.
-    pub unread: MemberSet,
-    /// Who has voted for this lead, followed it or been idle since it was won: as long as the lease
-    /// lives, nothing can have been granted there since.
-    pub cleared: MemberSet,
-}
-
-impl Objections {
-    /// Nobody of so many members objects.
-    pub fn none(members: usize) -> Objections {
-        Objections {
-            heard: vec![None; members],
-            said: MemberSet::EMPTY,
-            asked: MonoTime::ZERO,
-            unread: MemberSet::EMPTY,
-            cleared: MemberSet::EMPTY,
-        }
-    }
-}
-
 impl Ticket {
     /// Whether this site's store may say *granted*, whatever the site has decided: it has not been
     /// read yet, holds a grant, or a revoke that has not succeeded.
     pub fn may_say_granted(&self) -> bool {
-        let unread = matches!(self.phase, Phase::Loading(_));
+        let unread = self.phase.is_loading();
         self.site && !self.is_manual() && (unread || self.cib.maybe_granted)
     }
 
@@ -233,12 +202,12 @@ impl Ticket {
 
     /// Whether this site leads and has not granted yet.
     fn awaits_first_grant(&self) -> bool {
-        matches!(self.phase, Phase::Leader) && self.quit.is_none() && !self.cib.maybe_granted
+        self.phase.is_leader() && self.quit.is_none() && !self.cib.maybe_granted
     }
 
     /// Whether an objection matters here: this site wants the ticket.
     pub fn competes(&self) -> bool {
-        let stands = matches!(self.phase, Phase::Candidate(_));
+        let stands = self.phase.is_candidate();
         !self.cib.maybe_granted && (self.awaits_first_grant() || stands || self.grant.is_some())
     }
 }

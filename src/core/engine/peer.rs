@@ -5,9 +5,8 @@
 
 use super::cx::Cx;
 use super::effect::NoteLevel;
-use super::lease::Promise;
-use super::renewal::Lead;
-use super::ticket::{Known, Phase, Ticket};
+use super::state::{Known, Lead, Promise};
+use super::ticket::Ticket;
 use crate::model::{Holder, MemberIndex, Term};
 use crate::time::Span;
 use crate::wire::{Command, PeerBody, PeerMessage, Reason, ResultCode, Stamp};
@@ -183,7 +182,7 @@ impl Ticket {
         let ((of, stamp), term, now) = (what, message.term, cx.now.mono);
         let expire = self.spec.expire;
         let known_before = self.known.leader;
-        self.phase = Phase::Follower;
+        self.phase.become_follower();
         self.stand = None;
         if established {
             self.announce = None;
@@ -244,7 +243,7 @@ impl Ticket {
             return;
         }
         if !self.ready() || self.owes_itself() {
-            if revoke && (matches!(self.phase, Phase::Loading(_)) || self.leaving()) {
+            if revoke && (self.phase.is_loading() || self.leaving()) {
                 self.heard.note_revoked(term);
             }
             return;
@@ -296,9 +295,10 @@ impl Ticket {
         self.stand = None;
         self.free_is_known = true;
         self.known = Known { leader: Holder::Nobody, term: Some(term), until: cx.now.mono };
-        if matches!(self.phase, Phase::Follower | Phase::Candidate(_)) && self.grant.is_none() {
+        let follows = self.phase.is_follower() || self.phase.is_candidate();
+        if follows && self.grant.is_none() {
             // Whoever stands for a ticket that was lost does so no more.
-            self.phase = Phase::Follower;
+            self.phase.become_follower();
             self.stop_probe(cx);
         }
         self.follow_in_store(cx);
@@ -311,7 +311,7 @@ impl Ticket {
         let leader = Holder::Member(cx.roster.member(from).id);
         self.known = Known { leader, term: Some(term), until: cx.now.mono };
         self.believe_revoke(cx);
-        if matches!(self.phase, Phase::Follower) && self.known.leader == leader {
+        if self.phase.is_follower() && self.known.leader == leader {
             // Nobody waits for the end of its lease, but its resources need their time.
             let from = cx.now.mono.plus(self.spec.acquire_after);
             self.plan_stand(cx, from, Reason::StepDown);
@@ -322,10 +322,10 @@ impl Ticket {
     /// holder, and a leader that stands again, say that they lead.
     fn handle_status(&mut self, cx: &mut Cx<'_>, from: MemberIndex, nonce: u32) {
         let now = cx.now.mono;
-        if matches!(self.phase, Phase::Candidate(_)) {
+        if self.phase.is_candidate() {
             self.vote_again(cx, from, nonce);
         }
-        let competes = matches!(self.phase, Phase::Candidate(_));
+        let competes = self.phase.is_candidate();
         let unsure = self.owes_itself() && !self.lease_lives(now);
         let leads = self.lease_lives(now);
         if !(self.ready() || (self.leaving() && leads)) {
@@ -349,7 +349,7 @@ impl Ticket {
         let message = self.message(leader, term, valid, PeerBody::MyIndex { nonce });
         cx.send(from, message, false);
         let announced = self.lead.as_ref().is_some_and(|lead| lead.announced);
-        if leads && announced && matches!(self.phase, Phase::Leader) {
+        if leads && announced && self.phase.is_leader() {
             // Whoever asks has just started: it need not wait for the next renewal.
             self.send_lead(cx, from, Command::Update, false);
         }
@@ -375,7 +375,7 @@ impl Ticket {
     /// A member that has just started may have missed the vote request, or ask whether it is an
     /// old one.
     fn vote_again(&mut self, cx: &mut Cx<'_>, from: MemberIndex, nonce: u32) {
-        let Phase::Candidate(attempt) = &self.phase else { return };
+        let Some(attempt) = self.phase.attempt() else { return };
         if !attempt.votes.contains(from) {
             self.ask_for_vote(cx, from, Some(nonce));
         }
@@ -422,7 +422,7 @@ impl Ticket {
 
     /// Takes over what another member knows, if it is newer: knowledge only, no promise.
     fn adopt(&mut self, cx: &mut Cx<'_>, leader: Holder, term: Term, valid: Span) {
-        let free = matches!(self.phase, Phase::Follower) && !self.owes_itself();
+        let free = self.phase.is_follower() && !self.owes_itself();
         if !free || self.promised_to(cx.now.mono).is_some() || !self.ready() {
             return;
         }

@@ -6,14 +6,11 @@ use super::cx::Cx;
 use super::effect::{Effect, JobWish, NoteLevel};
 use super::event::{ProbeOutcome, ProbeRun};
 use super::manual::manual_probe_done;
-use super::ticket::{Phase, Probe, ProbeFor, Ticket};
-use crate::time::{MonoTime, Span, WallTime};
+use super::state::{Probe, ProbeFor};
+use super::ticket::Ticket;
+use crate::time::{MonoTime, WallTime};
 use crate::wire::{Reason, ResultCode};
 use alloc::format;
-
-/// How long after its deadline a handler's outcome is waited for: the executor ends it with
-/// SIGTERM, two seconds later with SIGKILL.
-pub(super) const PROBE_EXTRA: Span = Span::from_secs(5);
 
 impl Ticket {
     /// Starts the handler.
@@ -65,7 +62,7 @@ impl Ticket {
         match (probe.purpose, agreed) {
             (ProbeFor::Manual, agreed) => manual_probe_done(self, cx, agreed),
             (ProbeFor::Renewal, true) => {
-                if matches!(self.phase, Phase::Leader) {
+                if self.phase.is_leader() {
                     self.start_renewal(cx);
                 }
             }

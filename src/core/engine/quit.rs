@@ -2,53 +2,13 @@
 //! Giving a ticket up (`RULES.md` L6, L10, L12): the store is revoked, then the others are told.
 //! What happens between the two is in [`super::giving_up`].
 
-use super::announce::AnnounceKind;
 use super::cx::Cx;
 use super::effect::NoteLevel;
-use super::standing::Stand;
-use super::ticket::{Phase, Ticket};
+use super::state::{AnnounceKind, Quit, QuitKind, Stand};
+use super::ticket::Ticket;
 use crate::model::{Holder, Term};
 use crate::time::MonoTime;
 use crate::wire::ResultCode;
-
-/// A ticket that is being given up.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Quit {
-    pub kind: QuitKind,
-    /// The term whose end is announced; `None`: nothing was led, nothing is announced.
-    pub term: Option<Term>,
-    /// The term in which this site had the ticket when it began: it may have been elected again
-    /// since.
-    since: Option<Term>,
-    /// When this site may stand again.
-    pub stand_at: Option<MonoTime>,
-    /// Whether the log says that the lease goes on meanwhile.
-    pub told: bool,
-    /// The lease has ended meanwhile, so that another site may have won.
-    pub lapsed: bool,
-    /// An administrator has ordered it.
-    pub ordered: bool,
-    /// Nobody had the ticket: the grant that made this site win it has failed.
-    free: bool,
-    /// It was a step-down before an administrator ordered a revoke.
-    pub stepped_down: bool,
-}
-
-impl Quit {
-    /// Whether an administrator's revoke frees nothing if the lease ends before the store obeys.
-    fn is_taken_back(&self) -> bool {
-        self.kind == QuitKind::Revoke && self.ordered && !self.free
-    }
-}
-
-/// Why a ticket is given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum QuitKind {
-    /// An administrator revoked it.
-    Revoke,
-    /// Somebody else shall take it.
-    StepDown,
-}
 
 impl Ticket {
     /// Gives the ticket up in favour of another site; this one comes after the others. What was
@@ -266,7 +226,7 @@ impl Ticket {
         self.heed_later_holder(cx, &mut quit);
         self.heed_revoke(cx, &mut quit);
         self.lead = None;
-        self.phase = Phase::Follower;
+        self.phase.become_follower();
         self.unheard = 0;
         self.note(cx, NoteLevel::Info, "not granted here any more");
         self.end_of_leaving(cx, &quit);
@@ -310,10 +270,10 @@ impl Ticket {
     /// when it does, or when something else begins; at the end of every step.
     pub fn answer_late_revoke(&mut self, cx: &mut Cx<'_>) {
         let done = self.quit.is_none() && !self.revoke_wanted && !self.cib.maybe_granted;
-        if self.revokers.is_empty() || !done || matches!(self.phase, Phase::Loading(_)) {
+        if self.revokers.is_empty() || !done || self.phase.is_loading() {
             return;
         }
-        let waits = matches!(self.phase, Phase::Follower) && self.grant.is_none();
+        let waits = self.phase.is_follower() && self.grant.is_none();
         if !waits || self.store_says_free() {
             self.answer_revoke(cx, false);
         }
@@ -323,7 +283,7 @@ impl Ticket {
     /// anything else is looked at (L6, L12).
     pub fn fold_lease(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now.mono;
-        if self.quit.is_some() || self.is_manual() || matches!(self.phase, Phase::Loading(_)) {
+        if self.quit.is_some() || self.is_manual() || self.phase.is_loading() {
             self.fold_leaving(cx);
             return;
         }
@@ -344,7 +304,7 @@ impl Ticket {
         if no_lease && self.holding() {
             // A restarted holder announces nothing while it holds; it stands again (L9).
             self.lead = None;
-            self.phase = Phase::Follower;
+            self.phase.become_follower();
             self.stand = Some(Stand { at: now, reason: crate::wire::Reason::Reacquire });
         } else if no_lease {
             self.note(

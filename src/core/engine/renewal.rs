@@ -3,9 +3,10 @@
 
 use super::cx::Cx;
 use super::effect::{Effect, NoteLevel, StoreWish};
-use super::lease::{lease_end, lease_length, renewal_pause, resend_pause};
-use super::quit::QuitKind;
-use super::ticket::{Phase, ProbeFor, Ticket};
+use super::state::{
+    lease_end, lease_length, renewal_pause, resend_pause, window, Delivery, ProbeFor, QuitKind,
+};
+use super::ticket::Ticket;
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::time::{MonoTime, Span};
 use crate::wire::{Command, PeerBody, Round, Stamp};
@@ -13,136 +14,9 @@ use alloc::format;
 
 /// A renewal may begin earlier by this part of the pause before it,
 const EARLY_PART: u64 = 16;
+
 /// and at most by this.
 pub(super) const EARLY_MAX: Span = Span::from_secs(10);
-
-/// The lead of one term.
-#[derive(Clone, Debug)]
-pub(super) struct Lead {
-    pub term: Term,
-    pub won_at: MonoTime,
-    /// The end of the lease; `None`: won, but not acknowledged by a majority yet. A re-elected
-    /// leader keeps its old one until acknowledgements exceed it (L5).
-    pub lease_until: Option<MonoTime>,
-    /// For how long a renewal makes it last: `expire`, or less where members disagree (L5).
-    pub length: Span,
-    pub renewal: Renewal,
-    /// An UPDATE that is being sent.
-    pub update: Option<Delivery>,
-    /// Who acknowledged the first UPDATE, where reference members are needed (L5).
-    pub updated: MemberSet,
-    pub commit: CommitWait,
-    /// What this lead's STATUS carries (L8).
-    pub nonce: u32,
-    /// Whether the others were told of the grant.
-    pub announced: bool,
-}
-
-/// One renewal of the lease.
-#[derive(Clone, Debug)]
-pub(super) struct Renewal {
-    pub number: u64,
-    pub started: MonoTime,
-    /// Who has not acknowledged it.
-    pub unacked: MemberSet,
-    /// How often it was sent again.
-    tries: u32,
-    pub retry_at: Option<MonoTime>,
-    /// Whether it has extended the lease.
-    pub extended: bool,
-    /// Whether the extension is on its way to the store.
-    pub written: bool,
-    /// To whom an UPDATE of this renewal was sent.
-    pub update_sent: MemberSet,
-    /// Whether a higher term has already made this leader stand again (L11).
-    pub challenged: bool,
-    pub next_at: MonoTime,
-}
-
-/// A message on its way to everyone who has not acknowledged it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Delivery {
-    pub unacked: MemberSet,
-    pub tries: u32,
-    pub retry_at: MonoTime,
-}
-
-/// What an administrative grant waits for before it is committed (L8).
-#[derive(Clone, Copy, Debug)]
-pub(super) struct CommitWait {
-    /// When it ends whatever the other sites say.
-    pub until: MonoTime,
-    /// Whether anything is to be waited for.
-    pub needed: bool,
-    /// Members that neither hold, lead nor compete.
-    answered: MemberSet,
-}
-
-impl Lead {
-    /// Whether a majority has ever acknowledged it.
-    pub fn leased(&self) -> bool {
-        self.lease_until.is_some()
-    }
-
-    /// The lead of a term just won.
-    pub fn new(
-        term: Term,
-        now: MonoTime,
-        lease: (Option<MonoTime>, Span),
-        commit: CommitWait,
-        nonce: u32,
-    ) -> Lead {
-        let (lease_until, length) = lease;
-        let renewal = Renewal {
-            number: 0,
-            started: now,
-            unacked: MemberSet::EMPTY,
-            tries: 0,
-            retry_at: None,
-            extended: false,
-            written: false,
-            update_sent: MemberSet::EMPTY,
-            challenged: false,
-            next_at: now,
-        };
-        let (update, updated, announced) = (None, MemberSet::EMPTY, false);
-        Lead {
-            term,
-            won_at: now,
-            lease_until,
-            length,
-            renewal,
-            update,
-            updated,
-            commit,
-            nonce,
-            announced,
-        }
-    }
-}
-
-impl CommitWait {
-    /// A wait until `until`, if it is `needed`; `voters` have already answered.
-    pub fn new(until: MonoTime, needed: bool, voters: MemberSet) -> CommitWait {
-        CommitWait { until, needed, answered: voters }
-    }
-
-    /// The wait of a pending leader that was elected again: it belongs to the ticket, but the
-    /// answers belong to the term (L8).
-    pub fn carried_over(self, voters: MemberSet) -> CommitWait {
-        CommitWait { answered: voters, ..self }
-    }
-
-    /// A member neither holds, leads nor competes.
-    pub fn note_answer(&mut self, from: MemberIndex) {
-        self.answered.insert(from);
-    }
-
-    /// Which of `sites` have not answered.
-    pub fn missing(&self, sites: MemberSet) -> MemberSet {
-        sites.without(self.answered)
-    }
-}
 
 impl Ticket {
     /// The other sites.
@@ -178,7 +52,7 @@ impl Ticket {
 
     /// When the next renewal begins, if that is all that this ticket waits for.
     pub fn renews_at(&self) -> Option<MonoTime> {
-        let lead = self.lead.as_ref().filter(|_| matches!(self.phase, Phase::Leader))?;
+        let lead = self.lead.as_ref().filter(|_| self.phase.is_leader())?;
         self.armed.filter(|at| *at == lead.renewal.next_at)
     }
 
@@ -280,7 +154,7 @@ impl Ticket {
             return;
         }
         let mine = leader == self.myself(cx);
-        let leading = matches!(self.phase, Phase::Leader);
+        let leading = self.phase.is_leader();
         let Some(lead) = &mut self.lead else { return };
         if !mine || !leading || term != lead.term {
             return;
@@ -327,7 +201,7 @@ impl Ticket {
         let next_at = lead.renewal.started.plus(renewal_pause(&self.spec, length));
         lead.renewal.next_at = lead.renewal.next_at.min(next_at);
         let Some(until) = lease_end(&self.links, own, majority) else { return };
-        let window = super::lease::window(&self.spec, until, length);
+        let window = window(&self.spec, until, length);
         if Some(until) <= lead.lease_until || window.hold_until <= now {
             self.update_reference_members(cx);
             self.advance_commit(cx);

@@ -6,7 +6,7 @@ use super::cx::Cx;
 use super::effect::{AttrChange, Effect, Note, NoteLevel};
 use super::event::ClientId;
 use super::report::{Held, PeerRow, Remark, Reply, TicketRow};
-use super::ticket::{Phase, Ticket};
+use super::ticket::Ticket;
 use super::Engine;
 use crate::model::{Holder, TicketIndex};
 use crate::time::{Now, Span};
@@ -96,7 +96,7 @@ impl Ticket {
         let manual = self.is_manual();
         let claims = self.manual.claims;
         let pending = self.commit_pending(cx).max(self.objected_until(now));
-        let leads = matches!(self.phase, Phase::Leader) && self.lease_lives(now);
+        let leads = self.phase.is_leader() && self.lease_lives(now);
         let pending = pending.filter(|_| leads);
         TicketRow {
             name: self.spec.name.clone(),
@@ -113,7 +113,7 @@ impl Ticket {
     fn remarks(&self, cx: &Cx<'_>) -> Vec<Remark> {
         let now = cx.now.mono;
         let mut remarks = Vec::new();
-        if matches!(self.phase, Phase::Loading(_)) {
+        if self.phase.is_loading() {
             remarks.push(Remark::StartingUp(None));
         } else if let Some(until) = self.grace_until() {
             if !self.owes_itself() && self.promised_to(now).is_none() {
@@ -175,7 +175,7 @@ impl Ticket {
         // It was just armed for the nearest of its deadlines.
         assert!(self.armed.is_none_or(|at| now < at), "no deadline is left due");
         if !self.site {
-            let passive = matches!(self.phase, Phase::Follower);
+            let passive = self.phase.is_follower();
             assert!(passive, "an arbitrator only follows");
             assert!(!self.cib.maybe_granted, "an arbitrator grants nothing");
         }
@@ -188,7 +188,7 @@ impl Ticket {
         if self.lead.is_some() {
             assert!(self.promise.is_none(), "a leader is not promised to another");
         }
-        if matches!(self.phase, Phase::Leader) && !self.is_manual() {
+        if self.phase.is_leader() && !self.is_manual() {
             assert!(self.lead.is_some(), "a leader has won a term");
         }
         assert!(self.term <= self.seen, "no term is higher than those seen");

@@ -4,20 +4,14 @@
 
 use super::cx::Cx;
 use super::effect::NoteLevel;
-use super::ticket::{Phase, ProbeFor, Ticket};
+use super::state::{ProbeFor, Stand};
+use super::ticket::Ticket;
 use crate::model::{Holder, MemberIndex, RuleMode, Term};
 use crate::time::{MonoTime, Span};
 use crate::wire::Reason;
 
 /// After so many attempts in a row that no majority answered, the pauses double (L13).
 pub(super) const UNHEARD_BEFORE_DOUBLING: u32 = 2;
-
-/// A site's plan to stand.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Stand {
-    pub at: MonoTime,
-    pub reason: Reason,
-}
 
 impl Ticket {
     /// Whether the ticket is lost as far as this site knows: nobody gave it up for good. Who had it
@@ -35,7 +29,7 @@ impl Ticket {
     pub fn lacks_a_plan(&self, now: MonoTime) -> bool {
         self.site
             && !self.is_manual()
-            && matches!(self.phase, Phase::Follower)
+            && self.phase.is_follower()
             && self.knows_of_a_loss()
             && self.stand.is_none()
             && self.grant.is_none()
@@ -75,7 +69,7 @@ impl Ticket {
 
     /// Whether a due plan to stand may be carried out now.
     pub fn may_stand(&self, now: MonoTime) -> bool {
-        matches!(self.phase, Phase::Follower)
+        self.phase.is_follower()
             && (self.ready() || self.holding())
             && (self.grace.is_none() || self.established(now))
             && (self.owes_itself() || self.promised_to(now).is_none())
@@ -117,7 +111,7 @@ impl Ticket {
     /// majority did is cut short.
     pub fn not_alone(&mut self, cx: &mut Cx<'_>, from: MemberIndex) {
         let early = self.unheard < UNHEARD_BEFORE_DOUBLING || self.last_heard.contains(from);
-        if early || !matches!(self.phase, Phase::Follower) {
+        if early || !self.phase.is_follower() {
             return;
         }
         self.unheard = 0;

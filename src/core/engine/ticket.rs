@@ -4,25 +4,13 @@
 //! A ticket holds plain values and reads no clock; what is live and what has passed is decided
 //! against the `now` of the step. The rules stand in the sibling modules, one subject each.
 
-use super::announce::Announce;
-use super::attrs::Attrs;
-use super::bound::{Acquire, Bound};
-use super::client::{GrantJob, Revokers};
-use super::commit::Cib;
 use super::cx::Cx;
-use super::differs::Differs;
 use super::effect::NoteLevel;
-use super::election::Attempt;
-use super::event::{HoldWindow, ProbeRun};
-use super::grace::Grace;
-use super::lease::{window, Link, Promise};
-use super::manual::Manual;
-use super::objection::Objections;
-use super::quit::Quit;
-use super::renewal::Lead;
-use super::standing::Stand;
-use super::told::Heard;
-use super::verified::Verified;
+use super::event::HoldWindow;
+use super::state::{
+    window, Acquire, Announce, Attrs, Bound, Cib, Differs, Grace, GrantJob, Heard, Known, Lead,
+    Link, Manual, Objections, Phase, Probe, Promise, Quit, Revokers, Stand, Verified, Vote,
+};
 use crate::model::{
     Holder, MemberId, MemberIndex, MemberRole, MemberSet, Term, TicketIndex, TicketMode, TicketSpec,
 };
@@ -33,68 +21,6 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
-
-/// The stage of a ticket at this member.
-#[derive(Clone, Debug)]
-pub(super) enum Phase {
-    /// A site that has not read its store, or not yet revoked what it found there (L9).
-    Loading(Loading),
-    /// Follows a leader, or nobody.
-    Follower,
-    /// Stands for election.
-    Candidate(Attempt),
-    /// Has won the term of its [`Lead`].
-    Leader,
-}
-
-/// How far the start of a site has come.
-#[derive(Clone, Debug)]
-pub(super) enum Loading {
-    /// The store is being read.
-    Reading,
-    /// Reading failed so often in a row; it is tried again at this instant, or (`None`) just now.
-    Failed { retry_at: Option<MonoTime>, failures: u32 },
-    /// It said that a lease which has ended is granted here: that is being revoked.
-    Revoking,
-}
-
-/// The last committed holder, as this member knows it; what STATUS is answered with.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Known {
-    /// Who.
-    pub leader: Holder,
-    /// In which term.
-    pub term: Option<Term>,
-    /// Until when its lease lasts, as far as known.
-    pub until: MonoTime,
-}
-
-/// A vote given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Vote {
-    pub term: Term,
-    pub to: MemberIndex,
-}
-
-/// What a run of the handler is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ProbeFor {
-    /// Before this site stands.
-    Stand,
-    /// Before a renewal.
-    Renewal,
-    /// Before a manual ticket is taken.
-    Manual,
-}
-
-/// A handler that runs.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Probe {
-    pub run: ProbeRun,
-    pub purpose: ProbeFor,
-    pub since: MonoTime,
-    pub deadline: MonoTime,
-}
 
 /// All state of one ticket.
 #[derive(Debug)]
@@ -193,7 +119,7 @@ impl Ticket {
             me: roster.me(),
             my_id: roster.my_id(),
             site,
-            phase: if site { Phase::Loading(Loading::Reading) } else { Phase::Follower },
+            phase: Phase::at_start(site),
             term: None,
             seen: None,
             floor: None,
@@ -243,13 +169,13 @@ impl Ticket {
     /// may speak (L6, L9).
     pub fn ready(&self) -> bool {
         let dirty = self.cib.maybe_granted && !self.holding();
-        !matches!(self.phase, Phase::Loading(_)) && !dirty
+        !self.phase.is_loading() && !dirty
     }
 
     /// Whether this site holds the ticket, or is granting it: the store may say so and it is not
     /// being given up.
     pub fn holding(&self) -> bool {
-        self.cib.maybe_granted && self.quit.is_none() && !matches!(self.phase, Phase::Loading(_))
+        self.cib.maybe_granted && self.quit.is_none() && !self.phase.is_loading()
     }
 
     /// The end of this member's own lease, or of what a restarted holder inherited.
@@ -379,17 +305,7 @@ impl Ticket {
     fn prefix(&self, now: Now) -> String {
         let until = self.bound().or(self.promise.map(|promise| promise.until));
         let left = until.map_or(0, |until| until.since(now.mono).as_secs());
-        format!("{} ({}/{}/{left})", self.spec.name, self.phase_word(), self.wire_term())
-    }
-
-    /// The four letters that people know from the reference's log.
-    pub fn phase_word(&self) -> &'static str {
-        match self.phase {
-            Phase::Loading(_) => "Init",
-            Phase::Follower => "Fllw",
-            Phase::Candidate(_) => "Cndi",
-            Phase::Leader => "Lead",
-        }
+        format!("{} ({}/{}/{left})", self.spec.name, self.phase.word(), self.wire_term())
     }
 
     /// Whether the member may hold tickets.

@@ -8,77 +8,11 @@
 
 use super::cx::Cx;
 use super::effect::NoteLevel;
-use super::election::Attempt;
-use super::ticket::{Known, Phase, Ticket, Vote};
+use super::state::{Attempt, Known, Vote};
+use super::ticket::Ticket;
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::time::Span;
 use crate::wire::{LastKnown, PeerBody, Reason, Stamp};
-
-/// The last that others have said of the ticket, whether or not it could be believed at once: the
-/// store was unread, or still said *granted*; a promise was in the way; an attempt had to end
-/// first.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Heard {
-    /// The highest term in which another site was said to lead: by itself with a lease, or by a
-    /// member that knows it as the last leader or is promised to it.
-    led: Option<Term>,
-    /// The highest term in which the ticket was said to be revoked.
-    revoked: Option<Term>,
-}
-
-impl Heard {
-    /// Another site led in this term.
-    pub fn note_led(&mut self, term: Term) {
-        self.led = self.led.max(Some(term));
-    }
-
-    /// The ticket was revoked in this term.
-    pub fn note_revoked(&mut self, term: Term) {
-        self.revoked = self.revoked.max(Some(term));
-    }
-
-    /// The highest term in which another site led.
-    pub fn led(&self) -> Option<Term> {
-        self.led
-    }
-
-    /// The term in which the ticket was revoked last, if nobody led in a later one.
-    pub fn revoked(&self) -> Option<Term> {
-        self.revoked.filter(|revoked| Some(*revoked) >= self.led)
-    }
-
-    /// The same, which counts now and need not be remembered any more.
-    pub fn take_revoked(&mut self) -> Option<Term> {
-        let revoked = self.revoked();
-        self.revoked = None;
-        revoked
-    }
-
-    /// The later of the two.
-    fn last(&self) -> Option<LastKnown> {
-        let led = self.led.map(|term| LastKnown { term, free: false });
-        self.revoked().map(|term| LastKnown { term, free: true }).max(led)
-    }
-
-    /// Somebody is known to have led in this term: earlier revokes are over.
-    pub fn led_since(&mut self, term: Term) {
-        self.revoked = self.revoked.filter(|revoked| *revoked >= term);
-    }
-
-    /// Somebody leads in this term, and its revoke is still to come: unless it keeps the rules, as
-    /// a round says. Then it leads no more in a term that it has revoked, and its packet is an old
-    /// one.
-    pub fn follow(&mut self, term: Term, stamp: Stamp) {
-        let ours = stamp.round.is_some();
-        self.revoked = self.revoked.filter(|revoked| *revoked > term || ours && *revoked == term);
-    }
-
-    /// Every other site is idle: what was said of a leader is over, but for the last that they
-    /// name.
-    pub fn forget_led(&mut self, named: Option<Term>) {
-        self.led = named;
-    }
-}
 
 /// So many own wins are remembered: packets of earlier ones are not under way any more.
 const WINS_KEPT: usize = 64;
@@ -176,7 +110,7 @@ impl Ticket {
         let last = attempt.told.max(self.last_known());
         if let Some(LastKnown { term, free: true }) = last.filter(|_| !self.is_ordered(attempt)) {
             self.note(cx, NoteLevel::Info, "the ticket was revoked meanwhile: not leading it");
-            self.phase = Phase::Follower;
+            self.phase.become_follower();
             self.adopt_nobody(cx, term);
             return false;
         }
@@ -230,14 +164,14 @@ impl Ticket {
         if Some(term) < self.heard.led() {
             return;
         }
-        if matches!(self.phase, Phase::Loading(_)) || self.leaving() {
+        if self.phase.is_loading() || self.leaving() {
             self.heard.note_revoked(term);
             return;
         }
         if self.give_up_win(cx, term) || !self.ready() || self.owes_itself() {
             return;
         }
-        if matches!(self.phase, Phase::Leader) || Some(term) < self.known.term {
+        if self.phase.is_leader() || Some(term) < self.known.term {
             return;
         }
         match self.promise.filter(|promise| cx.now.mono < promise.until) {
@@ -256,28 +190,25 @@ impl Ticket {
         let last = Some(term) >= self.known.term.max(self.heard.led());
         let learns = last && !self.owes_itself();
         let ours = self.marking.contains(from);
-        match &mut self.phase {
-            Phase::Leader => false,
-            Phase::Candidate(attempt) => {
-                attempt.heard.insert(from);
-                let admin = attempt.reason == Reason::Admin;
-                if learns && !admin {
-                    let text = "the ticket was revoked meanwhile: not standing";
-                    self.note(cx, NoteLevel::Info, text);
-                    self.phase = Phase::Follower;
-                }
-                if learns && (ours || !admin) {
-                    self.adopt_nobody(cx, term);
-                }
-                // Of one that keeps the rules it has the vote all the same, or stands no more.
-                (ours && (admin || !last)) || (learns && !admin)
-            }
-            Phase::Follower | Phase::Loading(_) => {
-                // Its attempt is over, but it stands again.
-                self.hear_free(cx, term);
-                true
-            }
+        if self.phase.is_leader() {
+            return false;
         }
+        let Some(attempt) = self.phase.attempt_mut() else {
+            // Its attempt is over, but it stands again.
+            self.hear_free(cx, term);
+            return true;
+        };
+        attempt.heard.insert(from);
+        let admin = attempt.reason == Reason::Admin;
+        if learns && !admin {
+            self.note(cx, NoteLevel::Info, "the ticket was revoked meanwhile: not standing");
+            self.phase.become_follower();
+        }
+        if learns && (ours || !admin) {
+            self.adopt_nobody(cx, term);
+        }
+        // Of one that keeps the rules it has the vote all the same, or stands no more.
+        (ours && (admin || !last)) || (learns && !admin)
     }
 
     /// A vote of any attempt says the last that its voter knows. Tells whether it ended a win.
@@ -290,21 +221,20 @@ impl Ticket {
         if !last.free && !self.wins.contains(&last.term) {
             self.heard.note_led(last.term);
         }
-        match &mut self.phase {
-            Phase::Candidate(attempt) => {
-                attempt.told = attempt.told.max(Some(last));
-                if last.free {
-                    // If this attempt fails, the next one knows it.
-                    self.heard.note_revoked(last.term);
-                }
+        if let Some(attempt) = self.phase.attempt_mut() {
+            attempt.told = attempt.told.max(Some(last));
+            if last.free {
+                // If this attempt fails, the next one knows it.
+                self.heard.note_revoked(last.term);
             }
-            Phase::Leader if last.free => return self.give_up_win(cx, last.term),
-            Phase::Leader => {
-                let led = self.lead.as_ref().map(|lead| lead.term);
-                self.won_over_later(last.term, led.unwrap_or_default());
+        } else if last.free {
+            if self.phase.is_leader() {
+                return self.give_up_win(cx, last.term);
             }
-            Phase::Follower | Phase::Loading(_) if last.free => self.hear_free(cx, last.term),
-            Phase::Follower | Phase::Loading(_) => {}
+            self.hear_free(cx, last.term);
+        } else if self.phase.is_leader() {
+            let led = self.lead.as_ref().map(|lead| lead.term);
+            self.won_over_later(last.term, led.unwrap_or_default());
         }
         false
     }

@@ -19,56 +19,11 @@
 //! although it competes ([`Ticket::answers_as_leader`]).
 
 use super::cx::Cx;
+use super::state::is_newer;
 use super::ticket::Ticket;
 use crate::model::{MemberIndex, Term};
 use crate::time::{MonoTime, Span};
-use crate::wire::{PeerBody, PeerMessage, Round};
-use alloc::vec;
-use alloc::vec::Vec;
-
-/// What is known of one member while grace lasts.
-#[derive(Clone, Debug, Default)]
-struct Leader {
-    /// It has answered this start's STATUS that it leads, in this term.
-    leads: Option<Term>,
-    /// Its newest heartbeat or update, which came before that.
-    kept: Option<PeerMessage>,
-}
-
-/// What a member in grace knows of those who say that they lead.
-#[derive(Clone, Debug)]
-pub(super) struct Verified(Vec<Leader>);
-
-impl Verified {
-    /// Nobody has said anything.
-    pub fn new(members: usize) -> Verified {
-        Verified(vec![Leader::default(); members])
-    }
-
-    /// Grace is over: nothing of this is needed any more.
-    pub fn clear(&mut self) {
-        self.0.fill(Leader::default());
-    }
-}
-
-/// The round of a heartbeat or update.
-fn round_of(message: &PeerMessage) -> Option<Round> {
-    match message.body {
-        PeerBody::Heartbeat { stamp } | PeerBody::Update { stamp } => stamp.round,
-        _ => None,
-    }
-}
-
-/// Whether `message` was sent after `other`, as far as can be told.
-fn is_newer(message: &PeerMessage, other: &PeerMessage) -> bool {
-    if message.term != other.term {
-        return message.term > other.term;
-    }
-    match (round_of(message), round_of(other)) {
-        (Some(new), Some(old)) => new.distance_from(old) >= 0,
-        _ => true,
-    }
-}
+use crate::wire::PeerMessage;
 
 impl Ticket {
     /// Whether an established heartbeat or update may be accepted now. In grace it may be if its

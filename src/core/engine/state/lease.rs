@@ -2,27 +2,26 @@
 //! The arithmetic of leases and promises (`RULES.md` L3 to L6): who acknowledged which send,
 //! until when a lease lasts, and until when a member is bound by its word.
 
+use crate::engine::event::HoldWindow;
 use crate::model::{MemberIndex, Term, TicketSpec};
 use crate::time::{MonoTime, Span};
 use crate::wire::{Command, Round};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::event::HoldWindow;
-
 /// So many sends per ticket and member are remembered at most: late acknowledgements still matter,
 /// as long as the lease that they would give.
 const SENDS_KEPT: usize = 256;
 
 /// How far an accepted round may lie from the last accepted one of the same leader and term (L4).
-pub(super) const ROUND_WINDOW: i64 = 4096;
+pub const ROUND_WINDOW: i64 = 4096;
 
 /// Renewals do not follow each other faster, however short the words of other members are.
 const PAUSE_MIN: Span = Span::from_millis(100);
 
 /// A member's word not to help anyone else (L3, L4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Promise {
+pub struct Promise {
     /// To whom.
     pub to: MemberIndex,
     /// In which term.
@@ -75,7 +74,7 @@ struct Sent {
 
 /// What a leader knows of one member, for one ticket.
 #[derive(Clone, Debug)]
-pub(super) struct Link {
+pub struct Link {
     next_round: Round,
     /// Where what is said now began: acknowledgements of earlier rounds are about something else.
     marked: Round,
@@ -196,19 +195,19 @@ fn majority_bears<T: Ord + Copy>(
 ///
 /// `own` is the end of the leader's word to itself, `expire` after its latest send; `majority`
 /// counts the leader.
-pub(super) fn lease_end(links: &[Link], own: MonoTime, majority: usize) -> Option<MonoTime> {
+pub fn lease_end(links: &[Link], own: MonoTime, majority: usize) -> Option<MonoTime> {
     majority_bears(links.iter().map(|link| link.bound_by_acks), own, majority)
 }
 
 /// How long a renewal makes the lease last when it is acknowledged as the last one was: `expire`,
 /// or less where the majority needs members whose words are shorter.
-pub(super) fn lease_length(links: &[Link], expire: Span, majority: usize) -> Option<Span> {
+pub fn lease_length(links: &[Link], expire: Span, majority: usize) -> Option<Span> {
     majority_bears(links.iter().map(|link| link.word), expire, majority)
 }
 
 /// When the next renewal begins after one that makes the lease last `length`: `renewal-freq`, or
 /// the same part of a shorter lease.
-pub(super) fn renewal_pause(spec: &TicketSpec, length: Span) -> Span {
+pub fn renewal_pause(spec: &TicketSpec, length: Span) -> Span {
     if length >= spec.expire {
         return spec.renewal;
     }
@@ -220,7 +219,7 @@ pub(super) fn renewal_pause(spec: &TicketSpec, length: Span) -> Span {
 
 /// After how long a heartbeat that is not acknowledged is sent again: `timeout`, or sooner where a
 /// lease is shorter than `expire`, so that all repetitions come before the next renewal.
-pub(super) fn resend_pause(spec: &TicketSpec, length: Span) -> Span {
+pub fn resend_pause(spec: &TicketSpec, length: Span) -> Span {
     if length >= spec.expire {
         return spec.timeout;
     }
@@ -231,7 +230,7 @@ pub(super) fn resend_pause(spec: &TicketSpec, length: Span) -> Span {
 /// The window that a lease which is renewed for `length`, or a restarted holder's bound, gives to
 /// the store (L6). The guard time is that of the shorter `expire`, or a short lease would leave no
 /// time to grant; what is kept back for the clocks covers the longest word that may count.
-pub(super) fn window(spec: &TicketSpec, lease_until: MonoTime, length: Span) -> HoldWindow {
+pub fn window(spec: &TicketSpec, lease_until: MonoTime, length: Span) -> HoldWindow {
     let guard = TicketSpec::guard_of(length.min(spec.expire));
     let hold_until = lease_until.minus(guard).minus(spec.drift());
     HoldWindow {

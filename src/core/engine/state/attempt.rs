@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! An attempt to be elected (L1, L12).
+
+use crate::model::{MemberSet, Term};
+use crate::time::MonoTime;
+use crate::wire::{LastKnown, Reason};
+
+/// One attempt to win a term.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    pub term: Term,
+    pub reason: Reason,
+    /// `-F` of an administrative grant.
+    pub force: bool,
+    /// When it has failed (L12).
+    pub until: MonoTime,
+    /// Who voted for this member, itself included.
+    pub votes: MemberSet,
+    /// Whose vote carried the mark that the voter keeps the rules and is out of grace.
+    pub vouched: MemberSet,
+    /// Who refused, or voted for another.
+    pub refused: MemberSet,
+    /// Who refused because of somebody else's valid lease.
+    pub bound: MemberSet,
+    /// Who answered, whatever it was.
+    pub heard: MemberSet,
+    /// Until when those who voted for this member were bound to anyone else, as they say.
+    pub others_until: MonoTime,
+    /// The same, of those who say so.
+    pub stated_until: MonoTime,
+    /// The latest that any of them has said of the ticket.
+    pub told: Option<LastKnown>,
+}
+
+impl Attempt {
+    /// Who has voted or refused.
+    pub fn answered(&self) -> MemberSet {
+        self.votes.union(self.refused)
+    }
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The last committed holder as this member knows it, and its vote (L2, L9).
+
+use crate::model::{Holder, MemberIndex, Term};
+use crate::time::MonoTime;
+
+/// The last committed holder, as this member knows it; what STATUS is answered with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known {
+    /// Who.
+    pub leader: Holder,
+    /// In which term.
+    pub term: Option<Term>,
+    /// Until when its lease lasts, as far as known.
+    pub until: MonoTime,
+}
+
+/// A vote given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vote {
+    pub term: Term,
+    pub to: MemberIndex,
+}

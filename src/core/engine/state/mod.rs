@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What a ticket remembers, one subject a file: values with the rules that concern them alone. None
+//! of them knows the ticket; the rules that connect them are in the files beside this folder.
+
+mod announce;
+mod attempt;
+mod attrs;
+mod backing;
+mod bound;
+mod cib;
+mod differs;
+mod grace;
+mod heard;
+mod known;
+mod lead;
+mod lease;
+mod manual;
+mod objections;
+mod phase;
+mod probe;
+mod quit;
+mod requests;
+mod stand;
+mod verified;
+
+pub use announce::{Announce, AnnounceKind};
+pub use attempt::Attempt;
+pub use attrs::Attrs;
+pub use backing::Backing;
+pub use bound::{bound_ended, Acquire, Bound};
+pub use cib::{Cib, Flight};
+pub use differs::{Differs, OTHER_UNIT};
+pub use grace::Grace;
+pub use heard::Heard;
+pub use known::{Known, Vote};
+pub use lead::{CommitWait, Delivery, Lead};
+pub use lease::{lease_end, lease_length, renewal_pause, resend_pause, window, Link, Promise};
+pub use manual::{Age, Manual, Question, REPEAT};
+pub use objections::Objections;
+pub use phase::{Loading, Phase};
+pub use probe::{Probe, ProbeFor, PROBE_EXTRA};
+pub use quit::{Quit, QuitKind};
+pub use requests::{GrantJob, Revokers, Waiter, WAITERS_MAX};
+pub use stand::Stand;
+pub use verified::{is_newer, Verified};
