@@ -2,7 +2,7 @@
 //! The announcement that a ticket was given up (`RULES.md` L10).
 
 use super::cx::Cx;
-use super::state::{Announce, AnnounceKind, Delivery, Link, REPEAT};
+use super::state::{Announce, AnnounceKind, Link, REPEAT};
 use super::ticket::Ticket;
 use crate::model::{Holder, MemberIndex, Term};
 use crate::time::Span;
@@ -12,7 +12,6 @@ impl Ticket {
     /// Announces that the ticket was given up; only after the store says *revoked* (L10).
     pub fn start_announcement(&mut self, cx: &mut Cx<'_>, kind: AnnounceKind, term: Term) {
         let retry_at = cx.now.mono.plus(self.spec.timeout);
-        let delivery = Delivery { unacked: cx.roster.peers(), tries: 0, retry_at };
         // Nobody acquires by itself what an administrator has revoked. Whoever does not hear of it
         // counts on the lease as long as it has promised, which is as long as its own `expire`.
         let until = match kind {
@@ -21,7 +20,8 @@ impl Ticket {
             }
             AnnounceKind::StepDown => cx.now.mono,
         };
-        self.announce = Some(Announce { kind, term, delivery, began: self.term, until });
+        let to = cx.roster.peers();
+        self.announce = Some(Announce::new(kind, term, self.term, to, (retry_at, until)));
         self.links.iter_mut().for_each(Link::mark);
         self.send_announcement(cx, false);
     }
@@ -29,7 +29,7 @@ impl Ticket {
     /// This site, or another, is about to lead: a step-down has been heeded, but that the ticket
     /// was revoked is told until somebody has a lease again.
     pub fn keep_revoke(&mut self) {
-        let kept = |announce: &Announce| announce.kind == AnnounceKind::Revoke;
+        let kept = |announce: &Announce| announce.kind() == AnnounceKind::Revoke;
         self.announce = self.announce.filter(kept);
     }
 
@@ -37,18 +37,18 @@ impl Ticket {
     fn send_announcement(&mut self, cx: &mut Cx<'_>, resend: bool) {
         let Some(announce) = self.announce else { return };
         // A reference member may take it for the end of what has begun since.
-        let newer = self.term > announce.began && !self.is_manual();
-        for peer in announce.delivery.unacked.iter() {
+        let newer = announce.is_older_than(self.term) && !self.is_manual();
+        for peer in announce.unacked().iter() {
             if newer && !self.marking.contains(peer) {
                 continue;
             }
             let round = self.links[peer.get()].fresh_round();
             let stamp = Stamp { round: Some(round), established: false };
-            let body = match announce.kind {
+            let body = match announce.kind() {
                 AnnounceKind::Revoke => PeerBody::Revoke { reason: Reason::Admin, stamp },
                 AnnounceKind::StepDown => PeerBody::StepDown { reason: Reason::LocalFail, stamp },
             };
-            let message = self.message(Holder::Nobody, announce.term, Span::ZERO, body);
+            let message = self.message(Holder::Nobody, announce.term(), Span::ZERO, body);
             cx.send(peer, message, resend);
         }
     }
@@ -60,15 +60,14 @@ impl Ticket {
         let retry_at = cx.now.mono.plus(self.spec.timeout);
         let manual = self.is_manual();
         let Some(announce) = &mut self.announce else { return };
-        let enough = announce.delivery.tries >= retries && cx.now.mono >= announce.until;
-        if announce.delivery.unacked.is_empty() || (enough && !manual) {
+        let enough = announce.is_enough(retries, cx.now.mono);
+        if announce.unacked().is_empty() || (enough && !manual) {
             self.announce = None;
             return;
         }
         // No lease of a manual ticket ends: whoever has missed it is told for good.
         let retry_at = if enough { cx.now.mono.plus(REPEAT) } else { retry_at };
-        announce.delivery.tries = announce.delivery.tries.saturating_add(1);
-        announce.delivery.retry_at = retry_at;
+        announce.note_resent(retry_at);
         self.send_announcement(cx, true);
     }
 
@@ -76,13 +75,13 @@ impl Ticket {
     /// restarted before its store had the later one, and does not know it. It is told, instead of
     /// an acknowledgement, so that it goes on until it knows. Tells whether it is.
     pub fn tell_led_term(&mut self, cx: &mut Cx<'_>, from: MemberIndex, term: Term) -> bool {
-        let live = self.promise.filter(|promise| cx.now.mono < promise.until);
-        let later = live.filter(|promise| promise.to == from && promise.term > term);
+        let live = self.live_promise(cx.now.mono);
+        let later = live.filter(|promise| promise.to() == from && promise.term() > term);
         let Some(promise) = later.filter(|_| self.marking.contains(from)) else { return false };
         let (of, result) = (Command::RevokeTicket, ResultCode::TermOutdated);
         let body = PeerBody::Rejected { of, result, granted: false };
         let leader = Holder::Member(cx.roster.member(from).id);
-        let message = self.message(leader, promise.term, Span::ZERO, body);
+        let message = self.message(leader, promise.term(), Span::ZERO, body);
         cx.send(from, message, false);
         true
     }
@@ -91,9 +90,9 @@ impl Ticket {
     /// announces: it led in that one, too, and nobody has heard of its end. Tells whether so.
     pub fn revoked_earlier(&mut self, cx: &mut Cx<'_>, leader: Holder, term: Term) -> bool {
         let Some(announce) = self.announce else { return false };
-        let revoked = announce.kind == AnnounceKind::Revoke && !self.is_manual();
+        let revoked = announce.kind() == AnnounceKind::Revoke && !self.is_manual();
         let free = self.known.leader == Holder::Nobody && !self.owes_itself();
-        if !revoked || !free || leader != self.myself(cx) || term <= announce.term {
+        if !revoked || !free || leader != self.myself(cx) || term <= announce.term() {
             return false;
         }
         self.adopt_nobody(cx, term);
@@ -107,11 +106,9 @@ impl Ticket {
             return;
         }
         if let Some(announce) = &mut self.announce {
-            if announce.term == term {
-                announce.delivery.unacked.remove(from);
-                if announce.delivery.unacked.is_empty() {
-                    self.announce = None;
-                }
+            announce.note_ack(from, term);
+            if announce.unacked().is_empty() {
+                self.announce = None;
             }
         }
     }

@@ -38,9 +38,11 @@ impl Ticket {
     ) {
         let (mine, owes) = (leader == self.myself(cx), self.owes_itself());
         let reading = self.phase.is_loading();
-        let Some(grace) = self.grace.as_mut().filter(|grace| nonce == grace.nonce) else { return };
-        grace.backing.note_word(from, term, if mine { valid } else { Span::ZERO });
-        if self.site && !owes && !reading && grace.backing.suffices(cx.now.mono) {
+        let Some(grace) = self.grace.as_mut().filter(|grace| nonce == grace.nonce()) else {
+            return;
+        };
+        grace.note_word(from, term, if mine { valid } else { Span::ZERO });
+        if self.site && !owes && !reading && grace.is_backed(cx.now.mono) {
             self.end_grace(cx);
         }
     }
@@ -48,7 +50,7 @@ impl Ticket {
     /// What is left of this member's promise to `to`, and its term; for the answer to a question
     /// of `to` itself.
     pub fn word_to(&self, to: MemberIndex, now: MonoTime) -> Option<(Term, Span)> {
-        let live = self.promise.filter(|promise| promise.to == to && now < promise.until)?;
-        Some((live.term, live.until.since(now)))
+        let live = self.live_promise(now).filter(|promise| promise.to() == to)?;
+        Some((live.term(), live.until().since(now)))
     }
 }

@@ -60,7 +60,7 @@ impl Ticket {
             self.acquire.hear = Some(attempt.until);
             self.acquire.answered = attempt.answered();
         }
-        if self.cib.maybe_granted || attempt.force {
+        if self.cib.maybe_granted() || attempt.force {
             // A holder that goes on waits for nothing, and `-F` for nobody.
             self.acquire.clear();
         } else if ordered {
@@ -81,7 +81,7 @@ impl Ticket {
     /// resources may have run until then.
     pub fn acquire_after_objection(&mut self, cx: &Cx<'_>, ended: MonoTime) {
         let forced = self.grant.as_ref().is_some_and(|job| job.force);
-        let moves = !self.cib.maybe_granted && !self.acquire.ordered && !forced;
+        let moves = !self.cib.maybe_granted() && !self.acquire.ordered && !forced;
         if moves && !self.spec.acquire_after.is_zero() {
             let at = ended.plus(self.spec.acquire_after);
             self.acquire.at = self.acquire.at.max(Some(at)).filter(|at| cx.now.mono < *at);
@@ -91,7 +91,7 @@ impl Ticket {
     /// A vote that comes after the win states a bound, too: the store of its voter may have been
     /// ill until then.
     pub fn acquire_after_late_vote(&mut self, cx: &Cx<'_>, unbound_for: Option<Span>) {
-        let moves = !self.cib.maybe_granted && !self.acquire.ordered;
+        let moves = !self.cib.maybe_granted() && !self.acquire.ordered;
         let Some(unbound) = unbound_for.filter(|_| moves) else { return };
         if !self.spec.acquire_after.is_zero() {
             let ended = bound_ended(cx.now.mono, Some(unbound));
@@ -102,8 +102,8 @@ impl Ticket {
 
     /// A commit delay is over, whatever the missing sites say.
     pub fn commit_delay_over(&mut self, cx: &mut Cx<'_>) {
-        if let Some(lead) = self.lead.as_mut().filter(|lead| lead.commit.until <= cx.now.mono) {
-            lead.commit.needed = false;
+        if let Some(lead) = &mut self.lead {
+            lead.commit.end_at(cx.now.mono);
         }
         let passed = |at: &MonoTime| cx.now.mono < *at;
         self.acquire.at = self.acquire.at.filter(passed);

@@ -8,7 +8,6 @@
 
 use super::cx::Cx;
 use super::effect::NoteLevel;
-use super::grace::fresh_nonce;
 use super::state::{Age, Known, Question, REPEAT};
 use super::ticket::Ticket;
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
@@ -30,7 +29,7 @@ impl Ticket {
 
     /// Asks a member; an earlier question that it has not answered is asked again.
     pub fn ask_manual_of(&mut self, cx: &mut Cx<'_>, to: MemberIndex) {
-        let first = || Question { nonce: fresh_nonce(cx), about: None };
+        let first = || Question { nonce: cx.fresh_nonce(), about: None };
         let nonce = self.manual.questions.entry(to).or_insert_with(first).nonce;
         let body = PeerBody::Status { nonce };
         let message = self.message(self.known.leader, self.wire_term(), Span::ZERO, body);
@@ -47,7 +46,7 @@ impl Ticket {
         round: Option<Round>,
     ) {
         let about = round.map(|round| (claims, round));
-        let question = Question { nonce: fresh_nonce(cx), about };
+        let question = Question { nonce: cx.fresh_nonce(), about };
         self.manual.questions.insert(from, question);
         self.manual.spoken.remove(from);
         self.ask_manual_of(cx, from);

@@ -32,7 +32,7 @@ impl Ticket {
     /// site as long as a revoke of its store has not succeeded. Nobody only if that is known: a
     /// store that says so may be old, and a ticket that no site has ever had is free.
     pub fn shown_leader(&self, now: MonoTime) -> Holder {
-        if self.quit.is_some() && self.cib.maybe_granted {
+        if self.quit.is_some() && self.cib.maybe_granted() {
             return Holder::Member(self.my_id);
         }
         match self.known.leader {
@@ -73,7 +73,7 @@ impl Ticket {
         let loading = self.phase.is_loading();
         if self.grant.is_none() {
             // A lead that has not granted yet is not in the way: `-F` ends what it waits for.
-            let pending = self.lead.is_some() && !self.cib.maybe_granted;
+            let pending = self.lead.is_some() && !self.cib.maybe_granted();
             let held = self.quit.is_none() && self.owes_itself() && !pending && !loading;
             let leader = self.shown_leader(now);
             let other = leader.member().is_some_and(|id| id != cx.roster.my_id()) && !loading;
@@ -140,11 +140,11 @@ impl Ticket {
             return (WaitCause::Handler, left(probe.deadline));
         }
         let failing = self.cib.failing_since().is_some();
-        if self.cib.maybe_granted && !failing {
+        if self.cib.maybe_granted() && !failing {
             return (WaitCause::CibWrite, Span::ZERO);
         }
         // What has to be over before the grant is written at all comes before a store that fails.
-        let won = self.lease_lives(now) && !self.cib.maybe_granted;
+        let won = self.lease_lives(now) && !self.cib.maybe_granted();
         if self.objected_until(now).is_some() && (won || !failing) {
             return (WaitCause::Objection, Span::ZERO);
         }

@@ -5,7 +5,7 @@
 use super::cx::Cx;
 use super::effect::{CibExpiry, CibState, Effect, NoteLevel, StoreWish};
 use super::event::{CibOutcome, WriteSerial};
-use super::state::{Flight, Loading, QuitKind};
+use super::state::{Loading, QuitKind, Said};
 use super::ticket::Ticket;
 use crate::model::{Holder, Term};
 use crate::time::{MonoTime, Span};
@@ -20,27 +20,15 @@ impl Ticket {
     /// Makes the store say `state`: at once if nothing or only a grant that a revoke pre-empts is
     /// under way, else after it.
     fn write(&mut self, cx: &mut Cx<'_>, state: CibState) {
-        self.cib.wanted = Some(state);
-        self.cib.retry_at = None;
-        let busy = self.cib.flight.is_some_and(|flight| state.granted || !flight.state.granted);
-        if busy {
-            self.cib.again = true;
-        } else {
+        if self.cib.want(state) {
             self.emit_write(cx);
         }
     }
 
     /// Hands the wanted state to the shell.
     fn emit_write(&mut self, cx: &mut Cx<'_>) {
-        let Some(state) = self.cib.wanted else { return };
         let serial = cx.write_serial();
-        self.cib.again = false;
-        self.cib.retry_at = None;
-        self.cib.flight = Some(Flight { serial, state, since: cx.now.mono });
-        if state.granted {
-            self.cib.maybe_granted = true;
-            self.cib.handed = true;
-        }
+        let Some(state) = self.cib.hand_over(serial, cx.now.mono) else { return };
         cx.effects.push(Effect::Store(StoreWish::WriteCib { ticket: self.index, serial, state }));
     }
 
@@ -64,23 +52,18 @@ impl Ticket {
 
     /// A revoke that has to be written again names this site: the ticket is lost.
     pub fn name_owner(&mut self, cx: &Cx<'_>) {
-        let owner = self.myself(cx);
-        if let Some(wanted) = self.cib.wanted.as_mut().filter(|_| self.cib.maybe_granted) {
-            wanted.owner = owner;
+        if self.cib.maybe_granted() {
+            self.cib.name_owner(self.myself(cx));
         }
     }
 
     /// Keeps the store of a follower in step: only if more than the expiry changed.
     pub fn follow_in_store(&mut self, cx: &mut Cx<'_>) {
-        if !self.site || self.cib.maybe_granted {
+        if !self.site || self.cib.maybe_granted() {
             return;
         }
         let (owner, term) = (self.known.leader, self.known.term.unwrap_or_default());
-        let target = match (self.cib.flight, self.cib.wanted) {
-            (Some(_), Some(wanted)) => Some((wanted.granted, wanted.owner, wanted.term)),
-            _ => self.cib.confirmed,
-        };
-        if target != Some((false, owner, term)) {
+        if self.cib.target() != Some(Said { granted: false, owner, term }) {
             let state = self.free_state(cx, owner, term);
             self.write(cx, state);
         }
@@ -91,9 +74,7 @@ impl Ticket {
         let expires = if self.is_manual() { CibExpiry::Never } else { CibExpiry::Lease };
         let owner = self.myself(cx);
         let limit = self.spec.call_limit();
-        if self.cib.grant_tried_at.is_none() {
-            self.cib.grant_tried_at = Some(cx.now.mono);
-        }
+        self.cib.will_grant(cx.now.mono);
         self.write(cx, CibState { granted: true, owner, term, expires, limit });
     }
 
@@ -109,12 +90,12 @@ impl Ticket {
             return;
         }
         let Some(lead) = &self.lead else { return };
-        let term = lead.term;
-        if lead.lease_until.is_none() || !lead.renewal.extended {
+        let term = lead.term();
+        if !lead.leased() || !lead.renewal.extended() {
             return;
         }
-        if self.cib.maybe_granted {
-            if lead.renewal.extended && !lead.renewal.written && self.grant_in_window(cx.now.mono) {
+        if self.cib.maybe_granted() {
+            if !lead.renewal.written() && self.grant_in_window(cx.now.mono) {
                 self.mark_written();
                 self.write_grant(cx, term);
             }
@@ -129,7 +110,7 @@ impl Ticket {
         }
         if self.grant_in_window(cx.now.mono) {
             self.mark_written();
-            self.cib.maybe_granted = true;
+            self.cib.will_grant(cx.now.mono);
             self.tell_window(cx);
             self.write_grant(cx, term);
             self.tell_waiters(cx);
@@ -139,7 +120,7 @@ impl Ticket {
     /// This renewal is on its way to the store.
     fn mark_written(&mut self) {
         if let Some(lead) = &mut self.lead {
-            lead.renewal.written = true;
+            lead.renewal.note_written();
         }
     }
 
@@ -148,12 +129,12 @@ impl Ticket {
     pub fn commit_pending(&self, cx: &Cx<'_>) -> Option<MonoTime> {
         let lead = self.lead.as_ref()?;
         let forced = self.grant.as_ref().is_some_and(|job| job.force);
-        if forced || self.cib.maybe_granted {
+        if forced || self.cib.maybe_granted() {
             return None;
         }
         let missing = lead.commit.missing(self.other_sites(cx));
-        let waits = lead.commit.needed && !missing.is_empty() && cx.now.mono < lead.commit.until;
-        let answers = waits.then_some(lead.commit.until);
+        let waits = |until: &MonoTime| !missing.is_empty() && cx.now.mono < *until;
+        let answers = lead.commit.until().filter(waits);
         answers.max(self.acquire_pending(cx.now.mono)).max(self.hear_pending(cx))
     }
 
@@ -161,51 +142,42 @@ impl Ticket {
     /// of the first grant yet (L5). Members that return rounds need none: theirs say enough.
     fn updates_pending(&self, cx: &Cx<'_>) -> bool {
         let Some(lead) = &self.lead else { return false };
-        let sure = self.acknowledged_by_round(cx).union(lead.updated);
+        let sure = self.acknowledged_by_round(cx).union(lead.updated());
         sure.len() + 1 < cx.roster.majority()
     }
 
     /// The outcome of a write.
     pub fn handle_written(&mut self, cx: &mut Cx<'_>, serial: WriteSerial, outcome: CibOutcome) {
-        let Some(flight) = self.cib.flight.filter(|flight| flight.serial == serial) else {
-            return;
-        };
-        self.cib.flight = None;
+        let Some(state) = self.cib.end_flight(serial) else { return };
         match outcome {
-            CibOutcome::Written => self.written(cx, flight.state),
-            CibOutcome::TooLate => self.write_failed(cx, flight.state, None),
+            CibOutcome::Written => self.written(cx, state),
+            CibOutcome::TooLate => self.write_failed(cx, state, None),
             CibOutcome::Superseded => {}
-            CibOutcome::Killed => self.write_killed(cx, flight.state),
-            CibOutcome::Failed(why) => self.write_failed(cx, flight.state, Some(why)),
+            CibOutcome::Killed => self.write_killed(cx, state),
+            CibOutcome::Failed(why) => self.write_failed(cx, state, Some(why)),
         }
-        if self.cib.again && self.cib.flight.is_none() {
+        if self.cib.is_wanted_again() {
             self.emit_write(cx);
         }
     }
 
     /// The store says `state` now.
     fn written(&mut self, cx: &mut Cx<'_>, state: CibState) {
-        if self.cib.failures > 0 {
+        if self.cib.note_written(&state) {
             self.note(cx, NoteLevel::Info, "the store can be written again");
         }
-        self.cib.failures = 0;
-        self.cib.failing_since = None;
-        self.cib.confirmed = Some((state.granted, state.owner, state.term));
-        self.cib.granted = state.granted;
         if state.granted {
             self.grant_written(cx);
             return;
         }
-        if self.cib.again && self.cib.wanted.is_some_and(|wanted| wanted.granted) {
+        if self.cib.grant_follows() {
             return;
         }
-        let revoked = core::mem::replace(&mut self.cib.maybe_granted, false);
-        self.cib.handed = false;
-        self.cib.grant_tried_at = None;
+        let revoked = self.cib.note_revoked();
         if let (Some(quit), Some(until)) = (&mut self.quit, self.inherited.take()) {
             quit.lapsed |= cx.now.mono >= until;
         }
-        if core::mem::replace(&mut self.cib.window_told, false) {
+        if self.cib.end_window() {
             let term = self.wire_term();
             cx.effects.push(Effect::Store(StoreWish::Hold {
                 ticket: self.index,
@@ -234,11 +206,11 @@ impl Ticket {
         self.commit_not_before = None;
         self.acquire.clear();
         self.won_free = false;
-        self.cib.grant_tried_at = None;
+        self.cib.first_grant_done();
         let Some(lead) = &mut self.lead else { return };
-        let untold = cx.roster.peers().without(lead.updated);
-        if !core::mem::replace(&mut lead.announced, true) {
-            let left = lead.lease_until.map_or(Span::ZERO, |until| until.since(cx.now.mono));
+        let untold = cx.roster.peers().without(lead.updated());
+        if !lead.announce() {
+            let left = lead.lease_until().map_or(Span::ZERO, |until| until.since(cx.now.mono));
             let text = format!("granted here; the lease lasts {} s", left.as_secs());
             self.note(cx, NoteLevel::Info, &text);
             self.send_update(cx, untold);
@@ -256,7 +228,7 @@ impl Ticket {
         if self.quit.is_some() {
             return;
         }
-        if self.cib.granted && (self.is_manual() || self.grant_in_window(cx.now.mono)) {
+        if self.cib.granted() && (self.is_manual() || self.grant_in_window(cx.now.mono)) {
             self.write_failed(cx, state, Some("the renewal did not end in time".into()));
             return;
         }
@@ -270,13 +242,12 @@ impl Ticket {
         let pause = match why {
             None => Span::from_millis(100),
             Some(why) => {
-                let dirty = !state.granted && self.cib.maybe_granted;
-                let pause = cx.store_pause(self.cib.failures);
+                let dirty = !state.granted && self.cib.maybe_granted();
+                let before = self.cib.note_failure(cx.now.mono);
+                let pause = cx.store_pause(before);
                 let pause = if dirty { pause.min(REVOKE_PAUSE_MAX) } else { pause };
-                self.cib.failures = self.cib.failures.saturating_add(1);
                 // What is tried every few seconds is logged ever more rarely.
-                let said = self.cib.failures.is_power_of_two();
-                self.cib.failing_since = self.cib.failing_since.or(Some(cx.now.mono));
+                let said = before.saturating_add(1).is_power_of_two();
                 let what = if state.granted { "grant" } else { "revoke" };
                 let text = format!(
                     "writing the {what} to the store failed: {why}; next attempt in {pause}"
@@ -286,20 +257,19 @@ impl Ticket {
                 pause
             }
         };
-        self.cib.retry_at = Some(cx.now.mono.plus(pause));
+        self.cib.set_retry(Some(cx.now.mono.plus(pause)));
         if state.granted {
-            let since = self.cib.grant_tried_at.unwrap_or(cx.now.mono);
-            let patient = cx.now.mono.since(since) < self.spec.call_limit();
+            let patient = self.cib.grant_tried_for(cx.now.mono) < self.spec.call_limit();
             // Who is told that it failed must not see it succeed later.
             let patient = patient && !(failed && self.somebody_is_impatient());
-            if !self.cib.granted && !patient && self.quit.is_none() {
+            if !self.cib.granted() && !patient && self.quit.is_none() {
                 self.note(
                     cx,
                     NoteLevel::Error,
                     "the grant cannot be written: giving the ticket up",
                 );
                 self.give_up_ungranted(cx);
-            } else if self.is_manual() && self.cib.granted {
+            } else if self.is_manual() && self.cib.granted() {
                 self.tell_load_failure(cx);
             } else {
                 self.tell_waiters(cx);
@@ -328,13 +298,13 @@ impl Ticket {
 
     /// Writes again after a failure.
     pub fn write_again(&mut self, cx: &mut Cx<'_>) {
-        self.cib.retry_at = None;
-        let granting = self.cib.wanted.is_some_and(|state| state.granted);
-        let pointless = granting && !self.is_manual() && !self.grant_in_window(cx.now.mono);
-        if self.cib.flight.is_none() && !pointless {
+        self.cib.set_retry(None);
+        let pointless =
+            self.cib.wants_grant() && !self.is_manual() && !self.grant_in_window(cx.now.mono);
+        if !self.cib.is_busy() && !pointless {
             // The store says already whose a lost ticket was: a crash right after it loses nothing.
-            if let (Some(owner), Some(wanted)) = (self.lost_owner(cx), &mut self.cib.wanted) {
-                wanted.owner = owner;
+            if let Some(owner) = self.lost_owner(cx) {
+                self.cib.name_owner(owner);
             }
             self.emit_write(cx);
         }

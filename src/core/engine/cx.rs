@@ -8,7 +8,7 @@ use super::report::{PeerCounters, Reply};
 use crate::model::{MemberIndex, Roster, TicketIndex};
 use crate::prng::Prng;
 use crate::time::{Now, Span, WallTime};
-use crate::wire::PeerMessage;
+use crate::wire::{PeerMessage, NONCE_MAX};
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -87,6 +87,11 @@ impl Cx<'_> {
     /// Writes a line to the log.
     pub fn note(&mut self, level: NoteLevel, text: String) {
         self.effects.push(Effect::Note(Note { level, text }));
+    }
+
+    /// A number that marks the answers to one question; in `1..=NONCE_MAX`.
+    pub fn fresh_nonce(&mut self) -> u32 {
+        u32::try_from(self.prng.below(u64::from(NONCE_MAX))).unwrap_or(0).saturating_add(1)
     }
 
     /// A number for a write to the store.

@@ -7,7 +7,7 @@
 
 use super::cx::Cx;
 use super::effect::{Effect, NoteLevel};
-use super::state::{Loading, PROBE_EXTRA};
+use super::state::{Grace, Lead, Loading, PROBE_EXTRA};
 use super::ticket::Ticket;
 use crate::time::MonoTime;
 use alloc::format;
@@ -67,42 +67,42 @@ impl Ticket {
         let free = self.quit.is_none() && !self.phase.is_loading();
         let patience = self.spec.patience();
         let hold_end = match self.leaving() {
-            true => lead.and_then(|lead| lead.lease_until),
+            true => lead.and_then(Lead::lease_until),
             false => self.hold_window().map(|window| window.hold_until).filter(|_| free),
         };
         let give_up = lead
-            .filter(|lead| lead.lease_until.is_none() && (free || self.leaving()))
-            .map(|lead| lead.won_at.plus(patience));
+            .filter(|lead| !lead.leased() && (free || self.leaving()))
+            .map(|lead| lead.gives_up_at(patience));
         let election_end = self.phase.attempt().map(|attempt| attempt.until);
         let load_retry = match self.phase.loading() {
             Some(Loading::Failed { retry_at, .. }) => retry_at,
             Some(Loading::Reading | Loading::Revoking) | None => None,
         };
         let may_ask = !self.phase.is_loading();
-        let ask = self.grace.as_ref().and_then(|grace| grace.ask_at).filter(|_| may_ask);
+        let ask = self.grace.as_ref().and_then(Grace::ask_at).filter(|_| may_ask);
         let stand = self.stand.map(|stand| stand.at).filter(|_| self.may_stand_when_due());
         // What ends the handler, its answer or its limit, wakes the ticket by itself.
         let asking = self.probe.is_some() && self.asks_before_renewal();
-        let renewal = leading.map(|lead| lead.renewal.next_at).filter(|_| !asking);
+        let renewal = leading.map(|lead| lead.renewal.next_at()).filter(|_| !asking);
         let grant = self.grant_due();
-        let commit_delay = leading.filter(|_| !self.cib.maybe_granted).and_then(|lead| {
-            let answers = lead.commit.needed.then_some(lead.commit.until);
+        let commit_delay = leading.filter(|_| !self.cib.maybe_granted()).and_then(|lead| {
+            let answers = lead.commit.until();
             answers.into_iter().chain(self.acquire.at).chain(self.acquire.hear).min()
         });
         [
-            (K::PromiseEnd, self.promise.map(|promise| promise.until)),
+            (K::PromiseEnd, self.promise.map(|promise| promise.until())),
             (K::HoldEnd, hold_end),
             (K::GiveUp, give_up),
             (K::GraceEnd, self.grace_until()),
             (K::ElectionEnd, election_end),
             (K::AskAgain, ask),
             (K::LoadRetry, load_retry),
-            (K::CibRetry, self.cib.retry_at),
+            (K::CibRetry, self.cib.retry_at()),
             (K::CommitDelay, commit_delay),
             (K::Renewal, renewal),
-            (K::Retry, leading.and_then(|lead| lead.renewal.retry_at)),
-            (K::UpdateRetry, leading.and_then(|lead| lead.update.map(|update| update.retry_at))),
-            (K::Announce, self.announce.map(|announce| announce.delivery.retry_at)),
+            (K::Retry, leading.and_then(|lead| lead.renewal.retry_at())),
+            (K::UpdateRetry, leading.and_then(Lead::update_retry_at)),
+            (K::Announce, self.announce.map(|announce| announce.retry_at())),
             (K::Objection, self.objection_due()),
             (K::Stand, stand),
             (K::GrantRetry, grant.filter(|_| self.phase.is_follower())),
@@ -115,7 +115,7 @@ impl Ticket {
     /// itself (the end of a promise, of grace, of a handler, of a revoke).
     fn may_stand_when_due(&self) -> bool {
         let holder = self.holding() || self.leaving();
-        let clean = !self.cib.maybe_granted || holder;
+        let clean = !self.cib.maybe_granted() || holder;
         // An administrator's grant stands by itself.
         let ordered = self.grant.is_some() && !holder;
         self.phase.is_follower()
@@ -132,10 +132,10 @@ impl Ticket {
         if self.phase.attempt().is_some_and(|attempt| cx.now.mono >= attempt.until) {
             self.attempt_failed(cx);
         }
-        if let Some(promise) = self.promise.filter(|promise| cx.now.mono >= promise.until) {
+        if let Some(promise) = self.promise.filter(|promise| !promise.lives(cx.now.mono)) {
             self.promise = None;
             if self.phase.is_follower() && self.known.leader.member().is_some() {
-                let text = format!("the lease of {} has ended", cx.name(promise.to));
+                let text = format!("the lease of {} has ended", cx.name(promise.to()));
                 self.note(cx, NoteLevel::Warning, &text);
                 self.known.until = self.known.until.min(cx.now.mono);
                 self.believe_revoke(cx);

@@ -86,7 +86,7 @@ impl Ticket {
     /// words do that this member gave before it started.
     pub fn outlast(&mut self, length: Span) {
         if let Some(grace) = &mut self.grace {
-            grace.word = grace.word.max(length);
+            grace.outlast(length);
         }
     }
 }

@@ -4,7 +4,6 @@
 
 use super::cx::Cx;
 use super::effect::NoteLevel;
-use super::grace::fresh_nonce;
 use super::standing::UNHEARD_BEFORE_DOUBLING;
 use super::state::{bound_ended, Attempt, CommitWait, Known, Lead, Stand, Vote};
 use super::ticket::Ticket;
@@ -197,7 +196,7 @@ impl Ticket {
             self.acquire_after_late_vote(cx, unbound_for);
         }
         if let Some(lead) = self.lead.as_mut().filter(|_| self.phase.is_leader()) {
-            if for_me && lead.term == term {
+            if for_me && lead.term() == term {
                 lead.commit.note_answer(from);
                 self.acquire_after_late_vote(cx, unbound_for);
                 self.take_back_objection(cx, from);
@@ -261,17 +260,14 @@ impl Ticket {
         }
         let pending = self.lead.is_some().then(|| self.lease_lives(cx.now.mono));
         self.plan_acquire(cx, &attempt, pending);
-        let challenged = self.lead.as_ref().is_some_and(|lead| lead.renewal.challenged);
-        let lease = self.lead.as_ref().map(|lead| (lead.lease_until, lead.length));
-        let lease = lease.unwrap_or((None, self.spec.expire));
-        let earlier = self.lead.take().map(|lead| lead.commit);
-        if earlier.is_none() {
+        let before = self.lead.take();
+        if before.is_none() {
             self.note_won();
         }
         let mut voters = attempt.votes;
         voters.remove(self.me);
-        let commit = match earlier {
-            Some(commit) => commit.carried_over(voters),
+        let commit = match &before {
+            Some(before) => before.commit.carried_over(voters),
             None => {
                 let admin = attempt.reason == Reason::Admin;
                 let all_vouched = self.grace.is_none() && voters.is_subset_of(attempt.vouched);
@@ -286,18 +282,20 @@ impl Ticket {
                 CommitWait::new(until, needed, voters)
             }
         };
-        let nonce = fresh_nonce(cx);
+        let nonce = cx.fresh_nonce();
         self.note_win(attempt.term);
-        self.lead = Some(Lead::new(attempt.term, cx.now.mono, lease, commit, nonce));
+        let won = (attempt.term, cx.now.mono);
+        self.lead = Some(Lead::won(won, before.as_ref(), self.spec.expire, commit, nonce));
         if let Some(quit) = &mut self.quit {
             quit.term = Some(attempt.term);
         }
         let text = format!("won the election with the votes of {}", cx.names(attempt.votes));
         self.note(cx, NoteLevel::Info, &text);
         self.start_renewal(cx);
-        if let Some(lead) = &mut self.lead {
+        if let (Some(lead), true) = (&mut self.lead, before.is_some_and(|b| b.renewal.challenged()))
+        {
             // A re-election is a part of the renewal that it was for (L11).
-            lead.renewal.challenged = challenged;
+            lead.renewal.challenge();
         }
         self.ask_missing(cx);
     }
@@ -328,7 +326,7 @@ impl Ticket {
             return;
         }
         if self.phase.is_leader() {
-            let higher = self.lead.as_ref().is_some_and(|lead| term > lead.term);
+            let higher = self.lead.as_ref().is_some_and(|lead| term > lead.term());
             if higher && result == ResultCode::TermOutdated {
                 self.stand_again(cx);
             }
@@ -415,7 +413,7 @@ impl Ticket {
     /// not acknowledged this renewal (L11).
     fn challenged(&mut self, cx: &mut Cx<'_>, by: MemberIndex, term: Term) {
         let Some(lead) = &self.lead else { return };
-        if term > lead.term && lead.renewal.unacked.contains(by) {
+        if term > lead.term() && lead.renewal.unacked().contains(by) {
             self.heard_of(term);
             self.stand_again(cx);
         }
@@ -425,8 +423,7 @@ impl Ticket {
     /// once per renewal (L11).
     fn stand_again(&mut self, cx: &mut Cx<'_>) {
         let Some(lead) = &mut self.lead else { return };
-        let again = core::mem::replace(&mut lead.renewal.challenged, true);
-        if again {
+        if lead.renewal.challenge() {
             return;
         }
         self.note(cx, NoteLevel::Info, "a higher term is known: standing for re-election");

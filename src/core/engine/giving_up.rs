@@ -18,7 +18,7 @@ impl Ticket {
     /// leading, and stands again when it has lost its lease (L10).
     pub fn leaving(&self) -> bool {
         self.quit.is_some()
-            && self.cib.maybe_granted
+            && self.cib.maybe_granted()
             && !self.is_manual()
             && !self.phase.is_loading()
     }
@@ -34,9 +34,7 @@ impl Ticket {
         let soon = cx.now.mono.plus(self.spec.timeout.divided(CATCH_UP_PARTS));
         if let Some(lead) = &mut self.lead {
             // It waited for a handler that is not asked any more.
-            if lead.renewal.next_at <= cx.now.mono {
-                lead.renewal.next_at = soon;
-            }
+            lead.renewal.postpone(cx.now.mono, soon);
         }
         self.plan_leaving(cx);
     }
@@ -53,9 +51,9 @@ impl Ticket {
             // What a restarted holder could count on has ended: it stands after its grace (L9).
             self.phase.become_follower();
         }
-        let over = self.lead.as_ref().is_some_and(|lead| match lead.lease_until {
+        let over = self.lead.as_ref().is_some_and(|lead| match lead.lease_until() {
             Some(until) => now >= until,
-            None => now >= lead.won_at.plus(patience),
+            None => now >= lead.gives_up_at(patience),
         });
         if !over {
             return;

@@ -5,13 +5,12 @@
 use super::cx::Cx;
 use super::effect::{Effect, JobWish, NoteLevel};
 use super::event::{CibLoad, CibTicket};
-use super::state::{Backing, Grace, Known, Loading};
+use super::state::{Grace, Known, Loading, Said};
 use super::ticket::Ticket;
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::time::{MonoTime, Span};
-use crate::wire::{PeerBody, Reason, NONCE_MAX};
+use crate::wire::{PeerBody, Reason};
 use alloc::format;
-use alloc::vec;
 use alloc::vec::Vec;
 
 /// How often at most a member is asked again because something was heard from it, as a part of
@@ -23,19 +22,9 @@ impl Ticket {
     pub fn begin(&mut self, cx: &mut Cx<'_>) {
         self.started = cx.now;
         if !self.is_manual() {
-            self.grace = Some(Grace {
-                word: self.spec.expire,
-                ours: core::iter::once(self.me).collect(),
-                nonce: fresh_nonce(cx),
-                ask_at: None,
-                idle: MemberSet::EMPTY,
-                answered: MemberSet::EMPTY,
-                asked: vec![(None, None); cx.roster.len()],
-                forced: None,
-                waived: None,
-                backing: Backing::new(cx.roster.len()),
-                named: None,
-            });
+            let nonce = cx.fresh_nonce();
+            let (members, expire) = (cx.roster.len(), self.spec.expire);
+            self.grace = Some(Grace::new(self.me, members, expire, nonce));
         }
         if self.site {
             cx.effects.push(Effect::Job(JobWish::LoadCib {
@@ -102,7 +91,8 @@ impl Ticket {
             term: stored.term,
             until: cx.now.mono.plus(left.min(self.spec.expire)),
         };
-        self.cib.loaded(stored.granted, owner, stored.term.unwrap_or_default());
+        let term = stored.term.unwrap_or_default();
+        self.cib.loaded(Said { granted: stored.granted, owner, term });
         if self.is_manual() {
             self.begin_manual(cx, stored.granted, owner);
             return;
@@ -193,7 +183,7 @@ impl Ticket {
     /// is down cannot be told from a reference member.
     pub fn grace_until(&self) -> Option<MonoTime> {
         let words = self.words_until()?;
-        let shortest = self.started.mono.plus(self.grace.as_ref()?.word);
+        let shortest = self.started.mono.plus(self.grace.as_ref()?.word());
         Some(words.max(shortest.plus(self.spec.guard())).plus(self.spec.drift()))
     }
 
@@ -201,11 +191,8 @@ impl Ticket {
     /// member's own clock.
     pub fn words_until(&self) -> Option<MonoTime> {
         let grace = self.grace.as_ref()?;
-        let all_ours = (0..self.links.len())
-            .filter_map(MemberIndex::new)
-            .all(|member| grace.ours.contains(member));
-        let reference = if all_ours { Span::ZERO } else { self.spec.patience() };
-        Some(self.started.mono.plus(grace.word).plus(reference))
+        let reference = if grace.all_ours() { Span::ZERO } else { self.spec.patience() };
+        Some(self.started.mono.plus(grace.word()).plus(reference))
     }
 
     /// Notes who keeps the rules: only such members send a nonce, a round, or since when they are
@@ -227,7 +214,7 @@ impl Ticket {
         }
         self.marking.insert(from);
         if let Some(grace) = &mut self.grace {
-            grace.ours.insert(from);
+            grace.note_ours(from);
         }
     }
 
@@ -237,7 +224,7 @@ impl Ticket {
             self.ask(cx, peer);
         }
         if let Some(grace) = &mut self.grace {
-            grace.ask_at = Some(cx.now.mono.plus(self.spec.timeout));
+            grace.ask_again_at(cx.now.mono.plus(self.spec.timeout));
         }
         self.check_grace(cx);
     }
@@ -245,13 +232,12 @@ impl Ticket {
     /// Sends STATUS to one member.
     pub fn ask(&mut self, cx: &mut Cx<'_>, to: MemberIndex) {
         let nonce = match (&self.grace, &self.lead) {
-            (Some(grace), _) => grace.nonce,
-            (None, Some(lead)) => lead.nonce,
+            (Some(grace), _) => grace.nonce(),
+            (None, Some(lead)) => lead.nonce(),
             (None, None) => return,
         };
         if let Some(grace) = &mut self.grace {
-            grace.asked[to.get()].0 = Some(cx.now.mono);
-            grace.backing.note_asked(to, cx.now.mono);
+            grace.note_asked(to, cx.now.mono);
         }
         self.send_status(cx, to, nonce);
     }
@@ -263,7 +249,7 @@ impl Ticket {
         if self.grace.is_some() {
             return;
         }
-        let nonce = fresh_nonce(cx);
+        let nonce = cx.fresh_nonce();
         for peer in cx.roster.peers().without(answered).iter() {
             self.send_status(cx, peer, nonce);
         }
@@ -294,7 +280,7 @@ impl Ticket {
         if nonce == 0 || self.phase.is_loading() {
             return;
         }
-        let nonce = self.grace.as_ref().map_or_else(|| fresh_nonce(cx), |grace| grace.nonce);
+        let nonce = self.grace.as_ref().map_or_else(|| cx.fresh_nonce(), Grace::nonce);
         let message = self.message(Holder::Nobody, term, Span::ZERO, PeerBody::Status { nonce });
         cx.send(to, message, false);
     }
@@ -303,9 +289,9 @@ impl Ticket {
     /// to the arbitrators that have not answered.
     pub fn ask_again(&mut self, cx: &mut Cx<'_>) {
         let Some(grace) = &mut self.grace else { return };
-        grace.ask_at = Some(cx.now.mono.plus(self.spec.timeout));
-        let silent = cx.roster.peers().without(cx.roster.sites()).without(grace.answered);
-        let missing = cx.roster.sites().without(grace.idle).union(silent);
+        grace.ask_again_at(cx.now.mono.plus(self.spec.timeout));
+        let sites = cx.roster.sites();
+        let missing = grace.unanswered(sites, cx.roster.peers().without(sites));
         for peer in missing.iter().filter(|peer| *peer != self.me).collect::<Vec<_>>() {
             self.ask(cx, peer);
         }
@@ -319,15 +305,9 @@ impl Ticket {
         }
         let pause = self.spec.timeout.divided(ASK_AGAIN_PARTS);
         let Some(grace) = &mut self.grace else { return };
-        let (last, first) = grace.asked[from.get()];
-        let recently = last.is_some_and(|at| cx.now.mono < at.plus(pause));
-        if grace.answered.contains(from) || (first.is_some() && recently) {
-            return;
+        if grace.is_to_be_asked(from, cx.now.mono, pause) {
+            self.ask(cx, from);
         }
-        if first.is_none() {
-            grace.asked[from.get()].1 = Some(cx.now.mono);
-        }
-        self.ask(cx, from);
     }
 
     /// Whether a message of this member may be answered although grace lasts.
@@ -350,13 +330,10 @@ impl Ticket {
     ) -> bool {
         let pause = self.spec.timeout.divided(ASK_AGAIN_PARTS);
         let Some(grace) = &mut self.grace else { return true };
-        if nonce == grace.nonce {
+        if nonce == grace.nonce() {
             return true;
         }
-        let recently = grace.asked_at(from).is_some_and(|at| cx.now.mono < at.plus(pause));
-        if !recently || Some(term) > grace.forced {
-            grace.forced = grace.forced.max(Some(term));
-            grace.asked[from.get()].1.get_or_insert(cx.now.mono);
+        if grace.doubts(from, term, cx.now.mono, pause) {
             self.ask(cx, from);
         }
         false
@@ -365,7 +342,7 @@ impl Ticket {
     /// `-F` opens the door to one candidate and its term.
     pub fn waive_grace(&mut self, to: MemberIndex, term: Term) {
         if let Some(grace) = &mut self.grace {
-            grace.waived = Some((to, term));
+            grace.waive(to, term);
         }
     }
 
@@ -375,26 +352,13 @@ impl Ticket {
         cx: &mut Cx<'_>,
         from: MemberIndex,
         nonce: u32,
-        (idle, last): (bool, Option<Term>),
+        answer: (bool, Option<Term>),
     ) {
-        let timeout = self.spec.timeout;
+        let (now, timeout) = (cx.now.mono, self.spec.timeout);
         let Some(grace) = &mut self.grace else { return };
-        let in_time = |at: MonoTime| cx.now.mono.since(at) <= timeout;
-        let ours = match nonce {
-            0 => grace.asked[from.get()].1.is_some_and(in_time),
-            nonce => nonce == grace.nonce,
-        };
-        if !ours {
-            return;
+        if grace.note_answer((from, nonce), answer, now, timeout) {
+            self.check_grace(cx);
         }
-        grace.answered.insert(from);
-        grace.named = grace.named.max(last);
-        if idle {
-            grace.idle.insert(from);
-        } else {
-            grace.idle.remove(from);
-        }
-        self.check_grace(cx);
     }
 
     /// Ends the grace when every other site has answered that it is idle.
@@ -402,9 +366,9 @@ impl Ticket {
         let Some(grace) = &self.grace else { return };
         let mut others = cx.roster.sites();
         others.remove(self.me);
-        if others.is_subset_of(grace.idle) {
+        if grace.all_idle(others) {
             // What they name themselves is what they know, not what was said before.
-            let named = grace.named;
+            let named = grace.named();
             self.free_is_known = true;
             self.rumour = named;
             self.heard.forget_led(named);
@@ -420,9 +384,4 @@ impl Ticket {
             self.advance_grant(cx);
         }
     }
-}
-
-/// A number that marks the answers to one question; in `1..=NONCE_MAX`.
-pub(super) fn fresh_nonce(cx: &mut Cx<'_>) -> u32 {
-    u32::try_from(cx.prng.below(u64::from(NONCE_MAX))).unwrap_or(0).saturating_add(1)
 }

@@ -122,7 +122,7 @@ impl Ticket {
             }
             PeerBody::Status { nonce } if !loading => {
                 let body = PeerBody::MyIndex { nonce };
-                let here = self.cib.maybe_granted;
+                let here = self.cib.maybe_granted();
                 let leader = if here { self.myself(cx) } else { self.known.leader };
                 let reply = self.message(leader, self.wire_term(), Span::ZERO, body);
                 cx.send(from, reply, false);
@@ -133,7 +133,7 @@ impl Ticket {
                 }
             }
             PeerBody::MyIndex { nonce } if !loading => {
-                if message.leader == self.myself(cx) && !self.cib.maybe_granted {
+                if message.leader == self.myself(cx) && !self.cib.maybe_granted() {
                     // It has not heard of the revoke; this site may have been restarted since.
                     self.tell_manual_revoke(cx, from);
                 }
@@ -169,7 +169,7 @@ impl Ticket {
             self.refuse(cx, client, ResultCode::SyncFail, leader);
         } else if self.phase.is_loading() || self.quit.is_some() {
             self.refuse(cx, client, ResultCode::Busy, Holder::Nobody);
-        } else if self.cib.granted {
+        } else if self.cib.granted() {
             // It is written again: nothing else would find out that the store has lost it.
             self.grant.get_or_insert_with(GrantJob::default).join(Waiter::new(client, options));
             cx.clients.insert(client, self.index);
@@ -183,7 +183,7 @@ impl Ticket {
             self.grant.get_or_insert_with(GrantJob::default).join(Waiter::new(client, options));
             cx.clients.insert(client, self.index);
             self.tell_waiters(cx);
-            if self.probe.is_some() || self.cib.maybe_granted {
+            if self.probe.is_some() || self.cib.maybe_granted() {
                 return;
             }
             self.note(cx, NoteLevel::Info, "an administrator grants the ticket to this site");
@@ -197,7 +197,7 @@ impl Ticket {
 
     /// Takes the ticket: in the store and in everybody's mind, without waiting for anyone.
     fn manual_take(&mut self, cx: &mut Cx<'_>) {
-        self.cib.maybe_granted = true;
+        self.cib.will_grant(cx.now.mono);
         self.claim(cx);
         self.write_grant(cx, self.wire_term());
     }
@@ -206,7 +206,7 @@ impl Ticket {
     pub fn manual_revoke(&mut self, cx: &mut Cx<'_>, client: ClientId, options: ClientOptions) {
         if self.phase.is_loading() {
             self.refuse(cx, client, ResultCode::Busy, Holder::Nobody);
-        } else if self.cib.maybe_granted {
+        } else if self.cib.maybe_granted() {
             self.note(cx, NoteLevel::Info, "an administrator revokes the ticket");
             self.wait_for_revoke(cx, client, options);
             if self.quit.is_none() {
@@ -234,9 +234,7 @@ impl Ticket {
     /// A member takes this site for the holder, which it is not any more.
     fn tell_manual_revoke(&mut self, cx: &mut Cx<'_>, to: MemberIndex) {
         match &mut self.announce {
-            Some(announce) => {
-                announce.delivery.unacked.insert(to);
-            }
+            Some(announce) => announce.tell(to),
             None if self.quit.is_none() => {
                 self.start_announcement(cx, AnnounceKind::Revoke, self.wire_term());
             }
@@ -254,21 +252,21 @@ impl Ticket {
         self.follow_in_store(cx);
         self.start_announcement(cx, AnnounceKind::Revoke, self.wire_term());
     }
-}
 
-/// The handler was asked about a manual ticket.
-pub(super) fn manual_probe_done(ticket: &mut Ticket, cx: &mut Cx<'_>, agreed: bool) {
-    let forced = ticket.grant.as_ref().is_some_and(|job| job.force);
-    let leader = ticket.known.leader;
-    if agreed && leader.member().is_some() && leader != ticket.myself(cx) && !forced {
-        ticket.note(cx, NoteLevel::Error, "not taken: another site has claimed it meanwhile");
-        ticket.answer_grant(cx, ResultCode::Overgrant);
-    } else if agreed && !ticket.attrs.fulfil(&ticket.spec.rules, RuleMode::Manual) {
-        ticket.answer_grant(cx, ResultCode::AttrPrereq);
-    } else if agreed {
-        ticket.manual_take(cx);
-    } else {
-        ticket.note(cx, NoteLevel::Error, "not taken: the handler does not agree");
-        ticket.answer_grant(cx, ResultCode::HandlerFailed);
+    /// The handler was asked about a manual self.
+    pub fn manual_probe_done(&mut self, cx: &mut Cx<'_>, agreed: bool) {
+        let forced = self.grant.as_ref().is_some_and(|job| job.force);
+        let leader = self.known.leader;
+        if agreed && leader.member().is_some() && leader != self.myself(cx) && !forced {
+            self.note(cx, NoteLevel::Error, "not taken: another site has claimed it meanwhile");
+            self.answer_grant(cx, ResultCode::Overgrant);
+        } else if agreed && !self.attrs.fulfil(&self.spec.rules, RuleMode::Manual) {
+            self.answer_grant(cx, ResultCode::AttrPrereq);
+        } else if agreed {
+            self.manual_take(cx);
+        } else {
+            self.note(cx, NoteLevel::Error, "not taken: the handler does not agree");
+            self.answer_grant(cx, ResultCode::HandlerFailed);
+        }
     }
 }

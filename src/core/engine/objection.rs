@@ -4,6 +4,7 @@
 
 use super::cx::Cx;
 use super::effect::NoteLevel;
+use super::state::Lead;
 use super::ticket::Ticket;
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::time::{MonoTime, Span};
@@ -19,7 +20,7 @@ impl Ticket {
     /// read yet, holds a grant, or a revoke that has not succeeded.
     pub fn may_say_granted(&self) -> bool {
         let unread = self.phase.is_loading();
-        self.site && !self.is_manual() && (unread || self.cib.maybe_granted)
+        self.site && !self.is_manual() && (unread || self.cib.maybe_granted())
     }
 
     /// Whether it has no other answer to requests than its objection: it may not speak yet, or may
@@ -71,7 +72,7 @@ impl Ticket {
         } else {
             self.objections.unread.remove(from);
             // What it may still hold is later than what a late REVOKE of another tells of (L10).
-            let led = self.lead.as_ref().map(|lead| lead.term);
+            let led = self.lead.as_ref().map(Lead::term);
             self.won_over_later(term, led.unwrap_or_default());
         }
         self.say_objections(cx);
@@ -140,7 +141,7 @@ impl Ticket {
     /// Until when the commit waits for those who object, if it does.
     pub fn objected_until(&self, now: MonoTime) -> Option<MonoTime> {
         let forced = self.grant.as_ref().is_some_and(|job| job.force);
-        if forced || self.cib.maybe_granted {
+        if forced || self.cib.maybe_granted() {
             return None;
         }
         let heard = &self.objections.heard;
@@ -155,7 +156,7 @@ impl Ticket {
     pub fn objection_due(&self) -> Option<MonoTime> {
         let lead = self.lead.as_ref().filter(|_| self.awaits_first_grant())?;
         let last = self.objections.heard.iter().flatten().max()?;
-        let asked = self.objections.asked.max(lead.renewal.started).max(*last);
+        let asked = self.objections.asked.max(lead.renewal.started()).max(*last);
         Some(asked.plus(self.spec.timeout))
     }
 
@@ -179,8 +180,8 @@ impl Ticket {
         self.objections.asked = now;
         // The renewal repeats its heartbeat by itself for a while.
         let renewal = self.lead.as_ref().map(|lead| &lead.renewal);
-        let repeated = renewal.filter(|renewal| renewal.retry_at.is_some());
-        let repeated = repeated.map_or(MemberSet::EMPTY, |renewal| renewal.unacked);
+        let repeated = renewal.filter(|renewal| renewal.retry_at().is_some());
+        let repeated = repeated.map_or(MemberSet::EMPTY, |renewal| renewal.unacked());
         for member in fresh.without(repeated).iter() {
             self.send_lead(cx, member, Command::Heartbeat, true);
         }
@@ -202,12 +203,12 @@ impl Ticket {
 
     /// Whether this site leads and has not granted yet.
     fn awaits_first_grant(&self) -> bool {
-        self.phase.is_leader() && self.quit.is_none() && !self.cib.maybe_granted
+        self.phase.is_leader() && self.quit.is_none() && !self.cib.maybe_granted()
     }
 
     /// Whether an objection matters here: this site wants the ticket.
     pub fn competes(&self) -> bool {
         let stands = self.phase.is_candidate();
-        !self.cib.maybe_granted && (self.awaits_first_grant() || stands || self.grant.is_some())
+        !self.cib.maybe_granted() && (self.awaits_first_grant() || stands || self.grant.is_some())
     }
 }

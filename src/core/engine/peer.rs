@@ -144,7 +144,7 @@ impl Ticket {
             }
             return;
         }
-        let live = self.promise.filter(|p| now < p.until && p.to == from && p.term == term);
+        let live = self.live_promise(now).filter(|p| p.to() == from && p.term() == term);
         if live.is_some_and(|promise| !promise.round_fits(stamp.round)) {
             self.note(
                 cx,
@@ -161,8 +161,8 @@ impl Ticket {
     fn end_hopeless_win(&mut self, cx: &mut Cx<'_>, term: Term, stamp: Stamp) {
         // Nobody whose vote made this win was promised to anyone: a lease of an earlier term, as an
         // old packet tells of, has ended.
-        let hopeless = |lead: &Lead| lead.lease_until.is_none() && lead.term <= term;
-        if self.lead.as_ref().is_some_and(hopeless) && !self.cib.maybe_granted {
+        let hopeless = |lead: &Lead| !lead.leased() && lead.term() <= term;
+        if self.lead.as_ref().is_some_and(hopeless) && !self.cib.maybe_granted() {
             self.note(cx, NoteLevel::Info, "another member has a lease: giving up");
             self.won_free = false;
             self.heard.follow(term, stamp);
@@ -205,12 +205,7 @@ impl Ticket {
             // A reference leader counts its lease from the acknowledgements of a majority.
             None => length = length.plus(self.spec.patience()),
         }
-        let same = self.promise.filter(|p| p.to == from && p.term == term && now < p.until);
-        let until = now.plus(length);
-        let mut promise = same.unwrap_or(Promise { to: from, term, until, round: stamp.round });
-        let before = self.promise.filter(|p| p.to == from).map(|p| p.until);
-        promise.until = before.map_or(until, |before| before.max(until));
-        promise.saw_round(stamp.round);
+        let promise = Promise::after(self.promise, (from, term), stamp.round, now, length);
         self.promise = Some(promise);
         let valid = if stated.is_zero() { expire } else { stated };
         self.known = Known { leader: message.leader, term: Some(term), until: now.plus(valid) };
@@ -251,21 +246,21 @@ impl Ticket {
         if revoke && self.tell_led_term(cx, from, term) {
             return;
         }
-        let live = self.promise.filter(|promise| cx.now.mono < promise.until);
+        let live = self.live_promise(cx.now.mono);
         let ends = match live {
             None => {
                 let from_known = self.known_leader(cx) == Some(from);
                 Some(term) >= self.known.term && (from_known || of == Command::RevokeTicket)
             }
             Some(promise) => {
-                promise.to == from && promise.term == term && promise.round_ends(stamp.round)
+                promise.to() == from && promise.term() == term && promise.round_ends(stamp.round)
             }
         };
         let body = PeerBody::Ack { of, round: stamp.round };
         let ack = self.message(Holder::Nobody, term, Span::ZERO, body);
         cx.send(from, ack, false);
         let beside =
-            live.is_some_and(|p| term > p.term || (term == p.term && p.to == from && !ends));
+            live.is_some_and(|p| term > p.term() || (term == p.term() && p.to() == from && !ends));
         if of == Command::RevokeTicket && beside {
             // A leader that has restarted numbers its sends from elsewhere, and one of a later term
             // ends no promise of this one: if nothing else is heard, it counts when the promise
@@ -348,7 +343,7 @@ impl Ticket {
         };
         let message = self.message(leader, term, valid, PeerBody::MyIndex { nonce });
         cx.send(from, message, false);
-        let announced = self.lead.as_ref().is_some_and(|lead| lead.announced);
+        let announced = self.lead.as_ref().is_some_and(Lead::announced);
         if leads && announced && self.phase.is_leader() {
             // Whoever asks has just started: it need not wait for the next renewal.
             self.send_lead(cx, from, Command::Update, false);
@@ -397,7 +392,7 @@ impl Ticket {
         // itself is rounded down, so it counts as leading whatever the validity.
         let leads = leader == sender && (nonce == 0 || !valid.is_zero());
         if let Some(lead) = &mut self.lead {
-            if !leads && nonce != 0 && nonce == lead.nonce {
+            if !leads && nonce != 0 && nonce == lead.nonce() {
                 lead.commit.note_answer(from);
                 self.take_back_objection(cx, from);
                 self.advance_commit(cx);
@@ -443,9 +438,9 @@ impl Ticket {
     /// The term in which a member that names itself leads, not the one in which it stands again:
     /// whoever hears of its end must not take it for an old one.
     pub fn led_term(&self, to: MemberIndex) -> Term {
-        let led = self.lead.as_ref().map(|lead| lead.term);
+        let led = self.lead.as_ref().map(Lead::term);
         // That of a restarted holder stands in its store, or is one that it has won since.
-        let stored = self.known.term.max(self.won()).filter(|_| self.cib.maybe_granted);
+        let stored = self.known.term.max(self.won()).filter(|_| self.cib.maybe_granted());
         led.or(stored).or(self.term.max(self.ended[to.get()])).unwrap_or_default()
     }
 
@@ -462,15 +457,15 @@ impl Ticket {
         let until = if named == self.me {
             self.bound()
         } else {
-            self.promise.filter(|promise| promise.to == named).map(|promise| promise.until)
+            self.promise.filter(|promise| promise.to() == named).map(|promise| promise.until())
         };
         let valid = until.map_or(Span::ZERO, |until| until.since(now)).min(self.spec.expire);
         let leader = Holder::Member(cx.roster.member(named).id);
         // A lease that lasts is one of its term, whatever this member has voted in since.
-        let promised = self.promise.filter(|promise| promise.to == named);
+        let promised = self.promise.filter(|promise| promise.to() == named);
         let term = match (result, promised) {
             (ResultCode::TermStillValid, _) if named == self.me => self.led_term(to),
-            (ResultCode::TermStillValid, Some(promise)) => promise.term,
+            (ResultCode::TermStillValid, Some(promise)) => promise.term(),
             _ => self.term.max(self.ended[to.get()]).max(self.known.term).unwrap_or_default(),
         };
         let granted = named == self.me && self.may_say_granted();

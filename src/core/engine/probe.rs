@@ -5,7 +5,6 @@
 use super::cx::Cx;
 use super::effect::{Effect, JobWish, NoteLevel};
 use super::event::{ProbeOutcome, ProbeRun};
-use super::manual::manual_probe_done;
 use super::state::{Probe, ProbeFor};
 use super::ticket::Ticket;
 use crate::time::{MonoTime, WallTime};
@@ -60,7 +59,7 @@ impl Ticket {
             }
         };
         match (probe.purpose, agreed) {
-            (ProbeFor::Manual, agreed) => manual_probe_done(self, cx, agreed),
+            (ProbeFor::Manual, agreed) => self.manual_probe_done(cx, agreed),
             (ProbeFor::Renewal, true) => {
                 if self.phase.is_leader() {
                     self.start_renewal(cx);

@@ -4,7 +4,7 @@
 
 use super::cx::Cx;
 use super::effect::NoteLevel;
-use super::state::{AnnounceKind, Quit, QuitKind, Stand};
+use super::state::{AnnounceKind, Lead, Quit, QuitKind, Stand};
 use super::ticket::Ticket;
 use crate::model::{Holder, Term};
 use crate::time::MonoTime;
@@ -62,7 +62,7 @@ impl Ticket {
     /// Whether this site has won, and its store was not told to say *granted* yet: a grant may wait
     /// behind an earlier write.
     fn is_win(&self) -> bool {
-        let told = self.cib.maybe_granted && self.cib.handed;
+        let told = self.cib.maybe_granted() && self.cib.handed();
         self.lead.is_some() && self.quit.is_none() && !told
     }
 
@@ -91,7 +91,7 @@ impl Ticket {
         };
         let known_term = term.or(self.known.term);
         // Of a manual ticket only if it was granted here: another site may have it.
-        let had = !self.is_manual() || self.cib.granted;
+        let had = !self.is_manual() || self.cib.granted();
         self.free_is_known |= owner == Holder::Nobody && had;
         self.known.leader = owner;
         self.known.term = known_term;
@@ -109,7 +109,7 @@ impl Ticket {
             stepped_down: false,
         });
         self.lead_on_or_follow(cx);
-        if self.cib.maybe_granted {
+        if self.cib.maybe_granted() {
             self.write_revoke(cx, owner);
         } else {
             self.follow_in_store(cx);
@@ -122,13 +122,13 @@ impl Ticket {
     /// when an administrator has revoked, they hear of its end, too.
     pub fn term_to_end(&self, kind: QuitKind) -> Option<Term> {
         let stored = self.known.term.max(self.won()).filter(|_| kind == QuitKind::Revoke);
-        let stored = stored.filter(|_| self.inherited.is_some() && self.cib.maybe_granted);
-        self.lead.as_ref().map(|lead| lead.term).or(stored)
+        let stored = stored.filter(|_| self.inherited.is_some() && self.cib.maybe_granted());
+        self.lead.as_ref().map(Lead::term).or(stored)
     }
 
     /// Whether this site has won, and a majority has not acknowledged it yet.
     pub fn has_no_lease_yet(&self) -> bool {
-        self.lead.as_ref().is_some_and(|lead| !lead.leased()) && !self.cib.maybe_granted
+        self.lead.as_ref().is_some_and(|lead| !lead.leased()) && !self.cib.maybe_granted()
     }
 
     /// Whether this site had a lease, or counted on one, that has ended; or has won without one:
@@ -269,7 +269,7 @@ impl Ticket {
     /// The clients of a revoke that is done, but for what the store says of the owner, hear of it
     /// when it does, or when something else begins; at the end of every step.
     pub fn answer_late_revoke(&mut self, cx: &mut Cx<'_>) {
-        let done = self.quit.is_none() && !self.revoke_wanted && !self.cib.maybe_granted;
+        let done = self.quit.is_none() && !self.revoke_wanted && !self.cib.maybe_granted();
         if self.revokers.is_empty() || !done || self.phase.is_loading() {
             return;
         }
@@ -298,9 +298,8 @@ impl Ticket {
             return;
         }
         let patience = self.spec.patience();
-        let hopeless = |at: MonoTime| now >= at.plus(patience);
-        let no_lease =
-            self.lead.as_ref().is_some_and(|l| l.lease_until.is_none() && hopeless(l.won_at));
+        let hopeless = |lead: &Lead| !lead.leased() && now >= lead.gives_up_at(patience);
+        let no_lease = self.lead.as_ref().is_some_and(hopeless);
         if no_lease && self.holding() {
             // A restarted holder announces nothing while it holds; it stands again (L9).
             self.lead = None;

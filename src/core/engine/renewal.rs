@@ -4,7 +4,7 @@
 use super::cx::Cx;
 use super::effect::{Effect, NoteLevel, StoreWish};
 use super::state::{
-    lease_end, lease_length, renewal_pause, resend_pause, window, Delivery, ProbeFor, QuitKind,
+    lease_end, lease_length, renewal_pause, resend_pause, window, Lead, ProbeFor, QuitKind,
 };
 use super::ticket::Ticket;
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
@@ -31,18 +31,8 @@ impl Ticket {
         let peers = cx.roster.peers();
         let now = cx.now.mono;
         let Some(lead) = &mut self.lead else { return };
-        let pause = resend_pause(&self.spec, lead.length);
-        let renewal = &mut lead.renewal;
-        renewal.number += 1;
-        renewal.started = now;
-        renewal.unacked = peers;
-        renewal.tries = 0;
-        renewal.retry_at = Some(now.plus(pause));
-        renewal.extended = false;
-        renewal.written = false;
-        renewal.update_sent = MemberSet::EMPTY;
-        renewal.challenged = false;
-        renewal.next_at = now.plus(self.spec.renewal);
+        let retry_at = now.plus(resend_pause(&self.spec, lead.length()));
+        lead.renewal.begin(now, peers, retry_at, now.plus(self.spec.renewal));
         self.say_leaving(cx);
         for peer in peers.iter() {
             self.send_lead(cx, peer, Command::Heartbeat, false);
@@ -53,14 +43,14 @@ impl Ticket {
     /// When the next renewal begins, if that is all that this ticket waits for.
     pub fn renews_at(&self) -> Option<MonoTime> {
         let lead = self.lead.as_ref().filter(|_| self.phase.is_leader())?;
-        self.armed.filter(|at| *at == lead.renewal.next_at)
+        self.armed.filter(|at| *at == lead.renewal.next_at())
     }
 
     /// Whether the next renewal may begin now although it is not due, since another one begins:
     /// within [`EARLY_PART`] of its pause, and at most by [`EARLY_MAX`]. One before which a handler
     /// is asked waits for its time.
     pub fn renews_by(&self, now: MonoTime) -> bool {
-        let started = self.lead.as_ref().map(|lead| lead.renewal.started);
+        let started = self.lead.as_ref().map(|lead| lead.renewal.started());
         let pause = |at: MonoTime| started.map_or(Span::ZERO, |started| at.since(started));
         let early = |at: MonoTime| pause(at).divided(EARLY_PART).min(EARLY_MAX);
         let near = self.renews_at().is_some_and(|at| at.since(now) <= early(at));
@@ -77,7 +67,7 @@ impl Ticket {
         if self.asks_before_renewal() {
             if let Some(window) = self.hold_window() {
                 if let Some(lead) = &mut self.lead {
-                    lead.renewal.retry_at = None;
+                    lead.renewal.stop_retries();
                 }
                 self.start_probe(cx, ProbeFor::Renewal, window.hold_until);
                 return;
@@ -91,22 +81,14 @@ impl Ticket {
     pub fn renewal_retry(&mut self, cx: &mut Cx<'_>) {
         let retries = self.spec.retries;
         let Some(lead) = &mut self.lead else { return };
-        let next = cx.now.mono.plus(resend_pause(&self.spec, lead.length));
-        let renewal = &mut lead.renewal;
-        if renewal.unacked.is_empty() {
-            renewal.retry_at = None;
-            return;
-        }
-        if renewal.tries >= retries {
-            renewal.retry_at = None;
-            if !renewal.extended {
+        let next = cx.now.mono.plus(resend_pause(&self.spec, lead.length()));
+        let unacked = lead.renewal.unacked();
+        let Some(tries) = lead.renewal.retry(retries, next) else {
+            if !unacked.is_empty() && !lead.renewal.extended() {
                 self.start_renewal(cx);
             }
             return;
-        }
-        renewal.tries += 1;
-        renewal.retry_at = Some(next);
-        let (unacked, tries) = (renewal.unacked, renewal.tries);
+        };
         let text = format!(
             "renewal not acknowledged by {}; retrying ({tries} of {retries})",
             cx.names(unacked)
@@ -122,7 +104,7 @@ impl Ticket {
     pub fn send_lead(&mut self, cx: &mut Cx<'_>, to: MemberIndex, kind: Command, resend: bool) {
         let established = self.established(cx.now.mono);
         let Some(lead) = &self.lead else { return };
-        let (term, number) = (lead.term, lead.renewal.number);
+        let (term, number) = (lead.term(), lead.renewal.number());
         let round = self.links[to.get()].note_sent(kind, cx.now.mono, number, self.spec.expire);
         let stamp = Stamp { round: Some(round), established };
         let body = match kind {
@@ -156,10 +138,10 @@ impl Ticket {
         let mine = leader == self.myself(cx);
         let leading = self.phase.is_leader();
         let Some(lead) = &mut self.lead else { return };
-        if !mine || !leading || term != lead.term {
+        if !mine || !leading || term != lead.term() {
             return;
         }
-        let number = lead.renewal.number;
+        let number = lead.renewal.number();
         // A reference member states nothing that could be counted on.
         let word = round.map_or(self.spec.expire, |_| stated.min(self.spec.expire));
         let counted = self.links[from.get()].note_ack(of, round, number, word);
@@ -167,19 +149,10 @@ impl Ticket {
             lead.commit.note_answer(from);
         }
         if counted == Some(number) {
-            lead.renewal.unacked.remove(from);
-            if lead.renewal.unacked.is_empty() {
-                lead.renewal.retry_at = None;
-            }
+            lead.renewal.note_ack(from);
         }
         if of == Command::Update && counted.is_some() {
-            lead.updated.insert(from);
-            if let Some(update) = &mut lead.update {
-                update.unacked.remove(from);
-                if update.unacked.is_empty() {
-                    lead.update = None;
-                }
-            }
+            lead.note_updated(from);
         }
         if round.is_some() {
             self.note_expire(cx, from, stated);
@@ -196,20 +169,17 @@ impl Ticket {
         let (expire, majority) = (self.spec.expire, cx.roster.majority());
         let Some(lead) = &mut self.lead else { return };
         let acked = self.links.iter().filter_map(|link| link.acked_at());
-        let own = acked.fold(lead.renewal.started, MonoTime::max).plus(expire);
+        let own = acked.fold(lead.renewal.started(), MonoTime::max).plus(expire);
         let length = lease_length(&self.links, expire, majority).unwrap_or(expire);
-        let next_at = lead.renewal.started.plus(renewal_pause(&self.spec, length));
-        lead.renewal.next_at = lead.renewal.next_at.min(next_at);
+        lead.renewal.next_by(lead.renewal.started().plus(renewal_pause(&self.spec, length)));
         let Some(until) = lease_end(&self.links, own, majority) else { return };
         let window = window(&self.spec, until, length);
-        if Some(until) <= lead.lease_until || window.hold_until <= now {
+        let usable = now < window.hold_until;
+        let Some(first) = usable.then(|| lead.extend(until, length)).flatten() else {
             self.update_reference_members(cx);
             self.advance_commit(cx);
             return;
-        }
-        let first = lead.lease_until.replace(until).is_none();
-        lead.length = length;
-        lead.renewal.extended = true;
+        };
         if self.holding() {
             self.tell_window(cx);
         }
@@ -218,7 +188,7 @@ impl Ticket {
         }
         if let Some(lead) = self.lead.as_ref().filter(|_| self.quit.is_none()) {
             self.known.leader = Holder::Member(cx.roster.my_id());
-            self.known.term = Some(lead.term);
+            self.known.term = Some(lead.term());
             self.known.until = until;
         }
         if self.revoke_wanted {
@@ -235,16 +205,14 @@ impl Ticket {
         let needed_first = self.reference_needed(cx);
         let leaving = self.leaving();
         let Some(lead) = &mut self.lead else { return };
-        if !lead.renewal.extended || !(lead.announced || needed_first || leaving) {
+        if !lead.renewal.extended() || !(lead.announced() || needed_first || leaving) {
             return;
         }
         let plain = |peer: &MemberIndex| {
             let link = &self.links[peer.get()];
             link.echoes == Some(false) && link.acked_at().is_some()
         };
-        let done = lead.renewal.unacked.union(lead.renewal.update_sent);
-        let due: MemberSet = cx.roster.peers().without(done).iter().filter(plain).collect();
-        lead.renewal.update_sent = lead.renewal.update_sent.union(due);
+        let due = lead.renewal.take_update(cx.roster.peers().iter().filter(plain).collect());
         self.send_update(cx, due);
     }
 
@@ -269,8 +237,7 @@ impl Ticket {
         }
         let retry_at = cx.now.mono.plus(self.spec.timeout);
         if let Some(lead) = &mut self.lead {
-            let waiting = lead.update.map_or(MemberSet::EMPTY, |update| update.unacked);
-            lead.update = Some(Delivery { unacked: waiting.union(to), tries: 0, retry_at });
+            lead.start_update(to, retry_at);
         }
         for peer in to.iter() {
             self.send_lead(cx, peer, Command::Update, false);
@@ -282,14 +249,7 @@ impl Ticket {
         let retry_at = cx.now.mono.plus(self.spec.timeout);
         let retries = self.spec.retries;
         let Some(lead) = &mut self.lead else { return };
-        let Some(update) = &mut lead.update else { return };
-        if update.tries >= retries {
-            lead.update = None;
-            return;
-        }
-        update.tries += 1;
-        update.retry_at = retry_at;
-        for peer in update.unacked.iter() {
+        for peer in lead.retry_update(retries, retry_at).iter() {
             self.send_lead(cx, peer, Command::Update, true);
         }
     }
@@ -297,7 +257,7 @@ impl Ticket {
     /// STATUS to the sites that an administrative grant waits for (L8).
     pub fn ask_missing(&mut self, cx: &mut Cx<'_>) {
         let Some(lead) = &self.lead else { return };
-        if lead.commit.needed && !self.cib.maybe_granted {
+        if lead.commit.until().is_some() && !self.cib.maybe_granted() {
             for peer in lead.commit.missing(self.other_sites(cx)).iter() {
                 self.ask(cx, peer);
             }
@@ -306,9 +266,9 @@ impl Ticket {
 
     /// Tells the shell, and through it the keeper, the window of the lease (L6).
     pub fn tell_window(&mut self, cx: &mut Cx<'_>) {
-        let term = self.lead.as_ref().map_or(self.wire_term(), |lead| lead.term);
+        let term = self.lead.as_ref().map_or(self.wire_term(), Lead::term);
         let window = self.hold_window();
-        self.cib.window_told = true;
+        self.cib.note_window();
         cx.effects.push(Effect::Store(StoreWish::Hold { ticket: self.index, window, term }));
     }
 }

@@ -150,7 +150,7 @@ impl Ticket {
                 None => id.to_string(),
             },
         };
-        let store = match (self.cib.granted, self.cib.maybe_granted) {
+        let store = match (self.cib.granted(), self.cib.maybe_granted()) {
             (true, _) => "granted",
             (false, true) => "perhaps granted",
             (false, false) => "not granted",
@@ -177,7 +177,7 @@ impl Ticket {
         if !self.site {
             let passive = self.phase.is_follower();
             assert!(passive, "an arbitrator only follows");
-            assert!(!self.cib.maybe_granted, "an arbitrator grants nothing");
+            assert!(!self.cib.maybe_granted(), "an arbitrator grants nothing");
         }
         if self.holding() && !self.is_manual() {
             let window = self.hold_window();

@@ -168,32 +168,32 @@ impl Ticket {
     /// Whether the store has been read and nothing in it waits to be revoked before this member
     /// may speak (L6, L9).
     pub fn ready(&self) -> bool {
-        let dirty = self.cib.maybe_granted && !self.holding();
+        let dirty = self.cib.maybe_granted() && !self.holding();
         !self.phase.is_loading() && !dirty
     }
 
     /// Whether this site holds the ticket, or is granting it: the store may say so and it is not
     /// being given up.
     pub fn holding(&self) -> bool {
-        self.cib.maybe_granted && self.quit.is_none() && !self.phase.is_loading()
+        self.cib.maybe_granted() && self.quit.is_none() && !self.phase.is_loading()
     }
 
     /// The end of this member's own lease, or of what a restarted holder inherited.
     pub fn bound(&self) -> Option<MonoTime> {
-        self.lead.as_ref().and_then(|lead| lead.lease_until).max(self.inherited)
+        self.lead.as_ref().and_then(Lead::lease_until).max(self.inherited)
     }
 
     /// The window in which the store may say *granted* (L6).
     pub fn hold_window(&self) -> Option<HoldWindow> {
         self.bound().map(|until| {
-            let lease = self.lead.as_ref().filter(|lead| lead.lease_until == Some(until));
-            window(&self.spec, until, lease.map_or(self.spec.expire, |lead| lead.length))
+            let lease = self.lead.as_ref().filter(|lead| lead.lease_until() == Some(until));
+            window(&self.spec, until, lease.map_or(self.spec.expire, Lead::length))
         })
     }
 
     /// Whether this member has a lease that lasts.
     pub fn lease_lives(&self, now: MonoTime) -> bool {
-        self.lead.as_ref().and_then(|lead| lead.lease_until).is_some_and(|until| now < until)
+        self.lead.as_ref().and_then(Lead::lease_until).is_some_and(|until| now < until)
     }
 
     /// Whether its messages are established: a live lease, or a restarted holder (L9).
@@ -206,7 +206,7 @@ impl Ticket {
     /// Whether it owes its help to itself (L3): a lease, a grant in its store until the revoke has
     /// completed, or a win that has no lease yet.
     pub fn owes_itself(&self) -> bool {
-        self.lead.is_some() || self.cib.maybe_granted
+        self.lead.is_some() || self.cib.maybe_granted()
     }
 
     /// To whom this member's word is given now, if to anyone.
@@ -214,7 +214,12 @@ impl Ticket {
         if self.owes_itself() {
             return Some(self.me);
         }
-        self.promise.filter(|promise| now < promise.until).map(|promise| promise.to)
+        self.live_promise(now).map(|promise| promise.to())
+    }
+
+    /// Its promise to another member, while that lasts.
+    pub fn live_promise(&self, now: MonoTime) -> Option<Promise> {
+        self.promise.filter(|promise| promise.lives(now))
     }
 
     /// The lowest term that is higher than every term it has to do with (L1).
@@ -303,7 +308,7 @@ impl Ticket {
 
     /// The beginning of this ticket's log lines.
     fn prefix(&self, now: Now) -> String {
-        let until = self.bound().or(self.promise.map(|promise| promise.until));
+        let until = self.bound().or(self.promise.map(|promise| promise.until()));
         let left = until.map_or(0, |until| until.since(now.mono).as_secs());
         format!("{} ({}/{}/{left})", self.spec.name, self.phase.word(), self.wire_term())
     }

@@ -8,7 +8,7 @@
 
 use super::cx::Cx;
 use super::effect::NoteLevel;
-use super::state::{Attempt, Known, Vote};
+use super::state::{Attempt, Known, Lead, Vote};
 use super::ticket::Ticket;
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::time::Span;
@@ -142,7 +142,7 @@ impl Ticket {
         self.objections.cleared = MemberSet::EMPTY;
         // In term 0 a member knows nothing, but a reference site may have held.
         self.won_over = self.known.term.filter(|term| *term > Term::ZERO);
-        self.won_free = self.quit.is_none() && !self.cib.maybe_granted && !self.knows_of_a_loss();
+        self.won_free = self.quit.is_none() && !self.cib.maybe_granted() && !self.knows_of_a_loss();
     }
 
     /// This site has won a term: whoever followed it there names no other holder.
@@ -174,9 +174,9 @@ impl Ticket {
         if self.phase.is_leader() || Some(term) < self.known.term {
             return;
         }
-        match self.promise.filter(|promise| cx.now.mono < promise.until) {
+        match self.live_promise(cx.now.mono) {
             None => self.adopt_nobody(cx, term),
-            Some(promise) if term >= promise.term => self.heard.note_revoked(term),
+            Some(promise) if term >= promise.term() => self.heard.note_revoked(term),
             Some(_) => {}
         }
     }
@@ -233,7 +233,7 @@ impl Ticket {
             }
             self.hear_free(cx, last.term);
         } else if self.phase.is_leader() {
-            let led = self.lead.as_ref().map(|lead| lead.term);
+            let led = self.lead.as_ref().map(Lead::term);
             self.won_over_later(last.term, led.unwrap_or_default());
         }
         false

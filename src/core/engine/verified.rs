@@ -61,7 +61,7 @@ impl Ticket {
         let Some(grace) = &self.grace else { return };
         // A reference member returns no nonce: what comes soon after a question is its answer.
         let asked = grace.asked_at(from).is_some_and(|at| cx.now.mono.since(at) <= timeout);
-        if nonce != grace.nonce && !(nonce == 0 && asked) {
+        if nonce != grace.nonce() && !(nonce == 0 && asked) {
             return;
         }
         let leader = &mut self.verified.0[from.get()];

@@ -52,7 +52,7 @@ impl Bound {
         granted: bool,
         grace: Option<MonoTime>,
     ) {
-        let promise = promise.map(|promise| (promise.to, promise.until));
+        let promise = promise.map(|promise| (promise.to(), promise.until()));
         if let Some((to, until)) = self.promise.filter(|(to, _)| promise.map(|p| p.0) != Some(*to))
         {
             self.ends(to, until.min(now));

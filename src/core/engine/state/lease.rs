@@ -22,17 +22,52 @@ const PAUSE_MIN: Span = Span::from_millis(100);
 /// A member's word not to help anyone else (L3, L4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Promise {
-    /// To whom.
-    pub to: MemberIndex,
-    /// In which term.
-    pub term: Term,
-    /// Until when.
-    pub until: MonoTime,
+    to: MemberIndex,
+    term: Term,
+    until: MonoTime,
     /// The newest round accepted from it in this term; `None`: a reference leader.
-    pub round: Option<Round>,
+    round: Option<Round>,
 }
 
 impl Promise {
+    /// The word that accepting a heartbeat of `to` gives, for `length` from now on. It makes an
+    /// earlier word to the same member no shorter, in whatever term that was (L4).
+    pub fn after(
+        before: Option<Promise>,
+        (to, term): (MemberIndex, Term),
+        round: Option<Round>,
+        now: MonoTime,
+        length: Span,
+    ) -> Promise {
+        let before = before.filter(|before| before.to == to);
+        let same = before.filter(|before| before.term == term && before.lives(now));
+        let until = now.plus(length);
+        let mut promise = same.unwrap_or(Promise { to, term, until, round });
+        promise.until = before.map_or(until, |before| before.until.max(until));
+        promise.saw_round(round);
+        promise
+    }
+
+    /// To whom.
+    pub fn to(&self) -> MemberIndex {
+        self.to
+    }
+
+    /// In which term.
+    pub fn term(&self) -> Term {
+        self.term
+    }
+
+    /// Until when.
+    pub fn until(&self) -> MonoTime {
+        self.until
+    }
+
+    /// Whether it lasts.
+    pub fn lives(&self, now: MonoTime) -> bool {
+        now < self.until
+    }
+
     /// Whether a heartbeat with this round can come from the same life of the leader (L4(4)).
     pub fn round_fits(&self, round: Option<Round>) -> bool {
         match (round, self.round) {
@@ -53,7 +88,7 @@ impl Promise {
     }
 
     /// Notes an accepted round; an older one changes nothing.
-    pub fn saw_round(&mut self, round: Option<Round>) {
+    fn saw_round(&mut self, round: Option<Round>) {
         self.round = match (round, self.round) {
             (Some(new), Some(last)) if new.distance_from(last) < 0 => Some(last),
             (Some(new), _) => Some(new),

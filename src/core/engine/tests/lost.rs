@@ -4,7 +4,7 @@
 
 use super::cluster::{spec, Cluster};
 use super::member::{at, holder, Member};
-use crate::engine::state::Backing;
+use crate::engine::state::backing::Backing;
 use crate::engine::CibTicket;
 use crate::model::{Holder, MemberId, Term};
 use crate::time::{MonoTime, Span, WallTime};
