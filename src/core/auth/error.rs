@@ -7,7 +7,8 @@ use crate::wire::WireError;
 use core::fmt;
 
 /// Why a packet is not accepted. [`AuthError::is_invalid`] says how it counts in `booth peers`. The
-/// sender is the one that the packet names; it is proven only if the MAC was right, as stated below.
+/// sender is the one that the packet names; it is proven only if the MAC was right, as stated
+/// below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthError {
     /// The bytes are not a packet.

@@ -17,12 +17,13 @@
 //! packet names. So nobody else can push entries out, and a faulty member does not affect the
 //! others.
 //!
-//! If our clock is set back by more than `maxtimeskew`, a floor in the future is dropped, at once or
-//! when the clock is set back a little more. So are seconds that no opener accepts now. Otherwise
-//! they would shut the member out, or fill the window, until the clock reaches them again. An old
-//! packet can pass this guard again only in this case and after a restart of the process. What
-//! members and clients of ours send is also bound to the receiver's life ([`super::Bond`]). No rule
-//! of `RULES.md` except L15 depends on this guard; the others tolerate packets of any age.
+//! If our clock is set back by more than `maxtimeskew`, a floor in the future is dropped, at once
+//! or when the clock is set back a little more. So are seconds that no opener accepts now.
+//! Otherwise they would shut the member out, or fill the window, until the clock reaches them
+//! again. An old packet can pass this guard again only in this case and after a restart of the
+//! process. What members and clients of ours send is also bound to the receiver's life
+//! ([`super::Bond`]). No rule of `RULES.md` except L15 depends on this guard; the others tolerate
+//! packets of any age.
 
 use super::envelope::Proof;
 use super::error::AuthError;
@@ -33,8 +34,8 @@ use alloc::collections::{BTreeMap, BTreeSet};
 /// The most packets of one member that are remembered.
 ///
 /// 10 000 tickets that are renewed every 30 s with two packets each are 400 000 packets in 600 s,
-/// and as many again if the member's clock is 600 s ahead. Each takes about 17 bytes (measured):
-/// 17 MiB for a member that sends 1750 packets per second for ten minutes, 3.3 MB for 10 000 tickets
+/// and as many again if the member's clock is 600 s ahead. Each takes about 17 bytes (measured): 17
+/// MiB for a member that sends 1750 packets per second for ten minutes, 3.3 MB for 10 000 tickets
 /// with one packet each in 30 s, 0.1 MB at one packet per second.
 pub const REMEMBERED_MAX: usize = 1 << 20;
 

@@ -70,8 +70,8 @@ pub fn load_many() -> Vec<String> {
     ["-Q", "-A", "/cib/status/tickets"].map(str::to_owned).into()
 }
 
-/// The XML that [`write_many`] reads. Attributes of a ticket that it does not name are kept, as with
-/// [`write`].
+/// The XML that [`write_many`] reads. Attributes of a ticket that it does not name are kept, as
+/// with [`write`].
 pub fn many(tickets: &[TicketValues<'_>]) -> String {
     let mut xml = String::from("<status><tickets>");
     for values in tickets {

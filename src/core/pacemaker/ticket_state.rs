@@ -116,7 +116,8 @@ fn read_bool(text: &str) -> Result<bool, StateError> {
     }
 }
 
-/// An owner from the store: a decimal number of 32 bits, signed (as the reference writes it) or not.
+/// An owner from the store: a decimal number of 32 bits, signed (as the reference writes it) or
+/// not.
 pub fn parse_owner(text: &str) -> Option<Holder> {
     bits(text).map(Holder::from_raw)
 }

@@ -112,8 +112,8 @@ pub fn decode_request(packet: &[u8]) -> Result<(u32, ClientRequest), WireError> 
 
 /// The unsealed packet of an answer to a client.
 ///
-/// Reference: the field `request` of an answer is always 0. A text that exceeds [`FRAME_MAX`] is cut
-/// after a whole line, and its last line says so.
+/// Reference: the field `request` of an answer is always 0. A text that exceeds [`FRAME_MAX`] is
+/// cut after a whole line, and its last line says so.
 pub fn encode_reply(from: MemberId, reply: &ClientReply, unit: TimeUnit) -> Vec<u8> {
     match reply {
         ClientReply::Ticket(answer) => encode_answer(from, answer, unit),

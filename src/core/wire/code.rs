@@ -161,8 +161,9 @@ codes! {
 }
 
 codes! {
-    /// What a client's request waits for (P12). Only in ours: header field `reason` of a `Rslt` with
-    /// `More` or `Pend`. `options` then has the seconds until the wait ends, rounded up; 0: unknown.
+    /// What a client's request waits for (P12). Only in ours: header field `reason` of a `Rslt`
+    /// with `More` or `Pend`. `options` then has the seconds until the wait ends, rounded up; 0:
+    /// unknown.
     WaitCause {
         /// The ticket's state has not been read from the CIB yet.
         Loading = four(b"Load");

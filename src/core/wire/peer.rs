@@ -7,8 +7,8 @@ use crate::time::Span;
 
 /// The number of one send of one ticket to one member, in `1..=2^31-1` with wrap-around.
 ///
-/// It is in bits 0-30 of the header field `options`. A reference peer sends 0 there, which is `None`
-/// here.
+/// It is in bits 0-30 of the header field `options`. A reference peer sends 0 there, which is
+/// `None` here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Round(u32);
 
