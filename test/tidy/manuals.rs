@@ -278,7 +278,7 @@ fn the_limits_of_clients_and_daemon_are_those_of_the_source() {
         places("REVOKES_MAX"),
         places("CHANGES_MAX"),
     ));
-    for (path, name) in [("client.rs", "WAITERS_MAX"), ("attrs.rs", "WRITES_MAX")] {
+    for (path, name) in [("state/requests.rs", "WAITERS_MAX"), ("attrs.rs", "WRITES_MAX")] {
         let one = constant(&format!("src/core/engine/{path}"), name);
         says(format!("but at most {one} of each for one ticket."));
     }
