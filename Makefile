@@ -10,9 +10,9 @@ CARGOFLAGS ?= --locked
 export CARGO
 export CARGOFLAGS
 
-# The program reads /etc/booth and /run/booth wherever it is installed, Pacemaker looks for
-# agents in /usr/lib/ocf and firewalld for services in /usr/lib/firewalld only: these do not
-# follow the prefix.
+# Some directories do not follow the prefix: the program always reads /etc/booth and
+# /run/booth, Pacemaker looks for agents only in /usr/lib/ocf, and firewalld for services only
+# in /usr/lib/firewalld.
 DESTDIR ?=
 PREFIX ?= /usr/local
 prefix ?= $(PREFIX)
@@ -32,27 +32,27 @@ pkgconfigdir ?= $(datadir)/pkgconfig
 completiondir ?= $(datadir)/bash-completion/completions
 boothdir ?= $(datadir)/booth
 
-# Units, scripts and make itself take no other names of directories than plain ones.
+# Units, scripts and make itself only support plain names of directories.
 directories := prefix exec_prefix sbindir datadir docdir mandir sysconfdir initdir unitdir \
 	tmpfilesdir ocfdir firewalldir pkgconfigdir completiondir boothdir
 odd := | & ; < > ( ) [ ] { } * ? ! ~ ' " ` \ % @ $$ \#
 is_odd = $(strip $(filter-out 0 1,$(words $(1))) $(foreach one,$(odd),$(findstring $(one),$(1))))
 is_relative = $(if $(1),$(if $(filter /%,$(1)),,yes))
 only_plain_names = $(foreach name,$(directories),\
-	$(if $(call is_odd,$($(name))),$(error $(name)=$($(name)): blanks and signs are not possible here))\
-	$(if $(call is_relative,$($(name))),$(error $(name)=$($(name)): begin it with /)))\
-	$(if $(findstring ',$(DESTDIR)),$(error DESTDIR=$(DESTDIR): a quote is not possible here))
+	$(if $(call is_odd,$($(name))),$(error $(name)=$($(name)): must not contain blanks or special characters))\
+	$(if $(call is_relative,$($(name))),$(error $(name)=$($(name)): must begin with /)))\
+	$(if $(findstring ',$(DESTDIR)),$(error DESTDIR=$(DESTDIR): must not contain a quote))
 
 INSTALL ?= install
 CARGO_TARGET_DIR ?= target
-# What `make` built and `make install` installs.
+# The program that `make` builds and `make install` installs.
 PROGRAM ?= $(CARGO_TARGET_DIR)/release/booth
 
 version := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
 manuals := $(wildcard man/*.5 man/*.8)
 manuals_in = $(foreach page,$(manuals),$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 
-# Layers of test/layers that `make check-long` runs; none: all.
+# The layers of test/layers that `make check-long` runs; if empty, all of them.
 LAYERS ?=
 
 .PHONY: all help demo check check-package check-long lint install uninstall dist deb dsc clean toolchain
@@ -67,16 +67,16 @@ help:
 
 #: make             build the program (needs cargo and rustc 1.85 or newer, and cc)
 #: make demo        install a toolchain if there is none, build, and show a failover
-#: make check       the tests that need neither root nor much time
-#: make check-package  those of them for the build of a package: no clock, no network
-#: make check-long  the others, as root; LAYERS="NAME ..." for some of them (test/layers)
-#: make lint        format, compiler and shell lints, manual pages
-#: make install     install; DESTDIR, PREFIX and the usual directory variables are respected
-#: make uninstall   remove what install installed; configurations stay
-#: make dist        source tarball, from the last commit
-#: make deb         Debian packages, on Debian 13 with its own crates; first, as root:
+#: make check       run the tests that need neither root nor much time
+#: make check-package  run those tests that suit a package build: no clock, no network
+#: make check-long  run the other tests, as root; LAYERS="NAME ..." for some (test/layers)
+#: make lint        check formatting, code, shell scripts and manual pages
+#: make install     install; respects DESTDIR, PREFIX and the usual directory variables
+#: make uninstall   remove what was installed, but not the configurations
+#: make dist        build a source tarball from the last commit
+#: make deb         build Debian packages, on Debian 13 with its own crates; first, as root:
 #:                  apt-get build-dep ./scripts
-#: make dsc         Debian source package
+#: make dsc         build a Debian source package
 #: make clean       remove what was built
 
 toolchain:
@@ -101,7 +101,8 @@ check-long:
 lint:
 	scripts/lint
 
-# Built only if it is not there: `make` as a user, `make install` as root without a compiler.
+# Built only if it does not exist, so that `make install` can run as root without a compiler
+# after `make` as a user.
 $(PROGRAM):
 	$(MAKE) all
 
@@ -156,7 +157,7 @@ installed_files = $(addprefix $(sbindir)/,boothd booth geostore booth-keygen) \
 	$(ocfdir)/resource.d/booth/geostore $(ocfdir)/resource.d/booth/sharedrsc \
 	$(ocfdir)/lib/booth/geo_attr.sh $(firewalldir)/booth.xml $(pkgconfigdir)/booth.pc \
 	$(addprefix $(completiondir)/,booth boothd geostore) $(docdir)/README $(docdir)/COPYING
-# Directories that are Booth's own. They go if nothing else is in them.
+# Directories that belong to Booth only. They are removed if they are empty.
 installed_directories = $(boothdir) $(sysconfdir)/booth $(ocfdir)/resource.d/booth \
 	$(ocfdir)/lib/booth $(docdir)
 

@@ -1,14 +1,14 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# For resource agents that tell the other site something through an attribute of a ticket,
-# as in: while replication runs, "repl" is "OK" at the other site, and its
-# `attr-prereq = auto repl eq OK` lets it take the ticket over.
+# For resource agents that inform the other site through an attribute of a ticket. Example:
+# while replication runs, "repl" is "OK" at the other site, and its
+# `attr-prereq = auto repl eq OK` allows it to take over the ticket.
 #
 # An agent includes ocf-shellfuncs and then this file, offers the parameters of
 # geo_attr_meta_data, and calls
 #
-#   geo_attr_validate_all    are the parameters right? nothing to do without booth_ticket
+#   geo_attr_validate_all    check the parameters; without booth_ticket, succeed
 #   geo_attr_geo_attr        set the attribute at the other site
 #   geo_attr_delete_attr     delete it there
 #   geo_attr_read_attr       print its value there
@@ -23,7 +23,8 @@ geo_attr_meta_data() {
 	cat <<-PARAMETERS
 		<parameter name="booth_ticket">
 		<longdesc lang="en">
-		Name of the ticket whose attribute is kept up to date. Without it, nothing is done.
+		Name of the ticket whose attribute is kept up to date. Without it, the agent does
+		nothing.
 		</longdesc>
 		<shortdesc lang="en">Ticket</shortdesc>
 		<content type="string" default="" />
@@ -39,8 +40,8 @@ geo_attr_meta_data() {
 
 		<parameter name="geo_attribute">
 		<longdesc lang="en">
-		Name of the attribute. Needed only if the ticket has several attr-prereq lines;
-		otherwise the first of them names it.
+		Name of the attribute. By default, the first matching attr-prereq line of the ticket
+		names it; set this parameter if the ticket has several such lines.
 		</longdesc>
 		<shortdesc lang="en">Attribute</shortdesc>
 		<content type="string" default="" />
@@ -64,9 +65,9 @@ geo_attr_config_file() {
 	esac
 }
 
-# Reads the configuration as Booth does as far as needed here: `key = value` lines, values
-# perhaps quoted. Prints "ticket" once if the ticket is there, and "own NAME VALUE" or "default
-# NAME VALUE" for each automatic prerequisite of it, or of __defaults__, that demands equality.
+# Reads the configuration like Booth, as far as needed here: `key = value` lines, with or without
+# quotes. Prints "ticket" if the ticket exists, and "own NAME VALUE" or "default NAME VALUE" for each
+# automatic prerequisite of the ticket or of __defaults__ that demands equality.
 geo_attr_scan() {
 	awk -v wanted="$OCF_RESKEY_booth_ticket" '
 		/^[ \t]*#/ { next }
@@ -116,7 +117,7 @@ geo_attr_value() {
 	geo_attr_get_attr | cut -d ' ' -f 2
 }
 
-# geo_attr_geostore OPERATION ARGUMENT...: asks the other site.
+# geo_attr_geostore OPERATION ARGUMENT...: runs geostore for the other site.
 geo_attr_geostore() {
 	geo_attr_operation=$1
 	shift

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `argv` to [`Invocation`]: what was typed becomes what is meant. No side effects: nothing is
-//! opened, resolved or printed here, so every rule is a plain table test.
+//! `argv` to [`Invocation`]. This has no side effects: nothing is opened, resolved or printed, so
+//! every rule has a simple table test.
 //!
-//! Two steps: `LowArgs` (in `super::scan`) holds the words and options as typed, checked only
-//! against the tables of `super::options`; [`Invocation`] holds one complete struct per
-//! operation, which no option can enter that does not belong there.
+//! There are two steps. `LowArgs` (in `super::scan`) holds the words and options as typed, checked
+//! only against the tables of `super::options`. [`Invocation`] holds one complete struct per
+//! operation, with only the options of that operation.
 
 use super::options::{find_operation, Operation, Program, OPTIONS};
 pub use super::scan::UsageError;
@@ -19,10 +19,10 @@ pub const ATTR_NAME_ARG_MAX: usize = 63;
 /// The longest attribute value: 128 bytes on the wire with its NUL.
 pub const ATTR_VALUE_ARG_MAX: usize = 127;
 
-/// Everything that the program can be asked to do.
+/// What the program is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Invocation {
-    /// Print how to use the program.
+    /// Print the help text.
     Help(Program),
     /// Print name and version.
     Version(Program),
@@ -30,7 +30,7 @@ pub enum Invocation {
     Daemon(DaemonArgs),
     /// Say whether the daemon runs.
     Status(StatusArgs),
-    /// Read the configuration and say what is wrong with it.
+    /// Check the configuration and print its errors.
     Check(CheckArgs),
     /// Show the tickets.
     List(ListArgs),
@@ -47,11 +47,11 @@ pub enum Invocation {
 /// `boothd daemon`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DaemonArgs {
-    /// `-c` as typed: it has to appear in the process title.
+    /// `-c` as typed: it must appear in the process title.
     pub config: String,
-    /// `-l`: another lock file.
+    /// `-l`: the lock file, if not the default one.
     pub lockfile: Option<String>,
-    /// `-s`: which member to be, instead of the one whose address is local.
+    /// `-s`: the member to be, instead of the one whose address is local.
     pub site: Option<String>,
     /// `-S`: stay in the foreground.
     pub foreground: bool,
@@ -64,7 +64,7 @@ pub struct DaemonArgs {
 pub struct StatusArgs {
     /// `-c` as typed.
     pub config: String,
-    /// `-l`: another lock file.
+    /// `-l`: the lock file, if not the default one.
     pub lockfile: Option<String>,
     /// How often `-D` was given.
     pub debug: u8,
@@ -77,21 +77,21 @@ pub struct CheckArgs {
     pub config: String,
 }
 
-/// Whom a client asks.
+/// The member that a client asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// `-c` as typed.
     pub config: String,
-    /// `-s`.
+    /// The member that `-s` names.
     pub site: SiteArg,
     /// How often `-D` was given.
     pub debug: u8,
 }
 
-/// What `-s` says.
+/// The value of `-s`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SiteArg {
-    /// Not given: the member that this host belongs to.
+    /// Not given, or empty as in the reference: the member that this host belongs to.
     Local,
     /// `-s other`: the first site that is not the local one.
     Other,
@@ -102,18 +102,18 @@ pub enum SiteArg {
 /// `booth list` and `booth peers`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListArgs {
-    /// Whom to ask.
+    /// The member to ask.
     pub target: Target,
-    /// Arguments that have no meaning.
+    /// Further arguments, which are ignored.
     ///
-    /// Reference: both commands accept and ignore any; Hawk gives a literal `2>/dev/null`.
+    /// Reference: both commands ignore further arguments; Hawk passes a literal `2>/dev/null`.
     pub ignored: Vec<String>,
 }
 
 /// `booth grant`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantArgs {
-    /// Whom to ask.
+    /// The member to ask.
     pub target: Target,
     /// The ticket; `None`: the only one that is configured.
     pub ticket: Option<TicketName>,
@@ -128,7 +128,7 @@ pub struct GrantArgs {
 /// `booth revoke`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevokeArgs {
-    /// Whom to ask.
+    /// The member to ask.
     pub target: Target,
     /// The ticket; `None`: the only one that is configured.
     pub ticket: Option<TicketName>,
@@ -136,31 +136,31 @@ pub struct RevokeArgs {
     pub wait: bool,
 }
 
-/// `geostore`.
+/// `geostore list`, `get`, `set` and `delete`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttrArgs {
-    /// Whom to ask.
+    /// The site to ask.
     pub target: Target,
     /// `-t`; `None`: the only ticket that is configured.
     pub ticket: Option<TicketName>,
-    /// What to do.
+    /// The operation and its arguments.
     pub action: AttrAction,
 }
 
-/// What `geostore` does.
+/// The operation of `geostore` and its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttrAction {
     /// Print all attributes.
     List,
-    /// Print the value of one.
+    /// Print the value of the attribute with this name.
     Get(String),
-    /// Set one to a value.
+    /// Set the attribute with this name to this value.
     Set(String, String),
-    /// Delete one.
+    /// Delete the attribute with this name.
     Delete(String),
 }
 
-/// What the program was called as, from `argv[0]`; anything but `geostore` is `booth`.
+/// The program that `argv[0]` names; any name but `geostore` means `booth`.
 pub fn program_of(argv0: &str) -> Program {
     match argv0.rsplit('/').next() {
         Some("geostore") => Program::Geostore,
@@ -168,10 +168,10 @@ pub fn program_of(argv0: &str) -> Program {
     }
 }
 
-/// The meaning of the arguments that follow `argv[0]`.
+/// Parses the arguments after `argv[0]`.
 ///
 /// # Errors
-/// The arguments mean nothing; the error says which and why.
+/// An argument is invalid or missing; the error says which and why.
 pub fn parse(program: Program, argv: &[OsString]) -> Result<Invocation, UsageError> {
     if argv.is_empty() {
         return Ok(Invocation::Help(program));
@@ -218,7 +218,7 @@ fn check_options(operation: Operation, low: &LowArgs) -> Result<(), UsageError> 
     }
 }
 
-/// Makes the complete struct of an operation.
+/// Builds the complete struct of an operation.
 fn build(
     program: Program,
     operation: Operation,
@@ -280,7 +280,7 @@ fn build(
     }
 }
 
-/// What `-s` says; an empty one counts as not given, as in the reference.
+/// The value of `-s`; an empty one counts as not given, as in the reference.
 fn site_arg(low: &LowArgs) -> SiteArg {
     match low.site.as_deref() {
         None | Some("") => SiteArg::Local,
@@ -289,7 +289,7 @@ fn site_arg(low: &LowArgs) -> SiteArg {
     }
 }
 
-/// Refuses any further word.
+/// Refuses further words.
 fn no_more(words: &[String]) -> Result<(), UsageError> {
     match words {
         [] => Ok(()),
@@ -297,7 +297,7 @@ fn no_more(words: &[String]) -> Result<(), UsageError> {
     }
 }
 
-/// The ticket from `-t` or from the one word that may follow; an empty one counts as not given.
+/// The ticket from `-t` or from the word after the operation; an empty one counts as not given.
 fn ticket_arg(low: &LowArgs, words: &[String]) -> Result<Option<TicketName>, UsageError> {
     let text = match (low.ticket.as_deref(), words) {
         (given, []) => given,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What every client needs, and those that print a text: `booth list` and `peers`.
+//! What all clients need, and the clients that print a text: `booth list` and `peers`.
 
 use super::args::{ListArgs, Target as TargetArgs};
 use super::net::{Codec, Connection, NetError, ANSWER_LIMIT};
@@ -12,21 +12,21 @@ use crate::model::{Excerpt, TicketName};
 use crate::wire::{ClientReply, ClientRequest, ResultCode};
 use std::time::Duration;
 
-/// Ticket names that are told when the ticket is missing.
+/// The most ticket names that are listed if no ticket was given.
 const NAMES_TOLD: usize = 8;
 
-/// Everything that a request needs, read from the configuration.
+/// Everything that a request needs, from the configuration.
 pub struct Session {
-    /// The configuration.
+    /// The checked configuration.
     pub config: Config,
-    /// How the cluster talks.
+    /// How the cluster encodes packets.
     pub codec: Codec,
-    /// Whom to ask.
+    /// The member to ask.
     pub target: Target,
 }
 
 impl Session {
-    /// Reads the configuration and finds out whom to ask; says why if it cannot.
+    /// Reads the configuration and chooses the member to ask; prints why if it cannot.
     pub fn open(args: &TargetArgs, purpose: Purpose, output: &Output) -> Result<Session, Exit> {
         let config = super::load(&args.config).map_err(|errors| output.errors(&errors))?;
         if args.debug > 0 {
@@ -43,7 +43,7 @@ impl Session {
         Ok(Session { config, codec, target })
     }
 
-    /// The ticket that is meant: the one that was named, or the only one there is.
+    /// The ticket that was named, or the only one in the configuration.
     pub fn ticket(&self, named: Option<&TicketName>, output: &Output) -> Result<TicketName, Exit> {
         match (named, self.config.tickets.as_slice()) {
             (Some(name), _) => Ok(name.clone()),
@@ -74,10 +74,10 @@ pub fn peers(args: &ListArgs, output: &Output) -> Exit {
 
 /// Asks for a text and prints it.
 fn show(args: &ListArgs, request: &ClientRequest, output: &Output) -> Exit {
-    // Hawk's literal redirection means that nobody reads what is said here.
+    // Hawk passes a literal redirection; there is nobody to warn.
     for word in args.ignored.iter().filter(|word| *word != "2>/dev/null") {
         let word = Excerpt::new(word);
-        output.warning(&format!("argument \"{word}\" has no meaning here"));
+        output.warning(&format!("argument \"{word}\" is ignored"));
     }
     let session = match Session::open(&args.target, Purpose::Read, output) {
         Ok(session) => session,
@@ -90,7 +90,7 @@ fn show(args: &ListArgs, request: &ClientRequest, output: &Output) -> Exit {
     }
 }
 
-/// What a refusal of list or peers means.
+/// The message for a refusal of list or peers.
 fn text_refused(request: &ClientRequest, code: ResultCode) -> String {
     let word = if *request == ClientRequest::Peers { "peers" } else { "list" };
     if code == ResultCode::AuthFailed {
@@ -100,7 +100,7 @@ fn text_refused(request: &ClientRequest, code: ResultCode) -> String {
     }
 }
 
-/// The text of list or peers, or the code that came instead.
+/// The text of list or peers, or the result code that came instead.
 pub fn fetch_text(
     codec: &Codec,
     target: &Target,
@@ -118,7 +118,7 @@ pub fn fetch_text(
     }
 }
 
-/// The text without control characters, which could steer a terminal.
+/// The text with `?` for control characters, which could control a terminal.
 pub fn printable(text: &str) -> String {
     let keep = |c: char| !c.is_control() || c == '\n' || c == '\t';
     text.chars().map(|c| if keep(c) { c } else { '?' }).collect()

@@ -12,18 +12,18 @@ use crate::model::{AttrError, AttrName, AttrValue, TicketName, ATTRS_MAX};
 use crate::wire::{ClientReply, ClientRequest, ResultCode};
 use std::time::Duration;
 
-/// A request and what is said about it.
+/// A request and what messages need to know about it.
 struct Question {
     request: ClientRequest,
-    /// The operation's name.
+    /// The operation's name in messages.
     word: &'static str,
-    /// The attribute, if it is about one.
+    /// The attribute, if the request names one.
     attribute: Option<String>,
     /// How long the answer may take.
     limit: Duration,
 }
 
-/// Asks, and prints what came.
+/// Asks, and prints the answer.
 pub fn run(args: &AttrArgs, output: &Output) -> Exit {
     let purpose = match args.action {
         AttrAction::List | AttrAction::Get(_) => Purpose::Read,
@@ -47,9 +47,9 @@ pub fn run(args: &AttrArgs, output: &Output) -> Exit {
     }
 }
 
-/// The request of an operation, or why it cannot be made.
+/// The request of an operation, or why its arguments are invalid.
 ///
-/// Reference: sends every name; some of them leave the CIB unreadable (P18).
+/// Reference: sends every name; some of them make the CIB unreadable (P18).
 fn question(action: &AttrAction, ticket: &TicketName) -> Result<Question, String> {
     let ticket = Some(ticket.clone());
     let named = |text: &str| AttrName::new(text).map(Some).map_err(|error| bad_name(text, error));
@@ -130,8 +130,8 @@ fn answer(
     }
 }
 
-/// Whether the attribute could not be set because the ticket has as many others as it can have. A
-/// courtesy, so it may not take long.
+/// Whether the attribute could not be set because the ticket already has the most attributes that
+/// it can have. This only improves a message, so it must not take long.
 fn is_full(session: &Session, question: &Question) -> bool {
     const LIST_LIMIT: Duration = Duration::from_secs(2);
     let ClientRequest::AttrSet { ticket, name: Some(name), .. } = &question.request else {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The command line: `boothd`, `booth` and `geostore` are names of one program.
 //!
-//! `args` says what is meant, `options` holds the tables, `usage` the texts. Data goes to
+//! `args` parses the arguments, `options` has the tables, and `usage` the help texts. Data goes to
 //! standard output, messages to standard error.
 
 pub mod args;
@@ -31,15 +31,15 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// A program that is not for people: its `argv[0]` and what it runs.
+/// An internal program, which people do not run.
 struct Internal {
     /// The last part of `argv[0]`.
     name: &'static str,
-    /// Gets the arguments behind `argv[0]`.
+    /// Runs it with the arguments after `argv[0]`.
     run: fn(&[OsString]) -> ExitCode,
 }
 
-/// Helpers that the daemon, or the start of the machine, runs under other names.
+/// The programs that the daemon, or the boot of the machine, runs under other names.
 const INTERNAL: &[Internal] = &[
     Internal { name: keeper::NAME, run: keeper::program::main },
     Internal { name: helper::NAME, run: helper::main },
@@ -64,15 +64,15 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Reads and checks a configuration, with the help of this system.
+/// Reads and checks a configuration on this system.
 ///
 /// # Errors
-/// All that is wrong with it.
+/// All errors of the configuration.
 fn load(path_or_name: &str) -> Result<Config, Vec<ConfigError>> {
     config::load(path_or_name, &mut System)
 }
 
-/// Does what is meant.
+/// Runs the operation.
 fn run(invocation: Invocation, output: &Output) -> ExitCode {
     match invocation {
         Invocation::Help(program) => output.data(&usage::usage(program)).into(),
@@ -88,14 +88,14 @@ fn run(invocation: Invocation, output: &Output) -> ExitCode {
     }
 }
 
-/// `boothd daemon`: finds out which member this is, and becomes it.
+/// `boothd daemon`: finds out which member this host is, and runs its daemon.
 fn run_daemon(args: DaemonArgs, output: &Output) -> ExitCode {
     sys::signals::outlive_requests();
     let config = match load(&args.config) {
         Ok(config) => config,
         Err(errors) => return output.errors(&errors).into(),
     };
-    // Only now: a configuration may be /dev/fd/N.
+    // Not earlier: the configuration may be /dev/fd/N.
     sys::os::close_inherited();
     let me = match daemon_member(&config, args.site.as_deref()) {
         Ok(me) => me,
@@ -113,10 +113,10 @@ fn run_daemon(args: DaemonArgs, output: &Output) -> ExitCode {
     daemon::run(config, me, options)
 }
 
-/// The index of the member that the daemon shall be, or why there is none.
+/// The index of the daemon's member, or why there is none.
 fn daemon_member(config: &Config, site: Option<&str>) -> Result<usize, String> {
     if let Some(name) = site {
-        // Reference: the sentence at the beginning, which its test-suite looks for.
+        // Reference: its tests look for the first sentence.
         return target::find_named(config, name)
             .map_err(|error| format!("Cannot find myself in the configuration. ({error})"));
     }
@@ -124,7 +124,7 @@ fn daemon_member(config: &Config, site: Option<&str>) -> Result<usize, String> {
     local_addr::find_daemon(&addresses, None).map_err(|error| error.to_string())
 }
 
-/// Says why the arguments mean nothing.
+/// Says why the arguments are invalid.
 fn refuse(error: &UsageError, output: &Output) -> Exit {
     output.error(&error.to_string());
     let program = output.program().name();
@@ -132,8 +132,7 @@ fn refuse(error: &UsageError, output: &Output) -> Exit {
     Exit::Failure
 }
 
-/// `booth check`: reads the configuration and says what is wrong with it, and with this host if
-/// it is a member.
+/// `booth check`: checks the configuration, and this host if it is a member.
 fn check(args: &args::CheckArgs, output: &Output) -> Exit {
     let config = match load(&args.config) {
         Ok(config) => config,
@@ -148,12 +147,12 @@ fn check(args: &args::CheckArgs, output: &Output) -> Exit {
     }
 }
 
-/// Says what this host lacks for the members that it is, or may become. Only what is certain is
-/// an error; a user who is missing is none for those who are not root, because their daemons run
-/// as themselves.
+/// Says what this host lacks for the members that it is, or may become. It is an error only if the
+/// host certainly is the member. If the caller is not root, a missing user is not an error, because
+/// the daemon then runs as the caller.
 fn check_host(config: &Config, output: &Output) -> Result<(), Exit> {
     let found = host::whereabouts(config).map_err(|error| {
-        output.failure(&format!("the addresses of this host cannot be listed: {error}"))
+        output.failure(&format!("cannot list the addresses of this host: {error}"))
     })?;
     let mut sound = true;
     for index in found.certain {

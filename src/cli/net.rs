@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! One talk with a daemon: connect, one request, answers, each with its time limit.
+//! One exchange with a daemon: a connection, a request, and answers, each with its time limit.
 //!
-//! With a key, requests are bound to the member that they are for, and its answers to them. A
-//! member of ours that started a short while ago asks for a request that is bound to its present
-//! life as well, and gets it on a second connection. One of the C version sees no difference.
+//! With a key, a request is bound to the member that it is for, and the answers to the request. A
+//! member of ours that has just started asks for a request that is also bound to its current life.
+//! The client sends that on a second connection. A member of the C version sees no difference.
 
 use super::target::Target;
 use crate::auth::{bond_of_answers, AuthError, Bond, Opener, Sealer};
@@ -20,26 +20,27 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-/// How long a connection may take to come about: more than two lost SYN packets.
+/// How long connecting may take: long enough for two lost SYN packets.
 pub const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// How long the first answer may take where nothing is written. Our daemon needs milliseconds;
-/// the reference stands still while a `crm_ticket` runs.
+/// How long the first answer may take if nothing is written. Our daemon needs milliseconds;
+/// the reference does nothing else while a `crm_ticket` runs.
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(10);
-/// How long the first answer may take where a `crm_ticket` may have to run before it.
+/// How long the first answer may take if a `crm_ticket` may have to run before it.
 pub const CHANGE_LIMIT: Duration = Duration::from_secs(60);
-/// Bytes that are read at a time.
+/// The most bytes that are read at once.
 const CHUNK: usize = 16 * 1024;
-/// A client that waits without limit notices within a minute that the other machine is gone.
+/// Silence before the first keepalive probe. With the next two, a client that waits without limit
+/// notices within a minute that the other machine is gone.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
-/// Time between two probes of a silent machine.
+/// The time between two probes of a silent machine.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
-/// Unanswered probes after which the machine counts as gone.
+/// The number of unanswered probes after which the machine counts as gone.
 const KEEPALIVE_PROBES: u32 = 6;
 
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum NetError {
-    /// No connection came about.
+    /// The connection failed.
     Connect(SocketAddr, io::Error),
     /// The request could not be sent.
     Send(SocketAddr, io::Error),
@@ -49,16 +50,16 @@ pub enum NetError {
     TimedOut(SocketAddr, Duration),
     /// The connection was closed before the answer, or in the middle of it.
     Closed {
-        /// By whom.
+        /// The member that closed it.
         address: SocketAddr,
-        /// How many bytes of the answer had come.
+        /// How many bytes of the answer had arrived.
         received: usize,
     },
-    /// The answer makes no sense.
+    /// The answer is not a valid packet.
     Nonsense(SocketAddr, WireError),
-    /// The answer is not what was asked for.
+    /// The answer does not match the request.
     Unexpected(SocketAddr),
-    /// The answer is not from somebody who has our key, or its stamp is wrong.
+    /// The answer was not authenticated with our key, or its stamp is wrong.
     Untrusted(SocketAddr, AuthError),
 }
 
@@ -70,7 +71,11 @@ impl fmt::Display for NetError {
                 let text = system_words(error);
                 write!(f, "connect to {} got an error: {text}", address.ip())?;
                 if error.kind() == io::ErrorKind::ConnectionRefused {
-                    write!(f, " (nothing listens at TCP port {}: is boothd up?)", address.port())?;
+                    write!(
+                        f,
+                        " (nothing is listening on TCP port {}; is boothd running?)",
+                        address.port()
+                    )?;
                 }
                 Ok(())
             }
@@ -78,7 +83,7 @@ impl fmt::Display for NetError {
                 write!(f, "cannot send the request to {}: {}", address.ip(), system_words(error))
             }
             NetError::Receive(address, error) => {
-                write!(f, "cannot read the answer of {}: {}", address.ip(), system_words(error))
+                write!(f, "cannot read the answer from {}: {}", address.ip(), system_words(error))
             }
             NetError::TimedOut(address, limit) => {
                 write!(f, "no answer from {} within {} s", address.ip(), limit.as_secs())
@@ -94,13 +99,13 @@ impl fmt::Display for NetError {
                 )
             }
             NetError::Nonsense(address, error) => {
-                write!(f, "the answer of {} makes no sense: {error}", address.ip())
+                write!(f, "invalid answer from {}: {error}", address.ip())
             }
             NetError::Unexpected(address) => {
-                write!(f, "the answer of {} is not one to this request", address.ip())
+                write!(f, "the answer from {} does not match the request", address.ip())
             }
             NetError::Untrusted(address, error) => {
-                write!(f, "authentication error: the answer of {}: {error}", address.ip())
+                write!(f, "authentication error: the answer from {}: {error}", address.ip())
             }
         }
     }
@@ -108,7 +113,7 @@ impl fmt::Display for NetError {
 
 impl std::error::Error for NetError {}
 
-/// How this cluster talks: its key, its allowed skew, its unit of time.
+/// How this cluster encodes packets: its key, its allowed skew, its unit of time.
 pub struct Codec {
     /// Signs requests.
     pub sealer: Sealer,
@@ -119,18 +124,18 @@ pub struct Codec {
 }
 
 impl Codec {
-    /// How the cluster of this configuration talks.
+    /// The codec of this configuration.
     pub fn of(config: &Config) -> Codec {
         let opener = Opener::new(config.key.clone(), config.max_skew);
         Codec { sealer: Sealer::new(config.key.clone()), opener, unit: config.unit }
     }
 }
 
-/// Connects.
+/// Connects within [`CONNECT_LIMIT`], with keepalive probes.
 fn connect(address: SocketAddr) -> Result<TcpStream, NetError> {
     let stream = TcpStream::connect_timeout(&address, CONNECT_LIMIT)
         .map_err(|error| NetError::Connect(address, error))?;
-    // A connection without keepalive still works, so a refusal is no reason to stop.
+    // A connection without keepalive still works, so an error is ignored.
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_IDLE)
         .with_interval(KEEPALIVE_INTERVAL)
@@ -145,13 +150,13 @@ pub struct Connection<'a> {
     address: SocketAddr,
     to: MemberId,
     codec: &'a Codec,
-    /// The request, unsealed.
+    /// The request, not sealed.
     request: Vec<u8>,
     /// What its answers are bound to, if the member is one of ours.
     bond: Option<Bond>,
     /// Whether the request is bound to a life of the member.
     lively: bool,
-    /// The part of the next answer that has come.
+    /// The part of the next answer that has arrived.
     frame: Vec<u8>,
 }
 
@@ -159,7 +164,7 @@ impl<'a> Connection<'a> {
     /// Connects and sends one request.
     ///
     /// # Errors
-    /// There is no connection within [`CONNECT_LIMIT`], or it does not take the request.
+    /// Connecting fails or takes longer than [`CONNECT_LIMIT`], or the request cannot be sent.
     pub fn ask(
         target: &Target,
         codec: &'a Codec,
@@ -186,10 +191,10 @@ impl<'a> Connection<'a> {
 
     /// The next answer, or an error after `limit`; without a limit it waits.
     ///
-    /// After [`NetError::TimedOut`] it may be called again: what has come is not lost.
+    /// After [`NetError::TimedOut`] it may be called again; what has arrived is not lost.
     ///
     /// # Errors
-    /// There is no answer, or it makes no sense or is not to be trusted.
+    /// There is no answer, or it is invalid or not authenticated.
     pub fn answer(&mut self, limit: Option<Duration>) -> Result<ClientReply, NetError> {
         let until = limit.map(|limit| (Instant::now() + limit, limit));
         match self.next_reply(until)? {
@@ -213,7 +218,7 @@ impl<'a> Connection<'a> {
         let frame = std::mem::take(&mut self.frame);
         let untrusted = |error| NetError::Untrusted(self.address, error);
         let opened = self.codec.opener.open_reply(&frame, clock::wall()).map_err(untrusted)?;
-        // A member of the C version binds its answers to nothing.
+        // A member of the C version does not bind its answers.
         if opened.bond.is_some() && opened.bond != self.bond {
             return Err(untrusted(AuthError::OtherRequest { from: self.to }));
         }
@@ -221,7 +226,7 @@ impl<'a> Connection<'a> {
             .map_err(|error| NetError::Nonsense(self.address, error))
     }
 
-    /// Reads until the frame has at least `len` bytes, and no byte more than that.
+    /// Reads until the frame has `len` bytes, and not more.
     fn fill(&mut self, len: usize, until: Option<(Instant, Duration)>) -> Result<(), NetError> {
         let address = self.address;
         let mut chunk = [0u8; CHUNK];
@@ -232,7 +237,7 @@ impl<'a> Connection<'a> {
                 Ok(0) => return Err(NetError::Closed { address, received: self.frame.len() }),
                 Ok(count) => self.frame.extend_from_slice(&chunk[..count]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // The limit is looked at before the next read.
+                // The limit is checked before the next read.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(NetError::Receive(address, error)),
             }
@@ -240,7 +245,7 @@ impl<'a> Connection<'a> {
         Ok(())
     }
 
-    /// Lets the next read take no longer than the time that is left.
+    /// Limits the next read to the remaining time.
     fn limit_read(&self, until: Option<(Instant, Duration)>) -> Result<(), NetError> {
         let left = match until {
             None => None,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The tables of operations, options and exit codes. `args` parses by them, `usage` prints them,
-//! and a test holds the manual pages against them, so that the three cannot differ.
+//! The tables of operations, options and exit codes. `args` parses with them, `usage` prints them,
+//! and a test compares the manual pages with them, so the three cannot differ.
 
-/// The names under which the program is called.
+/// The program, by the name under which it was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
     /// `booth` or `boothd`.
@@ -21,12 +21,12 @@ impl Program {
     }
 }
 
-/// One thing that the program can do.
+/// An operation of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// Run the daemon.
     Daemon,
-    /// Say whether it runs.
+    /// Say whether the daemon runs.
     Status,
     /// Check the configuration.
     Check,
@@ -53,7 +53,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Whether `booth client` may stand before it.
+    /// Whether it may follow `booth client`.
     pub const fn of_client(self) -> bool {
         match self {
             Operation::List
@@ -73,34 +73,34 @@ impl Operation {
     }
 }
 
-/// How an operation is called.
+/// An operation and how it is called.
 #[derive(Debug)]
 pub struct OperationDef {
-    /// What it is.
+    /// The operation that the words mean.
     pub operation: Operation,
-    /// Whose it is.
+    /// The program that has the operation.
     pub program: Program,
-    /// Its names; the first is the one to use.
+    /// Its names; the help shows the first one.
     pub words: &'static [&'static str],
-    /// Its arguments, as the usage shows them.
+    /// Its arguments, as the help shows them.
     pub arguments: &'static str,
-    /// What it does.
+    /// The description in the help.
     pub help: &'static str,
 }
 
-/// Every operation.
+/// All operations, in the order of the help.
 pub const OPERATIONS: &[OperationDef] = &[
-    booth(Operation::List, &["list"], "", "show the tickets and who holds them"),
+    booth(Operation::List, &["list"], "", "show the tickets and their holders"),
     booth(Operation::Peers, &["peers"], "", "show the other members and their counters"),
     booth(Operation::Grant, &["grant"], "[TICKET]", "grant a ticket to a site"),
     booth(Operation::Revoke, &["revoke"], "[TICKET]", "take a ticket away from its site"),
     booth(Operation::Status, &["status"], "", "say whether the daemon runs here"),
-    booth(Operation::Check, &["check"], "", "say what is wrong with a configuration"),
+    booth(Operation::Check, &["check"], "", "check a configuration and print its errors"),
     booth(
         Operation::Daemon,
         &["daemon", "start", "site", "arbitrator"],
         "",
-        "run the daemon (what it is, the configuration says)",
+        "run the daemon, as the site or arbitrator that it is in the configuration",
     ),
     booth(Operation::Help, &["help"], "", "print this text"),
     booth(Operation::Version, &["version"], "", "print the version"),
@@ -140,20 +140,20 @@ pub fn find_operation(program: Program, word: &str) -> Option<Operation> {
         .map(|def| def.operation)
 }
 
-/// One option letter.
+/// An option.
 #[derive(Debug, PartialEq, Eq)]
 pub struct OptionDef {
-    /// Its letter.
+    /// The letter after the dash.
     pub letter: char,
     /// The name of its value, if it has one.
     pub value: Option<&'static str>,
-    /// Which programs know it.
+    /// The programs that know it.
     pub programs: &'static [Program],
     /// The operations that accept it; some of them ignore it, as in the reference.
     pub allowed: &'static [Operation],
     /// The operations that it is meant for, in words.
     pub only_for: &'static str,
-    /// What it does.
+    /// The description in the help.
     pub help: &'static str,
 }
 
@@ -175,7 +175,7 @@ const ALL: &[Operation] = &[
     Operation::Version,
 ];
 
-/// Every option.
+/// All options, in the order of the help.
 pub const OPTIONS: &[OptionDef] = &[
     OptionDef {
         letter: 'c',
@@ -206,7 +206,7 @@ pub const OPTIONS: &[OptionDef] = &[
             Operation::AttrDelete,
         ],
         only_for: "grant, revoke and geostore",
-        help: "the ticket; needed if more than one is configured",
+        help: "the ticket; required if more than one is configured",
     },
     OptionDef {
         letter: 'F',
@@ -215,7 +215,7 @@ pub const OPTIONS: &[OptionDef] = &[
         allowed: &[Operation::Grant],
         only_for: "client grant",
         help: "grant now, without waiting for sites that cannot be reached; \
-               a manual ticket also if another site has it",
+               a manual ticket even if another site has it",
     },
     OptionDef {
         letter: 'w',
@@ -270,19 +270,19 @@ pub const OPTIONS: &[OptionDef] = &[
 /// How a run of the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// It did what it was asked for.
+    /// It did what was asked.
     Success,
-    /// It did not.
+    /// It did not do what was asked.
     Failure,
     /// `status`: no daemon runs.
     NotRunning,
 }
 
 impl Exit {
-    /// Every way to end.
+    /// All variants.
     pub const ALL: &'static [Exit] = &[Exit::Success, Exit::Failure, Exit::NotRunning];
 
-    /// The number that the caller sees.
+    /// The exit code of the process.
     pub const fn code(self) -> u8 {
         match self {
             Exit::Success => 0,

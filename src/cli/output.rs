@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Where clients print: data to standard output, messages to standard error. A reader that
-//! went away (`booth list | head`) is no failure and never a panic.
+//! Where clients print: data to standard output, messages to standard error. It is not an error,
+//! and never a panic, if the reader has gone (`booth list | head`).
 
 use super::options::{Exit, Program};
 use std::io::{self, Write};
@@ -16,12 +16,12 @@ impl Output {
         Output { program }
     }
 
-    /// Whose outputs these are.
+    /// The program that prints.
     pub const fn program(&self) -> Program {
         self.program
     }
 
-    /// Prints data; success, unless it could not be written.
+    /// Prints data to standard output; fails if it cannot be written.
     pub fn data(&self, text: &str) -> Exit {
         let mut stdout = io::stdout().lock();
         match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -35,24 +35,24 @@ impl Output {
         }
     }
 
-    /// Tells how things go.
+    /// Prints a message to standard error.
     pub fn message(&self, text: &str) {
-        // Nothing is left to tell when standard error is gone; the exit code says the rest.
+        // If standard error is closed, only the exit code remains.
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
 
-    /// Tells what went wrong.
+    /// Prints an error.
     pub fn error(&self, text: &str) {
         self.message(&format!("{}: {text}", self.program.name()));
     }
 
-    /// Tells what went wrong, and fails.
+    /// Prints an error, and fails.
     pub fn failure(&self, error: &dyn std::fmt::Display) -> Exit {
         self.error(&error.to_string());
         Exit::Failure
     }
 
-    /// Tells all that went wrong.
+    /// Prints all errors, and fails.
     pub fn errors<E: std::fmt::Display>(&self, errors: &[E]) -> Exit {
         for error in errors {
             self.error(&error.to_string());
@@ -60,7 +60,7 @@ impl Output {
         Exit::Failure
     }
 
-    /// Tells what a person should know although it goes on.
+    /// Prints a warning.
     pub fn warning(&self, text: &str) {
         self.message(&format!("{}: warning: {text}", self.program.name()));
     }

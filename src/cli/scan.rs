@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! First step of the arguments: words, option letters and lengths, as typed.
+//! The first step of parsing arguments: words, option letters and lengths, as typed.
 
 use super::options::{OptionDef, Program, OPTIONS};
 use crate::model::{Excerpt, TicketNameError, TICKET_NAME_MAX};
@@ -12,15 +12,15 @@ const CONFIG_ARG_MAX: usize = 4079;
 const LOCKFILE_ARG_MAX: usize = 4095;
 /// The longest `-s`, as in the reference.
 const SITE_ARG_MAX: usize = 63;
-/// The `-D` beyond which more make no difference.
+/// Further `-D` options are not counted.
 const DEBUG_MAX: u8 = 9;
 
-/// Why an `argv` means nothing.
+/// Why the arguments are invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UsageError {
     /// There is no operation at all (`booth client`).
     NoOperation,
-    /// The word is no operation of this program.
+    /// The word is not an operation of this program.
     UnknownOperation(Program, String),
     /// There is no such option, or this program does not have it.
     InvalidOption(String),
@@ -30,22 +30,22 @@ pub enum UsageError {
     Misplaced(&'static OptionDef),
     /// `-s` for the daemon without `-D`, or for `status`.
     SiteOfDaemon,
-    /// More arguments than the operation takes.
+    /// More arguments than the operation takes: the surplus ones.
     Superfluous(Vec<String>),
-    /// Fewer arguments than the operation needs; says which comes next.
+    /// Fewer arguments than the operation needs: a description of the missing one.
     NotEnough(&'static str),
     /// An argument is too long to be sent or opened.
     TooLong {
-        /// What it is.
+        /// The kind of argument.
         what: &'static str,
-        /// What was typed.
+        /// The argument as typed.
         text: String,
-        /// How many bytes it may have.
+        /// The most bytes that it may have.
         max: usize,
     },
-    /// The text is no ticket name, so no such ticket can exist.
+    /// The text is not a valid ticket name, so no such ticket can exist.
     NoTicketName(String, TicketNameError),
-    /// An argument is no UTF-8 text.
+    /// An argument is not UTF-8 text.
     NotUtf8(OsString),
 }
 
@@ -88,7 +88,7 @@ impl fmt::Display for UsageError {
                 write!(f, "ticket \"{text}\" does not exist: {why}")
             }
             UsageError::NotUtf8(word) => {
-                write!(f, "argument {:?} is no UTF-8 text", Excerpt::new(&word.to_string_lossy()))
+                write!(f, "argument {:?} is not UTF-8 text", Excerpt::new(&word.to_string_lossy()))
             }
         }
     }
@@ -96,7 +96,7 @@ impl fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
-/// What was typed: the words in their order, the last value of each option, the count of flags.
+/// The arguments as typed: the words in their order, the last value of each option, and the flags.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct LowArgs {
     pub(super) words: Vec<String>,
@@ -113,7 +113,7 @@ pub(super) struct LowArgs {
     pub(super) version: bool,
 }
 
-/// Separates options from words; both may come in any order, `--` ends the options.
+/// Separates options from words. Both may come in any order; `--` ends the options.
 pub(super) fn scan(program: Program, argv: &[OsString]) -> Result<LowArgs, UsageError> {
     if let Some(word) = argv.iter().find(|word| word.to_str().is_none()) {
         return Err(UsageError::NotUtf8(word.clone()));
@@ -146,7 +146,7 @@ pub(super) fn scan(program: Program, argv: &[OsString]) -> Result<LowArgs, Usage
     Ok(low)
 }
 
-/// What the library says, in the reference's sentences.
+/// Turns an error of the library into one with the reference's message.
 fn usage_error(fail: getopts::Fail) -> UsageError {
     use getopts::Fail;
     match fail {
@@ -165,7 +165,7 @@ fn usage_error(fail: getopts::Fail) -> UsageError {
 }
 
 impl LowArgs {
-    /// Notes a flag; its letter comes from [`OPTIONS`].
+    /// Sets a flag; its letter comes from [`OPTIONS`].
     fn set_flag(&mut self, letter: char) {
         match letter {
             'D' => self.debug = self.debug.saturating_add(1).min(DEBUG_MAX),
@@ -178,7 +178,7 @@ impl LowArgs {
         }
     }
 
-    /// Notes the value of an option; the last one counts.
+    /// Sets the value of an option; the last value counts.
     fn set_value(&mut self, letter: char, value: &str) -> Result<(), UsageError> {
         let (slot, what, max) = match letter {
             'c' => (&mut self.config, "config name", CONFIG_ARG_MAX),

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `booth status`: looks at the lock file and says whether a daemon holds it. Whoever else holds
-//! it is named and does not count.
+//! `booth status`: checks whether a daemon holds the lock file. If another process holds it, names
+//! that process and says that no daemon runs.
 //!
-//! Scripts evaluate the printed line in a shell (P17, `CLIENTS.md`), so nothing is printed that is
-//! not shaped like assignments.
+//! Scripts evaluate the printed line in a shell (P17, `CLIENTS.md`), so only lines that look like
+//! assignments are printed.
 
 use super::args::StatusArgs;
 use super::options::Exit;
@@ -15,9 +15,9 @@ use crate::sys::lockholder::Users;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Prints what is known of the running daemon.
+/// Prints what is known about the running daemon.
 pub fn run(args: &StatusArgs, output: &Output) -> Exit {
-    // Agents ask again and again: they must not wait for a name server.
+    // Agents call this repeatedly, so it must not wait for a name server.
     let instance = match config::load_instance(&args.config, &mut System) {
         Ok(instance) => instance,
         Err(errors) => return output.errors(&errors),
@@ -32,7 +32,7 @@ pub fn run(args: &StatusArgs, output: &Output) -> Exit {
         }
         Ok(Probe::NotRunning(Some(stranger))) => {
             output.message(&format!(
-                "not running: {} is locked by {stranger}, which is no boothd of {users}; end \
+                "not running: {} is locked by {stranger}, which is not a boothd of {users}; end \
                  that process or remove the file",
                 path.display()
             ));
@@ -40,7 +40,7 @@ pub fn run(args: &StatusArgs, output: &Output) -> Exit {
         }
         Ok(Probe::Unseen) => {
             output.error(&format!(
-                "{} is locked by a process that cannot be seen from here, in a container perhaps",
+                "{} is locked by a process that is not visible from here, perhaps in a container",
                 path.display()
             ));
             Exit::Failure
@@ -49,7 +49,7 @@ pub fn run(args: &StatusArgs, output: &Output) -> Exit {
             Some(text) => output.data(&text),
             None => {
                 output.error(&format!(
-                    "process {pid} holds {}, but what stands in it is no state of a daemon",
+                    "process {pid} holds {}, but its content is not the state of a daemon",
                     path.display()
                 ));
                 Exit::Failure
@@ -60,13 +60,13 @@ pub fn run(args: &StatusArgs, output: &Output) -> Exit {
                 io::ErrorKind::PermissionDenied => "; only root and the daemon's user may read it",
                 _ => "",
             };
-            output.error(&format!("lockfile {} cannot be read: {error}{hint}", path.display()));
+            output.error(&format!("cannot read lock file {}: {error}{hint}", path.display()));
             Exit::Failure
         }
     }
 }
 
-/// The line that scripts evaluate; `None` if the file's line is no list of assignments.
+/// The line that scripts evaluate; `None` if the file's line is not a list of assignments.
 ///
 /// A daemon that has the lock but has not written its line yet is *starting*.
 fn state_line(pid: u32, path: &Path, line: &str) -> Option<String> {
@@ -79,14 +79,14 @@ fn state_line(pid: u32, path: &Path, line: &str) -> Option<String> {
     Some(format!("booth_lockpid={pid} booth_lockfile={file} {state}\n"))
 }
 
-/// The text as one word of a shell.
+/// The text quoted as one shell word.
 fn shell_quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
-/// Whether the line consists of `booth_NAME=value` and `booth_NAME='value'` only, with the process
-/// first. None may replace another, or what is known of the lock: the daemon's user could let
-/// root's scripts take another process for it.
+/// Whether the line consists only of `booth_NAME=value` and `booth_NAME='value'`, with `booth_pid`
+/// first. No name may appear twice or replace what the lock says; otherwise the daemon's user could
+/// make root's scripts take another process for the daemon.
 fn is_state(line: &str) -> bool {
     let mut names = vec!["booth_lockpid", "booth_lockfile"];
     let mut rest = line;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Which member is meant: the one that `-s` names, another site, or the one this host belongs to.
+//! Chooses the member to ask: the one that `-s` names, another site, or the local one.
 
 use super::args::SiteArg;
 use crate::config::{Config, ConfiguredMember};
@@ -8,29 +8,29 @@ use crate::sys::local_addr::{self, FindError};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
-/// The member that a client asks, and as whom.
+/// The member that a client asks, and the member on whose behalf it asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Its index in the configuration.
+    /// The index of the member in the configuration.
     pub index: usize,
-    /// Where it listens.
+    /// Its address and TCP port.
     pub address: SocketAddr,
     /// Its id.
     pub to: MemberId,
-    /// The member that this host belongs to, or else the target itself: `from` of requests.
+    /// The `from` of requests: the member that this host belongs to, otherwise the target itself.
     pub from: MemberId,
 }
 
-/// Why no member is meant.
+/// Why there is no member to ask.
 #[derive(Debug)]
 pub enum TargetError {
-    /// `-s` names no member.
+    /// `-s` does not name a member.
     NoSuchSite(String),
     /// The name in `-s` cannot be resolved.
     Unresolved(String, std::io::Error),
-    /// Nothing says whom to ask.
+    /// There is no `-s`, and this host does not belong to a member.
     NoLocalMember,
-    /// `-s other` on a host that is no member, or without another site.
+    /// `-s other` on a host that does not belong to a member, or without another site.
     NoOther,
     /// An arbitrator cannot do that.
     Arbitrator(IpAddr, Purpose),
@@ -38,7 +38,7 @@ pub enum TargetError {
     Local(FindError),
 }
 
-/// What a client wants of its target.
+/// What a client wants from its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Something that every member can answer.
@@ -54,15 +54,15 @@ impl fmt::Display for TargetError {
         match self {
             TargetError::NoSuchSite(name) => write!(
                 f,
-                "cannot find site \"{name}\": it is no site or arbitrator of the configuration"
+                "cannot find site \"{name}\": it is not a site or arbitrator in the configuration"
             ),
             TargetError::Unresolved(name, error) => {
                 write!(f, "cannot find site \"{name}\": {error}")
             }
             TargetError::NoLocalMember => write!(
                 f,
-                "this host has no address of a member and none in a member's subnet; \
-                 say with -s which member to ask"
+                "this host has neither the address of a member nor one in a member's subnet; \
+                 use -s to name the member to ask"
             ),
             TargetError::NoOther => write!(
                 f,
@@ -84,10 +84,10 @@ impl fmt::Display for TargetError {
 
 impl std::error::Error for TargetError {}
 
-/// The member that a client on this host shall ask.
+/// Chooses the member that a client on this host asks.
 ///
 /// # Errors
-/// No member is meant, or it cannot do what is wanted of it.
+/// There is no such member, or it cannot do what the client wants.
 pub fn choose(config: &Config, site: &SiteArg, purpose: Purpose) -> Result<Target, TargetError> {
     let addresses: Vec<IpAddr> = config.members.iter().map(|m| m.member.address).collect();
     let local = local_addr::find_client(&addresses).map_err(TargetError::Local)?;
@@ -104,7 +104,7 @@ pub fn choose(config: &Config, site: &SiteArg, purpose: Purpose) -> Result<Targe
     Ok(target)
 }
 
-/// The member with this id, asked by the same client.
+/// The member with this id as the target of the same client; `None` if there is no such member.
 pub fn redirected(config: &Config, id: MemberId, from: MemberId) -> Option<Target> {
     let index = config.members.iter().position(|m| m.member.id == id)?;
     Some(Target { from, ..target_at(config, index, None) })
@@ -124,10 +124,11 @@ fn other_site(config: &Config, local: Option<usize>) -> Option<usize> {
     config.members.iter().enumerate().find(|(i, m)| *i != local && is_site(m)).map(|(i, _)| i)
 }
 
-/// The member that `name` stands for: an address, the text of the configuration, or a host name.
+/// The index of the member with this name: an address, the text of the configuration, or a host
+/// name.
 ///
 /// # Errors
-/// It stands for none.
+/// No member has this name, or it cannot be resolved.
 pub fn find_named(config: &Config, name: &str) -> Result<usize, TargetError> {
     let at = |address: IpAddr| config.members.iter().position(|m| m.member.address == address);
     if let Ok(address) = name.parse::<IpAddr>() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `booth grant` and `revoke`: asks a daemon, follows redirects, waits and says for what, and
-//! ends with the exit code that belongs to the answer.
+//! ends with the exit code of the answer.
 
 use super::args::{GrantArgs, RevokeArgs, Target as TargetArgs};
 use super::client::{fetch_text, printable, Session};
@@ -15,16 +15,17 @@ use crate::time::{Span, WallTime};
 use crate::wire::{ClientOptions, ClientReply, ClientRequest, ResultCode, TicketAnswer, WaitCause};
 use std::time::{Duration, Instant};
 
-/// What the clock of a client may differ without a new sentence: ends of waits are sent in whole
-/// seconds and come over a network.
+/// Two ends of a wait count as the same if they differ by no more: they are sent in whole seconds
+/// and over a network.
 const SAME_END: Span = Span::from_secs(3);
-/// A wait that is over sooner is not worth a sentence.
+/// A shorter wait is not reported.
 const QUIET: Duration = Duration::from_millis(500);
-/// How much longer than `timeout` the final answer is awaited without `-w`: an election that
-/// takes all of `timeout` still has to be answered. Reference: it is, up to 0.9 s later.
+/// How much longer than `timeout` the client waits for the final answer without `-w`: an election
+/// that takes all of `timeout` still has to be answered. Reference: it is, up to 0.9 s later.
 const WAIT_SLACK: Duration = Duration::from_secs(2);
-/// `timeout` of a ticket that the configuration here does not have: the default.
+/// The `timeout` of a ticket that the local configuration does not have: the default.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// `booth grant`.
 pub fn grant(args: &GrantArgs, output: &Output) -> Exit {
     let options = ClientOptions {
@@ -54,7 +55,7 @@ fn ticket_command(
 ) -> Exit {
     let purpose = match command {
         TicketCommand::Grant => Purpose::Grant,
-        // Whoever is asked names the holder.
+        // Every member can name the holder.
         TicketCommand::Revoke => Purpose::Read,
     };
     let session = match Session::open(args, purpose, output) {
@@ -78,33 +79,33 @@ struct TicketTalk<'a> {
     output: &'a Output,
 }
 
-/// How the talk with one member ended.
+/// The last answer of one member.
 enum Ended {
-    /// With this answer.
+    /// The outcome.
     Verdict(Verdict),
-    /// Another member must be asked.
+    /// Another member must be asked: the holder.
     Redirect(Holder),
 }
 
 /// What was heard and said so far.
 #[derive(Default)]
 struct Heard {
-    /// That the request is under way: from then on the time without `-w` counts.
+    /// When the request was accepted; the time limit without `-w` counts from then.
     under_way: Option<Instant>,
-    /// That the CIB commit is pending.
+    /// Whether the CIB commit is pending.
     pending: bool,
-    /// The last cause that came, and when it is to end; the epoch if nobody knows.
+    /// The last cause that was heard, and its end; the epoch if that is not known.
     cause: Option<(WaitCause, WallTime)>,
     /// The address of the site that objects.
     site: Option<String>,
-    /// The last cause that was told.
+    /// The last cause that was reported, and its end.
     told: Option<(WaitCause, WallTime)>,
     /// Whether the member was asked for its list because it gave no cause.
     asked_list: bool,
 }
 
 impl TicketTalk<'_> {
-    /// Asks, and asks on where it is sent, but nobody twice.
+    /// Asks the target, and follows redirects, but asks no member twice.
     fn run(&self) -> Exit {
         let mut target = self.session.target.clone();
         let mut asked = vec![target.index];
@@ -123,7 +124,7 @@ impl TicketTalk<'_> {
         }
     }
 
-    /// Says how it ended, and with whose answer.
+    /// Prints the outcome, and the member that answered.
     fn say(&self, target: &Target, verdict: &Verdict) -> Exit {
         let text = format!("{} (answered by {})", verdict.text, target.address.ip());
         match verdict.exit {
@@ -136,9 +137,9 @@ impl TicketTalk<'_> {
         verdict.exit
     }
 
-    /// The member to ask instead.
+    /// The member to ask instead, or why there is none.
     ///
-    /// Reference: follows redirects for ever, and crashes on one to nobody.
+    /// Reference: follows redirects for ever, and crashes on a redirect to nobody.
     fn next_target(
         &self,
         from: &Target,
@@ -151,7 +152,7 @@ impl TicketTalk<'_> {
             .and_then(|id: MemberId| target::redirected(&self.session.config, id, from.from));
         let Some(next) = found else {
             return Err(format!(
-                "{here} says that another member must be asked, but names none of the configuration"
+                "{here} refers to another member, but to none in the configuration"
             ));
         };
         if self.command == TicketCommand::Grant {
@@ -162,8 +163,8 @@ impl TicketTalk<'_> {
         }
         if asked.contains(&next.index) {
             return Err(format!(
-                "{here} says that {} must be asked, which was asked already: the members do not \
-                 agree on who holds the ticket, try again later",
+                "{here} refers to {}, which was asked already: the members disagree on who holds \
+                 the ticket, try again later",
                 next.address.ip()
             ));
         }
@@ -171,7 +172,7 @@ impl TicketTalk<'_> {
         Ok(next)
     }
 
-    /// Asks one member and listens until the last answer.
+    /// Asks one member and waits for its last answer.
     fn ask(&self, target: &Target) -> Result<Ended, NetError> {
         let ticket = Some(self.ticket.clone());
         let options = self.options;
@@ -192,7 +193,7 @@ impl TicketTalk<'_> {
                 Err(error) => {
                     if heard.under_way.is_some() {
                         self.output.message(
-                            "The request may still be under way. \
+                            "The request may still be in progress. \
                              Please use \"booth list\" later to see the outcome.",
                         );
                     }
@@ -205,7 +206,7 @@ impl TicketTalk<'_> {
         }
     }
 
-    /// The next answer; if it does not come soon, says first for what the request waits.
+    /// The next answer. If it does not come soon, first says what the request waits for.
     fn next_answer(
         &self,
         connection: &mut Connection<'_>,
@@ -221,7 +222,7 @@ impl TicketTalk<'_> {
         connection.answer(self.limit(heard))
     }
 
-    /// How long the next answer may take; `None`: as long as it takes.
+    /// How long the next answer may take; `None`: without limit.
     fn limit(&self, heard: &Heard) -> Option<Duration> {
         if self.options.wait {
             return None;
@@ -316,7 +317,7 @@ impl TicketTalk<'_> {
         verdict
     }
 
-    /// Says once that the request has been taken.
+    /// Says once that the request was accepted.
     fn note_under_way(&self, heard: &mut Heard) {
         if heard.under_way.is_none() {
             heard.under_way = Some(Instant::now());
@@ -327,7 +328,7 @@ impl TicketTalk<'_> {
         }
     }
 
-    /// Notes for what the request waits, to tell it if the wait lasts.
+    /// Remembers what the request waits for, to report it if the wait lasts.
     fn note_cause(&self, target: &Target, answer: &TicketAnswer, heard: &mut Heard) {
         match answer.cause {
             Some((cause, left)) => {
@@ -343,7 +344,7 @@ impl TicketTalk<'_> {
         }
     }
 
-    /// Says for what the request waits: once for each cause or new end of it.
+    /// Says what the request waits for: once for each cause and each new end.
     fn tell_cause(&self, heard: &mut Heard) {
         let Some((cause, end)) = heard.cause else { return };
         let known = heard.told.is_some_and(|(told, told_end)| {
@@ -357,7 +358,7 @@ impl TicketTalk<'_> {
         }
     }
 
-    /// The site because of whose objection a grant waits.
+    /// The address of the site whose objection a grant waits for.
     fn objector(&self, target: &Target, answer: &TicketAnswer) -> Option<String> {
         let (WaitCause::Objection, _) = answer.cause? else { return None };
         let id = answer.leader.member()?;
@@ -365,8 +366,8 @@ impl TicketTalk<'_> {
         Some(site.address.ip().to_string())
     }
 
-    /// Explains the wait for the commit by the member's `list`, because it gave no cause: a
-    /// reference member. If that does not work, nothing is said.
+    /// Explains the wait for the commit from the member's `list`, because a reference member gives
+    /// no cause. If that fails, nothing is said.
     fn explain_by_list(&self, target: &Target) {
         if let Some(until) = self.list_line(target).as_deref().and_then(pending_until) {
             let forced = self.options.immediate;
@@ -374,14 +375,14 @@ impl TicketTalk<'_> {
         }
     }
 
-    /// Shows how the ticket stands, if the member says so at once.
+    /// Shows the ticket's line in `list`, if the member answers soon.
     fn show_line(&self, target: &Target) {
         if let Some(line) = self.list_line(target) {
             self.output.message(&line);
         }
     }
 
-    /// The ticket's line in the member's `list`. A courtesy, so it may not take long.
+    /// The ticket's line in the member's `list`. This is optional, so it must not take long.
     fn list_line(&self, target: &Target) -> Option<String> {
         const LIST_LIMIT: Duration = Duration::from_secs(2);
         let codec = &self.session.codec;

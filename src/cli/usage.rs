@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Usage and version texts, made from the tables of `super::options`.
+//! Usage and version texts, from the tables of `super::options`.
 
 use super::options::{OperationDef, OptionDef, Program, OPERATIONS, OPTIONS};
 use std::fmt::Write as _;
 
-/// How to use the program.
+/// The help text of the program.
 pub fn usage(program: Program) -> String {
     let mut text = String::from("Usage:\n");
     let name = program.name();
@@ -25,12 +25,12 @@ pub fn usage(program: Program) -> String {
     text
 }
 
-/// Name and version.
+/// Name and version of the program, as one line.
 pub fn version(program: Program) -> String {
     format!("{} {}\n", program.name(), env!("CARGO_PKG_VERSION"))
 }
 
-/// `-c FILE`, `-D`.
+/// The option as typed, with the name of its value: `-c FILE`, `-D`.
 pub fn option_form(option: &OptionDef) -> String {
     match option.value {
         Some(value) => format!("-{} {value}", option.letter),
@@ -43,7 +43,7 @@ pub fn operations(program: Program) -> impl Iterator<Item = &'static OperationDe
     OPERATIONS.iter().filter(move |def| def.program == program)
 }
 
-/// One line: what is typed, then what it does, broken where the screen ends.
+/// Appends what is typed and what it does, in two columns, wrapped at 80.
 fn line(text: &mut String, typed: &str, meaning: &str) {
     /// Where the second column starts.
     const COLUMN: usize = 36;

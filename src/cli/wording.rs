@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Answers of a daemon in words and exit codes: the only place where a [`ResultCode`] becomes a
-//! sentence. The sentences of the reference are kept, since scripts look for them.
+//! Turns a daemon's answers into messages and exit codes. Only this module turns a [`ResultCode`]
+//! into a message. It keeps the messages of the reference, because scripts look for them.
 
 use super::options::Exit;
 use crate::model::{TicketName, ATTRS_MAX};
@@ -11,14 +11,14 @@ use crate::wire::{ResultCode, WaitCause};
 /// What a client does with a ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TicketCommand {
-    /// Grant it.
+    /// `booth grant`.
     Grant,
-    /// Revoke it.
+    /// `booth revoke`.
     Revoke,
 }
 
 impl TicketCommand {
-    /// The word in sentences.
+    /// The word in messages.
     pub const fn word(self) -> &'static str {
         match self {
             TicketCommand::Grant => "grant",
@@ -27,14 +27,14 @@ impl TicketCommand {
     }
 }
 
-/// A sentence and how the program ends with it.
+/// A message and how the program ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// How the program ends.
     pub exit: Exit,
-    /// What is said on standard error.
+    /// The message on standard error.
     pub text: String,
-    /// Whether it leaves open what goes on, so that the ticket's line in `list` is shown too.
+    /// Whether the outcome is open, so that the ticket's line in `list` is shown, too.
     pub open: bool,
 }
 
@@ -47,7 +47,7 @@ impl Verdict {
         Verdict { exit: Exit::Failure, text: text.into(), open: false }
     }
 
-    /// The same, leaving open what goes on.
+    /// The same, with an open outcome.
     fn left_open(self) -> Verdict {
         Verdict { open: true, ..self }
     }
@@ -55,7 +55,7 @@ impl Verdict {
 
 /// What the final answer to a grant or revoke means.
 ///
-/// Success is only what succeeded, and a grant that is under way as it was asked for.
+/// Only a command that succeeded is a success, and a grant that continues as asked.
 pub fn ticket_verdict(command: TicketCommand, ticket: &TicketName, code: ResultCode) -> Verdict {
     let word = command.word();
     match (code, command) {
@@ -66,7 +66,7 @@ pub fn ticket_verdict(command: TicketCommand, ticket: &TicketName, code: ResultC
             Verdict::success("grant succeeded (CIB commit pending)")
         }
         (ResultCode::CibPending, TicketCommand::Revoke) => {
-            Verdict::failure("revoke is under way, but the CIB is not updated yet")
+            Verdict::failure("revoke is in progress, but the CIB has not been updated yet")
         }
         (ResultCode::Async | ResultCode::More, _) => give_up(command, None),
         (ResultCode::TicketIdle, TicketCommand::Revoke) => Verdict::success("ticket is not owned"),
@@ -97,16 +97,16 @@ pub fn ticket_verdict(command: TicketCommand, ticket: &TicketName, code: ResultC
     }
 }
 
-/// A revoke was refused by a member that does not know who has the ticket.
+/// For a revoke that was refused by a member that does not know who has the ticket.
 pub fn holder_unknown() -> Verdict {
     Verdict::failure(
-        "revoke failed: it is not known here who has the ticket, or whether it is free; nothing \
-         was done. Ask the site that has it, or try again later.",
+        "revoke failed: this member does not know who has the ticket, or whether it is free; \
+         nothing was done. Ask the site that has it, or try again later.",
     )
     .left_open()
 }
 
-/// What the answer to an attribute command means, if it is no text.
+/// What the answer to an attribute command means, if the answer is a result code.
 pub fn attr_verdict(
     word: &str,
     ticket: &TicketName,
@@ -125,9 +125,8 @@ pub fn attr_verdict(
         ResultCode::AuthFailed => Verdict::failure(AUTHENTICATION_ERROR),
         ResultCode::SyncFail => Verdict::failure(format!("{word} failed!")),
         ResultCode::Busy => Verdict::failure(format!(
-            "{word} failed: so many changes wait already that there is no room for another; \
-             nothing was done. Try again later. If that does not help, the ticket store hangs: \
-             the member's log says more."
+            "{word} failed: too many changes are waiting already; nothing was done. Try again \
+             later. If that does not help, the ticket store hangs: see the member's log."
         )),
         ResultCode::Async
         | ResultCode::More
@@ -144,28 +143,28 @@ pub fn attr_verdict(
     }
 }
 
-/// What is added when an attribute could not be set and the ticket has as many as it can have.
+/// Added if an attribute could not be set because the ticket has as many as possible.
 pub fn attributes_full() -> String {
-    format!("the ticket has {ATTRS_MAX} attributes, which is the most: delete one first")
+    format!("the ticket has {ATTRS_MAX} attributes, which is the maximum: delete one first")
 }
 
-/// The reference's words for every failed authentication.
+/// The reference's message for every failed authentication.
 pub const AUTHENTICATION_ERROR: &str = "authentication error";
 
-/// The reference's words for an unknown ticket.
+/// The reference's message for an unknown ticket.
 pub fn no_such_ticket(ticket: &TicketName) -> String {
     format!("ticket \"{ticket}\" does not exist")
 }
 
-/// A result that no daemon gives to this command.
+/// The message for a result that no daemon gives to this command.
 fn odd(code: ResultCode) -> String {
-    format!("the answer was {code:?}, which does not belong here")
+    format!("the answer was {code:?}, which does not fit the request")
 }
 
-/// The client has waited as long as it may. A grant that the daemon is known to carry on with is
-/// a success; one that has found no majority until now, or hangs at the CIB, is none.
+/// For a client that has waited as long as it may. A grant is a success if the daemon is known to
+/// carry on with it; it is a failure if it has found no majority yet, or hangs at the CIB.
 ///
-/// Reference: gives up at the third answer and exits 0, whatever is going on.
+/// Reference: gives up at the third answer and exits with 0 in any case.
 pub fn give_up(command: TicketCommand, cause: Option<WaitCause>) -> Verdict {
     let text = "Giving up on waiting for the definite result. \
                 Please use \"booth list\" later to see the outcome.";
@@ -187,26 +186,24 @@ pub fn give_up(command: TicketCommand, cause: Option<WaitCause>) -> Verdict {
     }
 }
 
-/// For what a request waits, until when at most, and what would end it sooner.
+/// Says what a request waits for, until when at most, and what would end the wait sooner.
 ///
-/// `end` is the epoch if nobody knows; `forced` says that `-F` was given, or cannot be; `site` is
-/// the address of the site that objects, if it is known.
+/// `end` is the epoch if the end is not known; `forced` says that `-F` was given or does not apply;
+/// `site` is the address of the site that objects, if it is known.
 pub fn waiting(cause: WaitCause, end: WallTime, forced: bool, site: Option<&str>) -> String {
     if cause == WaitCause::Objection {
         return objected(site.unwrap_or("another site"), forced);
     }
     let (why, force_helps) = match cause {
         WaitCause::Loading => ("the ticket's state has not been read from the cluster yet", false),
-        WaitCause::Grace => {
-            ("the site started a short while ago, and older leases must run out first", true)
-        }
+        WaitCause::Grace => ("the site has just started, and older leases must end first", true),
         WaitCause::Election => ("the members are voting", false),
-        WaitCause::Handler => ("the before-acquire-handler runs", false),
+        WaitCause::Handler => ("the before-acquire-handler is running", false),
         WaitCause::CommitDelay => {
-            ("not every site has said that it does not hold the ticket", true)
+            ("not all sites have confirmed that they do not hold the ticket", true)
         }
         WaitCause::CibWrite => ("the CIB is being written", false),
-        WaitCause::CibFailing => ("writing the CIB failed and is tried again", false),
+        WaitCause::CibFailing => ("writing to the CIB failed, trying again", false),
         WaitCause::Objection => ("another site may still have it granted", true),
     };
     let until = if end == WallTime::EPOCH {
@@ -218,7 +215,7 @@ pub fn waiting(cause: WaitCause, end: WallTime, forced: bool, site: Option<&str>
     format!("{until}: {why}{way_out}")
 }
 
-/// A grant waits because another site's CIB may still say *granted*.
+/// For a grant that waits because another site's CIB may still say *granted*.
 fn objected(site: &str, forced: bool) -> String {
     let way_out = if forced {
         String::new()
@@ -228,7 +225,7 @@ fn objected(site: &str, forced: bool) -> String {
     format!("waiting: {site} says that the ticket may still be granted in its CIB{way_out}")
 }
 
-/// For what a grant waits at a reference member, whose `list` says until when.
+/// For a grant that waits at a reference member, whose `list` says until when.
 pub fn commit_pending(until: &str, forced: bool) -> String {
     let way_out = if forced { "" } else { "; -F would skip this" };
     format!("waiting until {until}: not every site has answered{way_out}")

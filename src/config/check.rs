@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! From a [`Raw`] configuration to a checked one: what concerns more than one line, and what the
-//! system has to be asked for. Goes on after an error, so that one run tells them all.
+//! From a [`Raw`] configuration to a checked one: checks what concerns more than one line, or needs
+//! the system. Continues after an error, so that one run reports all errors.
 
 use super::error::{system_words, ConfigError, NameProblem, Problem};
 use super::raw::{Located, Raw, RawMember, RawTicket};
@@ -17,12 +17,12 @@ use std::path::{Path, PathBuf};
 
 const MAX_SKEW_DEFAULT: Span = Span::from_secs(600);
 
-/// Reference: its own packages make this user and group.
+/// Reference: its packages create this user and group.
 const SITE_USER: &str = "hacluster";
 const SITE_GROUP: &str = "haclient";
 const ARBITRATOR_ACCOUNT: &str = "nobody";
 
-/// Checks what was read.
+/// Checks what was read. Returns all errors, in file order.
 pub(super) fn check(
     raw: Raw,
     path: &Path,
@@ -62,7 +62,7 @@ pub(super) fn check(
     })
 }
 
-/// What has been found so far.
+/// Errors and warnings so far, with their lines; warnings about the whole file have line 0.
 struct Report {
     errors: Vec<(Option<usize>, Problem)>,
     warnings: times::Warnings,
@@ -109,7 +109,10 @@ impl Report {
             let text = if enabled.value || authfile.is_none() {
                 format!("enable-authfile has no effect: an authfile is always used; {refuses}")
             } else {
-                format!("enable-authfile does not switch the authfile off: remove that; {refuses}")
+                format!(
+                    "enable-authfile does not disable the authfile: remove the authfile line; \
+                     {refuses}"
+                )
             };
             self.warn(enabled.line, text);
         }
@@ -121,7 +124,10 @@ impl Report {
             return (None, None);
         }
         if path.is_relative() {
-            self.warn(line, "authfile does not begin with '/': it depends on where one stands");
+            self.warn(
+                line,
+                "authfile does not begin with '/': it depends on the working directory",
+            );
         }
         match surroundings.read_key(&path, owners) {
             Ok(key) => {
@@ -139,8 +145,8 @@ impl Report {
         let path = path.display();
         if key.disarms_reference() {
             let text = format!(
-                "authfile {path}: the key begins with a zero byte, so C boothds neither send nor \
-                 check authentication; this one does, with the whole key"
+                "authfile {path}: the key begins with a zero byte, so the C boothd neither sends \
+                 nor checks authentication; this one does, with the whole key"
             );
             self.warn(line, text);
         }
@@ -151,7 +157,7 @@ impl Report {
             return MAX_SKEW_DEFAULT;
         };
         if value.is_zero() {
-            self.warn(line, "maxtimeskew = 0: packets of another second are refused");
+            self.warn(line, "maxtimeskew = 0: packets from any other second are refused");
         }
         value
     }
@@ -239,7 +245,7 @@ impl Report {
         if !others.is_empty() {
             let text = format!(
                 "{}: the host has several addresses; {} is used, not {}. All members must use the \
-                 same: write the address",
+                 same one: configure the address",
                 member.text,
                 first.ip(),
                 others.join(", ")
@@ -285,7 +291,7 @@ impl Report {
         }
     }
 
-    /// What is unusual about the whole.
+    /// Warns of what is unusual about the whole file.
     fn remarks(&mut self, members: &[ConfiguredMember], tickets: &[TicketConfig]) {
         if tickets.is_empty() {
             self.warn(0, "no ticket is configured");
@@ -296,8 +302,8 @@ impl Report {
             self.warn(0, "no site is configured: no ticket can be held");
         } else if members.len() % 2 == 0 {
             let text = format!(
-                "there are {} members; an odd number is recommended, since more than half must \
-                 live",
+                "there are {} members; an odd number is recommended, because more than half must \
+                 be alive",
                 members.len()
             );
             self.warn(0, text);
@@ -347,15 +353,15 @@ fn configured(raw: &RawMember, address: SocketAddr) -> ConfiguredMember {
     }
 }
 
-/// Why nobody can be reached at this address; `None` if somebody may be.
+/// Why no member can be reached at this address; `None` if one can.
 ///
-/// Reference: accepts them all, and then speaks to nobody or to everybody.
+/// Reference: accepts all addresses, and then talks to nobody or to everybody.
 fn unusable(address: IpAddr) -> Option<&'static str> {
     let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
     if address.is_unspecified() {
-        Some("it stands for any address")
+        Some("it is the unspecified address")
     } else if address.is_multicast() || broadcast {
-        Some("it stands for many hosts")
+        Some("it is a multicast or broadcast address")
     } else {
         None
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What can be wrong with a configuration. The words for a person are here too, because they
-//! belong to the variants; which wording people and scripts rely on, `test/config` checks.
+//! What can be wrong with a configuration, and the messages about it. `test/config` checks the
+//! wording that people and scripts rely on.
 
 use super::keyword::{self, TicketKey};
 use super::lexer::LineError;
@@ -49,24 +49,24 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// What is wrong.
+/// What is wrong, without its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Problem {
     /// The file cannot be opened or read.
     File { reason: String },
-    /// The file is too long.
+    /// The file is longer than [`CONFIG_BYTES_MAX`].
     FileTooLong,
-    /// The line is no assignment.
+    /// The line is not an assignment.
     Line(LineError),
-    /// There is no such key, or it may not stand here.
+    /// There is no such key, or it is not allowed here.
     Key { key: String, under_ticket: bool },
-    /// The value is no text in UTF-8.
+    /// The value is not UTF-8 text.
     NotUtf8 { key: &'static str },
     /// The value is not what the key needs.
     Value { key: &'static str, value: String, expected: Expected },
     /// The transport is not UDP.
     Transport { value: String },
-    /// A key that may stand once stands twice.
+    /// A key that may appear only once appears twice.
     Twice { key: &'static str, first: usize },
     /// The name of the configuration cannot be used.
     Name { name: String, why: NameProblem },
@@ -74,9 +74,9 @@ pub(super) enum Problem {
     TicketName { name: String, why: TicketNameError },
     /// Two tickets have the same name.
     TicketTwice { name: String, first: usize },
-    /// There are too many tickets.
+    /// There are more than [`TICKETS_MAX`] tickets.
     TooManyTickets,
-    /// There are too many members.
+    /// There are more than [`MEMBERS_MAX`] members.
     TooManyMembers,
     /// A host name has no address.
     Resolve { host: String, reason: String },
@@ -92,7 +92,7 @@ pub(super) enum Problem {
     Lease { ticket: String, expire: Span, renewal: Span, timeout: Span, enough: String },
     /// The key file is unusable.
     KeyFile { path: PathBuf, why: KeyFileProblem },
-    /// More was wrong than is worth printing.
+    /// There were more errors than [`ERRORS_MAX`].
     More { count: usize },
 }
 
@@ -120,11 +120,11 @@ pub(super) enum Expected {
 /// Why a configuration cannot have this name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NameProblem {
-    /// The file's name leaves nothing.
+    /// The file's name without its suffix is empty.
     Empty,
     /// It has a character that does not fit into a file name or a shell assignment.
     Character(char),
-    /// It is too long for the name of a lock file.
+    /// It is too long for the name of a lock file; the length in bytes.
     TooLong(usize),
 }
 
@@ -149,21 +149,21 @@ pub enum KeyFileProblem {
         /// What the system says.
         reason: String,
     },
-    /// It is a link to another file.
+    /// It is a symbolic link.
     Link,
-    /// It is no regular file.
+    /// It is not a regular file.
     NotAFile,
     /// Group or others have rights on it.
     OpenToOthers {
         /// Its permission bits.
         mode: u32,
     },
-    /// It belongs to somebody who must not choose the key.
+    /// It belongs to a user who must not choose the key.
     Owner {
         /// The number of that user.
         user: u32,
     },
-    /// What remains after trimming is no key.
+    /// What remains after trimming is not a key.
     Unfit(KeyError),
 }
 
@@ -179,7 +179,10 @@ impl fmt::Display for Problem {
         match self {
             Problem::File { reason } => write!(f, "failed to open: {reason}"),
             Problem::FileTooLong => {
-                write!(f, "the file is longer than {CONFIG_BYTES_MAX} bytes; this is no booth.conf")
+                write!(
+                    f,
+                    "the file is longer than {CONFIG_BYTES_MAX} bytes; this is not a booth.conf"
+                )
             }
             Problem::Line(error) => error.fmt(f),
             Problem::Key { key, under_ticket } => write_key(f, key, *under_ticket),
@@ -189,7 +192,7 @@ impl fmt::Display for Problem {
             }
             Problem::Transport { value } => {
                 let value = Excerpt::new(value);
-                write!(f, "invalid transport protocol {value:?}: only \"udp\" exists")
+                write!(f, "invalid transport protocol {value:?}: only \"udp\" is supported")
             }
             Problem::Twice { key, first } => {
                 write!(f, "{key} is given twice, first on line {first}")
@@ -223,7 +226,7 @@ impl fmt::Display for Problem {
             Problem::Lease { ticket, expire, renewal, timeout, enough } => write!(
                 f,
                 "ticket {ticket:?}: expire = {expire} is too short for renewal-freq = {renewal} \
-                 and timeout = {timeout}; this would do: expire = {enough}"
+                 and timeout = {timeout}; try expire = {enough}"
             ),
             Problem::KeyFile { path, why } => {
                 write!(f, "authfile {}: {why}", Excerpt::of_path(path.to_string_lossy()))
@@ -235,7 +238,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// What the system says of an error, without the number that means nothing to people.
+/// The system's message for an error, without its number.
 pub fn system_words(error: &io::Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error ") {
@@ -260,18 +263,17 @@ fn write_key(f: &mut fmt::Formatter<'_>, key: &str, under_ticket: bool) -> fmt::
 fn write_name(f: &mut fmt::Formatter<'_>, name: &str, why: NameProblem) -> fmt::Result {
     match why {
         NameProblem::Empty => {
-            write!(f, "the file's name leaves no name for the configuration; give one with name =")
+            write!(f, "the file's name gives the configuration an empty name; set one with name =")
         }
         NameProblem::Character(c) => write!(
             f,
-            "the configuration's name {:?} has {c:?}, which cannot be a part of the lock file's \
-             name and of the status line; give another one with name =",
+            "the configuration's name {:?} has {c:?}, which cannot be part of the lock file's \
+             name and of the status line; set another one with name =",
             Excerpt::new(name)
         ),
-        NameProblem::TooLong(len) => write!(
-            f,
-            "the configuration's name has {len} bytes, it exceeds the maximum of {NAME_BYTES_MAX}"
-        ),
+        NameProblem::TooLong(len) => {
+            write!(f, "the configuration's name has {len} bytes; the maximum is {NAME_BYTES_MAX}")
+        }
     }
 }
 
@@ -300,7 +302,7 @@ fn write_same_id(
     } else {
         write!(
             f,
-            "{text:?} has by chance the same id as {first:?} on line {first_line}; \
+            "{text:?} happens to have the same id as {first:?} on line {first_line}; \
              change one of the two addresses"
         )
     }
@@ -329,7 +331,7 @@ impl fmt::Display for LineError {
             }
             LineError::Surplus { key, text } => {
                 let (key, text) = (Excerpt::new(key), Excerpt::new(text));
-                write!(f, "{key}: surplus text {text:?} after the closing quote; expected nothing")
+                write!(f, "{key}: surplus text {text:?} after the closing quote")
             }
             LineError::Control { key, byte } => {
                 let key = Excerpt::new(key);
@@ -358,7 +360,7 @@ impl fmt::Display for Expected {
             }
             Expected::Weights { at } => {
                 let at = Excerpt::new(at);
-                write!(f, "expected whole numbers and commas between them, found {at:?}")
+                write!(f, "expected whole numbers separated by commas, found {at:?}")
             }
             Expected::Mode => write!(f, "expected \"auto\" or \"manual\""),
             Expected::YesOrNo => write!(f, "expected \"yes\" or \"no\""),
@@ -376,7 +378,7 @@ impl fmt::Display for Expected {
             Expected::PrereqAttr { found, error } => {
                 write!(f, "attribute {:?}: {error}", Excerpt::new(found))
             }
-            Expected::Account => write!(f, "expected a user's or group's name without blanks"),
+            Expected::Account => write!(f, "expected the name of a user or group, without blanks"),
             Expected::Store => {
                 write!(f, "expected \"pacemaker\" or a directory that begins with '/'")
             }
@@ -403,7 +405,7 @@ impl fmt::Display for TimesProblem {
             write!(f, " (half of expire = {})", self.expire)?;
         }
         for (index, (key, value)) in self.hints.iter().enumerate() {
-            let before = if index == 0 { "; this would do: " } else { ", or " };
+            let before = if index == 0 { "; try " } else { ", or " };
             write!(f, "{before}{} = {value}", key.word())?;
         }
         Ok(())
@@ -415,19 +417,18 @@ impl fmt::Display for KeyFileProblem {
         match self {
             KeyFileProblem::Open { reason } => write!(f, "cannot open: {reason}"),
             KeyFileProblem::Link => {
-                write!(f, "it is a symbolic link; name the file to which it leads")
+                write!(f, "it is a symbolic link; name the file that it points to")
             }
-            KeyFileProblem::NotAFile => write!(f, "it is no regular file"),
+            KeyFileProblem::NotAFile => write!(f, "it is not a regular file"),
             // Reference: these words, for those who may read it.
             KeyFileProblem::OpenToOthers { mode } if mode & 0o044 != 0 => write!(
                 f,
                 "mode {mode:04o}: the file shall not be readable for anyone but the owner; \
-                 chmod 600 mends it"
+                 use chmod 600"
             ),
             KeyFileProblem::OpenToOthers { mode } => write!(
                 f,
-                "mode {mode:04o}: nobody but the owner may have rights on the file; chmod 600 \
-                 mends it"
+                "mode {mode:04o}: only the owner may have rights on the file; use chmod 600"
             ),
             KeyFileProblem::Owner { user } => write!(
                 f,
@@ -435,7 +436,7 @@ impl fmt::Display for KeyFileProblem {
                  user of boothd (site-user, arbitrator-user)"
             ),
             KeyFileProblem::Unfit(error) => {
-                write!(f, "{error} after trimming; booth-keygen makes a good one")
+                write!(f, "{error} after trimming; use booth-keygen to create one")
             }
         }
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The key file: who may read it, which of its bytes count.
+//! The key file: its permissions and owner, and which of its bytes count.
 
 pub use super::error::KeyFileProblem;
 
@@ -10,16 +10,16 @@ use std::os::unix::fs::MetadataExt;
 
 /// Permission bits of group and others.
 const RIGHTS_OF_OTHERS: u32 = 0o077;
-/// The number of root.
+/// The user id of root.
 const ROOT: u32 = 0;
 
-/// Reads a key file that is open, and whose owner must be root or somebody who may own it.
+/// Reads an open key file. Its owner must be root or a user for whom `may_own` is true.
 ///
-/// Reference: refuses a file that group or others may read, and looks at no other bit and at no
+/// Reference: refuses a file that group or others may read, and checks neither other bits nor the
 /// owner.
 ///
 /// # Errors
-/// It is no regular file, belongs to somebody else, gives others rights on it, or holds no key.
+/// It is not a regular file, belongs to somebody else, gives others rights on it, or holds no key.
 pub fn read(file: &File, may_own: impl Fn(u32) -> bool) -> Result<Key, KeyFileProblem> {
     let failed = |error: io::Error| KeyFileProblem::open(&error);
     let metadata = file.metadata().map_err(failed)?;
@@ -40,11 +40,11 @@ pub fn read(file: &File, may_own: impl Fn(u32) -> bool) -> Result<Key, KeyFilePr
     Key::new(trim(&head)).map_err(KeyFileProblem::Unfit)
 }
 
-/// The bytes that count of the first [`KEY_MAX`]: all of them, or, if they are all ASCII, without
-/// the white space at both ends.
+/// The bytes that count, of the first [`KEY_MAX`] bytes: all of them or, if they are all ASCII,
+/// those without the white space at both ends.
 ///
-/// Reference: cuts to 64 bytes first and trims then, so white space at the front counts against
-/// the 64 and what stands behind them does not matter at all.
+/// Reference: first cuts to 64 bytes and then trims, so leading white space counts towards the 64
+/// bytes, and what follows them does not matter.
 pub(super) fn trim(head: &[u8]) -> &[u8] {
     if !head.is_ascii() {
         return head;

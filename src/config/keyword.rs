@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The keys of the configuration file: two tables, from which the parser, its messages and the
-//! test of the manual page are fed.
+//! The keys of the configuration file, in two tables. The parser, its messages and the test of the
+//! manual page use them.
 
-/// A key that speaks of the whole file. It may stand anywhere, also between the keys of a ticket.
+/// A key that concerns the whole file. It may appear anywhere, also between the keys of a ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GlobalKey {
-    /// Always `udp`.
+    /// How members talk to each other: always `udp`.
     Transport,
     /// UDP and TCP port of the members that follow.
     Port,
@@ -19,7 +19,7 @@ pub enum GlobalKey {
     Authfile,
     /// Accepted for files written on Enterprise Linux.
     EnableAuthfile,
-    /// How far clocks may be apart.
+    /// How far the time stamp of a packet may be off.
     MaxTimeSkew,
     /// User of the daemon on a site.
     SiteUser,
@@ -29,34 +29,34 @@ pub enum GlobalKey {
     ArbitratorUser,
     /// Group of the daemon on an arbitrator.
     ArbitratorGroup,
-    /// Level of messages.
+    /// The level of log messages.
     Debug,
-    /// Where sites keep their tickets; ours alone.
+    /// Where sites keep their tickets. The C version does not know this key.
     TicketStore,
     /// Begins a ticket, or the defaults of those that follow.
     Ticket,
 }
 
-/// A key that stands under a `ticket` line.
+/// A key of a ticket, below its `ticket` line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TicketKey {
-    /// Length of a lease.
+    /// How long a lease lasts.
     Expire,
-    /// Time between renewals.
+    /// The time between two renewals of a lease.
     RenewalFreq,
-    /// How long an answer is awaited.
+    /// How long an answer is awaited before a message is sent again.
     Timeout,
     /// How often an unanswered message is sent again.
     Retries,
     /// Time that a lost site's resources need to stop.
     AcquireAfter,
-    /// Order of the members in elections.
+    /// The order in which sites stand for election.
     Weights,
-    /// Program to ask before a ticket is acquired.
+    /// The program that must succeed before a ticket is acquired or renewed.
     Handler,
-    /// Attribute that must have or not have a value.
+    /// A condition on an attribute, for an acquisition or a grant.
     AttrPrereq,
-    /// Automatic or manual.
+    /// Whether the members or only administrators move the ticket.
     Mode,
 }
 
@@ -80,7 +80,7 @@ impl GlobalKey {
         GlobalKey::Ticket,
     ];
 
-    /// The key as it stands in the file.
+    /// The key as written in the file.
     pub const fn word(self) -> &'static str {
         match self {
             GlobalKey::Transport => "transport",
@@ -121,7 +121,7 @@ impl TicketKey {
         TicketKey::Mode,
     ];
 
-    /// The key as it stands in the file.
+    /// The key as written in the file.
     pub const fn word(self) -> &'static str {
         match self {
             TicketKey::Expire => "expire",
@@ -142,14 +142,14 @@ impl TicketKey {
     }
 }
 
-/// All keys as they stand in the file.
+/// All keys as written in the file.
 pub fn words() -> impl Iterator<Item = &'static str> {
     let global = GlobalKey::ALL.into_iter().map(GlobalKey::word);
     global.chain(TicketKey::ALL.into_iter().map(TicketKey::word))
 }
 
-/// The key that a person may have meant by a word that is none: the same but for capitals, `_`
-/// for `-`, or one letter too many, too few or wrong.
+/// The key that a person may have meant by an unknown word. The word may differ in case, have `_`
+/// for `-`, or have one letter too many, too few or wrong.
 pub(super) fn similar_to(word: &str) -> Option<&'static str> {
     let plain = word.to_ascii_lowercase().replace('_', "-");
     words().find(|key| one_step_apart(key, &plain))

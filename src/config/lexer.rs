@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Lines of a configuration file: bytes to key and value, with line numbers.
 //!
-//! Knows the shape of a line only; which keys there are, `keyword` says, and what their values
-//! mean, `parse`. The text is bytes, because comments and paths may be in any encoding.
+//! This module knows only the shape of a line. `keyword` knows the keys, and `parse` the meaning of
+//! their values. The text is bytes, because comments and paths may be in any encoding.
 
-/// What a line says.
+/// A line `key = value`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Assignment<'a> {
     /// The key: ASCII letters, digits, `-` and `_`.
@@ -15,12 +15,12 @@ pub(super) struct Assignment<'a> {
     pub cut: bool,
 }
 
-/// How a line can fail to be an assignment.
+/// Why a line is not an assignment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum LineError {
     /// It has a NUL byte.
     Nul {
-        /// Where, in bytes counted from 1.
+        /// The position of that byte, counted from 1.
         column: usize,
     },
     /// It does not begin with a key.
@@ -34,7 +34,7 @@ pub(super) enum LineError {
     NoValue {
         /// The key.
         key: String,
-        /// Whether a comment stands where the value should be.
+        /// Whether there is a comment in place of the value.
         comment: bool,
     },
     /// The value's closing quote is missing.
@@ -60,7 +60,9 @@ pub(super) enum LineError {
     },
 }
 
-/// The UTF-8 mark that some editors put first; the reference takes it for a broken key.
+/// The UTF-8 byte order mark that some editors write first.
+///
+/// Reference: takes it for a broken key.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// The text without a leading byte order mark, and whether there was one.
@@ -71,8 +73,8 @@ pub(super) fn strip_mark(text: &[u8]) -> (&[u8], bool) {
     }
 }
 
-/// The lines that say something, with their numbers from 1; blank lines and comments are left
-/// out. A last line without a newline is a line.
+/// The lines that are neither blank nor comments, with their numbers from 1. A last line without a
+/// newline counts.
 pub(super) fn assignments(
     text: &[u8],
 ) -> impl Iterator<Item = (usize, Result<Assignment<'_>, LineError>)> {
@@ -154,7 +156,7 @@ fn read_quoted<'a>(
 
 /// A value without quotes: up to the end of the line or a `#` after white space.
 ///
-/// Reference: takes such a comment as a part of the value, and then mostly refuses it.
+/// Reference: treats such a comment as part of the value, and then usually refuses the value.
 fn read_bare<'a>(
     line: &'a [u8],
     key: &'a str,

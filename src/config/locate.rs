@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! From what a person writes behind `-c` to the path of a configuration file, and from that path
-//! to the configuration's name.
+//! From the argument of `-c` to the path of a configuration file, and from that path to the
+//! configuration's name.
 
 use std::path::{Path, PathBuf};
 
-/// Where short names are looked up.
+/// The directory in which short names are looked up.
 pub const DIRECTORY: &str = "/etc/booth";
 
 /// The file that an argument stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Found {
     pub path: PathBuf,
-    /// What a person should know about the choice.
+    /// A warning about the choice of the file.
     pub warning: Option<String>,
 }
 
 /// The file that `given` stands for: a path if it has a `/`; otherwise `NAME.conf` in
 /// `directory`, or, if the name has a dot and there is no such file, `NAME` itself.
 ///
-/// Reference: takes a name with a dot as it is. pcs makes names with dots and expects `.conf`
-/// to be added; whoever has both files is warned.
+/// Reference: does not add `.conf` to a name with a dot. pcs creates names with dots and expects
+/// `.conf` to be added. If both files exist, there is a warning.
 pub(super) fn locate(given: &str, directory: &Path) -> Found {
     if given.contains('/') {
         return Found { path: PathBuf::from(given), warning: None };
@@ -45,9 +45,9 @@ pub(super) fn locate(given: &str, directory: &Path) -> Found {
     }
 }
 
-/// The name of the configuration in this file: the file's name without its last suffix.
+/// The default name of the configuration in this file: the file's name without its last suffix.
 ///
-/// Reference: the same, also for other suffixes than `.conf`; lock files are named after it.
+/// Reference: the same, also for suffixes other than `.conf`; lock files are named after it.
 pub(super) fn default_name(path: &Path) -> String {
     let file = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     match file.rsplit_once('.') {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The configuration file: from a path or a short name to a checked [`Config`].
 //!
-//! Everything that can be wrong in the file is reported at once, each with file, line and what
-//! was expected. Which member this host is, and what happens to the values, others decide.
+//! All errors of the file are reported at once, each with file, line and what was expected. Other
+//! modules decide which member this host is, and what happens to the values.
 #![forbid(unsafe_code)]
 
 mod check;
@@ -36,36 +36,36 @@ use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::path::{Path, PathBuf};
 
-/// The port of members that stand before any `port` line, for UDP and TCP alike.
+/// The port of members before the first `port` line, for UDP and TCP.
 pub const DEFAULT_PORT: u16 = 9929;
 
-/// The longest configuration file in bytes: room for a hundred thousand tickets, and an end to
-/// `/dev/zero`.
+/// The longest configuration file in bytes: enough for a hundred thousand tickets, and a limit for
+/// files like `/dev/zero`.
 pub const CONFIG_BYTES_MAX: usize = 32 << 20;
 
 /// The most tickets of one configuration; each costs memory and a line of `booth list`.
 pub const TICKETS_MAX: usize = 100_000;
 
-/// The longest name of a configuration in bytes: with `.pid` behind it, it names the lock file.
+/// The longest name of a configuration in bytes: followed by `.pid`, it names the lock file.
 pub const NAME_BYTES_MAX: usize = 251;
 
-/// How many errors are told of one file, or warnings; more help nobody.
+/// The most errors, or warnings, that are reported about one file.
 pub const ERRORS_MAX: usize = 100;
 
 /// The longest time, in milliseconds: 24 days.
 ///
-/// Reference: refuses more, its times are signed 32-bit milliseconds.
+/// Reference: refuses longer times, because its times are signed 32-bit milliseconds.
 const TIME_MAX_MILLIS: u64 = 2_147_483_647;
 
-/// The fewest and most repetitions of an unanswered message, as in the reference.
+/// The fewest repetitions of an unanswered message, as in the reference.
 const RETRIES_MIN: u32 = 3;
-/// See [`RETRIES_MIN`].
+/// The most repetitions of an unanswered message, as in the reference.
 const RETRIES_MAX: u32 = 100;
 
 /// A configuration that has passed every check.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The file that was read, as an absolute path where the name was short, else as given.
+    /// The file that was read: an absolute path if the name was short, otherwise as given.
     pub path: PathBuf,
     /// `name`, or the file's name without its directory and without `.conf`; in the store it is
     /// `booth-cfg-name`.
@@ -76,8 +76,8 @@ pub struct Config {
     pub key: Option<Key>,
     /// `maxtimeskew`: how far a packet's stamp may be off.
     pub max_skew: Span,
-    /// All members in file order: at most [`crate::model::MEMBERS_MAX`], no two with the same
-    /// id. A file without members is read, as the reference does; nobody is a member then.
+    /// All members in file order: at most [`crate::model::MEMBERS_MAX`], no two with the same id.
+    /// There may be none, as in the reference.
     pub members: Vec<ConfiguredMember>,
     /// User and group of the daemon on a site.
     pub site_account: Account,
@@ -90,11 +90,11 @@ pub struct Config {
     /// All tickets in file order, no two with the same name; at most [`TICKETS_MAX`]. There may
     /// be none: pcs adds them later.
     pub tickets: Vec<TicketConfig>,
-    /// The unit of *valid-for* on the wire: milliseconds if any time in the file has a part of
-    /// a second.
+    /// The unit of *valid-for* on the wire: milliseconds if any time in the file is not a whole
+    /// number of seconds.
     pub unit: TimeUnit,
-    /// What a person should know although the file is accepted; whole lines with file and line
-    /// number, to be shown or logged once.
+    /// Warnings about an accepted file: whole lines with file and line number, to be shown or
+    /// logged once.
     pub warnings: Vec<String>,
 }
 
@@ -105,9 +105,9 @@ pub struct ConfiguredMember {
     pub member: Member,
     /// Its UDP and TCP port: that of the last `port` line before it.
     ///
-    /// Reference: every member listens and is spoken to at the port in force where it stands.
+    /// Reference: every member uses the port in force at its line.
     pub port: u16,
-    /// The address or host name as it stands in the file.
+    /// The address or host name as written in the file.
     pub text: String,
     /// The interface of an IPv6 link-local address, 0 otherwise.
     pub scope_id: u32,
@@ -116,7 +116,7 @@ pub struct ConfiguredMember {
 }
 
 impl ConfiguredMember {
-    /// Where it listens and is spoken to.
+    /// The address and port at which the member listens.
     pub fn socket_address(&self) -> SocketAddr {
         match self.member.address {
             IpAddr::V4(v4) => SocketAddr::from((v4, self.port)),
@@ -125,7 +125,7 @@ impl ConfiguredMember {
     }
 }
 
-/// Under which user and group the daemon runs.
+/// The user and group that the daemon runs as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     /// The user's name, or its number (see [`account_number`]).
@@ -134,12 +134,13 @@ pub struct Account {
     pub group: String,
     /// Whether the user was named in the file.
     pub user_configured: bool,
-    /// Whether the group was named in the file; a default that does not exist on this host gives
-    /// way to the group of the user.
+    /// Whether the group was named in the file. If it was not and the default does not exist on
+    /// this host, the group of the user is used.
     pub group_configured: bool,
 }
 
-/// The number that this text is in place of a user's or group's name; a name like it counts first.
+/// The number of a user or group that is given by number. If a name of this spelling exists, it
+/// takes precedence.
 pub fn account_number(text: &str) -> Option<u32> {
     value::account_number(text).map(|(number, _)| number)
 }
@@ -172,7 +173,7 @@ pub struct Handler {
 }
 
 impl Config {
-    /// All members, seen by the member number `me`.
+    /// All members, from the view of member number `me`.
     ///
     /// Panics if `me` is not an index into [`Config::members`].
     pub fn roster(&self, me: usize) -> Roster {
@@ -189,10 +190,10 @@ impl Config {
 /// Reads and checks the configuration in `path_or_name`: a path, or a short name that stands
 /// for `/etc/booth/NAME.conf`.
 ///
-/// Asks the system for the addresses of host names, which may take its time.
+/// Asks the system for the addresses of host names, which may take a long time.
 ///
 /// # Errors
-/// All that is wrong with the file, in file order; at least one.
+/// All errors of the file, in file order; at least one.
 pub fn load(
     path_or_name: &str,
     surroundings: &mut dyn Surroundings,
@@ -203,7 +204,7 @@ pub fn load(
     Ok(config)
 }
 
-/// Which daemon a configuration is about: how its lock file is called, and as whom it runs.
+/// The daemon of a configuration: the name of its lock file, and the accounts that it may run as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instance {
     /// As [`Config::name`].
@@ -214,12 +215,12 @@ pub struct Instance {
     pub arbitrator_account: Account,
 }
 
-/// Reads from the configuration in `path_or_name`, which means the same as for [`load`], of which
-/// daemon it is. No host name is looked up: members with names are left out, and what is wrong
-/// with them is not found.
+/// Reads the [`Instance`] from the configuration in `path_or_name`, which means the same as for
+/// [`load`]. No host name is looked up: members with names are left out, and their errors are not
+/// found.
 ///
 /// # Errors
-/// All else that is wrong with the file, in file order; at least one.
+/// All other errors of the file, in file order; at least one.
 pub fn load_instance(
     path_or_name: &str,
     surroundings: &mut dyn Surroundings,
@@ -248,11 +249,11 @@ fn find_text(path_or_name: &str) -> Result<(locate::Found, Vec<u8>), Vec<ConfigE
     }
 }
 
-/// Reads and checks the text of a configuration file; whatever lies outside of it, host names
-/// and the key file, comes through `surroundings`.
+/// Reads and checks the text of a configuration file. Addresses of host names and the key come from
+/// `surroundings`.
 ///
 /// # Errors
-/// All that is wrong with the text, in file order; at least one.
+/// All errors of the text, in file order; at least one.
 pub fn read_text(
     path: &Path,
     text: &[u8],
@@ -261,7 +262,7 @@ pub fn read_text(
     check::check(parse::parse(text), path, Names::LookUp, surroundings)
 }
 
-/// What a configuration says of its ticket store.
+/// What a configuration says about its ticket store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreConfig {
     /// As [`Config::name`].
@@ -270,8 +271,8 @@ pub struct StoreConfig {
     pub store: TicketStore,
 }
 
-/// Reads only what a configuration says of its ticket store, whatever else is wrong with it: no
-/// host name is looked up, and no key is read.
+/// Reads only what a configuration says about its ticket store, and ignores other errors. No host
+/// name is looked up, and no key is read.
 ///
 /// # Errors
 /// The file cannot be read, or the line about the store is wrong.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Assignments to a [`Raw`] configuration, in file order: which key may stand where, and whether
-//! each value by itself is well formed. What needs the whole file or the system, `check` does.
+//! Assignments to a [`Raw`] configuration, in file order. Checks that each key is allowed in its
+//! place and that each value by itself is well formed. `check` does what needs the whole file or
+//! the system.
 
 use super::error::{Expected, Problem};
 use super::keyword::{GlobalKey, TicketKey};
@@ -15,13 +16,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-/// The name of the stanza that sets defaults for the tickets behind it.
+/// The name of a stanza that sets defaults for the tickets after it.
 pub(super) const DEFAULTS: &str = "__defaults__";
 
 /// The longest host name that the domain name system knows, in bytes.
 const HOST_BYTES_MAX: usize = 255;
 
-/// Reads the text of a configuration file; what is wrong with it is in the result.
+/// Reads the text of a configuration file. The result contains the errors.
 pub(super) fn parse(text: &[u8]) -> Raw {
     let (text, marked) = lexer::strip_mark(text);
     let mut parser = Parser::new();
@@ -38,7 +39,7 @@ pub(super) fn parse(text: &[u8]) -> Raw {
     parser.raw
 }
 
-/// To which stanza the keys of a ticket belong.
+/// The stanza that ticket keys belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stanza {
     /// No ticket has begun.
@@ -47,7 +48,7 @@ enum Stanza {
     Defaults,
     /// The last ticket.
     Ticket,
-    /// A ticket whose name is wrong: its keys are read only to tell what is wrong with them.
+    /// A ticket with an invalid name: its keys are read only to report their errors.
     Broken,
 }
 
@@ -86,8 +87,7 @@ impl Parser {
         let under_ticket = self.stanza != Stanza::None;
         if assignment.cut {
             let text = format!(
-                "{}: a comment behind a value without quotes; the C boothd takes it for a part \
-                 of the value",
+                "{}: comment after an unquoted value; the C boothd treats it as part of the value",
                 assignment.key
             );
             self.warn(self.line, text);
@@ -161,7 +161,7 @@ impl Parser {
         self.warn(self.line, text);
     }
 
-    /// Reference: knows other names too, and dies of one of them when the daemon starts.
+    /// Reference: knows other names, too; one of them makes the daemon crash at its start.
     fn transport(&mut self, text: &str) -> Result<(), Problem> {
         if !text.eq_ignore_ascii_case("udp") {
             return Err(Problem::Transport { value: text.to_owned() });
@@ -184,8 +184,8 @@ impl Parser {
         let others = self.raw.members.iter().filter(|member| member.port != port).count();
         if others > 0 {
             let text = format!(
-                "port: {others} of the members above have another port; this line holds only \
-                 for the members below it"
+                "port: {others} of the members above have another port; this line applies only \
+                 to the members below it"
             );
             self.warn(self.line, text);
         } else if let Some(first) = self.port_line.filter(|_| self.raw.members.is_empty()) {
@@ -324,7 +324,7 @@ impl Parser {
             TicketKey::AttrPrereq => {
                 let rule = with_value(word, utf8(word, bytes)?, value::attr_rule)?;
                 if rule.value.as_str().contains(['"', '\'']) {
-                    let text = "attr-prereq: the quotes count as a part of the attribute's value";
+                    let text = "attr-prereq: the quotes are part of the attribute's value";
                     self.warn(line, text);
                 }
                 self.settings().rules.push(rule);
@@ -349,10 +349,10 @@ impl Parser {
         }
     }
 
-    /// A time; one with a part of a second changes the unit on the wire.
+    /// A time. If it is not a whole number of seconds, it changes the unit on the wire.
     ///
-    /// Reference: it does so wherever it stands, even if a later line replaces it (seen with
-    /// `expire = 600500ms` among the defaults), and `600000ms` does not.
+    /// Reference: it does so anywhere in the file, even if a later line replaces it (seen with
+    /// `expire = 600500ms` in the defaults); `600000ms` does not.
     fn time(
         &mut self,
         key: &'static str,
@@ -379,11 +379,11 @@ impl Parser {
         let line = self.line;
         let value = value::handler(bytes);
         match &value {
-            None => self.warn(line, "before-acquire-handler: empty, so there is none"),
+            None => self.warn(line, "before-acquire-handler: empty, no handler is used"),
             Some(handler) if !handler.path.is_absolute() => {
                 let text = format!(
                     "before-acquire-handler: {:?} does not begin with '/'; it will not be found, \
-                     and the ticket not be acquired",
+                     and the ticket will not be acquired",
                     Excerpt::new(&handler.path.to_string_lossy())
                 );
                 self.warn(line, text);

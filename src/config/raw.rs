@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A configuration as it was read: every line well formed, nothing checked against anything else.
+//! A configuration as read: each line is well formed, but lines are not checked against each other.
 
 use super::error::Problem;
 use super::{Handler, TicketStore};
@@ -8,14 +8,14 @@ use crate::time::Span;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-/// A value and the line where it stands.
+/// A value and its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Located<T> {
     pub value: T,
     pub line: usize,
 }
 
-/// All that the text of a file says, and what is wrong with it.
+/// Everything that the text of a file says, and its errors.
 #[derive(Debug, Default)]
 pub(super) struct Raw {
     pub transport: Option<usize>,
@@ -46,7 +46,7 @@ pub(super) struct RawMember {
     pub line: usize,
 }
 
-/// A ticket, and the defaults as they stood where it begins.
+/// A ticket, and the defaults in force at its line.
 #[derive(Debug)]
 pub(super) struct RawTicket {
     pub name: TicketName,
@@ -64,7 +64,7 @@ pub(super) struct Settings {
     pub retries: Option<Located<u32>>,
     pub renewal: Option<Located<Span>>,
     pub weights: Option<Located<Vec<i32>>>,
-    /// The inner option is empty where the handler of the defaults is taken away.
+    /// The inner option is `None` if the ticket removes the handler of the defaults.
     pub handler: Option<Located<Option<Handler>>>,
     pub rules: Vec<AttrRule>,
     pub mode: Option<Located<TicketMode>>,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a configuration needs from outside its text: addresses of host names and the key file.
-//! The daemon brings those of the system, tests their own.
+//! The daemon supplies those of the system; tests supply their own.
 
 use super::keyfile::KeyFileProblem;
 use crate::auth::Key;
@@ -8,15 +8,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
-/// The world around a configuration file.
+/// The environment of a configuration file.
 pub trait Surroundings {
-    /// The addresses of a host name, in the order of preference; the port means nothing.
+    /// The addresses of a host name, in the order of preference. Their ports have no meaning.
     ///
     /// # Errors
-    /// The name has no address, or that cannot be found out now.
+    /// The name has no address, or cannot be resolved now.
     fn resolve(&mut self, host: &str) -> io::Result<Vec<SocketAddr>>;
 
-    /// The key in a key file, which may belong to root, to whoever runs this process, and to
+    /// The key in a key file, which may belong to root, to the user who runs this process, and to
     /// these users.
     ///
     /// # Errors

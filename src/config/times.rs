@@ -11,11 +11,11 @@ const EXPIRE_DEFAULT: Span = Span::from_secs(600);
 const TIMEOUT_DEFAULT: Span = Span::from_secs(5);
 const RETRIES_DEFAULT: u32 = 10;
 
-/// The least time for one `crm_ticket` call that is not warned about: ten times what it takes
+/// A shorter time for one `crm_ticket` call causes a warning. This is ten times what a call takes
 /// on an idle machine.
 const GUARD_COMFORTABLE: Span = Span::from_millis(300);
 
-/// What was found out about a ticket: warnings with their lines.
+/// Warnings with their lines.
 pub(super) type Warnings = Vec<(usize, String)>;
 
 /// Sets the times of `spec` from the ticket's keys.
@@ -40,8 +40,8 @@ pub(super) fn settle(
             spec.renewal = inherited.value;
         } else {
             let text = format!(
-                "ticket {:?}: the renewal-freq of __defaults__, {}, does not fit its other times; \
-                 half of expire, {half}, is used instead",
+                "ticket {:?}: the renewal-freq of __defaults__, {}, does not fit the other times \
+                 of the ticket; half of expire, {half}, is used instead",
                 spec.name.as_str(),
                 inherited.value
             );
@@ -57,7 +57,7 @@ pub(super) fn settle(
     }
 }
 
-/// What the C boothd has against the defaults, if it refuses them.
+/// Why the C boothd refuses the defaults; `None` if it accepts them.
 pub(super) fn defaults_misfit(defaults: &Settings) -> Option<String> {
     fn value<T: Copy>(key: &Option<Located<T>>, default: T) -> T {
         key.as_ref().map_or(default, |located| located.value)
@@ -68,8 +68,9 @@ pub(super) fn defaults_misfit(defaults: &Settings) -> Option<String> {
     let renewal = value(&defaults.renewal, half);
     (patience >= renewal).then(|| {
         format!(
-            "__defaults__: the C boothd refuses them, even if no ticket uses all of them: \
-             timeout * (retries + 1) = {patience} is not less than the renewal period {renewal}"
+            "__defaults__: the C boothd refuses these defaults, even if no ticket uses all of \
+             them: timeout * (retries + 1) = {patience} is not less than the renewal period \
+             {renewal}"
         )
     })
 }
@@ -87,15 +88,15 @@ fn half_of(expire: Span) -> Span {
     Span::from_millis(expire.as_millis() / 2)
 }
 
-/// How long after the send of a renewal its write may still start (`RULES.md` L5, L6): the lease
-/// less `d`, less `g` for holding less, less `2g` for the write itself.
+/// How long after a renewal is sent its write may still start (`RULES.md` L5, L6): the lease minus
+/// `d`, minus `g` for the end of holding, minus `2g` for the write itself.
 fn window(spec: &TicketSpec) -> Span {
     spec.expire.minus(spec.drift()).minus(spec.guard().times(3))
 }
 
-/// What the lease needs beyond the reference's check: a renewal that can be written in time, also
-/// if one message is lost. The reference reads such files, so they are mended, if that helps, and
-/// warned about.
+/// Checks what the lease needs beyond the reference's check: a renewal that can be written in time,
+/// even if one message is lost. The reference accepts such files, so they are corrected if that
+/// helps, with a warning.
 fn check_lease(
     raw: &RawTicket,
     spec: &mut TicketSpec,
@@ -113,22 +114,22 @@ fn check_lease(
     if spec.renewal >= window {
         let text = format!(
             "ticket {name:?}: renewal-freq = {} is too long: with expire = {} a renewal must be \
-             done {window} after the one before it; half of expire, {half}, is used instead",
+             complete {window} after the previous one; half of expire, {half}, is used instead",
             spec.renewal, spec.expire
         );
         warnings.push((line, text));
         spec.renewal = half;
     } else if spec.renewal.plus(spec.timeout) >= window {
         let text = format!(
-            "ticket {name:?}: one lost message costs the ticket: renewal-freq + timeout = {} + {} \
-             is not less than {window}, the time that expire = {} leaves for a renewal",
+            "ticket {name:?}: one lost message would cost the ticket: renewal-freq + timeout = \
+             {} + {} is not less than {window}, the time that expire = {} leaves for a renewal",
             spec.renewal, spec.timeout, spec.expire
         );
         warnings.push((line, text));
     }
     if spec.guard() < GUARD_COMFORTABLE {
         let text = format!(
-            "ticket {name:?}: expire = {} leaves crm_ticket only {} for a call; if one takes \
+            "ticket {name:?}: expire = {} leaves crm_ticket only {} for a call; if a call takes \
              longer, the ticket is given up",
             spec.expire,
             spec.guard()
@@ -158,7 +159,7 @@ fn blame(raw: &RawTicket) -> usize {
         .unwrap_or(raw.line)
 }
 
-/// The sum, the limit, and values that would do, each alone.
+/// The sum, the limit, and values that would solve the problem, each of them alone.
 fn describe(spec: &TicketSpec, renewal_set: bool) -> TimesProblem {
     let sends = u64::from(spec.retries).saturating_add(1);
     let (renewal, timeout) = (spec.renewal.as_millis(), spec.timeout.as_millis().max(1));
@@ -192,7 +193,7 @@ fn describe(spec: &TicketSpec, renewal_set: bool) -> TimesProblem {
     }
 }
 
-/// Whole seconds if that leaves anything.
+/// Rounds down to whole seconds, except times of less than a second.
 const fn round_down(millis: u64) -> u64 {
     if millis >= 1000 {
         millis / 1000 * 1000
@@ -201,7 +202,7 @@ const fn round_down(millis: u64) -> u64 {
     }
 }
 
-/// Whole seconds from one second on.
+/// Rounds up to whole seconds, except times of less than a second.
 const fn round_up(millis: u64) -> u64 {
     if millis >= 1000 {
         millis.div_ceil(1000) * 1000

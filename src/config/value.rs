@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Values of the configuration file: text to numbers, times, words.
 //!
-//! Says whether a value is well formed; whether values fit each other, `check` says.
+//! This module checks that a value is well formed; `check` checks that values fit each other.
 
 use super::error::Expected;
 use super::Handler;
@@ -12,10 +12,10 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-/// The most whole seconds.
+/// The longest time in whole seconds.
 pub(super) const SECONDS_MAX: u64 = TIME_MAX_MILLIS / 1000;
 
-/// The highest level of messages that is a number; there is nothing more to see above 2.
+/// The highest accepted level of log messages. Levels above 2 do not log more.
 pub(super) const DEBUG_MAX: u64 = 2_147_483_647;
 
 /// A time that must be positive.
@@ -31,9 +31,9 @@ pub(super) fn time_or_zero(text: &str) -> Result<Span, Expected> {
     read_time(text).ok_or(Expected::TimeOrZero)
 }
 
-/// Whole seconds, or whole milliseconds with `ms` right behind them.
+/// Whole seconds, or whole milliseconds directly followed by `ms`.
 ///
-/// Reference: decimal, also with leading zeros; a sign and white space before the digits pass.
+/// Reference: decimal, even with leading zeros; accepts a sign and white space before the digits.
 fn read_time(text: &str) -> Option<Span> {
     let text = without_plus(text);
     let digits = text.strip_suffix("ms").unwrap_or(text);
@@ -42,7 +42,7 @@ fn read_time(text: &str) -> Option<Span> {
     (millis <= TIME_MAX_MILLIS).then(|| Span::from_millis(millis))
 }
 
-/// The text without white space and a plus sign in front, which the reference passes over.
+/// The text without leading white space and a plus sign, which the reference skips.
 fn without_plus(text: &str) -> &str {
     let text = text.trim_start_matches(is_blank);
     text.strip_prefix('+').unwrap_or(text)
@@ -62,7 +62,7 @@ pub(super) fn number_in(text: &str, min: u64, max: u64) -> Option<u64> {
     decimal(without_plus(text)).filter(|number| (min..=max).contains(number))
 }
 
-/// A number of retries; the second part is whether the spelling was not plain decimal.
+/// A number of retries, and whether its spelling was not plain decimal.
 pub(super) fn retries(text: &str) -> Result<(u32, bool), Expected> {
     let text = text.trim_start_matches(is_blank);
     match read_integer(text) {
@@ -74,9 +74,9 @@ pub(super) fn retries(text: &str) -> Result<(u32, bool), Expected> {
     }
 }
 
-/// The integer that `text` begins with, what follows, and whether it was octal or hexadecimal.
+/// The integer at the start of `text`, the rest, and whether it was octal or hexadecimal.
 ///
-/// Reference: reads these numbers as C does, so `010` is 8.
+/// Reference: reads these numbers as in C, so `010` is 8.
 fn read_integer(text: &str) -> Option<(i64, &str, bool)> {
     let (negative, unsigned) = match text.strip_prefix(['-', '+']) {
         Some(rest) => (text.starts_with('-'), rest),
@@ -95,11 +95,11 @@ fn read_integer(text: &str) -> Option<(i64, &str, bool)> {
     Some((if negative { -number } else { number }, rest, odd))
 }
 
-/// The number that a user or a group without a name stands for, and whether its spelling is not
-/// plain decimal; `None`: it can only be a name. The largest number means nobody to the kernel.
+/// The number of a user or group that is given by number, and whether its spelling is not plain
+/// decimal; `None` if the text can only be a name. The largest number means nobody to the kernel.
 ///
-/// Reference: the same spellings; with something behind the digits they count all the same, and
-/// what is no number means 4294967294.
+/// Reference: the same spellings. It ignores what follows the digits, and takes what is not a
+/// number as 4294967294.
 pub(super) fn account_number(text: &str) -> Option<(u32, bool)> {
     match read_integer(text)? {
         (number, "", odd) => {
@@ -112,8 +112,8 @@ pub(super) fn account_number(text: &str) -> Option<(u32, bool)> {
 
 /// The numbers of a `weights` line, and whether one was not spelled as a plain decimal.
 ///
-/// Reference: numbers stand apart by white space, `,`, `;`, `:` or `-`, several of which count as
-/// one. A `-` is a sign for ours, or wrong: `1-2` could mean two things.
+/// Reference: numbers are separated by white space, `,`, `;`, `:` or `-`; several separators count
+/// as one. Ours accepts `-` only as a sign, because `1-2` would be ambiguous.
 pub(super) fn weights(text: &str) -> Result<(Vec<i32>, bool), Expected> {
     let separator = |c: char| is_blank(c) || matches!(c, ',' | ';' | ':');
     let mut rest = text.trim_start_matches(is_blank);
@@ -134,7 +134,7 @@ pub(super) fn weights(text: &str) -> Result<(Vec<i32>, bool), Expected> {
 
 /// A ticket's mode.
 ///
-/// Reference: capitals do not matter; every other word silently means automatic.
+/// Reference: ignores case; every other word silently means automatic.
 pub(super) fn mode(text: &str) -> Result<TicketMode, Expected> {
     match text.to_ascii_lowercase().as_str() {
         "manual" => Ok(TicketMode::Manual),
@@ -168,7 +168,7 @@ pub(super) fn attr_rule(text: &str) -> Result<AttrRule, Expected> {
 
 /// A program and its arguments, `None` if there is no program.
 ///
-/// Reference: words stand apart by white space; quotes inside the value are ordinary characters.
+/// Reference: words are separated by white space; quotes inside the value are ordinary characters.
 pub(super) fn handler(text: &[u8]) -> Option<Handler> {
     let blank = |byte: &u8| is_blank(char::from(*byte));
     let mut words = text.split(blank).filter(|word| !word.is_empty()).map(OsStr::from_bytes);
@@ -176,7 +176,7 @@ pub(super) fn handler(text: &[u8]) -> Option<Handler> {
     Some(Handler { path, args: words.map(OsStr::to_owned).collect() })
 }
 
-/// A switch.
+/// A boolean: yes, true, on or 1; no, false, off or 0; in any case.
 pub(super) fn yes_or_no(text: &str) -> Result<bool, Expected> {
     match text.to_ascii_lowercase().as_str() {
         "yes" | "true" | "on" | "1" => Ok(true),

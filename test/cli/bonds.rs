@@ -92,7 +92,7 @@ fn nobody_is_asked_a_third_time() {
     let mut lab = Lab::new(132).with_key(KEY);
     let again = || vec![Step::Answer(asks_again)];
     let server = lab.serve(1, vec![again(), again(), again()]);
-    let line = format!("booth: the answer of {} is not one to this request", lab.address(1));
+    let line = format!("booth: the answer from {} does not match the request", lab.address(1));
     lab.booth("grant T").is(1, "", &[&line]);
     assert_eq!(server.requests().len(), 2);
 }
@@ -102,7 +102,7 @@ fn an_answer_to_another_request_is_a_replay() {
     let mut lab = Lab::new(133).with_key(KEY);
     lab.serve(1, vec![vec![Step::Answer(granted_before)]]);
     let line = format!(
-        "booth: authentication error: the answer of {}: answers another request: a replay",
+        "booth: authentication error: the answer from {}: answers another request: a replay",
         lab.address(1)
     );
     lab.booth("grant T").is(1, "", &[&line]);
@@ -113,7 +113,7 @@ fn without_a_key_nobody_asks_again() {
     let mut lab = Lab::new(134);
     let hello = encode_reply(MEMBER, &ClientReply::Hello(life()), TimeUnit::Seconds);
     let server = lab.serve(1, vec![vec![Step::Send(hello)]]);
-    let line = format!("booth: the answer of {} is not one to this request", lab.address(1));
+    let line = format!("booth: the answer from {} does not match the request", lab.address(1));
     lab.booth("grant T").is(1, "", &[&line]);
     assert_eq!(server.requests().len(), 1);
 }

@@ -19,7 +19,7 @@ fn list_and_peers_print_what_the_daemon_says() {
     // Reference: Hawk gives this argument, which no shell has seen.
     lab.booth("list 2>/dev/null").is(0, &told(&list), &[]);
     lab.booth("peers").is(0, &told(&peers), &[]);
-    let warning = "booth: warning: argument \"T\" has no meaning here";
+    let warning = "booth: warning: argument \"T\" is ignored";
     lab.booth("list T").is(0, &told(&list), &[warning]);
 }
 
@@ -63,7 +63,7 @@ fn every_answer_to_grant_has_its_sentence_and_exit_code() {
             raw(b"TVld"),
             1,
             "grant failed: the answer was TermStillValid, which does not \
-                               belong here",
+                               fit the request",
         ),
         (21, header(b"Auth"), 1, "authentication error"),
         (22, header(b"Fail"), 1, "grant failed!"),
@@ -89,7 +89,12 @@ fn every_answer_to_revoke_has_its_sentence_and_exit_code() {
         (32, answer("CGnt", "IArg"), 1, "ticket \"T\" does not exist"),
         (33, raw(b"Fail"), 1, "revoke failed!"),
         (34, raw(b"Over"), 1, over),
-        (35, answer("CGnt", "Pend"), 1, "revoke is under way, but the CIB is not updated yet"),
+        (
+            35,
+            answer("CGnt", "Pend"),
+            1,
+            "revoke is in progress, but the CIB has not been updated yet",
+        ),
         (36, header(b"Auth"), 1, "authentication error"),
     ] {
         ends_with("revoke", net, captured, code, sentence);
@@ -190,8 +195,8 @@ fn a_redirect_that_leads_nowhere_ends_the_request() {
     let (one, two) = (lab.address(1), lab.address(2));
     let asking = format!("the ticket is at {two}, asking there");
     let circle = format!(
-        "booth: {two} says that {one} must be asked, which was asked already: the members do not \
-         agree on who holds the ticket, try again later"
+        "booth: {two} refers to {one}, which was asked already: the members disagree on who holds \
+         the ticket, try again later"
     );
     lab.booth("revoke T").is(1, "", &[&asking, &circle]);
 
@@ -199,7 +204,7 @@ fn a_redirect_that_leads_nowhere_ends_the_request() {
         let mut lab = Lab::new(net);
         lab.serve(1, vec![sends(&[with_leader(answer("CRvk", "Redr"), leader)])]);
         let nowhere = format!(
-            "booth: {} says that another member must be asked, but names none of the configuration",
+            "booth: {} refers to another member, but to none in the configuration",
             lab.address(1)
         );
         lab.booth("revoke T").is(1, "", &[&nowhere]);
@@ -242,7 +247,7 @@ fn without_a_name_the_only_ticket_is_meant() {
 fn an_answer_about_another_ticket_is_none() {
     let mut lab = Lab::new(42).with_tickets(&["other"]);
     lab.serve(1, vec![sends(&[answer("CGnt", "")])]);
-    let line = format!("booth: the answer of {} is not one to this request", lab.address(1));
+    let line = format!("booth: the answer from {} does not match the request", lab.address(1));
     lab.booth("grant other").is(1, "", &[&line]);
 }
 

@@ -38,7 +38,7 @@ fn a_daemon_on_a_host_that_is_no_member_does_not_start() {
     assert!(said.starts_with(&begins), "{said}");
     let line = format!(
         "booth: Cannot find myself in the configuration. (cannot find site \"{network}.9\": it is \
-         no site or arbitrator of the configuration)"
+         not a site or arbitrator in the configuration)"
     );
     lab.booth(&format!("daemon -DS -s {network}.9")).is(1, "", &[&line]);
 }
@@ -47,8 +47,9 @@ fn a_daemon_on_a_host_that_is_no_member_does_not_start() {
 #[test]
 fn a_client_on_a_host_that_belongs_to_no_member_needs_s() {
     let (lab, _) = elsewhere(171);
-    let line = "booth: this host has no address of a member and none in a member's subnet; say \
-                with -s which member to ask";
+    let line =
+        "booth: this host has neither the address of a member nor one in a member's subnet; \
+                use -s to name the member to ask";
     for operation in ["list", "peers", "grant T", "revoke T"] {
         lab.booth(operation).is(1, "", &[line]);
     }

@@ -68,16 +68,15 @@ fn refusals_have_their_sentences() {
             145,
             "set k1 v1",
             result(b"Busy"),
-            "set failed: so many changes wait already that there is no room for another; nothing \
-             was done. Try again later. If that does not help, the ticket store hangs: the \
-             member's log says more.",
+            "set failed: too many changes are waiting already; nothing was done. Try again \
+             later. If that does not help, the ticket store hangs: see the member's log.",
         ),
         (
             138,
             "set k1 v1",
             result(b"Over"),
             "set failed: the answer was Overgrant, which does \
-                                             not belong here",
+                                             not fit the request",
         ),
     ] {
         let mut lab = Lab::new(net);
@@ -93,7 +92,7 @@ fn refusals_have_their_sentences() {
     ] {
         let mut lab = Lab::new(net);
         lab.serve(1, vec![sends(&[bytes])]);
-        let line = (line, format!("the answer of {} is not one to this request", lab.address(1)));
+        let line = (line, format!("the answer from {} does not match the request", lab.address(1)));
         lab.geostore(line.0).is(1, "", &[&format!("geostore: {}", line.1)]);
     }
 }
@@ -103,7 +102,7 @@ fn refusals_have_their_sentences() {
 #[test]
 fn who_sets_one_attribute_too_many_is_told_what_to_do() {
     let full: String = (0..256).map(|number| format!("a{number} v \n")).collect();
-    let more = "; the ticket has 256 attributes, which is the most: delete one first";
+    let more = "; the ticket has 256 attributes, which is the maximum: delete one first";
     for (net, name, list, more) in
         [(146, "b", full.as_str(), more), (147, "a7", &full, ""), (148, "b", &full[6..], "")]
     {

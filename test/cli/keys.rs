@@ -75,7 +75,7 @@ fn answers_that_cannot_be_trusted_are_authentication_errors() {
         let mut lab = Lab::new(net).with_key(KEY);
         let bytes = sealer.seal_reply(success(&lab), time);
         let outcome = told(&mut lab, bytes);
-        let begin = format!("booth: authentication error: the answer of {}: ", lab.address(1));
+        let begin = format!("booth: authentication error: the answer from {}: ", lab.address(1));
         assert!(outcome.stderr.starts_with(&begin), "{why}: {outcome:?}");
         assert!(outcome.stderr.contains(why), "{why}: {outcome:?}");
         assert_eq!((outcome.code, outcome.stdout.as_str()), (1, ""), "{why}");
@@ -88,7 +88,7 @@ fn a_signed_answer_without_a_key_here_is_one_too() {
     let bytes = Sealer::new(key(KEY)).seal_reply(success(&lab), now());
     lab.serve(1, vec![sends(&[bytes])]);
     let line = format!(
-        "booth: authentication error: the answer of {}: authenticated, but no key is configured \
+        "booth: authentication error: the answer from {}: authenticated, but no key is configured \
          here",
         lab.address(1)
     );

@@ -13,7 +13,7 @@ fn nobody_listens() {
     let outcome = lab.booth("list");
     let begin = format!("booth: connect to {} got an error: Connection refused", lab.address(1));
     assert!(outcome.stderr.starts_with(&begin), "{outcome:?}");
-    assert!(outcome.stderr.contains("is boothd up?"), "{outcome:?}");
+    assert!(outcome.stderr.contains("is boothd running?"), "{outcome:?}");
     assert_eq!((outcome.code, outcome.stdout.as_str()), (1, ""));
 }
 
@@ -31,7 +31,8 @@ fn members_that_cannot_be_asked_are_not_asked() {
     lab.geostore(&format!("delete -s {arbitrator} a")).is(1, "", &[&line]);
     for site in ["127.30.51.9", "::1"] {
         let line = format!(
-            "booth: cannot find site \"{site}\": it is no site or arbitrator of the configuration"
+            "booth: cannot find site \"{site}\": it is not a site or arbitrator in the \
+             configuration"
         );
         lab.booth(&format!("list -s {site}")).is(1, "", &[&line]);
     }
@@ -55,21 +56,21 @@ fn what_makes_no_sense_is_an_error() {
         (done[..20].to_vec(), "@ closed the connection after 20 bytes of an answer"),
         (done[..48].to_vec(), "@ closed the connection after 48 bytes of an answer"),
         (done[..123].to_vec(), "@ closed the connection after 123 bytes of an answer"),
-        (vec![b'x'; 200], "the answer of @ makes no sense: magic number 0x78787878, not Booth's"),
+        (vec![b'x'; 200], "invalid answer from @: magic number 0x78787878, not Booth's"),
         (
             with(16, &[9]),
-            "the answer of @ makes no sense: protocol version 0x09010003, not \
+            "invalid answer from @: protocol version 0x09010003, not \
                           0x00010003",
         ),
-        (with(24, &[0, 0, 0, 10]), "the answer of @ makes no sense: "),
-        (with(24, &[0x7F, 0, 0, 0]), "the answer of @ makes no sense: "),
-        (with(24, &[0, 0, 0, 100]), "the answer of @ makes no sense: "),
-        (with(28, b"HrtB"), "the answer of @ makes no sense: "),
-        (with(28, b"????"), "the answer of @ makes no sense: "),
-        (with(44, b"Zzzz"), "the answer of @ makes no sense: "),
-        (with(48, &[b'T'; 64]), "the answer of @ makes no sense: "),
-        (with(48, b"T!"), "the answer of @ makes no sense: "),
-        (text("CLst", "ticket"), "the answer of @ is not one to this request"),
+        (with(24, &[0, 0, 0, 10]), "invalid answer from @: "),
+        (with(24, &[0x7F, 0, 0, 0]), "invalid answer from @: "),
+        (with(24, &[0, 0, 0, 100]), "invalid answer from @: "),
+        (with(28, b"HrtB"), "invalid answer from @: "),
+        (with(28, b"????"), "invalid answer from @: "),
+        (with(44, b"Zzzz"), "invalid answer from @: "),
+        (with(48, &[b'T'; 64]), "invalid answer from @: "),
+        (with(48, b"T!"), "invalid answer from @: "),
+        (text("CLst", "ticket"), "the answer from @ does not match the request"),
     ];
     for (net, (bytes, sentence)) in (60u8..).zip(cases) {
         let mut lab = Lab::new(net);
@@ -86,14 +87,14 @@ fn what_makes_no_sense_is_an_error() {
 #[test]
 fn a_list_is_text_or_an_error() {
     for (net, bytes, sentence) in [
-        (80, answer("CGnt", ""), "the answer of @ is not one to this request"),
+        (80, answer("CGnt", ""), "the answer from @ does not match the request"),
         (
             81,
             text("CLst", "ticket")[..60].to_vec(),
             "@ closed the connection after 60 bytes of \
                                                      an answer",
         ),
-        (82, text("ALst", "k1"), "the answer of @ is not one to this request"),
+        (82, text("ALst", "k1"), "the answer from @ does not match the request"),
     ] {
         let mut lab = Lab::new(net);
         lab.serve(1, vec![sends(&[bytes])]);

@@ -100,7 +100,7 @@ fn garbage_in_a_held_lock_file_is_an_error() {
     for garbage in garbage.into_iter().chain(own.iter().map(String::as_str)) {
         fs::write(&path, garbage).expect("it is written");
         let line = format!(
-            "booth: process {pid} holds {file}, but what stands in it is no state of a daemon",
+            "booth: process {pid} holds {file}, but its content is not the state of a daemon",
         );
         lab.booth(&format!("status -l {file}")).is(1, "", &[&line]);
     }
@@ -112,7 +112,7 @@ fn a_lock_file_that_cannot_be_read_is_an_error() {
     let directory = lab.path().join("conf-is-a-file").join("lock");
     fs::write(lab.path().join("conf-is-a-file"), "").expect("it is written");
     let outcome = lab.booth(&format!("status -l {}", directory.display()));
-    let begin = format!("booth: lockfile {} cannot be read: ", directory.display());
+    let begin = format!("booth: cannot read lock file {}: ", directory.display());
     assert!(outcome.stderr.starts_with(&begin), "{outcome:?}");
     assert_eq!((outcome.code, outcome.stdout.as_str()), (1, ""));
 }

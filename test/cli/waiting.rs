@@ -70,7 +70,7 @@ fn without_w_the_client_gives_up_after_timeout() {
 fn what_was_waited_for_decides_about_giving_up() {
     let cases: [(u8, &str, &[u8; 4], i32, &str); 7] = [
         (106, "revoke", b"CibW", 1, "waiting: the CIB is being written"),
-        (107, "grant", b"CibF", 1, "waiting: writing the CIB failed and is tried again"),
+        (107, "grant", b"CibF", 1, "waiting: writing to the CIB failed, trying again"),
         (90, "grant", b"CibW", 1, "waiting: the CIB is being written"),
         (91, "grant", b"Elec", 1, "waiting: the members are voting"),
         (
@@ -80,14 +80,14 @@ fn what_was_waited_for_decides_about_giving_up() {
             1,
             "waiting: the ticket's state has not been read from the cluster yet",
         ),
-        (93, "grant", b"Hndl", 0, "waiting: the before-acquire-handler runs"),
+        (93, "grant", b"Hndl", 0, "waiting: the before-acquire-handler is running"),
         (
             94,
             "grant",
             b"Grac",
             0,
-            "waiting: the site started a short while ago, and older leases \
-                                   must run out first; -F would skip this",
+            "waiting: the site has just started, and older leases must end first; -F would \
+             skip this",
         ),
     ];
     std::thread::scope(|scope| {
@@ -207,9 +207,10 @@ fn ours_says_for_what_and_until_when() {
     );
     let outcome = run(113, "grant -C T", vec![script]);
     let lines: Vec<&str> = outcome.stderr.lines().map(without_time).collect();
-    let grace = ": the site started a short while ago, and older leases must run out first; -F \
+    let grace = ": the site has just started, and older leases must end first; -F \
                  would skip this";
-    let commit = ": not every site has said that it does not hold the ticket; -F would skip this";
+    let commit =
+        ": not all sites have confirmed that they do not hold the ticket; -F would skip this";
     assert_eq!(
         lines,
         [
@@ -217,13 +218,13 @@ fn ours_says_for_what_and_until_when() {
             "waiting: the ticket's state has not been read from the cluster yet",
             grace,
             "waiting: the members are voting",
-            "waiting: the before-acquire-handler runs",
+            "waiting: the before-acquire-handler is running",
             PENDING,
             COMMIT,
             commit,
             commit,
             "waiting: the CIB is being written",
-            "waiting: writing the CIB failed and is tried again",
+            "waiting: writing to the CIB failed, trying again",
             &answered(113, "grant succeeded!"),
         ]
     );
@@ -233,7 +234,7 @@ fn ours_says_for_what_and_until_when() {
     let script = sends_slowly(&[cause(b"Grac", 100), done()], long);
     let outcome = run(114, "grant -F T", vec![script]);
     let told = outcome.stderr.lines().nth(1).map(without_time);
-    let expected = ": the site started a short while ago, and older leases must run out first";
+    let expected = ": the site has just started, and older leases must end first";
     assert_eq!(told, Some(expected), "{outcome:?}");
 }
 
@@ -250,7 +251,8 @@ fn short_waits_are_not_explained() {
     let script = sends(&[with_cause(pend(), b"Cmmt", 60)]);
     let outcome = run(119, "grant T", vec![script]);
     let lines: Vec<&str> = outcome.stderr.lines().map(without_time).collect();
-    let commit = ": not every site has said that it does not hold the ticket; -F would skip this";
+    let commit =
+        ": not all sites have confirmed that they do not hold the ticket; -F would skip this";
     assert_eq!(lines, [commit, &answered(119, PENDING)]);
 }
 
@@ -269,7 +271,7 @@ fn a_connection_that_breaks_while_waiting_is_a_failure() {
     for (net, line) in [(115, "grant T"), (116, "grant -w T"), (117, "grant -C T")] {
         let outcome = run(net, line, vec![sends(&[more()])]);
         let closed = format!("booth: 127.30.{net}.1 closed the connection without an answer");
-        let may = "The request may still be under way. Please use \"booth list\" later to see \
+        let may = "The request may still be in progress. Please use \"booth list\" later to see \
                    the outcome.";
         outcome.is(1, "", &[SENT, may, &closed]);
     }

@@ -128,7 +128,7 @@ fn a_store_that_hangs_and_clients_that_left_keep_nobody_out() {
     let told =
         lab.geostore(&["set", "-t", "t1", "b", "1"]).arg("-s").arg(at.ip().to_string()).output();
     let (_, errors) = texts(&told.expect("run"));
-    assert!(errors.contains("set failed: so many changes wait already"), "{errors}");
+    assert!(errors.contains("set failed: too many changes are waiting already"), "{errors}");
     let waiting: Vec<TcpStream> = (0..75).map(|_| ask(at, &grant("t3"))).collect();
     for _ in 0..3 {
         lists(&lab, 1);

@@ -209,7 +209,7 @@ fn a_reload_takes_new_arguments_and_does_not_lose_the_daemon_to_a_wrong_configur
     let stage = Stage::new();
     let process = || fs::read_to_string(stage.at("pid")).unwrap_or_default();
     let errors = end_with(7, &mut stage.site("reload"));
-    assert!(errors.contains("boothd does not run"), "{errors}");
+    assert!(errors.contains("boothd is not running"), "{errors}");
     assert_eq!(process(), "", "nothing is started");
     succeed(&mut stage.site("start"));
     let first = process();
@@ -244,7 +244,7 @@ fn a_deeper_look_asks_the_daemon() {
     // A restart, which Pacemaker would make of a failure, would end it for good.
     stage.touch("broken");
     let errors = end_with(0, stage.site("monitor").env("OCF_CHECK_LEVEL", "10"));
-    assert!(errors.contains("cannot be asked: line 3: unknown key"), "{errors}");
+    assert!(errors.contains("cannot be queried: line 3: unknown key"), "{errors}");
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn a_daemon_that_does_not_end_is_killed() {
     stage.touch("stubborn");
     succeed(&mut stage.site("start"));
     let errors = end_with(0, &mut stage.site("stop"));
-    assert!(errors.contains("has not ended on SIGTERM"), "{errors}");
+    assert!(errors.contains("did not end after SIGTERM"), "{errors}");
     end_with(7, &mut stage.site("monitor"));
 }
 
@@ -276,7 +276,7 @@ fn a_daemon_that_cannot_start_is_an_error_with_its_reason() {
     fs::remove_file(stage.at("refuse")).expect("removed");
     stage.touch("deaf");
     let errors = end_with(1, &mut stage.site("start"));
-    assert!(errors.contains("runs but does not answer"), "{errors}");
+    assert!(errors.contains("is running but does not answer"), "{errors}");
 }
 
 #[test]

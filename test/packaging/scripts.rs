@@ -189,7 +189,7 @@ fn an_upgrade_restarts_no_daemon_that_could_not_start_again() {
     let expected = "try-restart booth-arbitrator.service\ntry-restart booth@a-b.service\n";
     assert_eq!(restarted, expected);
     for words in
-        ["booth@bad.service goes on with the old program", "bad.conf:3: no", "check -c bad"]
+        ["booth@bad.service continues with the old program", "bad.conf:3: no", "check -c bad"]
     {
         assert!(errors.contains(words), "{words}: {errors}");
     }

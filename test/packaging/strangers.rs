@@ -274,7 +274,7 @@ fn the_init_script_says_why_it_does_not_start_and_what_to_do() {
     let output = run(&mut script("start"));
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(6), "{said}");
-    for part in [&settings.display().to_string(), "RUN_ARBITRATOR=no", "write RUN_ARBITRATOR=yes"] {
+    for part in [&settings.display().to_string(), "RUN_ARBITRATOR=no", "set RUN_ARBITRATOR=yes"] {
         assert!(said.contains(part), "{part}: {said}");
     }
     // Whatever shall run, nothing of an earlier boot may look held.

@@ -266,29 +266,30 @@ fn the_limits_of_clients_and_daemon_are_those_of_the_source() {
     let net = "src/cli/net.rs";
     says(format!("after {} seconds without a connection", constant(net, "CONNECT_LIMIT")));
     says(format!("after {} seconds without an answer", constant(net, "ANSWER_LIMIT")));
-    says(format!("or {} seconds if a .Xr crm_ticket 8", constant(net, "CHANGE_LIMIT")));
+    says(format!("or after {} seconds if a .Xr crm_ticket 8", constant(net, "CHANGE_LIMIT")));
     let tcp = "src/daemon/tcp.rs";
     let places = |name| constant("src/daemon/places.rs", name);
     says(format!(
-        "serves {} clients at a time that send their request or read their answer, and beside them \
-         {} that wait for a grant, {} for a revoke and {} for a change of an attribute",
+        "serves {} clients at a time that are sending their request or reading their answer. In \
+         addition, {} clients can wait for a grant, {} for a revoke and {} for a change of an \
+         attribute",
         places("SERVED_MAX"),
         places("GRANTS_MAX"),
         places("REVOKES_MAX"),
         places("CHANGES_MAX"),
     ));
-    for (path, name) in [("client.rs", "WAITERS_MAX"), ("attrs.rs", "WRITES_MAX")] {
+    for (path, name) in [("state/requests.rs", "WAITERS_MAX"), ("attrs.rs", "WRITES_MAX")] {
         let one = constant(&format!("src/core/engine/{path}"), name);
-        says(format!("For one ticket there may be {one} of each"));
+        says(format!("but at most {one} of each for one ticket."));
     }
     says(format!("within {} seconds", constant(tcp, "REQUEST_LIMIT")));
     let [site, arbitrator] = [true, false].map(booth::daemon::descriptors::needed);
-    says(format!("a site may need {site} open files, an arbitrator {arbitrator}."));
+    says(format!("a site may need {site} open files, and an arbitrator {arbitrator}."));
     let start = constant("src/sys/process.rs", "START_LIMIT");
-    says(format!("waited for {start} seconds"));
+    says(format!("waits {start} seconds"));
     let page = section("boothd.8", "OPTIONS").join(" ");
     let slack = constant("src/cli/ticket.rs", "WAIT_SLACK");
-    assert!(page.contains(&format!(".Ic timeout of the ticket and {slack} seconds")));
+    assert!(page.contains(&format!(".Ic timeout of the ticket plus {slack} seconds")));
 }
 
 /// The completion offers what the tables have; `words='…'` stand in the order geostore, booth.

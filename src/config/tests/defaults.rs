@@ -60,8 +60,8 @@ fn defaults_that_the_reference_refuses_are_told() {
     let warnings = warned(with_members(text));
     assert_eq!(
         warnings,
-        ["4: __defaults__: the C boothd refuses them, even if no ticket uses all of them: \
-          timeout * (retries + 1) = 55s is not less than the renewal period 15s"]
+        ["4: __defaults__: the C boothd refuses these defaults, even if no ticket uses all of \
+          them: timeout * (retries + 1) = 55s is not less than the renewal period 15s"]
     );
     let last = warned(with_members("ticket = t\nticket = __defaults__\nexpire = 30"));
     assert_eq!(last.len(), 1);

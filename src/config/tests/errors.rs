@@ -12,8 +12,8 @@ const GLOBAL: &[(&str, &str)] = &[
         "expire = 60",
         "1: Unexpected keyword \"expire\": it belongs under a line such as ticket = \"NAME\"",
     ),
-    ("transport = SCTP", "1: invalid transport protocol \"SCTP\": only \"udp\" exists"),
-    ("transport = ''", "1: invalid transport protocol \"\": only \"udp\" exists"),
+    ("transport = SCTP", "1: invalid transport protocol \"SCTP\": only \"udp\" is supported"),
+    ("transport = ''", "1: invalid transport protocol \"\": only \"udp\" is supported"),
     ("port = abc", "1: port = \"abc\": expected a port number from 1 to 65535"),
     ("port = 0", "1: port = \"0\": expected a port number from 1 to 65535"),
     ("port = 65536", "1: port = \"65536\": expected a port number from 1 to 65535"),
@@ -25,8 +25,8 @@ const GLOBAL: &[(&str, &str)] = &[
     ("debug = abc", "1: debug = \"abc\": expected a number, 0 or greater"),
     (
         "name = a/b",
-        "1: the configuration's name \"a/b\" has '/', which cannot be a part of the \
-      lock file's name and of the status line; give another one with name =",
+        "1: the configuration's name \"a/b\" has '/', which cannot be part of the \
+      lock file's name and of the status line; set another one with name =",
     ),
     ("site = ''", "1: site = \"\": expected one address or one host name"),
     (
@@ -40,9 +40,18 @@ const GLOBAL: &[(&str, &str)] = &[
         "1: cannot find an address for the host \"none.example\": it has no \
       address",
     ),
-    ("site = 0.0.0.0", "1: a member cannot have the address 0.0.0.0: it stands for any address"),
-    ("site = ff02::1", "1: a member cannot have the address ff02::1: it stands for many hosts"),
-    ("site-user = a b", "1: site-user = \"a b\": expected a user's or group's name without blanks"),
+    (
+        "site = 0.0.0.0",
+        "1: a member cannot have the address 0.0.0.0: it is the unspecified address",
+    ),
+    (
+        "site = ff02::1",
+        "1: a member cannot have the address ff02::1: it is a multicast or broadcast address",
+    ),
+    (
+        "site-user = a b",
+        "1: site-user = \"a b\": expected the name of a user or group, without blanks",
+    ),
     (
         "ticket-store = var",
         "1: ticket-store = \"var\": expected \"pacemaker\" or a directory that \
@@ -53,7 +62,7 @@ const GLOBAL: &[(&str, &str)] = &[
     (
         "authfile = /open-key",
         "1: authfile /open-key: mode 0644: the file shall not be readable for \
-      anyone but the owner; chmod 600 mends it",
+      anyone but the owner; use chmod 600",
     ),
     (
         "authfile = /key-of-webapp",
@@ -69,7 +78,7 @@ const GLOBAL: &[(&str, &str)] = &[
     ("port = # x", "1: port: no value, only a comment; quote a value that begins with '#'"),
     ("port = \"9930", "1: port: unterminated value: the closing \" is missing"),
     ("port = '9930\"", "1: port: unterminated value: the closing ' is missing"),
-    ("port = \"9930\" x ", "1: port: surplus text \"x\" after the closing quote; expected nothing"),
+    ("port = \"9930\" x ", "1: port: surplus text \"x\" after the closing quote"),
     ("name = a\x01b", "1: name: the value has the control character 0x01"),
     ("name = a\rb", "1: name: the value has the control character 0x0d"),
     ("# a\0b", "1: byte 4 is NUL; expected text in UTF-8 (not UTF-16)"),
@@ -106,15 +115,15 @@ const TICKET: &[(&str, &str)] = &[
     ("retries = 101", "retries = \"101\": expected a whole number from 3 to 100"),
     (
         "weights = 1,2x",
-        "weights = \"1,2x\": expected whole numbers and commas between them, found \
+        "weights = \"1,2x\": expected whole numbers separated by commas, found \
       \"x\"",
     ),
     (
         "weights = 1-2",
-        "weights = \"1-2\": expected whole numbers and commas between them, found \
+        "weights = \"1-2\": expected whole numbers separated by commas, found \
       \"-2\"",
     ),
-    ("weights = ,", "weights = \",\": expected whole numbers and commas between them, found \",\""),
+    ("weights = ,", "weights = \",\": expected whole numbers separated by commas, found \",\""),
     ("mode = manaul", "mode = \"manaul\": expected \"auto\" or \"manual\""),
     (
         "attr-prereq = auto a eq",

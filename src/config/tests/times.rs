@@ -21,22 +21,22 @@ fn the_error_prints_the_sum_the_limit_and_values_that_would_do() {
     assert_eq!(
         one_error("expire = 60"),
         "5: ticket \"t\": timeout * (retries + 1) = 5s * 11 = 55s must be less than the renewal \
-         period 30s (half of expire = 60s); this would do: timeout = 2, or retries = 4, or \
+         period 30s (half of expire = 60s); try timeout = 2, or retries = 4, or \
          expire = 111"
     );
     assert_eq!(
         one_error("renewal-freq = 30"),
         "5: ticket \"t\": timeout * (retries + 1) = 5s * 11 = 55s must be less than the renewal \
-         period 30s (renewal-freq); this would do: timeout = 2, or retries = 4, or \
+         period 30s (renewal-freq); try timeout = 2, or retries = 4, or \
          renewal-freq = 56"
     );
     assert_eq!(
         one_error("expire = 9\ntimeout = 4\nretries = 3"),
         "7: ticket \"t\": timeout * (retries + 1) = 4s * 4 = 16s must be less than the renewal \
-         period 4500ms (half of expire = 9s); this would do: timeout = 1, or expire = 33"
+         period 4500ms (half of expire = 9s); try timeout = 1, or expire = 33"
     );
     let tiny = one_error("expire = 8ms\ntimeout = 2ms\nretries = 3");
-    assert!(tiny.contains("; this would do: expire = 18ms"), "{tiny}");
+    assert!(tiny.contains("; try expire = 18ms"), "{tiny}");
 }
 
 /// Every proposal is tried, over many combinations, together with the other values as they are.
@@ -53,7 +53,7 @@ fn every_proposal_does() {
                     let text = with_members(&format!("ticket = t\n{lines}"));
                     let Err(errors) = super::read(&text) else { continue };
                     let message = errors[0].to_string();
-                    let hints = message.split("; this would do: ").nth(1).unwrap_or_default();
+                    let hints = message.split("; try ").nth(1).unwrap_or_default();
                     for hint in hints.split(", or ").filter(|hint| !hint.is_empty()) {
                         accepted(format!("{text}{hint}\n"));
                         tried += 1;
@@ -82,7 +82,7 @@ fn a_renewal_that_would_come_too_late_is_made_earlier_and_told() {
     assert_eq!(
         warnings,
         ["5: ticket \"t\": renewal-freq = 600s is too long: with expire = 600s a renewal must be \
-          done 579s after the one before it; half of expire, 300s, is used instead"]
+          complete 579s after the previous one; half of expire, 300s, is used instead"]
     );
 }
 
@@ -91,8 +91,8 @@ fn a_lease_that_no_renewal_fits_into_is_refused() {
     let message = one_error("expire = 8\nrenewal-freq = 60");
     assert_eq!(
         message,
-        "6: ticket \"t\": expire = 8s is too short for renewal-freq = 60s and timeout = 5s; this \
-         would do: expire = 76"
+        "6: ticket \"t\": expire = 8s is too short for renewal-freq = 60s and timeout = 5s; try \
+         expire = 76"
     );
     assert_eq!(spec("renewal-freq = 60\nexpire = 76").renewal, Span::from_secs(60));
     assert_eq!(spec("expire = 11\nrenewal-freq = 60").renewal, Span::from_millis(5500));
@@ -104,7 +104,7 @@ fn the_lease_that_is_proposed_is_long_enough() {
     for renewal in 21..90 {
         let others = format!("retries = 3\nrenewal-freq = {renewal}\n");
         let message = one_error(&format!("{others}expire = 8"));
-        let (_, enough) = message.rsplit_once("would do: expire = ").expect("a proposal");
+        let (_, enough) = message.rsplit_once("; try expire = ").expect("a proposal");
         let settled = spec(&format!("{others}expire = {enough}")).renewal;
         assert_eq!(settled, Span::from_secs(renewal), "{message}");
     }
@@ -114,7 +114,7 @@ fn the_lease_that_is_proposed_is_long_enough() {
 fn a_ticket_that_one_lost_message_costs_is_told() {
     let warnings = warned(with_members("ticket = t\nrenewal-freq = 575"));
     assert_eq!(warnings.len(), 1);
-    assert!(warnings[0].starts_with("5: ticket \"t\": one lost message costs the ticket"));
+    assert!(warnings[0].starts_with("5: ticket \"t\": one lost message would cost the ticket"));
     assert_eq!(warned(with_members("ticket = t\nrenewal-freq = 573")), Vec::<String>::new());
 }
 

@@ -8,7 +8,9 @@ fn a_comment_behind_a_bare_value_is_cut_off_and_told() {
     let config = accepted(format!("{MEMBERS}ticket = t\nexpire = 700 # about ten minutes\n"));
     assert_eq!(config.tickets[0].spec.expire.as_secs(), 700);
     assert_eq!(config.warnings.len(), 1);
-    assert!(config.warnings[0].starts_with("/etc/booth/test.conf:5: expire: a comment behind"));
+    assert!(
+        config.warnings[0].starts_with("/etc/booth/test.conf:5: expire: comment after an unquoted")
+    );
 }
 
 #[test]
@@ -16,10 +18,10 @@ fn what_is_unusual_is_told_with_its_line() {
     let cases = [
         ("\u{feff}# x", "1: the file begins with a byte order mark"),
         ("enable-authfile = yes", "1: enable-authfile has no effect"),
-        ("enable-authfile = no\nauthfile = /key", "1: enable-authfile does not switch"),
+        ("enable-authfile = no\nauthfile = /key", "1: enable-authfile does not disable"),
         ("authfile = ''", "1: authfile is empty: nothing is authenticated"),
         ("authfile = /zero-key", "1: authfile /zero-key: the key begins with a zero byte"),
-        ("maxtimeskew = 0", "1: maxtimeskew = 0: packets of another second are refused"),
+        ("maxtimeskew = 0", "1: maxtimeskew = 0: packets from any other second are refused"),
         (
             "site = two.example\nsite = 10.0.0.9",
             "1: two.example: the host has several addresses; \
@@ -43,7 +45,7 @@ fn a_port_behind_members_is_told_unless_it_changes_nothing() {
     let warnings = warned(with_members("port = 7777\nticket = t"));
     assert_eq!(
         warnings,
-        ["4: port: 3 of the members above have another port; this line holds only for the \
+        ["4: port: 3 of the members above have another port; this line applies only to the \
           members below it"]
     );
     assert_eq!(warned(with_members("port = 9929\nticket = t")), Vec::<String>::new());
@@ -56,7 +58,7 @@ fn what_is_unusual_in_a_ticket_is_told_with_its_line() {
         ("weights = 1,0x10", "5: weights: a number with a leading zero is octal"),
         ("weights = 1,2,3,4", "4: ticket \"t\": there are 4 weights for 3 members"),
         ("expire = 700\nexpire = 800", "6: expire: given again after line 5"),
-        ("attr-prereq = auto a eq \"b\"", "5: attr-prereq: the quotes count"),
+        ("attr-prereq = auto a eq \"b\"", "5: attr-prereq: the quotes are part"),
         ("before-acquire-handler = ''", "5: before-acquire-handler: empty"),
         ("before-acquire-handler = bin/x", "5: before-acquire-handler: \"bin/x\" does not begin"),
     ];

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! To whom a packet is bound: to one receiver, and to one life of it (P9).
+//! What a packet is bound to: one receiver, and one life of that receiver (P9).
 //!
-//! Ours alone, in the field `opts`, which the MAC covers and of which a reference peer looks at
-//! the bits 0 and 2 only: bit 3 says that the packet is bound, and bits 4 to 31 are a hash, made
-//! with the key, of the receiver's id and life. The hash hides nothing; it only makes both fit.
-//! An answer to a client is bound to the request instead: the bits are those of its MAC.
+//! Only in ours. The bond is in the field `opts`, which the MAC covers. A reference peer reads only
+//! bits 0 and 2 of it. Bit 3 says that the packet is bound. Bits 4 to 31 are a hash, made with the
+//! key, of the receiver's id and life; it is a hash only so that both fit. An answer to a client is
+//! bound to the request instead: these bits come from the request's MAC.
 
 use super::mac::{digest_start, MacMaker};
 use crate::model::MemberId;
@@ -12,7 +12,7 @@ use crate::wire::Life;
 
 /// Bit 3 of `opts`: the packet is bound.
 const BOUND_BIT: u32 = 8;
-/// The bits of `opts` that say to what.
+/// The first bit of the bond in `opts`.
 const BOND_SHIFT: u32 = 4;
 
 /// What a packet is bound to: 28 bits.
@@ -20,8 +20,8 @@ const BOND_SHIFT: u32 = 4;
 pub struct Bond(u32);
 
 impl Bond {
-    /// The bond of packets for this receiver in this life of it; `None`: in a life that the
-    /// sender does not know.
+    /// The bond of packets for this receiver in this life; `None`: the sender does not know the
+    /// life.
     pub(super) fn to(maker: &MacMaker, receiver: MemberId, life: Option<Life>) -> Bond {
         let life = life.map_or(0, Life::raw);
         let mut text = b"bound to ".to_vec();

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Sealing packets (time stamp, authentication) and opening received ones (P3, L15).
 //!
-//! An [`Opener`] checks in a fixed order: shape (size, magic, version, length field), whether
-//! authentication is as configured, the MAC, the age. Whether a packet came before is left to
-//! [`super::ReplayGuard`], what it means to the codecs of `wire`, and whether its sender is a
-//! member to the caller.
+//! An [`Opener`] checks in this order: the shape (size, magic, version, length field), whether
+//! authentication is as configured, the MAC, and the age. [`super::ReplayGuard`] checks whether a
+//! packet was accepted before, the codecs of `wire` decode it, and the caller checks whether its
+//! sender is a member.
 
 use super::bond::Bond;
 use super::error::AuthError;
@@ -18,13 +18,13 @@ use crate::wire::{
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-/// Stamps and authenticates packets that leave.
+/// Stamps and authenticates outgoing packets.
 #[derive(Clone, Debug)]
 pub struct Sealer {
     maker: Option<MacMaker>,
 }
 
-/// Checks packets that arrive.
+/// Checks incoming packets.
 #[derive(Clone, Debug)]
 pub struct Opener {
     maker: Option<MacMaker>,
@@ -36,81 +36,80 @@ pub struct Opener {
 pub struct Opened<'a> {
     /// Header and payload without the MAC, for the codecs of `wire`.
     pub packet: Cow<'a, [u8]>,
-    /// By what a [`super::ReplayGuard`] knows it again; `None` without authentication.
+    /// Identifies it for a [`super::ReplayGuard`]; `None` without authentication.
     pub proof: Option<Proof>,
-    /// What it is bound to; `None`: to nothing, as packets of a reference peer and packets
+    /// What it is bound to; `None`: to nothing, like packets of a reference peer and packets
     /// without authentication.
     pub bond: Option<Bond>,
-    /// What an answer to it is to be bound to; `None` if it is not bound itself.
+    /// What an answer to it must be bound to; `None` if it is not bound itself.
     pub answer: Option<Bond>,
 }
 
-/// By what an authenticated packet can be told from every other.
+/// Identifies an authenticated packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Proof {
-    /// Who authenticated it.
+    /// The member that authenticated it.
     pub(super) from: MemberId,
-    /// The seconds of its stamp.
+    /// The seconds of its stamp, since the epoch.
     pub(super) secs: u64,
-    /// Its MAC, which covers sender, stamp and everything else.
+    /// The fingerprint of its MAC, which covers sender, stamp and everything else.
     pub(super) mac: u64,
 }
 
 impl Proof {
-    /// The time of its stamp, in whole seconds.
+    /// The time of the packet's stamp, in whole seconds.
     pub const fn stamp(&self) -> WallTime {
         WallTime::from_secs(self.secs)
     }
 }
 
-/// What the answers to this sealed request of a client are bound to; `None`: they need not be,
-/// because the request is not bound.
+/// What the answers to this sealed request of a client must be bound to; `None` if the request
+/// itself is not bound.
 pub fn bond_of_answers(request: &[u8]) -> Option<Bond> {
     let header = Header::read(request).ok().filter(Header::is_authenticated)?;
     let (_, trailer) = take_last(request)?;
     Bond::from_opts(header.opts).map(|_| Bond::to_packet(trailer))
 }
 
-/// Where the MAC of a packet lies.
+/// The position of the MAC in a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Layout {
     /// Last; it covers everything before it. Messages between members, requests, `Rslt`.
     Last,
-    /// Right behind the header; it covers only that, and the text follows unprotected.
+    /// Directly after the header; it covers only the header, and the text follows unprotected.
     /// Reference: answers with text, see `RLst` in the vectors.
     BehindHeader,
 }
 
 impl Sealer {
-    /// A sealer with this key; without one, packets leave without stamp and MAC.
+    /// A sealer with this key. Without a key, packets get neither stamp nor MAC.
     pub fn new(key: Option<Key>) -> Sealer {
         Sealer { maker: key.as_ref().map(MacMaker::new) }
     }
 
-    /// What packets are to be bound to that are for this receiver in this life of it, or in one
-    /// that is not known; `None` without a key.
+    /// The bond of packets for this receiver in this life; without a life, in one that is not
+    /// known. `None` without a key.
     pub fn bond(&self, receiver: MemberId, life: Option<Life>) -> Option<Bond> {
         self.maker.as_ref().map(|maker| Bond::to(maker, receiver, life))
     }
 
-    /// Seals a message between members or a client's request, what [`crate::wire::encode_peer`]
-    /// and [`crate::wire::encode_request`] made, and binds it to nothing: as a reference peer.
+    /// Seals a message between members or a client's request, from [`crate::wire::encode_peer`] or
+    /// [`crate::wire::encode_request`], without a bond, like a reference peer.
     pub fn seal(&self, packet: Vec<u8>, wall: WallTime) -> Vec<u8> {
         self.seal_as(Layout::Last, packet, wall, None)
     }
 
-    /// The same, bound to what [`Sealer::bond`] said.
+    /// The same, with a bond from [`Sealer::bond`].
     pub fn seal_bound(&self, packet: Vec<u8>, wall: WallTime, bond: Option<Bond>) -> Vec<u8> {
         self.seal_as(Layout::Last, packet, wall, bond)
     }
 
-    /// Seals an answer to a client, what [`crate::wire::encode_reply`] made, and binds it to
-    /// nothing.
+    /// Seals an answer to a client, from [`crate::wire::encode_reply`], without a bond.
     pub fn seal_reply(&self, packet: Vec<u8>, wall: WallTime) -> Vec<u8> {
         self.seal_reply_to(packet, wall, None)
     }
 
-    /// The same, bound to what [`Opened::answer`] of the request said.
+    /// The same, with the bond in [`Opened::answer`] of the request.
     pub fn seal_reply_to(&self, packet: Vec<u8>, wall: WallTime, bond: Option<Bond>) -> Vec<u8> {
         self.seal_as(reply_layout(&packet), packet, wall, bond)
     }
@@ -143,8 +142,8 @@ impl Sealer {
 }
 
 impl Opener {
-    /// An opener with this key that accepts stamps at most `max_skew` older or newer than its
-    /// own wall clock. Without a key, authenticated packets are refused.
+    /// An opener with this key, which accepts stamps at most `max_skew` before or after its own
+    /// wall clock. Without a key, it refuses authenticated packets.
     pub fn new(key: Option<Key>, max_skew: Span) -> Opener {
         Opener { maker: key.as_ref().map(MacMaker::new), max_skew }
     }
@@ -152,12 +151,12 @@ impl Opener {
     /// Opens a datagram of a member.
     ///
     /// # Errors
-    /// One of the checks failed; [`AuthError::is_invalid`] tells how it counts.
+    /// One of the checks failed; [`AuthError::is_invalid`] says how that counts.
     pub fn open<'a>(&self, bytes: &'a [u8], wall: WallTime) -> Result<Opened<'a>, AuthError> {
         self.open_as(|_| Layout::Last, DATAGRAM_MAX, bytes, wall)
     }
 
-    /// Opens a client's request. Bytes beyond [`crate::wire::request_len`] do not belong to it.
+    /// Opens a client's request, without the bytes after its [`crate::wire::request_len`].
     ///
     /// # Errors
     /// Like [`Opener::open`].
@@ -218,9 +217,9 @@ impl Opener {
         Ok(Opened { packet, proof, bond, answer })
     }
 
-    /// Checks the stamp and returns its seconds since the epoch in full.
+    /// Checks the stamp, and returns its seconds since the epoch, not only their lower 32 bits.
     ///
-    /// Only whole seconds are looked at: the reference takes the microseconds from another clock.
+    /// Only whole seconds count: the reference takes the microseconds from a different clock.
     fn check_age(&self, header: &Header, wall: WallTime) -> Result<u64, AuthError> {
         let from = MemberId::from_raw(header.from);
         let ahead = header.secs.wrapping_sub(stamp_secs(wall));
@@ -254,7 +253,7 @@ fn check_shape(bytes: &[u8], max: usize) -> Result<Header, AuthError> {
     Ok(header)
 }
 
-/// The layout of an answer: texts have their MAC behind the header.
+/// The layout of an answer: in answers with text, the MAC follows the header.
 fn reply_layout(packet: &[u8]) -> Layout {
     let command = Header::read(packet).ok().and_then(|header| header.command().ok());
     match command {
@@ -278,14 +277,14 @@ fn take_behind_header(bytes: &[u8]) -> Split<'_> {
     Some((Cow::Owned([header, text].concat()), trailer))
 }
 
-/// The seconds of a stamp: their lower 32 bits, compared around the circle, so that the year
-/// 2106 is a day like any other.
+/// The seconds of a stamp: their lower 32 bits. They are compared modulo 2^32, so their overflow in
+/// 2106 does no harm.
 fn stamp_secs(wall: WallTime) -> u32 {
     let [_, _, _, _, a, b, c, d] = wall.as_secs().to_be_bytes();
     u32::from_be_bytes([a, b, c, d])
 }
 
-/// Sets the number at an offset inside the header.
+/// Writes a number at an offset inside the header.
 fn put(packet: &mut [u8], at: usize, number: u32) {
     packet[at..at + 4].copy_from_slice(&number.to_be_bytes());
 }

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Why a packet is not let in.
+//! Why a packet is not accepted.
 
 use crate::model::MemberId;
 use crate::time::{Span, WallTime};
 use crate::wire::WireError;
 use core::fmt;
 
-/// Why a packet is not let in. All but [`AuthError::Malformed`] count as `authfail` in
-/// `booth peers`. The sender is the one that the packet names: proven only where the MAC was
-/// right, which the variants say.
+/// Why a packet is not accepted. [`AuthError::is_invalid`] says how it counts in `booth peers`. The
+/// sender is the one that the packet names; it is proven only if the MAC was right, as stated
+/// below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthError {
-    /// The bytes are no packet; counts as `invalid`.
+    /// The bytes are not a packet.
     Malformed {
-        /// The sender that it names, as far as that could be read.
+        /// The sender that it names, if that could be read.
         from: Option<MemberId>,
-        /// What is wrong.
+        /// Why they are not a packet.
         error: WireError,
     },
     /// A key is configured here, and the packet has no authentication.
@@ -32,7 +32,7 @@ pub enum AuthError {
     HashId {
         /// The sender that it names.
         from: MemberId,
-        /// The kind; HMAC-SHA1 is 2.
+        /// The hash id; that of HMAC-SHA1 is 2.
         id: u32,
     },
     /// The MAC is wrong: another key, or changed bytes.
@@ -42,54 +42,54 @@ pub enum AuthError {
     },
     /// The stamp is older than `maxtimeskew` allows; the MAC is right.
     TooOld {
-        /// The sender.
+        /// The sender, proven by the MAC.
         from: MemberId,
-        /// How much older than our clock it is.
+        /// How far the stamp is behind our clock.
         by: Span,
     },
     /// The stamp is newer than `maxtimeskew` allows; the MAC is right.
     TooNew {
-        /// The sender.
+        /// The sender, proven by the MAC.
         from: MemberId,
-        /// How much newer than our clock it is.
+        /// How far the stamp is ahead of our clock.
         by: Span,
     },
-    /// The packet came before; the MAC is right.
+    /// The packet was accepted before; the MAC is right.
     Replay {
-        /// The sender.
+        /// The sender, proven by the MAC.
         from: MemberId,
     },
-    /// The packet is so old that it cannot be told whether it came before; the MAC is right.
-    /// Seen after a flood, or when the sender's clock was set back.
+    /// The packet is so old that we no longer know whether it was accepted before; the MAC is
+    /// right. This happens after a flood, or if the sender's clock was set back.
     Forgotten {
-        /// The sender.
+        /// The sender, proven by the MAC.
         from: MemberId,
-        /// Packets of this sender must be stamped later than this.
+        /// Stamps of this sender must be later than this.
         after: WallTime,
     },
     /// There is no room to remember another packet of this sender; the MAC is right.
     Crowded {
-        /// The sender.
+        /// The sender, proven by the MAC.
         from: MemberId,
     },
-    /// The packet is bound to another member: it was meant for that one; the MAC is right.
+    /// The packet is bound to another member; the MAC is right.
     Elsewhere {
-        /// The sender.
+        /// The sender, proven by the MAC.
         from: MemberId,
     },
     /// The packet is bound to another member or to an earlier life of this one; the MAC is right.
     OtherLife {
-        /// The sender.
+        /// The sender, proven by the MAC.
         from: MemberId,
     },
     /// The answer is bound to another request; the MAC is right.
     OtherRequest {
-        /// The sender.
+        /// The sender, proven by the MAC.
         from: MemberId,
     },
-    /// The sender is no member; the MAC is right.
+    /// The sender is not a member; the MAC is right.
     Stranger {
-        /// The sender.
+        /// The sender, proven by the MAC.
         from: MemberId,
     },
 }
@@ -135,7 +135,7 @@ impl AuthError {
     }
 }
 
-/// The reason alone; who it is about, the caller adds from [`AuthError::sender`].
+/// Only the reason; the caller adds the sender from [`AuthError::sender`].
 impl fmt::Display for AuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The message authentication code, HMAC-SHA1, and its 28 bytes on the wire (P3).
 //!
-//! The only file that names the hash crates. Which bytes are covered, `envelope` knows.
+//! Only this file uses the hash crates. `envelope` decides which bytes are covered.
 
 use crate::wire::MAC_LEN;
 use alloc::vec::Vec;
@@ -9,20 +9,20 @@ use core::fmt;
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
 
-/// The least bytes that a key must have.
+/// The fewest bytes that a key must have.
 ///
 /// Reference: refuses shorter key files.
 pub const KEY_MIN: usize = 8;
-/// The most bytes of a key that count: one block of SHA-1.
+/// How many bytes of a key count: one block of SHA-1.
 ///
-/// Reference: reads no more of the key file.
+/// Reference: reads no more than that from the key file.
 pub const KEY_MAX: usize = 64;
 
-/// The number of HMAC-SHA1 in the trailer, the only hash that there is.
+/// The hash id of HMAC-SHA1 in the trailer; there is no other.
 const HASH_ID: u32 = 2;
-/// Bytes of one HMAC-SHA1.
+/// The length of an HMAC-SHA1 in bytes.
 const DIGEST_LEN: usize = 20;
-/// Where the digest begins in the trailer, behind the hash id.
+/// The offset of the digest in the trailer, after the hash id.
 const DIGEST_AT: usize = 4;
 
 /// The secret that all members and their clients share.
@@ -31,7 +31,7 @@ pub struct Key {
     bytes: Vec<u8>,
 }
 
-/// Why bytes are no key.
+/// Why bytes are not a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyError {
     /// There are fewer than [`KEY_MIN`] bytes.
@@ -54,8 +54,8 @@ impl fmt::Display for KeyError {
 impl core::error::Error for KeyError {}
 
 impl Key {
-    /// The key in these bytes, from which white space has been trimmed where that is due. Only
-    /// the first [`KEY_MAX`] bytes count.
+    /// The key in these bytes, which the caller has trimmed if necessary. Only the first
+    /// [`KEY_MAX`] bytes count.
     ///
     /// # Errors
     /// There are fewer than [`KEY_MIN`] bytes.
@@ -67,15 +67,15 @@ impl Key {
         Ok(Key { bytes: counting.to_vec() })
     }
 
-    /// Whether the reference would take this key for none and switch authentication off.
+    /// Whether the reference would treat this key as no key, and not authenticate.
     ///
-    /// Reference: a key whose first byte is zero counts as no key at all.
+    /// Reference: it does so if the first byte is zero.
     pub fn disarms_reference(&self) -> bool {
         self.bytes.first() == Some(&0)
     }
 }
 
-/// Shows nothing of the secret.
+/// Does not show the secret.
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({} bytes)", self.bytes.len())
@@ -85,9 +85,9 @@ impl fmt::Debug for Key {
 /// Why a trailer does not authenticate its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MacMismatch {
-    /// It names another hash.
+    /// The hash id is not that of HMAC-SHA1.
     HashId(u32),
-    /// The hash is another one.
+    /// The digest is wrong.
     Digest,
 }
 
@@ -97,7 +97,7 @@ pub(super) struct MacMaker {
     keyed: Hmac<Sha1>,
 }
 
-/// Shows nothing of the secret.
+/// Does not show the secret.
 impl fmt::Debug for MacMaker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("MacMaker")
@@ -120,8 +120,8 @@ impl MacMaker {
         trailer
     }
 
-    /// Checks the trailer for these bytes in constant time. The last four of its bytes are not
-    /// looked at: they are no part of the hash, and whoever changes them gains nothing.
+    /// Checks the trailer for these bytes in constant time. Its last four bytes are ignored: they
+    /// are not part of the hash, and changing them gains nothing.
     pub(super) fn verify(
         &self,
         covered: &[u8],
@@ -146,8 +146,8 @@ pub(super) fn digest_start(trailer: &[u8; MAC_LEN]) -> u32 {
     u32::from_be_bytes(bytes)
 }
 
-/// A short name of a trailer's digest, for remembering it: eight of its bytes. Without the key
-/// nobody can choose them, so two packets that share them are an accident of 1 in 2^64.
+/// Eight bytes of a trailer's digest, by which it is remembered. Nobody can choose them without the
+/// key, so two packets share them only by chance, with a probability of 2^-64.
 pub(super) fn fingerprint(trailer: &[u8; MAC_LEN]) -> u64 {
     let mut bytes = [0; 8];
     bytes.copy_from_slice(&trailer[DIGEST_AT..DIGEST_AT + 8]);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Authentication of packets: keys, stamps, MACs, and the memory against replays.
 //!
-//! Works on the bytes that `wire` makes and reads; knows no sockets and no clock.
+//! Works on the bytes that `wire` encodes and decodes, without sockets and clocks.
 
 mod bond;
 mod envelope;

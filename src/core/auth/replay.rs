@@ -1,28 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Remembers which authenticated packets were let in, so that none is let in twice
-//! (`RULES.md` L15).
+//! Remembers accepted authenticated packets, so that none is accepted twice (`RULES.md` L15).
 //!
-//! For every member there is a window of stamps, by whole seconds. A packet inside the window
-//! is let in if its MAC (which covers sender and stamp) is not among those remembered for its
-//! second. The lower edge of the window, the *floor*, is the newest second that was forgotten;
-//! nothing stamped at or before it is ever let in. So the answer to "did this come before?" is
-//! never wrong for lack of memory: what is forgotten is refused.
+//! Every member has a window of stamps, in whole seconds. A packet inside the window is accepted if
+//! its MAC (which covers sender and stamp) is not among those remembered for its second. The lower
+//! edge of the window, the *floor*, is the newest second that was forgotten. A packet stamped at or
+//! before it is never accepted. So lack of memory never causes a replay to be accepted: what is
+//! forgotten is refused.
 //!
-//! Seconds are forgotten when they are older than `maxtimeskew` (the opener refuses them anyway)
-//! and, when [`REMEMBERED_MAX`] packets of one member are remembered, from the oldest on: under
-//! a flood the window gets shorter, so that fresh packets still come through and only late ones
-//! are lost. Only seconds that are past are forgotten for lack of room; if there are none
-//! (the member's clock is ahead of ours and it floods us), new packets are refused.
+//! Seconds are forgotten when they are older than `maxtimeskew`; the opener refuses them anyway. If
+//! [`REMEMBERED_MAX`] packets of one member are remembered, the oldest second is forgotten, too. So
+//! the window gets shorter under a flood: fresh packets are still accepted, and only late ones are
+//! lost. Only past seconds are forgotten for lack of room. If there are none (the member's clock is
+//! ahead of ours, and it floods us), new packets are refused.
 //!
-//! Only who has the key can add an entry, and only to the window of the member it names, so
-//! nobody else can push entries out, and one mad member costs the others nothing.
+//! Only those who have the key can add an entry, and only to the window of the member that the
+//! packet names. So nobody else can push entries out, and a faulty member does not affect the
+//! others.
 //!
-//! If our clock is set back by more than `maxtimeskew`, a floor after the present is dropped, now
-//! or when the clock is set back a little more, and so are seconds that no opener accepts for now:
-//! they would shut the member out, or fill the window, until the clock comes there again. That, and
-//! a restart of the process, are the two cases in which an old packet can pass here once more; what
-//! members and clients of ours send is bound to the receiver's life besides ([`super::Bond`]).
-//! Nothing in `RULES.md` but L15 depends on this guard, because its rules bear packets of any age.
+//! If our clock is set back by more than `maxtimeskew`, a floor in the future is dropped, at once
+//! or when the clock is set back a little more. So are seconds that no opener accepts now.
+//! Otherwise they would shut the member out, or fill the window, until the clock reaches them
+//! again. An old packet can pass this guard again only in this case and after a restart of the
+//! process. What members and clients of ours send is also bound to the receiver's life
+//! ([`super::Bond`]). No rule of `RULES.md` except L15 depends on this guard; the others tolerate
+//! packets of any age.
 
 use super::envelope::Proof;
 use super::error::AuthError;
@@ -32,13 +33,13 @@ use alloc::collections::{BTreeMap, BTreeSet};
 
 /// The most packets of one member that are remembered.
 ///
-/// 10 000 tickets that are renewed every 30 s with two packets each are 400 000 in 600 s, and as
-/// many again if the member's clock is 600 s ahead. Each takes about 17 bytes (measured): 17 MiB
-/// for a member that sends 1750 packets a second for ten minutes, 3.3 MB for 10 000 tickets with
-/// one packet each in 30 s, 0.1 MB at one packet a second.
+/// 10 000 tickets that are renewed every 30 s with two packets each are 400 000 packets in 600 s,
+/// and as many again if the member's clock is 600 s ahead. Each takes about 17 bytes (measured): 17
+/// MiB for a member that sends 1750 packets per second for ten minutes, 3.3 MB for 10 000 tickets
+/// with one packet each in 30 s, 0.1 MB at one packet per second.
 pub const REMEMBERED_MAX: usize = 1 << 20;
 
-/// The packets of all members that were let in, and may not be let in again.
+/// The accepted packets of all members, which must not be accepted again.
 #[derive(Clone, Debug)]
 pub struct ReplayGuard {
     max_skew: Span,
@@ -46,10 +47,11 @@ pub struct ReplayGuard {
     windows: BTreeMap<MemberId, Window>,
 }
 
-/// The packets of one member.
+/// The accepted packets of one member.
 #[derive(Clone, Debug, Default)]
 struct Window {
-    /// MACs by the seconds of their stamp. No entry is empty, none at or below the floor.
+    /// Fingerprints of MACs by the seconds of their stamp. No entry is empty, and none is at or
+    /// below the floor.
     seconds: BTreeMap<u64, BTreeSet<u64>>,
     /// How many MACs there are in all seconds.
     count: usize,
@@ -57,7 +59,7 @@ struct Window {
     floor: Option<u64>,
     /// The newest second that our clock has shown since it was last set back.
     shown: u64,
-    /// The floor that was left when our clock was last set back by more than the skew.
+    /// The floor that was kept when our clock was last set back by more than the skew.
     kept_floor: Option<u64>,
 }
 
@@ -77,11 +79,12 @@ impl ReplayGuard {
         ReplayGuard { max_skew, remembered_max: remembered_max.max(1), windows }
     }
 
-    /// Lets a packet in and remembers it, or says why not. `wall` is the time at which it was
-    /// opened. A packet without authentication (`None`) always passes.
+    /// Accepts a packet and remembers it, or says why not. `wall` is the time at which it was
+    /// opened. A packet without authentication (`None`) is always accepted.
     ///
     /// # Errors
-    /// It came before, or cannot be told from one that came before, or its sender is no member.
+    /// It was or may have been accepted before, there is no room to remember it, or its sender is
+    /// not a member.
     pub fn admit(&mut self, proof: Option<Proof>, wall: WallTime) -> Result<(), AuthError> {
         let Some(proof) = proof else {
             return Ok(());
@@ -106,14 +109,14 @@ impl ReplayGuard {
         Ok(())
     }
 
-    /// How many packets are remembered in all.
+    /// How many packets of all members are remembered.
     pub fn remembered(&self) -> usize {
         self.windows.values().map(|window| window.count).sum()
     }
 }
 
 impl Window {
-    /// Starts anew, as far as must be, if our clock was set back by more than the skew.
+    /// Drops what lies in the future if our clock was set back by more than the skew.
     fn notice_set_back(&mut self, wall: WallTime, max_skew: Span) {
         let newest = wall.plus(max_skew).as_secs();
         if newest < self.shown {
@@ -125,14 +128,14 @@ impl Window {
             }
         }
         self.shown = self.shown.max(wall.as_secs());
-        // It was made while the clock was wrong, which has been set back once more, by less.
+        // The floor dates from when the clock was wrong, which was set back once more, by less.
         let shuts_out = |floor: &u64| self.kept_floor == Some(*floor) && *floor >= wall.as_secs();
         if self.floor.as_ref().is_some_and(shuts_out) {
             self.floor = None;
         }
     }
 
-    /// Forgets the seconds that no opener accepts any more.
+    /// Forgets the seconds that no opener accepts any longer.
     fn forget_aged(&mut self, wall: WallTime, max_skew: Span) {
         let oldest = wall.minus(max_skew).as_secs();
         while self.first_second().is_some_and(|second| second < oldest) {
@@ -140,8 +143,8 @@ impl Window {
         }
     }
 
-    /// Makes room for a packet of this second, by forgetting the oldest second if that is before
-    /// both the packet's and the present one. Says whether there is room now.
+    /// Makes room for a packet of this second: forgets the oldest second if that is before both the
+    /// packet's and the current one. Returns whether there is room now.
     fn make_room(&mut self, second: u64, wall: WallTime) -> bool {
         match self.first_second() {
             Some(first) if first < second && first < wall.as_secs() => {

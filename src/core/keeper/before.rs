@@ -9,19 +9,19 @@ use crate::time::{Now, WallTime};
 /// What a keeper knows of a ticket when a new boothd takes over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Before {
-    /// Until when it may be held: what the last boothd was allowed to. `None`: nothing is known.
+    /// The window of the previous boothd; `None`: there is none, or it is not known.
     pub window: Option<HoldWindow>,
-    /// The newest grant that was begun here, or read at a start.
+    /// The newest grant that was begun on this node, or read at a start.
     pub grant: Option<Grant>,
 }
 
 impl Before {
-    /// What a boothd may believe of an answer of the store.
+    /// Corrects an answer of the store for boothd.
     ///
-    /// A grant that this keeper knows lasts as long as the window said, by the clock that goes on
-    /// while a machine sleeps and that nobody sets: `expires` is put right accordingly. Only what
-    /// the store has from elsewhere (another node of the site) is judged by the wall clock.
-    /// `started`: both clocks as they were when the engine started, which counts from then (L9).
+    /// A grant that this keeper knows ends when its window said, by the boot-time clock, which
+    /// nobody can set; so `expires` is corrected. Only a grant from elsewhere (another node of the
+    /// site) is judged by the wall clock. `started` is both clocks as they were when the engine
+    /// started, which computes from then (L9).
     pub fn correct(&self, load: CibLoad, started: Now) -> CibLoad {
         let CibLoad::Loaded(mut stored) = load else { return load };
         if let (true, Some(window), Some(grant)) = (stored.granted, self.window, self.grant) {

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Whether a change may begin, which `expires` it writes, and when one that was killed is over.
+//! Whether a change may begin, which `expires` it writes, and when a killed change is over.
 
 use crate::engine::{CibExpiry, CibState, HoldWindow};
 use crate::time::{MonoTime, Now, Span};
 
-/// Whether this is a grant that lives on a lease.
+/// Whether this is a grant that depends on a lease, not one of a manual ticket.
 pub(super) fn needs_lease(state: &CibState) -> bool {
     state.granted && state.expires == CibExpiry::Lease
 }
 
-/// A grant may not be started any more; nothing was written.
+/// It is too late to start a grant; nothing was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLate;
 
@@ -17,7 +17,7 @@ pub struct TooLate;
 /// epoch, rounded down (`RULES.md` L6: never later than the lease).
 ///
 /// # Errors
-/// It is a grant that lives on a lease, and there is no window, or its time has passed.
+/// It is a grant that depends on a lease, and there is no window, or it is too late to start.
 pub fn check(state: &CibState, window: Option<&HoldWindow>, now: Now) -> Result<u64, TooLate> {
     if needs_lease(state) && window.is_none_or(|window| now.mono >= window.start_before) {
         return Err(TooLate);
@@ -34,7 +34,8 @@ pub(super) fn expires_of(state: &CibState, window: Option<&HoldWindow>, now: Now
     }
 }
 
-/// When a change that was killed at `now` is over: *g*, and what clocks may differ by.
+/// When a change that was killed at `now` can no longer take effect: after *g*, plus an allowance
+/// for clock rates.
 pub(super) fn over_after(now: MonoTime, guard: Span) -> MonoTime {
     now.plus(guard).plus(guard.divided(100))
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Which lines get a job next, and which of them share one.
+//! Decides which lines get a job next, and which of them share a job.
 //!
-//! Few *brisk* jobs run at once, since they compete for the processor; one that has run for a
-//! while waits for something else and only counts towards the total, so that a ticket whose
-//! `crm_ticket` hangs does not keep the renewals of the others waiting. Revokes come first and
-//! have room of their own. When a site loses many tickets at the same instant, one call revokes
-//! them all: the promise counts on *g* for each, however many there are.
+//! Only a few *brisk* jobs run at once, because they compete for the processor. A job that has run
+//! for a while waits for something else, and counts only towards the total. So a ticket whose
+//! `crm_ticket` hangs does not delay the renewals of other tickets. Revokes come first and have
+//! separate limits. If a site loses many tickets at once, one call revokes them all: each must be
+//! revoked within *g*, however many there are.
 
 use super::{JobId, Place as Line, StoreKind, Work};
 use crate::time::{MonoTime, Span};
@@ -14,21 +14,20 @@ use alloc::vec::Vec;
 
 /// How long a job counts as brisk.
 const BRISK: Span = Span::from_millis(250);
-/// How many brisk jobs of a kind run at once. A `crm_ticket` call takes about 30 ms, half of it
-/// waiting: eight keep two processors busy.
+/// The most brisk jobs of a kind at once. A `crm_ticket` call takes about 30 ms, half of it
+/// waiting, so eight keep two processors busy.
 const BRISK_MAX: usize = 8;
-/// How many jobs of a kind run at once: each is a process with a few megabytes.
+/// The most jobs of a kind at once: each is a process with a few megabytes.
 const CHANGES_MAX: usize = 64;
-/// How many revokes run alone when none can be made together.
+/// The most separate revokes at once, when they cannot share a call.
 const ALONE_MAX: usize = 128;
-/// How many revokes, or looks, are worth a call for all of them.
+/// The fewest revokes, or looks, that share a call.
 const TOGETHER_MIN: usize = 8;
-/// How many go into one call.
+/// The most that share a call.
 const TOGETHER_MAX: usize = 2000;
-/// How long a call for many may run before it counts as one that may hang, and others do not
-/// wait for it any longer.
+/// After this time, a shared call may hang, and other lines no longer wait for it.
 const TOGETHER_SLOW: Span = Span::from_secs(1);
-/// How long none are made together after that has failed.
+/// How long revokes do not share calls after a shared call has failed.
 const PAUSE: Span = Span::from_secs(60);
 
 /// What a line wants a job for, in the order in which lines are served.
@@ -52,9 +51,9 @@ struct Running {
     since: MonoTime,
     want: Want,
     many: bool,
-    /// Whether it has not run for long.
+    /// Whether it has run for less than [`BRISK`].
     brisk: bool,
-    /// Whether it has run for so long that it may hang.
+    /// Whether it has run for [`TOGETHER_SLOW`], so that it may hang.
     slow: bool,
 }
 
@@ -65,11 +64,11 @@ pub(super) struct Crowd {
     waiting: BTreeSet<(Want, u64, Line)>,
     running: BTreeMap<JobId, Running>,
     arrivals: u64,
-    /// What the job that [`Crowd::next`] has named is for.
+    /// What the job that [`Crowd::next`] returned is for.
     named: Want,
-    /// Revokes are made one by one until this instant.
+    /// Revokes do not share calls until this instant.
     alone_until: MonoTime,
-    /// Whether that has not come yet.
+    /// Whether that instant has not come yet.
     alone: bool,
 }
 
@@ -86,7 +85,7 @@ impl Crowd {
         }
     }
 
-    /// Gives a line the place that fits what it wants.
+    /// Updates the place of a line to what it wants.
     pub(super) fn place(
         &mut self,
         line: Line,
@@ -105,8 +104,8 @@ impl Crowd {
         Some(Place { want, arrival: self.arrivals })
     }
 
-    /// The lines that share the job that may start now. The caller starts it, enters it, and
-    /// places the lines again.
+    /// The lines of the job that may start now. The caller starts the job, enters it, and places
+    /// the lines again.
     pub(super) fn next(&mut self) -> Option<Vec<Line>> {
         for want in [Want::Revoke, Want::Look, Want::Grant, Want::Attr] {
             let count = self.next_of(want);
@@ -133,10 +132,10 @@ impl Crowd {
             (StoreKind::Directory, _) => true,
             (StoreKind::Cib, Want::Revoke) => !self.alone,
             (StoreKind::Cib, Want::Look) => true,
-            // `cibadmin` could renew many with one call, too. But Pacemaker elects its coordinator
-            // anew after each change of the status section by any tool that it does not count
-            // among its safe ones, which are `crm_ticket` and a few others: for a site that must
-            // revoke, that is a fair price, for a renewal every few seconds it is not.
+            // `cibadmin` could also renew many with one call. But Pacemaker elects a new
+            // coordinator after each change of the status section, unless the change comes from
+            // `crm_ticket` or a few other tools. That is acceptable if a site must revoke, but not
+            // for a renewal every few seconds.
             (StoreKind::Cib, Want::Grant | Want::Attr) => false,
         };
         let busy = alike.iter().any(|job| job.many && !job.slow);
@@ -169,8 +168,8 @@ impl Crowd {
         }
     }
 
-    /// A revoke needs another attempt, since this job for it has run for *g* or longer: if that is
-    /// a call for many, it hangs, and none are made together for a while.
+    /// A revoke needs another attempt. If this job for it is a shared call and has run for *g* or
+    /// longer, it hangs: then revokes do not share calls for a while.
     pub(super) fn hangs(&mut self, now: MonoTime, job: JobId, guard: Span) {
         let hangs = |job: &Running| job.many && now >= job.since.plus(guard);
         if self.store == StoreKind::Cib && self.running.get(&job).is_some_and(hangs) {
@@ -187,7 +186,7 @@ impl Crowd {
         }
     }
 
-    /// When a line that waits could get room because a job has run for long.
+    /// When a waiting line could get room because a job has run for long.
     pub(super) fn next_room(&self) -> Option<MonoTime> {
         if self.waiting.is_empty() {
             return None;

@@ -11,34 +11,34 @@ use alloc::vec::Vec;
 /// One change of a ticket in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// *granted*.
+    /// Writes *granted*.
     Grant {
-        /// What to write beside it.
+        /// The attributes to write with it.
         values: Values,
-        /// Right before the change the clock is read once more: not at this instant or later.
-        /// `None`: a manual ticket.
+        /// The change must not start at this instant or later; the clock is read again directly
+        /// before it. `None`: a manual ticket.
         start_before: Option<MonoTime>,
     },
-    /// *not granted*.
+    /// Writes *not granted*, with these attributes.
     Revoke(Values),
-    /// One attribute.
+    /// Sets or deletes one attribute.
     Attr(AttrChange),
 }
 
-/// What a change writes beside *granted*.
+/// The attributes that a change writes together with *granted*.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Values {
     /// Attribute `owner`.
     pub owner: Holder,
-    /// Attribute `term`.
+    /// Attribute `term`, in which the owner was elected.
     pub term: Term,
-    /// Attribute `expires`, in seconds since the epoch.
+    /// Attribute `expires`, in seconds since the epoch; 0 if there is no lease.
     pub expires: u64,
 }
 
 impl Values {
-    /// Whether a revoke with these values does for one with others: `expires` may come from the
-    /// store or from boothd, and says no more than when the lease had ended.
+    /// Whether a revoke with these values can replace one with others. `expires` does not matter:
+    /// it may come from the store or from boothd, and only says when the lease had ended.
     pub(super) fn is_like(&self, other: &Values) -> bool {
         (self.owner, self.term) == (other.owner, other.term)
     }
@@ -47,9 +47,9 @@ impl Values {
 /// What a job does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// These changes; more than one only where the store can do that.
+    /// Makes these changes; more than one only if the store supports it.
     Change(Vec<(Place, Change)>),
-    /// It reads these tickets.
+    /// Reads these tickets.
     Look(Vec<Place>),
 }
 
@@ -58,14 +58,15 @@ pub enum Work {
 pub enum JobEnd {
     /// The change was made.
     Done,
-    /// A grant: the last look at the clock refused it; nothing was written.
+    /// A grant that the last check of the clock refused; nothing was written.
     TooLate,
-    /// It failed; the text says how.
+    /// It failed; the text says why.
     Failed(String),
-    /// The call for many revokes failed, all or nothing; the text says how. Each is made alone.
+    /// The call for many revokes failed and wrote nothing; the text says why. Each revoke is then
+    /// made alone.
     Apart(String),
     /// It was killed, by us or by somebody else; it may still take effect.
     Killed,
-    /// What the store says.
+    /// The answer to [`Work::Look`].
     Looked(CibLoad),
 }

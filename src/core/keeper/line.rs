@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The line of one ticket: what is known of it, what runs, and what comes next.
+//! The line of one ticket: what is known of it, what is running, and what comes next.
 
 mod change;
 mod check;
@@ -23,24 +23,24 @@ use alloc::format;
 use change::{Running, RunningWork, Stage};
 use check::Check;
 
-/// How many changes of attributes may wait for one ticket: each needs a call of its own, so more
-/// than this means that somebody asks faster than the store can answer.
+/// The most changes of attributes that may wait for one ticket. Each needs a separate call; if
+/// there are more, somebody asks faster than the store can answer.
 const ATTRS_MAX: usize = 32;
 
-/// The longest that a look at the store holds up the revoke that it is for, if it begins after
-/// the end of the window, because the machine slept. Else it is waited for until that end.
+/// The longest that a look at the store delays its revoke, if it begins after the end of the
+/// window, because the machine slept. Otherwise the revoke waits for it until that end.
 const LOOK_MAX: Span = Span::from_secs(2);
 
-/// What is known of the store for the end of the window.
+/// The look at the store before the end of the window.
 #[derive(Debug, PartialEq, Eq)]
 enum Look {
-    /// Nothing has been asked.
+    /// No look is needed yet.
     None,
-    /// A job is to ask, if there is room for it before this instant.
+    /// A job must look, if there is room for it before this instant.
     Wanted(MonoTime),
-    /// A job asks, and is waited for until this instant.
+    /// A job is looking; wait for it until this instant.
     Running(JobId, MonoTime),
-    /// The answer; `None`: it could not be read.
+    /// The answer; `None`: the ticket could not be read.
     Known(Option<CibTicket>),
 }
 
@@ -56,35 +56,35 @@ pub(super) struct Line {
     pub(super) place: Place,
     pub(super) name: TicketName,
     pub(super) guard: Span,
-    /// What boothd calls it; `None`: it is not in its configuration.
+    /// The index in boothd's configuration; `None`: it is not there.
     pub(super) index: Option<TicketIndex>,
     /// Its place in the crowd.
     pub(super) rank: Option<Rank>,
-    /// Its entry among the deadlines.
+    /// Its entry among the keeper's deadlines.
     pub(super) timer: Option<MonoTime>,
     window: Option<HoldWindow>,
     term: Term,
-    /// Whether the store may say *granted* because of that window.
+    /// Whether the store may say *granted* because of `window`.
     armed: bool,
-    /// Whether the end of the window has been acted upon.
+    /// Whether the end of `window` has been handled.
     rung: bool,
     grant: Option<Grant>,
     wish: Option<(WriteSerial, CibState)>,
     attrs: VecDeque<(WriteSerial, AttrChange, Span)>,
     change: Option<Running>,
-    /// Whether the store says *granted* by the last change that this boothd has wished.
+    /// Whether the last change wished by this boothd made the store say *granted*.
     granted: bool,
     check: Check,
     pub(super) owed: Owed,
     look: Look,
-    /// Whether a revoke that nobody waits for has been tried: since then another node may have
-    /// been granted the ticket, so the next attempt looks first.
+    /// Whether a revoke that nobody waits for has been tried. Another node may have been granted
+    /// the ticket since, so the next attempt looks first.
     looks_again: bool,
-    /// Killed changes cannot take effect any more from this instant on.
+    /// Killed changes can no longer take effect from this instant on.
     quiet_at: MonoTime,
-    /// Whether boothd knows that the ticket is quiet.
+    /// Whether boothd was told that the ticket is quiet.
     said_quiet: bool,
-    /// How long a new boothd lets a revoke of the one before finish.
+    /// Until when a new boothd waits for a revoke of the previous one.
     patient_until: MonoTime,
 }
 
@@ -116,7 +116,7 @@ impl Line {
         }
     }
 
-    /// Takes in what boothd says.
+    /// Processes a word of boothd.
     pub(super) fn hear(&mut self, word: Word, cx: &mut Cx<'_>) {
         match word {
             Word::Hold { window, term, .. } => self.hold(window, term, cx),
@@ -126,8 +126,8 @@ impl Line {
         }
     }
 
-    /// boothd is gone. It may start on another node, where *g* is waited for what was begun here:
-    /// nothing begins any more but revokes, and nobody waits for what runs.
+    /// boothd is gone. It may start on another node, where it waits only *g* for what was begun
+    /// here. So from now on only revokes begin, and nobody waits for running changes.
     pub(super) fn leave(&mut self) {
         self.wish = None;
         self.attrs.clear();
@@ -139,13 +139,13 @@ impl Line {
         self.owed.leave();
     }
 
-    /// Another boothd has taken over: what has not begun is forgotten, and nobody waits for what
-    /// has. That gets the time of one change, *g*, and is ended. A revoke of a lease that has ended
-    /// is still owed. That boothd is told at once what it has to tell the next keeper, since this
-    /// one may end before the ticket is quiet.
+    /// Another boothd has taken over. Wishes that have not begun are forgotten. Nobody waits for
+    /// running changes; they get the time of one change, *g*, and are then ended. A revoke of a
+    /// lease that has ended is still owed. That boothd is told at once what it has to tell the next
+    /// keeper, because this one may end before the ticket is quiet.
     pub(super) fn succeed(&mut self, cx: &mut Cx<'_>) {
-        // It reads the store itself. Since then others may have changed that rightly: another node,
-        // where it ran meanwhile.
+        // boothd reads the store itself. Another node, where it ran meanwhile, may rightly have
+        // changed the ticket.
         self.granted = false;
         let (now, term) = (cx.now.mono, self.term);
         if let Some(ticket) = self.index {
@@ -163,7 +163,7 @@ impl Line {
         self.said_quiet = false;
     }
 
-    /// Another keeper takes wishes from now on.
+    /// Another keeper accepts wishes from now on.
     pub(super) fn resign(&mut self, cx: &mut Cx<'_>) {
         self.index = None;
         self.succeed(cx);
@@ -174,8 +174,8 @@ impl Line {
         (self.window, self.term) = (window, term);
         self.armed = window.is_some();
         self.rung = false;
-        // Who tells a window that has ended already runs here: there is nothing newer elsewhere,
-        // and no time for a look.
+        // The boothd that states a window that has already ended runs here. So there is no newer
+        // grant elsewhere, and there is no time for a look.
         let late = window.is_some_and(|window| cx.now.mono >= window.hold_until);
         self.forget_look(cx);
         if late {
@@ -187,7 +187,7 @@ impl Line {
         }
     }
 
-    /// What the store said before is not of use any more.
+    /// Discards what the store said before.
     fn forget_look(&mut self, cx: &mut Cx<'_>) {
         if let Look::Running(job, _) = core::mem::replace(&mut self.look, Look::None) {
             cx.unwanted.push(job);
@@ -279,12 +279,12 @@ impl Line {
         }
     }
 
-    /// Whether a grant may not begin any more.
+    /// Whether it is too late for a grant to begin.
     fn is_late(&self, state: &CibState, now: MonoTime) -> bool {
         needs_lease(state) && self.window.is_none_or(|window| now >= window.start_before)
     }
 
-    /// The end of the window is near: what the store says decides what has to be done then.
+    /// If the end of the window is near, wants a look at the store, which decides what to do then.
     fn want_look(&mut self, now: MonoTime) {
         let Some(window) = self.window.filter(|_| self.armed && !self.rung) else { return };
         if self.look == Look::None && now >= window.kill_at {
@@ -294,7 +294,7 @@ impl Line {
         }
     }
 
-    /// Another attempt is to begin that nobody waits for: it looks first.
+    /// If another attempt must begin that nobody waits for, wants a look first.
     fn want_another_look(&mut self, now: MonoTime) {
         let due = self.looks_again && self.owed.is_due(now) && !self.owed.is_asked();
         if due && self.look == Look::None {
@@ -330,7 +330,7 @@ impl Line {
         }
     }
 
-    /// Starts what [`Line::wants`] says, as part of this job; `None`: nothing.
+    /// Starts what [`Line::wants`] returns, as part of this job; `None` if that is nothing.
     pub(super) fn start(&mut self, job: JobId, shared: bool, cx: &mut Cx<'_>) -> Option<Begun> {
         let now = cx.now.mono;
         match self.wants(now, cx.quiet_at)? {
@@ -357,7 +357,7 @@ impl Line {
                 let expires = expires_of(&state, self.window.as_ref(), cx.now);
                 let bound = needs_lease(&state);
                 if bound {
-                    // Also if a revoke of an earlier window has succeeded since this one was told.
+                    // Even if a revoke of an earlier window has succeeded since this window came.
                     self.armed = true;
                     self.note_grant(Grant { term: state.term, expires });
                 }
@@ -392,7 +392,7 @@ impl Line {
             self.look = Look::Known(match end {
                 JobEnd::Looked(CibLoad::Loaded(stored)) => Some(stored),
                 JobEnd::Looked(CibLoad::Absent) => Some(CibTicket::default()),
-                // What cannot be read may say *granted*.
+                // A ticket that cannot be read may be granted.
                 _ => None,
             });
         } else if self.owed.is_attempt(job) {

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The keeper of a site's tickets, without its processes: the only one that changes the ticket
-//! store, and the lease guard (`RULES.md` L6).
+//! The keeper of a site's tickets, without its processes. Only the keeper changes the ticket store,
+//! and it guards the leases (`RULES.md` L6).
 //!
-//! Pure, as the engine is: [`Keeper::step`] takes in what happened and appends what must be done,
+//! Like the engine, it does no I/O: [`Keeper::step`] takes an input and appends what must be done,
 //! in order. The process around it (`daemon::keeper`) starts and ends jobs; the simulator does the
-//! same inside its world. The keeper outlives boothd: what it was told binds the next boothd of
-//! this boot.
+//! same in its world. The keeper outlives boothd: what it was told binds the next boothd of this
+//! boot.
 //!
-//! Per ticket there is a *line* ([`line`]): one change runs at a time, in the order of the
-//! wishes; a revoke that is *owed* is attempted until it has succeeded, however slow or ill the
-//! store is, several attempts beside each other if need be. Which lines get a job next, and which
-//! changes are made with one call, is decided in [`crowd`].
+//! Each ticket has a *line* ([`line`]). It runs one change at a time, in the order of the wishes. A
+//! revoke that is *owed* is attempted until it has succeeded, however slow or ill the store is; if
+//! necessary, several attempts run at once. [`crowd`] decides which lines get a job next, and which
+//! changes share a call.
 //!
-//! How to drive it: give each [`Input`] to [`Keeper::step`] and perform the [`Output`]s; when a
-//! job has ended, however it ended, say so once; call with [`Input::Tick`] at
-//! [`Keeper::next_deadline`], or later. Before the first job is started, and as long as
-//! [`Keeper::is_unsettled`], a mark must stand where the next keeper finds it.
+//! How to drive it: give each [`Input`] to [`Keeper::step`] and perform the [`Output`]s. Report the
+//! end of each job once, however it ended. Call it with [`Input::Tick`] at
+//! [`Keeper::next_deadline`] or later. Before the first job is started, and while
+//! [`Keeper::is_unsettled`], there must be a mark where the next keeper finds it.
 
 mod before;
 mod check;
@@ -46,70 +46,70 @@ use check::{expires_of, needs_lease, over_after};
 use crowd::Crowd;
 use line::{Begun, Line};
 
-/// One job of the store's tool; its number is never used twice in the life of a keeper.
+/// A job of the store's tool. A keeper never uses a number twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct JobId(pub u64);
 
-/// A ticket's line. It stays the same as long as the keeper lives, whatever boothd's
-/// configuration says.
+/// The number of a ticket's line. It stays the same while the keeper lives, even if boothd's
+/// configuration changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place(pub usize);
 
-/// What kind of store it is, which decides about what one job can do.
+/// The kind of store, which determines what one job can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreKind {
-    /// The CIB: each grant and attribute needs a call of its own; many revokes can share one.
+    /// The CIB: each grant and each attribute needs a separate call; many revokes can share one.
     Cib,
-    /// The built-in one: a job takes any number of changes.
+    /// The built-in store: a job can make any number of changes.
     Directory,
 }
 
-/// A ticket as the keeper has to know it.
+/// What the keeper has to know about a ticket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
-    /// Its name.
+    /// The name, by which the keeper finds the ticket's line again.
     pub name: TicketName,
-    /// *g*, the time after which a killed change cannot take effect any more.
+    /// *g*: this long after it was killed, a change can no longer take effect.
     pub guard: Span,
 }
 
-/// What boothd says.
+/// What boothd tells the keeper.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Word {
-    /// The window of a ticket, before every wish that needs it; `None`: the store says *revoked*.
+    /// The window of a ticket. It comes before every wish that needs it.
     Hold {
-        /// The ticket.
+        /// The index of the ticket in boothd's configuration.
         ticket: TicketIndex,
-        /// The window.
+        /// When the store may say *granted*; `None`: it says *revoked*.
         window: Option<HoldWindow>,
-        /// The term.
+        /// The term in which the window was won.
         term: Term,
     },
-    /// The ticket is to be written. A newer wish takes the place of one that has not begun.
+    /// A wish to write the ticket. It replaces one that has not begun.
     Write {
-        /// The ticket.
+        /// The index of the ticket in boothd's configuration.
         ticket: TicketIndex,
         /// The number of the wish.
         serial: WriteSerial,
         /// What to write.
         state: CibState,
     },
-    /// An attribute is to be changed.
+    /// A wish to change an attribute.
     Attr {
-        /// The ticket.
+        /// The index of the ticket in boothd's configuration.
         ticket: TicketIndex,
         /// The number of the wish.
         serial: WriteSerial,
-        /// What to change.
+        /// The attribute and its new value.
         change: AttrChange,
-        /// How long that may take.
+        /// How long the change may run.
         limit: Span,
     },
-    /// boothd has read this grant in the store, and believes it: it is this site's.
+    /// boothd has read this grant in the store, and takes it for this site's.
     Read {
-        /// The ticket.
+        /// The index of the ticket in boothd's configuration.
         ticket: TicketIndex,
-        /// What it says.
+        /// The grant in the store.
         grant: Grant,
     },
 }
@@ -129,50 +129,49 @@ impl Word {
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// A boothd has taken over, with these tickets in the order of its configuration. What the
-    /// one before wished and had not begun is forgotten, but for revokes of leases.
+    /// A boothd has taken over, with these tickets in the order of its configuration. Wishes of the
+    /// previous boothd that have not begun are forgotten, except revokes of leases.
     TakeOver(Vec<Kept>),
-    /// The boothd that was listened to is gone. What it wished and had not begun is forgotten, but
-    /// for revokes.
+    /// The connected boothd is gone. Its wishes that have not begun are forgotten, except revokes.
     Left,
-    /// Another keeper works from now on: what has not begun is forgotten, and what changes a
-    /// ticket is ended, but for revokes of leases.
+    /// Another keeper works from now on. Wishes that have not begun are forgotten, and running
+    /// changes of tickets are ended, except revokes of leases.
     Resigned,
-    /// boothd says something.
+    /// A word from boothd.
     Said(Word),
-    /// A job has ended: how, for each ticket that it was about. One that is missing was killed.
+    /// A job has ended, with its result for each of its tickets. If one is missing, it was killed.
     Ended(JobId, Vec<(Place, JobEnd)>),
-    /// Time has passed.
+    /// A deadline has come.
     Tick,
 }
 
-/// What boothd is told.
+/// What the keeper tells boothd.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// How a write went; one for each, but for those of an earlier boothd.
+    /// The outcome of a [`Word::Write`]. Each gets one answer, except those of an earlier boothd.
     Written {
-        /// The ticket.
+        /// The index of the ticket in boothd's configuration.
         ticket: TicketIndex,
         /// The number of the wish.
         serial: WriteSerial,
-        /// How it went.
+        /// Whether it was written, and if not, why.
         outcome: CibOutcome,
     },
-    /// How the change of an attribute went; one for each.
+    /// The outcome of a [`Word::Attr`]. Each gets one answer.
     AttrWritten {
-        /// The ticket.
+        /// The index of the ticket in boothd's configuration.
         ticket: TicketIndex,
         /// The number of the wish.
         serial: WriteSerial,
-        /// How it went.
+        /// Whether it was written, and if not, why.
         outcome: CibOutcome,
     },
-    /// After a take-over, once for each ticket: nothing that was begun before can take effect any
-    /// more unseen, so the store may be read and believed.
+    /// After a take-over, once for each ticket: nothing that was begun earlier can still take
+    /// effect unseen, so the store may be read and believed.
     Quiet {
-        /// The ticket.
+        /// The index of the ticket in boothd's configuration.
         ticket: TicketIndex,
-        /// What is known of it from before.
+        /// What the keeper knows of it from before the take-over.
         before: Before,
     },
 }
@@ -188,46 +187,46 @@ impl Answer {
     }
 }
 
-/// What must be done, in order.
+/// What the process around the keeper must do, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Start a job.
     Start(JobId, Work),
-    /// End a job with SIGKILL; [`Input::Ended`] is still to come.
+    /// End a job with SIGKILL; [`Input::Ended`] follows.
     Kill(JobId),
-    /// Tell boothd.
+    /// Send this answer to boothd.
     Say(Answer),
-    /// Right after a take-over: tell boothd what the one before it had told, and it has to tell a
-    /// keeper that takes the place of this one.
+    /// Directly after a take-over: tell boothd what the previous one had told. It has to tell a
+    /// keeper that replaces this one.
     Tell(Word),
-    /// A line for the log, about this ticket.
+    /// Log a line about this ticket.
     Note(NoteLevel, Place, String),
 }
 
-/// The keeper.
+/// All tickets of a site, and the jobs that change them.
 #[derive(Debug)]
 pub struct Keeper {
     site: Holder,
     lines: Vec<Line>,
-    /// boothd's tickets, by its index.
+    /// The lines of boothd's tickets, by its index.
     order: Vec<Place>,
-    /// Jobs that run, and what each was about.
+    /// Running jobs, with the tickets of each.
     jobs: BTreeMap<JobId, Vec<Place>>,
-    /// How many of its tickets do not need a job any more; it is ended when none does.
+    /// How many of its tickets no longer need a job. It is ended when none needs it.
     unwanted: BTreeMap<JobId, usize>,
     crowd: Crowd,
     /// The nearest deadline of each line that has one.
     deadlines: BTreeSet<(MonoTime, Place)>,
     next_job: u64,
-    /// Before this instant nothing may be read and believed, or granted: what a keeper that has
-    /// died, or one on another node, had begun may take effect until then.
+    /// Before this instant, nothing may be read and believed, or granted: a change begun by a
+    /// keeper that has died, or by one on another node, may take effect until then.
     quiet_at: MonoTime,
     /// When the last boothd left; `None`: it is here, or there has been none.
     left_at: Option<MonoTime>,
     store: StoreKind,
 }
 
-/// The parts that a line needs of its keeper.
+/// What a line needs from its keeper.
 struct Cx<'a> {
     now: Now,
     site: Holder,
@@ -237,13 +236,13 @@ struct Cx<'a> {
     /// Whether somebody else may change the store by hand.
     checks: bool,
     out: &'a mut Vec<Output>,
-    /// Jobs that this line does not need any more. Others may.
+    /// Jobs that this line no longer needs; other lines may need them.
     unwanted: Vec<JobId>,
 }
 
 impl Keeper {
-    /// Knows no ticket, and nothing of what may have been begun before it; that cannot take effect
-    /// any more from `quiet_at` on.
+    /// A keeper without tickets. What may have been begun before it can no longer take effect from
+    /// `quiet_at` on.
     pub fn new(site: Holder, store: StoreKind, quiet_at: MonoTime) -> Keeper {
         Keeper {
             site,
@@ -260,8 +259,8 @@ impl Keeper {
         }
     }
 
-    /// Something happened: appends what must be done. A word about a ticket that boothd has not
-    /// named, and the end of a job that does not run, are ignored.
+    /// Processes an input, and appends what must be done. Ignores a word about a ticket that boothd
+    /// has not named, and the end of a job that does not run.
     pub fn step(&mut self, now: Now, input: Input, out: &mut Vec<Output>) {
         self.due(now, out);
         match input {
@@ -299,28 +298,27 @@ impl Keeper {
         [line, self.crowd.next_room()].into_iter().flatten().min()
     }
 
-    /// The name of a ticket.
+    /// The name of the ticket of this line.
     ///
-    /// Panics if the place is none of this keeper.
+    /// Panics if the keeper has no such line.
     pub fn name(&self, place: Place) -> &TicketName {
         &self.lines[place.0].name
     }
 
-    /// The place of a ticket, if this keeper has ever been told of it.
+    /// The line of a ticket, if this keeper has ever been told of it.
     pub fn place(&self, name: &TicketName) -> Option<Place> {
         self.lines.iter().find(|line| line.name == *name).map(|line| line.place)
     }
 
-    /// The window that the store may say *granted* for, and at whose end this keeper will revoke;
-    /// `None`: there is none.
+    /// The window in which the store may say *granted*. At its end, this keeper revokes.
     ///
-    /// Panics if the place is none of this keeper.
+    /// Panics if the keeper has no such line.
     pub fn watched(&self, place: Place) -> Option<HoldWindow> {
         self.lines[place.0].watched()
     }
 
     /// Whether there is anything to do or to wait for: a lease to guard, a revoke that is owed, a
-    /// job that runs, or a change that may still take effect.
+    /// running job, or a change that may still take effect.
     pub fn is_needed(&self, now: MonoTime) -> bool {
         self.is_unsettled(now) || self.lines.iter().any(Line::is_needed)
     }
@@ -330,23 +328,23 @@ impl Keeper {
         now < self.quiet_at || self.lines.iter().any(|line| line.is_unsettled(now))
     }
 
-    /// When nothing is unsettled any more if nothing else happens; `None`: while a job runs that
-    /// cannot be told, or it is so already.
+    /// When killed changes can no longer take effect, if nothing else happens. This does not
+    /// include running jobs.
     pub fn settles_at(&self) -> Option<MonoTime> {
         self.lines.iter().map(Line::settles_at).chain([self.quiet_at]).max()
     }
 
-    /// Whether something is owed and could not be done for long, whatever was tried.
+    /// Whether a revoke is owed that has failed for a long time.
     pub fn is_in_vain(&self) -> bool {
         self.lines.iter().any(Line::is_in_vain)
     }
 
-    /// How many jobs run.
+    /// The number of running jobs.
     pub fn running(&self) -> usize {
         self.jobs.len()
     }
 
-    /// What is known of a ticket of boothd.
+    /// What the keeper knows of a ticket of boothd; nothing if it does not know the ticket.
     pub fn before(&self, ticket: TicketIndex) -> Before {
         let place = self.order.get(ticket.get());
         place.map(|place| self.lines[place.0].before()).unwrap_or_default()
@@ -368,8 +366,8 @@ impl Keeper {
             self.lines[at].index = Some(TicketIndex::new(index));
             self.order.push(Place(at));
         }
-        // A CIB is that of all nodes: who was away for longer than *g* may come from another one,
-        // where something may be in flight. One that starts there waits for *g* itself.
+        // All nodes share a CIB. A boothd that was away for longer than *g* may come from another
+        // node, where something may be in flight. A boothd that starts there waits for *g* itself.
         let longest = self.order.iter().map(|place| self.lines[place.0].guard).max();
         let (left, longest) = (self.left_at.take(), longest.unwrap_or_default());
         if self.store == StoreKind::Cib && left.is_some_and(|at| now.mono.since(at) >= longest) {
@@ -397,8 +395,8 @@ impl Keeper {
         }
     }
 
-    /// Does something to a line, applies what is due, and brings its place in the crowd and its
-    /// deadline in line with its state.
+    /// Does something to a line, applies what is due, and updates the line's place in the crowd and
+    /// its deadline.
     fn with(
         &mut self,
         place: Place,
@@ -435,14 +433,14 @@ impl Keeper {
         }
     }
 
-    /// The same with every line.
+    /// The same for all lines.
     fn with_all(&mut self, now: Now, out: &mut Vec<Output>, act: impl Fn(&mut Line, &mut Cx<'_>)) {
         for place in (0..self.lines.len()).map(Place) {
             self.with(place, now, out, &act);
         }
     }
 
-    /// Starts what waits, as far as there is room.
+    /// Starts jobs for waiting lines while there is room.
     fn start_waiting(&mut self, now: Now, out: &mut Vec<Output>) {
         self.crowd.age(now.mono);
         while let Some(places) = self.crowd.next() {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The revoke that a ticket's line owes, and its attempts.
 //!
-//! A revoke is never ended for being slow: a store that needs eight seconds needs them however
-//! often it is asked. What has run for a while is joined by another attempt, since it may hang
-//! where a fresh one does not. When one has succeeded the others are ended.
+//! A revoke is never ended for being slow: a store that needs eight seconds needs them for every
+//! attempt. An attempt that has run for a while is joined by another, because it may hang where a
+//! fresh one does not. When one has succeeded, the others are ended.
 
 use super::check::over_after;
 use super::{JobEnd, JobId, Values};
@@ -13,51 +13,51 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// How soon a revoke that failed is tried again, while a lease depends on it.
+/// The pause before a failed revoke is retried, while a lease depends on it.
 const RETRY: Span = Span::from_millis(500);
 /// The longest pause before another attempt joins one that hangs.
 const PAUSE_MAX: Span = Span::from_secs(30);
-/// How many attempts run beside each other; the oldest makes room for another.
+/// The most attempts at once; the oldest makes room for another.
 const ATTEMPTS_MAX: usize = 8;
-/// How long one that was ended is waited for before another makes room.
+/// How long to wait for the end of a killed attempt before another is killed.
 const REAP: Span = Span::from_secs(1);
-/// The first pause between two lines of the log about the same trouble; it doubles.
+/// The first pause between two log lines about the same problem; it doubles.
 const NOTE_PAUSE: Span = Span::from_secs(1);
 
-/// One attempt that runs.
+/// A running attempt.
 #[derive(Debug)]
 struct Attempt {
     job: JobId,
-    /// Which revoke it is of.
+    /// The revoke that it is for, by its number.
     number: u64,
-    /// When it was ended, or is to be as soon as no other ticket needs its job.
+    /// When it was killed; it may still run until no other ticket needs its job.
     killed: Option<MonoTime>,
 }
 
-/// What is owed, and what runs for it.
+/// The revoke that is owed, and its attempts.
 #[derive(Debug, Default)]
 pub(super) struct Owed {
     revoke: Option<Revoke>,
     attempts: Vec<Attempt>,
-    /// How many revokes have been owed.
+    /// How many revokes have been owed; the number of the last one.
     count: u64,
-    /// Attempts that were killed, or failed, cannot take effect any more from this instant on.
+    /// Killed or failed attempts can no longer take effect from this instant on.
     free_at: MonoTime,
-    /// What has succeeded when boothd did not wait for it any more, if nothing has begun since.
+    /// The revoke that succeeded when boothd no longer waited for it, if nothing has begun since.
     untold: Option<Values>,
 }
 
 /// A revoke that must succeed.
 #[derive(Debug)]
 struct Revoke {
-    /// Whom to tell, and until when boothd waits for it.
+    /// The wish to answer, and until when boothd waits for it.
     serial: Option<(WriteSerial, MonoTime)>,
     /// Whether boothd has stopped waiting for it, and will wish it again.
     late: bool,
     values: Values,
     /// When the next attempt begins.
     next_at: MonoTime,
-    /// How long the attempt that begins then is left alone.
+    /// The pause between that attempt and the one after it.
     pause: Span,
     note_at: MonoTime,
     note_pause: Span,
@@ -68,26 +68,26 @@ struct Revoke {
 pub(super) struct Over {
     /// The store says *revoked*.
     pub(super) done: bool,
-    /// boothd waits for it.
+    /// The wish to answer, if boothd waits.
     pub(super) tell: Option<WriteSerial>,
-    /// Otherwise, how much it matters to the log, and what happens next.
+    /// Otherwise, the level of the log line, and what happens next.
     pub(super) note: Option<(NoteLevel, String)>,
-    /// Attempts that are to be ended.
+    /// Attempts that must be ended.
     pub(super) kill: Vec<JobId>,
 }
 
 impl Revoke {
-    /// Takes out whom to tell.
+    /// Takes the wish to answer.
     fn tell(&mut self) -> Option<WriteSerial> {
         self.serial.take().map(|(serial, _)| serial)
     }
 }
 
 impl Owed {
-    /// Owes a revoke with these values. Returns the wish whose place it takes.
+    /// Owes a revoke with these values. Returns the wish that it replaces.
     ///
-    /// The first attempt begins at once; behind attempts of an earlier revoke, when they have
-    /// ended, or beside them after `guard`.
+    /// The first attempt begins at once or, if attempts of an earlier revoke run, when they have
+    /// ended, at the latest after `guard`.
     pub(super) fn owe(
         &mut self,
         now: MonoTime,
@@ -97,7 +97,7 @@ impl Owed {
     ) -> Option<WriteSerial> {
         let alone = self.attempts.is_empty();
         if let Some(same) = self.revoke.as_mut().filter(|revoke| revoke.values.is_like(&values)) {
-            // What runs for it serves: no grant has begun in between.
+            // Its running attempts can serve: no grant has begun since.
             same.values = values;
             if alone {
                 same.next_at = same.next_at.min(now);
@@ -116,7 +116,8 @@ impl Owed {
         old.and_then(|mut old| old.tell())
     }
 
-    /// Whether the last that happened is that this has succeeded, which boothd does not know yet.
+    /// Whether a revoke with these values was the last change and succeeded, without boothd
+    /// knowing.
     pub(super) fn take_untold(&mut self, values: &Values) -> bool {
         self.untold.take().is_some_and(|old| old.is_like(values))
     }
@@ -126,7 +127,7 @@ impl Owed {
         self.untold = None;
     }
 
-    /// A grant is wished: what is owed and not under way is not wanted any more.
+    /// A grant is wished: drops the revoke if it has no attempt yet. Returns the wish to answer.
     pub(super) fn yields(&mut self) -> Option<WriteSerial> {
         if self.attempts.is_empty() {
             return self.revoke.take()?.tell();
@@ -134,7 +135,7 @@ impl Owed {
         None
     }
 
-    /// Nobody waits any more.
+    /// Nobody waits any longer.
     pub(super) fn leave(&mut self) {
         self.untold = None;
         if let Some(revoke) = &mut self.revoke {
@@ -142,7 +143,7 @@ impl Owed {
         }
     }
 
-    /// Another boothd has come: what no lease depends on is its business.
+    /// Another boothd has taken over. A revoke that no lease depends on is left to it.
     pub(super) fn succeed(&mut self, armed: bool) {
         self.leave();
         if !armed {
@@ -150,7 +151,8 @@ impl Owed {
         }
     }
 
-    /// No lease depends on it any more: what is not under way is only owed to boothd.
+    /// No lease depends on the revoke any longer: drops it if boothd does not wait and no attempt
+    /// runs.
     pub(super) fn disarm(&mut self) {
         let unasked = self.revoke.as_ref().is_some_and(|revoke| revoke.serial.is_none());
         if unasked && self.attempts.is_empty() {
@@ -158,7 +160,7 @@ impl Owed {
         }
     }
 
-    /// boothd has waited for as long as it wanted to: it is told, and what runs goes on.
+    /// The wish to answer if boothd has waited for as long as it wanted; the attempts continue.
     pub(super) fn late(&mut self, now: MonoTime) -> Option<WriteSerial> {
         let revoke = self.revoke.as_mut()?;
         revoke.serial.filter(|(_, until)| *until <= now)?;
@@ -166,7 +168,7 @@ impl Owed {
         revoke.tell()
     }
 
-    /// When boothd has waited for as long as it wants to.
+    /// Until when boothd waits.
     pub(super) fn late_at(&self) -> Option<MonoTime> {
         self.revoke.as_ref()?.serial.map(|(_, until)| until)
     }
@@ -187,7 +189,7 @@ impl Owed {
         self.revoke.as_ref().is_some_and(|revoke| revoke.serial.is_some())
     }
 
-    /// It is not owed any more. Returns the attempts that are to be ended.
+    /// The revoke is no longer owed. Returns the attempts that must be ended.
     pub(super) fn cancel(&mut self, now: MonoTime) -> Vec<JobId> {
         self.revoke = None;
         let live = self.attempts.iter_mut().filter(|attempt| attempt.killed.is_none());
@@ -198,7 +200,7 @@ impl Owed {
         .collect()
     }
 
-    /// What the next attempts write.
+    /// Sets what the next attempts write.
     pub(super) fn change_values(&mut self, values: Values) {
         if let Some(revoke) = &mut self.revoke {
             revoke.values = values;
@@ -222,23 +224,23 @@ impl Owed {
         self.free_at
     }
 
-    /// Whether it has failed for so long that its pauses have reached their end.
+    /// Whether it has failed for so long that the pauses have reached their maximum.
     pub(super) fn is_in_vain(&self) -> bool {
         self.revoke.as_ref().is_some_and(|revoke| revoke.note_pause >= PAUSE_MAX)
     }
 
-    /// Whether an attempt is to begin.
+    /// Whether an attempt must begin now.
     pub(super) fn is_due(&self, now: MonoTime) -> bool {
         let due = self.revoke.as_ref().is_some_and(|revoke| revoke.next_at <= now);
         due && self.attempts.len() < ATTEMPTS_MAX
     }
 
-    /// When an attempt is to begin.
+    /// When the next attempt must begin.
     pub(super) fn next_at(&self) -> Option<MonoTime> {
         self.revoke.as_ref().map(|revoke| revoke.next_at)
     }
 
-    /// The attempt that has to end so that another can begin.
+    /// The attempt that must be ended so that another can begin.
     pub(super) fn makes_room(&mut self, now: MonoTime) -> Option<JobId> {
         let due = self.revoke.as_ref().is_some_and(|revoke| revoke.next_at <= now);
         let full = self.attempts.len() >= ATTEMPTS_MAX;
@@ -251,14 +253,14 @@ impl Owed {
         Some(oldest.job)
     }
 
-    /// When another has to end because the kernel cannot end the one that should make room.
+    /// When another attempt must be ended, because the kernel does not end the killed one.
     pub(super) fn room_at(&self) -> Option<MonoTime> {
         let full = self.revoke.is_some() && self.attempts.len() >= ATTEMPTS_MAX;
         let killed = self.attempts.iter().filter_map(|attempt| attempt.killed);
         killed.filter(|_| full).max().map(|at| at.plus(REAP))
     }
 
-    /// An attempt begins.
+    /// An attempt begins. Returns what it writes; `None` if nothing is owed.
     pub(super) fn start(&mut self, now: MonoTime, job: JobId) -> Option<Values> {
         let revoke = self.revoke.as_mut()?;
         revoke.next_at = now.plus(revoke.pause);
@@ -268,7 +270,8 @@ impl Owed {
         Some(revoke.values)
     }
 
-    /// An attempt has ended. `armed`: a lease depends on it; `wished`: a grant waits behind it.
+    /// An attempt has ended. `armed`: a lease depends on the revoke; `wished`: a grant waits for
+    /// it.
     pub(super) fn over(
         &mut self,
         now: MonoTime,
@@ -287,7 +290,7 @@ impl Owed {
         let alone = self.attempts.is_empty();
         let Some(revoke) = &mut self.revoke else { return over };
         if attempt.number != self.count {
-            // It was of an earlier revoke; this one need not wait for others any longer.
+            // It was of an earlier revoke; this one need not wait for it any longer.
             if alone {
                 revoke.next_at = revoke.next_at.min(now);
             }
@@ -314,7 +317,7 @@ impl Owed {
         }
         over.tell = revoke.tell();
         if alone && (wished || !armed) {
-            // A grant is wished since, or nothing depends on it but what boothd wants next.
+            // A grant has been wished since, or only boothd's next wish depends on it.
             self.revoke = None;
             return over;
         }

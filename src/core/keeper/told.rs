@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What a boothd has told its keeper, and must tell the next one.
+//! What a boothd has told its keeper, and must tell the next keeper.
 
 use super::{Answer, Before, Grant, Word};
 use crate::engine::{AttrChange, CibExpiry, CibOutcome, CibState, HoldWindow};
@@ -7,13 +7,13 @@ use crate::model::{AttrName, TicketIndex};
 use crate::time::Now;
 use alloc::vec::Vec;
 
-/// What a keeper was told of a ticket, and has to be told again if another takes its place.
+/// What a keeper was told of a ticket, and what a replacement must be told.
 #[derive(Clone, Debug, Default)]
 pub struct Told {
     /// The newest grant that was read, or that a keeper may have begun.
     grant: Option<Grant>,
     hold: Option<Word>,
-    /// Whether that is the last boothd's: a keeper that was found has told it.
+    /// Whether `hold` is from the previous boothd, reported by a keeper that was found.
     inherited: bool,
     /// Wishes without an answer, in their order.
     open: Vec<Word>,
@@ -22,7 +22,7 @@ pub struct Told {
 }
 
 impl Told {
-    /// boothd says something of this ticket.
+    /// Notes what boothd tells the keeper about this ticket.
     pub fn say(&mut self, word: &Word, now: Now) {
         match word {
             Word::Hold { .. } => (self.hold, self.inherited) = (Some(word.clone()), false),
@@ -35,8 +35,8 @@ impl Told {
         }
     }
 
-    /// The keeper that was found says what the last boothd had told it. What this one has said
-    /// counts more.
+    /// Notes what the previous boothd had told the keeper that was found. What this boothd has said
+    /// takes precedence.
     pub fn inherit(&mut self, word: Word) {
         match word {
             Word::Hold { .. } if self.hold.is_none() => {
@@ -47,11 +47,11 @@ impl Told {
         }
     }
 
-    /// A keeper answers. Returns whether somebody waits for that.
+    /// Notes an answer of a keeper. Returns whether somebody waits for it.
     pub fn hear(&mut self, answer: &Answer, now: Now) -> bool {
         let at = match answer {
             Answer::Quiet { before, .. } => {
-                // The keeper that knew more may have ended.
+                // A keeper that knew more may have ended.
                 let window = before.window.or(self.window());
                 let grant = before.grant.or(self.grant);
                 self.before.get_or_insert(Before { window, grant });
@@ -67,7 +67,7 @@ impl Told {
         };
         let Some(word) = at.map(|at| self.open.remove(at)) else { return false };
         if let (Word::Write { state, .. }, Answer::Written { outcome, .. }) = (word, answer) {
-            // The wall clock may have been set since it was wished.
+            // The wall clock may have been set since the wish.
             self.note_grant(&state, now);
             if !state.granted && *outcome == CibOutcome::Written {
                 self.is_free();
@@ -76,15 +76,15 @@ impl Told {
         true
     }
 
-    /// The store says *revoked*: what the last boothd held is over, and a keeper that starts much
-    /// later must not take the end of that window for the end of what came since.
+    /// The store says *revoked*, so the previous boothd's window is over. Forgets that window: a
+    /// keeper that starts much later must not take its end for the end of a later one.
     pub fn is_free(&mut self) {
         if core::mem::take(&mut self.inherited) {
             self.hold = None;
         }
     }
 
-    /// The newest window.
+    /// The newest window; `None` if there is none, or the store says *revoked*.
     pub fn window(&self) -> Option<HoldWindow> {
         match &self.hold {
             Some(Word::Hold { window, .. }) => *window,
@@ -94,7 +94,7 @@ impl Told {
 
     /// What is known from before this boothd; `None`: the ticket cannot be read yet.
     pub fn before(&self) -> Option<Before> {
-        // What is wished may change it at any moment.
+        // An open wish may change the ticket at any moment.
         self.before.filter(|_| self.open.is_empty())
     }
 
@@ -103,18 +103,18 @@ impl Told {
         &self.open
     }
 
-    /// What another keeper has to hear of the ticket, in this order; `ticket` is its number.
+    /// What another keeper must be told of the ticket, in this order; `ticket` is its index.
     pub fn words(&self, ticket: TicketIndex) -> impl Iterator<Item = Word> + '_ {
         let read = self.grant.map(|grant| Word::Read { ticket, grant });
         read.into_iter().chain(self.hold.iter().chain(&self.open).cloned())
     }
 
-    /// While no keeper is there, takes back the wishes that a newer one of the same ticket stands
-    /// in for, as a keeper would, so that they do not pile up. Returns the answers to them.
+    /// While there is no keeper, drops the wishes that a newer wish of the same ticket replaces, as
+    /// a keeper would, so that they do not pile up. Returns the answers to them.
     ///
-    /// A revoke stands in for every write before it, a grant for grants before it only: it may
-    /// come too late, and a revoke is owed until then. A change of an attribute stands in for
-    /// earlier ones of that attribute.
+    /// A revoke replaces every earlier write. A grant replaces only earlier grants: it may come too
+    /// late, and until then a revoke is owed. A change of an attribute replaces earlier changes of
+    /// that attribute.
     pub fn drop_superseded(&mut self) -> Vec<Answer> {
         let mut answers = Vec::new();
         let mut kept: Vec<Word> = Vec::with_capacity(self.open.len());
@@ -130,12 +130,11 @@ impl Told {
         answers
     }
 
-    /// The word of the newest window.
+    /// The [`Word::Hold`] with the newest window, if there was one.
     pub const fn hold(&self) -> Option<&Word> {
         self.hold.as_ref()
     }
 
-    /// Takes note of a grant.
     fn note(&mut self, mut grant: Grant) {
         if let Some(old) = self.grant.filter(|old| old.term == grant.term) {
             grant.expires = grant.expires.max(old.expires);
@@ -143,8 +142,9 @@ impl Told {
         self.grant = Some(grant);
     }
 
-    /// A keeper may write this now, and another must not take it for something newer from
-    /// another node. When exactly it reads the clock is not known: a second more.
+    /// Notes a grant that a keeper may write now, so that another keeper does not take it for a
+    /// newer one from another node. It is not known when exactly the keeper reads the clock, so a
+    /// second is added.
     fn note_grant(&mut self, state: &CibState, now: Now) {
         let lease = self.window().map(|window| window.lease_until);
         if let (true, Some(lease)) = (state.granted && state.expires == CibExpiry::Lease, lease) {
@@ -154,7 +154,7 @@ impl Told {
     }
 }
 
-/// The answer to a wish whose place a newer one has taken.
+/// The answer to a wish that a newer one has replaced.
 fn superseded(word: &Word) -> Option<Answer> {
     let outcome = CibOutcome::Superseded;
     match *word {
@@ -164,7 +164,7 @@ fn superseded(word: &Word) -> Option<Answer> {
     }
 }
 
-/// Whether a newer wish takes the place of an older one of the same ticket.
+/// Whether a newer wish replaces an older one of the same ticket.
 fn stands_in(new: &Word, old: &Word) -> bool {
     match (new, old) {
         (Word::Write { state: new, .. }, Word::Write { state: old, .. }) => {

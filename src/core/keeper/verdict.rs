@@ -1,45 +1,46 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What the keeper does at the end of a window.
+//! Decides what the keeper does at the end of a window.
 
 use super::Values;
 use crate::engine::CibTicket;
 use crate::model::{Holder, Term};
 
-/// What the newest grant wrote, or what the store said when boothd read it.
+/// The newest grant: what it wrote, or what the store said when boothd read it. The greater of two
+/// is the newer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Grant {
-    /// Attribute `term`.
+    /// Attribute `term`, in which the holder was elected.
     pub term: Term,
     /// Attribute `expires` in seconds: the latest that was written in this term.
     pub expires: u64,
 }
 
-/// What the keeper does.
+/// What the keeper does with a ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Nothing: the store has something newer.
+    /// Nothing: the store has a newer grant.
     Retire,
-    /// It writes *revoked* and leaves this beside it, as boothd does when it loses a ticket, so
-    /// that whoever reads it knows a lost ticket from one that was given back.
+    /// Write *revoked* and these values, as boothd does when it loses a ticket, so that a reader
+    /// can tell a lost ticket from one that was given up.
     Revoke(Values),
 }
 
 /// Decides about a ticket of `site` whose window has ended (`RULES.md` L6).
 ///
-/// `told` is the term that came with the window; `grant` the newest grant that was begun here, or
-/// that boothd read when it started; `stored` what the store says now, `None` if that cannot be
-/// read; a ticket that is not there says nothing of itself.
+/// `told` is the term that came with the window. `grant` is the newest grant that was begun here,
+/// or that boothd read when it started. `stored` is what the store says now; `None` if it cannot be
+/// read. A ticket that does not exist has no values.
 ///
-/// The store is *newer* if its term is higher than that of `grant`, or `expires` is later in the
-/// same term: then boothd has been started on another node of the site, and the keeper there
-/// watches. `expires` is compared with what was written, never with a clock: the wall clock may
-/// have been set meanwhile.
+/// The store is *newer* if its term is higher than that of `grant`, or if `expires` is later in the
+/// same term. Then boothd was started on another node of the site, and the keeper there guards the
+/// ticket. `expires` is compared with what was written, never with a clock, because the wall clock
+/// may have been set meanwhile.
 ///
-/// It revokes also what does not say *granted*: a grant that was killed may still be on its way,
-/// and only a later change of this site keeps it from taking effect. Whose that was and in which
-/// term stays as it is: what was won here was never granted here, and the store may have been
-/// written since by a member that knows better. Terms do not tell: where all members have
-/// restarted, a later leader may have a lower one than the keeper was told.
+/// The keeper also revokes a ticket that does not say *granted*: a killed grant may still be in
+/// flight, and only a later change of this site prevents it from taking effect. Then owner and term
+/// are not changed: what was won here was never granted here, and a member that knows better may
+/// have written the store since. Terms cannot decide this: if all members have restarted, a later
+/// leader may have a lower term than the keeper was told.
 pub fn verdict(
     site: Holder,
     told: Term,

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What boothd and the keeper write to each other: a line of text for each message, fields
-//! separated by tabs, as many lines in a packet as it has room for.
+//! The messages between boothd and the keeper: a line of text for each message, with fields
+//! separated by tabs. A packet has as many lines as fit.
 //!
-//! A boothd begins with [`Message::Hello`], its tickets and [`Message::Taken`]; the keeper answers
-//! with what the boothd before had told it, as that one had ([`Message::Word`]), and with `Taken`
-//! behind that, or with [`Message::Other`]. Numbers are decimal; instants are microseconds of
-//! the clock that goes on while the machine sleeps.
+//! A boothd begins with [`Message::Hello`], its tickets and [`Message::Taken`]. The keeper answers
+//! with the words of the previous boothd ([`Message::Word`]) and then `Taken`, or with
+//! [`Message::Other`]. Numbers are decimal; instants are microseconds of the boot-time clock.
 
 use super::{Answer, Before, Grant, Kept, Word};
 use crate::engine::{AttrChange, CibExpiry, CibOutcome, CibState, HoldWindow, WriteSerial};
@@ -16,37 +15,38 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::str::{FromStr, Split};
 
-/// The version of this language. A keeper of another one guards what it was told to the end.
+/// The version of these messages. A keeper of another version guards what it was told until the
+/// end.
 pub const VERSION: u32 = 1;
 
 /// The longest packet, in bytes.
 pub const PACKET_MAX: usize = 32 * 1024;
 
-/// One message.
+/// A message between boothd and the keeper.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// boothd wants to take over.
     Hello {
-        /// Its [`VERSION`].
+        /// The [`VERSION`] of boothd.
         version: u32,
-        /// What it keeps where: the keeper must be one for the same.
+        /// The store and the configuration of boothd. The keeper must be for the same.
         setup: String,
     },
     /// A ticket of boothd, in the order of its configuration.
     Ticket(Kept),
-    /// boothd: that were all tickets. The keeper: it is yours.
+    /// From boothd: there are no more tickets. From the keeper: the take-over is complete.
     Taken,
-    /// The keeper is of another version or for something else; it guards what it was told, takes
-    /// no more wishes and ends when it is not needed any longer.
+    /// The keeper has another version or another setup. It guards what it was told, accepts no more
+    /// wishes, and ends when it is no longer needed.
     Other,
-    /// boothd says something, or hears from a keeper what another boothd has said.
+    /// From boothd, a word. From the keeper, a word of the previous boothd.
     Word(Word),
-    /// The keeper says something.
+    /// From the keeper, an answer to a wish or a take-over.
     Answer(Answer),
 }
 
 impl Message {
-    /// The line, without its end.
+    /// The message as a line, without the newline.
     pub fn to_line(&self) -> String {
         let mut line = Line(String::new());
         match self {
@@ -62,7 +62,7 @@ impl Message {
         line.0
     }
 
-    /// The message in a line; `None` if it is none.
+    /// The message in a line; `None` if the line is not a message.
     pub fn parse(line: &str) -> Option<Message> {
         let mut fields = Fields(line.split('\t'));
         let message = match fields.text()? {
@@ -109,7 +109,7 @@ impl Message {
     }
 }
 
-/// Puts messages into as few packets as have room for them.
+/// Packs messages into as few packets as possible, of at most [`PACKET_MAX`] bytes.
 pub fn packets<'a>(messages: impl IntoIterator<Item = &'a Message>) -> Vec<Vec<u8>> {
     let mut packets: Vec<Vec<u8>> = Vec::new();
     for message in messages {
@@ -125,12 +125,12 @@ pub fn packets<'a>(messages: impl IntoIterator<Item = &'a Message>) -> Vec<Vec<u
     packets
 }
 
-/// The messages of a packet; lines that are none are left out.
+/// The messages of a packet. Lines that are not messages are skipped.
 pub fn messages(packet: &[u8]) -> Vec<Message> {
     String::from_utf8_lossy(packet).split('\n').filter_map(Message::parse).collect()
 }
 
-/// A line that grows.
+/// A line that is being written.
 struct Line(String);
 
 impl Line {
@@ -142,7 +142,7 @@ impl Line {
         self
     }
 
-    /// Text from elsewhere, without what separates fields and lines, and not too much of it.
+    /// Appends text from outside: at most 1024 characters, with blanks for control characters.
     fn text(&mut self, text: &str) -> &mut Line {
         let clean = text.chars().take(1024).map(|c| if c.is_control() { ' ' } else { c });
         self.word(clean.collect::<String>())
@@ -219,7 +219,7 @@ impl Line {
     }
 }
 
-/// The fields of a line that are still to be read.
+/// The remaining fields of a line that is being read.
 struct Fields<'a>(Split<'a, char>);
 
 impl<'a> Fields<'a> {

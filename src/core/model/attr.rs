@@ -4,11 +4,11 @@
 use alloc::boxed::Box;
 use core::fmt;
 
-/// Attribute names that Pacemaker and Booth keep for themselves (P18).
+/// Attribute names that Pacemaker and Booth reserve (P18).
 pub const RESERVED_ATTRS: [&str; 8] =
     ["owner", "expires", "term", "granted", "standby", "id", "last-granted", "booth-cfg-name"];
 
-/// Attributes that one ticket can have: each costs memory in the daemon and a line in the CIB.
+/// The most attributes of one ticket. Each costs memory in the daemon and space in the CIB.
 pub const ATTRS_MAX: usize = 256;
 
 /// The longest attribute name in bytes: 64 on the wire with its NUL.
@@ -16,23 +16,23 @@ const NAME_MAX: usize = 63;
 /// The longest attribute value in bytes: 128 on the wire with its NUL.
 const VALUE_MAX: usize = 127;
 
-/// Why a text is no attribute name or value.
+/// Why a text is not an attribute name or value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttrError {
     /// The name is empty.
     Empty,
     /// The text is longer than the limit given.
     TooLong {
-        /// How long it is, in bytes.
+        /// Its length in bytes.
         len: usize,
-        /// How long it may be, in bytes.
+        /// The longest that is allowed, in bytes.
         max: usize,
     },
-    /// The name is no XML name, so the CIB cannot hold it.
+    /// The name is not an XML name, so the CIB cannot store it.
     NotXmlName,
     /// The name is one of [`RESERVED_ATTRS`].
     Reserved,
-    /// The value has a control character, which neither a CIB nor a client's line can hold.
+    /// The value has a control character, which neither the CIB nor an output line can contain.
     ControlCharacter,
 }
 
@@ -64,7 +64,7 @@ impl AttrName {
     /// The name in `text`.
     ///
     /// # Errors
-    /// The text is empty, too long, no XML name, or reserved.
+    /// The text is empty, too long, not an XML name, or reserved.
     pub fn new(text: &str) -> Result<AttrName, AttrError> {
         let Some(first) = text.chars().next() else {
             return Err(AttrError::Empty);
@@ -143,15 +143,15 @@ pub enum AttrOp {
     NotEqual,
 }
 
-/// One `attr-prereq` line.
+/// The condition in one `attr-prereq` line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttrRule {
-    /// When it applies.
+    /// Whether it applies to acquisitions or to grants.
     pub mode: RuleMode,
-    /// The attribute it looks at.
+    /// The attribute that it checks.
     pub name: AttrName,
-    /// How it compares.
+    /// How the attribute is compared with `value`.
     pub op: AttrOp,
-    /// What it compares with.
+    /// The value that the attribute must or must not have.
     pub value: AttrValue,
 }

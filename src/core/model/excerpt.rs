@@ -1,33 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Text from outside in messages: as much of it as helps.
+//! Shortens text from outside for messages.
 
 use alloc::borrow::Cow;
 use core::fmt;
 
-/// The most bytes of a text that a message repeats: no name that exists is longer, of a host too.
+/// The most bytes of a text that a message repeats: no valid name is longer, not even of a host.
 const TEXT_MAX: usize = 255;
-/// The most bytes of a path that a message repeats: the kernel takes none that is longer.
+/// The most bytes of a path that a message repeats: the kernel accepts no longer path.
 const PATH_MAX: usize = 4096;
 
-/// A text from outside, for a message: whole, or if it is long its beginning, as many whole
-/// characters as fit, and its length in bytes. With `{:?}` what is repeated is quoted.
+/// A text from outside, for a message. A long text is cut after a whole character, and its length
+/// in bytes is added. `{:?}` quotes the text.
 pub struct Excerpt<'a> {
     text: Cow<'a, str>,
     max: usize,
 }
 
 impl<'a> Excerpt<'a> {
-    /// Of a word, a value or a line: at most 255 bytes of it.
+    /// At most 255 bytes of a word, a value or a line.
     pub const fn new(text: &'a str) -> Excerpt<'a> {
         Excerpt { text: Cow::Borrowed(text), max: TEXT_MAX }
     }
 
-    /// Of a path: at most 4096 bytes of it. What is no UTF-8 in it is marked as such.
+    /// At most 4096 bytes of a path, in which the caller has replaced bytes that are not UTF-8.
     pub const fn of_path(text: Cow<'a, str>) -> Excerpt<'a> {
         Excerpt { text, max: PATH_MAX }
     }
 
-    /// What is repeated, and how long the text is if that is not all.
+    /// The part that is repeated, and the length of the whole text if it was cut.
     fn parts(&self) -> (&str, Option<usize>) {
         let length = self.text.len();
         if length <= self.max {

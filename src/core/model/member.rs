@@ -27,7 +27,7 @@ impl MemberId {
         MemberId(crc & 0x7FFF_FFFF)
     }
 
-    /// An id as it came from the wire or the CIB; whether it is a member, the roster knows.
+    /// An id from the wire or the CIB. The roster knows whether it is a member's.
     pub const fn from_raw(raw: u32) -> MemberId {
         MemberId(raw)
     }
@@ -44,7 +44,7 @@ impl fmt::Display for MemberId {
     }
 }
 
-/// A member's place in the configuration, counted from 0.
+/// A member's position in the configuration, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemberIndex(u8);
 
@@ -70,7 +70,7 @@ pub enum MemberRole {
 }
 
 impl MemberRole {
-    /// The word used in configuration files and by `booth peers` and `booth status`.
+    /// The word in configuration files and in the output of `booth peers` and `booth status`.
     pub const fn word(self) -> &'static str {
         match self {
             MemberRole::Site => "site",
@@ -154,7 +154,7 @@ impl FromIterator<MemberIndex> for MemberSet {
     }
 }
 
-/// Who has a ticket. Absent, nobody and somebody are three different things.
+/// Who has a ticket. *Not known* and *nobody* are different.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Holder {
     /// Not known; 0 on the wire and in the CIB, `NONE` in `booth list`.
@@ -185,7 +185,7 @@ impl Holder {
         }
     }
 
-    /// The member, if there is one.
+    /// The holder's id; `None` if the ticket is free or its holder is not known.
     pub const fn member(self) -> Option<MemberId> {
         match self {
             Holder::Member(id) => Some(id),
@@ -194,25 +194,25 @@ impl Holder {
     }
 }
 
-/// One participant as the configuration describes it.
+/// A member as the configuration describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// Its id on the wire.
+    /// The id on the wire, computed from the address.
     pub id: MemberId,
-    /// What it may do.
+    /// Whether it is a site or an arbitrator.
     pub role: MemberRole,
-    /// Its address in the text form that is shown to people.
+    /// The address, without the interface of a link-local one.
     pub address: IpAddr,
 }
 
-/// All members in configuration order, and which of them this process is.
+/// All members in configuration order, and the one that this process is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Roster {
     members: Vec<Member>,
     me: MemberIndex,
 }
 
-/// Why a list of members is no roster.
+/// Why a list of members is not a roster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RosterError {
     /// There are more than [`MEMBERS_MAX`] members.
@@ -245,7 +245,7 @@ impl fmt::Display for RosterError {
 impl core::error::Error for RosterError {}
 
 impl Roster {
-    /// A roster of these members, seen by the member number `me`.
+    /// A roster of these members, from the view of member number `me`.
     ///
     /// # Errors
     /// Too many members, two equal ids, a reserved id, or `me` outside the list.

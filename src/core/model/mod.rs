@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Words that every part shares: members, tickets, terms, attributes. No behaviour beyond what
-//! makes wrong values unwritable; no I/O.
+//! Types that all parts share: members, tickets, terms, attributes. They only prevent invalid
+//! values; they do no I/O.
 
 mod attr;
 mod excerpt;

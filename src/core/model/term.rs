@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The election number of a ticket.
+//! The Raft term of a ticket.
 
 use core::fmt;
 
@@ -22,7 +22,7 @@ impl Term {
         self.0
     }
 
-    /// The next term; `None` when the numbers are used up, then nobody can be elected any more.
+    /// The next term; `None` if the numbers are used up: then nobody can be elected any longer.
     pub const fn next(self) -> Option<Term> {
         match self.0.checked_add(1) {
             Some(number) => Some(Term(number)),

@@ -10,19 +10,19 @@ use core::fmt;
 /// The longest ticket name in bytes: 64 on the wire with its NUL.
 pub const TICKET_NAME_MAX: usize = 63;
 
-/// A ticket's place in the configuration, counted from 0.
+/// A ticket's position in the configuration, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TicketIndex(u32);
 
 impl TicketIndex {
     /// The index with this number.
     ///
-    /// Panics beyond `u32::MAX`, which no configuration in memory can reach.
+    /// Panics above `u32::MAX`, which no configuration in memory can reach.
     pub fn new(index: usize) -> TicketIndex {
         TicketIndex(u32::try_from(index).expect("a configuration has fewer than 2^32 tickets"))
     }
 
-    /// The number.
+    /// The position in the list of tickets.
     pub const fn get(self) -> usize {
         self.0 as usize
     }
@@ -32,14 +32,14 @@ impl TicketIndex {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TicketName(Arc<str>);
 
-/// Why a text is no ticket name.
+/// Why a text is not a ticket name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TicketNameError {
     /// It is empty.
     Empty,
     /// It is longer than [`TICKET_NAME_MAX`] bytes.
     TooLong(usize),
-    /// It has a character that is not allowed.
+    /// It has this character, which is not allowed.
     BadCharacter(char),
 }
 
@@ -63,7 +63,7 @@ impl TicketName {
     /// The name in `text`.
     ///
     /// # Errors
-    /// The text is empty, too long, or has another character than letters, digits, `-`, `/`.
+    /// The text is empty, too long, or has a character other than letters, digits, `-`, `/`.
     pub fn new(text: &str) -> Result<TicketName, TicketNameError> {
         if text.is_empty() {
             return Err(TicketNameError::Empty);
@@ -100,28 +100,28 @@ pub enum TicketMode {
     Manual,
 }
 
-/// What the configuration says of one ticket, as far as the engine needs it.
+/// What the engine needs to know about a ticket from the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TicketSpec {
-    /// The ticket's name.
+    /// The name, unique in the configuration.
     pub name: TicketName,
-    /// Who moves it.
+    /// `mode`: whether the members or only administrators move it.
     pub mode: TicketMode,
     /// `expire`: the length of a lease, *E* in `RULES.md`.
     pub expire: Span,
-    /// `acquire-after`: what resources of a lost site need to stop, *A*.
+    /// `acquire-after`: the time that the resources of a lost site need to stop, *A*.
     pub acquire_after: Span,
-    /// `timeout`: how long one answer is awaited, *τ*.
+    /// `timeout`: how long an answer is awaited before a message is sent again, *τ*.
     pub timeout: Span,
     /// `retries`: how often an unanswered message is sent again, *r*.
     pub retries: u32,
-    /// `renewal-freq`: time between renewals, *R*.
+    /// `renewal-freq`: the time between two renewals, *R*.
     pub renewal: Span,
     /// `weights`, one per member in configuration order; missing ones are 0.
     pub weights: Vec<i32>,
-    /// `attr-prereq`: what must be true before this site acquires the ticket.
+    /// `attr-prereq`: what must be true before this site acquires the ticket or is granted it.
     pub rules: Vec<AttrRule>,
-    /// Whether a `before-acquire-handler` is configured; the shell knows which.
+    /// Whether a `before-acquire-handler` is configured; the daemon knows which.
     pub has_handler: bool,
 }
 
@@ -131,7 +131,7 @@ impl TicketSpec {
         TicketSpec::guard_of(self.expire)
     }
 
-    /// The same of any `expire`.
+    /// *g* for another `expire`.
     pub fn guard_of(expire: Span) -> Span {
         expire.divided(10).min(Span::from_secs(5))
     }
@@ -141,8 +141,8 @@ impl TicketSpec {
         self.expire.divided(100)
     }
 
-    /// How long a call of the store's tool may take: `τ·(r+1)`, but never less than the guard time,
-    /// within which every call ends (`RULES.md`, condition 2).
+    /// How long a call of the store's tool may take: the longer of `τ·(r+1)` and the guard time,
+    /// which every call is granted (`RULES.md` L6, condition 2).
     pub fn call_limit(&self) -> Span {
         self.patience().max(self.guard())
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Argument vectors of `crm_ticket` and `cibadmin`, without the program itself (P18, P20). Nothing
-//! is quoted, since no shell is involved.
+//! Argument vectors of `crm_ticket` and `cibadmin`, without the program's name (P18, P20). Nothing
+//! is quoted, because no shell is involved.
 
 use crate::engine::AttrChange;
 use crate::model::{Holder, Term, TicketName};
@@ -16,24 +16,24 @@ pub const PROGRAM: &str = "crm_ticket";
 /// The program that changes many tickets in one call; it comes with [`PROGRAM`].
 pub const MANY_PROGRAM: &str = "cibadmin";
 
-/// Everything that one call writes.
+/// What one call writes to a ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TicketValues<'a> {
-    /// The ticket.
+    /// The name of the ticket.
     pub ticket: &'a TicketName,
     /// Whether it is granted to this site.
     pub granted: bool,
-    /// Attribute `owner`.
+    /// Attribute `owner`, written as [`owner_number`].
     pub owner: Holder,
-    /// Attribute `expires`, in seconds since the epoch.
+    /// Attribute `expires`, in seconds since the epoch; 0 if there is no lease.
     pub expires: u64,
-    /// Attribute `term`.
+    /// Attribute `term`, in which the owner was elected.
     pub term: Term,
-    /// Attribute `booth-cfg-name`.
+    /// Attribute `booth-cfg-name`: the name of the configuration.
     pub config_name: &'a str,
 }
 
-/// Grants or revokes a ticket and writes all its attributes, in one call.
+/// Grants or revokes a ticket, and writes all attributes of Booth, in one call.
 ///
 /// Reference: the same arguments in the same order.
 pub fn write(values: &TicketValues<'_>) -> Vec<String> {
@@ -59,8 +59,8 @@ pub fn load_all() -> Vec<String> {
     vec!["-q".to_owned()]
 }
 
-/// Changes many tickets in one call of [`MANY_PROGRAM`], which reads [`many`] and answers when the
-/// change is made.
+/// Changes many tickets in one call of [`MANY_PROGRAM`], which reads [`many`] from standard input
+/// and ends when the change is made.
 pub fn write_many() -> Vec<String> {
     ["-M", "-o", "status", "-s", "-p"].map(str::to_owned).into()
 }
@@ -70,7 +70,8 @@ pub fn load_many() -> Vec<String> {
     ["-Q", "-A", "/cib/status/tickets"].map(str::to_owned).into()
 }
 
-/// What [`write_many`] reads. What it does not name of a ticket stays, as with [`write`].
+/// The XML that [`write_many`] reads. Attributes of a ticket that it does not name are kept, as
+/// with [`write`].
 pub fn many(tickets: &[TicketValues<'_>]) -> String {
     let mut xml = String::from("<status><tickets>");
     for values in tickets {
@@ -92,7 +93,7 @@ pub fn many(tickets: &[TicketValues<'_>]) -> String {
     xml
 }
 
-/// A text as it stands between double quotes in XML.
+/// The text, escaped for use between double quotes in XML.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -123,12 +124,12 @@ pub fn change_attr(ticket: &TicketName, change: &AttrChange) -> Vec<String> {
 
 /// Whether this exit code of a query means that there is no such ticket yet.
 ///
-/// Reference: 6 is what old versions give (ENXIO), 105 what current ones do.
+/// Old versions of Pacemaker exit with 6 (ENXIO), current ones with 105.
 pub const fn is_absent(exit_code: i32) -> bool {
     matches!(exit_code, 6 | 105)
 }
 
-/// The owner as the CIB has it: a signed 32-bit decimal, -1 for nobody, 0 for unknown.
+/// The owner as written to the CIB: a signed 32-bit decimal number, -1 for nobody, 0 for unknown.
 pub fn owner_number(owner: Holder) -> i32 {
     i32::from_ne_bytes(owner.raw().to_ne_bytes())
 }

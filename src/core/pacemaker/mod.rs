@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What is known about Pacemaker's `crm_ticket`, and of `cibadmin` for many tickets at once:
-//! argument vectors, exit codes, and how to read the answers (P18, P19).
+//! Pacemaker's `crm_ticket`, and `cibadmin` for many tickets at once: argument vectors, exit codes,
+//! and how to read the answers (P18, P19).
 //!
-//! Pure: nothing is run here, nothing read from anywhere. The executor runs it.
+//! This module only converts text; it runs nothing. The executor and the keeper run the programs.
 
 mod command;
 mod ticket_state;

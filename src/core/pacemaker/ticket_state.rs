@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Reads the answers of `crm_ticket -q`: some lines of heading, then one XML element (P19). Pure.
+//! Parses the answers of `crm_ticket -q`: some lines of text, then XML elements (P19).
 
 use crate::engine::CibTicket;
 use crate::model::{AttrName, AttrValue, Excerpt, Holder, Term, TicketName};
@@ -10,15 +10,15 @@ use alloc::string::{String, ToString};
 use core::fmt;
 use roxmltree::{Document, Node};
 
-/// The element that describes a ticket.
+/// The XML element that describes a ticket.
 const ELEMENT: &str = "ticket_state";
 
 /// Why an answer cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StateError {
-    /// There is no XML in it.
+    /// It contains no XML.
     NoXml,
-    /// Its XML is damaged; the text says where.
+    /// Its XML is malformed; the text says where.
     BadXml(String),
     /// It does not describe the ticket that was asked for.
     NoTicket,
@@ -44,13 +44,13 @@ impl fmt::Display for StateError {
 
 impl core::error::Error for StateError {}
 
-/// What an answer says of a ticket, or why that cannot be relied upon.
+/// What an answer says of a ticket, or why it cannot be relied upon.
 pub type Read = Result<CibTicket, StateError>;
 
-/// Reads the answer to a query for one ticket.
+/// Parses the answer to a query for one ticket.
 ///
 /// # Errors
-/// It does not describe the ticket, or not in a way that can be relied upon.
+/// It has no well-formed XML, does not describe the ticket, or does not say whether it is granted.
 pub fn read(answer: &str, ticket: &TicketName) -> Read {
     let document = parse(answer)?;
     let node = elements(&document)
@@ -59,10 +59,11 @@ pub fn read(answer: &str, ticket: &TicketName) -> Read {
     read_element(node)
 }
 
-/// Reads the answer to a query for all tickets, by name, each as [`read`] would.
+/// Parses the answer to a query for all tickets. The result has each ticket by its name, as from
+/// [`read`].
 ///
 /// # Errors
-/// There is no XML, or it is damaged.
+/// There is no XML, or it is malformed.
 pub fn read_all(answer: &str) -> Result<BTreeMap<String, Read>, StateError> {
     let document = parse(answer)?;
     let tickets = elements(&document).filter_map(|node| {
@@ -92,7 +93,7 @@ fn read_element(node: Node<'_, '_>) -> Result<CibTicket, StateError> {
             "owner" => ticket.owner = parse_owner(value),
             "expires" => ticket.expires = value.parse().ok().map(WallTime::from_secs),
             "term" => ticket.term = parse_term(value),
-            // The names that are left out here are the cluster's own: `AttrName` refuses them.
+            // `AttrName` refuses the other names of the cluster.
             name => {
                 if attribute.namespace().is_some() {
                     continue;
@@ -106,7 +107,7 @@ fn read_element(node: Node<'_, '_>) -> Result<CibTicket, StateError> {
     Ok(ticket)
 }
 
-/// The words that Pacemaker takes for a boolean.
+/// The words that Pacemaker accepts as booleans.
 fn read_bool(text: &str) -> Result<bool, StateError> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "on" | "yes" | "y" | "1" => Ok(true),
@@ -115,12 +116,13 @@ fn read_bool(text: &str) -> Result<bool, StateError> {
     }
 }
 
-/// An owner as the store has it: a decimal of 32 bits, signed as the reference writes it or not.
+/// An owner from the store: a decimal number of 32 bits, signed (as the reference writes it) or
+/// not.
 pub fn parse_owner(text: &str) -> Option<Holder> {
     bits(text).map(Holder::from_raw)
 }
 
-/// A term as the store has it; the reference writes large ones as negative numbers.
+/// A term from the store; the reference writes large terms as negative numbers.
 pub fn parse_term(text: &str) -> Option<Term> {
     bits(text).map(Term::new)
 }

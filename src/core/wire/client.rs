@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Messages between clients and the daemon (TCP) (P10, P12).
+//! Messages between clients and the daemon, over TCP (P10, P12).
 
 use super::code::{ResultCode, WaitCause};
 use super::life::Life;
@@ -10,40 +10,40 @@ use alloc::string::String;
 /// Options of a client's grant or revoke (header field `options`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClientOptions {
-    /// Bit 0, `-F`: grant at once, whatever the other sites say.
+    /// Bit 0, `-F`: grant at once, without waiting for other sites or older leases.
     pub immediate: bool,
     /// Bit 1, `-w`: wait for the outcome.
     pub wait: bool,
     /// Bit 2, `-C`: wait until the ticket is committed to the CIB.
     pub wait_commit: bool,
-    /// Bit 3, ours alone: the client understands [`WaitCause`] and wants to hear every change.
+    /// Bit 3, only in ours: the client understands [`WaitCause`] and wants to hear every change.
     pub explain: bool,
 }
 
-/// What a client asks for. Names are as sent; the engine decides whether they exist.
+/// What a client asks for. The engine decides whether the names exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientRequest {
-    /// The tickets, as text.
+    /// Return the text of `booth list`.
     List,
-    /// The other members, as text.
+    /// Return the text of `booth peers`.
     Peers,
     /// Grant a ticket to the site that is asked.
     Grant {
-        /// The ticket; `None` if the name is no ticket name.
+        /// The ticket; `None` if the name is not a valid ticket name.
         ticket: Option<TicketName>,
-        /// How.
+        /// `-F`, `-w`, `-C` of the client.
         options: ClientOptions,
     },
     /// Revoke a ticket.
     Revoke {
-        /// The ticket; `None` if the name is no ticket name.
+        /// The ticket; `None` if the name is not a valid ticket name.
         ticket: Option<TicketName>,
-        /// How.
+        /// `-F`, `-w`, `-C` of the client.
         options: ClientOptions,
     },
     /// Set an attribute.
     AttrSet {
-        /// The ticket; `None` if the name is no ticket name.
+        /// The ticket; `None` if the name is not a valid ticket name.
         ticket: Option<TicketName>,
         /// The attribute; `None` if the name cannot be used (answered with `Fail`).
         name: Option<AttrName>,
@@ -52,21 +52,21 @@ pub enum ClientRequest {
     },
     /// Read an attribute.
     AttrGet {
-        /// The ticket; `None` if the name is no ticket name.
+        /// The ticket; `None` if the name is not a valid ticket name.
         ticket: Option<TicketName>,
         /// The attribute; `None` if no attribute can have that name.
         name: Option<AttrName>,
     },
     /// Delete an attribute.
     AttrDelete {
-        /// The ticket; `None` if the name is no ticket name.
+        /// The ticket; `None` if the name is not a valid ticket name.
         ticket: Option<TicketName>,
         /// The attribute; `None` if no attribute can have that name.
         name: Option<AttrName>,
     },
     /// List a ticket's attributes.
     AttrList {
-        /// The ticket; `None` if the name is no ticket name.
+        /// The ticket; `None` if the name is not a valid ticket name.
         ticket: Option<TicketName>,
     },
 }
@@ -74,21 +74,21 @@ pub enum ClientRequest {
 /// The ticket payload of an answer to grant and revoke.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TicketAnswer {
-    /// How it went.
+    /// The outcome so far.
     pub result: ResultCode,
     /// The ticket; `None` is an all-zero payload (`InvalidArg`).
     pub ticket: Option<TicketName>,
-    /// Who has it; for `Redirect` the site to ask.
+    /// Who has the ticket; for `Redirect` the site to ask.
     pub leader: Holder,
-    /// The term.
+    /// The term of the ticket at the member that answers.
     pub term: Term,
-    /// How long it is valid.
+    /// How long the holder still has the ticket.
     pub valid_for: Span,
-    /// Why an intermediate answer is not the final one, and for how long.
+    /// What the request waits for, and for how long at most; zero if that is not known.
     pub cause: Option<(WaitCause, Span)>,
 }
 
-/// An answer to a client as it crosses the wire: texts are ready to be printed.
+/// An answer to a client as sent over the wire. Texts are ready to be printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientReply {
     /// `Rslt` with ticket payload: to grant and revoke.
@@ -102,6 +102,6 @@ pub enum ClientReply {
     Attr(String),
     /// `ALst`: one line for each attribute.
     Attrs(String),
-    /// `Hllo`, ours alone: ask again, with a request that is bound to this life of the daemon.
+    /// `Hllo`, only in ours: ask again, with a request that is bound to this life of the daemon.
     Hello(Life),
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Requests of clients and their answers as bytes (P10).
 //!
-//! Stateless: order and number of answers are the engine's business, connections the shell's.
+//! Stateless: the engine decides on the order and number of answers; `daemon` handles connections.
 
 use super::client::{ClientOptions, ClientReply, ClientRequest, TicketAnswer};
 use super::code::{Command, ResultCode, WaitCause};
@@ -21,17 +21,18 @@ const IMMEDIATE_BIT: u32 = 1;
 const WAIT_BIT: u32 = 2;
 /// Bit 2 of a request's `options`: `-C`.
 const WAIT_COMMIT_BIT: u32 = 4;
-/// Bit 3 of a request's `options`, ours alone: the client understands [`WaitCause`].
+/// Bit 3 of a request's `options`, only in ours: the client understands [`WaitCause`].
 const EXPLAIN_BIT: u32 = 8;
 
-/// The longest text of an answer; the MAC comes on top.
+/// The longest text of an answer, in bytes.
 const TEXT_MAX: usize = FRAME_MAX - HEADER_LEN - MAC_LEN;
-/// The last line of a text that had to be cut.
+/// The last line of a text that was too long.
 const TEXT_CUT: &str = "(the rest does not fit into one answer)\n";
 
 /// The unsealed packet of a client's request.
 ///
-/// `from` is the id of the member that the client belongs to, or else the target's.
+/// `from` is the id of the member that the client belongs to or, if there is none, of the member
+/// that it asks.
 pub fn encode_request(from: u32, request: &ClientRequest) -> Vec<u8> {
     let (command, options) = match request {
         ClientRequest::List => (Command::List, ClientOptions::default()),
@@ -62,12 +63,12 @@ pub fn encode_request(from: u32, request: &ClientRequest) -> Vec<u8> {
     Header { options: options_bits(options), ..Header::of(command, from) }.packet(&payload)
 }
 
-/// The sender's member and the request of an opened packet (its MAC cut off).
+/// The sender's member and the request of an opened packet, without its MAC.
 ///
-/// Names that cannot exist become `None`, because they are answered, not dropped.
+/// Invalid names become `None`, because such a request is answered, not dropped.
 ///
 /// # Errors
-/// It is no client's request.
+/// The packet is not a client's request.
 pub fn decode_request(packet: &[u8]) -> Result<(u32, ClientRequest), WireError> {
     let header = Header::read_opened(packet)?;
     let command = header.command()?;
@@ -111,8 +112,8 @@ pub fn decode_request(packet: &[u8]) -> Result<(u32, ClientRequest), WireError> 
 
 /// The unsealed packet of an answer to a client.
 ///
-/// Reference: the field `request` of an answer is 0, whatever was asked. A text beyond
-/// [`FRAME_MAX`] ends after a whole line, and its last line says so.
+/// Reference: the field `request` of an answer is always 0. A text that exceeds [`FRAME_MAX`] is
+/// cut after a whole line, and its last line says so.
 pub fn encode_reply(from: MemberId, reply: &ClientReply, unit: TimeUnit) -> Vec<u8> {
     match reply {
         ClientReply::Ticket(answer) => encode_answer(from, answer, unit),
@@ -127,10 +128,10 @@ pub fn encode_reply(from: MemberId, reply: &ClientReply, unit: TimeUnit) -> Vec<
     }
 }
 
-/// The answer in an opened packet (its MAC cut off).
+/// The answer in an opened packet, without its MAC.
 ///
 /// # Errors
-/// It is no answer to a client.
+/// The packet is not an answer to a client.
 pub fn decode_reply(packet: &[u8], unit: TimeUnit) -> Result<ClientReply, WireError> {
     let header = Header::read_opened(packet)?;
     let command = header.command()?;
@@ -208,12 +209,12 @@ fn decode_answer(
     })
 }
 
-/// Whether an answer with this result is not the last one, so that a cause belongs to it.
+/// Whether an answer with this result has a cause: it is not the last one.
 const fn may_explain(result: ResultCode) -> bool {
     matches!(result, ResultCode::Async | ResultCode::More | ResultCode::CibPending)
 }
 
-/// A wait in whole seconds, rounded up, because 0 means that its length is not known.
+/// A wait in whole seconds. It is rounded up, because 0 means that its length is not known.
 fn wait_secs(wait: Span) -> u32 {
     let up = wait.plus(Span::from_micros(999_999)).as_secs();
     u32::try_from(up).unwrap_or(u32::MAX)

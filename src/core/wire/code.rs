@@ -10,7 +10,7 @@ const fn four(code: &[u8; 4]) -> u32 {
     u32::from_be_bytes(*code)
 }
 
-/// A code as people read it: its four letters, or its number if they are none.
+/// A code for people: its four letters, or its number if these are not printable.
 pub(crate) fn printable(raw: u32) -> String {
     let letters = raw.to_be_bytes();
     match core::str::from_utf8(&letters) {
@@ -26,7 +26,7 @@ macro_rules! codes {
         pub enum $name { $($(#[$vdoc])* $variant,)* }
 
         impl $name {
-            /// Every code there is.
+            /// All codes, in the order of their definition.
             pub const ALL: &'static [$name] = &[$($name::$variant,)*];
 
             /// The number on the wire.
@@ -49,7 +49,7 @@ macro_rules! codes {
 }
 
 codes! {
-    /// What a packet is (header field `cmd`), or answers (`request`).
+    /// The command of a packet (header field `cmd`), or the one that it answers (`request`).
     Command {
         /// Client: list the tickets.
         List = four(b"CLst");
@@ -71,47 +71,47 @@ codes! {
         Result = four(b"Rslt");
         /// Answer to list and peers: text.
         ResultList = four(b"RLst");
-        /// Member: what do you know of this ticket?
+        /// Member: asks what the receiver knows of a ticket.
         Status = four(b"Stat");
-        /// Member: answer to STATUS.
+        /// Member: answers STATUS.
         MyIndex = four(b"MIdx");
-        /// Member: vote for me.
+        /// Member: asks for a vote.
         ReqVote = four(b"RVot");
-        /// Member: my vote goes to; or, with nobody, step-down.
+        /// Member: votes for the leader field; with nobody there, steps down.
         VoteFor = four(b"VtFr");
-        /// Member: I lead; renew the lease.
+        /// Member: leads, and renews its lease.
         Heartbeat = four(b"HrtB");
-        /// Member: acknowledgement.
+        /// Member: acknowledges.
         Ack = four(b"Ack.");
         /// Member: the renewal has its majority; adopt it.
         Update = four(b"UpdE");
         /// Member: the ticket is free now.
         RevokeTicket = four(b"Revk");
-        /// Member: rejected, the result says why.
+        /// Member: rejects; the result says why.
         Rejected = four(b"RJC!");
-        /// Ours alone: the sender's life, said to whoever has to bind its packets to it.
+        /// Only in ours: tells the sender's life to those that have to bind their packets to it.
         Hello = four(b"Hllo");
     }
 }
 
 codes! {
-    /// How something went (header field `result`).
+    /// The result of a request (header field `result`).
     ResultCode {
-        /// 0: done.
+        /// 0: done; between members, no result.
         Success = 0;
-        /// Under way, further answers follow.
+        /// In progress; further answers follow. Ours never sends it.
         Async = four(b"Asyn");
-        /// Under way, further answers follow.
+        /// In progress; further answers follow.
         More = four(b"More");
-        /// Synchronous success.
+        /// A synchronous success. Ours never sends it.
         SyncSuccess = four(b"Sccs");
-        /// Failed.
+        /// The request failed.
         SyncFail = four(b"Fail");
-        /// No such ticket.
+        /// There is no such ticket.
         InvalidArg = four(b"IArg");
-        /// No such attribute.
+        /// There is no such attribute.
         NoSuchAttr = four(b"NAtr");
-        /// Granted, the CIB commit is pending.
+        /// Granted, but the CIB commit is pending; or a revoke that continues.
         CibPending = four(b"Pend");
         /// The before-acquire handler failed.
         HandlerFailed = four(b"XPrg");
@@ -121,17 +121,17 @@ codes! {
         TicketIdle = four(b"Tidl");
         /// The ticket is already granted.
         Overgrant = four(b"Over");
-        /// Probable success.
+        /// A probable success. Ours never sends it.
         ProbableSuccess = four(b"Suc?");
-        /// Busy, try again.
+        /// The member has just started, or too many clients wait: try again.
         Busy = four(b"Busy");
-        /// Authentication failed.
+        /// The request is not authenticated.
         AuthFailed = four(b"Auth");
-        /// Your term is outdated.
+        /// Between members: the receiver's term is outdated.
         TermOutdated = four(b"TOdt");
-        /// The term is still valid.
+        /// Between members: the sender's promise is still valid.
         TermStillValid = four(b"TVld");
-        /// Your ticket is outdated.
+        /// Between members: the receiver does not know of a revoke.
         YouOutdated = four(b"Outd");
         /// Ask the leader named in the answer.
         Redirect = four(b"Redr");
@@ -141,42 +141,43 @@ codes! {
 codes! {
     /// Why an election was started (header field `reason`).
     Reason {
-        /// 0: none given.
+        /// No reason is given.
         None = 0;
-        /// A further attempt.
+        /// It is a further attempt.
         Again = four(b"Aaaa");
         /// The ticket was lost.
         TicketLost = four(b"TLst");
-        /// A site takes up again what it held.
+        /// A site acquires again what it held.
         Reacquire = four(b"Racq");
-        /// An administrator's command.
+        /// An administrator asked for it.
         Admin = four(b"Admn");
-        /// A failure at the site, of its handler for instance.
+        /// Something failed at the site, for instance its handler.
         LocalFail = four(b"LocF");
         /// The leader stepped down.
         StepDown = four(b"Spdn");
-        /// Votes were split.
+        /// The votes were split.
         Split = four(b"Splt");
     }
 }
 
 codes! {
-    /// Why a client's request takes time (P12). Ours alone: header field `reason` of a `Rslt` with
-    /// `More` or `Pend`; `options` then holds the seconds until it ends, rounded up; 0 = unknown.
+    /// What a client's request waits for (P12). Only in ours: header field `reason` of a `Rslt`
+    /// with `More` or `Pend`. `options` then has the seconds until the wait ends, rounded up; 0:
+    /// unknown.
     WaitCause {
         /// The ticket's state has not been read from the CIB yet.
         Loading = four(b"Load");
-        /// This member started a while ago and must not vote for itself yet (`RULES.md` L9).
+        /// This member has just started and must not vote for itself yet (`RULES.md` L9).
         Grace = four(b"Grac");
-        /// An election is under way.
+        /// The members are voting.
         Election = four(b"Elec");
-        /// The before-acquire handler runs.
+        /// The before-acquire handler is running.
         Handler = four(b"Hndl");
         /// The grant waits for sites that did not answer (`RULES.md` L8).
         CommitDelay = four(b"Cmmt");
-        /// The write to the CIB takes its time.
+        /// The write to the CIB has not finished.
         CibWrite = four(b"CibW");
-        /// The write to the CIB failed and is tried again.
+        /// The write to the CIB failed and is being retried.
         CibFailing = four(b"CibF");
         /// The site in the leader field says that its CIB may still say *granted*.
         Objection = four(b"Objn");

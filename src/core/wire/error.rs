@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The ways in which bytes can fail to be a message.
+//! Why bytes are not a message.
 
 use super::code::{printable, Command};
 use crate::model::TicketNameError;
@@ -16,8 +16,8 @@ pub enum Field {
     AttrValue,
 }
 
-/// Why bytes are no message. In `booth peers`, what is no packet of the protocol counts as `error`,
-/// the rest as `invalid`.
+/// Why bytes are not a message. In `booth peers`, bytes that are not a packet of the protocol count
+/// as `error`, the rest as `invalid`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WireError {
     /// There are too few bytes.
@@ -27,16 +27,16 @@ pub enum WireError {
         /// How many are needed at least.
         need: usize,
     },
-    /// There are, or shall come, too many bytes.
+    /// There are too many bytes, or the length field announces too many.
     TooLong {
-        /// How many.
+        /// How many there are, or are announced.
         len: usize,
         /// How many there may be.
         max: usize,
     },
-    /// The magic number is another one: this is not Booth.
+    /// The magic number is wrong: this is not Booth.
     Magic(u32),
-    /// The version is another one.
+    /// The version of the protocol is not ours.
     Version(u32),
     /// The length field is not the length of the packet.
     LengthField {
@@ -45,40 +45,40 @@ pub enum WireError {
         /// How many bytes there are.
         actual: usize,
     },
-    /// The message has another size than its command has.
+    /// The message does not have the size of its command.
     Size {
-        /// The command.
+        /// The command of the message.
         command: Command,
-        /// Its bytes, without authentication.
+        /// How many bytes it has, without authentication.
         len: usize,
         /// How many it should have.
         expected: usize,
     },
-    /// There is no such command.
+    /// There is no command with this number.
     UnknownCommand(u32),
-    /// The command exists, but not in this place: a client's between members, for instance.
+    /// The command is not valid here: a client's command between members, for instance.
     Misplaced(Command),
     /// The command answers (`request`) something that it cannot answer.
     Request {
-        /// The command.
+        /// The command of the message.
         command: Command,
-        /// What it says to answer.
+        /// The number in `request`.
         request: u32,
     },
-    /// There is no such reason.
+    /// There is no reason with this number.
     UnknownReason(u32),
-    /// There is no such result, or it makes no sense with this command.
+    /// There is no such result, or this command cannot have it.
     Result {
-        /// The command.
+        /// The command of the message.
         command: Command,
-        /// The result.
+        /// The number in `result`.
         result: u32,
     },
     /// The leader field is 0, which members never send.
     NoLeader,
-    /// A HELLO carries no life of its sender.
+    /// A HELLO does not state the life of its sender.
     NoLife,
-    /// A vote names nobody.
+    /// A vote is for nobody.
     VoteForNobody,
     /// A step-down names a leader; VOTE_FOR without a request must name nobody.
     StepDownWithLeader,
@@ -86,7 +86,7 @@ pub enum WireError {
     NoNul(Field),
     /// A ticket name is not ASCII.
     TicketNotAscii,
-    /// A ticket name is no ticket name.
+    /// A ticket name is not valid.
     Ticket(TicketNameError),
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The header that every packet begins with, and the sizes of packets (P1).
 //!
-//! Which commands exist is [`super::Command`]'s business; who may send them, the codecs'.
+//! [`super::Command`] lists the commands; the codecs know who may send them.
 
 use super::code::Command;
 use super::error::WireError;
@@ -9,36 +9,36 @@ use super::reader::{Reader, Writer};
 use crate::model::MemberId;
 use alloc::vec::Vec;
 
-/// Bytes of the header.
+/// The length of the header in bytes.
 pub const HEADER_LEN: usize = 48;
-/// Bytes of the authentication trailer: hash id, 20 bytes of HMAC-SHA1, 4 zero bytes.
+/// The length of the authentication trailer in bytes: hash id (4), HMAC-SHA1 (20), zeroes (4).
 pub const MAC_LEN: usize = 28;
-/// Bytes of the ticket payload: name, leader, term, valid-for.
+/// The length of the ticket payload in bytes: name, leader, term, valid-for.
 pub(crate) const TICKET_LEN: usize = 64 + 3 * 4;
-/// Bytes of the attribute payload: ticket, name, value.
+/// The length of the attribute payload in bytes: ticket, name, value.
 pub(crate) const ATTR_LEN: usize = 64 + 64 + 128;
-/// Bytes of a message between members, without authentication.
+/// The length of a message between members in bytes, without authentication.
 pub const PEER_LEN: usize = HEADER_LEN + TICKET_LEN;
-/// Bytes of a datagram between members, with authentication: a receiver needs no more, and one
-/// byte more tells it that a datagram is too long.
+/// The length of the longest datagram between members in bytes, with authentication. A receiver
+/// that reads one byte more can see that a datagram is too long.
 pub const DATAGRAM_MAX: usize = PEER_LEN + MAC_LEN;
-/// Bytes of the longest request of a client, with authentication.
+/// The length of the longest request of a client in bytes, with authentication.
 pub const REQUEST_MAX: usize = HEADER_LEN + ATTR_LEN + MAC_LEN;
-/// Bytes of the longest message of any kind: a list of the 100 000 tickets that a configuration
-/// can have, with lines of 320 bytes.
+/// The length of the longest message of any kind in bytes: enough for a list of the 100 000 tickets
+/// that a configuration can have, with lines of 320 bytes.
 pub const FRAME_MAX: usize = 32 * 1000 * 1000;
-/// Zero bytes that may follow a client's request beyond its stated length (P13).
+/// How many zero bytes may follow a client's request, beyond its stated length (P13).
 ///
-/// Reference: its clients without a key send the room of the MAC after list, peers, attribute
-/// get and attribute list. A server reads and ignores them before it closes, because closing
-/// with unread bytes resets the connection.
+/// Reference: without a key, its clients send zeroes in place of the MAC after list, peers,
+/// attribute get and attribute list. A server reads and ignores them before it closes, because
+/// closing with unread bytes resets the connection.
 pub const REQUEST_TAIL: usize = MAC_LEN;
 
-/// The number that tells a Booth packet.
+/// The magic number of a Booth packet.
 const MAGIC: u32 = 0x5F1B_A08C;
 /// The version of the protocol.
 const VERSION: u32 = 0x0001_0003;
-/// Bit of `opts`: the packet is authenticated.
+/// Bit 0 of `opts`: the packet is authenticated.
 pub(crate) const OPT_AUTHENTICATED: u32 = 1;
 
 /// Offset of the field `opts`.
@@ -48,33 +48,33 @@ const FROM_AT: usize = 20;
 /// Offset of the field `length`.
 pub(crate) const LENGTH_AT: usize = 24;
 
-/// All fields of the header as numbers, except magic and version, which are checked.
+/// All fields of the header as numbers (P1), except magic and version, which are only checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Header {
-    /// Bit 0: authenticated.
+    /// Bit 0: authenticated; bits 3 to 31: the bond (P9).
     pub(crate) opts: u32,
     /// Seconds of the sender's wall clock; 0 without authentication.
     pub(crate) secs: u32,
-    /// Microseconds; the reference takes them from another clock than the seconds.
+    /// Microseconds; the reference takes them from a different clock than the seconds.
     pub(crate) usecs: u32,
-    /// The sender's site id.
+    /// The sender's member id.
     pub(crate) from: u32,
-    /// Bytes of the whole packet.
+    /// The length of the whole packet in bytes.
     pub(crate) length: u32,
-    /// The command.
+    /// The number of a [`Command`].
     pub(crate) cmd: u32,
     /// The command that this one answers, or 0.
     pub(crate) request: u32,
     /// Options, round or nonce, depending on the command.
     pub(crate) options: u32,
-    /// Why an election was started.
+    /// The number of a [`super::Reason`] or [`super::WaitCause`], a life, or what a voter knows.
     pub(crate) reason: u32,
-    /// The result.
+    /// The number of a [`super::ResultCode`], or a life.
     pub(crate) result: u32,
 }
 
 impl Header {
-    /// The header of an unsealed packet of this command; the rest is 0.
+    /// The header of an unsealed packet of this command; all other fields are 0.
     pub(crate) fn of(command: Command, from: u32) -> Header {
         Header { cmd: command.raw(), from, ..Header::default() }
     }
@@ -108,8 +108,8 @@ impl Header {
         })
     }
 
-    /// Reads the header of a packet that [`crate::auth::Opener`] has opened, and checks that
-    /// the length field fits: the MAC, which has been cut off, still counts.
+    /// Reads the header of a packet that [`crate::auth::Opener`] has opened, and checks the length
+    /// field, which still includes the removed MAC.
     pub(crate) fn read_opened(packet: &[u8]) -> Result<Header, WireError> {
         let header = Header::read(packet)?;
         let cut_off = if header.is_authenticated() { MAC_LEN } else { 0 };
@@ -139,7 +139,7 @@ impl Header {
         self.opts & OPT_AUTHENTICATED != 0
     }
 
-    /// The command.
+    /// The command in `cmd`; an error if there is no such command.
     pub(crate) fn command(&self) -> Result<Command, WireError> {
         Command::from_raw(self.cmd).ok_or(WireError::UnknownCommand(self.cmd))
     }
@@ -154,18 +154,19 @@ pub(crate) fn check_length(header: &Header, actual: usize) -> Result<(), WireErr
     }
 }
 
-/// Bytes of the whole message that begins with this header on a stream, the header included.
+/// The length in bytes of the message that begins with this header on a stream, including the
+/// header.
 ///
-/// A client uses it to read an answer; a server uses [`request_len`], which allows less.
+/// Clients use it to read answers; servers use [`request_len`], which has a lower limit.
 ///
 /// # Errors
-/// Magic or version is another one, or the length field is below [`HEADER_LEN`] or beyond
-/// [`FRAME_MAX`].
+/// Magic or version is wrong, or the length field is below [`HEADER_LEN`] or above [`FRAME_MAX`].
 pub fn frame_len(header: &[u8; HEADER_LEN]) -> Result<usize, WireError> {
     bounded_len(header, FRAME_MAX)
 }
 
-/// Bytes of the whole request that begins with this header on a stream, the header included.
+/// The length in bytes of the request that begins with this header on a stream, including the
+/// header.
 ///
 /// # Errors
 /// Like [`frame_len`], with [`REQUEST_MAX`] as the limit.
@@ -175,7 +176,7 @@ pub fn request_len(header: &[u8; HEADER_LEN]) -> Result<usize, WireError> {
 
 fn bounded_len(header: &[u8; HEADER_LEN], max: usize) -> Result<usize, WireError> {
     let length = Header::read(header)?.length;
-    // Only a platform with 16-bit addresses cannot hold a u32; the fallback is too long there.
+    // The fallback is only for 16-bit platforms, where it is too long.
     let len = usize::try_from(length).unwrap_or(usize::MAX);
     if len < HEADER_LEN {
         Err(WireError::TooShort { len, need: HEADER_LEN })
@@ -186,9 +187,9 @@ fn bounded_len(header: &[u8; HEADER_LEN], max: usize) -> Result<usize, WireError
     }
 }
 
-/// The sender that a packet names, if it is long enough to name one; whatever magic and version
-/// say, so that a member that speaks another version can be named. Not authenticated: for counters
-/// and log lines only.
+/// The sender that a packet names, if it is long enough. Magic and version are not checked, so that
+/// a member with another version can be named. The result is not authenticated, so use it only for
+/// counters and log lines.
 pub fn claimed_sender(bytes: &[u8]) -> Option<MemberId> {
     let field = bytes.get(FROM_AT..)?.first_chunk::<4>()?;
     Some(MemberId::from_raw(u32::from_be_bytes(*field)))

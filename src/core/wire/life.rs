@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The number of one life of a daemon, and where a packet carries it (P9).
 //!
-//! Ours alone. A reference peer sends 0 in these fields and does not read them.
+//! Only in ours. A reference peer sends 0 in these fields and does not read them.
 
 use super::code::Command;
 use super::header::{Header, HEADER_LEN};
@@ -14,7 +14,7 @@ const REASON_AT: usize = 40;
 /// Offset of the field `result`.
 const RESULT_AT: usize = 44;
 
-/// Which life of a daemon it is, from its start to its end: a random number above 0.
+/// The life of a daemon, from its start to its end: a random number above 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Life(NonZeroU32);
 
@@ -36,7 +36,7 @@ impl Life {
     }
 }
 
-/// The unsealed packet that only tells the sender's life, 48 bytes: HELLO.
+/// The unsealed packet that only states the sender's life: HELLO, 48 bytes.
 pub fn encode_hello(from: MemberId, life: Life) -> Vec<u8> {
     let mut packet = Header::of(Command::Hello, from.raw()).packet(&[]);
     put_life(&mut packet, life);
@@ -56,14 +56,14 @@ pub fn put_life(packet: &mut [u8], life: Life) {
     packet[at..at + 4].copy_from_slice(&life.raw().to_be_bytes());
 }
 
-/// The life in an opened packet between members or a HELLO; `None`: it carries none.
+/// The life in an opened packet between members or in a HELLO; `None` if there is none.
 pub fn life_of(packet: &[u8]) -> Option<Life> {
     let header = Header::read(packet).ok()?;
     Life::from_raw(if life_at(packet) == REASON_AT { header.reason } else { header.result })
 }
 
-/// Where the life stands: in the field `result`, which nothing between members needs but a
-/// rejection, and that needs no `reason`.
+/// The offset of the life: that of the field `result`. Between members, only a rejection uses
+/// `result` otherwise; it does not use `reason`, so its life is there.
 fn life_at(packet: &[u8]) -> usize {
     match command_of(packet) {
         Some(Command::Rejected) => REASON_AT,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Bytes to messages and back: no sockets, no clocks, no keys.
 //!
-//! The formats are those of the C reference (`test/vectors` holds captured packets); what ours
-//! adds lives in header fields that the reference sends as 0 and does not read.
+//! The formats are those of the C reference (`test/vectors` has captured packets). What ours adds
+//! is in header fields that the reference sends as 0 and does not read.
 
 mod client;
 mod client_codec;

@@ -7,32 +7,31 @@ use super::reader::{Reader, Writer};
 use crate::model::TicketName;
 use alloc::vec::Vec;
 
-/// Bytes of the field of a ticket's name.
+/// The size in bytes of the field of a ticket's name.
 const TICKET_FIELD: usize = 64;
-/// Bytes of the field of an attribute's name.
+/// The size in bytes of the field of an attribute's name.
 const ATTR_NAME_FIELD: usize = 64;
-/// Bytes of the field of an attribute's value.
+/// The size in bytes of the field of an attribute's value.
 const ATTR_VALUE_FIELD: usize = 128;
 
-/// The ticket payload in its parts: `S` is text when written, bytes when read.
+/// The fields of the ticket payload: `S` is text when written, bytes when read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TicketPayload<S> {
-    /// The ticket's name; empty where there is none.
+    /// The ticket's name; empty if there is none.
     pub(crate) name: S,
-    /// The leader's id, nobody, or 0.
+    /// The leader's id, [`crate::model::MemberId::NOBODY`], or 0 if it is not known.
     pub(crate) leader: u32,
-    /// The term.
+    /// The sender's term.
     pub(crate) term: u32,
-    /// Validity in the cluster's unit.
+    /// The validity in the cluster's [`super::TimeUnit`].
     pub(crate) valid_for: u32,
 }
 
 impl TicketPayload<&str> {
-    /// The payload of a packet that is about no ticket: zeros.
+    /// The payload of a packet that is not about a ticket: zeroes.
     pub(crate) const NONE: TicketPayload<&'static str> =
         TicketPayload { name: "", leader: 0, term: 0, valid_for: 0 };
 
-    /// The payload as bytes.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut writer = Writer::with_capacity(TICKET_LEN);
         writer.string(self.name, TICKET_FIELD);
@@ -44,7 +43,7 @@ impl TicketPayload<&str> {
 }
 
 impl<'a> TicketPayload<&'a [u8]> {
-    /// Reads the payload behind the header of a packet.
+    /// Reads the payload after the header of a packet.
     pub(crate) fn read(packet: &'a [u8]) -> Result<TicketPayload<&'a [u8]>, WireError> {
         let mut reader = payload_reader(packet)?;
         Ok(TicketPayload {
@@ -56,7 +55,7 @@ impl<'a> TicketPayload<&'a [u8]> {
     }
 }
 
-/// The attribute payload in its parts: `S` is text when written, bytes when read.
+/// The fields of the attribute payload: `S` is text when written, bytes when read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AttrPayload<S> {
     /// The ticket's name.
@@ -68,7 +67,6 @@ pub(crate) struct AttrPayload<S> {
 }
 
 impl AttrPayload<&str> {
-    /// The payload as bytes.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut writer = Writer::with_capacity(ATTR_LEN);
         writer.string(self.ticket, TICKET_FIELD);
@@ -79,7 +77,7 @@ impl AttrPayload<&str> {
 }
 
 impl<'a> AttrPayload<&'a [u8]> {
-    /// Reads the payload behind the header of a packet.
+    /// Reads the payload after the header of a packet.
     pub(crate) fn read(packet: &'a [u8]) -> Result<AttrPayload<&'a [u8]>, WireError> {
         let mut reader = payload_reader(packet)?;
         Ok(AttrPayload {

@@ -5,9 +5,10 @@ use super::code::{Command, Reason, ResultCode};
 use crate::model::{Holder, Term, TicketName};
 use crate::time::Span;
 
-/// Number of one send of one ticket to one member, in `1..=2^31-1` with wrap-around.
+/// The number of one send of one ticket to one member, in `1..=2^31-1` with wrap-around.
 ///
-/// Header field `options`, bits 0-30; 0 there means a reference peer and is `None` here.
+/// It is in bits 0-30 of the header field `options`. A reference peer sends 0 there, which is
+/// `None` here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Round(u32);
 
@@ -15,7 +16,7 @@ impl Round {
     /// The largest round; 1 follows.
     pub const MAX: u32 = 0x7FFF_FFFF;
 
-    /// The round with this number; `None` for 0 and beyond [`Round::MAX`].
+    /// The round with this number; `None` for 0 and above [`Round::MAX`].
     pub const fn new(number: u32) -> Option<Round> {
         match number {
             1..=Round::MAX => Some(Round(number)),
@@ -42,8 +43,8 @@ impl Round {
         }
     }
 
-    /// How many rounds after `earlier` this one is, modulo the 2^31-1 rounds there are:
-    /// negative if it is nearer before than after.
+    /// How many rounds this one is after `earlier`, modulo 2^31-1; negative if it is nearer in the
+    /// other direction.
     pub fn distance_from(self, earlier: Round) -> i64 {
         let circle = i64::from(Round::MAX);
         let ahead = (i64::from(self.0) - i64::from(earlier.0)).rem_euclid(circle);
@@ -55,7 +56,7 @@ impl Round {
     }
 }
 
-/// The largest nonce of a STATUS: a vote request returns it beside its two marks.
+/// The largest nonce of a STATUS: a vote request returns it in one field with its two marks.
 pub const NONCE_MAX: u32 = (1 << 30) - 1;
 
 /// What ours adds to HEARTBEAT, UPDATE, REVOKE and step-down (P8).
@@ -70,96 +71,96 @@ pub struct Stamp {
 /// One message between members: 124 bytes, 152 with authentication.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerMessage {
-    /// Which ticket it is about.
+    /// The ticket that it is about.
     pub ticket: TicketName,
     /// The leader field. `Holder::Unknown` (0) is never sent between members: encoding writes
-    /// it as nobody, decoding refuses it.
+    /// nobody instead, and decoding refuses it.
     pub leader: Holder,
     /// The sender's term.
     pub term: Term,
-    /// Remaining validity; on the wire in whole seconds or milliseconds, rounded down.
+    /// The remaining validity; on the wire in whole seconds or milliseconds, rounded down.
     pub valid_for: Span,
-    /// What it says.
+    /// The command and its own fields.
     pub body: PeerBody,
 }
 
-/// What a member knows of a ticket: in which term it was held last, or revoked last. Of two, the
-/// greater one is the later.
+/// The last that a member knows of a ticket: the term in which it was last held, or last revoked.
+/// The greater of two is the later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LastKnown {
     /// Above 0; a term above [`LastKnown::TERM_MAX`] does not fit on the wire.
     pub term: Term,
-    /// It was revoked in this term, or in an earlier one than which none is known.
+    /// The ticket was revoked in this term, and no later holder is known.
     pub free: bool,
 }
 
 impl LastKnown {
-    /// The highest term that a vote can tell.
+    /// The highest term that a vote can state.
     pub const TERM_MAX: u32 = (1 << 31) - 1;
 }
 
-/// What a message between members says.
+/// The command of a message between members, and its own fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerBody {
-    /// STATUS: what do you know of this ticket?
+    /// STATUS: asks what the receiver knows of this ticket.
     Status {
-        /// Returned by the answer; 0 = a reference peer asks.
+        /// The answer returns it; 0: a reference peer asks.
         nonce: u32,
     },
     /// MY_INDEX: the sender's last committed leader, term and remaining validity.
     MyIndex {
-        /// The nonce of the STATUS that it answers; 0 = a reference peer, or a reference query.
+        /// The nonce of the STATUS that it answers; 0: a reference peer sent one of the two.
         nonce: u32,
     },
-    /// REQ_VOTE: the sender stands.
+    /// REQ_VOTE: the sender stands for election.
     ReqVote {
-        /// Why.
+        /// Why it stands.
         reason: Reason,
         /// The sender has a live lease, or is a restarted holder.
         established: bool,
         /// `-F` of an administrative grant.
         force: bool,
-        /// The nonce of the STATUS that this request answers, at most [`NONCE_MAX`]; 0 = nobody
+        /// The nonce of the STATUS that this request answers, at most [`NONCE_MAX`]; 0: nobody
         /// has asked, or a reference peer stands.
         nonce: u32,
     },
-    /// VOTE_FOR somebody, the answer to REQ_VOTE: the leader field has the vote.
+    /// VOTE_FOR somebody, the answer to REQ_VOTE: the leader field names who has the vote.
     Vote {
         /// The voter keeps the rules of `RULES.md` and is out of grace.
         vouched: bool,
-        /// For how long the voter's word has bound it to nobody but the candidate, as far as it
+        /// How long the voter's promises have bound it to nobody but the candidate, as far as it
         /// knows; on the wire in whole milliseconds, rounded down. `None`: a reference peer.
         unbound_for: Option<Span>,
-        /// The voter's last word of the ticket before this vote; `None`: it has none, or is a
-        /// reference peer.
+        /// The last that the voter knew of the ticket before this vote; `None`: nothing, or it is
+        /// a reference peer.
         last: Option<LastKnown>,
     },
     /// VOTE_FOR nobody: the sender, who led, gives up the ticket.
     StepDown {
-        /// Why; the reference's resends lose it (0).
+        /// Why it gives up; the reference's resends lose it (0).
         reason: Reason,
-        /// Round and mark of this send.
+        /// The round and the *established* mark of this send.
         stamp: Stamp,
     },
     /// HEARTBEAT: the sender leads.
     Heartbeat {
-        /// Round and mark of this send.
+        /// The round and the *established* mark of this send.
         stamp: Stamp,
     },
     /// UPDATE: the renewal has its majority.
     Update {
-        /// Round and mark of this send.
+        /// The round and the *established* mark of this send.
         stamp: Stamp,
     },
     /// REVOKE: the ticket is free.
     Revoke {
         /// `Admn` for an administrator's command; the reference's resends may lose it.
         reason: Reason,
-        /// Round and mark of this send.
+        /// The round and the *established* mark of this send.
         stamp: Stamp,
     },
-    /// ACK. From a member of ours `valid_for` is the promise that it gave, and the packet says in
-    /// which unit, because the leader's lease counts by it (`RULES.md` L5).
+    /// ACK. From a member of ours, `valid_for` is the promise that it gave. The packet states the
+    /// unit, because the leader computes its lease from it (`RULES.md` L5).
     Ack {
         /// What it acknowledges: `Heartbeat`, `Update`, `RevokeTicket` or `VoteFor`.
         of: Command,
@@ -173,8 +174,8 @@ pub enum PeerBody {
         of: Command,
         /// Why: `TermOutdated`, `TermStillValid` or `YouOutdated`.
         result: ResultCode,
-        /// The sender's own store may say *granted*: an objection, which a candidate heeds
-        /// whoever voted for it (`RULES.md` L3). A reference peer never says so.
+        /// An objection: the sender's own store may say *granted*. A candidate must heed it,
+        /// whoever voted for it (`RULES.md` L3). A reference peer never sends this mark.
         granted: bool,
     },
 }

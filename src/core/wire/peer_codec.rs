@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Messages between members as bytes: header and ticket payload, 124 bytes, always (P8).
 //!
-//! Stateless: whether sender, leader and ticket are known is for the caller to decide.
+//! Stateless: the caller checks whether sender, leader and ticket are known.
 
 use super::code::{Command, Reason, ResultCode};
 use super::error::WireError;
@@ -73,10 +73,10 @@ pub fn encode_peer(from: MemberId, message: &PeerMessage, unit: TimeUnit) -> Vec
     packet
 }
 
-/// The sender and the message of an opened packet (its MAC cut off).
+/// The sender and the message of an opened packet, without its MAC.
 ///
 /// # Errors
-/// It is no message between members; whether it is about a known ticket is not looked at.
+/// The packet is not a message between members. It is not checked whether the ticket is known.
 pub fn decode_peer(packet: &[u8], unit: TimeUnit) -> Result<(MemberId, PeerMessage), WireError> {
     let header = Header::read_opened(packet)?;
     let command = header.command()?;
@@ -93,7 +93,7 @@ pub fn decode_peer(packet: &[u8], unit: TimeUnit) -> Result<(MemberId, PeerMessa
     };
     let body = body_of(command, &header, leader)?;
     let unit = match body {
-        // It says itself what it counts in: configurations may differ.
+        // The packet states its own unit, because configurations may differ.
         PeerBody::Ack { round: Some(_), .. } if header.options & MARK_BIT != 0 => TimeUnit::Millis,
         PeerBody::Ack { round: Some(_), .. } => TimeUnit::Seconds,
         _ => unit,
@@ -108,7 +108,7 @@ pub fn decode_peer(packet: &[u8], unit: TimeUnit) -> Result<(MemberId, PeerMessa
     Ok((MemberId::from_raw(header.from), message))
 }
 
-/// What a message says. `command` is one of those between members.
+/// The body of a message. `command` must be one of those between members.
 fn body_of(command: Command, header: &Header, leader: Holder) -> Result<PeerBody, WireError> {
     let marked = header.options & MARK_BIT != 0;
     let stamp = Stamp { round: Round::new(header.options & !MARK_BIT), established: marked };
@@ -231,7 +231,7 @@ const fn is_between_members(command: Command) -> bool {
 }
 
 /// How long a voter has been unbound, as bits 0 to 30 of its vote: one more than the milliseconds,
-/// because 0 is what a reference peer sends; the largest number if it does not fit.
+/// because a reference peer sends 0; the largest number if it does not fit.
 fn unbound_bits(span: Span) -> u32 {
     let most = u64::from(MARK_BIT) - 1;
     u32::try_from(span.as_millis().saturating_add(1).min(most)).unwrap_or(MARK_BIT - 1)
@@ -242,8 +242,8 @@ fn unbound_of(bits: u32) -> Option<Span> {
     bits.checked_sub(1).map(|millis| Span::from_millis(u64::from(millis)))
 }
 
-/// What a voter knows, as the `reason` of its vote: the term in bits 0 to 30, and whether it was
-/// revoked in bit 31; 0 is what a reference peer sends.
+/// The last that a voter knows, as the `reason` of its vote: the term in bits 0 to 30, and whether
+/// the ticket was revoked in bit 31. A reference peer sends 0.
 fn last_bits(last: LastKnown) -> u32 {
     let term = last.term.get();
     if term & MARK_BIT == 0 {

@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The unit of the payload's `valid-for`, which all members of a cluster share (P2).
+//! The unit of the payload's `valid-for`, which is the same at all members of a cluster (P2).
 
 use crate::time::Span;
 
 /// The unit of `valid-for` on the wire.
 ///
-/// Reference: seconds, unless any time in the configuration has a part of a second (`1500ms`);
-/// see the vectors `*-millis-*`.
+/// Reference: seconds, unless any time in the configuration is not a whole number of seconds
+/// (`1500ms`); see the vectors `*-millis-*`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TimeUnit {
-    /// Whole seconds.
+    /// Whole seconds, rounded down.
     #[default]
     Seconds,
-    /// Milliseconds.
+    /// Whole milliseconds, rounded down.
     Millis,
 }
 
 impl TimeUnit {
     /// The span as a number on the wire, rounded down; the largest number if it does not fit.
     ///
-    /// Reference: rounds down too (9999 ms are announced as 9).
+    /// Reference: also rounds down (9999 ms are sent as 9).
     pub fn number(self, span: Span) -> u32 {
         let number = match self {
             TimeUnit::Seconds => span.as_secs(),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The grant or attribute that runs for a ticket: until when, and what its end means.
+//! The running grant or attribute change of a ticket: its time limit, and what its end means.
 
 use super::super::over_after;
 use super::super::{needs_lease, Cx, JobEnd, JobId, Output};
@@ -8,17 +8,17 @@ use crate::engine::{AttrChange, CibOutcome, CibState, WriteSerial};
 use crate::time::{MonoTime, Span};
 use alloc::borrow::ToOwned;
 
-/// What a killed job may take to be gone. One that the kernel cannot end (it waits for a dead
-/// disk) is given up then, so that the revoke behind it can begin.
+/// How long a killed job may take to end. If the kernel cannot end it (it waits for a dead disk),
+/// it is abandoned then, so that the revoke after it can begin.
 const REAP: Span = Span::from_secs(1);
 
-/// A grant or an attribute that runs.
+/// A running grant or attribute change.
 #[derive(Debug)]
 pub(super) struct Running {
     pub(super) job: JobId,
     pub(super) work: RunningWork,
     pub(super) limit_at: MonoTime,
-    /// Whether other tickets share its job: those of them that must be killed take it with them.
+    /// Whether other tickets share its job. If one of them has to be killed, so is this change.
     pub(super) shared: bool,
     pub(super) stage: Stage,
 }
@@ -32,7 +32,7 @@ pub(super) enum RunningWork {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     Live,
-    /// It was killed, and is given up at this instant.
+    /// It was killed, and is abandoned at this instant.
     Killed(MonoTime),
 }
 
@@ -64,7 +64,7 @@ impl Line {
             }
             self.granted = granted;
         }
-        // Killed with another ticket of its job: it begins anew.
+        // It was killed because of another ticket of its job: it begins again.
         if end == JobEnd::Killed && !killed && running.shared {
             match running.work {
                 RunningWork::Grant(Some(serial), state) if self.wish.is_none() => {
@@ -107,7 +107,7 @@ impl Line {
         }
     }
 
-    /// When what runs reaches its next stage.
+    /// When the running change reaches its next stage.
     pub(super) fn change_end(&self) -> Option<MonoTime> {
         let running = self.change.as_ref()?;
         Some(match (running.stage, &running.work) {
@@ -118,7 +118,7 @@ impl Line {
                 running.limit_at.min(kill_at)
             }
             (Stage::Live, RunningWork::Attr(..)) => {
-                // The revoke waits for nothing.
+                // The revoke at the end of the window does not wait.
                 let window = self.window.filter(|_| self.armed && !self.rung);
                 window.map_or(running.limit_at, |window| running.limit_at.min(window.hold_until))
             }

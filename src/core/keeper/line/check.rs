@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Before a renewal is written: whether the store still says *granted*.
+//! Checks before a renewal is written whether the store still says *granted*.
 //!
 //! An administrator may have revoked the ticket there by hand, or cleaned it up, and its resources
-//! have stopped. The renewal grants it again, but nobody would know what has happened.
+//! have stopped. The renewal grants it again; without the check, nobody would know what happened.
 
 use super::{Line, Want};
 use crate::engine::{CibLoad, NoteLevel};
@@ -13,19 +13,19 @@ use alloc::format;
 /// How long a renewal waits for the answer.
 const WAIT: Span = Span::from_secs(2);
 
-/// How often the only ticket of a keeper is looked at: with each renewal, but for very short
-/// leases.
+/// The shortest time between two checks of a keeper's only ticket: each renewal is checked, except
+/// with very short leases.
 const PAUSE: Span = Span::from_secs(4);
 
-/// With so many tickets more each is looked at half as often, so that looks cost little beside what
-/// is written.
+/// This many more tickets add another [`PAUSE`] between two checks of a ticket, so checks cost
+/// little compared with writes.
 const MORE: u64 = 2;
 
-/// Whether the store is asked before a renewal.
+/// The check of one ticket.
 #[derive(Debug, Default)]
 pub(super) struct Check {
     stage: Stage,
-    /// Not again before this instant.
+    /// The next check must not begin before this instant.
     next: MonoTime,
 }
 
@@ -33,21 +33,21 @@ pub(super) struct Check {
 enum Stage {
     #[default]
     Idle,
-    /// A job is to ask, if there is room for it before this instant.
+    /// A job must look, if there is room for it before this instant.
     Wanted(MonoTime),
-    /// A job asks; the renewal waits for it until this instant.
+    /// A job is looking; the renewal waits for it until this instant.
     Running(JobId, MonoTime),
 }
 
 impl Check {
-    /// The ticket was granted a moment ago.
+    /// The ticket was just granted, so no check is needed for a while.
     pub(super) fn rest(&mut self, now: MonoTime) {
         self.next = now.plus(PAUSE);
     }
 }
 
 impl Line {
-    /// A renewal is wished.
+    /// Begins a check if a renewal is wished and a check is due.
     pub(super) fn check_first(&mut self, cx: &Cx<'_>) {
         let now = cx.now.mono;
         let lease = self.wish.as_ref().is_some_and(|(_, state)| needs_lease(state));
@@ -61,7 +61,7 @@ impl Line {
         }
     }
 
-    /// Gives up what takes too long, or is not needed any more.
+    /// Ends a check that takes too long or is no longer needed.
     pub(super) fn advance_check(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now.mono;
         match self.check.stage {
@@ -76,7 +76,7 @@ impl Line {
         }
     }
 
-    /// What a renewal wants first; `None`: nothing now.
+    /// The job that a renewal needs next; `None`: it waits.
     pub(super) fn renewal_wants(&self) -> Option<Want> {
         match self.check.stage {
             Stage::Idle => Some(Want::Grant),
@@ -85,14 +85,14 @@ impl Line {
         }
     }
 
-    /// Whether [`Want::Look`] was for this; then the job asks.
+    /// Whether [`Want::Look`] was for this check; then the job makes it.
     pub(super) fn start_check(&mut self, job: JobId) -> bool {
         let Stage::Wanted(until) = self.check.stage else { return false };
         self.check.stage = Stage::Running(job, until);
         true
     }
 
-    /// A job has ended; whether it was this one.
+    /// Processes the end of a job. Returns whether it was that of the check.
     pub(super) fn check_over(&mut self, job: JobId, end: &JobEnd, cx: &mut Cx<'_>) -> bool {
         if !matches!(self.check.stage, Stage::Running(asks, _) if asks == job) {
             return false;
@@ -115,7 +115,7 @@ impl Line {
         true
     }
 
-    /// When the renewal does not wait any longer.
+    /// Until when the renewal waits for the check.
     pub(super) fn check_until(&self) -> Option<MonoTime> {
         match self.check.stage {
             Stage::Idle => None,

@@ -33,8 +33,8 @@ impl Line {
         self.decide(stored.as_ref(), cx);
     }
 
-    /// A revoke has not worked so far, and the store was looked at again: if it has something newer
-    /// by now, nothing is owed any more.
+    /// A revoke has failed so far, and the store was read again. If it has a newer grant by now,
+    /// the revoke is no longer owed.
     pub(super) fn reconsider(&mut self, cx: &mut Cx<'_>) {
         if !self.looks_again {
             return;
@@ -68,7 +68,7 @@ impl Line {
         cx.out.push(Output::Note(NoteLevel::Info, self.place, text));
     }
 
-    /// Owes the revoke of a window that has ended, unless the store has something newer.
+    /// Owes the revoke of a window that has ended, unless the store has a newer grant.
     pub(super) fn decide(&mut self, stored: Option<&CibTicket>, cx: &mut Cx<'_>) {
         match verdict(cx.site, self.term, self.grant, stored) {
             Decision::Retire => self.retire(cx),

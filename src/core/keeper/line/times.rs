@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The times of a ticket's line: when it has to be looked at again, and when what was killed
-//! cannot take effect any more.
+//! The times of a ticket's line: its next deadline, and when killed changes can no longer take
+//! effect.
 
 use super::super::{needs_lease, Before};
 use super::{Line, Look};
@@ -8,7 +8,7 @@ use crate::engine::HoldWindow;
 use crate::time::MonoTime;
 
 impl Line {
-    /// The next instant at which [`Line::advance`] or [`Line::wants`] says something else.
+    /// The next instant at which the result of [`Line::advance`] or [`Line::wants`] changes.
     pub(in super::super) fn next_deadline(
         &self,
         now: MonoTime,
@@ -36,7 +36,7 @@ impl Line {
             .min()
     }
 
-    /// What is known of it.
+    /// What a new boothd is told about the ticket.
     pub(in super::super) fn before(&self) -> Before {
         Before { window: self.window, grant: self.grant }
     }
@@ -54,7 +54,7 @@ impl Line {
         self.change.is_some() || self.owed.is_running() || now < self.settles_at()
     }
 
-    /// When killed changes of this line cannot take effect any more.
+    /// When killed changes of this line can no longer take effect.
     pub(in super::super) fn settles_at(&self) -> MonoTime {
         self.quiet_at.max(self.owed.free_at())
     }
@@ -67,8 +67,8 @@ impl Line {
         self.change.is_none() && now >= self.believed_at(quiet_at)
     }
 
-    /// From when on the store may be read and believed, if no change runs. A revoke is waited for,
-    /// but not for long: one that comes later does no harm.
+    /// From when on the store may be read and believed, if no change runs. This waits for a revoke,
+    /// but not for long: a late revoke does no harm.
     fn believed_at(&self, quiet_at: MonoTime) -> MonoTime {
         let revokes = self.owed.is_owed() || self.owed.is_running();
         let patience = if revokes { self.patient_until } else { MonoTime::ZERO };
