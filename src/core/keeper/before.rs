@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a keeper that lived through a restart of boothd tells the next one.
 
-use super::Grant;
+use super::verdict::Grant;
 use crate::engine::{CibLoad, HoldWindow};
 use crate::model::Term;
 use crate::time::{Now, WallTime};

@@ -7,7 +7,8 @@
 //! separate limits. If a site loses many tickets at once, one call revokes them all: each must be
 //! revoked within *g*, however many there are.
 
-use super::{JobId, Place as Line, StoreKind, Work};
+use super::jobs::{JobId, Place as Line, Work};
+use super::message::StoreKind;
 use crate::time::{MonoTime, Span};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;

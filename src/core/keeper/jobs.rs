@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What jobs do, and how they end.
 
-use super::Place;
 use crate::engine::{AttrChange, CibLoad};
 use crate::model::{Holder, Term};
 use crate::time::MonoTime;
 use alloc::string::String;
 use alloc::vec::Vec;
+
+/// A job of the store's tool. A keeper never uses a number twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct JobId(pub u64);
+
+/// The number of a ticket's line. It stays the same while the keeper lives, even if boothd's
+/// configuration changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place(pub usize);
 
 /// One change of a ticket in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]

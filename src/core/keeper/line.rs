@@ -3,15 +3,18 @@
 
 mod change;
 mod check;
+mod checking;
 mod ring;
+mod running;
 mod times;
 
+use super::check::{expires_of, needs_lease};
 use super::crowd::{Place as Rank, Want};
+use super::cx::Cx;
+use super::jobs::{Change, JobEnd, JobId, Place, Values};
+use super::message::{Answer, Kept, Output, Word};
 use super::revoke::Owed;
-use super::{
-    expires_of, needs_lease, Answer, Change, Cx, Grant, JobEnd, JobId, Kept, Output, Place, Values,
-    Word,
-};
+use super::verdict::Grant;
 use crate::engine::{
     AttrChange, CibLoad, CibOutcome, CibState, CibTicket, HoldWindow, WriteSerial,
 };
@@ -20,8 +23,8 @@ use crate::time::{MonoTime, Span};
 use alloc::borrow::ToOwned;
 use alloc::collections::VecDeque;
 use alloc::format;
-use change::{Running, RunningWork, Stage};
-use check::Check;
+use checking::Check;
+use running::{Running, RunningWork, Stage};
 
 /// The most changes of attributes that may wait for one ticket. Each needs a separate call; if
 /// there are more, somebody asks faster than the store can answer.

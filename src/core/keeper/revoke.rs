@@ -6,7 +6,7 @@
 //! fresh one does not. When one has succeeded, the others are ended.
 
 use super::check::over_after;
-use super::{JobEnd, JobId, Values};
+use super::jobs::{JobEnd, JobId, Values};
 use crate::engine::{NoteLevel, WriteSerial};
 use crate::time::{MonoTime, Span};
 use alloc::borrow::ToOwned;

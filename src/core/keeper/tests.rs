@@ -10,9 +10,9 @@ mod others;
 mod random;
 
 use super::*;
-use crate::engine::{CibExpiry, CibLoad};
-use crate::model::MemberId;
-use crate::time::WallTime;
+use crate::engine::{AttrChange, CibExpiry, CibLoad, CibOutcome, CibState, NoteLevel, WriteSerial};
+use crate::model::{MemberId, Term};
+use crate::time::{Span, WallTime};
 
 const G: u64 = 4;
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a boothd has told its keeper, and must tell the next keeper.
 
-use super::{Answer, Before, Grant, Word};
+use super::before::Before;
+use super::message::{Answer, Word};
+use super::verdict::Grant;
 use crate::engine::{AttrChange, CibExpiry, CibOutcome, CibState, HoldWindow};
 use crate::model::{AttrName, TicketIndex};
 use crate::time::Now;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Decides what the keeper does at the end of a window.
 
-use super::Values;
+use super::jobs::Values;
 use crate::engine::CibTicket;
 use crate::model::{Holder, Term};
 

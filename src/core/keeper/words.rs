@@ -6,7 +6,9 @@
 //! with the words of the previous boothd ([`Message::Word`]) and then `Taken`, or with
 //! [`Message::Other`]. Numbers are decimal; instants are microseconds of the boot-time clock.
 
-use super::{Answer, Before, Grant, Kept, Word};
+use super::before::Before;
+use super::message::{Answer, Kept, Word};
+use super::verdict::Grant;
 use crate::engine::{AttrChange, CibExpiry, CibOutcome, CibState, HoldWindow, WriteSerial};
 use crate::model::{AttrName, AttrValue, Holder, Term, TicketIndex, TicketName};
 use crate::time::{MonoTime, Span, WallTime};

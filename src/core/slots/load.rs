@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The reading place of one ticket: one read at a time. Pure.
 
+use super::job::{Action, JobEnd, JobId};
 use super::pool::Place;
 use super::running::{Due, Running};
-use super::{Action, JobEnd, JobId};
 use crate::engine::{CibLoad, Event};
 use crate::model::TicketIndex;
 use crate::time::{MonoTime, Span};

@@ -14,6 +14,18 @@
 //!    [`Slots::finished`];
 //! 3. call [`Slots::tick`] at [`Slots::next_deadline`], or later.
 
+use crate::engine::JobWish;
+use crate::model::TicketIndex;
+use crate::time::MonoTime;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+pub use job::{Action, Ending, Job, JobEnd, JobId, GRACE, REAP};
+use load::LoadPlace;
+pub use pool::{Limits, PoolLimits};
+use pool::{PoolKind, Pools};
+use probe::ProbePlace;
+
+mod job;
 mod load;
 mod pool;
 mod probe;
@@ -21,89 +33,6 @@ mod running;
 
 #[cfg(test)]
 mod tests;
-
-use alloc::string::String;
-use alloc::vec::Vec;
-pub use pool::{Limits, PoolLimits};
-
-use crate::engine::{CibLoad, Event, JobWish, ProbeRun};
-use crate::model::TicketIndex;
-use crate::time::{MonoTime, Span, WallTime};
-use alloc::collections::{BTreeMap, BTreeSet};
-use load::LoadPlace;
-use pool::{PoolKind, Pools};
-use probe::ProbePlace;
-
-/// What a job that was asked to end may still take; then it is killed.
-pub const GRACE: Span = Span::from_secs(2);
-
-/// What a killed job may take to be gone. One that the kernel cannot end (it waits for a dead
-/// disk) is given up then.
-pub const REAP: Span = Span::from_secs(1);
-
-/// One thing to do outside; its number is never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct JobId(pub u64);
-
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Job {
-    /// Read the ticket from the store.
-    Load {
-        /// The ticket.
-        ticket: TicketIndex,
-    },
-    /// Run the before-acquire handler.
-    Probe {
-        /// The ticket.
-        ticket: TicketIndex,
-        /// `BOOTH_TICKET_EXPIRES`; the epoch if nobody holds the ticket.
-        expires: WallTime,
-    },
-}
-
-/// How a job is to be ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// With SIGTERM to its process group.
-    Ask,
-    /// With SIGKILL to its process group.
-    Kill,
-}
-
-/// What must happen outside, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Start a job.
-    Start {
-        /// Its number.
-        id: JobId,
-        /// What it is.
-        job: Job,
-    },
-    /// End a job; [`Slots::finished`] is still to be called once it is gone.
-    End {
-        /// Its number.
-        id: JobId,
-        /// How.
-        how: Ending,
-    },
-    /// Tell the engine.
-    Report(Event),
-}
-
-/// How a job ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum JobEnd {
-    /// The ticket was read, or not.
-    Loaded(CibLoad),
-    /// A probe: it succeeded.
-    Done,
-    /// It failed; the text says how.
-    Failed(String),
-    /// It was killed, by us or by somebody else.
-    Killed,
-}
 
 /// Everything that is wanted and running for all tickets of a site.
 #[derive(Debug)]
@@ -282,9 +211,4 @@ impl Slots {
     fn ticket(&mut self, index: TicketIndex) -> &mut Ticket {
         &mut self.tickets[index.get()]
     }
-}
-
-/// The outcome of a probe.
-fn probed(ticket: TicketIndex, run: ProbeRun, outcome: crate::engine::ProbeOutcome) -> Action {
-    Action::Report(Event::ProbeDone { ticket, run, outcome })
 }

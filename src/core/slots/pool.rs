@@ -5,7 +5,7 @@
 //! compete for the processor; slow ones wait for something else and only count towards the total,
 //! so that a ticket whose `crm_ticket` hangs does not keep the others waiting.
 
-use super::JobId;
+use super::job::JobId;
 use crate::model::TicketIndex;
 use crate::time::{MonoTime, Span};
 use alloc::collections::{BTreeMap, BTreeSet};

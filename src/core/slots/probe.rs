@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The probe place of one ticket: runs of the before-acquire handler, one at a time. Pure.
 
+use super::job::{probed, Action, Job, JobEnd, JobId};
 use super::pool::Place;
 use super::running::{Due, Running};
-use super::{probed, Action, Job, JobEnd, JobId};
 use crate::engine::{ProbeOutcome, ProbeRun};
 use crate::model::TicketIndex;
 use crate::time::{MonoTime, WallTime};

@@ -2,7 +2,7 @@
 //! A job that runs, and how it is brought to its end: asked at its time, killed a while later,
 //! given up in the end. Pure.
 
-use super::{Action, Ending, JobId, GRACE, REAP};
+use super::job::{Action, Ending, JobId, GRACE, REAP};
 use crate::time::MonoTime;
 use alloc::vec::Vec;
 

@@ -1,40 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The running grant or attribute change of a ticket: its time limit, and what its end means.
 
-use super::super::over_after;
-use super::super::{needs_lease, Cx, JobEnd, JobId, Output};
+use super::running::{Running, RunningWork, Stage, REAP};
 use super::Line;
-use crate::engine::{AttrChange, CibOutcome, CibState, WriteSerial};
-use crate::time::{MonoTime, Span};
+use crate::engine::CibOutcome;
+use crate::keeper::check::{needs_lease, over_after};
+use crate::keeper::cx::Cx;
+use crate::keeper::jobs::JobEnd;
+use crate::keeper::message::Output;
+use crate::time::MonoTime;
 use alloc::borrow::ToOwned;
-
-/// How long a killed job may take to end. If the kernel cannot end it (it waits for a dead disk),
-/// it is abandoned then, so that the revoke after it can begin.
-const REAP: Span = Span::from_secs(1);
-
-/// A running grant or attribute change.
-#[derive(Debug)]
-pub(super) struct Running {
-    pub(super) job: JobId,
-    pub(super) work: RunningWork,
-    pub(super) limit_at: MonoTime,
-    /// Whether other tickets share its job. If one of them has to be killed, so is this change.
-    pub(super) shared: bool,
-    pub(super) stage: Stage,
-}
-
-#[derive(Debug)]
-pub(super) enum RunningWork {
-    Grant(Option<WriteSerial>, CibState),
-    Attr(Option<WriteSerial>, AttrChange, Span),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    Live,
-    /// It was killed, and is abandoned at this instant.
-    Killed(MonoTime),
-}
 
 impl Line {
     pub(super) fn advance_change(&mut self, cx: &mut Cx<'_>) {

@@ -4,47 +4,22 @@
 //! An administrator may have revoked the ticket there by hand, or cleaned it up, and its resources
 //! have stopped. The renewal grants it again; without the check, nobody would know what happened.
 
+use super::checking::{Stage, PAUSE};
 use super::{Line, Want};
 use crate::engine::{CibLoad, NoteLevel};
-use crate::keeper::{needs_lease, Cx, JobEnd, JobId, Output};
+use crate::keeper::check::needs_lease;
+use crate::keeper::cx::Cx;
+use crate::keeper::jobs::{JobEnd, JobId};
+use crate::keeper::message::Output;
 use crate::time::{MonoTime, Span};
 use alloc::format;
 
 /// How long a renewal waits for the answer.
 const WAIT: Span = Span::from_secs(2);
 
-/// The shortest time between two checks of a keeper's only ticket: each renewal is checked, except
-/// with very short leases.
-const PAUSE: Span = Span::from_secs(4);
-
 /// This many more tickets add another [`PAUSE`] between two checks of a ticket, so checks cost
 /// little compared with writes.
 const MORE: u64 = 2;
-
-/// The check of one ticket.
-#[derive(Debug, Default)]
-pub(super) struct Check {
-    stage: Stage,
-    /// The next check must not begin before this instant.
-    next: MonoTime,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Stage {
-    #[default]
-    Idle,
-    /// A job must look, if there is room for it before this instant.
-    Wanted(MonoTime),
-    /// A job is looking; the renewal waits for it until this instant.
-    Running(JobId, MonoTime),
-}
-
-impl Check {
-    /// The ticket was just granted, so no check is needed for a while.
-    pub(super) fn rest(&mut self, now: MonoTime) {
-        self.next = now.plus(PAUSE);
-    }
-}
 
 impl Line {
     /// Begins a check if a renewal is wished and a check is due.

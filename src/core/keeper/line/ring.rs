@@ -3,7 +3,9 @@
 
 use super::{Line, Look};
 use crate::engine::{CibTicket, NoteLevel};
-use crate::keeper::{verdict, Cx, Decision, Output};
+use crate::keeper::cx::Cx;
+use crate::keeper::message::Output;
+use crate::keeper::verdict::{verdict, Decision};
 use alloc::format;
 
 impl Line {

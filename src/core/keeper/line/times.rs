@@ -2,9 +2,10 @@
 //! The times of a ticket's line: its next deadline, and when killed changes can no longer take
 //! effect.
 
-use super::super::{needs_lease, Before};
 use super::{Line, Look};
 use crate::engine::HoldWindow;
+use crate::keeper::before::Before;
+use crate::keeper::check::needs_lease;
 use crate::time::MonoTime;
 
 impl Line {
