@@ -5,6 +5,7 @@
 //! breach is seen. A rule that has to be broken gets an exception in its table, with the reason;
 //! an exception that nothing needs any more is a failure, too.
 
+mod circles;
 mod code;
 mod exceptions;
 mod functions;
