@@ -196,3 +196,36 @@ impl fmt::Display for Span {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn a_span_is_written_in_the_largest_unit_that_keeps_all_of_it() {
+        let written = |micros| Span::from_micros(micros).to_string();
+        assert_eq!(written(0), "0s");
+        assert_eq!(written(7_000_000), "7s");
+        assert_eq!(written(7_250_000), "7250ms");
+        assert_eq!(written(7_250_001), "7250001us");
+    }
+
+    #[test]
+    fn a_span_is_divided_into_parts_rounded_down() {
+        assert_eq!(Span::from_micros(10).divided(4), Span::from_micros(2));
+        assert_eq!(Span::from_micros(10).divided(0), Span::from_micros(10));
+        assert!(Span::ZERO.is_zero() && !Span::from_micros(1).is_zero());
+    }
+
+    #[test]
+    fn the_wall_time_of_an_instant_is_as_far_from_now_as_the_instant() {
+        let mono = MonoTime::ZERO.plus(Span::from_secs(100));
+        let now = Now { mono, wall: WallTime::from_secs(5_000) };
+        assert_eq!(now.wall_at(mono), now.wall);
+        assert_eq!(now.wall_at(mono.plus(Span::from_secs(7))), WallTime::from_secs(5_007));
+        assert_eq!(now.wall_at(mono.minus(Span::from_secs(7))), WallTime::from_secs(4_993));
+        let micros = mono.plus(Span::from_micros(1)).as_micros();
+        assert_eq!((micros, now.wall.as_micros()), (100_000_001, 5_000_000_000));
+    }
+}

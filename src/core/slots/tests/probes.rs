@@ -97,3 +97,21 @@ fn probes_and_the_store_do_not_wait_for_each_other() {
     rig.offer(probe(0, 1, 60));
     assert_eq!(rig.offer(load(0)), ["start 1 load 0"]);
 }
+
+#[test]
+fn when_the_daemon_stops_a_running_handler_is_asked_to_end_and_a_waiting_one_forgotten() {
+    let mut rig = Rig::new(1);
+    rig.offer(probe(0, 1, 60));
+    rig.offer(stop(1));
+    rig.offer(probe(0, 2, 60));
+    let mut actions = Vec::new();
+    rig.slots.stop(rig.now, &mut actions);
+    assert!(words(&actions).is_empty(), "it was asked before");
+    assert!(!rig.slots.is_idle(), "it still runs");
+    assert!(rig.finish(0, JobEnd::Killed).is_empty(), "the second run is forgotten");
+    assert!(rig.slots.is_idle());
+    let mut rig = Rig::new(1);
+    rig.offer(probe(0, 1, 60));
+    rig.slots.stop(rig.now, &mut actions);
+    assert_eq!(words(&actions), ["ask 0"]);
+}

@@ -71,3 +71,22 @@ fn ten_thousand_reads_cost_no_time_that_grows_with_their_number() {
     }
     assert!(rig.slots.is_idle());
 }
+
+#[test]
+fn who_waits_longest_is_first() {
+    let mut rig = Rig::new(100);
+    for ticket in (0..100).rev() {
+        rig.offer(load(ticket));
+    }
+    let last = 99 - LIMITS.loads.brisk;
+    let words = rig.finish(0, JobEnd::Loaded(CibLoad::Absent));
+    let id = LIMITS.loads.brisk;
+    assert!(words.contains(&format!("start {id} load {last}")), "{words:?}");
+}
+
+#[test]
+fn where_nobody_waits_or_all_room_is_taken_a_slow_job_is_no_reason_to_wake() {
+    let mut rig = Rig::new(1000);
+    rig.offer(load(0));
+    assert_eq!(rig.slots.next_deadline(), Some(at(30)), "the read's limit only");
+}
