@@ -41,7 +41,6 @@ fn thousands_of_lists_leave_nothing_behind() {
     }
     let rate = f64::from(total) / begun.elapsed().as_secs_f64();
     println!("{rate:.0} list connections a second");
-    // A handful of threads was enough, each with two descriptors to be woken by.
     assert!(daemon.status_number("Threads") < 20);
     assert!(daemon.descriptors() < descriptors + 40);
     let resident = daemon.status_number("VmRSS");

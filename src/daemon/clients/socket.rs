@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What comes from a client's socket: its request, what it sends behind it, its end.
+//! What comes from a client's socket and goes to it: its request, what it sends behind it, its
+//! end; and its answers. Nothing here waits.
 
 use crate::auth::AuthError;
-use crate::sys::poll;
-use crate::wire::{request_len, WireError, HEADER_LEN, REQUEST_MAX, REQUEST_TAIL};
+use crate::wire::{
+    request_len, ClientReply, Life, ResultCode, WireError, HEADER_LEN, REQUEST_MAX, REQUEST_TAIL,
+};
 use socket2::{SockRef, TcpKeepalive};
 use std::fmt;
-use std::io::{self, Read};
-use std::net::{Shutdown, TcpStream};
-use std::os::fd::AsFd;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-/// How long we wait for what a client sends after its request before we close.
-pub(super) const LINGER: Duration = Duration::from_millis(250);
+/// A client may take nothing of its answer for as long as this.
+const IO_LIMIT: Duration = Duration::from_secs(2);
+/// A whole answer must be taken within this, however slow the line is.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// How many bytes after its request we take from a client that goes on sending.
 const EXCESS_MAX: usize = 4096;
 /// A client that waits and whose machine vanished without a word is asked after this whether it
@@ -34,14 +37,29 @@ pub(super) enum Failure {
     Io(io::Error),
     /// The request is malformed.
     Malformed(WireError),
-    /// The request is not authentic; the client has been told.
+    /// The request is not authentic; the client is told.
     NotAuthentic(AuthError),
-    /// The client has been told to ask again, bound to our life.
-    AskedAgain,
+    /// The client is told to ask again, bound to our life.
+    AskedAgain(Life),
     /// The engine's queue stayed full, or the daemon stops.
     Busy,
-    /// There is no place to wait; the client has been told.
+    /// There is no place to wait; the client is told.
     NoPlace,
+}
+
+impl Failure {
+    /// What a client is told whose request comes to nothing.
+    pub(super) const fn reply(&self) -> Option<ClientReply> {
+        match self {
+            Failure::NotAuthentic(_) => Some(ClientReply::Result(ResultCode::AuthFailed)),
+            Failure::AskedAgain(life) => Some(ClientReply::Hello(*life)),
+            Failure::Left
+            | Failure::Io(_)
+            | Failure::Malformed(_)
+            | Failure::Busy
+            | Failure::NoPlace => None,
+        }
+    }
 }
 
 impl fmt::Display for Failure {
@@ -51,7 +69,7 @@ impl fmt::Display for Failure {
             Failure::Io(error) => error.fmt(f),
             Failure::Malformed(error) => error.fmt(f),
             Failure::NotAuthentic(error) => error.fmt(f),
-            Failure::AskedAgain => write!(f, "it was told to ask again"),
+            Failure::AskedAgain(_) => write!(f, "it was told to ask again"),
             Failure::Busy => write!(f, "the daemon is too busy, or stops"),
             Failure::NoPlace => write!(f, "too many wait already"),
         }
@@ -94,79 +112,94 @@ impl Frame {
         self.filled - len
     }
 
-    /// Reads what is there, once; says how many bytes that are.
-    pub(super) fn fill(&mut self, mut stream: &TcpStream) -> io::Result<usize> {
+    /// Reads what is there, once. Fails if the client sends nothing more.
+    pub(super) fn fill(&mut self, stream: &TcpStream) -> Result<(), Failure> {
         // A request is at most REQUEST_MAX long, so there is always room for the rest of it.
-        let count = stream.read(&mut self.buffer[self.filled..])?;
-        self.filled += count;
-        Ok(count)
-    }
-
-    /// Reads until the request is complete, and says how long that is.
-    pub(super) fn read(&mut self, stream: &TcpStream, limit: Duration) -> Result<usize, Failure> {
-        let until = Instant::now() + limit;
-        loop {
-            if let Some(len) = self.complete().map_err(Failure::Malformed)? {
-                return Ok(len);
-            }
-            if Instant::now() >= until {
-                return Err(Failure::Left);
-            }
-            match self.fill(stream) {
-                Ok(0) => return Err(Failure::Left),
-                Ok(_) => {}
-                Err(error) => match error.kind() {
-                    io::ErrorKind::Interrupted => {}
-                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                        return Err(Failure::Left)
-                    }
-                    _ => return Err(Failure::Io(error)),
-                },
-            }
+        match read(stream, &mut self.buffer[self.filled..])? {
+            Some(0) => return Err(Failure::Left),
+            Some(count) => self.filled += count,
+            None => {}
         }
+        Ok(())
     }
 }
 
-/// Takes what a client sends after its request; false if it has closed its sending side.
-pub(super) fn still_there(mut stream: &TcpStream, excess: &mut usize) -> Result<bool, Failure> {
-    let mut buffer = [0u8; 256];
-    match stream.read(&mut buffer) {
-        Ok(0) => Ok(false),
-        Ok(count) => {
-            *excess += count;
-            if *excess > EXCESS_MAX {
-                return Err(Failure::Left);
-            }
-            Ok(true)
-        }
+/// Reads what is there, once; `None`: nothing, yet.
+fn read(mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    match stream.read(buffer) {
+        Ok(count) => Ok(Some(count)),
         Err(error) => match error.kind() {
-            io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                Ok(true)
-            }
-            _ => Err(Failure::Io(error)),
+            io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => Ok(None),
+            _ => Err(error),
         },
     }
 }
 
-/// Says that nothing more comes, and takes what the client still sends until it closes too.
-pub(super) fn linger(mut stream: &TcpStream) {
-    // Errors mean that the client has gone, which is what is waited for.
-    if stream.shutdown(Shutdown::Write).is_err() {
-        return;
+/// Takes what a client sends after its request, and counts it; false if it has closed its sending
+/// side. Fails if it goes on sending.
+pub(super) fn take(stream: &TcpStream, excess: &mut usize) -> Result<bool, Failure> {
+    let count = read(stream, &mut [0; 256])?;
+    *excess += count.unwrap_or_default();
+    if *excess > EXCESS_MAX {
+        return Err(Failure::Left);
     }
-    let until = Instant::now() + LINGER;
-    let mut buffer = [0u8; 256];
-    let mut taken = 0;
-    while taken <= EXCESS_MAX {
-        let rest = until.saturating_duration_since(Instant::now());
-        match poll::wait([stream.as_fd()], Some(rest)) {
-            Ok([true]) => {}
-            Ok([false]) | Err(_) => return,
+    Ok(count != Some(0))
+}
+
+/// What its client has not taken yet.
+pub(super) struct Unread {
+    bytes: Vec<u8>,
+    taken: usize,
+    /// When the client began to take this.
+    pub(super) since: Instant,
+    /// When it last took some.
+    moved: Instant,
+}
+
+impl Unread {
+    /// Nothing.
+    pub(super) const fn new(now: Instant) -> Unread {
+        Unread { bytes: Vec::new(), taken: 0, since: now, moved: now }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// When the client has to have taken some, or all.
+    pub(super) fn until(&self) -> Option<Instant> {
+        let until = (self.moved + IO_LIMIT).min(self.since + ANSWER_LIMIT);
+        (!self.is_empty()).then_some(until)
+    }
+
+    /// Sends this behind the rest, as far as it is taken at once.
+    pub(super) fn send(&mut self, stream: &TcpStream, bytes: Vec<u8>) -> io::Result<()> {
+        if self.is_empty() {
+            *self = Unread { bytes, ..Unread::new(Instant::now()) };
+        } else {
+            self.bytes.extend(bytes);
         }
-        match stream.read(&mut buffer) {
-            Ok(0) | Err(_) => return,
-            Ok(count) => taken += count,
+        self.go_on(stream)
+    }
+
+    /// Sends what is taken now.
+    pub(super) fn go_on(&mut self, mut stream: &TcpStream) -> io::Result<()> {
+        while self.taken < self.bytes.len() {
+            match stream.write(&self.bytes[self.taken..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    self.taken += count;
+                    self.moved = Instant::now();
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::WouldBlock => return Ok(()),
+                    _ => return Err(error),
+                },
+            }
         }
+        (self.bytes, self.taken) = (Vec::new(), 0);
+        Ok(())
     }
 }
 
