@@ -87,9 +87,10 @@ impl Connection {
     /// What has to happen at its socket before it can go on.
     pub(super) fn entry(&self) -> Entry<'_> {
         let reads = match &self.stage {
-            Stage::Silent(_) | Stage::Leaves { .. } => true,
+            Stage::Silent(_) => true,
             Stage::Asked(asked) => asked.watches(),
-            Stage::Answered { .. } => false,
+            // Who leaves wakes nobody: there is time until the next client comes.
+            Stage::Answered { .. } | Stage::Leaves { .. } => false,
         };
         Entry::new(self.stream.as_fd(), reads, !self.unread.is_empty())
     }
@@ -283,7 +284,7 @@ impl Connection {
                 let may_send = desk.may_follow(asked.excess);
                 return Ok(self.end(bytes, may_send)?);
             }
-            self.unread.send(&self.stream, bytes)?;
+            self.unread.send(&self.stream, bytes, false)?;
         }
         if asked.until.is_some_and(|until| until <= now) {
             let under_way = asked.under_way.take().ok_or(Failure::Left)?;
@@ -302,7 +303,7 @@ impl Connection {
     /// Sends the last answer.
     fn end(&mut self, bytes: Vec<u8>, may_send: bool) -> io::Result<()> {
         self.stage = Stage::Answered { may_send };
-        self.unread.send(&self.stream, bytes)
+        self.unread.send(&self.stream, bytes, true)
     }
 }
 

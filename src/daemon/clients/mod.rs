@@ -117,18 +117,21 @@ impl Clients {
     fn run(mut self) {
         loop {
             let mut ready = self.wait().into_iter();
-            let (woken, comes) = (ready.next(), ready.next());
-            if woken == Some(true) && !poll::drain(&self.sleeper) {
+            let [woken, comes] = [ready.next(), ready.next()].map(|ready| ready == Some(true));
+            if woken && !poll::drain(&self.sleeper) {
                 break;
             }
             let now = Instant::now();
             self.desk.flush();
             let (desk, before) = (&mut self.desk, self.open.len());
-            self.open.retain_mut(|client| client.go_on(desk, ready.next() == Some(true), now));
+            self.open.retain_mut(|client| {
+                let ready = ready.next() == Some(true) || comes && client.leaves();
+                client.go_on(desk, ready, now)
+            });
             if self.open.len() < before {
                 self.rests = None;
             }
-            if comes == Some(true) {
+            if comes {
                 self.accept();
             }
         }

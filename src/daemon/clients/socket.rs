@@ -8,7 +8,7 @@ use crate::wire::{
 };
 use socket2::{SockRef, TcpKeepalive};
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -150,6 +150,8 @@ pub(super) fn take(stream: &TcpStream, excess: &mut usize) -> Result<bool, Failu
 pub(super) struct Unread {
     bytes: Vec<u8>,
     taken: usize,
+    /// Nothing comes behind it but the end, so that both can go in one packet.
+    last: bool,
     /// When the client began to take this.
     pub(super) since: Instant,
     /// When it last took some.
@@ -159,7 +161,7 @@ pub(super) struct Unread {
 impl Unread {
     /// Nothing.
     pub(super) const fn new(now: Instant) -> Unread {
-        Unread { bytes: Vec::new(), taken: 0, since: now, moved: now }
+        Unread { bytes: Vec::new(), taken: 0, last: false, since: now, moved: now }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -172,20 +174,28 @@ impl Unread {
         (!self.is_empty()).then_some(until)
     }
 
-    /// Sends this behind the rest, as far as it is taken at once.
-    pub(super) fn send(&mut self, stream: &TcpStream, bytes: Vec<u8>) -> io::Result<()> {
+    /// Sends this behind the rest, as far as it is taken at once. After the `last` the caller has
+    /// to close at least its sending side as soon as nothing is left.
+    pub(super) fn send(
+        &mut self,
+        stream: &TcpStream,
+        bytes: Vec<u8>,
+        last: bool,
+    ) -> io::Result<()> {
         if self.is_empty() {
             *self = Unread { bytes, ..Unread::new(Instant::now()) };
         } else {
             self.bytes.extend(bytes);
         }
+        self.last = last;
         self.go_on(stream)
     }
 
     /// Sends what is taken now.
-    pub(super) fn go_on(&mut self, mut stream: &TcpStream) -> io::Result<()> {
+    pub(super) fn go_on(&mut self, stream: &TcpStream) -> io::Result<()> {
+        let flags = if self.last { libc::MSG_MORE } else { 0 };
         while self.taken < self.bytes.len() {
-            match stream.write(&self.bytes[self.taken..]) {
+            match SockRef::from(stream).send_with_flags(&self.bytes[self.taken..], flags) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     self.taken += count;
