@@ -272,6 +272,9 @@ fn with_all_places_taken_the_daemon_has_no_more_descriptors_open_than_were_count
     let lab = quick_lab(69, &["t1", "t2", "t3", "t4"]);
     let mut arbitrator = lab.start(3);
     let mut holder = lab.start(1);
+    let own = holder.descriptors();
+    println!("{own} descriptors of its own");
+    assert!(own <= OWN, "{own}");
     for ticket in ["t1", "t2"] {
         let granted = lab.client(&["grant", "-C", ticket], 1);
         assert!(granted.status.success(), "{:?}", texts(&granted));
@@ -279,9 +282,6 @@ fn with_all_places_taken_the_daemon_has_no_more_descriptors_open_than_were_count
     for what in ["attr", "grant", "revoke"] {
         fs::write(lab.bin().join(what), "").expect("written");
     }
-    let own = holder.descriptors();
-    println!("{own} descriptors of its own");
-    assert!(own <= OWN, "{own}");
     let at = SocketAddr::from((lab.address(1), PORT));
     let mut crowd = Vec::new();
     // As many for each ticket as may wait for one.

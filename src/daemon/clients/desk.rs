@@ -135,9 +135,12 @@ impl Desk {
 
     /// Tells the engine that a client has left before its last answer.
     pub(super) fn let_go(&mut self, client: ClientId) {
-        let is_its = |message: &FromClient| matches!(message, FromClient::Request { client: asks, .. } if *asks == client);
+        let asks = |message: &FromClient| match message {
+            FromClient::Request { client, .. } => Some(*client),
+            FromClient::Gone { .. } => None,
+        };
         let unsent = self.unsent.len();
-        self.unsent.retain(|(_, message)| !is_its(message));
+        self.unsent.retain(|(_, message)| asks(message) != Some(client));
         if self.unsent.len() == unsent {
             self.offer(FromClient::Gone { client });
         }

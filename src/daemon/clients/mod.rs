@@ -157,7 +157,7 @@ impl Clients {
         if let Err(error) = outcome {
             // Nothing here waits: all can be tried, but not too often.
             self.desk.complain(&format!("cannot wait for clients: {error}; trying again"));
-            std::thread::sleep(REST);
+            let _ = poll::wait([self.sleeper.as_fd()], Some(REST));
         }
         ready
     }
