@@ -3,9 +3,9 @@
 //! there are fewer.
 //!
 //! The need is what the bounds add up to: clients (`clients/places.rs`), children, and the
-//! daemon's own. The soft limit is raised to it at the start. Where the hard limit is lower, clients
-//! have to do with half of what there is, so that they can never take what a renewal needs to call
-//! `crm_ticket`.
+//! daemon's own. The soft limit is raised to it at the start. Where the hard limit is lower,
+//! clients have to do with half of what there is, so that they can never take what a renewal needs
+//! to call `crm_ticket`.
 #![forbid(unsafe_code)]
 
 use super::clients::places::Bounds;

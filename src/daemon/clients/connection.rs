@@ -20,6 +20,10 @@ use std::time::{Duration, Instant};
 
 /// A request must be complete after this.
 const REQUEST_LIMIT: Duration = Duration::from_secs(2);
+/// No other is accepted for so long after a client that has not said what it wants: its tool says
+/// it right after it has connected, and who comes meanwhile is better off with the kernel than
+/// here, where places are short. So short that clients that say nothing keep nobody waiting.
+const FIRST_WORD: Duration = Duration::from_micros(200);
 /// A client that has not said what it wants within this may be cut off if others have no place: no
 /// sooner, or one that is about to say it would be.
 const SILENCE: Duration = Duration::from_millis(10);
@@ -118,6 +122,11 @@ impl Connection {
             }
             Stage::Asked(_) => None,
         }
+    }
+
+    /// Until when no other is accepted, if this is the last that was.
+    pub(super) fn first_word(&self) -> Option<Instant> {
+        matches!(self.stage, Stage::Silent(_)).then_some(self.came + FIRST_WORD)
     }
 
     /// Whether its request has come, and only has not been read.

@@ -169,7 +169,8 @@ impl Clients {
         } else {
             self.open.iter().filter_map(Connection::yields).map(|(at, _)| at).min()
         };
-        room_at.max(self.rests.filter(|_| room_at.is_some()))
+        let first_word = self.open.last().and_then(Connection::first_word);
+        room_at.map(|at| at.max(self.rests.unwrap_or(at)).max(first_word.unwrap_or(at)))
     }
 
     fn has_room(&self) -> bool {
@@ -188,7 +189,11 @@ impl Clients {
                 Ok((stream, _)) => {
                     if let Ok(mut client) = Connection::new(stream) {
                         if client.go_on(&mut self.desk, true, Instant::now()) {
+                            let is_silent = client.first_word().is_some();
                             self.open.push(client);
+                            if is_silent {
+                                return;
+                            }
                         }
                     }
                 }
