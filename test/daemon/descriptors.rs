@@ -77,7 +77,7 @@ fn limits_of(pid: u32) -> Vec<usize> {
 }
 
 /// Processor time that a process has used.
-fn processor_time(daemon: &Daemon) -> Duration {
+pub fn processor_time(daemon: &Daemon) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{}/stat", daemon.pid())).expect("alive");
     let (_, rest) = stat.rsplit_once(") ").expect("a line of the kernel");
     let fields: Vec<&str> = rest.split(' ').collect();

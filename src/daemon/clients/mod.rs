@@ -188,12 +188,11 @@ impl Clients {
             match self.listener.accept() {
                 Ok((stream, _)) => {
                     if let Ok(mut client) = Connection::new(stream) {
-                        if client.go_on(&mut self.desk, true, Instant::now()) {
-                            let is_silent = client.first_word().is_some();
-                            self.open.push(client);
-                            if is_silent {
-                                return;
-                            }
+                        let stays = client.go_on(&mut self.desk, true, Instant::now());
+                        let is_silent = client.first_word().is_some();
+                        self.open.extend(stays.then_some(client));
+                        if stays && is_silent {
+                            return;
                         }
                     }
                 }
@@ -210,12 +209,11 @@ impl Clients {
     fn lack(&mut self, error: &io::Error) {
         let text = format!("cannot accept clients: {error}; they wait until there is room");
         self.desk.complain(&text);
-        let (leaving, others) = self.open.drain(..).partition(Connection::leaves);
+        let (leaving, others): (Vec<_>, _) = self.open.drain(..).partition(Connection::leaves);
         self.open = others;
-        let leaving: Vec<Connection> = leaving;
-        let none_left = leaving.is_empty();
+        let none_leaves = leaving.is_empty();
         leaving.into_iter().for_each(Connection::cut);
-        if !self.make_room() && none_left {
+        if !self.make_room() && none_leaves {
             self.rests = Some(Instant::now() + REST);
         }
     }
