@@ -10,7 +10,7 @@
 //!
 //! Sockets stay bound to an address that goes, and work again when it comes back.
 
-use super::{tcp, udp, StartError};
+use super::{clients, udp, StartError};
 use crate::sys::local_addr::{self, in_words, LocalAddress};
 use crate::sys::poll;
 use crate::sys::signals::Signals;
@@ -72,7 +72,7 @@ pub(super) fn bind(address: SocketAddr, signals: &Signals) -> Result<Option<Boun
 /// Neither socket shares its address with a socket of another process that lives: the one for
 /// datagrams is alone, and of listeners the kernel allows one.
 fn bind_once(address: SocketAddr) -> io::Result<Bound> {
-    Ok(Bound { datagrams: udp::bind(address)?, listener: tcp::bind(address)? })
+    Ok(Bound { datagrams: udp::bind(address)?, listener: clients::bind(address)? })
 }
 
 /// Whether what hinders may be over soon.

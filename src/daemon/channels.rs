@@ -5,14 +5,13 @@
 //! | channel | capacity | when full |
 //! |---|---|---|
 //! | receiver -> engine | [`PEER_QUEUE`] | drop and count: loss is part of the protocol's model |
-//! | acceptor -> connections | 0 | wait: the kernel keeps the connections that come meanwhile |
-//! | connections -> engine | [`CLIENT_QUEUE`] | wait [`CLIENT_PATIENCE`], then close the connection |
+//! | clients -> engine | [`CLIENT_QUEUE`] | offer it again for [`CLIENT_PATIENCE`], then close the connection |
 //! | executor -> engine | [`RESULT_QUEUE`] | wait: blocking sends point towards the engine only |
 //! | main -> engine | [`CONTROL_QUEUE`] | wait: signals are rare |
 //! | timer -> engine | 1 | drop: a ring that waits says the same |
 //! | engine -> timer | [`TIMER_QUEUE`] | keep the newest wish of each ticket, offer it again |
 //! | engine -> executor | [`EXECUTOR_QUEUE`] | keep the wish in order, offer it again |
-//! | engine -> connection | [`REPLY_QUEUE`] | forget the client: slow readers only hurt themselves |
+//! | engine -> clients | [`REPLY_QUEUE`] for each | forget the client: slow readers only hurt themselves |
 //! | any -> log | [`LOG_QUEUE`] | drop, count, report the count later |
 //!
 //! The engine never waits for anybody, so no circle of waiting threads can exist.
@@ -26,8 +25,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Requests that wait for the engine: one for each connection that there can be.
-pub const CLIENT_QUEUE: usize = super::places::CONNECTIONS_MAX;
-/// How long a connection waits for room in [`CLIENT_QUEUE`].
+pub const CLIENT_QUEUE: usize = super::clients::places::CONNECTIONS_MAX;
+/// How long a request waits for room in [`CLIENT_QUEUE`].
 pub const CLIENT_PATIENCE: Duration = Duration::from_secs(2);
 /// Results of children that wait for the engine.
 pub const RESULT_QUEUE: usize = 64;
@@ -37,8 +36,11 @@ pub const CONTROL_QUEUE: usize = 8;
 pub const TIMER_QUEUE: usize = 256;
 /// Wishes that wait for the executor; more are kept by the engine's loop.
 pub const EXECUTOR_QUEUE: usize = 64;
-/// Answers that wait for one connection; a request has at most a handful.
+/// Answers that wait for one client; a request has at most a handful.
 pub const REPLY_QUEUE: usize = 8;
+/// The stack of each of the daemon's threads, in bytes. The process is locked into memory, so
+/// that stacks are not to be larger than they need to be.
+pub const STACK: usize = 256 * 1024;
 /// Log lines that wait for a slow syslog or terminal.
 pub const LOG_QUEUE: usize = 1024;
 
@@ -64,7 +66,7 @@ pub enum ToExecutor {
     Stop,
 }
 
-/// What a connection's thread tells the engine's loop.
+/// What the thread that serves clients tells the engine's loop.
 #[derive(Debug)]
 pub enum FromClient {
     /// A request that was opened and decoded.
@@ -92,12 +94,12 @@ pub struct Answer {
     pub last: bool,
 }
 
-/// The engine's end of one connection: a bounded queue and, for a thread that watches its socket
-/// at the same time, a byte to wake it.
+/// The engine's end of one connection: a bounded queue, and what wakes the thread that serves
+/// clients, which watches its sockets at the same time.
 #[derive(Clone, Debug)]
 pub struct Mailbox {
     /// The queue, [`REPLY_QUEUE`] deep.
     pub answers: Sender<Answer>,
-    /// The waking end, which never waits; only a client that waits in a place of its own has one.
-    pub waker: Option<Arc<UnixStream>>,
+    /// The waking end, which never waits.
+    pub waker: Arc<UnixStream>,
 }

@@ -2,12 +2,13 @@
 //! How many descriptors the daemon needs, how it gets them, and who gets how many of them where
 //! there are fewer.
 //!
-//! The need is what the bounds add up to: clients (`places`), children, and the daemon's own. The
-//! soft limit is raised to it at the start. Where the hard limit is lower, clients have to do with
-//! half of what there is, so that they can never take what a renewal needs to call `crm_ticket`.
+//! The need is what the bounds add up to: clients (`clients/places.rs`), children, and the
+//! daemon's own. The soft limit is raised to it at the start. Where the hard limit is lower,
+//! clients have to do with half of what there is, so that they can never take what a renewal needs
+//! to call `crm_ticket`.
 #![forbid(unsafe_code)]
 
-use super::places::Bounds;
+use super::clients::places::Bounds;
 use crate::sys::os;
 use std::env;
 use std::io;
@@ -53,7 +54,7 @@ pub struct Limit {
 
 /// How many descriptors there have to be for all that the bounds allow.
 pub const fn needed(am_site: bool) -> usize {
-    OWN + for_children(am_site) + Bounds::FULL.descriptors()
+    OWN + for_children(am_site) + Bounds::FULL.connections()
 }
 
 /// An arbitrator has no children.
@@ -165,21 +166,21 @@ mod tests {
         let needed = needed(true);
         for files in 0..needed + 100 {
             let limit = Limit { files, needed, am_site: true };
-            let clients = limit.bounds().descriptors();
+            let clients = limit.bounds().connections();
             if files >= needed {
                 assert_eq!(limit.bounds(), Bounds::FULL);
                 assert!(files - OWN - clients >= for_children(true));
-            } else if files >= OWN + 2 * Bounds::MIN_DESCRIPTORS {
+            } else if files >= OWN + 2 * Bounds::MIN {
                 assert!(clients <= (files - OWN) / 2, "{files}: {clients}");
             } else {
-                assert_eq!(clients, Bounds::MIN_DESCRIPTORS, "{files}");
+                assert_eq!(clients, Bounds::MIN, "{files}");
             }
         }
     }
 
     #[test]
     fn what_is_too_low_leaves_no_room_for_a_call_of_the_store() {
-        let clients = Bounds::MIN_DESCRIPTORS;
+        let clients = Bounds::MIN;
         assert!(LEAST_OF_SITE >= OWN + clients + FOR_A_START + PER_CHILD);
         assert!(LEAST_OF_ARBITRATOR >= OWN + clients);
         for (least, am_site) in [(LEAST_OF_SITE, true), (LEAST_OF_ARBITRATOR, false)] {
@@ -190,9 +191,9 @@ mod tests {
 
     #[test]
     fn an_arbitrator_needs_less() {
-        assert_eq!(needed(false), OWN + Bounds::FULL.descriptors());
+        assert_eq!(needed(false), OWN + Bounds::FULL.connections());
         let limit = Limit { files: OWN + 100, needed: needed(false), am_site: false };
-        assert!(limit.bounds().descriptors() > 90, "there are no children to leave any to");
+        assert!(limit.bounds().connections() > 90, "there are no children to leave any to");
         assert!(needed(true) < 4_096, "less than is closed where the kernel cannot close all");
     }
 }

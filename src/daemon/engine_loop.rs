@@ -5,7 +5,7 @@
 //! round, so a flood in one cannot starve the others; time is looked at in every round.
 
 use super::channels::{Answer, Control, FromClient, Mailbox, ToExecutor};
-use super::listing::Steps;
+use super::clients::listing::Steps;
 use super::notify::Notifier;
 use super::timer::Timer;
 use crate::engine::{ClientId, Effect, Engine, Event, Held, Note, NoteLevel};
@@ -16,6 +16,7 @@ use crate::wire::{ClientRequest, PeerMessage};
 use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, TrySendError};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the loop drives: the engine, or a scripted one in tests.
@@ -268,9 +269,7 @@ impl<M: Machine, C: Transport> EngineLoop<M, C> {
         self.step(Event::Shutdown);
         for Mailbox { answers, waker } in std::mem::take(&mut self.clients).into_values() {
             drop(answers);
-            if let Some(waker) = waker {
-                poll::wake(&waker);
-            }
+            poll::wake(&waker);
         }
     }
 
@@ -321,14 +320,12 @@ impl<M: Machine, C: Transport> EngineLoop<M, C> {
         };
         let last = answer.last;
         let taken = mailbox.answers.try_send(answer).is_ok();
-        let waker = mailbox.waker.clone();
+        let waker = Arc::clone(&mailbox.waker);
         if !taken || last {
             self.clients.remove(&client);
         }
         // Woken last, so that the thread sees all there is to see: answers and a closed queue.
-        if let Some(waker) = waker {
-            poll::wake(&waker);
-        }
+        poll::wake(&waker);
         if !taken && !last {
             log::debug!("a client does not read its answers and is forgotten");
             self.inner.push_back(Event::ClientGone { client });

@@ -3,7 +3,7 @@
 //! to standard error. A log that is stuck stops nobody; what it misses is counted and said.
 
 use super::channels::LOG_QUEUE;
-use super::tcp::STACK;
+use super::channels::STACK;
 use crate::sys::clock::{self, LocalTime};
 use crate::time::WallTime;
 use crossbeam_channel::{bounded, Receiver, RecvTimeoutError, Sender, TrySendError};

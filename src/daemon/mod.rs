@@ -3,33 +3,26 @@
 //!
 //! The threads carry, the engine decides. [`run`] is the whole life of a daemon.
 
-pub mod acceptor;
 mod address;
 pub mod after_boot;
 pub mod bonds;
 pub mod channels;
 pub mod child;
-pub mod connection;
+pub mod clients;
 pub mod descriptors;
-pub mod desk;
 pub mod engine_loop;
 pub mod executor;
 pub mod helper;
 pub mod host;
 pub mod keeper;
 pub mod limiter;
-pub mod listing;
-mod live;
 pub mod logsink;
 pub mod notify;
 pub mod outbox;
 mod panics;
-pub mod places;
-mod socket;
 mod start_error;
 mod starting;
 pub mod surroundings;
-pub mod tcp;
 pub mod text;
 mod threads;
 pub mod ticket_dir;
@@ -44,11 +37,11 @@ use crate::sys::process::{Report, Side};
 use crate::sys::signals::{Signals, Wish};
 use crate::sys::{accounts, directory, lockfile, lockholder, poll, process, title};
 use address::{AddressWatch, Bound};
+use clients::places::Bounds;
 use limiter::Limiter;
 use log::LevelFilter;
 use logsink::{LogSink, Target};
 use notify::Notifier;
-use places::Bounds;
 use start_error::StartError;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -72,7 +72,7 @@ pub(super) fn watched<T: Send>(
             }
         };
         watcher
-            .stack_size(super::tcp::STACK)
+            .stack_size(super::channels::STACK)
             .spawn_scoped(scope, watch)
             .map_err(StartError::Thread)?;
         let done = part();

@@ -4,16 +4,15 @@
 use super::bonds::{Birth, Bonds, ClientBonds};
 use super::channels::{
     Control, FromClient, ToExecutor, CLIENT_QUEUE, CONTROL_QUEUE, EXECUTOR_QUEUE, PEER_QUEUE,
-    RESULT_QUEUE,
+    RESULT_QUEUE, STACK,
 };
-use super::desk::{Desk, DeskSetup};
+use super::clients::listing::Steps;
+use super::clients::places::Bounds;
+use super::clients::{DeskSetup, Server};
 use super::engine_loop::{EngineLoop, Inbox, Outlets};
 use super::executor::{self, ExecutorConfig, ExecutorHandle};
-use super::listing::Steps;
 use super::notify::Notifier;
 use super::outbox::{Outbox, Post};
-use super::places::Bounds;
-use super::tcp::{Server, STACK};
 use super::timer::Timer;
 use super::udp::{Gate, Receiver as Datagrams};
 use super::StartError;
@@ -235,8 +234,7 @@ fn start_server(
         steps: common.steps.clone(),
         clock: clock::now,
     };
-    let desk = Desk::new(setup, common.guard(config));
-    Server::start(listener, desk, bounds).map_err(StartError::Thread)
+    Server::start(listener, setup, common.guard(config), bounds).map_err(StartError::Thread)
 }
 
 fn start_engine(

@@ -3,9 +3,33 @@
 //! another that waits like this.
 
 use std::io::{self, Read, Write};
+use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
+
+/// A descriptor that is waited for, and what came of it.
+#[repr(transparent)]
+#[derive(Debug)]
+pub struct Entry<'a>(libc::pollfd, PhantomData<BorrowedFd<'a>>);
+
+impl<'a> Entry<'a> {
+    /// Waits until the descriptor can be read, or written to, or either. If neither is wanted it
+    /// is not waited for at all, also not for its end.
+    pub fn new(descriptor: BorrowedFd<'a>, read: bool, write: bool) -> Entry<'a> {
+        let event = |wanted, event| if wanted { event } else { 0 };
+        let events = event(read, libc::POLLIN) | event(write, libc::POLLOUT);
+        // The kernel passes over what is no descriptor.
+        let fd = if events == 0 { -1 } else { descriptor.as_raw_fd() };
+        Entry(libc::pollfd { fd, events, revents: 0 }, PhantomData)
+    }
+
+    /// Whether that is possible now, or the descriptor has an error or has ended, which reading
+    /// or writing tells.
+    pub const fn is_ready(&self) -> bool {
+        self.0.revents != 0
+    }
+}
 
 /// Waits until one of the descriptors can be read (or has an error, which reading tells), or
 /// until the time is over; without a time as long as it takes. Says which.
@@ -16,24 +40,33 @@ pub fn wait<const N: usize>(
     descriptors: [BorrowedFd<'_>; N],
     limit: Option<Duration>,
 ) -> io::Result<[bool; N]> {
-    let mut entries = descriptors.map(|descriptor| libc::pollfd {
-        fd: descriptor.as_raw_fd(),
-        events: libc::POLLIN,
-        revents: 0,
-    });
+    let mut entries = descriptors.map(|descriptor| Entry::new(descriptor, true, false));
+    wait_for(&mut entries, limit)?;
+    Ok(entries.map(|entry| entry.is_ready()))
+}
+
+/// Waits until one of the entries is ready, or until the time is over; without a time as long as
+/// it takes.
+///
+/// # Errors
+/// The kernel refuses, for lack of memory, or because there are more entries than the limit of
+/// open files allows.
+pub fn wait_for(entries: &mut [Entry<'_>], limit: Option<Duration>) -> io::Result<()> {
     let until = limit.map(|limit| Instant::now() + limit);
+    // A slice is no longer than memory, which this type of the kernel's counts.
+    let count = entries.len() as libc::nfds_t;
     loop {
         let rest = until.map(|until| until.saturating_duration_since(Instant::now()));
         let timeout = rest.map(timespec);
         let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-        // N is the number of a handful of descriptors and fits every integer type.
-        let count = N as libc::nfds_t;
-        // SAFETY: `entries` is an array of N valid entries whose descriptors are borrowed, and
-        // therefore open, for the whole call; `timeout` is null or points to a value that lives
-        // as long, and a null mask leaves the signals as they are.
-        let result = unsafe { libc::ppoll(entries.as_mut_ptr(), count, timeout, std::ptr::null()) };
+        let first = entries.as_mut_ptr().cast::<libc::pollfd>();
+        // SAFETY: `first` points to `count` valid entries, since an `Entry` has the layout of the
+        // structure in it, and their descriptors are borrowed, and therefore open, for the whole
+        // call; `timeout` is null or points to a value that lives as long, and a null mask leaves
+        // the signals as they are.
+        let result = unsafe { libc::ppoll(first, count, timeout, std::ptr::null()) };
         if result >= 0 {
-            return Ok(entries.map(|entry| entry.revents != 0));
+            return Ok(());
         }
         let error = io::Error::last_os_error();
         if error.kind() != io::ErrorKind::Interrupted {
@@ -67,11 +100,17 @@ pub fn wake(mut waker: &UnixStream) {
     let _ = waker.write(&[1]);
 }
 
-/// Takes out everything that woke this end.
-pub fn drain(mut sleeper: &UnixStream) {
+/// Takes out everything that woke this end; false if the other end is closed.
+pub fn drain(mut sleeper: &UnixStream) -> bool {
     let mut buffer = [0u8; 64];
     // The other end is ours and writes a byte now and then: this ends.
-    while matches!(sleeper.read(&mut buffer), Ok(len) if len == buffer.len()) {}
+    loop {
+        match sleeper.read(&mut buffer) {
+            Ok(0) => return false,
+            Ok(len) if len == buffer.len() => {}
+            Ok(_) | Err(_) => return true,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -86,7 +125,7 @@ mod tests {
         wake(&waker);
         let both = [quiet.as_fd(), sleeper.as_fd()];
         assert_eq!(wait(both, None).expect("polled"), [false, true]);
-        drain(&sleeper);
+        assert!(drain(&sleeper));
         let limit = Duration::from_millis(20);
         let begun = Instant::now();
         assert_eq!(wait(both, Some(limit)).expect("polled"), [false, false]);
@@ -99,8 +138,25 @@ mod tests {
         for _ in 0..100_000 {
             wake(&waker);
         }
-        drain(&sleeper);
+        assert!(drain(&sleeper));
         drop(waker);
         assert_eq!(wait([sleeper.as_fd()], None).expect("polled"), [true]);
+        assert!(!drain(&sleeper));
+    }
+
+    #[test]
+    fn an_entry_is_ready_for_what_it_waits_for_only() {
+        let (end, other) = waker_pair().expect("a pair");
+        let ready = |read, write| {
+            let mut entries = [Entry::new(end.as_fd(), read, write)];
+            wait_for(&mut entries, Some(Duration::ZERO)).expect("polled");
+            entries[0].is_ready()
+        };
+        assert!(ready(false, true) && ready(true, true) && !ready(true, false));
+        while (&end).write(&[0; 4096]).is_ok() {}
+        assert!(!ready(true, true));
+        // The end wakes whoever waits for anything, but not who waits for nothing.
+        drop(other);
+        assert!(ready(true, false) && ready(false, true) && !ready(false, false));
     }
 }

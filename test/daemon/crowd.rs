@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Many clients, silent clients, and strangers who send garbage.
 
-use crate::descriptors::{ask, grant, lists, quick_lab, revoke, set, PROMPT};
-use crate::support::{texts, Lab, PORT};
+use crate::descriptors::{ask, grant, lists, processor_time, quick_lab, revoke, set, PROMPT};
+use crate::support::{texts, wait_until, Lab, PORT};
 use booth::auth::Sealer;
 use booth::time::WallTime;
 use booth::wire::{encode_request, ClientRequest};
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 /// Asks for the list as the reference's client does, byte by byte the same; gives the text.
@@ -41,7 +41,6 @@ fn thousands_of_lists_leave_nothing_behind() {
     }
     let rate = f64::from(total) / begun.elapsed().as_secs_f64();
     println!("{rate:.0} list connections a second");
-    // A handful of threads was enough, each with two descriptors to be woken by.
     assert!(daemon.status_number("Threads") < 20);
     assert!(daemon.descriptors() < descriptors + 40);
     let resident = daemon.status_number("VmRSS");
@@ -105,6 +104,48 @@ fn stopping_lets_go_of_everybody_who_is_connected() {
         stream.set_read_timeout(Some(Duration::from_secs(5))).expect("settable");
         assert!(matches!(stream.read(&mut [0; 1]), Ok(0) | Err(_)));
     }
+}
+
+#[test]
+fn clients_that_cannot_go_on_cost_no_processor_time_whatever_they_wait_for() {
+    let lab = quick_lab(71, &["t1"]);
+    let mut arbitrator = lab.start(3);
+    let mut site = lab.start(1);
+    fs::write(lab.bin().join("grant"), "").expect("written");
+    let at = SocketAddr::from((lab.address(1), PORT));
+    // Patient, half closed, gone, reset.
+    let waiting: Vec<TcpStream> = (0..12).map(|_| ask(at, &grant("t1"))).collect();
+    for stream in &waiting[..4] {
+        stream.shutdown(Shutdown::Write).expect("half closed");
+    }
+    for reset in [false, true] {
+        let stream = ask(at, &grant("t1"));
+        if reset {
+            let linger = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+            linger.expect("settable");
+        }
+        drop(stream);
+    }
+    // They have their answer, and stay.
+    let leaving: Vec<TcpStream> = (0..8).map(|_| ask(at, &ClientRequest::List)).collect();
+    // As many as there are places for have begun to speak, and then others wait for a place.
+    let begun: Vec<TcpStream> = (0..80)
+        .map(|_| {
+            let mut stream = TcpStream::connect(at).expect("connected");
+            stream.write_all(&encode_request(1, &ClientRequest::List)[..40]).expect("sent");
+            stream
+        })
+        .collect();
+    let before = processor_time(&site);
+    let since = Instant::now();
+    wait_until("some time has passed", || since.elapsed() > Duration::from_millis(1_500));
+    let used = processor_time(&site).saturating_sub(before);
+    assert!(used < Duration::from_millis(200), "{used:?} of 1.5 s");
+    lists(&lab, 1);
+    drop((waiting, leaving, begun));
+    fs::remove_file(lab.bin().join("grant")).expect("there");
+    site.stop();
+    arbitrator.stop();
 }
 
 /// The store hangs; clients that wait for all that it does not do, and many more that have left,

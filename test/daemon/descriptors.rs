@@ -4,8 +4,8 @@
 
 use crate::support::{texts, wait_until, Daemon, Lab, PORT};
 use booth::auth::Sealer;
+use booth::daemon::clients::places::{CONNECTIONS_MAX, GRANTS_MAX, SERVED_MAX};
 use booth::daemon::descriptors::{needed, CHILDREN_MAX, OWN, PER_CHILD};
-use booth::daemon::places::{Bounds, CHANGES_MAX, GRANTS_MAX, REVOKES_MAX, SERVED_MAX};
 use booth::model::{AttrName, AttrValue, TicketName};
 use booth::sys::clock;
 use booth::wire::{encode_request, ClientOptions, ClientRequest};
@@ -77,7 +77,7 @@ fn limits_of(pid: u32) -> Vec<usize> {
 }
 
 /// Processor time that a process has used.
-fn processor_time(daemon: &Daemon) -> Duration {
+pub fn processor_time(daemon: &Daemon) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{}/stat", daemon.pid())).expect("alive");
     let (_, rest) = stat.rsplit_once(") ").expect("a line of the kernel");
     let fields: Vec<&str> = rest.split(' ').collect();
@@ -272,6 +272,9 @@ fn with_all_places_taken_the_daemon_has_no_more_descriptors_open_than_were_count
     let lab = quick_lab(69, &["t1", "t2", "t3", "t4"]);
     let mut arbitrator = lab.start(3);
     let mut holder = lab.start(1);
+    let own = holder.descriptors();
+    println!("{own} descriptors of its own");
+    assert!(own <= OWN, "{own}");
     for ticket in ["t1", "t2"] {
         let granted = lab.client(&["grant", "-C", ticket], 1);
         assert!(granted.status.success(), "{:?}", texts(&granted));
@@ -279,9 +282,6 @@ fn with_all_places_taken_the_daemon_has_no_more_descriptors_open_than_were_count
     for what in ["attr", "grant", "revoke"] {
         fs::write(lab.bin().join(what), "").expect("written");
     }
-    let own = holder.descriptors();
-    println!("{own} descriptors of its own");
-    assert!(own <= OWN, "{own}");
     let at = SocketAddr::from((lab.address(1), PORT));
     let mut crowd = Vec::new();
     // As many for each ticket as may wait for one.
@@ -299,19 +299,17 @@ fn with_all_places_taken_the_daemon_has_no_more_descriptors_open_than_were_count
     }
     let silent = || (0..SERVED_MAX).map(|_| TcpStream::connect(at).expect("connected"));
     crowd.extend(silent());
-    let waiting = GRANTS_MAX + REVOKES_MAX + CHANGES_MAX;
     let mut most = 0;
     let until = Instant::now() + PROMPT;
-    while most < own + 3 * waiting && Instant::now() < until {
+    while most < own + CONNECTIONS_MAX && Instant::now() < until {
         most = most.max(holder.descriptors());
     }
-    assert!(most >= own + 3 * waiting, "every place is taken: {most}");
-    let clients = Bounds::FULL.descriptors();
-    assert!(most <= OWN + clients + CHILDREN_MAX * PER_CHILD && most <= needed(true), "{most}");
+    assert!(most >= own + CONNECTIONS_MAX, "every place is taken: {most}");
+    let max = OWN + CONNECTIONS_MAX + CHILDREN_MAX * PER_CHILD;
+    assert!(most <= max && most <= needed(true), "{most}");
     println!("{most} descriptors with all places taken, {} are allowed", needed(true));
     lists(&lab, 1);
     drop(crowd);
-    // The threads that have served the crowd end after a while; nothing of theirs stays open.
     falls_to(&holder, OWN + 12 * PER_CHILD);
     for what in ["attr", "grant", "revoke"] {
         fs::remove_file(lab.bin().join(what)).expect("there");

@@ -127,7 +127,7 @@ fn lists_are_answered_about_as_fast_as_by_the_reference() {
             "list connections a second: ours {ours:.0}, the reference {theirs:.0}, ratio {ratio:.2}"
         ));
         // Parity on a quiet machine: what the engine has not stepped since is answered by the
-        // acceptor's thread, as the reference's only thread does.
+        // thread that serves clients, as the reference's only thread does.
         let bound = if AS_SHIPPED { 0.8 } else { 0.5 };
         assert!(ratio >= bound, "{ratio:.2}, at least {bound} are expected: {rounds:.0?}");
     });

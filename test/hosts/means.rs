@@ -91,7 +91,6 @@ fn a_holder_that_gets_no_more_memory_works_or_ends_and_its_keeper_revokes() {
         holds(&cluster, POOR);
         let pid = cluster.members[POOR].pid().expect("it runs").to_string();
         shell("prlimit --pid \"$1\" --as=1048576:", &[&pid]);
-        // Clients that would need threads, which need stacks.
         let begun = std::time::Instant::now();
         while begun.elapsed() < SOON && cluster.members[POOR].exited().is_none() {
             let limit = std::time::Duration::from_secs(2);

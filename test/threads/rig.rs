@@ -5,8 +5,8 @@ use booth::daemon::channels::{
     Control, FromClient, Mailbox, ToExecutor, CLIENT_QUEUE, CONTROL_QUEUE, EXECUTOR_QUEUE,
     PEER_QUEUE, REPLY_QUEUE, RESULT_QUEUE,
 };
+use booth::daemon::clients::listing::Steps;
 use booth::daemon::engine_loop::{EngineLoop, Inbox, LoopStats, Outlets, Transport};
-use booth::daemon::listing::Steps;
 use booth::daemon::notify::Notifier;
 use booth::daemon::timer::Timer;
 use booth::engine::{
@@ -179,7 +179,7 @@ impl Neighbour {
             }
             let client = ClientId(count * 4 + number);
             let (answers, answers_end) = bounded(REPLY_QUEUE);
-            let mailbox = Mailbox { answers, waker: Some(Arc::clone(&waker)) };
+            let mailbox = Mailbox { answers, waker: Arc::clone(&waker) };
             let request = any_request(&mut random);
             let message = FromClient::Request { client, request, mailbox };
             if queue.send_timeout(message, Duration::from_millis(50)).is_err() {

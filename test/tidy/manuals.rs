@@ -267,8 +267,8 @@ fn the_limits_of_clients_and_daemon_are_those_of_the_source() {
     says(format!("after {} seconds without a connection", constant(net, "CONNECT_LIMIT")));
     says(format!("after {} seconds without an answer", constant(net, "ANSWER_LIMIT")));
     says(format!("or after {} seconds if a .Xr crm_ticket 8", constant(net, "CHANGE_LIMIT")));
-    let tcp = "src/daemon/tcp.rs";
-    let places = |name| constant("src/daemon/places.rs", name);
+    let connection = "src/daemon/clients/connection.rs";
+    let places = |name| constant("src/daemon/clients/places.rs", name);
     says(format!(
         "serves {} clients at a time that are sending their request or reading their answer. In \
          addition, {} clients can wait for a grant, {} for a revoke and {} for a change of an \
@@ -282,7 +282,7 @@ fn the_limits_of_clients_and_daemon_are_those_of_the_source() {
         let one = constant(&format!("src/core/engine/{path}"), name);
         says(format!("but at most {one} of each for one ticket."));
     }
-    says(format!("within {} seconds", constant(tcp, "REQUEST_LIMIT")));
+    says(format!("within {} seconds", constant(connection, "REQUEST_LIMIT")));
     let [site, arbitrator] = [true, false].map(booth::daemon::descriptors::needed);
     says(format!("a site may need {site} open files, and an arbitrator {arbitrator}."));
     let start = constant("src/sys/process.rs", "START_LIMIT");

@@ -7,7 +7,7 @@ use super::tcp::{
 use super::{roster, ticket};
 use crate::auth::{Key, Sealer};
 use crate::daemon::channels::Answer;
-use crate::daemon::places::GRANTS_MAX;
+use crate::daemon::clients::places::GRANTS_MAX;
 use crate::engine::{ClientId, Reply};
 use crate::model::{AttrName, AttrValue};
 use crate::sys::clock;

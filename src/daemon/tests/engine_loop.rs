@@ -6,8 +6,8 @@ use crate::daemon::channels::{
     Control, FromClient, Mailbox, ToExecutor, CLIENT_QUEUE, CONTROL_QUEUE, PEER_QUEUE, REPLY_QUEUE,
     RESULT_QUEUE,
 };
+use crate::daemon::clients::listing::Steps;
 use crate::daemon::engine_loop::{EngineLoop, Inbox, LoopStats, Machine, Outlets, Transport};
-use crate::daemon::listing::Steps;
 use crate::daemon::notify::Notifier;
 use crate::daemon::timer::Timer;
 use crate::engine::{CibLoad, ClientId, Effect, Event, Held, JobWish, RejectKind, Reply};
@@ -142,7 +142,7 @@ impl Rig {
     fn request(&self, number: u64) -> (Receiver<crate::daemon::channels::Answer>, Mailbox) {
         let (answers, answers_end) = bounded(REPLY_QUEUE);
         let (_sleeper, waker) = poll::waker_pair().expect("a pair");
-        let mailbox = Mailbox { answers, waker: Some(Arc::new(waker)) };
+        let mailbox = Mailbox { answers, waker: Arc::new(waker) };
         let client = ClientId(number);
         let request = ClientRequest::List;
         let message = FromClient::Request { client, request, mailbox: mailbox.clone() };

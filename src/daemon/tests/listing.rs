@@ -3,12 +3,14 @@
 
 use super::tcp::{is_closed, key, read_reply, sealed, Rig, LIST};
 use crate::auth::Key;
-use crate::daemon::listing::Steps;
-use crate::daemon::places::LEAVING_MAX;
+use crate::daemon::clients::listing::Steps;
 use crate::wire::{ClientReply, ClientRequest, REQUEST_TAIL};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
+
+/// So many clients leave at once.
+const LEAVING: usize = 16;
 
 /// Asks, and checks the answer.
 fn list(rig: &Rig, key: Option<Key>) -> TcpStream {
@@ -42,7 +44,7 @@ fn a_tail_that_comes_late_resets_nothing_however_many_leave() {
     let rig = Rig::counting(None, &Steps::default(), Steps::default());
     list(&rig, None);
     for _ in 0..3 {
-        let mut streams: Vec<TcpStream> = (0..LEAVING_MAX).map(|_| list(&rig, None)).collect();
+        let mut streams: Vec<TcpStream> = (0..LEAVING).map(|_| list(&rig, None)).collect();
         for stream in &mut streams {
             stream.write_all(&[0; REQUEST_TAIL]).expect("taken");
         }

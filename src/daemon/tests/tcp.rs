@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Acceptor and connections with real sockets; the engine is a closure.
+//! The thread that serves clients, with real sockets; the engine is a closure.
 
 use super::{roster, ticket};
 use crate::auth::{bond_of_answers, Bond, Key, Opener, ReplayGuard, Sealer};
 use crate::daemon::bonds::{Birth, ClientBonds};
 use crate::daemon::channels::{Answer, FromClient, Mailbox, CLIENT_QUEUE};
-use crate::daemon::desk::{Desk, DeskSetup};
-use crate::daemon::listing::Steps;
-use crate::daemon::places::{Bounds, CONNECTIONS_MAX, GRANTS_MAX};
-use crate::daemon::tcp::{self, Server};
+use crate::daemon::clients::listing::Steps;
+use crate::daemon::clients::places::{Bounds, CONNECTIONS_MAX, GRANTS_MAX};
+use crate::daemon::clients::{self, DeskSetup, Server};
 use crate::engine::{ClientId, Reply, TicketRow};
 use crate::model::{AttrName, AttrValue, Holder, MemberId, Term};
 use crate::sys::{clock, poll};
@@ -75,6 +74,7 @@ fn run_engine(
                     if is_list {
                         let reply = Reply::Tickets(vec![row()]);
                         let _ = mailbox.answers.try_send(Answer { reply, last: true });
+                        poll::wake(&mailbox.waker);
                     } else {
                         waiting.insert(client, mailbox);
                     }
@@ -89,7 +89,7 @@ fn run_engine(
                 Ok((client, answer)) => {
                     let mailbox = waiting.get(&client).expect("the client waits");
                     mailbox.answers.try_send(answer).expect("there is room");
-                    mailbox.waker.iter().for_each(|waker| poll::wake(waker));
+                    poll::wake(&mailbox.waker);
                 }
                 Err(_) => return,
             },
@@ -119,7 +119,7 @@ impl Rig {
         seen: Receiver<Seen>,
         order: Sender<(ClientId, Answer)>,
     ) -> Rig {
-        let listener = tcp::bind(SocketAddr::from(([127, 20, 0, 1], 0))).expect("bound");
+        let listener = clients::bind(SocketAddr::from(([127, 20, 0, 1], 0))).expect("bound");
         let at = listener.local_addr().expect("an address");
         let (members, birth) = (roster(), Birth { life: Life::from_random(1), at: clock::wall() });
         let ids: Vec<_> = members.everyone().iter().map(|m| members.member(m).id).collect();
@@ -135,8 +135,8 @@ impl Rig {
             steps,
             clock: clock::now,
         };
-        let desk = Desk::new(setup, ReplayGuard::new(ids, SKEW));
-        let server = Server::start(listener, desk, Bounds::FULL).expect("started");
+        let guard = ReplayGuard::new(ids, SKEW);
+        let server = Server::start(listener, setup, guard, Bounds::FULL).expect("started");
         Rig { at, server, seen, order }
     }
 

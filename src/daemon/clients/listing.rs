@@ -2,19 +2,19 @@
 //! The last answer to `list`, for those who ask again before the engine has done anything.
 //!
 //! Status scripts ask for the list far more often than it changes. What the engine has not
-//! stepped since is still its answer: it is given again without waking the engine, by the thread
-//! that accepts. After any step the engine is asked anew, so that nobody who has seen the
-//! outcome of a request sees the list from before it.
+//! stepped since is still its answer: it is given again without waking the engine. After any step
+//! the engine is asked anew, so that nobody who has seen the outcome of a request sees the list
+//! from before it.
 #![forbid(unsafe_code)]
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long an answer counts at most: it may say how long something has been waited for.
 const FRESH: Duration = Duration::from_millis(100);
-/// The longest answer that is kept, in bytes: the kernel takes it at once, however slowly its
-/// client reads, since nothing was sent on the connection before.
+/// The longest answer that is kept, in bytes: where there are more tickets, the memory is better
+/// used.
 const TEXT_MAX: usize = 4000;
 
 /// Counts what the engine does, apart from answers to `list`.
@@ -37,7 +37,7 @@ impl Steps {
 #[derive(Debug)]
 pub struct Listing {
     steps: Steps,
-    kept: Mutex<Option<Kept>>,
+    kept: Option<Kept>,
 }
 
 #[derive(Debug)]
@@ -50,7 +50,7 @@ struct Kept {
 impl Listing {
     /// None yet. `steps` counts what the engine does.
     pub const fn new(steps: Steps) -> Listing {
-        Listing { steps, kept: Mutex::new(None) }
+        Listing { steps, kept: None }
     }
 
     /// What [`Listing::keep`] is to be told by who is about to ask the engine.
@@ -59,21 +59,17 @@ impl Listing {
     }
 
     /// Keeps an answer of the engine, which was asked after so many steps.
-    pub fn keep(&self, steps: u64, text: &str) {
+    pub fn keep(&mut self, steps: u64, text: &str) {
         if steps == self.steps.now() && text.len() <= TEXT_MAX {
-            let kept = Kept { steps, at: Instant::now(), text: text.to_owned() };
-            *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+            self.kept = Some(Kept { steps, at: Instant::now(), text: text.to_owned() });
         }
     }
 
     /// What the engine would answer now, if that is known.
-    pub fn fresh(&self) -> Option<String> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = |kept: &Kept| kept.steps == self.steps.now() && kept.at.elapsed() < FRESH;
-        if !kept.as_ref().is_some_and(fresh) {
-            *kept = None;
-        }
-        kept.as_ref().map(|kept| kept.text.clone())
+    pub fn fresh(&mut self) -> Option<String> {
+        let now = self.steps.now();
+        self.kept.take_if(|kept| kept.steps != now || kept.at.elapsed() >= FRESH);
+        self.kept.as_ref().map(|kept| kept.text.clone())
     }
 }
 
@@ -84,9 +80,9 @@ mod tests {
     #[test]
     fn an_answer_counts_until_the_engine_does_something_or_it_is_old() {
         let steps = Steps::default();
-        let listing = Listing::new(steps.clone());
+        let mut listing = Listing::new(steps.clone());
         assert_eq!(listing.fresh(), None);
-        listing.keep(listing.steps(), "first");
+        listing.keep(steps.now(), "first");
         assert_eq!(listing.fresh().as_deref(), Some("first"));
         steps.count();
         assert_eq!(listing.fresh(), None);
@@ -95,9 +91,9 @@ mod tests {
         steps.count();
         listing.keep(asked, "second");
         assert_eq!(listing.fresh(), None);
-        listing.keep(listing.steps(), &"x".repeat(TEXT_MAX + 1));
+        listing.keep(steps.now(), &"x".repeat(TEXT_MAX + 1));
         assert_eq!(listing.fresh(), None);
-        listing.keep(listing.steps(), "third");
+        listing.keep(steps.now(), "third");
         let kept = Instant::now();
         while listing.fresh().is_some() {
             assert!(kept.elapsed() < FRESH * 100, "it counts for ever");

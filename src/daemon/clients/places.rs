@@ -3,14 +3,14 @@
 //!
 //! A request whose answer may be long in coming has a place of its own kind while it waits, so
 //! that those of one kind cannot use up the places of another, and none of them the places of
-//! those that are answered at once. Who has no place, `connection` and `tcp` decide.
+//! those that are answered at once. Who has no place, `connection` decides.
 #![forbid(unsafe_code)]
 
 use crate::wire::ClientRequest;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
 
-/// Clients that send their request or take their answer: far more than a cluster has
-/// administrators and agents, and each needs its place for milliseconds.
+/// Clients that send their request, take their answer or are about to leave: far more than a
+/// cluster has administrators and agents, and each needs its place for milliseconds.
 pub const SERVED_MAX: usize = 64;
 /// Clients that wait for a grant: a script that grants all tickets at once has dozens of them.
 pub const GRANTS_MAX: usize = 64;
@@ -18,16 +18,9 @@ pub const GRANTS_MAX: usize = 64;
 pub const REVOKES_MAX: usize = 64;
 /// Clients that wait for a change of an attribute: agents at all sites, of several tickets.
 pub const CHANGES_MAX: usize = 64;
-/// Clients that have their answer and may still send: the tail of the reference's requests comes
-/// with the request, or right behind it.
-pub const LEAVING_MAX: usize = 16;
-/// The most connections at once that want something.
+/// The most connections at once.
 pub const CONNECTIONS_MAX: usize = SERVED_MAX + GRANTS_MAX + REVOKES_MAX + CHANGES_MAX;
 
-/// Descriptors of a client that waits: its connection, and the two ends that wake its thread.
-const WAITING_COST: usize = 3;
-/// The acceptor may have one more connection in its hand.
-const IN_HAND: usize = 1;
 /// With fewer places for requests than this, a silent client could not be told from a last one.
 const SERVED_MIN: usize = 2;
 
@@ -84,51 +77,38 @@ impl Wait {
 /// The most clients of each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// That send their request or take their answer.
+    /// That send their request, take their answer or are about to leave.
     pub served: usize,
     /// That wait, by [`Wait`].
     waiting: [usize; 3],
-    /// That have been answered by the acceptor, and not been closed yet.
-    pub leaving: usize,
 }
 
 impl Bounds {
     /// Where there are descriptors enough.
-    pub const FULL: Bounds = Bounds {
-        served: SERVED_MAX,
-        waiting: [GRANTS_MAX, REVOKES_MAX, CHANGES_MAX],
-        leaving: LEAVING_MAX,
-    };
+    pub const FULL: Bounds =
+        Bounds { served: SERVED_MAX, waiting: [GRANTS_MAX, REVOKES_MAX, CHANGES_MAX] };
 
-    /// What so many descriptors allow: of each kind the same part of [`Bounds::FULL`], and at
-    /// least what it takes to serve anybody, which is [`Bounds::MIN_DESCRIPTORS`].
+    /// What so many descriptors allow, one for each connection: of each kind the same part of
+    /// [`Bounds::FULL`], and at least what it takes to serve anybody, which is [`Bounds::MIN`].
     pub fn within(descriptors: usize) -> Bounds {
         let full = Bounds::FULL;
-        let part = |max: usize| max.saturating_mul(descriptors) / full.descriptors();
+        let part = |max: usize| max.saturating_mul(descriptors) / full.connections();
         let waiting = full.waiting.map(|max| part(max).clamp(1, max));
-        let leaving = part(full.leaving).min(full.leaving);
-        let rest = IN_HAND + leaving + WAITING_COST * waiting.iter().sum::<usize>();
-        let served = descriptors.saturating_sub(rest).clamp(SERVED_MIN, full.served);
-        Bounds { served, waiting, leaving }
+        let rest = descriptors.saturating_sub(waiting.iter().sum());
+        Bounds { served: rest.clamp(SERVED_MIN, full.served), waiting }
     }
 
-    /// The fewest descriptors with which clients are served: one waits for each kind of thing.
-    pub const MIN_DESCRIPTORS: usize = IN_HAND + SERVED_MIN + 3 * WAITING_COST;
+    /// The fewest clients that are served: one waits for each kind of thing.
+    pub const MIN: usize = SERVED_MIN + 3;
 
     /// How many may wait for this.
     pub const fn waiting(&self, wait: Wait) -> usize {
         self.waiting[wait.index()]
     }
 
-    /// How many connections there can be.
+    /// How many connections there can be, each of which needs one descriptor.
     pub const fn connections(&self) -> usize {
         self.served + self.waiting[0] + self.waiting[1] + self.waiting[2]
-    }
-
-    /// How many descriptors these clients need.
-    pub const fn descriptors(&self) -> usize {
-        let waiting = self.waiting[0] + self.waiting[1] + self.waiting[2];
-        IN_HAND + self.leaving + self.served + WAITING_COST * waiting
     }
 }
 
@@ -136,33 +116,35 @@ impl Bounds {
 #[derive(Debug)]
 pub struct Places {
     bounds: Bounds,
-    waiting: [AtomicUsize; 3],
+    /// Of each kind one more than waits.
+    kinds: [Place; 3],
 }
+
+/// A place where a client waits; it is free again when this is dropped.
+#[derive(Clone, Debug, Default)]
+pub struct Place(Arc<()>);
 
 impl Places {
     /// Nobody waits.
-    pub const fn new(bounds: Bounds) -> Places {
-        Places { bounds, waiting: [const { AtomicUsize::new(0) }; 3] }
+    pub fn new(bounds: Bounds) -> Places {
+        Places { bounds, kinds: Default::default() }
     }
 
-    /// Takes a place; false if there is none.
-    pub fn take(&self, wait: Wait) -> bool {
-        let max = self.bounds.waiting(wait);
-        let more = |waiting: usize| (waiting < max).then_some(waiting + 1);
-        let place = &self.waiting[wait.index()];
-        place.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok()
+    /// Takes a place; `None`: there is none.
+    pub fn take(&self, wait: Wait) -> Option<Place> {
+        let kind = &self.kinds[wait.index()];
+        (waiting(kind) < self.bounds.waiting(wait)).then(|| kind.clone())
     }
 
-    /// Gives back a place that was taken.
-    pub fn leave(&self, wait: Wait) {
-        self.waiting[wait.index()].fetch_sub(1, Ordering::SeqCst);
+    /// Whether another connection has room, of so many that there are.
+    pub fn has_room_beside(&self, connections: usize) -> bool {
+        connections < self.bounds.served + self.kinds.iter().map(waiting).sum::<usize>()
     }
+}
 
-    /// How many threads there may be now: one for each client that waits, and those that serve.
-    pub fn threads_max(&self) -> usize {
-        let waiting = self.waiting.iter().map(|place| place.load(Ordering::SeqCst)).sum::<usize>();
-        self.bounds.served + waiting
-    }
+/// How many places of this kind are taken.
+fn waiting(kind: &Place) -> usize {
+    Arc::strong_count(&kind.0) - 1
 }
 
 #[cfg(test)]
@@ -178,25 +160,25 @@ mod tests {
                 let places = bounds.waiting(wait);
                 assert!(places >= 1 && places <= Bounds::FULL.waiting(wait), "{bounds:?}");
             }
-            let needed = bounds.descriptors();
-            assert!(
-                needed <= descriptors.max(Bounds::MIN_DESCRIPTORS),
-                "{descriptors}: {bounds:?}"
-            );
+            let needed = bounds.connections();
+            assert!(needed <= descriptors.max(Bounds::MIN), "{descriptors}: {bounds:?}");
         }
-        assert_eq!(Bounds::within(Bounds::FULL.descriptors()), Bounds::FULL);
+        assert_eq!(Bounds::within(CONNECTIONS_MAX), Bounds::FULL);
         assert_eq!(Bounds::FULL.connections(), CONNECTIONS_MAX);
     }
 
     #[test]
     fn the_places_of_one_kind_are_no_places_of_another() {
         let places = Places::new(Bounds::within(0));
-        assert_eq!(places.threads_max(), SERVED_MIN);
-        assert!(places.take(Wait::Grant));
-        assert!(!places.take(Wait::Grant));
-        assert!(places.take(Wait::Revoke) && places.take(Wait::Change));
-        assert_eq!(places.threads_max(), SERVED_MIN + 3);
-        places.leave(Wait::Grant);
-        assert!(places.take(Wait::Grant));
+        let has_room = |connections| places.has_room_beside(connections);
+        assert!(has_room(SERVED_MIN - 1) && !has_room(SERVED_MIN));
+        let granted = places.take(Wait::Grant).expect("a place");
+        assert!(places.take(Wait::Grant).is_none());
+        let others = [Wait::Revoke, Wait::Change].map(|wait| places.take(wait).expect("a place"));
+        assert!(has_room(SERVED_MIN + 2) && !has_room(SERVED_MIN + 3));
+        drop(granted);
+        assert!(!has_room(SERVED_MIN + 2));
+        assert!(places.take(Wait::Grant).is_some());
+        drop(others);
     }
 }
