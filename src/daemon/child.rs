@@ -141,8 +141,8 @@ impl Child {
     pub fn end(&mut self, how: Ending) {
         (self.alone, self.ended) = (true, true);
         let signal = match how {
-            Ending::Ask => Signal::Term,
-            Ending::Kill => Signal::Kill,
+            Ending::Ask => Signal::SIGTERM,
+            Ending::Kill => Signal::SIGKILL,
         };
         // It has not been collected, so the number is still its own.
         os::signal_group(self.id(), signal);
@@ -159,14 +159,14 @@ impl Child {
     /// was ended by us, or [`Child::ends_alone`], what is left of its group is killed.
     pub fn look(&mut self) -> Option<Finished> {
         // Asked first: what was said before the end is then in the pipes.
-        let exited = os::has_exited(self.id()).unwrap_or(true);
+        let exited = os::has_exited(self.id());
         self.output.drain();
         self.errors.drain();
         if !exited {
             return None;
         }
         if self.alone {
-            os::signal_group(self.id(), Signal::Kill);
+            os::signal_group(self.id(), Signal::SIGKILL);
         }
         // It has exited: this collects it and does not wait.
         let status = self.process.wait().unwrap_or_else(|_| ExitStatus::from_raw(0x7F00));

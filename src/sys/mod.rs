@@ -10,6 +10,7 @@ pub mod local_addr;
 pub mod lockfile;
 pub mod lockholder;
 pub mod lockwatch;
+pub mod open_files;
 pub mod os;
 pub mod poll;
 pub mod presence;

@@ -2,8 +2,11 @@
 //! Waiting for one of several descriptors, and the pair of sockets by which one thread wakes
 //! another that waits like this.
 
+use nix::errno::Errno;
+use nix::poll::{ppoll, PollFd, PollFlags};
+use nix::sys::time::TimeSpec;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -16,39 +19,16 @@ pub fn wait<const N: usize>(
     descriptors: [BorrowedFd<'_>; N],
     limit: Option<Duration>,
 ) -> io::Result<[bool; N]> {
-    let mut entries = descriptors.map(|descriptor| libc::pollfd {
-        fd: descriptor.as_raw_fd(),
-        events: libc::POLLIN,
-        revents: 0,
-    });
+    let mut entries = descriptors.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN));
     let until = limit.map(|limit| Instant::now() + limit);
     loop {
         let rest = until.map(|until| until.saturating_duration_since(Instant::now()));
-        let timeout = rest.map(timespec);
-        let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-        // N is the number of a handful of descriptors and fits every integer type.
-        let count = N as libc::nfds_t;
-        // SAFETY: `entries` is an array of N valid entries whose descriptors are borrowed, and
-        // therefore open, for the whole call; `timeout` is null or points to a value that lives
-        // as long, and a null mask leaves the signals as they are.
-        let result = unsafe { libc::ppoll(entries.as_mut_ptr(), count, timeout, std::ptr::null()) };
-        if result >= 0 {
-            return Ok(entries.map(|entry| entry.revents != 0));
-        }
-        let error = io::Error::last_os_error();
-        if error.kind() != io::ErrorKind::Interrupted {
-            return Err(error);
+        match ppoll(&mut entries, rest.map(TimeSpec::from), None) {
+            Ok(_) => return Ok(entries.map(|entry| entry.any().unwrap_or(true))),
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
         }
     }
-}
-
-fn timespec(limit: Duration) -> libc::timespec {
-    // SAFETY: all zeroes are a time; some platforms have padding beside its two numbers.
-    let mut time: libc::timespec = unsafe { std::mem::zeroed() };
-    time.tv_sec = libc::time_t::try_from(limit.as_secs()).unwrap_or(libc::time_t::MAX);
-    // Less than a second, which fits everywhere.
-    time.tv_nsec = limit.subsec_nanos() as _;
-    time
 }
 
 /// Two ends: writing into one makes the other readable. Neither ever blocks.

@@ -64,19 +64,15 @@ const CORE: &str = "src/core/";
 
 /// The files with `unsafe`: few and small.
 const UNSAFE: &[&str] = &[
-    "src/sys/accounts.rs",
     "src/sys/clock.rs",
     "src/sys/filelock.rs",
-    "src/sys/local_addr.rs",
     "src/sys/os.rs",
-    "src/sys/poll.rs",
     "src/sys/process.rs",
     "src/sys/title.rs",
-    "src/sys/watch.rs",
 ];
 
 /// The most lines of a file with `unsafe`.
-const UNSAFE_LINES: usize = 450;
+const UNSAFE_LINES: usize = 400;
 
 /// The files that say that nothing below them is `unsafe`.
 const FORBIDS_UNSAFE: &[&str] = &["src/config/mod.rs", "src/core/lib.rs"];
@@ -92,6 +88,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("roxmltree", &["src/core/pacemaker/"]),
     ("getopts", &["src/cli/"]),
     ("libc", &["src/daemon/", "src/sys/"]),
+    ("nix", &["src/sys/"]),
     ("socket2", &["src/daemon/", "src/sys/", "src/cli/net.rs"]),
     ("signal_hook", &["src/daemon/", "src/sys/"]),
     ("syslog", &["src/daemon/"]),
@@ -245,7 +242,7 @@ fn unsafe_and_powers_in_the_wrong_place_are_seen() {
     assert_eq!(complaints_about(unsafety, UNSAFE[0], block), Vec::<String>::new());
     assert_eq!(complaints_about(unsafety, UNSAFE[0], "// unsafe\n").len(), 1);
     assert_eq!(
-        complaints_about(unsafety, UNSAFE[0], &format!("{block}{}", "\n".repeat(450))).len(),
+        complaints_about(unsafety, UNSAFE[0], &format!("{block}{}", "\n".repeat(400))).len(),
         1
     );
     assert_eq!(complaints_about(forbids_unsafe, FORBIDS_UNSAFE[0], "mod x;").len(), 1);

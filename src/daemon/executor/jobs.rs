@@ -5,7 +5,6 @@ use super::bulk::{self, read_lines, Bulk};
 use super::ExecutorConfig;
 use crate::config::TicketStore;
 use crate::daemon::child::{Child, Finished, ANSWERS_MAX, ANSWER_MAX, CHATTER_MAX};
-use crate::daemon::descriptors;
 use crate::daemon::helper::{store, tool, Call};
 use crate::daemon::keeper::read_one;
 use crate::engine::CibLoad;
@@ -242,7 +241,7 @@ fn read_all<'a>(
 }
 
 fn spawn(command: &mut Command, output_max: usize) -> io::Result<Child> {
-    BeforeExec { open_files: descriptors::old(), ..BeforeExec::default() }.add_to(command);
+    BeforeExec::default().add_to(command);
     Child::spawn(command, output_max)
 }
 

@@ -319,6 +319,6 @@ impl Executor {
         let mut descriptors = vec![self.sleeper.as_fd()];
         descriptors.extend(self.link.descriptor());
         self.jobs.descriptors(&mut descriptors);
-        os::wait_readable(&descriptors, limit, &mut Vec::new());
+        os::wait_readable(&descriptors, limit);
     }
 }

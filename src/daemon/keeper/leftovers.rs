@@ -88,7 +88,7 @@ fn end(is_known: impl Fn(&[u8]) -> bool) {
         }
         for handle in handles.iter().flatten() {
             let left = until.since(clock::mono()).as_duration();
-            os::wait_readable(&[handle.as_fd()], Some(left), &mut Vec::new());
+            os::wait_readable(&[handle.as_fd()], Some(left));
         }
     }
 }

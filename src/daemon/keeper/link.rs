@@ -4,11 +4,10 @@
 
 use super::packets::{Gone, OFFER_AGAIN};
 use super::{Setup, NAME};
-use crate::daemon::descriptors;
 use crate::keeper::words::{Message, VERSION};
 use crate::keeper::{Answer, Before, Kept, Told, Word};
 use crate::model::TicketIndex;
-use crate::sys::{clock, os};
+use crate::sys::{clock, open_files, os};
 use crate::time::{MonoTime, Span};
 use socket2::{Domain, Socket, Type};
 use std::fs::File;
@@ -104,7 +103,7 @@ impl Link {
             }
             if let Some(peer) = &link.peer {
                 let socket = peer.packets.as_fd();
-                os::wait_readable(&[socket], Some(LOOK.as_duration()), &mut Vec::new());
+                os::wait_readable(&[socket], Some(LOOK.as_duration()));
                 link.offer();
             }
             if link.peer.is_none() && !started {
@@ -129,7 +128,7 @@ impl Link {
         let mut command = Command::new(&self.program);
         command.arg0(NAME).args(self.setup.to_args()).stdin(self.dir.try_clone()?);
         command.stdout(OwnedFd::from(theirs)).stderr(Stdio::null());
-        descriptors::hand_on(&mut command);
+        open_files::hand_on(&mut command);
         let named = |error| io::Error::other(format!("{}: {error}", self.program.display()));
         let process = command.spawn().map_err(named)?;
         Ok(Peer::new(ours, Some(process)))

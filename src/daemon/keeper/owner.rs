@@ -6,7 +6,7 @@
 //! processes may hold such a lock; whoever has taken it looks whether another has it, too, and
 //! owns nothing then.
 
-use crate::sys::{clock, os};
+use crate::sys::{clock, filelock, os};
 use crate::time::Span;
 use std::fs::File;
 use std::io;
@@ -25,10 +25,10 @@ const LOOK: Span = Span::from_millis(10);
 pub(super) fn own(dir: &File) -> io::Result<()> {
     let until = clock::mono().plus(WAIT);
     loop {
-        os::lock_to_read(dir.as_fd())?;
+        filelock::lock_to_read(dir)?;
         let Some(other) = owner(dir)? else { return Ok(()) };
         // It may have been put here at the same time, and see this one.
-        os::unlock(dir.as_fd());
+        filelock::unlock(dir);
         if clock::mono() >= until {
             let text = format!("process {other} owns the run directory and does not end");
             return Err(io::Error::other(text));
@@ -42,12 +42,12 @@ pub(super) fn own(dir: &File) -> io::Result<()> {
 /// Waits, at most so long, until a process ends; where the kernel cannot tell that, so long.
 pub(super) fn wait_end(process: Option<&OwnedFd>, limit: Span) {
     let descriptors: Vec<_> = process.into_iter().map(AsFd::as_fd).collect();
-    os::wait_readable(&descriptors, Some(limit.as_duration()), &mut Vec::new());
+    os::wait_readable(&descriptors, Some(limit.as_duration()));
 }
 
 /// Leaves it to another.
 pub(super) fn disown(dir: &File) {
-    os::unlock(dir.as_fd());
+    filelock::unlock(dir);
 }
 
 /// The process that owns the directory, if it is another one; 0 if it cannot be seen from here.
@@ -55,5 +55,5 @@ pub(super) fn disown(dir: &File) {
 /// # Errors
 /// None that a directory of this machine can cause.
 pub(super) fn owner(dir: &File) -> io::Result<Option<u32>> {
-    os::reader_of(dir.as_fd())
+    filelock::holder_of(dir)
 }

@@ -9,19 +9,19 @@ use super::packets::{Gone, Packets, OFFER_AGAIN};
 use super::tools::{Ends, Tools};
 use super::{Setup, MARK, SOCKET};
 use crate::config::TicketStore;
-use crate::daemon::{child, descriptors, panics};
+use crate::daemon::{child, panics};
 use crate::engine::NoteLevel;
 use crate::keeper::words::{Message, VERSION};
 use crate::keeper::{Input, JobId, Keeper, Kept, Output};
 use crate::model::Holder;
-use crate::sys::{clock, os, process};
+use crate::sys::{accounts, clock, open_files, os, process};
 use crate::time::{MonoTime, Span};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,7 +47,7 @@ const PACKETS_AT_ONCE: usize = 64;
 pub fn main(args: &[OsString]) -> ExitCode {
     os::set_name(c"booth-keeper");
     os::close_inherited();
-    descriptors::adopt();
+    open_files::adopt();
     std::panic::set_hook(Box::new(|info| {
         log(NoteLevel::Error, &panics::in_words(info, "the keeper of the tickets"));
     }));
@@ -92,7 +92,7 @@ struct Program {
     left_at: MonoTime,
     /// Whether a boothd that keeps something else has come: no other takes over.
     resigned: bool,
-    timer: OwnedFd,
+    timer: os::TimerFd,
 }
 
 impl Program {
@@ -105,8 +105,7 @@ impl Program {
         }
         let dir = File::from(io::stdin().as_fd().try_clone_to_owned()?);
         let socket = Socket::from(io::stdout().as_fd().try_clone_to_owned()?);
-        os::point_to_null(io::stdin().as_fd())?;
-        os::point_to_null(io::stdout().as_fd())?;
+        os::point_to_null(&[0, 1])?;
         socket.set_nonblocking(true)?;
         let program = Program::new(setup, dir, socket)?;
         // Last, so that everything above is in memory.
@@ -263,7 +262,7 @@ impl Program {
                 }
                 Some(Err(_)) | None => return,
             };
-            let mine = os::my_user();
+            let mine = accounts::own_user();
             let known =
                 os::peer_of(socket.as_fd()).is_ok_and(|(_, user)| user == 0 || user == mine);
             if !known || socket.set_nonblocking(true).is_err() {
@@ -382,14 +381,14 @@ impl Program {
         let unheard = self.unheard_at.filter(|_| self.boothd.is_none() && !self.resigned);
         wakes.push(unheard.map(|at| at.plus(LISTEN_AGAIN)));
         let wake = wakes.into_iter().flatten().min();
-        os::set_boot_timer(self.timer.as_fd(), wake.map(MonoTime::as_micros))?;
+        os::set_boot_timer(&self.timer, wake.map(MonoTime::as_micros))?;
         let mut descriptors = vec![self.timer.as_fd()];
         let listener = self.listener.as_ref().filter(|_| refuses.is_none());
         descriptors.extend(listener.map(AsFd::as_fd));
         descriptors.extend(self.callers.iter().chain(&self.boothd).map(|one| one.packets.as_fd()));
         descriptors.extend(self.tools.descriptors(now));
         let limit = self.tools.needs_looks().then_some(child::LOOK);
-        os::wait_readable(&descriptors, limit, &mut Vec::new());
+        os::wait_readable(&descriptors, limit);
         Ok(())
     }
 }

@@ -7,7 +7,6 @@ use super::leftovers::Label;
 use super::Setup;
 use crate::config::TicketStore;
 use crate::daemon::child::{Child, Finished, ANSWERS_MAX, ANSWER_MAX, CHATTER_MAX};
-use crate::daemon::descriptors;
 use crate::daemon::helper::{store, tool, Call};
 use crate::engine::{CibLoad, NoteLevel};
 use crate::keeper::{Change, JobEnd, JobId, Place, Values, Work};
@@ -350,7 +349,7 @@ impl Tools {
 
 fn spawn(command: &mut Command, before: Option<MonoTime>, output: usize) -> io::Result<Child> {
     let dies_with = Some(std::process::id());
-    BeforeExec { dies_with, start_before: before, open_files: descriptors::old() }.add_to(command);
+    BeforeExec { dies_with, start_before: before }.add_to(command);
     let child = Child::spawn(command, output)?.ends_alone();
     Ok(if output == CHATTER_MAX { child.says_little(clock::mono()) } else { child })
 }
@@ -477,7 +476,7 @@ mod tests {
                 break;
             }
             let limit = Some(Span::from_millis(100).as_duration());
-            os::wait_readable(&descriptors, limit, &mut Vec::new());
+            os::wait_readable(&descriptors, limit);
         }
         assert_eq!(ends, [(JobId(0), vec![(Place(0), JobEnd::Done)])]);
         assert!(!PathBuf::from(format!("/proc/{pid}")).exists(), "it is not collected");

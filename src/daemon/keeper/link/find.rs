@@ -6,14 +6,14 @@ use super::peer::Found;
 use super::{LOOK, PATIENCE_MIN};
 use crate::daemon::keeper::program::path_in;
 use crate::daemon::keeper::{owner, NAME, SOCKET};
-use crate::sys::accounts::user_name;
-use crate::sys::{clock, os};
+use crate::sys::accounts::{own_user, user_name};
+use crate::sys::{clock, directory, os};
 use crate::time::Span;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 /// How long a keeper that was killed may take to end.
@@ -29,12 +29,11 @@ const TRIAL: &str = "keeper.new";
 /// It is not there, or is no directory, or belongs to somebody else who does not let us in.
 pub(super) fn open(path: &Path) -> io::Result<File> {
     let there = fs::symlink_metadata(path)?;
-    if there.is_dir() && there.uid() == os::my_user() && there.mode() & ALL != ALL {
+    if there.is_dir() && there.uid() == own_user() && there.mode() & ALL != ALL {
         // What forbids that will forbid the rest, too, and is told then.
         let _ = fs::set_permissions(path, fs::Permissions::from_mode(there.mode() & 0o777 | ALL));
     }
-    let flags = libc::O_DIRECTORY | libc::O_NOFOLLOW;
-    File::options().read(true).custom_flags(flags).open(path)
+    directory::open(path)
 }
 
 /// A socket of the keeper that is there, and its process; `None`: there is none any more. One that
@@ -81,7 +80,7 @@ fn connect(dir: &File, patience: Span) -> io::Result<(Socket, Found)> {
     socket.connect(&SockAddr::unix(path_in(dir, SOCKET))?)?;
     socket.set_nonblocking(true)?;
     match os::peer_of(socket.as_fd())? {
-        (pid, user) if user == 0 || user == os::my_user() => Ok((socket, Found::new(pid))),
+        (pid, user) if user == 0 || user == own_user() => Ok((socket, Found::new(pid))),
         _ => Err(io::ErrorKind::PermissionDenied.into()),
     }
 }
@@ -122,7 +121,7 @@ fn try_out(dir: &File) -> io::Result<()> {
 }
 
 fn unusable(error: io::Error) -> io::Error {
-    let user = user_name(os::my_user());
+    let user = user_name(own_user());
     io::Error::other(format!(
         "{error}; the keeper cannot make its socket there, and the next boothd could not find it: \
          make the directory writable for user {user}, with room in it, and start boothd again"
