@@ -5,18 +5,14 @@
 
 pub mod acceptor;
 mod address;
-pub mod after_boot;
 pub mod bonds;
 pub mod channels;
-pub mod child;
 pub mod connection;
 pub mod descriptors;
 pub mod desk;
 pub mod engine_loop;
 pub mod executor;
-pub mod helper;
 pub mod host;
-pub mod keeper;
 pub mod limiter;
 pub mod listing;
 mod live;
@@ -28,11 +24,9 @@ pub mod places;
 mod socket;
 mod start_error;
 mod starting;
-pub mod surroundings;
 pub mod tcp;
 pub mod text;
 mod threads;
-pub mod ticket_dir;
 pub mod timer;
 pub mod udp;
 

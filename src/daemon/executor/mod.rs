@@ -14,13 +14,14 @@ mod thread;
 pub use error::ExecutorError;
 
 use super::channels::ToExecutor;
-use super::keeper::link::Link;
-use super::keeper::Setup;
-use super::ticket_dir::TicketDir;
 use crate::config::{Config, Handler, TicketStore};
 use crate::engine::Event;
 use crate::keeper::Kept;
 use crate::model::{MemberId, TicketName};
+use crate::store::keeper::link::Link;
+use crate::store::keeper::Setup;
+use crate::store::reading::Reader;
+use crate::store::ticket_dir::TicketDir;
 use crate::time::Span;
 use crossbeam_channel::{bounded, Receiver, RecvTimeoutError, Sender};
 use std::os::unix::net::UnixStream;
@@ -91,6 +92,12 @@ impl ExecutorConfig {
             run_dir: run_dir.to_path_buf(),
             program: own_program(),
         }
+    }
+
+    /// By which the tickets are read.
+    fn reader(&self) -> Reader<'_> {
+        let ExecutorConfig { store, config_name, program, .. } = self;
+        Reader { store, config_name, program }
     }
 
     fn link(&self) -> std::io::Result<Link> {

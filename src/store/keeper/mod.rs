@@ -18,8 +18,6 @@ mod packets;
 pub mod program;
 mod tools;
 
-pub(super) use tools::read_one;
-
 use crate::config::TicketStore;
 use crate::keeper::StoreKind;
 use crate::model::MemberId;

@@ -6,7 +6,7 @@
 
 use super::helper::HelperExit;
 use crate::slots::Ending;
-use crate::sys::os::{self, Signal};
+use crate::sys::os::{self, BeforeExec, Signal};
 use crate::time::{MonoTime, Span};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -76,12 +76,18 @@ pub struct Finished {
 
 impl Child {
     /// Starts a command as the leader of a new process group. Standard input is the business of
-    /// the command, and empty by default; of the output `output_max` bytes are kept.
+    /// the command, and empty by default; of the output `output_max` bytes are kept. It becomes an
+    /// ordinary process, see [`BeforeExec`].
     ///
     /// # Errors
     /// The program is missing or not executable, or there is no room for a process; the text names
     /// it. Or it was too late to run it, see [`os::is_late`].
-    pub fn spawn(command: &mut Command, output_max: usize) -> io::Result<Child> {
+    pub fn spawn(
+        command: &mut Command,
+        before: BeforeExec,
+        output_max: usize,
+    ) -> io::Result<Child> {
+        before.add_to(command);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut process = command.spawn().map_err(|error| match os::is_late(&error) {
             true => error,

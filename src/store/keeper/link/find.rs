@@ -4,8 +4,8 @@
 
 use super::peer::Found;
 use super::{LOOK, PATIENCE_MIN};
-use crate::daemon::keeper::program::path_in;
-use crate::daemon::keeper::{owner, NAME, SOCKET};
+use crate::store::keeper::program::path_in;
+use crate::store::keeper::{owner, NAME, SOCKET};
 use crate::sys::accounts::{own_user, user_name};
 use crate::sys::{clock, directory, os};
 use crate::time::Span;

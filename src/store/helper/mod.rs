@@ -6,8 +6,8 @@
 //! standard input, output and error. `crm_ticket` and `cibadmin` need none: they are started
 //! directly.
 
+pub mod builtin;
 mod handler;
-pub mod store;
 
 use crate::sys::os;
 use std::ffi::{OsStr, OsString};
@@ -48,7 +48,7 @@ pub enum Call {
         /// The arguments of the program, or of each.
         args: Vec<OsString>,
     },
-    /// Do what standard input says with the built-in store ([`store`]).
+    /// Do what standard input says with the built-in store ([`builtin`]).
     Store {
         /// Its directory.
         dir: PathBuf,
@@ -89,7 +89,7 @@ pub fn main(args: &[OsString]) -> ExitCode {
     os::close_inherited();
     let exit = match Call::parse(args) {
         Some(Call::Handler { path, args }) => handler::run(&path, &args),
-        Some(Call::Store { dir, config_name }) => store::run(&dir, &config_name),
+        Some(Call::Store { dir, config_name }) => builtin::run(&dir, &config_name),
         None => fail("this program is started by boothd only"),
     };
     ExitCode::from(exit.code())

@@ -2,8 +2,8 @@
 //! A keeper as boothd sees it: a socket, a process, and whether it listens.
 
 use super::READY;
-use crate::daemon::keeper::packets::Packets;
 use crate::keeper::words::Message;
+use crate::store::keeper::packets::Packets;
 use crate::sys::{clock, os};
 use crate::time::MonoTime;
 use socket2::Socket;
