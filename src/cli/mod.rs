@@ -41,7 +41,7 @@ struct Internal {
 
 /// The programs that the daemon, or the boot of the machine, runs under other names.
 const INTERNAL: &[Internal] = &[
-    Internal { name: keeper::NAME, run: keeper::program::main },
+    Internal { name: keeper::NAME, run: keeper::main },
     Internal { name: helper::NAME, run: helper::main },
     Internal { name: after_boot::NAME, run: after_boot::main },
 ];

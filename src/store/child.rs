@@ -19,14 +19,14 @@ use std::time::Duration;
 const READ_AT_ONCE: usize = 128 * 1024;
 
 /// How much of what a child says on standard error is kept: a few lines for the log.
-pub const ERRORS_MAX: usize = 2048;
+const ERRORS_MAX: usize = 2048;
 
 /// How much of the output of handlers and changes is kept: it is only for a message.
 pub const CHATTER_MAX: usize = 2048;
 /// How much of an answer about one ticket is read: a few thousand attributes.
-pub const ANSWER_MAX: usize = 1 << 20;
+pub(super) const ANSWER_MAX: usize = 1 << 20;
 /// How much of an answer about all tickets is read: ten thousand with a few attributes.
-pub const ANSWERS_MAX: usize = 16 << 20;
+pub(super) const ANSWERS_MAX: usize = 16 << 20;
 
 /// How long a child that says little is not listened to.
 const SHORT: Span = Span::from_secs(1);
@@ -64,14 +64,14 @@ struct Pipe {
 /// A child that has ended.
 #[derive(Debug)]
 pub struct Finished {
-    /// How.
+    /// Its exit code, or the signal that ended it.
     pub status: ExitStatus,
     /// The beginning of its output.
-    pub output: Vec<u8>,
+    pub(super) output: Vec<u8>,
     /// Whether there was more of it.
-    pub cut: bool,
+    pub(super) cut: bool,
     /// The beginning of what it said on standard error.
-    pub errors: Vec<u8>,
+    pub(super) errors: Vec<u8>,
 }
 
 impl Child {
@@ -104,7 +104,7 @@ impl Child {
     }
 
     /// The process, which is also the number of its group.
-    pub fn id(&self) -> u32 {
+    pub(super) fn id(&self) -> u32 {
         self.process.id()
     }
 
@@ -121,13 +121,13 @@ impl Child {
     /// It is short and says little, which is read when it has ended: the end of its pipes shortly
     /// before its own need not wake anybody. Should it last, it is listened to, see
     /// [`Child::listened_to_at`], so that a full pipe does not hold it up for long.
-    pub fn says_little(mut self, now: MonoTime) -> Child {
+    pub(super) fn says_little(mut self, now: MonoTime) -> Child {
         self.listened_to_at = now.plus(SHORT);
         self
     }
 
     /// From when on [`Child::descriptors`] has more to tell.
-    pub fn listened_to_at(&self) -> MonoTime {
+    pub(super) fn listened_to_at(&self) -> MonoTime {
         self.listened_to_at
     }
 
@@ -138,7 +138,7 @@ impl Child {
 
     /// Whatever it has started must end with it: a change of the store is over when its process
     /// is, or a later one could overtake what is left.
-    pub fn ends_alone(mut self) -> Child {
+    pub(super) fn ends_alone(mut self) -> Child {
         self.alone = true;
         self
     }
@@ -155,7 +155,7 @@ impl Child {
     }
 
     /// Whether it was told to end by [`Child::end`].
-    pub fn was_ended(&self) -> bool {
+    pub(super) fn was_ended(&self) -> bool {
         self.ended
     }
 
@@ -220,7 +220,7 @@ impl Pipe {
 
 impl Finished {
     /// Whether it was ended by a signal.
-    pub fn was_killed(&self) -> bool {
+    pub(super) fn was_killed(&self) -> bool {
         self.status.signal().is_some()
     }
 

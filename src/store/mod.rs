@@ -10,4 +10,18 @@ pub mod child;
 pub mod helper;
 pub mod keeper;
 pub mod reading;
-pub mod ticket_dir;
+mod ticket_dir;
+
+use crate::config::TicketStore;
+
+/// Makes the directory of a built-in store if it is missing, and its path independent of the
+/// working directory: helpers and the keeper may have another.
+pub fn prepare(store: &mut TicketStore) {
+    if let TicketStore::Directory(dir) = store {
+        *dir = std::path::absolute(&*dir).unwrap_or_else(|_| dir.clone());
+        if let Err(error) = ticket_dir::TicketDir::new(dir).ensure() {
+            // Reading the tickets will fail too, again and again, and say so.
+            log::error!("{error}");
+        }
+    }
+}

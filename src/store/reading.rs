@@ -17,9 +17,9 @@ use std::process::Command;
 /// A store that can be asked.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
-    /// It.
+    /// Where the tickets are kept.
     pub store: &'a TicketStore,
-    /// `booth-cfg-name`.
+    /// The name of the configuration.
     pub config_name: &'a str,
     /// The program whose helper reads the built-in store.
     pub program: &'a Path,

@@ -13,9 +13,9 @@ use std::path::PathBuf;
 /// A user and a group by their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The user's number.
+    /// The user (uid_t).
     pub uid: u32,
-    /// The group's number.
+    /// Its group (gid_t); further groups come from the user database.
     pub gid: u32,
 }
 
@@ -24,7 +24,7 @@ pub struct Identity {
 pub enum AccountError {
     /// There is no such user.
     NoUser {
-        /// Its name.
+        /// As the configuration, or the default, names it.
         name: String,
         /// Whose daemon should run as that user.
         role: MemberRole,
@@ -33,7 +33,7 @@ pub enum AccountError {
     },
     /// There is no such group, although the configuration names it.
     NoGroup {
-        /// Its name.
+        /// As the configuration names it.
         name: String,
         /// Whose daemon should run with that group.
         role: MemberRole,
@@ -127,7 +127,7 @@ pub fn own_user() -> u32 {
 }
 
 /// The number of a user: of this name if this host knows it, or else the number that this is.
-pub fn user_number(name: &str) -> Option<u32> {
+pub(super) fn user_number(name: &str) -> Option<u32> {
     let found = find_user(name).unwrap_or_else(|error| {
         log::warn!("{error}");
         None

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 /// An address of one of the host's interfaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocalAddress {
-    /// The address.
+    /// The address itself, without its prefix.
     pub address: IpAddr,
     /// The length of its subnet's prefix in bits.
     pub prefix: u32,
@@ -28,7 +28,7 @@ pub enum FindError {
     Interfaces(io::Error),
     /// No member has a local address.
     Nobody {
-        /// The members' addresses.
+        /// The members' addresses, in the order of the configuration.
         members: Vec<IpAddr>,
         /// The addresses that there are.
         local: Vec<LocalAddress>,

@@ -122,7 +122,7 @@ pub fn is_shortage(error: &io::Error) -> bool {
 }
 
 /// Does something while these signals wait: they come to this thread afterwards.
-pub fn without_signals<T>(signals: &[libc::c_int], body: impl FnOnce() -> T) -> T {
+pub(super) fn without_signals<T>(signals: &[libc::c_int], body: impl FnOnce() -> T) -> T {
     let named = signals.iter().filter_map(|signal| Signal::try_from(*signal).ok());
     let before = SigSet::from_iter(named).thread_swap_mask(SigmaskHow::SIG_BLOCK);
     let done = body();
@@ -258,7 +258,7 @@ pub fn kill_by(process: BorrowedFd<'_>) {
     };
 }
 
-/// Kills one process.
+/// Kills the process that has this number now; 0 and 1 are left alone.
 pub fn kill_process(pid: u32) {
     if let Some(pid) = single(pid) {
         let _ = kill(pid, Signal::SIGKILL);

@@ -39,7 +39,7 @@ fn name_of(path: &Path) -> io::Result<SockAddr> {
     SockAddr::unix(std::ffi::OsStr::from_bytes(&name))
 }
 
-/// The daemon's side.
+/// The daemon's socket, at which those ask who look for it.
 #[derive(Debug)]
 pub struct Presence {
     listener: Option<Socket>,

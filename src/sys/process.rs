@@ -60,7 +60,6 @@ pub fn daemonize() -> io::Result<Side> {
 /// How the wait for a daemon that starts has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waited {
-    /// It is up.
     Up,
     /// It has ended, and said why.
     Ended,

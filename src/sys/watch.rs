@@ -11,8 +11,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-/// A watched file.
-pub struct FileWatch {
+pub(super) struct FileWatch {
     inotify: Inotify,
 }
 

@@ -18,10 +18,9 @@ use crate::config::{Config, Handler, TicketStore};
 use crate::engine::Event;
 use crate::keeper::Kept;
 use crate::model::{MemberId, TicketName};
-use crate::store::keeper::link::Link;
-use crate::store::keeper::Setup;
+use crate::store;
+use crate::store::keeper::{Link, Setup};
 use crate::store::reading::Reader;
-use crate::store::ticket_dir::TicketDir;
 use crate::time::Span;
 use crossbeam_channel::{bounded, Receiver, RecvTimeoutError, Sender};
 use std::os::unix::net::UnixStream;
@@ -145,14 +144,7 @@ pub fn spawn(
     (wishes, sleeper): (Receiver<ToExecutor>, UnixStream),
     events: Sender<Event>,
 ) -> Result<ExecutorHandle, ExecutorError> {
-    if let TicketStore::Directory(dir) = &mut config.store {
-        // Helpers and the keeper may live in another directory than this process does now.
-        *dir = std::path::absolute(&*dir).unwrap_or_else(|_| dir.clone());
-        if let Err(error) = TicketDir::new(dir).ensure() {
-            // Reading the tickets will fail too, again and again, and say so.
-            log::error!("{error}");
-        }
-    }
+    store::prepare(&mut config.store);
     let link = config.link().map_err(ExecutorError::Keeper)?;
     let thread = std::thread::Builder::new().name("executor".to_owned()).stack_size(STACK);
     let (alive, ended) = bounded::<()>(0);

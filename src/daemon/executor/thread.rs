@@ -10,7 +10,7 @@ use crate::keeper::{Answer, Grant, Word};
 use crate::model::{Term, TicketIndex};
 use crate::slots::{Action, JobEnd, JobId, Limits, Slots};
 use crate::store::child;
-use crate::store::keeper::link::Link;
+use crate::store::keeper::Link;
 use crate::sys::{clock, os, poll};
 use crate::time::{MonoTime, Now, Span, WallTime};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError};

@@ -17,7 +17,7 @@ use std::io::{BufRead, Write};
 use std::path::Path;
 
 /// One line of standard input: reads the ticket (`None`), or changes it.
-pub fn request(ticket: &TicketName, change: Option<&Change>) -> String {
+pub(crate) fn request(ticket: &TicketName, change: Option<&Change>) -> String {
     let values = |values: &Values| {
         format!("{}\t{}\t{}", values.owner.raw(), values.term.get(), values.expires)
     };
@@ -39,7 +39,7 @@ pub fn request(ticket: &TicketName, change: Option<&Change>) -> String {
 
 /// The meaning of each line of standard output so far; `None`: it is damaged. A last line that was
 /// cut says nothing.
-pub fn answers(output: &[u8]) -> Vec<Option<JobEnd>> {
+pub(crate) fn answers(output: &[u8]) -> Vec<Option<JobEnd>> {
     let text = String::from_utf8_lossy(output);
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     whole.lines().map(answer).collect()

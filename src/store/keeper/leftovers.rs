@@ -15,7 +15,6 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
-/// The variable.
 const VARIABLE: &str = "BOOTHD_KEEPER";
 /// How long looking goes on: what is found may be about to start more. What hangs in the kernel
 /// does not end by then, and is not waited for: the keeper has other deadlines.

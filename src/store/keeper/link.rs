@@ -38,7 +38,7 @@ const LOOKS: u32 = 5;
 const LOOK: Span = Span::from_millis(20);
 /// The pause before a keeper that ended is replaced, when that happens again; it doubles.
 const PAUSE_MIN: Span = Span::from_millis(100);
-/// The longest pause.
+/// The longest that this pause becomes.
 const PAUSE_MAX: Span = Span::from_secs(30);
 
 /// The keeper of this site, whichever process that is.
@@ -121,7 +121,6 @@ impl Link {
         Ok(link)
     }
 
-    /// Starts a keeper.
     fn begin(&mut self) -> io::Result<Peer> {
         let (ours, theirs) = Socket::pair(Domain::UNIX, Type::SEQPACKET, None)?;
         ours.set_nonblocking(true)?;

@@ -12,11 +12,14 @@
 
 mod journal;
 mod leftovers;
-pub mod link;
+mod link;
 mod owner;
 mod packets;
-pub mod program;
+mod program;
 mod tools;
+
+pub use link::Link;
+pub use program::main;
 
 use crate::config::TicketStore;
 use crate::keeper::StoreKind;
@@ -36,11 +39,11 @@ const MARK: &str = "in-flight";
 /// What a keeper keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setup {
-    /// Where.
+    /// Where its tickets are.
     pub store: TicketStore,
-    /// `booth-cfg-name`.
+    /// The name of the configuration, which the store keeps as `booth-cfg-name`.
     pub config_name: String,
-    /// The site.
+    /// The site whose tickets they are.
     pub site: MemberId,
     /// The longest *g* of all tickets.
     pub guard: Span,

@@ -36,7 +36,7 @@ const CALLERS_MAX: usize = 4;
 const ACCEPT_AGAIN: Span = Span::from_millis(100);
 /// How soon a socket that could not be made is tried again.
 const LISTEN_AGAIN: Span = Span::from_secs(1);
-/// What that means.
+/// What a keeper without its socket cannot do, for the log.
 const UNHEARD: &str = "be found by the next boothd, which will have to end this keeper; make the \
                        run directory writable";
 /// How many tickets a boothd may name.
@@ -76,7 +76,7 @@ struct Program {
     setup: Setup,
     keeper: Keeper,
     tools: Tools,
-    /// The run directory.
+    /// The run directory, locked as long as this keeper owns it.
     dir: File,
     mark: Option<File>,
     /// What the mark says.
@@ -396,9 +396,9 @@ impl Program {
 
 /// What a caller has said.
 enum Heard {
-    /// Not everything yet.
+    /// A part of what takes over; the rest is still to come.
     More,
-    /// Nothing of use.
+    /// Nothing of use; the connection is over.
     Gone,
     /// It takes over with these tickets, and has said this since.
     TakesOver(Vec<Kept>, Vec<Message>),

@@ -33,7 +33,7 @@ pub(super) type Ends = Vec<(JobId, PlaceEnds)>;
 /// Tickets with their names.
 type Named = Vec<(Place, TicketName)>;
 
-/// Everything that runs.
+/// The processes that read and change the store.
 pub(super) struct Tools {
     setup: Setup,
     program: PathBuf,
