@@ -41,7 +41,7 @@ pub const LOOK: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Child {
     process: std::process::Child,
-    exit: Option<OwnedFd>,
+    handle: os::Handle,
     output: Pipe,
     errors: Pipe,
     /// From when on what it says is read before it ends.
@@ -98,9 +98,9 @@ impl Child {
         })?;
         let output = Pipe::new(process.stdout.take().map(OwnedFd::from), output_max);
         let errors = Pipe::new(process.stderr.take().map(OwnedFd::from), ERRORS_MAX);
-        let exit = os::pid_descriptor(process.id());
+        let handle = os::Handle::new(process.id());
         let listened_to_at = MonoTime::ZERO;
-        Ok(Child { process, exit, output, errors, listened_to_at, alone: false, ended: false })
+        Ok(Child { process, handle, output, errors, listened_to_at, alone: false, ended: false })
     }
 
     /// The process, which is also the number of its group.
@@ -110,12 +110,9 @@ impl Child {
 
     /// Which descriptors tell at `now` that something has happened.
     pub fn descriptors(&self, now: MonoTime) -> impl Iterator<Item = BorrowedFd<'_>> {
-        let listens = now >= self.listened_to_at || self.exit.is_none();
+        let listens = now >= self.listened_to_at || self.handle.end().is_none();
         let pipes = [&self.output.end, &self.errors.end].into_iter().filter(move |_| listens);
-        [&self.exit]
-            .into_iter()
-            .chain(pipes)
-            .filter_map(|descriptor| descriptor.as_ref().map(OwnedFd::as_fd))
+        self.handle.end().into_iter().chain(pipes.flatten().map(AsFd::as_fd))
     }
 
     /// It is short and says little, which is read when it has ended: the end of its pipes shortly
@@ -133,7 +130,7 @@ impl Child {
 
     /// Whether its end can only be seen by looking now and then, see [`LOOK`].
     pub fn needs_looks(&self) -> bool {
-        self.exit.is_none()
+        self.handle.end().is_none()
     }
 
     /// Whatever it has started must end with it: a change of the store is over when its process

@@ -21,7 +21,7 @@ use nix::sys::wait::{waitid, Id, WaitPidFlag, WaitStatus};
 use nix::unistd::{close, dup2, getppid, write, Pid};
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 /// How long [`wait_readable`] pauses when it cannot wait, in milliseconds.
@@ -50,15 +50,57 @@ pub fn has_exited(pid: u32) -> bool {
     !matches!(waitid(Id::Pid(pid), options), Ok(WaitStatus::StillAlive))
 }
 
-/// A descriptor that becomes readable when this process ends; `None` on kernels before 5.3, or if
-/// there is no such process.
-pub fn pid_descriptor(pid: u32) -> Option<OwnedFd> {
-    let pid = libc::pid_t::try_from(pid).ok()?;
-    // SAFETY: the call takes two numbers.
-    let result = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-    let descriptor = RawFd::try_from(result).ok().filter(|descriptor| *descriptor >= 0)?;
-    // SAFETY: the kernel has just made this descriptor for us; nobody else has it.
-    Some(unsafe { OwnedFd::from_raw_fd(descriptor) })
+/// Another process, by its number. On kernels since 5.3 it is not mistaken for a later one that has
+/// got the same number.
+#[derive(Debug)]
+pub struct Handle {
+    number: u32,
+    end: Option<OwnedFd>,
+}
+
+impl Handle {
+    /// Of the process that has this number now; there need not be one.
+    pub fn new(number: u32) -> Handle {
+        let open = |number: libc::pid_t| {
+            // SAFETY: the call takes two numbers.
+            let result = unsafe { libc::syscall(libc::SYS_pidfd_open, number, 0) };
+            let descriptor = RawFd::try_from(result).ok().filter(|descriptor| *descriptor >= 0)?;
+            // SAFETY: the kernel has just made this descriptor for us; nobody else has it.
+            Some(unsafe { OwnedFd::from_raw_fd(descriptor) })
+        };
+        Handle { number, end: libc::pid_t::try_from(number).ok().and_then(open) }
+    }
+
+    /// Its number.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// What becomes readable when it ends; `None`: the kernel cannot tell, or it was not there.
+    pub fn end(&self) -> Option<BorrowedFd<'_>> {
+        self.end.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Waits, at most so long, until it ends; where the kernel cannot tell that, so long.
+    pub fn wait_end(&self, limit: Duration) {
+        wait_readable(&Vec::from_iter(self.end()), Some(limit));
+    }
+
+    /// Kills it.
+    pub fn kill(&self) {
+        let Some(end) = &self.end else {
+            if let Some(pid) = single(self.number) {
+                let _ = kill(pid, Signal::SIGKILL);
+            }
+            return;
+        };
+        let (info, flags) = (std::ptr::null::<libc::siginfo_t>(), 0);
+        // SAFETY: the descriptor is open; without further information the kernel reads nothing.
+        unsafe {
+            let number = libc::SYS_pidfd_send_signal;
+            libc::syscall(number, end.as_raw_fd(), libc::SIGKILL, info, flags)
+        };
+    }
 }
 
 /// Waits until one of the descriptors can be read or is closed at the other end, or until the
@@ -248,23 +290,6 @@ pub fn peer_of(socket: BorrowedFd<'_>) -> io::Result<(u32, u32)> {
     Ok((u32::try_from(peer.pid()).unwrap_or(0), peer.uid()))
 }
 
-/// Kills the process of a descriptor, and never another one that has got its number since.
-pub fn kill_by(process: BorrowedFd<'_>) {
-    let (info, flags) = (std::ptr::null::<libc::siginfo_t>(), 0);
-    // SAFETY: the descriptor is open; without further information the kernel reads nothing.
-    unsafe {
-        let number = libc::SYS_pidfd_send_signal;
-        libc::syscall(number, process.as_raw_fd(), libc::SIGKILL, info, flags)
-    };
-}
-
-/// Kills the process that has this number now; 0 and 1 are left alone.
-pub fn kill_process(pid: u32) {
-    if let Some(pid) = single(pid) {
-        let _ = kill(pid, Signal::SIGKILL);
-    }
-}
-
 /// What a command does between fork and exec.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BeforeExec {
@@ -325,7 +350,6 @@ pub fn lock_memory() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::fd::AsFd;
     use std::os::unix::process::ExitStatusExt;
     use std::process::Command;
 
@@ -333,8 +357,7 @@ mod tests {
     #[test]
     fn a_child_that_a_real_time_signal_ended_has_ended() {
         let mut child = Command::new("sh").args(["-c", "kill -40 $$"]).spawn().expect("started");
-        let end = pid_descriptor(child.id()).expect("this kernel has them");
-        wait_readable(&[end.as_fd()], Some(Duration::from_secs(10)));
+        Handle::new(child.id()).wait_end(Duration::from_secs(10));
         assert!(has_exited(child.id()));
         assert_eq!(child.wait().expect("it is there to be collected").signal(), Some(40));
     }
@@ -343,7 +366,7 @@ mod tests {
     fn a_child_that_lives_has_not_ended() {
         let mut child = Command::new("sleep").arg("60").spawn().expect("started");
         assert!(!has_exited(child.id()));
-        kill_process(child.id());
+        Handle::new(child.id()).kill();
         assert_eq!(child.wait().expect("it is ours").signal(), Some(libc::SIGKILL));
         assert!(has_exited(child.id()), "no child of ours any more");
     }

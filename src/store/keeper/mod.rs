@@ -25,7 +25,11 @@ use crate::config::TicketStore;
 use crate::keeper::StoreKind;
 use crate::model::MemberId;
 use crate::time::Span;
+use socket2::{Domain, SockAddr, Socket, Type};
 use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 
 /// The name under which the keeper runs: no resource agent and no init script looks for it.
@@ -107,6 +111,30 @@ impl Setup {
             config_name: text(3)?.to_owned(),
         })
     }
+}
+
+/// Whether a keeper has this process id. One that is about to end has no memory any more, and no
+/// arguments, before it leaves the run directory to another.
+fn is_keeper(pid: &str) -> bool {
+    let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    arguments.split(|byte| *byte == 0).next() == Some(NAME.as_bytes())
+}
+
+/// A path inside a directory that was opened, whatever has become of its own.
+fn path_in(dir: &File, name: &str) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}/{name}", dir.as_raw_fd()))
+}
+
+/// A new socket of this name in a directory, in place of what has been there.
+fn socket_at(dir: &File, name: &str) -> io::Result<Socket> {
+    let path = path_in(dir, name);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let socket = Socket::new(Domain::UNIX, Type::SEQPACKET, None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    Ok(socket)
 }
 
 #[cfg(test)]

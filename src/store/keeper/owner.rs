@@ -6,11 +6,11 @@
 //! processes may hold such a lock; whoever has taken it looks whether another has it, too, and
 //! owns nothing then.
 
-use crate::sys::{clock, filelock, os};
+use crate::sys::os::Handle;
+use crate::sys::{clock, filelock};
 use crate::time::Span;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 
 /// How long a keeper waits for the one in whose place it was put, and that was killed.
 const WAIT: Span = Span::from_secs(5);
@@ -35,14 +35,8 @@ pub(super) fn own(dir: &File) -> io::Result<()> {
         }
         // Not as long as the other waits.
         let odd = Span::from_micros(u64::from(std::process::id() % 10) * 1000);
-        wait_end(os::pid_descriptor(other).as_ref(), LOOK.plus(odd));
+        Handle::new(other).wait_end(LOOK.plus(odd).as_duration());
     }
-}
-
-/// Waits, at most so long, until a process ends; where the kernel cannot tell that, so long.
-pub(super) fn wait_end(process: Option<&OwnedFd>, limit: Span) {
-    let descriptors: Vec<_> = process.into_iter().map(AsFd::as_fd).collect();
-    os::wait_readable(&descriptors, Some(limit.as_duration()));
 }
 
 /// Leaves it to another.

@@ -7,7 +7,7 @@ use super::leftovers::Label;
 use super::owner;
 use super::packets::{Gone, Packets, OFFER_AGAIN};
 use super::tools::{Ends, Tools};
-use super::{Setup, MARK, SOCKET};
+use super::{path_in, socket_at, Setup, MARK, SOCKET};
 use crate::config::TicketStore;
 use crate::engine::NoteLevel;
 use crate::keeper::words::{Message, VERSION};
@@ -17,12 +17,12 @@ use crate::store::child;
 use crate::sys::panics;
 use crate::sys::{accounts, clock, open_files, os, process};
 use crate::time::{MonoTime, Span};
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::Socket;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -410,20 +410,9 @@ impl Boothd {
     }
 }
 
-/// A path inside a directory that was opened, whatever has become of its own.
-pub(super) fn path_in(dir: &File, name: &str) -> PathBuf {
-    PathBuf::from(format!("/proc/self/fd/{}/{name}", dir.as_raw_fd()))
-}
-
 fn listen(dir: &File) -> io::Result<Socket> {
-    let path = path_in(dir, SOCKET);
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let socket = Socket::new(Domain::UNIX, Type::SEQPACKET, None)?;
+    let socket = socket_at(dir, SOCKET)?;
     socket.set_nonblocking(true)?;
-    socket.bind(&SockAddr::unix(path)?)?;
     socket.listen(CALLERS_MAX as i32)?;
     Ok(socket)
 }

@@ -2,12 +2,11 @@
 //! How boothd finds the keeper that is there, and makes sure that there is none before it starts
 //! one.
 
-use super::peer::Found;
 use super::{LOOK, PATIENCE_MIN};
-use crate::store::keeper::program::path_in;
-use crate::store::keeper::{owner, NAME, SOCKET};
+use crate::store::keeper::{is_keeper, owner, path_in, socket_at, SOCKET};
 use crate::sys::accounts::{own_user, user_name};
-use crate::sys::{clock, directory, os};
+use crate::sys::os::{self, Handle};
+use crate::sys::{clock, directory};
 use crate::time::Span;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs::{self, File};
@@ -42,7 +41,7 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
 /// # Errors
 /// It can neither be reached nor ended, or the next one could not be found; the text says what to
 /// do.
-pub(super) fn find(dir: &File, patience: Span) -> io::Result<Option<(Socket, Found)>> {
+pub(super) fn find(dir: &File, patience: Span) -> io::Result<Option<(Socket, Handle)>> {
     let begun = clock::mono();
     loop {
         let error = match connect(dir, patience) {
@@ -55,10 +54,10 @@ pub(super) fn find(dir: &File, patience: Span) -> io::Result<Option<(Socket, Fou
             try_out(dir).map_err(unusable)?;
             return Ok(None);
         };
-        let process = Found::new(owner);
+        let process = Handle::new(owner);
         if !crowded && clock::mono() < begun.plus(PATIENCE_MIN) {
             // It has no socket yet, or it is just ending.
-            owner::wait_end(process.handle.as_ref(), LOOK);
+            process.wait_end(LOOK.as_duration());
             continue;
         }
         if !crowded {
@@ -74,29 +73,27 @@ pub(super) fn find(dir: &File, patience: Span) -> io::Result<Option<(Socket, Fou
 }
 
 /// Connects to the keeper that listens; for room among its callers it waits so long.
-fn connect(dir: &File, patience: Span) -> io::Result<(Socket, Found)> {
+fn connect(dir: &File, patience: Span) -> io::Result<(Socket, Handle)> {
     let socket = Socket::new(Domain::UNIX, Type::SEQPACKET, None)?;
     socket.set_write_timeout(Some(patience.as_duration()))?;
     socket.connect(&SockAddr::unix(path_in(dir, SOCKET))?)?;
     socket.set_nonblocking(true)?;
     match os::peer_of(socket.as_fd())? {
-        (pid, user) if user == 0 || user == own_user() => Ok((socket, Found::new(pid))),
+        (pid, user) if user == 0 || user == own_user() => Ok((socket, Handle::new(pid))),
         _ => Err(io::ErrorKind::PermissionDenied.into()),
     }
 }
 
 /// Ends the owner of the run directory, and waits for that.
-fn end(dir: &File, process: &Found) -> io::Result<()> {
-    let owner = process.pid;
-    let name = fs::read(format!("/proc/{owner}/cmdline")).unwrap_or_default();
-    let is_keeper = name.split(|byte| *byte == 0).next() == Some(NAME.as_bytes());
+fn end(dir: &File, process: &Handle) -> io::Result<()> {
+    let owner = process.number();
     let stays = || owner::owner(dir).map(|now| now == Some(owner));
     // The name was that of the owner only if it still is.
-    if is_keeper && stays()? {
+    if is_keeper(&owner.to_string()) && stays()? {
         process.kill();
         let killed = clock::mono();
         while clock::mono() < killed.plus(END) && stays()? {
-            owner::wait_end(process.handle.as_ref(), LOOK);
+            process.wait_end(LOOK.as_duration());
         }
     }
     if !stays()? {
@@ -110,14 +107,8 @@ fn end(dir: &File, process: &Found) -> io::Result<()> {
 
 /// Whether a keeper could make its socket there.
 fn try_out(dir: &File) -> io::Result<()> {
-    let path = path_in(dir, TRIAL);
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let socket = Socket::new(Domain::UNIX, Type::SEQPACKET, None)?;
-    socket.bind(&SockAddr::unix(&path)?)?;
-    fs::remove_file(&path)
+    socket_at(dir, TRIAL)?;
+    fs::remove_file(path_in(dir, TRIAL))
 }
 
 fn unusable(error: io::Error) -> io::Error {

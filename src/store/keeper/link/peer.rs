@@ -4,10 +4,10 @@
 use super::READY;
 use crate::keeper::words::Message;
 use crate::store::keeper::packets::Packets;
-use crate::sys::{clock, os};
+use crate::sys::clock;
+use crate::sys::os::Handle;
 use crate::time::MonoTime;
 use socket2::Socket;
-use std::os::fd::{AsFd, OwnedFd};
 use std::process::Child;
 
 /// A keeper at the other end of a socket.
@@ -17,7 +17,7 @@ pub(super) struct Peer {
     /// Its process, if this boothd has started it.
     pub(super) process: Option<Child>,
     /// Its process, if it was there before.
-    pub(super) found: Option<Found>,
+    pub(super) found: Option<Handle>,
     /// Until when it must have answered; `None`: it has.
     pub(super) ready_by: Option<MonoTime>,
     /// Since when it has left something unread and read nothing, as far as known.
@@ -26,29 +26,6 @@ pub(super) struct Peer {
     pub(super) unread: usize,
     /// How often it was looked at since it seems not to listen.
     pub(super) looks: u32,
-}
-
-/// The process of a keeper that was there already.
-#[derive(Debug)]
-pub(super) struct Found {
-    pub(super) pid: u32,
-    /// `None` on kernels before 5.3.
-    pub(super) handle: Option<OwnedFd>,
-}
-
-impl Found {
-    /// The process with this number.
-    pub(super) fn new(pid: u32) -> Found {
-        Found { pid, handle: os::pid_descriptor(pid) }
-    }
-
-    /// Kills it. It may have ended long ago, and another process may have its number.
-    pub(super) fn kill(&self) {
-        match &self.handle {
-            Some(handle) => os::kill_by(handle.as_fd()),
-            None => os::kill_process(self.pid),
-        }
-    }
 }
 
 impl Peer {
