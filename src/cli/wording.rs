@@ -56,7 +56,11 @@ impl Verdict {
 /// What the final answer to a grant or revoke means.
 ///
 /// Only a command that succeeded is a success, and a grant that continues as asked.
-pub(super) fn ticket_verdict(command: TicketCommand, ticket: &TicketName, code: ResultCode) -> Verdict {
+pub(super) fn ticket_verdict(
+    command: TicketCommand,
+    ticket: &TicketName,
+    code: ResultCode,
+) -> Verdict {
     let word = command.word();
     match (code, command) {
         (ResultCode::Success | ResultCode::SyncSuccess, _) => {

@@ -52,6 +52,7 @@ impl LocalTime {
         let secs = libc::time_t::try_from(wall.as_secs()).unwrap_or(libc::time_t::MAX);
         // SAFETY: `tm` is a plain C structure for which all zeroes is a value.
         let mut parts: libc::tm = unsafe { std::mem::zeroed() };
+        // The crate nix knows no time zones.
         // SAFETY: both pointers are valid for the call; the function is the reentrant one.
         let result = unsafe { libc::localtime_r(&secs, &mut parts) };
         if result.is_null() {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The system calls that the standard library has no words for, as far as children, locks and
 //! the keeper need them. Each is one call; nothing is decided here.
+//!
+//! The crate nix makes them, but for those that it has none for (descriptors of processes,
+//! `close_range`, scheduling) or only an `unsafe` one (`TIOCOUTQ`).
 
 use super::{clock, open_files};
 use crate::time::MonoTime;

@@ -15,7 +15,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{self, Command, Stdio};
 
 mod find;
 mod peer;
@@ -53,7 +53,7 @@ pub struct Link {
     said: Vec<Message>,
     peer: Option<Peer>,
     /// Processes of keepers that are gone, or will be.
-    leaving: Vec<Child>,
+    leaving: Vec<process::Child>,
     /// Answers to wishes that newer ones stand in for.
     superseded: Vec<Answer>,
     /// Up to when the ends of windows were thought of.

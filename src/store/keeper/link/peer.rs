@@ -8,14 +8,14 @@ use crate::sys::clock;
 use crate::sys::os::Handle;
 use crate::time::MonoTime;
 use socket2::Socket;
-use std::process::Child;
+use std::process;
 
 /// A keeper at the other end of a socket.
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) packets: Packets,
     /// Its process, if this boothd has started it.
-    pub(super) process: Option<Child>,
+    pub(super) process: Option<process::Child>,
     /// Its process, if it was there before.
     pub(super) found: Option<Handle>,
     /// Until when it must have answered; `None`: it has.
@@ -29,7 +29,7 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(socket: Socket, process: Option<Child>) -> Peer {
+    pub(super) fn new(socket: Socket, process: Option<process::Child>) -> Peer {
         Peer {
             packets: Packets::new(socket),
             process,
