@@ -2,10 +2,10 @@
 //! Booth: a ticket manager for geo-clusters.
 //!
 //! The members of a geo-cluster (sites and arbitrators) agree, per ticket, on one site that may
-//! hold it. The [`engine`] decides and is pure; the [`daemon`] carries: threads, sockets, child
-//! processes. [`sys`] is the operating system. [`wire`] and [`auth`] speak the protocol of the C
-//! reference, [`config`] reads its files, [`cli`] is what people and scripts call. `src/README.md`
-//! is a guide.
+//! hold it. The [`engine`] decides and is pure; the [`daemon`] carries: threads and sockets. The
+//! [`store`] is where a site keeps its tickets, [`sys`] the operating system. [`wire`] and
+//! [`auth`] speak the protocol of the C reference, [`config`] reads its files, [`cli`] is what
+//! people and scripts call. `src/README.md` is a guide.
 //!
 //! What is pure is a crate of its own, `booth_core`, without the standard library: the compiler
 //! keeps clocks, files, threads and processes out of it.
@@ -13,6 +13,7 @@
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod store;
 pub mod sys;
 
 pub use booth_core::{

@@ -16,7 +16,7 @@ use std::time::Duration;
 const NAMES_TOLD: usize = 8;
 
 /// Everything that a request needs, from the configuration.
-pub struct Session {
+pub(super) struct Session {
     /// The checked configuration.
     pub config: Config,
     /// How the cluster encodes packets.
@@ -101,7 +101,7 @@ fn text_refused(request: &ClientRequest, code: ResultCode) -> String {
 }
 
 /// The text of list or peers, or the result code that came instead.
-pub fn fetch_text(
+pub(super) fn fetch_text(
     codec: &Codec,
     target: &Target,
     request: &ClientRequest,

@@ -19,9 +19,9 @@ mod wording;
 
 use crate::config::{self, Config, ConfigError};
 use crate::daemon::host::{self, Lack};
-use crate::daemon::surroundings::System;
 use crate::daemon::{self, DaemonOptions};
-use crate::daemon::{after_boot, helper, keeper};
+use crate::store::{after_boot, helper, keeper};
+use crate::sys::surroundings::System;
 use crate::sys::{self, local_addr, process};
 use args::{DaemonArgs, Invocation, UsageError};
 use options::Exit;
@@ -41,7 +41,7 @@ struct Internal {
 
 /// The programs that the daemon, or the boot of the machine, runs under other names.
 const INTERNAL: &[Internal] = &[
-    Internal { name: keeper::NAME, run: keeper::program::main },
+    Internal { name: keeper::NAME, run: keeper::main },
     Internal { name: helper::NAME, run: helper::main },
     Internal { name: after_boot::NAME, run: after_boot::main },
 ];

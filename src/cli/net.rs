@@ -39,7 +39,7 @@ const KEEPALIVE_PROBES: u32 = 6;
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub enum NetError {
+pub(super) enum NetError {
     /// The connection failed.
     Connect(SocketAddr, io::Error),
     /// The request could not be sent.

@@ -9,9 +9,9 @@ use super::args::StatusArgs;
 use super::options::Exit;
 use super::output::Output;
 use crate::config;
-use crate::daemon::surroundings::System;
 use crate::sys::lockfile::{self, Probe};
 use crate::sys::lockholder::Users;
+use crate::sys::surroundings::System;
 use std::io;
 use std::path::{Path, PathBuf};
 

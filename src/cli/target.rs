@@ -23,7 +23,7 @@ pub struct Target {
 
 /// Why there is no member to ask.
 #[derive(Debug)]
-pub enum TargetError {
+pub(super) enum TargetError {
     /// `-s` does not name a member.
     NoSuchSite(String),
     /// The name in `-s` cannot be resolved.
@@ -129,7 +129,7 @@ fn other_site(config: &Config, local: Option<usize>) -> Option<usize> {
 ///
 /// # Errors
 /// No member has this name, or it cannot be resolved.
-pub fn find_named(config: &Config, name: &str) -> Result<usize, TargetError> {
+pub(super) fn find_named(config: &Config, name: &str) -> Result<usize, TargetError> {
     let at = |address: IpAddr| config.members.iter().position(|m| m.member.address == address);
     if let Ok(address) = name.parse::<IpAddr>() {
         return at(address).ok_or_else(|| TargetError::NoSuchSite(name.to_owned()));

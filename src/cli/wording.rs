@@ -10,7 +10,7 @@ use crate::wire::{ResultCode, WaitCause};
 
 /// What a client does with a ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TicketCommand {
+pub(super) enum TicketCommand {
     /// `booth grant`.
     Grant,
     /// `booth revoke`.
@@ -56,7 +56,11 @@ impl Verdict {
 /// What the final answer to a grant or revoke means.
 ///
 /// Only a command that succeeded is a success, and a grant that continues as asked.
-pub fn ticket_verdict(command: TicketCommand, ticket: &TicketName, code: ResultCode) -> Verdict {
+pub(super) fn ticket_verdict(
+    command: TicketCommand,
+    ticket: &TicketName,
+    code: ResultCode,
+) -> Verdict {
     let word = command.word();
     match (code, command) {
         (ResultCode::Success | ResultCode::SyncSuccess, _) => {
@@ -98,7 +102,7 @@ pub fn ticket_verdict(command: TicketCommand, ticket: &TicketName, code: ResultC
 }
 
 /// For a revoke that was refused by a member that does not know who has the ticket.
-pub fn holder_unknown() -> Verdict {
+pub(super) fn holder_unknown() -> Verdict {
     Verdict::failure(
         "revoke failed: this member does not know who has the ticket, or whether it is free; \
          nothing was done. Ask the site that has it, or try again later.",
@@ -107,7 +111,7 @@ pub fn holder_unknown() -> Verdict {
 }
 
 /// What the answer to an attribute command means, if the answer is a result code.
-pub fn attr_verdict(
+pub(super) fn attr_verdict(
     word: &str,
     ticket: &TicketName,
     attribute: Option<&str>,
@@ -144,12 +148,12 @@ pub fn attr_verdict(
 }
 
 /// Added if an attribute could not be set because the ticket has as many as possible.
-pub fn attributes_full() -> String {
+pub(super) fn attributes_full() -> String {
     format!("the ticket has {ATTRS_MAX} attributes, which is the maximum: delete one first")
 }
 
 /// The reference's message for every failed authentication.
-pub const AUTHENTICATION_ERROR: &str = "authentication error";
+pub(super) const AUTHENTICATION_ERROR: &str = "authentication error";
 
 /// The reference's message for an unknown ticket.
 pub fn no_such_ticket(ticket: &TicketName) -> String {

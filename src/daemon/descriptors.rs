@@ -9,11 +9,8 @@
 #![forbid(unsafe_code)]
 
 use super::clients::places::Bounds;
-use crate::sys::os;
-use std::env;
+use crate::sys::open_files;
 use std::io;
-use std::process::Command;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What the daemon itself has open, also for a moment: standard input, output and error, log, lock
 /// file and its watch, signals, sockets, wakers, files that are read; at a site also the run
@@ -33,13 +30,6 @@ const FOR_A_START: usize = 8;
 pub const LEAST_OF_SITE: usize = 64;
 /// The same for an arbitrator, which has neither.
 pub const LEAST_OF_ARBITRATOR: usize = 48;
-
-/// The limit from before [`raise`], for the keeper, which takes it out of its environment.
-const OLD_LIMIT: &str = "BOOTHD_OPEN_FILES";
-
-/// The limit from before [`raise`], for the programs that this process starts; 0: it was not
-/// raised.
-static OLD: AtomicU64 = AtomicU64::new(0);
 
 /// The limit of open files of this process, as [`raise`] leaves it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,42 +102,13 @@ impl Limit {
 }
 
 /// Raises the soft limit of open files to what the bounds need, or to the hard limit if that is
-/// lower. Programs that are started from then on get [`old`] back.
+/// lower; see [`open_files::raise`].
 ///
 /// # Errors
 /// The kernel refuses; the limit is as it was.
 pub fn raise(am_site: bool) -> io::Result<Limit> {
     let needed = needed(am_site);
-    let old = os::open_files()?;
-    let wanted = libc::rlim_t::try_from(needed).unwrap_or(libc::RLIM_INFINITY).min(old.rlim_max);
-    let files = |soft: libc::rlim_t| usize::try_from(soft).unwrap_or(usize::MAX);
-    if old.rlim_cur >= wanted {
-        return Ok(Limit { files: files(old.rlim_cur), needed, am_site });
-    }
-    os::set_open_files(old, wanted)?;
-    OLD.store(old.rlim_cur, Ordering::Relaxed);
-    Ok(Limit { files: files(wanted), needed, am_site })
-}
-
-/// The soft limit that programs get which this process starts; `None`: its own.
-pub fn old() -> Option<u64> {
-    Some(OLD.load(Ordering::Relaxed)).filter(|soft| *soft != 0)
-}
-
-/// Lets a program of ours that needs as many descriptors as this one know what others get.
-pub fn hand_on(command: &mut Command) {
-    if let Some(soft) = old() {
-        command.env(OLD_LIMIT, soft.to_string());
-    }
-}
-
-/// In a program that was started behind [`hand_on`], first of all: takes the limit out of the
-/// environment, for those that it starts.
-pub fn adopt() {
-    if let Some(soft) = env::var(OLD_LIMIT).ok().and_then(|text| text.parse().ok()) {
-        OLD.store(soft, Ordering::Relaxed);
-    }
-    env::remove_var(OLD_LIMIT);
+    Ok(Limit { files: open_files::raise(needed)?, needed, am_site })
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a member needs of its host before its daemon can be of any use.
 
-use super::helper;
 use crate::config::{Account, Config, TicketStore};
 use crate::model::MemberRole;
 use crate::pacemaker;
+use crate::store::helper;
 use crate::sys::accounts::{self, AccountError};
 use crate::sys::local_addr::{self, LocalAddress};
 use std::fmt;

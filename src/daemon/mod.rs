@@ -4,17 +4,13 @@
 //! The threads carry, the engine decides. [`run`] is the whole life of a daemon.
 
 mod address;
-pub mod after_boot;
 pub mod bonds;
 pub mod channels;
-pub mod child;
 pub mod clients;
 pub mod descriptors;
 pub mod engine_loop;
 pub mod executor;
-pub mod helper;
 pub mod host;
-pub mod keeper;
 pub mod limiter;
 pub mod logsink;
 pub mod notify;
@@ -22,10 +18,8 @@ pub mod outbox;
 mod panics;
 mod start_error;
 mod starting;
-pub mod surroundings;
 pub mod text;
 mod threads;
-pub mod ticket_dir;
 pub mod timer;
 pub mod udp;
 

@@ -3,20 +3,19 @@
 
 use crate::config::{account_number, Account};
 use crate::model::{Excerpt, MemberRole};
-use std::ffi::{CStr, CString, OsString};
+use nix::errno::Errno;
+use nix::unistd::{self, Gid, Group, Uid};
+use std::ffi::CString;
 use std::fmt;
 use std::io;
-use std::os::unix::ffi::OsStringExt;
-
-/// The most bytes that an entry of the user database may have.
-const ENTRY_MAX: usize = 1 << 20;
+use std::path::PathBuf;
 
 /// A user and a group by their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The user's number.
+    /// The user (uid_t).
     pub uid: u32,
-    /// The group's number.
+    /// Its group (gid_t); further groups come from the user database.
     pub gid: u32,
 }
 
@@ -25,7 +24,7 @@ pub struct Identity {
 pub enum AccountError {
     /// There is no such user.
     NoUser {
-        /// Its name.
+        /// As the configuration, or the default, names it.
         name: String,
         /// Whose daemon should run as that user.
         role: MemberRole,
@@ -34,7 +33,7 @@ pub enum AccountError {
     },
     /// There is no such group, although the configuration names it.
     NoGroup {
-        /// Its name.
+        /// As the configuration names it.
         name: String,
         /// Whose daemon should run with that group.
         role: MemberRole,
@@ -112,33 +111,23 @@ pub fn look_up(account: &Account, role: MemberRole) -> Result<Identity, AccountE
 /// # Errors
 /// The kernel refuses; then the daemon must not go on with the rights it has.
 pub fn become_user(account: &Account, identity: Identity) -> Result<(), AccountError> {
-    let refused = |what| AccountError::System(what, io::Error::last_os_error());
+    let refused = |what| move |error: Errno| AccountError::System(what, error.into());
     let name = find_user(&account.user)?.map_or_else(|| account.user.clone(), |user| user.name);
     let name = CString::new(name)
         .map_err(|error| AccountError::System("use the user's name", error.into()))?;
-    // SAFETY: `name` is a C string that lives through the call.
-    if unsafe { libc::initgroups(name.as_ptr(), identity.gid) } != 0 {
-        return Err(refused("take the user's groups"));
-    }
-    // SAFETY: takes numbers only.
-    if unsafe { libc::setgid(identity.gid) } != 0 {
-        return Err(refused("take the group"));
-    }
-    // SAFETY: takes numbers only.
-    if unsafe { libc::setuid(identity.uid) } != 0 {
-        return Err(refused("take the user"));
-    }
-    Ok(())
+    let gid = Gid::from_raw(identity.gid);
+    unistd::initgroups(&name, gid).map_err(refused("take the user's groups"))?;
+    unistd::setgid(gid).map_err(refused("take the group"))?;
+    unistd::setuid(Uid::from_raw(identity.uid)).map_err(refused("take the user"))
 }
 
 /// The user of this process, whose rights it has.
 pub fn own_user() -> u32 {
-    // SAFETY: takes no argument and cannot fail.
-    unsafe { libc::geteuid() }
+    unistd::geteuid().as_raw()
 }
 
 /// The number of a user: of this name if this host knows it, or else the number that this is.
-pub fn user_number(name: &str) -> Option<u32> {
+pub(super) fn user_number(name: &str) -> Option<u32> {
     let found = find_user(name).unwrap_or_else(|error| {
         log::warn!("{error}");
         None
@@ -153,7 +142,7 @@ pub fn user_name(number: u32) -> String {
 }
 
 /// Name and home directory of a user whom this host knows, by its name or its number.
-pub fn name_and_home(name: &str) -> Option<(String, OsString)> {
+pub fn name_and_home(name: &str) -> Option<(String, PathBuf)> {
     let user = find_user(name).ok().flatten()?;
     Some((user.name, user.home?))
 }
@@ -164,7 +153,7 @@ struct User {
     gid: Option<u32>,
     /// The number as text for one without a name.
     name: String,
-    home: Option<OsString>,
+    home: Option<PathBuf>,
 }
 
 /// The user of this name, or else of this number, who need not be known.
@@ -181,94 +170,32 @@ fn find_user(text: &str) -> Result<Option<User>, AccountError> {
 
 /// The user of this name.
 fn user_named(name: &str) -> Result<Option<User>, AccountError> {
-    let Ok(name) = CString::new(name) else {
-        // No entry has a name with a NUL.
-        return Ok(None);
-    };
-    look_up_entry("look up the user", |buffer| {
-        // SAFETY: `passwd` is a plain C structure for which all zeroes is a value.
-        let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
-        let mut found = std::ptr::null_mut();
-        // SAFETY: all pointers are valid for the call, and the length is that of the buffer.
-        let code = unsafe {
-            let (text, len) = (buffer.as_mut_ptr().cast(), buffer.len());
-            libc::getpwnam_r(name.as_ptr(), &mut entry, text, len, &mut found)
-        };
-        // SAFETY: if something was found, `entry` was filled in, and `buffer` is alive.
-        (code, (code == 0 && !found.is_null()).then(|| unsafe { user_in(&entry) }))
-    })
+    Ok(found("look up the user", unistd::User::from_name(name))?.map(User::from))
 }
 
 /// The user of this number, if this host knows it.
 fn user_numbered(number: u32) -> Result<Option<User>, AccountError> {
-    look_up_entry("look up the user", |buffer| {
-        // SAFETY: `passwd` is a plain C structure for which all zeroes is a value.
-        let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
-        let mut found = std::ptr::null_mut();
-        // SAFETY: all pointers are valid for the call, and the length is that of the buffer.
-        let code = unsafe {
-            let (text, len) = (buffer.as_mut_ptr().cast(), buffer.len());
-            libc::getpwuid_r(number, &mut entry, text, len, &mut found)
-        };
-        // SAFETY: if something was found, `entry` was filled in, and `buffer` is alive.
-        (code, (code == 0 && !found.is_null()).then(|| unsafe { user_in(&entry) }))
-    })
+    let entry = unistd::User::from_uid(Uid::from_raw(number));
+    Ok(found("look up the user", entry)?.map(User::from))
 }
 
-/// What an entry of the user database says.
-///
-/// # Safety
-/// The entry was filled in by the C library, and the buffer of its texts is alive.
-unsafe fn user_in(entry: &libc::passwd) -> User {
-    let text = |pointer: *const libc::c_char| {
-        // SAFETY: a pointer of the entry that is not null leads to a C string, as the caller says.
-        (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) }.to_bytes().to_vec())
-    };
-    let name = text(entry.pw_name);
-    User {
-        uid: entry.pw_uid,
-        gid: Some(entry.pw_gid),
-        name: name.map_or_else(
-            || entry.pw_uid.to_string(),
-            |bytes| String::from_utf8_lossy(&bytes).into_owned(),
-        ),
-        home: text(entry.pw_dir).map(OsString::from_vec),
+impl From<unistd::User> for User {
+    fn from(entry: unistd::User) -> User {
+        let (uid, gid) = (entry.uid.as_raw(), Some(entry.gid.as_raw()));
+        User { uid, gid, name: entry.name, home: Some(entry.dir) }
     }
 }
 
 /// The number of a group.
 fn group_id(name: &str) -> Result<Option<u32>, AccountError> {
-    let Ok(name) = CString::new(name) else {
-        return Ok(None);
-    };
-    look_up_entry("look up the group", |buffer| {
-        // SAFETY: `group` is a plain C structure for which all zeroes is a value.
-        let mut entry: libc::group = unsafe { std::mem::zeroed() };
-        let mut found = std::ptr::null_mut();
-        // SAFETY: all pointers are valid for the call, and the length is that of the buffer.
-        let code = unsafe {
-            let (text, len) = (buffer.as_mut_ptr().cast(), buffer.len());
-            libc::getgrnam_r(name.as_ptr(), &mut entry, text, len, &mut found)
-        };
-        (code, (!found.is_null()).then_some(entry.gr_gid))
-    })
+    Ok(found("look up the group", Group::from_name(name))?.map(|group| group.gid.as_raw()))
 }
 
-/// Asks with a buffer that grows until the entry fits.
-fn look_up_entry<T>(
-    what: &'static str,
-    ask: impl Fn(&mut [u8]) -> (libc::c_int, Option<T>),
-) -> Result<Option<T>, AccountError> {
-    let mut buffer = vec![0u8; 1024];
-    loop {
-        match ask(&mut buffer) {
-            (0, found) => return Ok(found),
-            (libc::ERANGE, _) if buffer.len() < ENTRY_MAX => buffer.resize(buffer.len() * 2, 0),
-            (libc::ENOENT | libc::ESRCH, _) => return Ok(None),
-            (code, _) => {
-                return Err(AccountError::System(what, io::Error::from_raw_os_error(code)));
-            }
-        }
+/// What a look into the user database has found, where nothing may be told as an error.
+fn found<T>(what: &'static str, entry: nix::Result<Option<T>>) -> Result<Option<T>, AccountError> {
+    match entry {
+        Err(Errno::ENOENT | Errno::ESRCH) => Ok(None),
+        entry => entry.map_err(|error| AccountError::System(what, error.into())),
     }
 }
 
@@ -281,7 +208,7 @@ mod tests {
         for text in ["root", "0", "0x0"] {
             assert_eq!(user_number(text), Some(0), "{text}");
             let (name, home) = name_and_home(text).expect("every host has root");
-            assert_eq!((name.as_str(), home.is_empty()), ("root", false), "{text}");
+            assert_eq!((name.as_str(), home.is_absolute()), ("root", true), "{text}");
         }
         assert_eq!((user_number("1234567"), name_and_home("1234567")), (Some(1_234_567), None));
         assert_eq!((user_name(0).as_str(), user_name(1_234_567).as_str()), ("root", "1234567"));

@@ -2,6 +2,7 @@
 //! The only reader of OS clocks for decisions, and the only place that knows the time zone.
 
 use crate::time::{MonoTime, Now, WallTime};
+use nix::time::{clock_gettime, ClockId};
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,13 +13,12 @@ pub fn now() -> Now {
 
 /// The boot-time clock, which goes on while the machine is suspended and never goes back.
 pub fn mono() -> MonoTime {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is a valid place for the result.
-    let result = unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &mut time) };
     // Linux has had this clock since 2.6.39; without it no lease can be kept.
-    assert_eq!(result, 0, "the kernel has a boot-time clock");
-    let secs = u64::try_from(time.tv_sec).unwrap_or(0);
-    let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
+    let Ok(time) = clock_gettime(ClockId::CLOCK_BOOTTIME) else {
+        panic!("the kernel has no boot-time clock");
+    };
+    let secs = u64::try_from(time.tv_sec()).unwrap_or(0);
+    let nanos = u64::try_from(time.tv_nsec()).unwrap_or(0);
     MonoTime::from_micros(secs.saturating_mul(1_000_000).saturating_add(nanos / 1_000))
 }
 
@@ -52,6 +52,7 @@ impl LocalTime {
         let secs = libc::time_t::try_from(wall.as_secs()).unwrap_or(libc::time_t::MAX);
         // SAFETY: `tm` is a plain C structure for which all zeroes is a value.
         let mut parts: libc::tm = unsafe { std::mem::zeroed() };
+        // The crate nix knows no time zones.
         // SAFETY: both pointers are valid for the call; the function is the reentrant one.
         let result = unsafe { libc::localtime_r(&secs, &mut parts) };
         if result.is_null() {

@@ -3,7 +3,7 @@
 
 use super::accounts::{own_user, user_name, Identity};
 use super::lockholder::{self, Users};
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -44,12 +44,16 @@ pub fn make(path: &Path, identity: Option<Identity>) -> io::Result<()> {
     let Some(identity) = identity else {
         return Ok(());
     };
-    // Opened without following a link: root must not be led elsewhere by the daemon's user.
-    let directory = fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW)
-        .open(path)?;
-    std::os::unix::fs::fchown(&directory, Some(identity.uid), Some(identity.gid))
+    // Root must not be led elsewhere by the daemon's user.
+    std::os::unix::fs::fchown(open(path)?, Some(identity.uid), Some(identity.gid))
+}
+
+/// Opens a directory, and no link to one.
+///
+/// # Errors
+/// It is not there, is something else, or may not be read.
+pub fn open(path: &Path) -> io::Result<File> {
+    File::options().read(true).custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW).open(path)
 }
 
 /// Why a directory of somebody else's is not used.

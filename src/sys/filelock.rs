@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The calls about `fcntl` locks of whole files, as the lock file needs them.
+//! Locks of `fcntl` on whole files and directories. They end with their process, or when that
+//! closes any descriptor of the file.
 
+use nix::errno::Errno;
+use nix::fcntl::{fcntl, FcntlArg};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -10,17 +13,34 @@ use std::os::fd::AsRawFd;
 /// # Errors
 /// The file system has no locks, or no room for one.
 pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
-    let lock = whole_file(libc::F_WRLCK);
-    // SAFETY: the descriptor is open for the whole call and `lock` is a valid `flock`.
-    let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &lock) };
-    if result == 0 {
-        return Ok(true);
+    match set(file, libc::F_WRLCK) {
+        Ok(()) => Ok(true),
+        Err(Errno::EACCES | Errno::EAGAIN) => Ok(false),
+        Err(error) => Err(error.into()),
     }
-    let error = io::Error::last_os_error();
-    match error.raw_os_error() {
-        Some(libc::EACCES | libc::EAGAIN) => Ok(false),
-        _ => Err(error),
-    }
+}
+
+/// Takes a read lock.
+///
+/// # Errors
+/// Somebody has it for writing, or the file system has no locks.
+pub fn lock_to_read(file: &File) -> io::Result<()> {
+    Ok(set(file, libc::F_RDLCK)?)
+}
+
+/// Gives up a lock.
+pub fn unlock(file: &File) {
+    // What fails only for a descriptor that is not open.
+    let _ = set(file, libc::F_UNLCK);
+}
+
+/// Another process that has any lock on this; 0: one that cannot be seen from here.
+///
+/// # Errors
+/// The file system has no locks.
+pub fn holder_of(file: &File) -> io::Result<Option<u32>> {
+    let found = in_the_way(file, libc::F_WRLCK)?;
+    Ok(found.map(|lock| u32::try_from(lock.pid).unwrap_or(0)))
 }
 
 /// A lock as the kernel describes it.
@@ -39,26 +59,30 @@ pub(crate) struct Lock {
 /// # Errors
 /// The file cannot be asked for its locks.
 pub(crate) fn first_lock(file: &File) -> io::Result<Option<Lock>> {
-    for asked in [libc::F_RDLCK, libc::F_WRLCK] {
-        let mut lock = whole_file(asked);
-        // SAFETY: the descriptor is open for the whole call; `lock` is a valid `flock` that the
-        // kernel may write.
-        let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLK, &mut lock) };
-        if result != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        if libc::c_int::from(lock.l_type) != libc::F_UNLCK {
-            let write = libc::c_int::from(lock.l_type) == libc::F_WRLCK;
-            let whole = lock.l_start == 0 && lock.l_len == 0;
-            return Ok(Some(Lock { write, whole, pid: lock.l_pid }));
-        }
+    match in_the_way(file, libc::F_RDLCK)? {
+        None => in_the_way(file, libc::F_WRLCK),
+        found => Ok(found),
     }
-    Ok(None)
+}
+
+/// The first lock of others for which one of this kind would have to wait.
+fn in_the_way(file: &File, kind: libc::c_int) -> io::Result<Option<Lock>> {
+    let mut lock = whole_file(kind);
+    fcntl(file.as_raw_fd(), FcntlArg::F_GETLK(&mut lock))?;
+    let is = |kind: libc::c_int| libc::c_int::from(lock.l_type) == kind;
+    let whole = lock.l_start == 0 && lock.l_len == 0;
+    let found = Lock { write: is(libc::F_WRLCK), whole, pid: lock.l_pid };
+    Ok((!is(libc::F_UNLCK)).then_some(found))
+}
+
+fn set(file: &File, kind: libc::c_int) -> nix::Result<()> {
+    fcntl(file.as_raw_fd(), FcntlArg::F_SETLK(&whole_file(kind))).map(drop)
 }
 
 /// The description of a lock on a whole file.
 fn whole_file(kind: libc::c_int) -> libc::flock {
-    // SAFETY: `flock` is a plain C structure of integers, for which all zeroes is a value.
+    // SAFETY: `flock` is a plain C structure of integers, for which all zeroes is a value; some
+    // platforms have more of them than others.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };
     lock.l_type = kind as libc::c_short;
     lock.l_whence = libc::SEEK_SET as libc::c_short;

@@ -5,14 +5,15 @@
 //! belongs to that member or, failing that, to the one in a local subnet (longest prefix).
 //! Resolving names is left to the command line.
 
+use nix::sys::socket::SockaddrStorage;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 /// An address of one of the host's interfaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocalAddress {
-    /// The address.
+    /// The address itself, without its prefix.
     pub address: IpAddr,
     /// The length of its subnet's prefix in bits.
     pub prefix: u32,
@@ -27,7 +28,7 @@ pub enum FindError {
     Interfaces(io::Error),
     /// No member has a local address.
     Nobody {
-        /// The members' addresses.
+        /// The members' addresses, in the order of the configuration.
         members: Vec<IpAddr>,
         /// The addresses that there are.
         local: Vec<LocalAddress>,
@@ -143,30 +144,15 @@ pub fn in_words(addresses: &[LocalAddress]) -> String {
 /// # Errors
 /// The kernel does not tell.
 pub fn local_addresses() -> io::Result<Vec<LocalAddress>> {
-    let mut list: *mut libc::ifaddrs = std::ptr::null_mut();
-    // SAFETY: `list` is a valid place for the pointer; on success it is freed below.
-    if unsafe { libc::getifaddrs(&mut list) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let mut found = Vec::new();
-    let mut entry = list;
-    while !entry.is_null() {
-        // SAFETY: `entry` is not null and points into the list, which lives until it is freed.
-        let interface = unsafe { &*entry };
-        // SAFETY: both pointers are null or point to addresses of the family that they name.
-        let pair = unsafe { (read_address(interface.ifa_addr), read_mask(interface)) };
-        if let (Some(address), mask) = pair {
-            let full = if address.is_ipv4() { 32 } else { 128 };
-            let prefix = mask.map_or(full, mask_bits);
-            // SAFETY: not null, since it was read above, and it points to a whole address.
-            let scope = unsafe { read_scope(interface.ifa_addr) };
-            found.push(LocalAddress { address, prefix, scope });
-        }
-        entry = interface.ifa_next;
-    }
-    // SAFETY: `list` came from `getifaddrs` and nothing borrowed from it is left.
-    unsafe { libc::freeifaddrs(list) };
-    Ok(found)
+    let of = |entry: nix::ifaddrs::InterfaceAddress| {
+        let address = entry.address?;
+        let prefix = entry.netmask.as_ref().and_then(ip).map(mask_bits);
+        let scope = address.as_sockaddr_in6().map_or(0, |address| address.scope_id());
+        let address = ip(&address)?;
+        let full = if address.is_ipv4() { 32 } else { 128 };
+        Some(LocalAddress { address, prefix: prefix.unwrap_or(full), scope })
+    };
+    Ok(nix::ifaddrs::getifaddrs()?.filter_map(of).collect())
 }
 
 /// How many one-bits a subnet mask begins with.
@@ -177,65 +163,10 @@ fn mask_bits(mask: IpAddr) -> u32 {
     }
 }
 
-/// The subnet mask of an interface's address, whose family the kernel leaves out at times.
-///
-/// # Safety
-/// The interface's pointers are null or point to whole socket addresses.
-unsafe fn read_mask(interface: &libc::ifaddrs) -> Option<IpAddr> {
-    if interface.ifa_addr.is_null() || interface.ifa_netmask.is_null() {
-        return None;
-    }
-    // SAFETY: not null; every socket address begins with its family.
-    let family = unsafe { (*interface.ifa_addr).sa_family };
-    // SAFETY: the mask is as large as the address that it belongs to.
-    unsafe { read_as(interface.ifa_netmask, libc::c_int::from(family)) }
-}
-
 /// The address in a socket address, if it is of a family that members can have.
-///
-/// # Safety
-/// The pointer is null or points to a whole socket address of the family that it names.
-unsafe fn read_address(address: *const libc::sockaddr) -> Option<IpAddr> {
-    if address.is_null() {
-        return None;
-    }
-    // SAFETY: not null; every socket address begins with its family.
-    let family = unsafe { (*address).sa_family };
-    // SAFETY: as promised by the caller.
-    unsafe { read_as(address, libc::c_int::from(family)) }
-}
-
-/// The number of the interface that a socket address needs; 0: it needs none.
-///
-/// # Safety
-/// The pointer points to a whole socket address of the family that it names.
-unsafe fn read_scope(address: *const libc::sockaddr) -> u32 {
-    // SAFETY: every socket address begins with its family.
-    if libc::c_int::from(unsafe { (*address).sa_family }) != libc::AF_INET6 {
-        return 0;
-    }
-    // SAFETY: the family says what it is; read unaligned, so alignment does not matter.
-    unsafe { std::ptr::read_unaligned(address.cast::<libc::sockaddr_in6>()) }.sin6_scope_id
-}
-
-/// The address in a socket address of this family.
-///
-/// # Safety
-/// The pointer points to a whole socket address of the family.
-unsafe fn read_as(address: *const libc::sockaddr, family: libc::c_int) -> Option<IpAddr> {
-    match family {
-        libc::AF_INET => {
-            // SAFETY: the family says what it is; read unaligned, so alignment does not matter.
-            let v4 = unsafe { std::ptr::read_unaligned(address.cast::<libc::sockaddr_in>()) };
-            Some(IpAddr::V4(Ipv4Addr::from_bits(u32::from_be(v4.sin_addr.s_addr))))
-        }
-        libc::AF_INET6 => {
-            // SAFETY: the family says what it is; read unaligned, so alignment does not matter.
-            let v6 = unsafe { std::ptr::read_unaligned(address.cast::<libc::sockaddr_in6>()) };
-            Some(IpAddr::V6(Ipv6Addr::from(v6.sin6_addr.s6_addr)))
-        }
-        _ => None,
-    }
+fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
+    let v4 = address.as_sockaddr_in().map(|address| address.ip().into());
+    v4.or_else(|| address.as_sockaddr_in6().map(|address| address.ip().into()))
 }
 
 #[cfg(test)]

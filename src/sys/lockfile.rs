@@ -37,7 +37,7 @@ pub enum Probe {
     NotRunning(Option<Stranger>),
     /// A process that cannot be seen from here holds it.
     Unseen,
-    /// A daemon runs.
+    /// A daemon runs and holds the lock.
     Running {
         /// The process that holds the lock.
         pid: u32,
@@ -112,14 +112,14 @@ pub enum LockError {
     Open(PathBuf, io::Error),
     /// Another process holds it.
     Held {
-        /// The file.
+        /// The file that is locked.
         path: PathBuf,
         /// The process, if it still could be asked for.
         pid: Option<u32>,
     },
     /// It is not fit for use, and there cannot be a new one in its place.
     Replace {
-        /// The file.
+        /// The file that is to go.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
@@ -245,7 +245,7 @@ impl LockFile {
     }
 
     /// Whether the file under the path is still this one.
-    pub fn is_in_place(&self) -> bool {
+    pub(super) fn is_in_place(&self) -> bool {
         same_file(&self.file, &self.path)
     }
 
@@ -254,7 +254,7 @@ impl LockFile {
     ///
     /// # Errors
     /// The file cannot be made, or another daemon holds the one that is there.
-    pub fn restore(&mut self) -> Result<bool, LockError> {
+    pub(super) fn restore(&mut self) -> Result<bool, LockError> {
         if self.is_in_place() {
             return Ok(false);
         }
@@ -288,7 +288,7 @@ impl LockFile {
         }
     }
 
-    /// The file's path.
+    /// The path under which the file was made.
     pub fn path(&self) -> &Path {
         &self.path
     }

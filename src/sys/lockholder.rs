@@ -64,7 +64,7 @@ impl Users {
     }
 
     /// Whether nobody but these users can write there.
-    pub fn alone_write(&self, metadata: &Metadata) -> bool {
+    pub(super) fn alone_write(&self, metadata: &Metadata) -> bool {
         self.contains(metadata.uid()) && metadata.mode() & OTHERS_WRITE == 0
     }
 }
@@ -83,7 +83,7 @@ impl fmt::Display for Users {
 ///
 /// # Errors
 /// It is not there or cannot be looked at.
-pub fn directory_of(path: &Path) -> io::Result<Metadata> {
+pub(super) fn directory_of(path: &Path) -> io::Result<Metadata> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     fs::metadata(parent.unwrap_or(Path::new(".")))
 }
@@ -91,7 +91,7 @@ pub fn directory_of(path: &Path) -> io::Result<Metadata> {
 /// Who holds a lock on a lock file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Held {
-    /// Nobody.
+    /// Nobody holds one.
     No,
     /// A daemon, with this process.
     Daemon(u32),
@@ -179,7 +179,7 @@ fn judge(lock: Lock, file: &Metadata, users: &Users) -> Held {
 
 /// Whether this process may be a daemon of these users: it runs as one of them, and our program as
 /// far as that may be known.
-pub fn may_be_daemon(pid: u32, users: &Users) -> bool {
+pub(super) fn may_be_daemon(pid: u32, users: &Users) -> bool {
     let program_fits = || program_of(pid).is_none_or(|program| is_ours(pid, &program));
     pid > 0 && user_of(pid).is_none_or(|user| users.contains(user)) && program_fits()
 }
@@ -238,7 +238,7 @@ fn may_be_installed(pid: u32) -> bool {
 }
 
 /// Whether a process calls itself so: its number here, or in a container in which it runs.
-pub fn is_number_of(number: u32, pid: u32) -> bool {
+pub(super) fn is_number_of(number: u32, pid: u32) -> bool {
     let inner = || status_line(pid, "NSpid:");
     let among = |line: String| line.split_ascii_whitespace().any(|own| own.parse() == Ok(number));
     number == pid || inner().is_some_and(among)
@@ -246,7 +246,7 @@ pub fn is_number_of(number: u32, pid: u32) -> bool {
 
 /// A daemon that holds the lock of a file that was removed or replaced under it: its process,
 /// and the file. Only root, who may look into processes, finds one.
-pub fn find_without_file(path: &Path, users: &Users) -> Option<(u32, File)> {
+pub(super) fn find_without_file(path: &Path, users: &Users) -> Option<(u32, File)> {
     let mut wanted = resolved(path)?.into_os_string().into_vec();
     wanted.extend_from_slice(DELETED);
     let wanted = PathBuf::from(OsStr::from_bytes(&wanted));

@@ -10,12 +10,15 @@ pub mod local_addr;
 pub mod lockfile;
 pub mod lockholder;
 pub mod lockwatch;
+pub mod open_files;
 pub mod os;
+pub mod panics;
 pub mod poll;
 pub mod presence;
 pub mod process;
 pub mod signals;
 pub mod state_line;
+pub mod surroundings;
 pub mod title;
 pub mod watch;
 

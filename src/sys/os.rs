@@ -1,110 +1,128 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The system calls that the standard library has no words for, as far as children, locks and
 //! the keeper need them. Each is one call; nothing is decided here.
+//!
+//! The crate nix makes them, but for those that it has none for (descriptors of processes,
+//! `close_range`, scheduling) or only an `unsafe` one (`TIOCOUTQ`).
 
-use super::clock;
+use super::{clock, open_files};
 use crate::time::MonoTime;
+use nix::errno::Errno;
+use nix::fcntl::{fcntl, FcntlArg, OFlag};
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::sys::memfd::{memfd_create, MemFdCreateFlag};
+use nix::sys::mman::{mlockall, MlockAllFlags};
+use nix::sys::resource::{getrlimit, Resource};
+pub use nix::sys::signal::Signal;
+use nix::sys::signal::{kill, killpg, SigSet, SigmaskHow};
+use nix::sys::socket::{getsockopt, sockopt};
+use nix::sys::stat::Mode;
+use nix::sys::time::TimeSpec;
+pub use nix::sys::timerfd::TimerFd;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFlags, TimerSetTimeFlags};
+use nix::sys::wait::{waitid, Id, WaitPidFlag, WaitStatus};
+use nix::unistd::{close, dup2, getppid, write, Pid};
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 /// How long [`wait_readable`] pauses when it cannot wait, in milliseconds.
-const REFUSED_PAUSE: libc::c_int = 100;
+const REFUSED_PAUSE: u16 = 100;
 
-/// What is done to the processes of a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
-    /// Please end.
-    Term,
-    /// End.
-    Kill,
-    /// Nothing: only ask whether there are any.
-    Probe,
+/// A process or group that is a single one. 0 and 1 mean something else to the kernel (our own,
+/// everybody) or are nobody to be signalled.
+fn single(number: u32) -> Option<Pid> {
+    libc::pid_t::try_from(number).ok().filter(|number| *number > 1).map(Pid::from_raw)
 }
 
-impl Signal {
-    fn number(self) -> libc::c_int {
-        match self {
-            Signal::Term => libc::SIGTERM,
-            Signal::Kill => libc::SIGKILL,
-            Signal::Probe => 0,
-        }
+/// Sends a signal to a process group, if it is a single one.
+pub fn signal_group(group: u32, signal: Signal) {
+    if let Some(group) = single(group) {
+        // None of it may be left.
+        let _ = killpg(group, signal);
     }
 }
 
-/// The result of a call that says -1 when it fails.
-fn checked(result: libc::c_int) -> io::Result<libc::c_int> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(result)
+/// Whether a child of ours has ended; it is not collected, so its number stays taken. Whoever is
+/// no child of ours counts as ended.
+pub fn has_exited(pid: u32) -> bool {
+    let Some(pid) = single(pid) else { return true };
+    let options = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    // The end by a signal that has no name is an error here.
+    !matches!(waitid(Id::Pid(pid), options), Ok(WaitStatus::StillAlive))
+}
+
+/// Another process, by its number. On kernels since 5.3 it is not mistaken for a later one that has
+/// got the same number.
+#[derive(Debug)]
+pub struct Handle {
+    number: u32,
+    end: Option<OwnedFd>,
+}
+
+impl Handle {
+    /// Of the process that has this number now; there need not be one.
+    pub fn new(number: u32) -> Handle {
+        let open = |number: libc::pid_t| {
+            // SAFETY: the call takes two numbers.
+            let result = unsafe { libc::syscall(libc::SYS_pidfd_open, number, 0) };
+            let descriptor = RawFd::try_from(result).ok().filter(|descriptor| *descriptor >= 0)?;
+            // SAFETY: the kernel has just made this descriptor for us; nobody else has it.
+            Some(unsafe { OwnedFd::from_raw_fd(descriptor) })
+        };
+        Handle { number, end: libc::pid_t::try_from(number).ok().and_then(open) }
     }
-}
 
-/// Sends a signal to a process group. Whether there was any process to receive it.
-///
-/// Groups 0 and 1 mean something else to the kernel (our own, everybody) and are refused.
-pub fn signal_group(group: u32, signal: Signal) -> bool {
-    match libc::pid_t::try_from(group) {
-        // SAFETY: the call takes two numbers; the group is a single one, not "everybody".
-        Ok(group) if group > 1 => unsafe { libc::kill(-group, signal.number()) == 0 },
-        Ok(_) | Err(_) => false,
+    /// Its number.
+    pub fn number(&self) -> u32 {
+        self.number
     }
-}
 
-/// Whether a child of ours has ended; it is not collected, so its number stays taken.
-///
-/// # Errors
-/// It is no child of ours.
-pub fn has_exited(pid: u32) -> io::Result<bool> {
-    // SAFETY: `siginfo_t` is a plain C structure for which all zeroes is a value.
-    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-    // SAFETY: `info` is a valid place for the result.
-    checked(unsafe { libc::waitid(libc::P_PID, pid, &mut info, options) })?;
-    // SAFETY: `waitid` has filled in the variant with a pid, or left the zeroes.
-    Ok(unsafe { info.si_pid() } != 0)
-}
+    /// What becomes readable when it ends; `None`: the kernel cannot tell, or it was not there.
+    pub fn end(&self) -> Option<BorrowedFd<'_>> {
+        self.end.as_ref().map(AsFd::as_fd)
+    }
 
-/// A descriptor that becomes readable when this process ends; `None` on kernels before 5.3, or if
-/// there is no such process.
-pub fn pid_descriptor(pid: u32) -> Option<OwnedFd> {
-    let pid = libc::pid_t::try_from(pid).ok()?;
-    // SAFETY: the call takes two numbers.
-    let result = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-    let descriptor = libc::c_int::try_from(result).ok().filter(|descriptor| *descriptor >= 0)?;
-    // SAFETY: the kernel has just made this descriptor for us; nobody else has it.
-    Some(unsafe { OwnedFd::from_raw_fd(descriptor) })
+    /// Waits, at most so long, until it ends; where the kernel cannot tell that, so long.
+    pub fn wait_end(&self, limit: Duration) {
+        wait_readable(&Vec::from_iter(self.end()), Some(limit));
+    }
+
+    /// Kills it.
+    pub fn kill(&self) {
+        let Some(end) = &self.end else {
+            if let Some(pid) = single(self.number) {
+                let _ = kill(pid, Signal::SIGKILL);
+            }
+            return;
+        };
+        let (info, flags) = (std::ptr::null::<libc::siginfo_t>(), 0);
+        // SAFETY: the descriptor is open; without further information the kernel reads nothing.
+        unsafe {
+            let number = libc::SYS_pidfd_send_signal;
+            libc::syscall(number, end.as_raw_fd(), libc::SIGKILL, info, flags)
+        };
+    }
 }
 
 /// Waits until one of the descriptors can be read or is closed at the other end, or until the
 /// time is over, rounded up to milliseconds. An interruption counts as the end; so does a refusal
 /// of the kernel, after a pause, or the caller would keep the processor busy.
-pub fn wait_readable(
-    descriptors: &[BorrowedFd<'_>],
-    limit: Option<Duration>,
-    ready: &mut Vec<bool>,
-) {
-    let mut entries: Vec<libc::pollfd> = descriptors
-        .iter()
-        .map(|fd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 })
-        .collect();
-    let timeout = limit.map_or(-1, |limit| {
-        libc::c_int::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(libc::c_int::MAX)
+pub fn wait_readable(descriptors: &[BorrowedFd<'_>], limit: Option<Duration>) {
+    let mut entries: Vec<PollFd<'_>> =
+        descriptors.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
+    let timeout = limit.map_or(PollTimeout::NONE, |limit| {
+        PollTimeout::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(PollTimeout::MAX)
     });
-    // A vector in memory has fewer entries than any `nfds_t` can count.
-    let count = entries.len() as libc::nfds_t;
-    // SAFETY: `entries` is an array of `count` entries whose descriptors are borrowed, and
-    // therefore open, for the whole call.
-    let result = unsafe { libc::poll(entries.as_mut_ptr(), count, timeout) };
-    if result < 0 && io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
-        let pause = if timeout < 0 { REFUSED_PAUSE } else { timeout.min(REFUSED_PAUSE) };
-        // SAFETY: no entries are given, so nothing is read or written.
-        unsafe { libc::poll(std::ptr::null_mut(), 0, pause) };
+    match nix::poll::poll(&mut entries, timeout) {
+        Ok(_) | Err(Errno::EINTR) => {}
+        Err(_) => {
+            let longest = PollTimeout::from(REFUSED_PAUSE);
+            let pause = if timeout.is_none() { longest } else { timeout.min(longest) };
+            let _ = nix::poll::poll(&mut [], pause);
+        }
     }
-    ready.clear();
-    ready.extend(entries.iter().map(|entry| result > 0 && entry.revents != 0));
 }
 
 /// Closes everything but standard input, output and error: whoever started the daemon may have
@@ -120,8 +138,7 @@ pub fn close_inherited() {
     }
     // Kernels before 5.9: one by one, as far as descriptors can go by default.
     for descriptor in 3..4096 {
-        // SAFETY: as above; a number that is no open descriptor makes the call fail.
-        unsafe { libc::close(descriptor) };
+        let _ = close(descriptor);
     }
 }
 
@@ -130,8 +147,8 @@ pub fn close_inherited() {
 /// # Errors
 /// This process leads a group already.
 pub fn new_session() -> io::Result<()> {
-    // SAFETY: the call takes nothing.
-    checked(unsafe { libc::setsid() }).map(|_| ())
+    nix::unistd::setsid()?;
+    Ok(())
 }
 
 /// Whether an error says that the kernel has no room for something now, and may have some later.
@@ -150,30 +167,19 @@ pub fn is_shortage(error: &io::Error) -> bool {
 }
 
 /// Does something while these signals wait: they come to this thread afterwards.
-pub fn without_signals<T>(signals: &[libc::c_int], body: impl FnOnce() -> T) -> T {
-    // SAFETY: `sigset_t` is a plain C structure for which all zeroes is a value.
-    let mut blocked: libc::sigset_t = unsafe { std::mem::zeroed() };
-    // SAFETY: as above.
-    let mut before: libc::sigset_t = unsafe { std::mem::zeroed() };
-    // SAFETY: `blocked` and `before` are valid sets for these calls, which fail only for numbers
-    // that are no signals.
-    unsafe {
-        libc::sigemptyset(&mut blocked);
-        for signal in signals {
-            libc::sigaddset(&mut blocked, *signal);
-        }
-        libc::pthread_sigmask(libc::SIG_BLOCK, &blocked, &mut before);
-    }
+pub(super) fn without_signals<T>(signals: &[libc::c_int], body: impl FnOnce() -> T) -> T {
+    let named = signals.iter().filter_map(|signal| Signal::try_from(*signal).ok());
+    let before = SigSet::from_iter(named).thread_swap_mask(SigmaskHow::SIG_BLOCK);
     let done = body();
-    // SAFETY: the set was filled in above.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut()) };
+    if let Ok(before) = before {
+        let _ = before.thread_set_mask();
+    }
     done
 }
 
 /// The name that `ps -o comm` and `pgrep` see, at most 15 bytes of it.
 pub fn set_name(name: &CStr) {
-    // SAFETY: `name` ends with a NUL byte and lives for the call.
-    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+    let _ = nix::sys::prctl::set_name(name);
 }
 
 /// A descriptor that becomes readable at an instant of the boot-time clock, also when the
@@ -181,30 +187,22 @@ pub fn set_name(name: &CStr) {
 ///
 /// # Errors
 /// There are too many open descriptors.
-pub fn boot_timer() -> io::Result<OwnedFd> {
-    let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
-    // SAFETY: the call takes two numbers.
-    let descriptor = checked(unsafe { libc::timerfd_create(libc::CLOCK_BOOTTIME, flags) })?;
-    // SAFETY: the kernel has just made this descriptor for us; nobody else has it.
-    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+pub fn boot_timer() -> io::Result<TimerFd> {
+    let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
+    Ok(TimerFd::new(ClockId::CLOCK_BOOTTIME, flags)?)
 }
 
 /// Sets the instant of a [`boot_timer`], in microseconds; `None`: it never rings.
 ///
 /// # Errors
 /// None that a valid timer can cause.
-pub fn set_boot_timer(timer: BorrowedFd<'_>, at: Option<u64>) -> io::Result<()> {
+pub fn set_boot_timer(timer: &TimerFd, at: Option<u64>) -> io::Result<()> {
+    let Some(at) = at else { return Ok(timer.unset()?) };
     // An instant of zero would switch the timer off: it is past anyway.
-    let (secs, nanos) = at.map_or((0, 0), |at| (at / 1_000_000, (at % 1_000_000) * 1_000 + 1));
-    // SAFETY: `itimerspec` is a plain C structure for which all zeroes is a value.
-    let mut spec: libc::itimerspec = unsafe { std::mem::zeroed() };
-    spec.it_value.tv_sec = libc::time_t::try_from(secs).unwrap_or(libc::time_t::MAX);
-    spec.it_value.tv_nsec = libc::c_long::try_from(nanos).unwrap_or(0);
-    let old = std::ptr::null_mut();
-    // SAFETY: the descriptor is open, `spec` is valid, and the old value is not asked for.
-    let result =
-        unsafe { libc::timerfd_settime(timer.as_raw_fd(), libc::TFD_TIMER_ABSTIME, &spec, old) };
-    checked(result).map(|_| ())
+    let (secs, nanos) = (at / 1_000_000, (at % 1_000_000) * 1_000 + 1);
+    let secs = libc::time_t::try_from(secs).unwrap_or(libc::time_t::MAX);
+    let at = TimeSpec::new(secs, libc::c_long::try_from(nanos).unwrap_or(0));
+    Ok(timer.set(Expiration::OneShot(at), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?)
 }
 
 /// Reading from the descriptor never waits again.
@@ -212,21 +210,34 @@ pub fn set_boot_timer(timer: BorrowedFd<'_>, at: Option<u64>) -> io::Result<()> 
 /// # Errors
 /// None that a valid descriptor can cause.
 pub fn set_nonblocking(file: BorrowedFd<'_>) -> io::Result<()> {
-    // SAFETY: the descriptor is open; the command takes nothing.
-    let flags = checked(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) })?;
-    let flags = flags | libc::O_NONBLOCK;
-    // SAFETY: the descriptor is open; the command takes a number.
-    checked(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFL, flags) }).map(|_| ())
+    let flags = OFlag::from_bits_retain(fcntl(file.as_raw_fd(), FcntlArg::F_GETFL)?);
+    fcntl(file.as_raw_fd(), FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    Ok(())
 }
 
-/// Puts `/dev/null` in the place of one of standard input, output and error.
+/// Puts `/dev/null` in the place of these of standard input, output and error.
 ///
 /// # Errors
 /// `/dev/null` cannot be opened.
-pub fn point_to_null(standard: BorrowedFd<'_>) -> io::Result<()> {
+pub fn point_to_null(standard: &[RawFd]) -> io::Result<()> {
     let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
-    // SAFETY: both descriptors are open; the old content of the place is closed by the kernel.
-    checked(unsafe { libc::dup2(null.as_raw_fd(), standard.as_raw_fd()) }).map(|_| ())
+    for place in standard {
+        dup2(null.as_raw_fd(), *place)?;
+    }
+    Ok(())
+}
+
+/// Sets policy and priority of the calling thread. Allowed between fork and exec.
+///
+/// # Errors
+/// The kernel refuses.
+pub(super) fn schedule(policy: libc::c_int, priority: libc::c_int) -> io::Result<()> {
+    // SAFETY: `sched_param` is a plain C structure for which all zeroes is a value.
+    let mut parameters: libc::sched_param = unsafe { std::mem::zeroed() };
+    parameters.sched_priority = priority;
+    // SAFETY: `parameters` is a valid structure for the call; 0 means the calling thread.
+    Errno::result(unsafe { libc::sched_setscheduler(0, policy, &parameters) })?;
+    Ok(())
 }
 
 /// What [`Command::pre_exec`] does for a child of a daemon that is scheduled in real time and
@@ -234,20 +245,15 @@ pub fn point_to_null(standard: BorrowedFd<'_>) -> io::Result<()> {
 /// between fork and exec.
 ///
 /// [`Command::pre_exec`]: std::os::unix::process::CommandExt::pre_exec
-pub fn become_plain_child() {
-    // SAFETY: `sched_param` is a plain C structure for which all zeroes is a value.
-    let param: libc::sched_param = unsafe { std::mem::zeroed() };
-    // SAFETY: `param` is valid; giving up a priority is always allowed.
-    unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &param) };
-    // SAFETY: the path is a C string.
-    let file = unsafe { libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY) };
-    if file >= 0 {
-        // SAFETY: the descriptor was opened above; the buffer has a byte. A failure leaves the
-        // child protected, which is no reason not to run it.
-        unsafe {
-            libc::write(file, c"0".as_ptr().cast(), 1);
-            libc::close(file);
-        }
+fn become_plain_child() {
+    // Giving up a priority is always allowed.
+    let _ = schedule(libc::SCHED_OTHER, 0);
+    let path = c"/proc/self/oom_score_adj";
+    if let Ok(file) = nix::fcntl::open(path, OFlag::O_WRONLY, Mode::empty()) {
+        // SAFETY: the kernel has just made this descriptor for us; nobody else has it.
+        let file = unsafe { OwnedFd::from_raw_fd(file) };
+        // A failure leaves the child protected, which is no reason not to run it.
+        let _ = write(&file, b"0");
     }
 }
 
@@ -256,15 +262,12 @@ pub fn become_plain_child() {
 ///
 /// # Errors
 /// It has ended already.
-pub fn die_with(parent: u32) -> io::Result<()> {
-    // SAFETY: the calls take numbers.
-    checked(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) })?;
-    // SAFETY: the call takes nothing.
-    let now = unsafe { libc::getppid() };
-    if u32::try_from(now) == Ok(parent) {
+fn die_with(parent: u32) -> io::Result<()> {
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+    if u32::try_from(getppid().as_raw()) == Ok(parent) {
         Ok(())
     } else {
-        Err(io::Error::from_raw_os_error(libc::ESRCH))
+        Err(Errno::ESRCH.into())
     }
 }
 
@@ -275,10 +278,7 @@ pub fn die_with(parent: u32) -> io::Result<()> {
 /// There is no memory, or there are too many open descriptors.
 pub fn memory_file(content: &[u8]) -> io::Result<std::fs::File> {
     use std::io::{Seek, Write};
-    // SAFETY: the name is a C string.
-    let file = checked(unsafe { libc::memfd_create(c"booth".as_ptr(), libc::MFD_CLOEXEC) })?;
-    // SAFETY: the kernel has just made this descriptor for us; nobody else has it.
-    let mut file = std::fs::File::from(unsafe { OwnedFd::from_raw_fd(file) });
+    let mut file = std::fs::File::from(memfd_create(c"booth", MemFdCreateFlag::MFD_CLOEXEC)?);
     file.write_all(content)?;
     file.rewind()?;
     Ok(file)
@@ -289,40 +289,8 @@ pub fn memory_file(content: &[u8]) -> io::Result<std::fs::File> {
 /// # Errors
 /// It is no such socket.
 pub fn peer_of(socket: BorrowedFd<'_>) -> io::Result<(u32, u32)> {
-    let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
-    // A structure of three numbers fits.
-    let mut len = std::mem::size_of::<libc::ucred>() as libc::socklen_t;
-    // SAFETY: `peer` and `len` are valid places of the sizes given.
-    checked(unsafe {
-        let (level, name) = (libc::SOL_SOCKET, libc::SO_PEERCRED);
-        let place = std::ptr::from_mut(&mut peer).cast();
-        libc::getsockopt(socket.as_raw_fd(), level, name, place, &mut len)
-    })?;
-    Ok((u32::try_from(peer.pid).unwrap_or(0), peer.uid))
-}
-
-/// Kills the process of a descriptor, and never another one that has got its number since.
-pub fn kill_by(process: BorrowedFd<'_>) {
-    let (info, flags) = (std::ptr::null::<libc::siginfo_t>(), 0);
-    // SAFETY: the descriptor is open; without further information the kernel reads nothing.
-    unsafe {
-        let number = libc::SYS_pidfd_send_signal;
-        libc::syscall(number, process.as_raw_fd(), libc::SIGKILL, info, flags)
-    };
-}
-
-/// Kills one process.
-pub fn kill_process(pid: u32) {
-    if let Some(pid) = libc::pid_t::try_from(pid).ok().filter(|pid| *pid > 1) {
-        // SAFETY: the call takes two numbers; a pid above 1 is a single process.
-        unsafe { libc::kill(pid, libc::SIGKILL) };
-    }
-}
-
-/// The user with whose rights this process works.
-pub fn my_user() -> u32 {
-    // SAFETY: the call takes nothing and cannot fail.
-    unsafe { libc::geteuid() }
+    let peer = getsockopt(&socket, sockopt::PeerCredentials)?;
+    Ok((u32::try_from(peer.pid()).unwrap_or(0), peer.uid()))
 }
 
 /// What a command does between fork and exec.
@@ -332,25 +300,24 @@ pub struct BeforeExec {
     pub dies_with: Option<u32>,
     /// It is not executed at this instant or later: then starting it fails with [`is_late`].
     pub start_before: Option<MonoTime>,
-    /// Its soft limit of open files; `None`: that of this process.
-    pub open_files: Option<u64>,
 }
 
 impl BeforeExec {
-    /// Adds it to a command, which also becomes an ordinary process, see [`become_plain_child`].
+    /// Adds it to a command, which also becomes an ordinary process: not scheduled in real time,
+    /// not protected from the memory killer, with the limit of open files of others.
     pub fn add_to(self, command: &mut std::process::Command) {
         use std::os::unix::process::CommandExt;
+        let soft_limit = open_files::old();
         let act = move || {
             if let Some(parent) = self.dies_with {
                 die_with(parent)?;
             }
             become_plain_child();
-            if let (Some(soft), Ok(limit)) = (self.open_files, open_files()) {
-                // Nobody may be refused a lower limit; with a higher one the program works, too.
-                let _ = set_open_files(limit, soft);
+            if let Some(soft) = soft_limit {
+                open_files::lower_to(soft);
             }
             match self.start_before {
-                Some(at) if clock::mono() >= at => Err(io::Error::from_raw_os_error(libc::ETIME)),
+                Some(at) if clock::mono() >= at => Err(Errno::ETIME.into()),
                 _ => Ok(()),
             }
         };
@@ -373,76 +340,37 @@ pub fn unread(socket: BorrowedFd<'_>) -> usize {
     usize::try_from(unread).ok().filter(|_| result == 0).unwrap_or(0)
 }
 
-/// Takes a read lock of `fcntl` on the whole of a file or directory. It ends with this process,
-/// or when that closes any descriptor of the file.
-///
-/// # Errors
-/// Somebody has it for writing, or the file system has no locks.
-pub fn lock_to_read(file: BorrowedFd<'_>) -> io::Result<()> {
-    lock(file, libc::F_SETLK, libc::F_RDLCK).map(|_| ())
-}
-
-/// Gives it back.
-pub fn unlock(file: BorrowedFd<'_>) {
-    // What fails only for a descriptor that is not open.
-    let _ = lock(file, libc::F_SETLK, libc::F_UNLCK);
-}
-
-/// Another process that has a lock like [`lock_to_read`]; 0: one that cannot be seen from here.
-///
-/// # Errors
-/// The file system has no locks.
-pub fn reader_of(file: BorrowedFd<'_>) -> io::Result<Option<u32>> {
-    let found = lock(file, libc::F_GETLK, libc::F_WRLCK)?;
-    let free = libc::c_int::from(found.l_type) == libc::F_UNLCK;
-    Ok((!free).then(|| u32::try_from(found.l_pid).unwrap_or(0)))
-}
-
-/// One call about a lock of this kind on a whole file.
-fn lock(file: BorrowedFd<'_>, command: libc::c_int, kind: libc::c_int) -> io::Result<libc::flock> {
-    // SAFETY: `flock` is a plain C structure of integers, for which all zeroes is a value.
-    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-    lock.l_type = kind as libc::c_short;
-    lock.l_whence = libc::SEEK_SET as libc::c_short;
-    // SAFETY: the descriptor is open; `lock` is a valid structure that the kernel may write.
-    checked(unsafe { libc::fcntl(file.as_raw_fd(), command, &mut lock) })?;
-    Ok(lock)
-}
-
 /// Keeps this process in memory, as far as that is permitted; only pages that are used. With a
 /// limit, memory that is asked for later is not locked: it would be refused.
 pub fn lock_memory() {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: `limit` is a valid place for the result.
-    let known = unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut limit) } == 0;
-    let free = known && limit.rlim_cur == libc::RLIM_INFINITY;
+    let free =
+        getrlimit(Resource::RLIMIT_MEMLOCK).is_ok_and(|(soft, _)| soft == libc::RLIM_INFINITY);
     let later = if free { libc::MCL_FUTURE } else { 0 };
-    // SAFETY: the call takes numbers.
-    unsafe { libc::mlockall(libc::MCL_CURRENT | later | libc::MCL_ONFAULT) };
+    let flags = libc::MCL_CURRENT | later | libc::MCL_ONFAULT;
+    let _ = mlockall(MlockAllFlags::from_bits_retain(flags));
 }
 
-/// The limits of open files of this process.
-///
-/// # Errors
-/// None that can be expected.
-pub fn open_files() -> io::Result<libc::rlimit> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: `limit` is a valid place for the result.
-    match unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } {
-        0 => Ok(limit),
-        _ => Err(io::Error::last_os_error()),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
+
+    /// Such a signal has no name, and the child has ended all the same.
+    #[test]
+    fn a_child_that_a_real_time_signal_ended_has_ended() {
+        let mut child = Command::new("sh").args(["-c", "kill -40 $$"]).spawn().expect("started");
+        Handle::new(child.id()).wait_end(Duration::from_secs(10));
+        assert!(has_exited(child.id()));
+        assert_eq!(child.wait().expect("it is there to be collected").signal(), Some(40));
     }
-}
 
-/// Sets the soft limit of open files and leaves the hard one, which it does not exceed.
-///
-/// # Errors
-/// The kernel refuses.
-pub fn set_open_files(limit: libc::rlimit, soft: libc::rlim_t) -> io::Result<()> {
-    let limit = libc::rlimit { rlim_cur: soft.min(limit.rlim_max), ..limit };
-    // SAFETY: `limit` is a valid structure for the call.
-    match unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
+    #[test]
+    fn a_child_that_lives_has_not_ended() {
+        let mut child = Command::new("sleep").arg("60").spawn().expect("started");
+        assert!(!has_exited(child.id()));
+        Handle::new(child.id()).kill();
+        assert_eq!(child.wait().expect("it is ours").signal(), Some(libc::SIGKILL));
+        assert!(has_exited(child.id()), "no child of ours any more");
     }
 }

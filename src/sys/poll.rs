@@ -2,32 +2,36 @@
 //! Waiting for one of several descriptors, and the pair of sockets by which one thread wakes
 //! another that waits like this.
 
+use nix::errno::Errno;
+use nix::poll::{ppoll, PollFd, PollFlags};
+use nix::sys::time::TimeSpec;
 use std::io::{self, Read, Write};
-use std::marker::PhantomData;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 /// A descriptor that is waited for, and what came of it.
-#[repr(transparent)]
 #[derive(Debug)]
-pub struct Entry<'a>(libc::pollfd, PhantomData<BorrowedFd<'a>>);
+pub struct Entry<'a> {
+    descriptor: BorrowedFd<'a>,
+    events: PollFlags,
+    ready: bool,
+}
 
 impl<'a> Entry<'a> {
     /// Waits until the descriptor can be read, or written to, or either. If neither is wanted it
     /// is not waited for at all, also not for its end.
     pub fn new(descriptor: BorrowedFd<'a>, read: bool, write: bool) -> Entry<'a> {
-        let event = |wanted, event| if wanted { event } else { 0 };
-        let events = event(read, libc::POLLIN) | event(write, libc::POLLOUT);
-        // The kernel passes over what is no descriptor.
-        let fd = if events == 0 { -1 } else { descriptor.as_raw_fd() };
-        Entry(libc::pollfd { fd, events, revents: 0 }, PhantomData)
+        let mut events = PollFlags::empty();
+        events.set(PollFlags::POLLIN, read);
+        events.set(PollFlags::POLLOUT, write);
+        Entry { descriptor, events, ready: false }
     }
 
     /// Whether that is possible now, or the descriptor has an error or has ended, which reading
     /// or writing tells.
     pub const fn is_ready(&self) -> bool {
-        self.0.revents != 0
+        self.ready
     }
 }
 
@@ -52,36 +56,23 @@ pub fn wait<const N: usize>(
 /// The kernel refuses, for lack of memory, or because there are more entries than the limit of
 /// open files allows.
 pub fn wait_for(entries: &mut [Entry<'_>], limit: Option<Duration>) -> io::Result<()> {
+    let wanted = || |entry: &&mut Entry<'_>| !entry.events.is_empty();
+    let polled = entries.iter_mut().filter(wanted());
+    let mut polled: Vec<PollFd<'_>> =
+        polled.map(|entry| PollFd::new(entry.descriptor, entry.events)).collect();
     let until = limit.map(|limit| Instant::now() + limit);
-    // A slice is no longer than memory, which this type of the kernel's counts.
-    let count = entries.len() as libc::nfds_t;
     loop {
         let rest = until.map(|until| until.saturating_duration_since(Instant::now()));
-        let timeout = rest.map(timespec);
-        let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-        let first = entries.as_mut_ptr().cast::<libc::pollfd>();
-        // SAFETY: `first` points to `count` valid entries, since an `Entry` has the layout of the
-        // structure in it, and their descriptors are borrowed, and therefore open, for the whole
-        // call; `timeout` is null or points to a value that lives as long, and a null mask leaves
-        // the signals as they are.
-        let result = unsafe { libc::ppoll(first, count, timeout, std::ptr::null()) };
-        if result >= 0 {
-            return Ok(());
-        }
-        let error = io::Error::last_os_error();
-        if error.kind() != io::ErrorKind::Interrupted {
-            return Err(error);
+        match ppoll(&mut polled, rest.map(TimeSpec::from), None) {
+            Ok(_) => break,
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
         }
     }
-}
-
-fn timespec(limit: Duration) -> libc::timespec {
-    // SAFETY: all zeroes are a time; some platforms have padding beside its two numbers.
-    let mut time: libc::timespec = unsafe { std::mem::zeroed() };
-    time.tv_sec = libc::time_t::try_from(limit.as_secs()).unwrap_or(libc::time_t::MAX);
-    // Less than a second, which fits everywhere.
-    time.tv_nsec = limit.subsec_nanos() as _;
-    time
+    for (entry, polled) in entries.iter_mut().filter(wanted()).zip(&polled) {
+        entry.ready = polled.any().unwrap_or(true);
+    }
+    Ok(())
 }
 
 /// Two ends: writing into one makes the other readable. Neither ever blocks.

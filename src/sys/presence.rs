@@ -39,7 +39,7 @@ fn name_of(path: &Path) -> io::Result<SockAddr> {
     SockAddr::unix(std::ffi::OsStr::from_bytes(&name))
 }
 
-/// The daemon's side.
+/// The daemon's socket, at which those ask who look for it.
 #[derive(Debug)]
 pub struct Presence {
     listener: Option<Socket>,
@@ -145,7 +145,7 @@ fn read_all(socket: &mut Socket) -> Vec<u8> {
     let mut answer = Vec::new();
     loop {
         let left = until.saturating_duration_since(Instant::now());
-        os::wait_readable(&[socket.as_fd()], Some(left), &mut Vec::new());
+        os::wait_readable(&[socket.as_fd()], Some(left));
         match socket.take(ANSWER_MAX).read_to_end(&mut answer) {
             Ok(_) => return answer,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock && !left.is_zero() => {}
@@ -189,7 +189,7 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for _ in 0..2 {
-                    os::wait_readable(&[listener.as_fd()], Some(PATIENCE * 5), &mut Vec::new());
+                    os::wait_readable(&[listener.as_fd()], Some(PATIENCE * 5));
                     let (mut socket, _) = listener.accept().expect("somebody asks");
                     let text = [b"booth_pid=1\n".as_slice(), &identity(&one)].concat();
                     socket.write_all(&text).expect("sent");

@@ -6,10 +6,14 @@
 //! without these rights is as good a voter as any.
 
 use super::accounts::own_user;
-use super::poll;
+use super::{os, poll};
+use nix::sys::mman::{mlockall, MlockAllFlags};
+use nix::sys::resource::{setrlimit, Resource};
+use nix::sys::stat::{umask, Mode};
+use nix::unistd::{fork, ForkResult};
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -40,15 +44,13 @@ pub struct Report(Option<UnixStream>);
 pub fn daemonize() -> io::Result<Side> {
     let (parent_end, daemon_end) = UnixStream::pair()?;
     // SAFETY: no other thread exists, so the child may go on as usual.
-    match unsafe { libc::fork() } {
-        -1 => Err(io::Error::last_os_error()),
-        0 => {
+    match unsafe { fork() }? {
+        ForkResult::Child => {
             drop(parent_end);
-            // SAFETY: takes no pointer; a new process leads no group, so it cannot fail.
-            unsafe { libc::setsid() };
+            os::new_session()?;
             Ok(Side::Daemon(Report(Some(daemon_end))))
         }
-        _ => {
+        ForkResult::Parent { .. } => {
             drop(daemon_end);
             Ok(Side::Parent(Start(parent_end)))
         }
@@ -58,7 +60,6 @@ pub fn daemonize() -> io::Result<Side> {
 /// How the wait for a daemon that starts has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waited {
-    /// It is up.
     Up,
     /// It has ended, and said why.
     Ended,
@@ -105,14 +106,7 @@ impl Report {
         let Some(mut stream) = self.0.take() else {
             return Ok(());
         };
-        let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
-        for standard in 0..3 {
-            // SAFETY: both numbers are open descriptors or become one; nothing in this process
-            // owns the standard descriptors.
-            if unsafe { libc::dup2(null.as_raw_fd(), standard) } < 0 {
-                return Err(io::Error::last_os_error());
-            }
-        }
+        os::point_to_null(&[0, 1, 2])?;
         // A parent that was killed does not matter any more.
         let _ = stream.write(&[1]);
         Ok(())
@@ -135,19 +129,19 @@ pub fn raise_rights() {
     }
     // Without this limit, memory that is asked for later could be refused after root is given
     // up. Where it cannot be had, what is there now is locked and later memory is not.
-    let later = match set_limit(libc::RLIMIT_MEMLOCK, libc::RLIM_INFINITY) {
+    let limit = Resource::RLIMIT_MEMLOCK;
+    let later = match setrlimit(limit, libc::RLIM_INFINITY, libc::RLIM_INFINITY) {
         Ok(()) => Some(libc::MCL_FUTURE | libc::MCL_ONFAULT),
         Err(error) => {
-            note_refusal("lock later memory", &error);
+            note_refusal("lock later memory", &error.into());
             None
         }
     };
     // Later memory is locked page by page as it is first used: stacks and buffers would
     // otherwise be filled with pages that nobody needs.
     for flags in [Some(libc::MCL_CURRENT), later].into_iter().flatten() {
-        // SAFETY: takes numbers only.
-        if unsafe { libc::mlockall(flags) } != 0 {
-            note_refusal("lock the process into memory", &io::Error::last_os_error());
+        if let Err(error) = mlockall(MlockAllFlags::from_bits_retain(flags)) {
+            note_refusal("lock the process into memory", &error.into());
             return;
         }
     }
@@ -163,16 +157,6 @@ pub fn note_refusal(what: &str, error: &io::Error) {
     }
 }
 
-/// Sets soft and hard limit of a resource.
-fn set_limit(resource: libc::__rlimit_resource_t, value: libc::rlim_t) -> io::Result<()> {
-    let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
-    // SAFETY: `limit` is a valid structure for the call.
-    match unsafe { libc::setrlimit(resource, &limit) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
-
 /// Reference: the highest priority of the round-robin class.
 const REALTIME_PRIORITY: libc::c_int = 99;
 
@@ -184,27 +168,16 @@ const REALTIME_PRIORITY: libc::c_int = 99;
 /// This process is root and the kernel refuses; for others it is not tried.
 pub fn enter_realtime() -> io::Result<()> {
     if am_root() {
-        schedule(libc::SCHED_RR, REALTIME_PRIORITY)
+        os::schedule(libc::SCHED_RR, REALTIME_PRIORITY)
     } else {
         Ok(())
-    }
-}
-
-/// Sets policy and priority of the calling thread.
-fn schedule(policy: libc::c_int, priority: libc::c_int) -> io::Result<()> {
-    let parameters = libc::sched_param { sched_priority: priority };
-    // SAFETY: `parameters` is a valid structure for the call; 0 means the calling thread.
-    match unsafe { libc::sched_setscheduler(0, policy, &parameters) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
     }
 }
 
 /// What comes before everything else: files that others may read, and one heap for all threads,
 /// which glibc would otherwise give one of some megabytes each.
 pub fn prepare() {
-    // SAFETY: takes a number only and cannot fail.
-    unsafe { libc::umask(0o022) };
+    umask(Mode::S_IWGRP | Mode::S_IWOTH);
     #[cfg(target_env = "gnu")]
     {
         // SAFETY: takes numbers only; called before there are threads.

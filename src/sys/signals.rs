@@ -26,11 +26,11 @@ pub fn outlive_requests() {
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
-    /// SIGTERM, SIGINT: stop.
+    /// SIGTERM, SIGINT: the daemon shall stop, because of this signal.
     Stop(i32),
     /// SIGUSR1: log the state of every ticket.
     Dump,
-    /// SIGHUP: nothing yet.
+    /// SIGHUP: only noted in the log.
     Reload,
     /// SIGCHLD: a child ended.
     Child,

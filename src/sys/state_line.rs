@@ -8,19 +8,19 @@ use std::net::IpAddr;
 /// What the state line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateLine {
-    /// The daemon's process.
+    /// Its process number, `booth_pid`.
     pub pid: u32,
     /// Whether it has begun to work on its tickets.
     pub state: DaemonState,
-    /// Its role.
+    /// Its role, `booth_type`.
     pub role: MemberRole,
-    /// The configuration's name.
+    /// The configuration's name, `booth_cfg_name`.
     pub config_name: String,
-    /// Its id.
+    /// Its id, `booth_id`.
     pub id: MemberId,
-    /// Its address.
+    /// Its address, `booth_addr_string`.
     pub address: IpAddr,
-    /// Its port.
+    /// Its port, `booth_port`, of UDP and TCP.
     pub port: u16,
 }
 
@@ -29,7 +29,7 @@ pub struct StateLine {
 pub enum DaemonState {
     /// It has not yet an answer from the store about every ticket.
     Starting,
-    /// It has.
+    /// It has one about every ticket.
     Started,
 }
 

@@ -2,15 +2,17 @@
 //! Notices that a file was removed or replaced, or that the addresses of this machine have
 //! changed, without looking again and again.
 
-use std::ffi::CString;
+use nix::errno::Errno;
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::socket::{
+    bind, socket, AddressFamily, NetlinkAddr, SockFlag, SockProtocol, SockType,
+};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-/// A watched file.
-pub struct FileWatch {
-    inotify: OwnedFd,
+pub(super) struct FileWatch {
+    inotify: Inotify,
 }
 
 impl FileWatch {
@@ -19,21 +21,10 @@ impl FileWatch {
     /// # Errors
     /// The file is not there, or the kernel has no room for another watch.
     pub fn new(path: &Path) -> io::Result<FileWatch> {
-        // SAFETY: takes numbers only.
-        let descriptor = unsafe { libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK) };
-        if descriptor < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: the kernel has just opened it, and nobody else owns it.
-        let inotify = unsafe { OwnedFd::from_raw_fd(descriptor) };
-        let path = CString::new(path.as_os_str().as_bytes())?;
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
         // An open file whose last name goes changes its attributes; it is not deleted yet.
-        let events = libc::IN_ATTRIB | libc::IN_DELETE_SELF | libc::IN_MOVE_SELF;
-        // SAFETY: the descriptor is open, and `path` is a C string that lives through the call.
-        let result = unsafe { libc::inotify_add_watch(inotify.as_raw_fd(), path.as_ptr(), events) };
-        if result < 0 {
-            return Err(io::Error::last_os_error());
-        }
+        let gone = AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF;
+        inotify.add_watch(path, AddWatchFlags::IN_ATTRIB | gone)?;
         Ok(FileWatch { inotify })
     }
 
@@ -59,26 +50,11 @@ impl AddressChanges {
     /// # Errors
     /// This process may not listen, or there are too many open descriptors.
     pub fn new() -> io::Result<AddressChanges> {
-        let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-        // SAFETY: takes numbers only.
-        let descriptor = unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) };
-        if descriptor < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: the kernel has just opened it, and nobody else owns it.
-        let netlink = unsafe { OwnedFd::from_raw_fd(descriptor) };
-        // SAFETY: `sockaddr_nl` is a plain C structure for which all zeroes is a value.
-        let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
-        address.nl_family = libc::AF_NETLINK as libc::sa_family_t;
-        address.nl_groups = (libc::RTMGRP_IPV4_IFADDR | libc::RTMGRP_IPV6_IFADDR) as u32;
-        // A structure of a few numbers fits.
-        let len = std::mem::size_of::<libc::sockaddr_nl>() as libc::socklen_t;
-        let place = std::ptr::from_ref(&address).cast::<libc::sockaddr>();
-        // SAFETY: the descriptor is open; `place` points to a valid address of that length.
-        let result = unsafe { libc::bind(netlink.as_raw_fd(), place, len) };
-        if result != 0 {
-            return Err(io::Error::last_os_error());
-        }
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let route = SockProtocol::NetlinkRoute;
+        let netlink = socket(AddressFamily::Netlink, SockType::Raw, flags, route)?;
+        let groups = (libc::RTMGRP_IPV4_IFADDR | libc::RTMGRP_IPV6_IFADDR) as u32;
+        bind(netlink.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
         Ok(AddressChanges { netlink })
     }
 
@@ -100,12 +76,10 @@ const EVENTS_MAX: usize = 10_000;
 fn drain(file: BorrowedFd<'_>) {
     let mut buffer = [0u8; 1024];
     for _ in 0..EVENTS_MAX {
-        // SAFETY: the buffer is valid for its length, the descriptor is open.
-        let got = unsafe { libc::read(file.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) };
-        // Events that the kernel had no room for are told once as an error.
-        let lost = got < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::ENOBUFS);
-        if got <= 0 && !lost {
-            return;
+        match nix::unistd::read(file.as_raw_fd(), &mut buffer) {
+            // Events that the kernel had no room for are told once as an error.
+            Ok(1..) | Err(Errno::ENOBUFS) => {}
+            Ok(0) | Err(_) => return,
         }
     }
 }

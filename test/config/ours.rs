@@ -4,7 +4,7 @@
 use super::case::{Case, Verdict};
 use booth::auth::Key;
 use booth::config::{self, KeyFileProblem, Surroundings};
-use booth::daemon::surroundings::System;
+use booth::sys::surroundings::System;
 use std::fs::Permissions;
 use std::io;
 use std::net::SocketAddr;

@@ -23,10 +23,12 @@ const BELOW: &[(&str, &[&str])] = &[
     ("wheel", &["model", "time"]),
     ("queues", &[]),
     ("config", &["auth", "wire", "model", "time"]),
-    ("sys", &["config", "model", "time"]),
+    ("sys", &["config", "auth", "model", "time"]),
+    ("store", &["sys", "config", "keeper", "slots", "engine", "pacemaker", "model", "time"]),
     (
         "daemon",
         &[
+            "store",
             "sys",
             "config",
             "keeper",
@@ -46,6 +48,7 @@ const BELOW: &[(&str, &[&str])] = &[
         "cli",
         &[
             "daemon",
+            "store",
             "sys",
             "config",
             "engine",
@@ -64,19 +67,15 @@ const CORE: &str = "src/core/";
 
 /// The files with `unsafe`: few and small.
 const UNSAFE: &[&str] = &[
-    "src/sys/accounts.rs",
     "src/sys/clock.rs",
     "src/sys/filelock.rs",
-    "src/sys/local_addr.rs",
     "src/sys/os.rs",
-    "src/sys/poll.rs",
     "src/sys/process.rs",
     "src/sys/title.rs",
-    "src/sys/watch.rs",
 ];
 
 /// The most lines of a file with `unsafe`.
-const UNSAFE_LINES: usize = 450;
+const UNSAFE_LINES: usize = 400;
 
 /// The files that say that nothing below them is `unsafe`.
 const FORBIDS_UNSAFE: &[&str] = &["src/config/mod.rs", "src/core/lib.rs"];
@@ -91,14 +90,15 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("crc32fast", &["src/core/model/member.rs"]),
     ("roxmltree", &["src/core/pacemaker/"]),
     ("getopts", &["src/cli/"]),
-    ("libc", &["src/daemon/", "src/sys/"]),
-    ("socket2", &["src/daemon/", "src/sys/", "src/cli/net.rs"]),
-    ("signal_hook", &["src/daemon/", "src/sys/"]),
+    ("libc", &["src/daemon/", "src/store/", "src/sys/"]),
+    ("nix", &["src/sys/"]),
+    ("socket2", &["src/daemon/", "src/store/", "src/sys/", "src/cli/net.rs"]),
+    ("signal_hook", &["src/store/", "src/sys/"]),
     ("syslog", &["src/daemon/"]),
     ("crossbeam_channel", &["src/daemon/"]),
-    ("std::process::Command", &["src/daemon/", "src/sys/"]),
-    ("std::fs", &["src/config/", "src/daemon/", "src/sys/", "src/cli/"]),
-    ("std::env", &["src/daemon/", "src/sys/", "src/cli/"]),
+    ("std::process::Command", &["src/store/", "src/sys/"]),
+    ("std::fs", &["src/config/", "src/daemon/", "src/store/", "src/sys/", "src/cli/"]),
+    ("std::env", &["src/daemon/", "src/store/", "src/sys/", "src/cli/"]),
     ("libc::clock_gettime", &["src/sys/clock.rs"]),
     ("SystemTime::now", &["src/sys/clock.rs"]),
 ];
@@ -245,7 +245,7 @@ fn unsafe_and_powers_in_the_wrong_place_are_seen() {
     assert_eq!(complaints_about(unsafety, UNSAFE[0], block), Vec::<String>::new());
     assert_eq!(complaints_about(unsafety, UNSAFE[0], "// unsafe\n").len(), 1);
     assert_eq!(
-        complaints_about(unsafety, UNSAFE[0], &format!("{block}{}", "\n".repeat(450))).len(),
+        complaints_about(unsafety, UNSAFE[0], &format!("{block}{}", "\n".repeat(400))).len(),
         1
     );
     assert_eq!(complaints_about(forbids_unsafe, FORBIDS_UNSAFE[0], "mod x;").len(), 1);

@@ -14,6 +14,7 @@ const CRATES: &[&str] = &[
     "hmac",
     "libc",
     "log",
+    "nix",
     "roxmltree",
     "sha1",
     "signal-hook",

@@ -227,7 +227,7 @@ fn every_word_of_status_is_documented_and_no_other() {
 /// Files that the program opens by itself, and the processes that an administrator sees.
 #[test]
 fn every_file_and_every_process_is_documented() {
-    use booth::daemon::{helper, keeper};
+    use booth::store::{helper, keeper};
     use booth::sys::lockfile;
     let files = set(items("boothd.8", "FILES", "Pa "));
     let lock = lockfile::default_path("name");

@@ -3,7 +3,7 @@
 //! and it guards the leases (`RULES.md` L6).
 //!
 //! Like the engine, it does no I/O: [`Keeper::step`] takes an input and appends what must be done,
-//! in order. The process around it (`daemon::keeper`) starts and ends jobs; the simulator does the
+//! in order. The process around it (`store::keeper`) starts and ends jobs; the simulator does the
 //! same in its world. The keeper outlives boothd: what it was told binds the next boothd of this
 //! boot.
 //!

@@ -6,14 +6,10 @@
 //! tells an absent ticket from one that could not be read.
 
 use super::ExecutorConfig;
-use crate::config::TicketStore;
-use crate::daemon::child::{Child, Finished};
-use crate::daemon::helper::store;
-use crate::engine::{CibLoad, CibTicket};
-use crate::keeper;
+use crate::engine::CibTicket;
 use crate::model::TicketIndex;
-use crate::pacemaker;
 use crate::slots::JobId;
+use crate::store::child::{Child, Finished};
 use crate::time::{MonoTime, Span};
 use std::collections::BTreeMap;
 
@@ -74,42 +70,9 @@ impl Bulk {
         let Bulk::Running(child, waiting, _) = std::mem::replace(self, Bulk::Over) else {
             return (None, Waiting::new());
         };
-        let good = finished.filter(|finished| finished.status.success() && !finished.cut);
-        let tickets = good.and_then(|finished| match config.store {
-            TicketStore::Pacemaker => {
-                let answer = String::from_utf8_lossy(&finished.output);
-                let good = |(name, read): (String, pacemaker::Read)| Some((name, read.ok()?));
-                let all = pacemaker::read_all(&answer).ok();
-                all.map(|all| all.into_iter().filter_map(good).collect())
-            }
-            TicketStore::Directory(_) => {
-                let names = config.tickets.iter().map(|ticket| ticket.name.to_string());
-                let known = names.zip(read_lines(finished)).filter_map(|(name, load)| match load {
-                    CibLoad::Loaded(ticket) => Some((name, ticket)),
-                    CibLoad::Absent | CibLoad::Failed(_) => None,
-                });
-                Some(known.collect())
-            }
-        });
-        if let Some(tickets) = tickets {
-            *self = Bulk::Known(tickets, now.plus(FRESH));
-        }
+        let names = config.tickets.iter().map(|ticket| &ticket.name);
+        let tickets = finished.map(|finished| config.reader().all(names, finished));
+        *self = Bulk::Known(tickets.unwrap_or_default(), now.plus(FRESH));
         (Some(child), waiting)
     }
-}
-
-/// What the helper of the built-in store says of each ticket, at least of one.
-pub(super) fn read_lines(finished: &Finished) -> Vec<CibLoad> {
-    let text = String::from_utf8_lossy(&finished.output);
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    let load = |line| match store::answer(line) {
-        Some(keeper::JobEnd::Looked(load)) => load,
-        _ => CibLoad::Failed("it answered a read like a change".to_owned()),
-    };
-    let mut loads: Vec<CibLoad> = whole.lines().map(load).collect();
-    if loads.is_empty() {
-        let why = finished.said().unwrap_or_else(|| finished.failure());
-        loads.push(CibLoad::Failed(why));
-    }
-    loads
 }

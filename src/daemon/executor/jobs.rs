@@ -1,24 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The jobs that run: what is started for each read and handler, and what its end means.
 
-use super::bulk::{self, read_lines, Bulk};
+use super::bulk::{self, Bulk};
 use super::ExecutorConfig;
-use crate::config::TicketStore;
-use crate::daemon::child::{Child, Finished, ANSWERS_MAX, ANSWER_MAX, CHATTER_MAX};
-use crate::daemon::descriptors;
-use crate::daemon::helper::{store, tool, Call};
-use crate::daemon::keeper::read_one;
 use crate::engine::CibLoad;
 use crate::model::{TicketIndex, TicketName};
-use crate::pacemaker;
 use crate::slots::{Ending, Job, JobEnd, JobId};
+use crate::store::child::{Child, Finished, CHATTER_MAX};
+use crate::store::helper::Call;
 use crate::sys::clock;
-use crate::sys::os::{self, BeforeExec};
+use crate::sys::os::BeforeExec;
 use crate::time::{MonoTime, WallTime};
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// Jobs that have ended, and how.
 type Ends = Vec<(JobId, JobEnd)>;
@@ -26,19 +22,19 @@ type Ends = Vec<(JobId, JobEnd)>;
 /// Everything that runs.
 pub(super) struct Jobs {
     bulk: Bulk,
-    children: BTreeMap<JobId, Running>,
+    children: BTreeMap<JobId, Process>,
     /// Processes whose answer is not wanted any more.
     leaving: Vec<Child>,
 }
 
-struct Running {
+struct Process {
     child: Child,
-    work: Work,
+    purpose: Purpose,
 }
 
 /// What a process of its own is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Work {
+enum Purpose {
     Load(TicketIndex),
     Probe,
 }
@@ -86,21 +82,15 @@ impl Jobs {
             }
             Bulk::Untried => {
                 let names = config.tickets.iter().map(|ticket| &ticket.name);
-                let child = read_all(config, names)?;
+                let child = config.reader().start_all(names)?;
                 let waiting = vec![(id, ticket)];
                 self.bulk = Bulk::Running(Box::new(child), waiting, now.plus(bulk::LIMIT));
                 return Ok(());
             }
             Bulk::Known(..) | Bulk::Over => {}
         }
-        let child = match &config.store {
-            TicketStore::Pacemaker => {
-                let mut command = tool(pacemaker::PROGRAM, pacemaker::load(name))?;
-                spawn(&mut command, ANSWER_MAX)?.ends_alone()
-            }
-            TicketStore::Directory(_) => read_all(config, [name].into_iter())?,
-        };
-        self.children.insert(id, Running { child, work: Work::Load(ticket) });
+        let child = config.reader().start_one(name)?;
+        self.children.insert(id, Process { child, purpose: Purpose::Load(ticket) });
         Ok(())
     }
 
@@ -125,15 +115,15 @@ impl Jobs {
             .env("BOOTH_CONF_NAME", &config.config_name)
             .env("BOOTH_TICKET_EXPIRES", expires.as_secs().to_string());
         // A handler may start something that stays.
-        let child = spawn(&mut command, CHATTER_MAX)?;
-        self.children.insert(id, Running { child, work: Work::Probe });
+        let child = Child::spawn(&mut command, BeforeExec::default(), CHATTER_MAX)?;
+        self.children.insert(id, Process { child, purpose: Purpose::Probe });
         Ok(())
     }
 
     /// Ends a job.
     pub(super) fn end(&mut self, id: JobId, how: Ending, ends: &mut Ends) {
-        if let Some(running) = self.children.get_mut(&id) {
-            running.child.end(how);
+        if let Some(process) = self.children.get_mut(&id) {
+            process.child.end(how);
             return;
         }
         if let Bulk::Running(_, waiting, _) = &mut self.bulk {
@@ -154,14 +144,14 @@ impl Jobs {
     pub(super) fn look(&mut self, config: &ExecutorConfig, now: MonoTime, ends: &mut Ends) {
         self.leaving.retain_mut(|child| child.look().is_none());
         let mut gone = Vec::new();
-        for (id, running) in &mut self.children {
-            if let Some(finished) = running.child.look() {
-                gone.push((*id, running.work, finished));
+        for (id, process) in &mut self.children {
+            if let Some(finished) = process.child.look() {
+                gone.push((*id, process.purpose, finished));
             }
         }
-        for (id, work, finished) in gone {
+        for (id, purpose, finished) in gone {
             self.children.remove(&id);
-            ends.push((id, meaning(config, work, &finished)));
+            ends.push((id, meaning(config, purpose, &finished)));
         }
         self.look_at_bulk(config, now, ends);
     }
@@ -186,8 +176,8 @@ impl Jobs {
 
     /// Ends everything at once.
     pub(super) fn kill_all(&mut self) {
-        for running in self.children.values_mut() {
-            running.child.end(Ending::Kill);
+        for process in self.children.values_mut() {
+            process.child.end(Ending::Kill);
         }
         if let Bulk::Running(child, ..) = &mut self.bulk {
             child.end(Ending::Kill);
@@ -208,7 +198,7 @@ impl Jobs {
             Bulk::Running(child, ..) => Some(&**child),
             Bulk::Untried | Bulk::Known(..) | Bulk::Over => None,
         };
-        self.children.values().map(|running| &running.child).chain(&self.leaving).chain(bulk)
+        self.children.values().map(|process| &process.child).chain(&self.leaving).chain(bulk)
     }
 
     /// Whether an end can only be seen by looking now and then.
@@ -222,48 +212,21 @@ impl Jobs {
     }
 }
 
-/// Starts reading tickets in one call.
-fn read_all<'a>(
-    config: &ExecutorConfig,
-    names: impl Iterator<Item = &'a TicketName>,
-) -> io::Result<Child> {
-    let mut command = match &config.store {
-        TicketStore::Pacemaker => tool(pacemaker::PROGRAM, pacemaker::load_all())?,
-        TicketStore::Directory(dir) => {
-            let config_name = config.config_name.clone();
-            let mut command =
-                Call::Store { dir: dir.clone(), config_name }.command(&config.program);
-            let requests: String = names.map(|name| store::request(name, None)).collect();
-            command.stdin(os::memory_file(requests.as_bytes())?);
-            command
-        }
-    };
-    Ok(spawn(&mut command, ANSWERS_MAX)?.ends_alone())
-}
-
-fn spawn(command: &mut Command, output_max: usize) -> io::Result<Child> {
-    BeforeExec { open_files: descriptors::old(), ..BeforeExec::default() }.add_to(command);
-    Child::spawn(command, output_max)
-}
-
 fn cannot_start(error: &io::Error) -> JobEnd {
     JobEnd::Failed(error.to_string())
 }
 
 /// What the end of a process means for its job.
-fn meaning(config: &ExecutorConfig, work: Work, finished: &Finished) -> JobEnd {
-    match work {
-        Work::Load(ticket) => {
+fn meaning(config: &ExecutorConfig, purpose: Purpose, finished: &Finished) -> JobEnd {
+    match purpose {
+        Purpose::Load(ticket) => {
             let name = &config.tickets[ticket.get()].name;
-            JobEnd::Loaded(match &config.store {
-                TicketStore::Pacemaker => read_one(finished, name),
-                TicketStore::Directory(_) => read_lines(finished).remove(0),
-            })
+            JobEnd::Loaded(config.reader().one(name, finished))
         }
-        Work::Probe if finished.status.success() => JobEnd::Done,
-        Work::Probe if finished.was_refused() => {
+        Purpose::Probe if finished.status.success() => JobEnd::Done,
+        Purpose::Probe if finished.was_refused() => {
             JobEnd::Failed(finished.said().unwrap_or_else(|| "no reason given".to_owned()))
         }
-        Work::Probe => JobEnd::Failed(finished.failure()),
+        Purpose::Probe => JobEnd::Failed(finished.failure()),
     }
 }

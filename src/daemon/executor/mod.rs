@@ -14,13 +14,13 @@ mod thread;
 pub use error::ExecutorError;
 
 use super::channels::ToExecutor;
-use super::keeper::link::Link;
-use super::keeper::Setup;
-use super::ticket_dir::TicketDir;
 use crate::config::{Config, Handler, TicketStore};
 use crate::engine::Event;
 use crate::keeper::Kept;
 use crate::model::{MemberId, TicketName};
+use crate::store;
+use crate::store::keeper::{Link, Setup};
+use crate::store::reading::Reader;
 use crate::time::Span;
 use crossbeam_channel::{bounded, Receiver, RecvTimeoutError, Sender};
 use std::os::unix::net::UnixStream;
@@ -93,6 +93,12 @@ impl ExecutorConfig {
         }
     }
 
+    /// By which the tickets are read.
+    fn reader(&self) -> Reader<'_> {
+        let ExecutorConfig { store, config_name, program, .. } = self;
+        Reader { store, config_name, program }
+    }
+
     fn link(&self) -> std::io::Result<Link> {
         let guard = self.tickets.iter().map(|ticket| ticket.guard).max();
         let kept =
@@ -138,14 +144,7 @@ pub fn spawn(
     (wishes, sleeper): (Receiver<ToExecutor>, UnixStream),
     events: Sender<Event>,
 ) -> Result<ExecutorHandle, ExecutorError> {
-    if let TicketStore::Directory(dir) = &mut config.store {
-        // Helpers and the keeper may live in another directory than this process does now.
-        *dir = std::path::absolute(&*dir).unwrap_or_else(|_| dir.clone());
-        if let Err(error) = TicketDir::new(dir).ensure() {
-            // Reading the tickets will fail too, again and again, and say so.
-            log::error!("{error}");
-        }
-    }
+    store::prepare(&mut config.store);
     let link = config.link().map_err(ExecutorError::Keeper)?;
     let thread = std::thread::Builder::new().name("executor".to_owned()).stack_size(STACK);
     let (alive, ended) = bounded::<()>(0);

@@ -5,12 +5,12 @@
 use super::jobs::Jobs;
 use super::ExecutorConfig;
 use crate::daemon::channels::ToExecutor;
-use crate::daemon::child;
-use crate::daemon::keeper::link::Link;
 use crate::engine::{CibLoad, Event, JobWish, StoreWish};
 use crate::keeper::{Answer, Grant, Word};
 use crate::model::{Term, TicketIndex};
 use crate::slots::{Action, JobEnd, JobId, Limits, Slots};
+use crate::store::child;
+use crate::store::keeper::Link;
 use crate::sys::{clock, os, poll};
 use crate::time::{MonoTime, Now, Span, WallTime};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError};
@@ -319,6 +319,6 @@ impl Executor {
         let mut descriptors = vec![self.sleeper.as_fd()];
         descriptors.extend(self.link.descriptor());
         self.jobs.descriptors(&mut descriptors);
-        os::wait_readable(&descriptors, limit, &mut Vec::new());
+        os::wait_readable(&descriptors, limit);
     }
 }

@@ -3,7 +3,7 @@
 
 use booth::auth::Key;
 use booth::config::Surroundings;
-use booth::daemon::surroundings::System;
+use booth::sys::surroundings::System;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;

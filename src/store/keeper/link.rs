@@ -4,11 +4,10 @@
 
 use super::packets::{Gone, OFFER_AGAIN};
 use super::{Setup, NAME};
-use crate::daemon::descriptors;
 use crate::keeper::words::{Message, VERSION};
 use crate::keeper::{Answer, Before, Kept, Told, Word};
 use crate::model::TicketIndex;
-use crate::sys::{clock, os};
+use crate::sys::{clock, open_files, os};
 use crate::time::{MonoTime, Span};
 use socket2::{Domain, Socket, Type};
 use std::fs::File;
@@ -16,7 +15,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{self, Command, Stdio};
 
 mod find;
 mod peer;
@@ -39,7 +38,7 @@ const LOOKS: u32 = 5;
 const LOOK: Span = Span::from_millis(20);
 /// The pause before a keeper that ended is replaced, when that happens again; it doubles.
 const PAUSE_MIN: Span = Span::from_millis(100);
-/// The longest pause.
+/// The longest that this pause becomes.
 const PAUSE_MAX: Span = Span::from_secs(30);
 
 /// The keeper of this site, whichever process that is.
@@ -54,7 +53,7 @@ pub struct Link {
     said: Vec<Message>,
     peer: Option<Peer>,
     /// Processes of keepers that are gone, or will be.
-    leaving: Vec<Child>,
+    leaving: Vec<process::Child>,
     /// Answers to wishes that newer ones stand in for.
     superseded: Vec<Answer>,
     /// Up to when the ends of windows were thought of.
@@ -104,7 +103,7 @@ impl Link {
             }
             if let Some(peer) = &link.peer {
                 let socket = peer.packets.as_fd();
-                os::wait_readable(&[socket], Some(LOOK.as_duration()), &mut Vec::new());
+                os::wait_readable(&[socket], Some(LOOK.as_duration()));
                 link.offer();
             }
             if link.peer.is_none() && !started {
@@ -122,14 +121,13 @@ impl Link {
         Ok(link)
     }
 
-    /// Starts a keeper.
     fn begin(&mut self) -> io::Result<Peer> {
         let (ours, theirs) = Socket::pair(Domain::UNIX, Type::SEQPACKET, None)?;
         ours.set_nonblocking(true)?;
         let mut command = Command::new(&self.program);
         command.arg0(NAME).args(self.setup.to_args()).stdin(self.dir.try_clone()?);
         command.stdout(OwnedFd::from(theirs)).stderr(Stdio::null());
-        descriptors::hand_on(&mut command);
+        open_files::hand_on(&mut command);
         let named = |error| io::Error::other(format!("{}: {error}", self.program.display()));
         let process = command.spawn().map_err(named)?;
         Ok(Peer::new(ours, Some(process)))

@@ -6,11 +6,11 @@
 //! processes may hold such a lock; whoever has taken it looks whether another has it, too, and
 //! owns nothing then.
 
-use crate::sys::{clock, os};
+use crate::sys::os::Handle;
+use crate::sys::{clock, filelock};
 use crate::time::Span;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 
 /// How long a keeper waits for the one in whose place it was put, and that was killed.
 const WAIT: Span = Span::from_secs(5);
@@ -25,29 +25,23 @@ const LOOK: Span = Span::from_millis(10);
 pub(super) fn own(dir: &File) -> io::Result<()> {
     let until = clock::mono().plus(WAIT);
     loop {
-        os::lock_to_read(dir.as_fd())?;
+        filelock::lock_to_read(dir)?;
         let Some(other) = owner(dir)? else { return Ok(()) };
         // It may have been put here at the same time, and see this one.
-        os::unlock(dir.as_fd());
+        filelock::unlock(dir);
         if clock::mono() >= until {
             let text = format!("process {other} owns the run directory and does not end");
             return Err(io::Error::other(text));
         }
         // Not as long as the other waits.
         let odd = Span::from_micros(u64::from(std::process::id() % 10) * 1000);
-        wait_end(os::pid_descriptor(other).as_ref(), LOOK.plus(odd));
+        Handle::new(other).wait_end(LOOK.plus(odd).as_duration());
     }
-}
-
-/// Waits, at most so long, until a process ends; where the kernel cannot tell that, so long.
-pub(super) fn wait_end(process: Option<&OwnedFd>, limit: Span) {
-    let descriptors: Vec<_> = process.into_iter().map(AsFd::as_fd).collect();
-    os::wait_readable(&descriptors, Some(limit.as_duration()), &mut Vec::new());
 }
 
 /// Leaves it to another.
 pub(super) fn disown(dir: &File) {
-    os::unlock(dir.as_fd());
+    filelock::unlock(dir);
 }
 
 /// The process that owns the directory, if it is another one; 0 if it cannot be seen from here.
@@ -55,5 +49,5 @@ pub(super) fn disown(dir: &File) {
 /// # Errors
 /// None that a directory of this machine can cause.
 pub(super) fn owner(dir: &File) -> io::Result<Option<u32>> {
-    os::reader_of(dir.as_fd())
+    filelock::holder_of(dir)
 }

@@ -6,14 +6,14 @@ use super::journal::log;
 use super::leftovers::Label;
 use super::Setup;
 use crate::config::TicketStore;
-use crate::daemon::child::{Child, Finished, ANSWERS_MAX, ANSWER_MAX, CHATTER_MAX};
-use crate::daemon::descriptors;
-use crate::daemon::helper::{store, tool, Call};
 use crate::engine::{CibLoad, NoteLevel};
 use crate::keeper::{Change, JobEnd, JobId, Place, Values, Work};
 use crate::model::TicketName;
 use crate::pacemaker::{self, TicketValues};
 use crate::slots::Ending;
+use crate::store::child::{Child, Finished, ANSWERS_MAX, ANSWER_MAX, CHATTER_MAX};
+use crate::store::helper::{builtin, tool, Call};
+use crate::store::reading::read_one;
 use crate::sys::clock;
 use crate::sys::os::{self, BeforeExec};
 use crate::time::{MonoTime, Span};
@@ -33,11 +33,11 @@ pub(super) type Ends = Vec<(JobId, PlaceEnds)>;
 /// Tickets with their names.
 type Named = Vec<(Place, TicketName)>;
 
-/// Everything that runs.
+/// The processes that read and change the store.
 pub(super) struct Tools {
     setup: Setup,
     program: PathBuf,
-    jobs: BTreeMap<JobId, Running>,
+    jobs: BTreeMap<JobId, Tool>,
     /// Processes whose answer is not wanted any more.
     leaving: Vec<Child>,
     /// Whether a revoke was looked at and had worked, one alone, and one of many: this user may
@@ -46,7 +46,7 @@ pub(super) struct Tools {
     label: Label,
 }
 
-struct Running {
+struct Tool {
     child: Child,
     task: Task,
 }
@@ -112,7 +112,7 @@ impl Tools {
         job: JobId,
         work: Work,
         name: impl Fn(Place) -> TicketName,
-    ) -> io::Result<Running> {
+    ) -> io::Result<Tool> {
         match work {
             Work::Look(places) => {
                 let named = places.into_iter().map(|place| (place, name(place))).collect();
@@ -126,7 +126,7 @@ impl Tools {
                 self.label.put_on(&mut command, job);
                 let child = spawn(&mut command, start_before, CHATTER_MAX)?;
                 let revokes = matches!(change, Change::Revoke(_));
-                Ok(Running { child, task: Task::Change(*place, name, revokes) })
+                Ok(Tool { child, task: Task::Change(*place, name, revokes) })
             }
             Work::Change(changes) => {
                 let named: Named =
@@ -143,7 +143,7 @@ impl Tools {
                 self.label.put_on(&mut command, job);
                 command.stdin(os::memory_file(xml.as_bytes())?);
                 let child = spawn(&mut command, None, CHATTER_MAX)?;
-                Ok(Running { child, task: Task::Revokes(named) })
+                Ok(Tool { child, task: Task::Revokes(named) })
             }
         }
     }
@@ -170,14 +170,14 @@ impl Tools {
         TicketValues { ticket, granted, owner, expires, term, config_name }
     }
 
-    fn look(&self, job: JobId, named: Named, until: Option<MonoTime>) -> io::Result<Running> {
+    fn look(&self, job: JobId, named: Named, until: Option<MonoTime>) -> io::Result<Tool> {
         let (mut command, output) = match &named[..] {
             [(_, name)] => (tool(pacemaker::PROGRAM, pacemaker::load(name))?, ANSWER_MAX),
             _ => (tool(pacemaker::MANY_PROGRAM, pacemaker::load_many())?, ANSWERS_MAX),
         };
         self.label.put_on(&mut command, job);
         let child = spawn(&mut command, None, output)?;
-        Ok(Running { child, task: Task::Look(named, until) })
+        Ok(Tool { child, task: Task::Look(named, until) })
     }
 
     fn start_lines(
@@ -185,23 +185,23 @@ impl Tools {
         call: &Call,
         work: Work,
         name: impl Fn(Place) -> TicketName,
-    ) -> io::Result<Running> {
+    ) -> io::Result<Tool> {
         let (places, text): (Vec<_>, String) = match &work {
             Work::Change(changes) => changes
                 .iter()
                 .map(|(place, change)| {
-                    ((*place, false), store::request(&name(*place), Some(change)))
+                    ((*place, false), builtin::request(&name(*place), Some(change)))
                 })
                 .unzip(),
             Work::Look(places) => places
                 .iter()
-                .map(|place| ((*place, true), store::request(&name(*place), None)))
+                .map(|place| ((*place, true), builtin::request(&name(*place), None)))
                 .unzip(),
         };
         let mut command = call.command(&self.program);
         command.stdin(os::memory_file(text.as_bytes())?);
         let child = spawn(&mut command, None, ANSWERS_MAX)?;
-        Ok(Running { child, task: Task::Lines(places) })
+        Ok(Tool { child, task: Task::Lines(places) })
     }
 
     /// Kills jobs, and whatever they have started.
@@ -320,7 +320,7 @@ impl Tools {
 
     /// When [`Tools::collect`] or [`Tools::descriptors`] has something to do without being woken.
     pub(super) fn next_deadline(&self, now: MonoTime) -> Option<MonoTime> {
-        let until = |running: &Running| match running.task {
+        let until = |running: &Tool| match running.task {
             Task::Look(_, until) => until,
             _ => None,
         };
@@ -348,10 +348,14 @@ impl Tools {
     }
 }
 
-fn spawn(command: &mut Command, before: Option<MonoTime>, output: usize) -> io::Result<Child> {
+fn spawn(
+    command: &mut Command,
+    start_before: Option<MonoTime>,
+    output: usize,
+) -> io::Result<Child> {
     let dies_with = Some(std::process::id());
-    BeforeExec { dies_with, start_before: before, open_files: descriptors::old() }.add_to(command);
-    let child = Child::spawn(command, output)?.ends_alone();
+    let before = BeforeExec { dies_with, start_before };
+    let child = Child::spawn(command, before, output)?.ends_alone();
     Ok(if output == CHATTER_MAX { child.says_little(clock::mono()) } else { child })
 }
 
@@ -406,31 +410,9 @@ fn looked(named: Named, finished: &Finished) -> PlaceEnds {
     })
 }
 
-/// The meaning of an answer of `crm_ticket -q`.
-pub(in crate::daemon) fn read_one(finished: &Finished, name: &TicketName) -> CibLoad {
-    if finished.status.code().is_some_and(pacemaker::is_absent) {
-        return CibLoad::Absent;
-    }
-    let answer = if !finished.status.success() {
-        Err(finished.failure())
-    } else if finished.cut {
-        Err(format!("the answer has more than {ANSWER_MAX} bytes"))
-    } else {
-        let answer = String::from_utf8_lossy(&finished.output);
-        pacemaker::read(&answer, name).map_err(|error| error.to_string())
-    };
-    match answer {
-        Ok(ticket) => CibLoad::Loaded(ticket),
-        Err(text) => CibLoad::Failed(format!("{}: {text}", pacemaker::PROGRAM)),
-    }
-}
-
 /// What the helper of the built-in store says of each ticket.
 fn lines(places: &[(Place, bool)], finished: &Finished) -> PlaceEnds {
-    let text = String::from_utf8_lossy(&finished.output);
-    // A last line that was cut says nothing.
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    let mut answers = whole.lines().map(store::answer);
+    let mut answers = builtin::answers(&finished.output).into_iter();
     let killed = finished.was_killed();
     let why = finished.said().unwrap_or_else(|| finished.failure());
     let mut ends = Vec::new();
@@ -468,7 +450,7 @@ mod tests {
         let child = spawn(&mut command, None, ANSWER_MAX).expect("started");
         let pid = child.id();
         let task = Task::Look(named, Some(clock::mono()));
-        tools.jobs.insert(JobId(0), Running { child, task });
+        tools.jobs.insert(JobId(0), Tool { child, task });
         let mut ends = Ends::new();
         for _ in 0..100 {
             tools.collect(&mut ends);
@@ -477,7 +459,7 @@ mod tests {
                 break;
             }
             let limit = Some(Span::from_millis(100).as_duration());
-            os::wait_readable(&descriptors, limit, &mut Vec::new());
+            os::wait_readable(&descriptors, limit);
         }
         assert_eq!(ends, [(JobId(0), vec![(Place(0), JobEnd::Done)])]);
         assert!(!PathBuf::from(format!("/proc/{pid}")).exists(), "it is not collected");

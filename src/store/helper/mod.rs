@@ -6,8 +6,8 @@
 //! standard input, output and error. `crm_ticket` and `cibadmin` need none: they are started
 //! directly.
 
+pub(super) mod builtin;
 mod handler;
-pub mod store;
 
 use crate::sys::os;
 use std::ffi::{OsStr, OsString};
@@ -21,7 +21,7 @@ pub const NAME: &str = "booth-ticket-writer";
 
 /// How a helper ended, where it was not the program that it became.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HelperExit {
+pub(super) enum HelperExit {
     /// It did what it was asked to.
     Done,
     /// It failed; standard error says how.
@@ -29,8 +29,7 @@ pub enum HelperExit {
 }
 
 impl HelperExit {
-    /// The exit code.
-    pub const fn code(self) -> u8 {
+    pub(super) const fn code(self) -> u8 {
         match self {
             HelperExit::Done => 0,
             HelperExit::Failed => 201,
@@ -43,16 +42,16 @@ impl HelperExit {
 pub enum Call {
     /// Run a before-acquire handler: a program or a directory of programs.
     Handler {
-        /// It.
+        /// The program, or the directory.
         path: PathBuf,
         /// The arguments of the program, or of each.
         args: Vec<OsString>,
     },
-    /// Do what standard input says with the built-in store ([`store`]).
+    /// Do what standard input says with the built-in store ([`builtin`]).
     Store {
-        /// Its directory.
+        /// The directory of the store.
         dir: PathBuf,
-        /// `booth-cfg-name`.
+        /// What a grant writes as `booth-cfg-name`.
         config_name: String,
     },
 }
@@ -89,7 +88,7 @@ pub fn main(args: &[OsString]) -> ExitCode {
     os::close_inherited();
     let exit = match Call::parse(args) {
         Some(Call::Handler { path, args }) => handler::run(&path, &args),
-        Some(Call::Store { dir, config_name }) => store::run(&dir, &config_name),
+        Some(Call::Store { dir, config_name }) => builtin::run(&dir, &config_name),
         None => fail("this program is started by boothd only"),
     };
     ExitCode::from(exit.code())
@@ -128,7 +127,7 @@ fn find_in(path: &OsStr, name: &str) -> Option<PathBuf> {
 ///
 /// # Errors
 /// There is no such program.
-pub fn tool(program: &str, args: Vec<String>) -> io::Result<Command> {
+pub(super) fn tool(program: &str, args: Vec<String>) -> io::Result<Command> {
     let path = find_program(program).map_err(io::Error::other)?;
     let mut command = Command::new(path);
     command.args(args).stdin(Stdio::null());

@@ -12,19 +12,24 @@
 
 mod journal;
 mod leftovers;
-pub mod link;
+mod link;
 mod owner;
 mod packets;
-pub mod program;
+mod program;
 mod tools;
 
-pub(super) use tools::read_one;
+pub use link::Link;
+pub use program::main;
 
 use crate::config::TicketStore;
 use crate::keeper::StoreKind;
 use crate::model::MemberId;
 use crate::time::Span;
+use socket2::{Domain, SockAddr, Socket, Type};
 use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 
 /// The name under which the keeper runs: no resource agent and no init script looks for it.
@@ -38,11 +43,11 @@ const MARK: &str = "in-flight";
 /// What a keeper keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setup {
-    /// Where.
+    /// Where its tickets are.
     pub store: TicketStore,
-    /// `booth-cfg-name`.
+    /// The name of the configuration, which the store keeps as `booth-cfg-name`.
     pub config_name: String,
-    /// The site.
+    /// The site whose tickets they are.
     pub site: MemberId,
     /// The longest *g* of all tickets.
     pub guard: Span,
@@ -106,6 +111,30 @@ impl Setup {
             config_name: text(3)?.to_owned(),
         })
     }
+}
+
+/// Whether a keeper has this process id. One that is about to end has no memory any more, and no
+/// arguments, before it leaves the run directory to another.
+fn is_keeper(pid: &str) -> bool {
+    let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    arguments.split(|byte| *byte == 0).next() == Some(NAME.as_bytes())
+}
+
+/// A path inside a directory that was opened, whatever has become of its own.
+fn path_in(dir: &File, name: &str) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}/{name}", dir.as_raw_fd()))
+}
+
+/// A new socket of this name in a directory, in place of what has been there.
+fn socket_at(dir: &File, name: &str) -> io::Result<Socket> {
+    let path = path_in(dir, name);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let socket = Socket::new(Domain::UNIX, Type::SEQPACKET, None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    Ok(socket)
 }
 
 #[cfg(test)]

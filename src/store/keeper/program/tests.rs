@@ -6,6 +6,7 @@ use crate::engine::HoldWindow;
 use crate::keeper::words::{self, PACKET_MAX};
 use crate::keeper::{Place, Word};
 use crate::model::{MemberId, Term, TicketIndex, TicketName};
+use socket2::{Domain, SockAddr, Type};
 use std::io::Read;
 use std::path::Path;
 

@@ -11,8 +11,8 @@ mod entries;
 #[cfg(test)]
 mod tests;
 
-pub use boot::BootMark;
-pub use entries::{Entries, EntriesError, Update};
+pub(super) use boot::BootMark;
+pub(super) use entries::{Entries, EntriesError, Update};
 
 use crate::model::TicketName;
 use std::ffi::OsStr;
@@ -27,13 +27,13 @@ const FILE_MAX: u64 = 1 << 20;
 
 /// The directory of the built-in store.
 #[derive(Clone, Debug)]
-pub struct TicketDir {
+pub(super) struct TicketDir {
     path: PathBuf,
 }
 
 /// Why a ticket's file cannot be read or written.
 #[derive(Debug)]
-pub enum DirError {
+pub(super) enum DirError {
     /// The operating system refuses; what was tried with which path.
     Io(&'static str, PathBuf, io::Error),
     /// It is a directory, a device or something else that is no ordinary file.
@@ -71,7 +71,7 @@ impl std::error::Error for DirError {
 
 impl TicketDir {
     /// The store in this directory, which need not exist yet.
-    pub fn new(path: &Path) -> TicketDir {
+    pub(super) fn new(path: &Path) -> TicketDir {
         TicketDir { path: path.to_path_buf() }
     }
 
@@ -79,7 +79,7 @@ impl TicketDir {
     ///
     /// # Errors
     /// It can be neither found nor made, or its entry in the parent cannot be flushed.
-    pub fn ensure(&self) -> Result<(), DirError> {
+    pub(super) fn ensure(&self) -> Result<(), DirError> {
         match fs::DirBuilder::new().mode(0o700).create(&self.path) {
             Ok(()) => flush(self.path.parent().unwrap_or(Path::new("/"))),
             Err(_) if self.path.is_dir() => Ok(()),
@@ -91,7 +91,7 @@ impl TicketDir {
     ///
     /// # Errors
     /// The file, or the directory, cannot be read, or makes no sense.
-    pub fn read(&self, ticket: &TicketName) -> Result<Option<Entries>, DirError> {
+    pub(super) fn read(&self, ticket: &TicketName) -> Result<Option<Entries>, DirError> {
         let path = self.path.join(file_name(ticket));
         let failed = |error| DirError::Io("read", path.clone(), error);
         // Whoever owns the directory must not hold up a reader, with a FIFO for instance.
@@ -124,7 +124,7 @@ impl TicketDir {
     ///
     /// # Errors
     /// The directory cannot be read.
-    pub fn files(&self) -> io::Result<Vec<PathBuf>> {
+    pub(super) fn files(&self) -> io::Result<Vec<PathBuf>> {
         let entries = match fs::read_dir(&self.path) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -145,7 +145,7 @@ impl TicketDir {
     ///
     /// # Errors
     /// The file cannot be read, or makes no sense.
-    pub fn left_by_an_earlier_boot(
+    pub(super) fn left_by_an_earlier_boot(
         &self,
         path: &Path,
         now: &BootMark,
@@ -160,7 +160,7 @@ impl TicketDir {
     ///
     /// # Errors
     /// It cannot be read or written.
-    pub fn revoke_left(&self, ticket: &TicketName, now: &BootMark) -> Result<(), DirError> {
+    pub(super) fn revoke_left(&self, ticket: &TicketName, now: &BootMark) -> Result<(), DirError> {
         let Some(mut entries) = self.read(ticket)? else { return Ok(()) };
         // A keeper may have begun meanwhile.
         if !entries.is_left_over(now).unwrap_or(false) {
@@ -175,7 +175,7 @@ impl TicketDir {
     ///
     /// # Errors
     /// The old content is still there, or, if only the last step failed, perhaps the new.
-    pub fn write(&self, ticket: &TicketName, entries: &Entries) -> Result<(), DirError> {
+    pub(super) fn write(&self, ticket: &TicketName, entries: &Entries) -> Result<(), DirError> {
         let path = self.path.join(file_name(ticket));
         // No ticket's name has a dot. Whoever changes the ticket has locked it, so there is
         // only one temporary file of a ticket, and one that was left behind is overwritten.
@@ -200,7 +200,7 @@ impl TicketDir {
     ///
     /// # Errors
     /// It cannot be read or written.
-    pub fn update(&self, ticket: &TicketName, update: &Update<'_>) -> Result<(), DirError> {
+    pub(super) fn update(&self, ticket: &TicketName, update: &Update<'_>) -> Result<(), DirError> {
         let mut entries = match (self.read(ticket), update) {
             (Ok(entries), _) => entries.unwrap_or_default(),
             (Err(_), Update::Ticket { values, .. }) if !values.granted => Entries::default(),

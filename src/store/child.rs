@@ -6,7 +6,7 @@
 
 use super::helper::HelperExit;
 use crate::slots::Ending;
-use crate::sys::os::{self, Signal};
+use crate::sys::os::{self, BeforeExec, Signal};
 use crate::time::{MonoTime, Span};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -19,14 +19,14 @@ use std::time::Duration;
 const READ_AT_ONCE: usize = 128 * 1024;
 
 /// How much of what a child says on standard error is kept: a few lines for the log.
-pub const ERRORS_MAX: usize = 2048;
+const ERRORS_MAX: usize = 2048;
 
 /// How much of the output of handlers and changes is kept: it is only for a message.
 pub const CHATTER_MAX: usize = 2048;
 /// How much of an answer about one ticket is read: a few thousand attributes.
-pub const ANSWER_MAX: usize = 1 << 20;
+pub(super) const ANSWER_MAX: usize = 1 << 20;
 /// How much of an answer about all tickets is read: ten thousand with a few attributes.
-pub const ANSWERS_MAX: usize = 16 << 20;
+pub(super) const ANSWERS_MAX: usize = 16 << 20;
 
 /// How long a child that says little is not listened to.
 const SHORT: Span = Span::from_secs(1);
@@ -41,7 +41,7 @@ pub const LOOK: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Child {
     process: std::process::Child,
-    exit: Option<OwnedFd>,
+    handle: os::Handle,
     output: Pipe,
     errors: Pipe,
     /// From when on what it says is read before it ends.
@@ -64,24 +64,30 @@ struct Pipe {
 /// A child that has ended.
 #[derive(Debug)]
 pub struct Finished {
-    /// How.
+    /// Its exit code, or the signal that ended it.
     pub status: ExitStatus,
     /// The beginning of its output.
-    pub output: Vec<u8>,
+    pub(super) output: Vec<u8>,
     /// Whether there was more of it.
-    pub cut: bool,
+    pub(super) cut: bool,
     /// The beginning of what it said on standard error.
-    pub errors: Vec<u8>,
+    pub(super) errors: Vec<u8>,
 }
 
 impl Child {
     /// Starts a command as the leader of a new process group. Standard input is the business of
-    /// the command, and empty by default; of the output `output_max` bytes are kept.
+    /// the command, and empty by default; of the output `output_max` bytes are kept. It becomes an
+    /// ordinary process, see [`BeforeExec`].
     ///
     /// # Errors
     /// The program is missing or not executable, or there is no room for a process; the text names
     /// it. Or it was too late to run it, see [`os::is_late`].
-    pub fn spawn(command: &mut Command, output_max: usize) -> io::Result<Child> {
+    pub fn spawn(
+        command: &mut Command,
+        before: BeforeExec,
+        output_max: usize,
+    ) -> io::Result<Child> {
+        before.add_to(command);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut process = command.spawn().map_err(|error| match os::is_late(&error) {
             true => error,
@@ -92,47 +98,44 @@ impl Child {
         })?;
         let output = Pipe::new(process.stdout.take().map(OwnedFd::from), output_max);
         let errors = Pipe::new(process.stderr.take().map(OwnedFd::from), ERRORS_MAX);
-        let exit = os::pid_descriptor(process.id());
+        let handle = os::Handle::new(process.id());
         let listened_to_at = MonoTime::ZERO;
-        Ok(Child { process, exit, output, errors, listened_to_at, alone: false, ended: false })
+        Ok(Child { process, handle, output, errors, listened_to_at, alone: false, ended: false })
     }
 
     /// The process, which is also the number of its group.
-    pub fn id(&self) -> u32 {
+    pub(super) fn id(&self) -> u32 {
         self.process.id()
     }
 
     /// Which descriptors tell at `now` that something has happened.
     pub fn descriptors(&self, now: MonoTime) -> impl Iterator<Item = BorrowedFd<'_>> {
-        let listens = now >= self.listened_to_at || self.exit.is_none();
+        let listens = now >= self.listened_to_at || self.handle.end().is_none();
         let pipes = [&self.output.end, &self.errors.end].into_iter().filter(move |_| listens);
-        [&self.exit]
-            .into_iter()
-            .chain(pipes)
-            .filter_map(|descriptor| descriptor.as_ref().map(OwnedFd::as_fd))
+        self.handle.end().into_iter().chain(pipes.flatten().map(AsFd::as_fd))
     }
 
     /// It is short and says little, which is read when it has ended: the end of its pipes shortly
     /// before its own need not wake anybody. Should it last, it is listened to, see
     /// [`Child::listened_to_at`], so that a full pipe does not hold it up for long.
-    pub fn says_little(mut self, now: MonoTime) -> Child {
+    pub(super) fn says_little(mut self, now: MonoTime) -> Child {
         self.listened_to_at = now.plus(SHORT);
         self
     }
 
     /// From when on [`Child::descriptors`] has more to tell.
-    pub fn listened_to_at(&self) -> MonoTime {
+    pub(super) fn listened_to_at(&self) -> MonoTime {
         self.listened_to_at
     }
 
     /// Whether its end can only be seen by looking now and then, see [`LOOK`].
     pub fn needs_looks(&self) -> bool {
-        self.exit.is_none()
+        self.handle.end().is_none()
     }
 
     /// Whatever it has started must end with it: a change of the store is over when its process
     /// is, or a later one could overtake what is left.
-    pub fn ends_alone(mut self) -> Child {
+    pub(super) fn ends_alone(mut self) -> Child {
         self.alone = true;
         self
     }
@@ -141,15 +144,15 @@ impl Child {
     pub fn end(&mut self, how: Ending) {
         (self.alone, self.ended) = (true, true);
         let signal = match how {
-            Ending::Ask => Signal::Term,
-            Ending::Kill => Signal::Kill,
+            Ending::Ask => Signal::SIGTERM,
+            Ending::Kill => Signal::SIGKILL,
         };
         // It has not been collected, so the number is still its own.
         os::signal_group(self.id(), signal);
     }
 
     /// Whether it was told to end by [`Child::end`].
-    pub fn was_ended(&self) -> bool {
+    pub(super) fn was_ended(&self) -> bool {
         self.ended
     }
 
@@ -159,14 +162,14 @@ impl Child {
     /// was ended by us, or [`Child::ends_alone`], what is left of its group is killed.
     pub fn look(&mut self) -> Option<Finished> {
         // Asked first: what was said before the end is then in the pipes.
-        let exited = os::has_exited(self.id()).unwrap_or(true);
+        let exited = os::has_exited(self.id());
         self.output.drain();
         self.errors.drain();
         if !exited {
             return None;
         }
         if self.alone {
-            os::signal_group(self.id(), Signal::Kill);
+            os::signal_group(self.id(), Signal::SIGKILL);
         }
         // It has exited: this collects it and does not wait.
         let status = self.process.wait().unwrap_or_else(|_| ExitStatus::from_raw(0x7F00));
@@ -214,7 +217,7 @@ impl Pipe {
 
 impl Finished {
     /// Whether it was ended by a signal.
-    pub fn was_killed(&self) -> bool {
+    pub(super) fn was_killed(&self) -> bool {
         self.status.signal().is_some()
     }
 

@@ -10,13 +10,12 @@ use super::ticket_dir::{BootMark, TicketDir};
 use crate::config::{self, Account, StoreConfig, TicketStore};
 use crate::sys::accounts::{self, Identity};
 use crate::sys::lockfile;
-use crate::sys::os;
 use crate::sys::process;
+use crate::sys::{directory, filelock};
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -162,9 +161,8 @@ fn keeper_lives(name: &str) -> io::Result<bool> {
 
 /// Whether another process has a lock on this directory.
 fn is_locked(path: &Path) -> io::Result<bool> {
-    let flags = libc::O_DIRECTORY | libc::O_NOFOLLOW;
-    match File::options().read(true).custom_flags(flags).open(path) {
-        Ok(directory) => Ok(os::reader_of(directory.as_fd())?.is_some()),
+    match directory::open(path) {
+        Ok(directory) => Ok(filelock::holder_of(&directory)?.is_some()),
         // Removed meanwhile.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),

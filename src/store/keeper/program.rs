@@ -7,21 +7,22 @@ use super::leftovers::Label;
 use super::owner;
 use super::packets::{Gone, Packets, OFFER_AGAIN};
 use super::tools::{Ends, Tools};
-use super::{Setup, MARK, SOCKET};
+use super::{path_in, socket_at, Setup, MARK, SOCKET};
 use crate::config::TicketStore;
-use crate::daemon::{child, descriptors, panics};
 use crate::engine::NoteLevel;
 use crate::keeper::words::{Message, VERSION};
 use crate::keeper::{Input, JobId, Keeper, Kept, Output};
 use crate::model::Holder;
-use crate::sys::{clock, os, process};
+use crate::store::child;
+use crate::sys::panics;
+use crate::sys::{accounts, clock, open_files, os, process};
 use crate::time::{MonoTime, Span};
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::Socket;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -35,7 +36,7 @@ const CALLERS_MAX: usize = 4;
 const ACCEPT_AGAIN: Span = Span::from_millis(100);
 /// How soon a socket that could not be made is tried again.
 const LISTEN_AGAIN: Span = Span::from_secs(1);
-/// What that means.
+/// What a keeper without its socket cannot do, for the log.
 const UNHEARD: &str = "be found by the next boothd, which will have to end this keeper; make the \
                        run directory writable";
 /// How many tickets a boothd may name.
@@ -47,7 +48,7 @@ const PACKETS_AT_ONCE: usize = 64;
 pub fn main(args: &[OsString]) -> ExitCode {
     os::set_name(c"booth-keeper");
     os::close_inherited();
-    descriptors::adopt();
+    open_files::adopt();
     std::panic::set_hook(Box::new(|info| {
         log(NoteLevel::Error, &panics::in_words(info, "the keeper of the tickets"));
     }));
@@ -75,7 +76,7 @@ struct Program {
     setup: Setup,
     keeper: Keeper,
     tools: Tools,
-    /// The run directory.
+    /// The run directory, locked as long as this keeper owns it.
     dir: File,
     mark: Option<File>,
     /// What the mark says.
@@ -92,7 +93,7 @@ struct Program {
     left_at: MonoTime,
     /// Whether a boothd that keeps something else has come: no other takes over.
     resigned: bool,
-    timer: OwnedFd,
+    timer: os::TimerFd,
 }
 
 impl Program {
@@ -105,8 +106,7 @@ impl Program {
         }
         let dir = File::from(io::stdin().as_fd().try_clone_to_owned()?);
         let socket = Socket::from(io::stdout().as_fd().try_clone_to_owned()?);
-        os::point_to_null(io::stdin().as_fd())?;
-        os::point_to_null(io::stdout().as_fd())?;
+        os::point_to_null(&[0, 1])?;
         socket.set_nonblocking(true)?;
         let program = Program::new(setup, dir, socket)?;
         // Last, so that everything above is in memory.
@@ -263,7 +263,7 @@ impl Program {
                 }
                 Some(Err(_)) | None => return,
             };
-            let mine = os::my_user();
+            let mine = accounts::own_user();
             let known =
                 os::peer_of(socket.as_fd()).is_ok_and(|(_, user)| user == 0 || user == mine);
             if !known || socket.set_nonblocking(true).is_err() {
@@ -382,23 +382,23 @@ impl Program {
         let unheard = self.unheard_at.filter(|_| self.boothd.is_none() && !self.resigned);
         wakes.push(unheard.map(|at| at.plus(LISTEN_AGAIN)));
         let wake = wakes.into_iter().flatten().min();
-        os::set_boot_timer(self.timer.as_fd(), wake.map(MonoTime::as_micros))?;
+        os::set_boot_timer(&self.timer, wake.map(MonoTime::as_micros))?;
         let mut descriptors = vec![self.timer.as_fd()];
         let listener = self.listener.as_ref().filter(|_| refuses.is_none());
         descriptors.extend(listener.map(AsFd::as_fd));
         descriptors.extend(self.callers.iter().chain(&self.boothd).map(|one| one.packets.as_fd()));
         descriptors.extend(self.tools.descriptors(now));
         let limit = self.tools.needs_looks().then_some(child::LOOK);
-        os::wait_readable(&descriptors, limit, &mut Vec::new());
+        os::wait_readable(&descriptors, limit);
         Ok(())
     }
 }
 
 /// What a caller has said.
 enum Heard {
-    /// Not everything yet.
+    /// A part of what takes over; the rest is still to come.
     More,
-    /// Nothing of use.
+    /// Nothing of use; the connection is over.
     Gone,
     /// It takes over with these tickets, and has said this since.
     TakesOver(Vec<Kept>, Vec<Message>),
@@ -410,20 +410,9 @@ impl Boothd {
     }
 }
 
-/// A path inside a directory that was opened, whatever has become of its own.
-pub(super) fn path_in(dir: &File, name: &str) -> PathBuf {
-    PathBuf::from(format!("/proc/self/fd/{}/{name}", dir.as_raw_fd()))
-}
-
 fn listen(dir: &File) -> io::Result<Socket> {
-    let path = path_in(dir, SOCKET);
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let socket = Socket::new(Domain::UNIX, Type::SEQPACKET, None)?;
+    let socket = socket_at(dir, SOCKET)?;
     socket.set_nonblocking(true)?;
-    socket.bind(&SockAddr::unix(path)?)?;
     socket.listen(CALLERS_MAX as i32)?;
     Ok(socket)
 }

@@ -6,18 +6,18 @@
 //! hangs this process and nobody else.
 
 use super::{fail, HelperExit};
-use crate::daemon::ticket_dir::{BootMark, Entries, TicketDir, Update};
 use crate::engine::{AttrChange, CibLoad};
 use crate::keeper::{Change, JobEnd, Values};
 use crate::model::{AttrName, AttrValue, Holder, Term, TicketName};
 use crate::pacemaker::TicketValues;
+use crate::store::ticket_dir::{BootMark, Entries, TicketDir, Update};
 use crate::sys::clock;
 use crate::time::MonoTime;
 use std::io::{BufRead, Write};
 use std::path::Path;
 
 /// One line of standard input: reads the ticket (`None`), or changes it.
-pub fn request(ticket: &TicketName, change: Option<&Change>) -> String {
+pub(crate) fn request(ticket: &TicketName, change: Option<&Change>) -> String {
     let values = |values: &Values| {
         format!("{}\t{}\t{}", values.owner.raw(), values.term.get(), values.expires)
     };
@@ -37,8 +37,15 @@ pub fn request(ticket: &TicketName, change: Option<&Change>) -> String {
     }
 }
 
-/// The meaning of a line of standard output; `None`: it is damaged.
-pub fn answer(line: &str) -> Option<JobEnd> {
+/// The meaning of each line of standard output so far; `None`: it is damaged. A last line that was
+/// cut says nothing.
+pub(crate) fn answers(output: &[u8]) -> Vec<Option<JobEnd>> {
+    let text = String::from_utf8_lossy(output);
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole.lines().map(answer).collect()
+}
+
+fn answer(line: &str) -> Option<JobEnd> {
     let (word, rest) = line.split_once('\t').unwrap_or((line, ""));
     Some(match word {
         "done" => JobEnd::Done,

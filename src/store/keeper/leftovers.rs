@@ -6,16 +6,15 @@
 //! (`timeout` makes one), or when the keeper has been killed, neither. It is known by a variable
 //! of its environment that says for which keeper and job it works.
 
-use super::NAME;
+use super::is_keeper;
 use crate::keeper::JobId;
-use crate::sys::{clock, os};
+use crate::sys::clock;
+use crate::sys::os::Handle;
 use crate::time::Span;
 use std::fs::{self, File};
-use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
-/// The variable.
 const VARIABLE: &str = "BOOTHD_KEEPER";
 /// How long looking goes on: what is found may be about to start more. What hangs in the kernel
 /// does not end by then, and is not waited for: the keeper has other deadlines.
@@ -60,13 +59,6 @@ impl Label {
     }
 }
 
-/// Whether a keeper has this process id. One that is about to end has no memory any more, and no
-/// arguments, before it leaves the run directory to another.
-fn is_keeper(pid: &str) -> bool {
-    let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    arguments.split(|byte| *byte == 0).next() == Some(NAME.as_bytes())
-}
-
 /// Kills all processes with a variable like that, until there is none, or the time is over.
 fn end(is_known: impl Fn(&[u8]) -> bool) {
     let until = clock::mono().plus(LIMIT);
@@ -77,29 +69,26 @@ fn end(is_known: impl Fn(&[u8]) -> bool) {
         if found.is_empty() {
             return;
         }
-        let handles: Vec<_> = found.iter().map(|pid| os::pid_descriptor(*pid)).collect();
-        for (pid, handle) in found.iter().zip(&handles) {
-            match handle {
-                // Its number was its own then, or this finds nobody.
-                Some(handle) if has(*pid, &is_known) => os::kill_by(handle.as_fd()),
-                Some(_) => {}
-                None => os::kill_process(*pid),
+        for process in &found {
+            // With a descriptor its number was its own then, or this finds nobody.
+            if process.end().is_none() || has(process.number(), &is_known) {
+                process.kill();
             }
         }
-        for handle in handles.iter().flatten() {
-            let left = until.since(clock::mono()).as_duration();
-            os::wait_readable(&[handle.as_fd()], Some(left), &mut Vec::new());
+        for process in found.iter().filter(|process| process.end().is_some()) {
+            process.wait_end(until.since(clock::mono()).as_duration());
         }
     }
 }
 
 /// All processes with a variable like that, but for this one and the one that has started it. One
 /// that has ended has no environment.
-fn find(is_known: &impl Fn(&[u8]) -> bool) -> Vec<u32> {
+fn find(is_known: &impl Fn(&[u8]) -> bool) -> Vec<Handle> {
     let spared = [std::process::id(), std::os::unix::process::parent_id()];
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| !spared.contains(pid)).filter(|pid| has(*pid, is_known)).collect()
+    let known = pids.filter(|pid| !spared.contains(pid)).filter(|pid| has(*pid, is_known));
+    known.map(Handle::new).collect()
 }
 
 fn has(pid: u32, is_known: &impl Fn(&[u8]) -> bool) -> bool {

@@ -8,7 +8,7 @@ use std::io;
 /// A boot of this machine, or of this container: the kernel's name for its own start, and when the
 /// first process began, which a container that is started again has another of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BootMark {
+pub(crate) struct BootMark {
     kernel: String,
     /// In ticks since the start of the kernel; `None`: this user may not see that process.
     first: Option<u64>,
@@ -19,7 +19,7 @@ impl BootMark {
     ///
     /// # Errors
     /// The kernel does not tell: `/proc` is not mounted.
-    pub fn now() -> io::Result<BootMark> {
+    pub(crate) fn now() -> io::Result<BootMark> {
         let kernel = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
         let first = std::fs::read_to_string("/proc/1/stat").ok();
         let mark = BootMark {
@@ -30,7 +30,7 @@ impl BootMark {
     }
 
     /// The mark in this text, as [`fmt::Display`] writes it.
-    pub fn parse(text: &str) -> Option<BootMark> {
+    pub(crate) fn parse(text: &str) -> Option<BootMark> {
         let (kernel, first) = match text.split_once(' ') {
             Some((kernel, first)) => (kernel, Some(first.parse().ok()?)),
             None => (text, None),
@@ -40,7 +40,7 @@ impl BootMark {
     }
 
     /// Whether this boot is over, on that one; not if it cannot be told.
-    pub fn is_over(&self, now: &BootMark) -> bool {
+    pub(crate) fn is_over(&self, now: &BootMark) -> bool {
         let another = |(first, now)| first != now;
         self.kernel != now.kernel || self.first.zip(now.first).is_some_and(another)
     }

@@ -10,7 +10,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// This system.
+/// The system on which this process runs: its resolver, its files, its users.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct System;
 

@@ -2,18 +2,17 @@
 //! How boothd finds the keeper that is there, and makes sure that there is none before it starts
 //! one.
 
-use super::peer::Found;
 use super::{LOOK, PATIENCE_MIN};
-use crate::daemon::keeper::program::path_in;
-use crate::daemon::keeper::{owner, NAME, SOCKET};
-use crate::sys::accounts::user_name;
-use crate::sys::{clock, os};
+use crate::store::keeper::{is_keeper, owner, path_in, socket_at, SOCKET};
+use crate::sys::accounts::{own_user, user_name};
+use crate::sys::os::{self, Handle};
+use crate::sys::{clock, directory};
 use crate::time::Span;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 /// How long a keeper that was killed may take to end.
@@ -29,12 +28,11 @@ const TRIAL: &str = "keeper.new";
 /// It is not there, or is no directory, or belongs to somebody else who does not let us in.
 pub(super) fn open(path: &Path) -> io::Result<File> {
     let there = fs::symlink_metadata(path)?;
-    if there.is_dir() && there.uid() == os::my_user() && there.mode() & ALL != ALL {
+    if there.is_dir() && there.uid() == own_user() && there.mode() & ALL != ALL {
         // What forbids that will forbid the rest, too, and is told then.
         let _ = fs::set_permissions(path, fs::Permissions::from_mode(there.mode() & 0o777 | ALL));
     }
-    let flags = libc::O_DIRECTORY | libc::O_NOFOLLOW;
-    File::options().read(true).custom_flags(flags).open(path)
+    directory::open(path)
 }
 
 /// A socket of the keeper that is there, and its process; `None`: there is none any more. One that
@@ -43,7 +41,7 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
 /// # Errors
 /// It can neither be reached nor ended, or the next one could not be found; the text says what to
 /// do.
-pub(super) fn find(dir: &File, patience: Span) -> io::Result<Option<(Socket, Found)>> {
+pub(super) fn find(dir: &File, patience: Span) -> io::Result<Option<(Socket, Handle)>> {
     let begun = clock::mono();
     loop {
         let error = match connect(dir, patience) {
@@ -56,10 +54,10 @@ pub(super) fn find(dir: &File, patience: Span) -> io::Result<Option<(Socket, Fou
             try_out(dir).map_err(unusable)?;
             return Ok(None);
         };
-        let process = Found::new(owner);
+        let process = Handle::new(owner);
         if !crowded && clock::mono() < begun.plus(PATIENCE_MIN) {
             // It has no socket yet, or it is just ending.
-            owner::wait_end(process.handle.as_ref(), LOOK);
+            process.wait_end(LOOK.as_duration());
             continue;
         }
         if !crowded {
@@ -75,29 +73,27 @@ pub(super) fn find(dir: &File, patience: Span) -> io::Result<Option<(Socket, Fou
 }
 
 /// Connects to the keeper that listens; for room among its callers it waits so long.
-fn connect(dir: &File, patience: Span) -> io::Result<(Socket, Found)> {
+fn connect(dir: &File, patience: Span) -> io::Result<(Socket, Handle)> {
     let socket = Socket::new(Domain::UNIX, Type::SEQPACKET, None)?;
     socket.set_write_timeout(Some(patience.as_duration()))?;
     socket.connect(&SockAddr::unix(path_in(dir, SOCKET))?)?;
     socket.set_nonblocking(true)?;
     match os::peer_of(socket.as_fd())? {
-        (pid, user) if user == 0 || user == os::my_user() => Ok((socket, Found::new(pid))),
+        (pid, user) if user == 0 || user == own_user() => Ok((socket, Handle::new(pid))),
         _ => Err(io::ErrorKind::PermissionDenied.into()),
     }
 }
 
 /// Ends the owner of the run directory, and waits for that.
-fn end(dir: &File, process: &Found) -> io::Result<()> {
-    let owner = process.pid;
-    let name = fs::read(format!("/proc/{owner}/cmdline")).unwrap_or_default();
-    let is_keeper = name.split(|byte| *byte == 0).next() == Some(NAME.as_bytes());
+fn end(dir: &File, process: &Handle) -> io::Result<()> {
+    let owner = process.number();
     let stays = || owner::owner(dir).map(|now| now == Some(owner));
     // The name was that of the owner only if it still is.
-    if is_keeper && stays()? {
+    if is_keeper(&owner.to_string()) && stays()? {
         process.kill();
         let killed = clock::mono();
         while clock::mono() < killed.plus(END) && stays()? {
-            owner::wait_end(process.handle.as_ref(), LOOK);
+            process.wait_end(LOOK.as_duration());
         }
     }
     if !stays()? {
@@ -111,18 +107,12 @@ fn end(dir: &File, process: &Found) -> io::Result<()> {
 
 /// Whether a keeper could make its socket there.
 fn try_out(dir: &File) -> io::Result<()> {
-    let path = path_in(dir, TRIAL);
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let socket = Socket::new(Domain::UNIX, Type::SEQPACKET, None)?;
-    socket.bind(&SockAddr::unix(&path)?)?;
-    fs::remove_file(&path)
+    socket_at(dir, TRIAL)?;
+    fs::remove_file(path_in(dir, TRIAL))
 }
 
 fn unusable(error: io::Error) -> io::Error {
-    let user = user_name(os::my_user());
+    let user = user_name(own_user());
     io::Error::other(format!(
         "{error}; the keeper cannot make its socket there, and the next boothd could not find it: \
          make the directory writable for user {user}, with room in it, and start boothd again"

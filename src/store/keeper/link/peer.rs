@@ -2,57 +2,34 @@
 //! A keeper as boothd sees it: a socket, a process, and whether it listens.
 
 use super::READY;
-use crate::daemon::keeper::packets::Packets;
 use crate::keeper::words::Message;
-use crate::sys::{clock, os};
+use crate::store::keeper::packets::Packets;
+use crate::sys::clock;
+use crate::sys::os::Handle;
 use crate::time::MonoTime;
 use socket2::Socket;
-use std::os::fd::{AsFd, OwnedFd};
-use std::process::Child;
+use std::process;
 
 /// A keeper at the other end of a socket.
 #[derive(Debug)]
 pub(super) struct Peer {
-    pub packets: Packets,
+    pub(super) packets: Packets,
     /// Its process, if this boothd has started it.
-    pub process: Option<Child>,
-    /// Its process otherwise.
-    pub found: Option<Found>,
+    pub(super) process: Option<process::Child>,
+    /// Its process, if it was there before.
+    pub(super) found: Option<Handle>,
     /// Until when it must have answered; `None`: it has.
-    pub ready_by: Option<MonoTime>,
+    pub(super) ready_by: Option<MonoTime>,
     /// Since when it has left something unread and read nothing, as far as known.
-    pub unread_since: Option<MonoTime>,
+    pub(super) unread_since: Option<MonoTime>,
     /// How much it had left unread when that was looked at last.
-    pub unread: usize,
+    pub(super) unread: usize,
     /// How often it was looked at since it seems not to listen.
-    pub looks: u32,
-}
-
-/// The process of a keeper that was there already.
-#[derive(Debug)]
-pub(super) struct Found {
-    pub pid: u32,
-    /// `None` on kernels before 5.3.
-    pub handle: Option<OwnedFd>,
-}
-
-impl Found {
-    /// The process with this number.
-    pub fn new(pid: u32) -> Found {
-        Found { pid, handle: os::pid_descriptor(pid) }
-    }
-
-    /// Kills it. It may have ended long ago, and another process may have its number.
-    pub fn kill(&self) {
-        match &self.handle {
-            Some(handle) => os::kill_by(handle.as_fd()),
-            None => os::kill_process(self.pid),
-        }
-    }
+    pub(super) looks: u32,
 }
 
 impl Peer {
-    pub fn new(socket: Socket, process: Option<Child>) -> Peer {
+    pub(super) fn new(socket: Socket, process: Option<process::Child>) -> Peer {
         Peer {
             packets: Packets::new(socket),
             process,
@@ -64,7 +41,7 @@ impl Peer {
         }
     }
 
-    pub fn send(&mut self, messages: &[Message]) {
+    pub(super) fn send(&mut self, messages: &[Message]) {
         self.note_progress(clock::mono());
         self.unread_since.get_or_insert_with(clock::mono);
         self.packets.send(messages);
@@ -72,7 +49,7 @@ impl Peer {
     }
 
     /// It lives if it has read something, however much is left.
-    pub fn note_progress(&mut self, now: MonoTime) {
+    pub(super) fn note_progress(&mut self, now: MonoTime) {
         let unread = self.packets.unread();
         if unread < self.unread {
             (self.unread_since, self.looks) = (Some(now), 0);
@@ -81,7 +58,7 @@ impl Peer {
     }
 
     /// Offers again what the keeper had no room for.
-    pub fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         if !self.packets.is_sent() {
             self.note_progress(clock::mono());
             self.packets.flush();

@@ -16,12 +16,12 @@ const BOOT: &str = ".boot";
 
 /// Everything that the file of a ticket says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Entries(BTreeMap<String, String>);
+pub(crate) struct Entries(BTreeMap<String, String>);
 
 /// What is to be changed.
 #[derive(Clone, Debug)]
-pub enum Update<'a> {
-    /// The ticket itself.
+pub(crate) enum Update<'a> {
+    /// The ticket itself, its attributes apart.
     Ticket {
         /// Everything that is written.
         values: &'a TicketValues<'a>,
@@ -30,13 +30,12 @@ pub enum Update<'a> {
         /// The boot on which it is written, if that is known; a grant keeps it.
         boot: Option<&'a BootMark>,
     },
-    /// One attribute.
     Attr(&'a AttrChange),
 }
 
 /// Why a file makes no sense; lines count from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EntriesError {
+pub(crate) enum EntriesError {
     /// It is empty: nothing is known, not even that there is no such ticket.
     Empty,
     /// It is no UTF-8 text.
@@ -76,7 +75,7 @@ impl Entries {
     ///
     /// # Errors
     /// It has something in it that [`Entries::to_text`] does not write.
-    pub fn parse(bytes: &[u8]) -> Result<Entries, EntriesError> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Entries, EntriesError> {
         let text = std::str::from_utf8(bytes).map_err(|_| EntriesError::NotText)?;
         if text.is_empty() {
             return Err(EntriesError::Empty);
@@ -92,8 +91,8 @@ impl Entries {
         Ok(Entries(entries))
     }
 
-    /// The file's content.
-    pub fn to_text(&self) -> String {
+    /// What [`Entries::parse`] reads back.
+    pub(crate) fn to_text(&self) -> String {
         let line = |(key, value): (&String, &String)| format!("{key}={}\n", escape(value));
         self.0.iter().map(line).collect::<Vec<String>>().concat()
     }
@@ -102,7 +101,7 @@ impl Entries {
     ///
     /// # Errors
     /// `granted` is neither true nor false.
-    pub fn ticket(&self) -> Result<CibTicket, EntriesError> {
+    pub(crate) fn ticket(&self) -> Result<CibTicket, EntriesError> {
         let get = |key| self.0.get(key).map(String::as_str);
         let granted = match get("granted") {
             Some("true") => true,
@@ -124,7 +123,7 @@ impl Entries {
     }
 
     /// Makes a change; what it does not name stays.
-    pub fn apply(&mut self, update: &Update<'_>) {
+    pub(crate) fn apply(&mut self, update: &Update<'_>) {
         match update {
             Update::Ticket { values, now, boot } => {
                 let was = self.0.get("granted").is_some_and(|granted| granted == "true");
@@ -159,7 +158,7 @@ impl Entries {
     ///
     /// # Errors
     /// `granted` is neither true nor false.
-    pub fn is_left_over(&self, now: &BootMark) -> Result<bool, EntriesError> {
+    pub(crate) fn is_left_over(&self, now: &BootMark) -> Result<bool, EntriesError> {
         let ticket = self.ticket()?;
         let leased = ticket.expires.is_some_and(|expires| expires > WallTime::EPOCH);
         let boot = self.0.get(BOOT).and_then(|text| BootMark::parse(text));
@@ -167,7 +166,7 @@ impl Entries {
     }
 
     /// Takes the grant away, as a keeper does at the end of a lease; all else stays.
-    pub fn revoke(&mut self) {
+    pub(crate) fn revoke(&mut self) {
         self.set("granted", false.to_string());
         self.0.remove(BOOT);
     }
