@@ -13,9 +13,9 @@
 
 use super::hunt::Hunt;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Stdio};
 
 /// Where the patches are, in the source tree.
 pub const DIR: &str = "test/sim/wrong";
@@ -51,15 +51,15 @@ pub struct WrongEngine {
     pub transcripts: Vec<String>,
     /// The files that it changes.
     pub files: Vec<PathBuf>,
-    patch: PathBuf,
+    patch: String,
 }
 
 impl WrongEngine {
     /// Reads the lines of a patch.
-    fn parse(patch: PathBuf, text: &str) -> Result<WrongEngine, String> {
-        let name = patch.file_stem().and_then(|name| name.to_str()).ok_or("it has no name")?;
+    fn parse(path: &Path, text: String) -> Result<WrongEngine, String> {
+        let name = path.file_stem().and_then(|name| name.to_str()).ok_or("it has no name")?;
         let mut wrong = WrongEngine { name: name.to_owned(), ..WrongEngine::default() };
-        let (head, _) = text.split_once("--- ").ok_or("it changes nothing")?;
+        let (head, _) = text.split_once("\n--- ").ok_or("it changes nothing")?;
         for line in head.lines() {
             match line.split_once(": ") {
                 Some(("Rule", tags)) => {
@@ -79,7 +79,7 @@ impl WrongEngine {
         if let Some(file) = wrong.files.iter().find(|file| !file.starts_with("src/core")) {
             return Err(format!("it changes {}, which is not in the core", file.display()));
         }
-        wrong.patch = patch;
+        wrong.patch = text;
         Ok(wrong)
     }
 }
@@ -101,10 +101,10 @@ fn seeds_of(text: &str) -> Result<Seeds, String> {
     }
 }
 
-fn read(patch: PathBuf) -> Result<WrongEngine, String> {
-    let text = fs::read_to_string(&patch).map_err(|error| error.to_string());
-    let wrong = text.and_then(|text| WrongEngine::parse(patch.clone(), &text));
-    wrong.map_err(|why| format!("{}: {why}", patch.display()))
+fn read(path: &Path) -> Result<WrongEngine, String> {
+    let text = fs::read_to_string(path).map_err(|error| error.to_string());
+    let wrong = text.and_then(|text| WrongEngine::parse(path, text));
+    wrong.map_err(|why| format!("{}: {why}", path.display()))
 }
 
 /// All wrong engines of the source tree at `root`, by name.
@@ -118,7 +118,8 @@ pub fn all(root: &Path) -> Result<Vec<WrongEngine>, String> {
     paths.retain(|path| path.extension().is_some_and(|end| end == "patch"));
     paths.retain(|path| path.file_name().is_none_or(|name| name != FOR_ALL));
     paths.sort_unstable();
-    let wrong: Vec<WrongEngine> = paths.into_iter().map(read).collect::<Result<_, String>>()?;
+    let wrong: Vec<WrongEngine> =
+        paths.iter().map(|path| read(path)).collect::<Result<_, String>>()?;
     match wrong.iter().find(|wrong| wrong.seeds.is_empty() && wrong.tests.is_empty()) {
         Some(wrong) => Err(format!("{}: nothing is said to catch it", wrong.name)),
         None => Ok(wrong),
@@ -128,8 +129,8 @@ pub fn all(root: &Path) -> Result<Vec<WrongEngine>, String> {
 /// A copy of the source tree that can be made wrong.
 #[derive(Debug)]
 pub struct Tree {
-    source: PathBuf,
     root: PathBuf,
+    for_all: WrongEngine,
     /// What the files of the last wrong engine said before.
     right: Vec<(PathBuf, String)>,
 }
@@ -154,8 +155,8 @@ impl Tree {
                 return Err(io::Error::other(format!("cp {}: {status}", from.display())));
             }
         }
-        let (source, root) = (source.to_owned(), root.to_owned());
-        Ok(Tree { source, root, right: Vec::new() })
+        let for_all = read(&source.join(DIR).join(FOR_ALL)).map_err(io::Error::other)?;
+        Ok(Tree { root: root.to_owned(), for_all, right: Vec::new() })
     }
 
     /// Where the copy is.
@@ -173,19 +174,24 @@ impl Tree {
         for (file, text) in self.right.drain(..).rev() {
             fs::write(&file, text).map_err(|error: io::Error| complain(&file, error))?;
         }
-        let for_all = read(self.source.join(DIR).join(FOR_ALL))?;
-        for wrong in [&for_all, wrong] {
+        for wrong in [&self.for_all, wrong] {
             for file in wrong.files.iter().map(|file| self.root.join(file)) {
                 let text = fs::read_to_string(&file).map_err(|error| complain(&file, error))?;
                 self.right.push((file, text));
             }
             let mut patch = Command::new("patch");
-            patch.args(["--strip=1", "--fuzz=0", "--force", "--no-backup-if-mismatch", "--input"]);
-            let output = patch.arg(&wrong.patch).current_dir(&self.root).output();
-            let output: Output = output.map_err(|error| format!("patch: {error}"))?;
+            patch.args(["--strip=1", "--fuzz=0", "--force", "--no-backup-if-mismatch"]);
+            patch.current_dir(&self.root).stdin(Stdio::piped()).stdout(Stdio::piped());
+            let run = patch.spawn().and_then(|mut patch| {
+                if let Some(mut input) = patch.stdin.take() {
+                    input.write_all(wrong.patch.as_bytes())?;
+                }
+                patch.wait_with_output()
+            });
+            let output = run.map_err(|error| format!("patch: {error}"))?;
             if !output.status.success() {
                 let said = String::from_utf8_lossy(&output.stdout);
-                return Err(format!("{}: {said}", wrong.patch.display()));
+                return Err(format!("{}.patch: {said}", wrong.name));
             }
         }
         Ok(())
