@@ -8,8 +8,8 @@
 //! | clients -> engine | [`CLIENT_QUEUE`] | offer it again for [`CLIENT_PATIENCE`], then close the connection |
 //! | executor -> engine | [`RESULT_QUEUE`] | wait: blocking sends point towards the engine only |
 //! | main -> engine | [`CONTROL_QUEUE`] | wait: signals are rare |
-//! | timer -> engine | 1 | drop: a ring that waits says the same |
-//! | engine -> timer | [`TIMER_QUEUE`] | keep the newest wish of each ticket, offer it again |
+//! | timer -> engine | 1 | drop: a ring that waits says the same; the alarms are in the wheel |
+//! | engine -> timer | 1 | drop: a wake that waits says the same; the alarms are in the wheel |
 //! | engine -> executor | [`EXECUTOR_QUEUE`] | keep the wish in order, offer it again |
 //! | engine -> clients | [`REPLY_QUEUE`] for each | forget the client: slow readers only hurt themselves |
 //! | any -> log | [`LOG_QUEUE`] | drop, count, report the count later |
@@ -32,8 +32,6 @@ pub const CLIENT_PATIENCE: Duration = Duration::from_secs(2);
 pub const RESULT_QUEUE: usize = 64;
 /// Signals that wait for the engine.
 pub const CONTROL_QUEUE: usize = 8;
-/// Alarms that wait for the timer; more are kept by the engine's loop, one per ticket.
-pub const TIMER_QUEUE: usize = 256;
 /// Wishes that wait for the executor; more are kept by the engine's loop.
 pub const EXECUTOR_QUEUE: usize = 64;
 /// Answers that wait for one client; a request has at most a handful.

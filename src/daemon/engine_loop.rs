@@ -2,12 +2,12 @@
 //! The engine's thread: takes events from the queues, steps the engine, performs its effects.
 //!
 //! Nothing here waits but the one wait for something to do. The queues have a quota each per
-//! round, so a flood in one cannot starve the others; time is looked at in every round.
+//! round, so a flood in one cannot starve the others. So has the timer.
 
 use super::channels::{Answer, Control, FromClient, Mailbox, ToExecutor};
 use super::clients::listing::Steps;
 use super::notify::Notifier;
-use super::timer::Timer;
+use super::timer::{Timer, LOOK_EVERY};
 use crate::engine::{ClientId, Effect, Engine, Event, Held, Note, NoteLevel};
 use crate::model::{MemberIndex, TicketIndex};
 use crate::sys::poll;
@@ -23,8 +23,6 @@ use std::time::Duration;
 pub trait Machine {
     /// Takes one event and appends what must be done.
     fn step(&mut self, now: Now, event: Event, effects: &mut Vec<Effect>);
-    /// The nearest instant at which the machine wants a [`Event::Tick`].
-    fn next_deadline(&self) -> Option<MonoTime>;
     /// How many tickets are held, of how many.
     fn held(&self) -> Held;
 }
@@ -32,10 +30,6 @@ pub trait Machine {
 impl Machine for Engine {
     fn step(&mut self, now: Now, event: Event, effects: &mut Vec<Effect>) {
         Engine::step(self, now, event, effects);
-    }
-
-    fn next_deadline(&self) -> Option<MonoTime> {
-        Engine::next_deadline(self)
     }
 
     fn held(&self) -> Held {
@@ -81,12 +75,13 @@ pub struct Outlets<C> {
     pub clock: fn() -> Now,
 }
 
-/// Events taken from one queue before the next has its turn.
+/// Events taken from one queue, and tickets that are due, before the next has its turn.
 ///
 /// They are so small that a round takes far less than the 50 ms within which a client is
 /// answered, and so large that looking into every queue costs little.
 const CONTROL_QUOTA: usize = 8;
 const RESULT_QUOTA: usize = 64;
+const DUE_QUOTA: usize = 128;
 const PEER_QUOTA: usize = 32;
 const CLIENT_QUOTA: usize = 16;
 /// Wishes for the executor that may be kept, beyond its queue: load, window, write and handler
@@ -162,10 +157,10 @@ impl<M: Machine, C: Transport> EngineLoop<M, C> {
         select.recv(&inbox.clients);
         let mut woken = self.now();
         self.step_at(woken, Event::Start);
-        self.outlets.notifier.ready();
+        self.outlets.notifier.ready(woken.mono);
         self.announce_start();
         loop {
-            if self.round(inbox) {
+            if self.round(inbox, &rings) {
                 return self.stats;
             }
             self.outlets.timer.flush();
@@ -199,17 +194,15 @@ impl<M: Machine, C: Transport> EngineLoop<M, C> {
 
     /// When the loop has to wake up although nothing comes.
     fn wake_at(&self, now: MonoTime) -> MonoTime {
-        let look = self.outlets.timer.next_look();
-        match self.outlets.notifier.next_feed(now) {
-            Some(feed) => look.min(feed),
-            None => look,
-        }
+        let look = now.plus(LOOK_EVERY);
+        self.outlets.notifier.next_feed(now).map_or(look, |feed| look.min(feed))
     }
 
     /// Takes from every queue its quota; true if the daemon shall stop.
-    fn round(&mut self, inbox: &Inbox) -> bool {
+    fn round(&mut self, inbox: &Inbox, rings: &Receiver<()>) -> bool {
         self.stats.rounds += 1;
         self.offer_kept();
+        let _ = rings.try_recv();
         for _ in 0..CONTROL_QUOTA {
             match inbox.control.try_recv() {
                 Ok(Control::Dump) => self.step(Event::Dump),
@@ -234,16 +227,16 @@ impl<M: Machine, C: Transport> EngineLoop<M, C> {
         false
     }
 
-    /// Steps with a tick if a timer rang or a second is over, and feeds the watchdog.
+    /// Steps with the tickets that are due, and feeds the watchdog.
     fn look_at_time(&mut self) {
         let now = self.now();
-        if self.outlets.timer.look(now.mono, self.machine.next_deadline()) {
-            self.step_at(now, Event::Tick);
-            self.outlets.timer.looked(self.machine.next_deadline());
-            if self.outlets.notifier.wants_status(now.mono) {
-                let held = self.machine.held();
-                self.outlets.notifier.status(now.mono, held);
-            }
+        for _ in 0..DUE_QUOTA {
+            let Some(ticket) = self.outlets.timer.due(now.mono) else { break };
+            self.step(Event::Due { ticket });
+        }
+        if self.outlets.notifier.wants_status(now.mono) {
+            let held = self.machine.held();
+            self.outlets.notifier.status(now.mono, held);
         }
         self.outlets.notifier.alive(now.mono);
     }

@@ -90,8 +90,10 @@ impl Notifier {
         self.socket.is_some()
     }
 
-    /// Says that the daemon serves, and which process it is; until it could be said.
-    pub fn ready(&mut self) {
+    /// Says that the daemon serves, and which process it is; until it could be said. How many
+    /// tickets are held it cannot know yet.
+    pub fn ready(&mut self, now: MonoTime) {
+        self.last_status = Some(now);
         let message = format!("READY=1\nMAINPID={}", std::process::id());
         if !self.send(&message) && self.is_active() {
             self.unsent = Some(message);
@@ -202,9 +204,10 @@ mod tests {
     fn the_manager_hears_of_start_and_stop_and_of_changes_once() {
         let (_dir, socket, address) = manager();
         let mut notifier = Notifier::connect(&address, None).expect("connected");
-        notifier.ready();
+        notifier.ready(at(0));
         let expected = format!("READY=1\nMAINPID={}", std::process::id());
         assert_eq!(received(&socket), Some(expected));
+        assert!(!notifier.wants_status(at(999)));
         notifier.status(at(0), Held { here: Some(2), of: 5 });
         assert_eq!(received(&socket).as_deref(), Some("STATUS=holds 2 of 5 tickets"));
         assert!(!notifier.wants_status(at(999)));
@@ -236,7 +239,7 @@ mod tests {
         let watchdog = Some(Span::from_secs(60));
         let mut notifier = Notifier::connect(&address, watchdog).expect("connected");
         while notifier.send("STATUS=full") {}
-        notifier.ready();
+        notifier.ready(at(0));
         notifier.alive(at(0));
         assert_eq!(notifier.next_feed(at(0)), Some(at(1_000)));
         while received(&socket).is_some() {}

@@ -1,50 +1,42 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The timer's thread around the wheel, and the engine's end of it.
+//! The timer: the wheel with every ticket's alarm, and a thread that wakes the engine's loop when
+//! the nearest one is due.
 //!
-//! Timers are hints: the engine compares its deadlines with the clock in every step, so a lost
-//! alarm costs at most the second until the loop's next look. Wishes are collected during a round
-//! of the loop, so that at most one per ticket goes through the queue; what finds no room there
-//! is offered again after the next round. They are handed on only when they change which alarm is
-//! the nearest: all others can wait until that one has rung, and the thread sleeps meanwhile. A
-//! ring that is waiting already says all that another one could say.
+//! The loop sets the alarms and takes out those that are due, the thread only sleeps until the
+//! nearest and rings; both hold the wheel for moments. A ring that is lost costs at most a second,
+//! because the loop looks at the wheel in every round and begins one at least every [`LOOK_EVERY`].
 #![forbid(unsafe_code)]
 
-use super::channels::TIMER_QUEUE;
 use crate::model::TicketIndex;
 use crate::time::{MonoTime, Now, Span};
 use crate::wheel::Wheel;
-use crossbeam_channel::{bounded, Receiver, RecvTimeoutError, Sender, TrySendError};
-use std::collections::BTreeMap;
+use crossbeam_channel::{bounded, Receiver, RecvTimeoutError, Sender};
 use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The loop looks at everything this often although nothing happens.
+/// The longest time between two looks of the loop at the wheel.
 pub const LOOK_EVERY: Span = Span::from_secs(1);
-/// How soon a deadline is looked at again that a look at the time has left behind: the engine
-/// handles so many tickets per step, the rest after the other queues had their turn.
-const LEFT_BEHIND: Span = Span::from_millis(1);
-/// The timer's stack: it calls nothing that is deep.
+/// The thread's stack: it calls nothing that is deep.
 const STACK: usize = 64 * 1024;
 
-/// A ticket's alarm, or none.
-type Wish = (TicketIndex, Option<MonoTime>);
-
-/// The engine's end: sets alarms, hears them ring, and knows when the last look was.
+/// The loop's end of the timer.
 #[derive(Debug)]
 pub struct Timer {
-    wishes: Sender<Wish>,
+    shared: Arc<Mutex<Shared>>,
+    wake: Sender<()>,
     rings: Receiver<()>,
-    /// Wishes that have not been handed on.
-    changed: BTreeMap<TicketIndex, Option<MonoTime>>,
-    /// The alarms among them.
-    wanted: Wheel,
-    /// The alarms that the thread knows.
-    known: Wheel,
-    /// Whether some found no room. Only then is it worth coming back for them soon: all others
-    /// are handed on at the end of the round.
-    crowded: bool,
-    last_look: MonoTime,
-    /// Whether the last look has left something behind that is due.
-    left: bool,
+}
+
+/// What the loop and the thread share.
+#[derive(Debug)]
+struct Shared {
+    wheel: Wheel,
+    /// Until when the thread sleeps; `None`: until it is woken.
+    asleep_until: Option<MonoTime>,
+}
+
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Timer {
@@ -53,69 +45,34 @@ impl Timer {
     /// # Errors
     /// There cannot be another thread.
     pub fn start(clock: fn() -> Now) -> io::Result<Timer> {
-        let (wishes, wishes_end) = bounded(TIMER_QUEUE);
-        let (ring, rings) = bounded(1);
+        let shared = Arc::new(Mutex::new(Shared { wheel: Wheel::new(), asleep_until: None }));
+        let ((wake, woken), (ring, rings)) = (bounded(1), bounded(1));
+        let timer = Timer { shared: Arc::clone(&shared), wake, rings };
         let builder = std::thread::Builder::new().name("timer".to_owned()).stack_size(STACK);
-        builder.spawn(move || run(clock, &wishes_end, &ring))?;
-        let last_look = clock().mono;
-        Ok(Timer::around(wishes, rings, last_look))
+        builder.spawn(move || run(clock, &shared, &woken, &ring))?;
+        Ok(timer)
     }
 
-    /// The engine's end of these queues.
-    fn around(wishes: Sender<Wish>, rings: Receiver<()>, last_look: MonoTime) -> Timer {
-        let (changed, wanted, known) = (BTreeMap::new(), Wheel::new(), Wheel::new());
-        Timer { wishes, rings, changed, wanted, known, crowded: false, last_look, left: false }
-    }
-
-    /// Sets the ticket's alarm, in place of an earlier one.
+    /// Sets the ticket's alarm, in place of an earlier one. The thread hears of it with
+    /// [`Timer::flush`].
     pub fn arm(&mut self, ticket: TicketIndex, at: MonoTime) {
-        self.changed.insert(ticket, Some(at));
-        self.wanted.arm(ticket, at);
+        lock(&self.shared).wheel.arm(ticket, at);
     }
 
     /// Takes the ticket's alarm away.
     pub fn disarm(&mut self, ticket: TicketIndex) {
-        self.changed.insert(ticket, None);
-        self.wanted.disarm(ticket);
+        lock(&self.shared).wheel.disarm(ticket);
     }
 
-    /// Hands on what has changed, if it changes which alarm is the nearest; true if all of it found
-    /// room.
-    pub fn flush(&mut self) -> bool {
-        if !self.crowded && !self.is_urgent() {
-            return true;
-        }
-        self.crowded = false;
-        while let Some((ticket, at)) = self.changed.pop_first() {
-            match self.wishes.try_send((ticket, at)) {
-                Ok(()) => {
-                    self.wanted.disarm(ticket);
-                    match at {
-                        Some(at) => self.known.arm(ticket, at),
-                        None => {
-                            self.known.disarm(ticket);
-                        }
-                    }
-                }
-                Err(TrySendError::Full(_)) => {
-                    self.changed.insert(ticket, at);
-                    self.crowded = true;
-                    return false;
-                }
-                Err(TrySendError::Disconnected(_)) => panic!("the timer's thread lives on"),
-            }
-        }
-        true
-    }
-
-    /// Whether a wish is for an alarm before the nearest that the thread knows, or instead of that.
-    fn is_urgent(&self) -> bool {
-        let wanted = self.wanted.next().map(|(at, _)| at);
-        match self.known.next() {
-            None => wanted.is_some(),
-            Some((nearest, ticket)) => {
-                wanted.is_some_and(|at| at < nearest) || self.changed.contains_key(&ticket)
-            }
+    /// Wakes the thread if it would sleep past the nearest alarm. One that sleeps less than it may
+    /// looks again by itself.
+    pub fn flush(&mut self) {
+        let mut shared = lock(&self.shared);
+        let Some((at, _)) = shared.wheel.next() else { return };
+        if shared.asleep_until.is_none_or(|until| at < until) {
+            shared.asleep_until = Some(at);
+            // One that waits there already says the same.
+            let _ = self.wake.try_send(());
         }
     }
 
@@ -124,55 +81,33 @@ impl Timer {
         self.rings.clone()
     }
 
-    /// When the next look is due although nothing rings.
-    pub fn next_look(&self) -> MonoTime {
-        let pause = if self.left || self.crowded { LEFT_BEHIND } else { LOOK_EVERY };
-        self.last_look.plus(pause)
-    }
-
-    /// Whether a look is due: something rang, the engine's nearest deadline has passed, or a
-    /// second is over.
-    pub fn look(&mut self, now: MonoTime, deadline: Option<MonoTime>) -> bool {
-        let rang = self.rings.try_recv().is_ok();
-        let passed = deadline.is_some_and(|at| at <= now) && !self.left;
-        if !rang && !passed && now < self.next_look() {
-            return false;
-        }
-        self.last_look = now;
-        // These ring by themselves, if they have not yet.
-        while self.known.ring(now).is_some() {}
-        true
-    }
-
-    /// Notes the engine's nearest deadline after the step that a look led to.
-    pub fn looked(&mut self, deadline: Option<MonoTime>) {
-        self.left = deadline.is_some_and(|at| at <= self.last_look);
+    /// Takes out the nearest alarm that is due, if there is one.
+    pub fn due(&mut self, now: MonoTime) -> Option<TicketIndex> {
+        lock(&self.shared).wheel.ring(now).map(|(_, ticket)| ticket)
     }
 }
 
-/// The thread: waits for the nearest alarm or for another wish.
-fn run(clock: fn() -> Now, wishes: &Receiver<Wish>, ring: &Sender<()>) {
-    let mut wheel = Wheel::new();
+/// The thread: rings if something is due, then sleeps until the nearest alarm, or until it is
+/// woken. After a ring it is: the loop takes out what is due and flushes.
+fn run(clock: fn() -> Now, shared: &Mutex<Shared>, woken: &Receiver<()>, ring: &Sender<()>) {
     loop {
         let now = clock().mono;
-        let mut rang = false;
-        while wheel.ring(now).is_some() {
-            rang = true;
-        }
-        if rang {
+        let nearest = {
+            let mut shared = lock(shared);
+            let nearest = shared.wheel.next().map(|(at, _)| at);
+            shared.asleep_until = nearest.filter(|at| *at > now);
+            nearest
+        };
+        if nearest.is_some_and(|at| at <= now) {
+            // A ring that has not been heard yet says the same.
             let _ = ring.try_send(());
         }
-        let wish = match wheel.next() {
-            Some((at, _)) => wishes.recv_timeout(at.since(now).as_duration()),
-            None => wishes.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        let woken = match nearest.filter(|at| *at > now) {
+            Some(at) => woken.recv_timeout(at.since(now).as_duration()),
+            None => woken.recv().map_err(RecvTimeoutError::from),
         };
-        match wish {
-            Ok((ticket, Some(at))) => wheel.arm(ticket, at),
-            Ok((ticket, None)) => {
-                wheel.disarm(ticket);
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
+        if woken == Err(RecvTimeoutError::Disconnected) {
+            return;
         }
     }
 }
@@ -183,6 +118,17 @@ mod tests {
     use crate::sys::clock;
     use std::time::Duration;
 
+    /// A timer whose thread is the test, and the thread's ends.
+    fn by_hand() -> (Timer, Receiver<()>) {
+        let shared = Arc::new(Mutex::new(Shared { wheel: Wheel::new(), asleep_until: None }));
+        let ((wake, woken), (_ring, rings)) = (bounded(1), bounded(1));
+        (Timer { shared, wake, rings }, woken)
+    }
+
+    fn at(secs: u64) -> MonoTime {
+        MonoTime::from_micros(secs * 1_000_000)
+    }
+
     #[test]
     fn the_nearest_alarm_rings_and_a_disarmed_one_does_not() {
         let mut timer = Timer::start(clock::now).expect("a thread");
@@ -190,97 +136,55 @@ mod tests {
         timer.arm(TicketIndex::new(0), begun.plus(Span::from_millis(80)));
         timer.arm(TicketIndex::new(1), begun.plus(Span::from_millis(10)));
         timer.disarm(TicketIndex::new(1));
-        assert!(timer.flush());
+        timer.flush();
         timer.rings().recv_timeout(Duration::from_secs(5)).expect("it rings");
         assert!(clock::mono().since(begun) >= Span::from_millis(80), "not before its time");
         assert!(timer.rings().recv_timeout(Duration::from_millis(50)).is_err(), "only once");
+        assert_eq!(timer.due(clock::mono()), Some(TicketIndex::new(0)));
+        assert_eq!(timer.due(clock::mono()), None);
     }
 
     #[test]
-    fn an_idle_loop_looks_once_a_second() {
+    fn an_alarm_after_a_ring_rings_too() {
         let mut timer = Timer::start(clock::now).expect("a thread");
-        let begun = timer.last_look;
-        assert_eq!(timer.next_look(), begun.plus(LOOK_EVERY));
-        assert!(!timer.look(begun.plus(Span::from_millis(999)), None));
-        assert!(timer.look(begun.plus(LOOK_EVERY), None));
+        for _ in 0..20 {
+            let soon = clock::mono().plus(Span::from_millis(2));
+            (0..300).for_each(|index| timer.arm(TicketIndex::new(index), soon));
+            timer.flush();
+            timer.rings().recv_timeout(Duration::from_secs(5)).expect("it rings");
+            // It has rung for all of them; what is left is rung for again.
+            timer.due(clock::mono()).expect("the first");
+            timer.flush();
+            timer.rings().recv_timeout(Duration::from_secs(5)).expect("it rings");
+            let rest = std::iter::from_fn(|| timer.due(clock::mono()));
+            assert_eq!(rest.count(), 299);
+        }
     }
 
     #[test]
-    fn a_passed_deadline_is_looked_at_in_the_next_round_and_soon_again_if_it_stays() {
-        let mut timer = Timer::start(clock::now).expect("a thread");
-        let due = timer.last_look.plus(Span::from_millis(10));
-        assert!(!timer.look(due.minus(Span::from_millis(1)), Some(due)));
-        assert!(timer.look(due, Some(due)));
-        timer.looked(Some(due));
-        assert!(!timer.look(due, Some(due)), "it does not keep the processor busy");
-        assert_eq!(timer.next_look(), due.plus(LEFT_BEHIND));
-        assert!(timer.look(due.plus(LEFT_BEHIND), Some(due)));
-    }
-
-    #[test]
-    fn an_alarm_is_no_reason_to_look_before_its_time_unless_it_found_no_room() {
-        let ((wishes, wishes_end), (_ring, rings)) = (bounded(1), bounded(1));
-        let begun = clock::mono();
-        let mut timer = Timer::around(wishes, rings, begun);
-        timer.arm(TicketIndex::new(0), begun.plus(Span::from_secs(30)));
-        assert_eq!(timer.next_look(), begun.plus(LOOK_EVERY), "it is handed on after this round");
-        assert!(!timer.look(begun.plus(LEFT_BEHIND), None));
-        timer.arm(TicketIndex::new(1), begun.plus(Span::from_secs(20)));
-        assert!(!timer.flush(), "there is room for one");
-        assert_eq!(timer.next_look(), begun.plus(LEFT_BEHIND), "the other is offered again soon");
-        assert_eq!(wishes_end.try_iter().count(), 1);
-        assert!(timer.flush());
-        assert_eq!(wishes_end.try_iter().count(), 1, "it has not been forgotten");
-        assert_eq!(timer.next_look(), begun.plus(LOOK_EVERY));
-    }
-
-    #[test]
-    fn an_alarm_waits_behind_the_nearest_until_that_has_rung() {
-        let ((wishes, wishes_end), (_ring, rings)) = (bounded(8), bounded(1));
-        let begun = clock::mono();
-        let at = |secs| begun.plus(Span::from_secs(secs));
+    fn the_thread_is_woken_only_for_an_alarm_before_the_one_it_sleeps_until() {
+        let (mut timer, woken) = by_hand();
         let ticket = TicketIndex::new;
-        let mut timer = Timer::around(wishes, rings, begun);
-        let handed_on = |timer: &mut Timer| {
-            assert!(timer.flush());
-            wishes_end.try_iter().collect::<Vec<Wish>>()
+        let wakes = |timer: &mut Timer| {
+            timer.flush();
+            woken.try_recv().is_ok()
         };
+        assert!(!wakes(&mut timer), "there is nothing to wait for");
         timer.arm(ticket(0), at(10));
-        assert_eq!(handed_on(&mut timer), [(ticket(0), Some(at(10)))]);
+        assert!(wakes(&mut timer));
         timer.arm(ticket(1), at(20));
-        timer.arm(ticket(2), at(30));
-        timer.disarm(ticket(2));
-        assert_eq!(handed_on(&mut timer), []);
-        // It rings: the next one is the nearest now.
-        assert!(timer.look(at(10), Some(at(10))));
-        let both = [(ticket(1), Some(at(20))), (ticket(2), None)];
-        assert_eq!(handed_on(&mut timer), both);
-        // A sooner one takes the others with it.
-        timer.arm(ticket(3), at(40));
-        assert_eq!(handed_on(&mut timer), []);
-        timer.arm(ticket(4), at(15));
-        assert_eq!(handed_on(&mut timer).len(), 2);
-        // So does one in place of the nearest, which would ring for nothing.
-        timer.arm(ticket(3), at(50));
-        assert_eq!(handed_on(&mut timer), []);
-        timer.arm(ticket(4), at(60));
-        assert_eq!(handed_on(&mut timer).len(), 2);
+        assert!(!wakes(&mut timer), "a later one");
+        timer.arm(ticket(0), at(30));
+        assert!(!wakes(&mut timer), "it looks at 10 anyway");
+        timer.arm(ticket(2), at(25));
         timer.disarm(ticket(1));
-        assert_eq!(handed_on(&mut timer), [(ticket(1), None)]);
-    }
-
-    #[test]
-    fn more_alarms_than_the_queue_has_room_for_all_arrive() {
-        let mut timer = Timer::start(clock::now).expect("a thread");
-        let soon = clock::mono().plus(Span::from_millis(1));
-        for index in 0..4 * TIMER_QUEUE {
-            timer.arm(TicketIndex::new(index), soon);
-        }
-        let begun = clock::mono();
-        while !timer.flush() {
-            assert!(clock::mono().since(begun) < Span::from_secs(5), "the thread takes them");
-            std::thread::yield_now();
-        }
-        timer.rings().recv_timeout(Duration::from_secs(5)).expect("it rings");
+        assert!(!wakes(&mut timer));
+        timer.arm(ticket(2), at(5));
+        assert!(wakes(&mut timer), "an earlier one");
+        // It has rung for that and sleeps until it is woken.
+        lock(&timer.shared).asleep_until = None;
+        assert_eq!(timer.due(at(5)), Some(ticket(2)));
+        assert!(wakes(&mut timer), "the next one is at 30");
+        assert!(!wakes(&mut timer), "said once");
     }
 }

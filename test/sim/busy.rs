@@ -11,8 +11,10 @@ use booth_core::prng::Prng;
 use booth_core::queues::PEER_QUEUE;
 use std::collections::VecDeque;
 
-/// What one round of the loop takes from each queue, as `daemon/engine_loop.rs` does.
+/// What one round of the loop takes from each queue and from the wheel, as
+/// `daemon/engine_loop.rs` does.
 const RESULTS: usize = 64;
+const DUE: usize = 128;
 const PEERS: usize = 32;
 const CLIENTS: usize = 16;
 /// The datagrams of a flood.
@@ -94,7 +96,6 @@ impl World {
             return;
         }
         let life = self.nodes[n].life;
-        let mut ticked = false;
         for (number, most) in [RESULTS, PEERS, CLIENTS].into_iter().enumerate() {
             for _ in 0..most {
                 let Some(busy) = &mut self.nodes[n].busy else { return };
@@ -116,35 +117,37 @@ impl World {
                     return;
                 }
             }
-            if !std::mem::replace(&mut ticked, true) {
-                self.look_at_time(n);
-                if self.nodes[n].life != life || !self.nodes[n].runs() {
-                    return;
-                }
+            if number == 0 && !self.look_at_wheel(n) {
+                return;
             }
         }
         let Some(busy) = &self.nodes[n].busy else { return };
         let left = busy.results.len() + busy.peers.len() + busy.clients.len();
         if self.now >= busy.until && left == 0 {
             self.nodes[n].busy = None;
-            self.nodes[n].wake_at = u64::MAX;
-            self.step(n, Event::Tick);
+            (self.nodes[n].wake_at, self.nodes[n].deaf_until) = (u64::MAX, 0);
+            if self.look_at_wheel(n) {
+                self.plan_wake(n);
+            }
         } else {
             self.plan_round(n);
         }
     }
 
-    /// A tick, if one is due.
-    fn look_at_time(&mut self, n: usize) {
-        let node = &mut self.nodes[n];
-        let mono = node.clocks[node.machine].mono(self.now);
-        let mut rang = false;
-        while node.wheel.ring(mono).is_some() {
-            rang = true;
+    /// A loop looks at its wheel: every ticket that is due has its turn, as far as the quota goes.
+    /// Whether the process goes on.
+    pub fn look_at_wheel(&mut self, n: usize) -> bool {
+        let life = self.nodes[n].life;
+        for _ in 0..DUE {
+            let node = &mut self.nodes[n];
+            let mono = node.clocks[node.machine].mono(self.now);
+            let Some((_, ticket)) = node.wheel.ring(mono) else { break };
+            self.step(n, Event::Due { ticket });
+            if self.nodes[n].life != life || !self.nodes[n].runs() {
+                return false;
+            }
         }
-        if rang {
-            self.step(n, Event::Tick);
-        }
+        true
     }
 
     /// No loop has too much to do any more.

@@ -14,7 +14,7 @@ use super::resources::Resources;
 use super::rules::Said;
 use super::world::World;
 use booth_core::engine::{CibState, Effect, HoldWindow, JobWish, StoreWish};
-use booth_core::model::{Holder, MemberId, Term, TicketMode};
+use booth_core::model::{Holder, MemberId, Term, TicketIndex, TicketMode};
 use booth_core::time::Span;
 use booth_core::wire::{PeerBody, PeerMessage};
 
@@ -409,26 +409,25 @@ impl World {
         }
     }
 
-    /// The armed timers are what the engine says it waits for, and nothing is due any more when it
-    /// was told that time has passed (S9).
-    pub fn check_deadline(&mut self, n: usize, ticked: bool) {
+    /// The timer of each ticket is what the engine says it waits for, and a ticket that `rang` is
+    /// not due any more (S9).
+    pub fn check_deadlines(&mut self, n: usize, rang: Option<TicketIndex>) {
         let node = &self.nodes[n];
         let Some(engine) = &node.engine else { return };
         if node.paused.is_some() {
             return;
         }
-        let armed = node.wheel.next().map(|(at, _)| at);
-        let wanted = engine.next_deadline();
-        // A timer that rang and got lost is made up for by the loop's next look: a tick.
-        let missed = wanted.is_some_and(|at| at <= node.clock().mono(self.now));
-        if armed != wanted && !missed {
-            let text = format!("m{n} armed {armed:?}, its nearest deadline is {wanted:?}");
-            self.fail("S9", text);
+        for ticket in (0..self.plan.tickets.len()).map(TicketIndex::new) {
+            let (armed, wanted) = (node.wheel.alarm_of(ticket), engine.deadline_of(ticket));
+            if armed != wanted {
+                let t = ticket.get();
+                let text = format!("m{n} armed {armed:?} for t{t}, its deadline is {wanted:?}");
+                return self.fail("S9", text);
+            }
         }
-        // One tick serves up to 128 tickets.
-        if ticked && missed && self.plan.tickets.len() <= 128 && !self.faithful(n) {
-            let text = format!("m{n} leaves {wanted:?} due after a tick");
-            self.fail("S9", text);
+        let left = rang.filter(|_| !self.faithful(n)).and_then(|t| node.wheel.alarm_of(t));
+        if let Some(at) = left.filter(|at| *at <= node.clock().mono(self.now)) {
+            self.fail("S9", format!("m{n} leaves {at:?} due after it rang"));
         }
     }
 

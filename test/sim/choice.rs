@@ -24,7 +24,7 @@ pub enum Kind {
     Store,
     /// How one run of a handler goes.
     Handler,
-    /// A timer that rings late or not at all.
+    /// A timer whose rings are lost until the loop's next look.
     Timer,
     /// A disturbance of the plan, by its number.
     Disturbance,

@@ -31,7 +31,7 @@ impl World {
         let node = &mut self.nodes[n];
         let Some(engine) = node.engine.as_mut() else { return };
         let now = node.clocks[node.machine].now(self.now);
-        if engine.next_deadline().is_some_and(|at| at <= now.mono) {
+        if node.wheel.next().is_some_and(|(at, _)| at <= now.mono) {
             // Another ticket has something to do before.
             return;
         }

@@ -63,8 +63,11 @@ pub struct Node {
     pub site: bool,
     /// The timers that the engine armed.
     pub wheel: Wheel,
-    /// When the world will look at its timers next.
+    /// Until when the rings of its timer are lost.
+    pub deaf_until: True,
+    /// When the world will look at its timers next, and for which.
     pub wake_at: True,
+    pub wake_for: MonoTime,
     /// The order and the deadlines of reads and handlers.
     pub slots: Slots,
     /// Per ticket, the read that is wanted or runs.
@@ -125,7 +128,9 @@ impl Node {
             inbox: VecDeque::new(),
             deferred: VecDeque::new(),
             wheel: Wheel::new(),
+            deaf_until: 0,
             wake_at: u64::MAX,
+            wake_for: MonoTime::ZERO,
             slots: Slots::new(tickets, Limits::processes()),
             reads: vec![Read::default(); tickets],
             told: vec![Told::default(); tickets],

@@ -32,7 +32,7 @@ pub struct Plan {
     pub store: StorePlan,
     /// Chance that a run of a handler fails or hangs.
     pub handler_ppm: u32,
-    /// Chance that a timer rings late or is lost.
+    /// Chance that a ring of a timer is lost, and the next ones with it, for a second at most.
     pub timer_ppm: u32,
     /// Chance that a process is hit between two effects of a step.
     pub split_ppm: u32,

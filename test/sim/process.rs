@@ -11,7 +11,7 @@ use super::queues::Queues;
 use super::world::{Happening, World};
 use booth_core::engine::Event;
 use booth_core::keeper::Told;
-use booth_core::model::{Term, TicketSpec};
+use booth_core::model::{Term, TicketIndex, TicketSpec};
 use booth_core::slots::{Limits, Slots};
 use booth_core::wheel::Wheel;
 use std::rc::Rc;
@@ -44,6 +44,7 @@ impl World {
         node.inbox.clear();
         node.deferred.clear();
         node.wheel = Wheel::new();
+        node.deaf_until = 0;
         node.wake_at = u64::MAX;
         node.slots = Slots::new(tickets, Limits::processes());
         node.reads = vec![Read::default(); tickets];
@@ -175,10 +176,10 @@ impl World {
         self.keeper_again(n);
         self.exec_tick(n);
         self.take_wishes(n);
-        let tick_first = self.choices.jitter(n, 2, 0, 1) == 1;
+        let time_first = self.choices.jitter(n, 2, 0, 1) == 1;
         let life = self.nodes[n].life;
-        if tick_first && self.nodes[n].runs() && self.nodes[n].busy.is_none() {
-            self.step(n, Event::Tick);
+        if time_first && self.nodes[n].runs() && self.nodes[n].busy.is_none() {
+            self.look_again(n);
         }
         while self.nodes[n].runs() && self.nodes[n].life == life {
             let Some(waiting) = self.nodes[n].inbox.pop_front() else { break };
@@ -187,12 +188,20 @@ impl World {
         if !self.nodes[n].runs() || self.nodes[n].life != life {
             return;
         }
-        self.nodes[n].wake_at = u64::MAX;
+        (self.nodes[n].wake_at, self.nodes[n].deaf_until) = (u64::MAX, 0);
         if self.nodes[n].busy.is_some() {
             self.plan_round(n);
-        } else {
-            self.step(n, Event::Tick);
+        } else if self.look_again(n) {
+            self.plan_wake(n);
         }
+    }
+
+    /// A process that has gone on looks at the time; the reference at all its tickets.
+    fn look_again(&mut self, n: usize) -> bool {
+        if self.faithful(n) {
+            self.step(n, Event::Due { ticket: TicketIndex::new(0) });
+        }
+        self.look_at_wheel(n)
     }
 
     fn target(&self, target: Target) -> usize {

@@ -144,7 +144,7 @@ impl World {
         }
         let name = self.name(n);
         match event {
-            Event::Start | Event::Tick | Event::Peer { .. } | Event::PeerRejected { .. } => {}
+            Event::Start | Event::Due { .. } | Event::Peer { .. } | Event::PeerRejected { .. } => {}
             Event::Client { request: ClientRequest::Grant { options, .. }, .. } => {
                 self.scribble(|_| format!("client {name} grant{}", words(*options)));
             }

@@ -93,6 +93,7 @@ impl World {
                 };
                 format!("t{} write {}: {outcome}", ticket.get(), serial.0)
             }
+            Event::Due { ticket } => format!("t{} is due", ticket.get()),
             Event::ProbeDone { ticket, run, outcome } => {
                 format!("t{} probe {}: {outcome:?}", ticket.get(), run.0)
             }
@@ -100,7 +101,6 @@ impl World {
             | Event::PeerRejected { .. }
             | Event::Client { .. }
             | Event::ClientGone { .. }
-            | Event::Tick
             | Event::AttrWritten { .. }
             | Event::SendFailed { .. }
             | Event::Dump

@@ -28,7 +28,7 @@ use booth_core::model::{Member, MemberId, Roster, Term};
 use booth_core::slots::{JobEnd, JobId};
 use std::net::{IpAddr, Ipv4Addr};
 
-/// The longest a lost timer is missed: the loop looks once a second.
+/// The longest a lost ring is missed: the loop looks once a second.
 const LOOK: True = SECOND;
 
 /// Which part of a process's run takes place.
@@ -43,8 +43,8 @@ pub enum Stage {
 /// Something that will happen.
 #[derive(Debug)]
 pub enum Happening {
-    /// A process's timers are looked at; `true`: whatever they say, it takes a step.
-    Wake { node: usize, life: u32, look: bool },
+    /// A process's timer rings, or its loop looks at the wheel.
+    Wake { node: usize, life: u32 },
     /// A datagram arrives; `late`: much later than it should.
     Arrive { to: usize, from: usize, mail: Mail, late: bool },
     /// Something reaches the engine from another thread.
@@ -252,7 +252,7 @@ impl World {
 
     fn happen(&mut self, happening: Happening) {
         match happening {
-            Happening::Wake { node, life, look } => self.wake(node, life, look),
+            Happening::Wake { node, life } => self.wake(node, life),
             Happening::Arrive { to, from, mail, late } => {
                 // Lateness is a fault, and faults end with the chaos.
                 if self.healed == 0 || !late {
@@ -332,7 +332,7 @@ impl World {
             self.checks.delivered(self.now, n, from.get(), message, &self.ids);
         }
         let mut effects = std::mem::take(&mut self.effects);
-        let ticked = event == Event::Tick;
+        let rang = if let Event::Due { ticket } = event { Some(ticket) } else { None };
         if !self.step_engine(n, event, &mut effects) {
             return;
         }
@@ -365,7 +365,7 @@ impl World {
         }
         self.effects = effects;
         self.reference_arm(n);
-        self.check_deadline(n, ticked);
+        self.check_deadlines(n, rang);
         self.look_at_list(n);
         self.plan_wake(n);
     }
@@ -422,49 +422,45 @@ impl World {
         }
     }
 
-    /// Plans the next look at a process's timers.
-    fn plan_wake(&mut self, n: usize) {
+    /// Plans the next ring of a process's timer.
+    pub fn plan_wake(&mut self, n: usize) {
         let node = &mut self.nodes[n];
         if node.engine.is_none() || node.paused.is_some() {
             return;
         }
         let Some((next, _)) = node.wheel.next() else { return };
-        let at = node.clocks[node.machine].when(next).max(self.now);
+        if node.wake_at < u64::MAX && node.wake_for == next {
+            return;
+        }
+        let at = node.clocks[node.machine].when(next).max(self.now).max(node.deaf_until);
         if at < node.wake_at {
-            node.wake_at = at;
+            (node.wake_at, node.wake_for) = (at, next);
             let life = node.life;
-            self.future.plan(at, Happening::Wake { node: n, life, look: false });
+            self.future.plan(at, Happening::Wake { node: n, life });
         }
     }
 
-    fn wake(&mut self, n: usize, life: u32, look: bool) {
+    fn wake(&mut self, n: usize, life: u32) {
         if !self.alive(n, life) || self.nodes[n].paused.is_some() || self.nodes[n].busy.is_some() {
             return;
         }
         let node = &mut self.nodes[n];
-        let mono = node.clocks[node.machine].mono(self.now);
         if node.wake_at <= self.now {
             node.wake_at = u64::MAX;
         }
-        let mut rang = false;
-        while node.wheel.ring(mono).is_some() {
-            rang = true;
-        }
-        if rang && !look {
+        let mono = node.clocks[node.machine].mono(self.now);
+        // When its rings are lost, the loop's next look is the end of that.
+        if node.deaf_until < self.now && node.wheel.next().is_some_and(|(at, _)| at <= mono) {
             let ppm = if self.faulty(n) { self.plan.timer_ppm } else { 0 };
             if let Some(mut dice) = self.choices.fault(Kind::Timer, n, 0, ppm) {
                 self.coverage.note("timer: late");
-                let at = self.now + dice.spread(1, LOOK);
-                self.future.plan(at, Happening::Wake { node: n, life, look: true });
-                self.plan_wake(n);
-                return;
+                self.nodes[n].deaf_until = self.now + dice.spread(1, LOOK);
             }
         }
-        if rang || look {
-            self.step(n, Event::Tick);
-        } else {
-            self.plan_wake(n);
+        if self.nodes[n].deaf_until <= self.now {
+            self.look_at_wheel(n);
         }
+        self.plan_wake(n);
     }
 
     /// Whether bad things may still happen to a member.

@@ -6,7 +6,7 @@
 //! (`RULES.md` L6); the others after it.
 
 use super::cx::Cx;
-use super::effect::{Effect, NoteLevel};
+use super::effect::NoteLevel;
 use super::state::{Grace, Lead, Loading, PROBE_EXTRA};
 use super::ticket::Ticket;
 use crate::time::MonoTime;
@@ -111,6 +111,11 @@ impl Ticket {
         ]
     }
 
+    /// The first of them.
+    pub fn nearest(&self) -> Option<MonoTime> {
+        self.deadlines().iter().filter_map(|(_, at)| *at).min()
+    }
+
     /// Whether standing is only a matter of time: what else it waits for wakes this ticket by
     /// itself (the end of a promise, of grace, of a handler, of a revoke).
     fn may_stand_when_due(&self) -> bool {
@@ -155,6 +160,9 @@ impl Ticket {
                 self.handle_due(cx, kind);
                 continue;
             }
+            if self.grant.is_none() && !self.leaving() {
+                return;
+            }
             self.advance_grant(cx);
             self.plan_leaving(cx);
             if self.due(cx.now.mono).is_none() {
@@ -166,7 +174,7 @@ impl Ticket {
     /// The first deadline that has passed.
     fn due(&self, now: MonoTime) -> Option<DeadlineKind> {
         let passed = |(_, at): &(DeadlineKind, Option<MonoTime>)| at.is_some_and(|at| at <= now);
-        self.deadlines().into_iter().find(passed).map(|(kind, _)| kind)
+        self.deadlines().iter().find(|deadline| passed(deadline)).map(|(kind, _)| *kind)
     }
 
     /// Handles one deadline that has passed.
@@ -191,19 +199,5 @@ impl Ticket {
             DeadlineKind::ProbeLimit => self.probe_overdue(cx),
             DeadlineKind::Claim => self.manual_due(cx),
         }
-    }
-
-    /// Brings the armed timer in line with the nearest deadline; returns old and new instant.
-    pub fn rearm(&mut self, cx: &mut Cx<'_>) -> (Option<MonoTime>, Option<MonoTime>) {
-        let nearest = self.deadlines().into_iter().filter_map(|(_, at)| at).min();
-        let before = self.armed;
-        if nearest != before {
-            self.armed = nearest;
-            cx.effects.push(match nearest {
-                Some(at) => Effect::Arm { ticket: self.index, at },
-                None => Effect::Disarm { ticket: self.index },
-            });
-        }
-        (before, nearest)
     }
 }

@@ -53,8 +53,12 @@ pub enum Event {
         /// Which.
         client: ClientId,
     },
-    /// Time has passed: a timer rang, or the loop's one-second look. A hint only.
-    Tick,
+    /// The instant of the ticket's [`super::Effect::Arm`] has come, and it is armed no more. One
+    /// that comes early does no harm.
+    Due {
+        /// The ticket.
+        ticket: TicketIndex,
+    },
     /// The answer to [`super::Effect::LoadCib`].
     CibLoaded {
         /// The ticket.

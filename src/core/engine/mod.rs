@@ -6,8 +6,9 @@
 //!
 //! Order of a step: what has ended by now ends (promises, leases, holdings); then the event is
 //! looked at; then what is due is done; then a site that is owed a plan to stand gets one, the
-//! ticket's timer is set and its invariants are checked. Tickets are independent of each other: a
-//! step touches the event's ticket, and [`Event::Tick`] those that are due.
+//! shell's timer is told if the ticket waits for another instant, and its invariants are checked.
+//! Tickets are independent of each other: a step touches the event's ticket, and a renewal also
+//! those whose own renewal is nearly due.
 
 mod announce;
 mod attrs;
@@ -61,10 +62,6 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use cx::{Cx, PeerBook, Serials};
 use ticket::Ticket;
 
-/// Tickets handled by one [`Event::Tick`]: the rest is due at once, after other queues had their
-/// turn.
-const DUE_TICKETS_MAX: usize = 128;
-
 /// What an engine is made from.
 #[derive(Clone, Debug)]
 pub struct Setup {
@@ -82,8 +79,6 @@ pub struct Engine {
     roster: Roster,
     tickets: Vec<Ticket>,
     names: BTreeMap<TicketName, TicketIndex>,
-    /// The armed instants of all tickets, nearest first.
-    agenda: BTreeSet<(MonoTime, TicketIndex)>,
     prng: Prng,
     books: Vec<PeerBook>,
     serials: Serials,
@@ -106,7 +101,6 @@ impl Engine {
         let names = tickets.iter().map(|t| (t.spec.name.clone(), t.index)).collect();
         Engine {
             names,
-            agenda: BTreeSet::new(),
             prng,
             books: vec![PeerBook::default(); roster.len()],
             serials: Serials::default(),
@@ -142,7 +136,7 @@ impl Engine {
                     self.with(now, effects, ticket, |t, _| t.client_gone(client));
                 }
             }
-            Event::Tick => self.tick(now, effects),
+            Event::Due { ticket } => self.due(now, effects, ticket),
             Event::CibLoaded { ticket, outcome } => {
                 self.with(now, effects, ticket, |t, cx| t.handle_loaded(cx, outcome));
             }
@@ -176,10 +170,10 @@ impl Engine {
         }
     }
 
-    /// The nearest deadline of all tickets: the loop steps with [`Event::Tick`] no later than
-    /// then, or within a second of it if a timer was lost. `None`: nothing is waited for.
-    pub fn next_deadline(&self) -> Option<MonoTime> {
-        self.agenda.first().map(|(at, _)| *at)
+    /// What a ticket waits for: the instant for which the last [`Effect::Arm`] asked. It is
+    /// computed from the ticket's state. `None`: for nothing.
+    pub fn deadline_of(&self, ticket: TicketIndex) -> Option<MonoTime> {
+        self.tickets.get(ticket.get()).and_then(Ticket::nearest)
     }
 
     /// How many tickets this site holds or is granting (CIB may say granted), of how many.
@@ -207,23 +201,21 @@ impl Engine {
             serials: &mut self.serials,
             clients: &mut self.clients,
         };
-        let held_before = ticket.holding();
+        let (held_before, told) = (ticket.holding(), ticket.nearest());
         ticket.fold(&mut cx);
         act(ticket, &mut cx);
         ticket.run_due(&mut cx);
         ticket.answer_late_revoke(&mut cx);
         ticket.replan(&mut cx);
         ticket.observe_bound(&cx);
-        let (before, after) = ticket.rearm(&mut cx);
-        ticket.check_invariants(&cx);
-        if before != after {
-            if let Some(at) = before {
-                self.agenda.remove(&(at, index));
-            }
-            if let Some(at) = after {
-                self.agenda.insert((at, index));
-            }
+        let nearest = ticket.nearest();
+        if nearest != told {
+            cx.effects.push(match nearest {
+                Some(at) => Effect::Arm { ticket: index, at },
+                None => Effect::Disarm { ticket: index },
+            });
         }
+        ticket.check_invariants(&cx, nearest);
         match (held_before, ticket.holding()) {
             (false, true) => self.held += 1,
             (true, false) => self.held -= 1,
@@ -231,23 +223,16 @@ impl Engine {
         }
     }
 
-    /// Time has passed: every ticket that is due. Each has its turn once: a step leaves nothing
-    /// due (`check_invariants`), so the next in the agenda is another ticket.
-    fn tick(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let mut renews = false;
-        for _ in 0..DUE_TICKETS_MAX {
-            let Some((at, ticket)) = self.agenda.first().copied() else { break };
-            if at > now.mono {
-                break;
-            }
-            renews |= self.tickets[ticket.get()].renews_at() == Some(at);
-            self.with(now, effects, ticket, |_, _| {});
-            let again = self.agenda.first().is_some_and(|(_, next)| *next == ticket);
-            assert!(
-                !again || self.next_deadline() > Some(now.mono),
-                "a ticket that was served is not due again"
-            );
+    /// The ticket's alarm has rung, and is set no more.
+    fn due(&mut self, now: Now, effects: &mut Vec<Effect>, ticket: TicketIndex) {
+        let Some(at) = self.deadline_of(ticket) else { return };
+        if at > now.mono {
+            // It rang early.
+            effects.push(Effect::Arm { ticket, at });
+            return;
         }
+        let renews = self.tickets[ticket.get()].renews_at().is_some();
+        self.with(now, effects, ticket, |_, _| {});
         if renews {
             self.renew_early(now, effects);
         }
@@ -255,13 +240,15 @@ impl Engine {
 
     /// Begins the renewals that are nearly due: they go out, and come back, with another one.
     fn renew_early(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let soon = now.mono.plus(renewal::EARLY_MAX);
-        let near = self.agenda.iter().take_while(|(at, _)| *at <= soon).take(DUE_TICKETS_MAX);
-        let near: Vec<TicketIndex> = near.map(|(_, ticket)| *ticket).collect();
-        for ticket in near {
-            if self.tickets[ticket.get()].renews_by(now.mono) {
-                self.with(now, effects, ticket, |t, cx| t.start_renewal(cx));
-            }
+        let near = self.tickets.iter().filter_map(|t| Some((t.renews_by(now.mono)?, t.index)));
+        let near: BTreeSet<(MonoTime, TicketIndex)> = near.collect();
+        for (_, ticket) in near.into_iter().take(renewal::TOGETHER_MAX) {
+            self.with(now, effects, ticket, |t, cx| {
+                // Its lease may have been over.
+                if t.renews_by(cx.now.mono).is_some() {
+                    t.start_renewal(cx);
+                }
+            });
         }
     }
 

@@ -16,7 +16,9 @@ use alloc::format;
 const EARLY_PART: u64 = 16;
 
 /// and at most by this.
-pub(super) const EARLY_MAX: Span = Span::from_secs(10);
+const EARLY_MAX: Span = Span::from_secs(10);
+/// So many begin together at most.
+pub(super) const TOGETHER_MAX: usize = 128;
 
 impl Ticket {
     /// The other sites.
@@ -43,18 +45,18 @@ impl Ticket {
     /// When the next renewal begins, if that is all that this ticket waits for.
     pub fn renews_at(&self) -> Option<MonoTime> {
         let lead = self.lead.as_ref().filter(|_| self.phase.is_leader())?;
-        self.armed.filter(|at| *at == lead.renewal.next_at())
+        self.nearest().filter(|at| *at == lead.renewal.next_at())
     }
 
-    /// Whether the next renewal may begin now although it is not due, since another one begins:
-    /// within [`EARLY_PART`] of its pause, and at most by [`EARLY_MAX`]. One before which a handler
-    /// is asked waits for its time.
-    pub fn renews_by(&self, now: MonoTime) -> bool {
-        let started = self.lead.as_ref().map(|lead| lead.renewal.started());
-        let pause = |at: MonoTime| started.map_or(Span::ZERO, |started| at.since(started));
-        let early = |at: MonoTime| pause(at).divided(EARLY_PART).min(EARLY_MAX);
-        let near = self.renews_at().is_some_and(|at| at.since(now) <= early(at));
-        near && !self.asks_before_renewal()
+    /// When the next renewal is due, if it may begin now although that is later, since another one
+    /// begins: within [`EARLY_PART`] of its pause, and at most by [`EARLY_MAX`]. One before which a
+    /// handler is asked waits for its time.
+    pub fn renews_by(&self, now: MonoTime) -> Option<MonoTime> {
+        let renewal = &self.lead.as_ref()?.renewal;
+        let pause = renewal.next_at().since(renewal.started());
+        let early = pause.divided(EARLY_PART).min(EARLY_MAX);
+        let near = renewal.next_at().since(now) <= early && !self.asks_before_renewal();
+        self.renews_at().filter(|_| near)
     }
 
     /// Whether a renewal waits for the handler: who holds asks it before each.

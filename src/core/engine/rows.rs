@@ -9,7 +9,7 @@ use super::report::{Held, PeerRow, Remark, Reply, TicketRow};
 use super::ticket::Ticket;
 use super::Engine;
 use crate::model::{Holder, TicketIndex};
-use crate::time::{Now, Span};
+use crate::time::{MonoTime, Now, Span};
 use crate::wire::{ClientRequest, ResultCode};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -169,11 +169,10 @@ impl Ticket {
         self.note(cx, NoteLevel::Info, &text);
     }
 
-    /// What every step leaves true.
-    pub fn check_invariants(&self, cx: &Cx<'_>) {
+    /// What every step leaves true; `nearest` is the first of its deadlines then.
+    pub fn check_invariants(&self, cx: &Cx<'_>, nearest: Option<MonoTime>) {
         let now = cx.now.mono;
-        // It was just armed for the nearest of its deadlines.
-        assert!(self.armed.is_none_or(|at| now < at), "no deadline is left due");
+        assert!(nearest.is_none_or(|at| now < at), "no deadline is left due");
         if !self.site {
             let passive = self.phase.is_follower();
             assert!(passive, "an arbitrator only follows");

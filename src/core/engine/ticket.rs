@@ -98,8 +98,6 @@ pub(super) struct Ticket {
     pub revoke_wanted: bool,
     pub attrs: Attrs,
     pub manual: Manual,
-    /// The instant for which the shell was asked to ring.
-    pub armed: Option<MonoTime>,
 }
 
 impl Ticket {
@@ -157,7 +155,6 @@ impl Ticket {
             revoke_wanted: false,
             attrs: Attrs::default(),
             manual: Manual::default(),
-            armed: None,
         }
     }
 

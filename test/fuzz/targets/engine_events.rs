@@ -18,6 +18,7 @@ use booth::model::{
     TicketSpec,
 };
 use booth::time::{MonoTime, Now, Span, WallTime};
+use booth::wheel::Wheel;
 use booth::wire::{ClientRequest, Command, PeerBody, PeerMessage, Stamp};
 
 /// Events of one run: enough for a few renewals, elections and grants.
@@ -38,9 +39,9 @@ pub fn run(bytes: &[u8]) {
     // Whatever happened, time alone brings it to rest: deadlines end, and nothing is armed in
     // the past for ever.
     for _ in 0..50 {
-        let Some(at) = world.engine.next_deadline() else { break };
+        let Some((at, _)) = world.wheel.next() else { break };
         world.now.mono = world.now.mono.max(at);
-        world.step(Event::Tick);
+        world.ring();
     }
     world.step(Event::Dump);
     world.step(Event::Shutdown);
@@ -48,6 +49,7 @@ pub fn run(bytes: &[u8]) {
 
 struct World {
     engine: Engine,
+    wheel: Wheel,
     roster: Roster,
     tickets: Vec<TicketName>,
     now: Now,
@@ -80,6 +82,7 @@ impl World {
         };
         World {
             engine: Engine::new(setup),
+            wheel: Wheel::new(),
             checks,
             roster,
             tickets,
@@ -132,7 +135,7 @@ impl World {
         match source.below(8) {
             0 | 1 => {}
             2 | 3 => {
-                let next = self.engine.next_deadline().unwrap_or(before);
+                let next = self.wheel.next().map_or(before, |(at, _)| at);
                 self.now.mono = before.max(next);
             }
             4 | 5 => self.now.mono = before.plus(source.span(200)),
@@ -143,7 +146,16 @@ impl World {
         if source.byte() == 255 {
             self.now.wall = WallTime::from_secs(u64::from(source.u32()));
         }
-        self.step(Event::Tick);
+        self.ring();
+    }
+
+    /// Every ticket that is due has its turn, once: none is due again.
+    fn ring(&mut self) {
+        for _ in 0..self.tickets.len() {
+            let Some((_, ticket)) = self.wheel.ring(self.now.mono) else { return };
+            self.step(Event::Due { ticket });
+        }
+        assert!(self.wheel.ring(self.now.mono).is_none(), "no ticket is left due");
     }
 
     /// Another member and its id.
@@ -313,11 +325,11 @@ impl World {
                 Effect::Job(JobWish::StopProbe { ticket, run }) => {
                     self.probes.retain(|probe| *probe != (ticket, run));
                 }
-                Effect::Reply { .. }
-                | Effect::Arm { .. }
-                | Effect::Disarm { .. }
-                | Effect::Store(StoreWish::Hold { .. })
-                | Effect::Note(_) => {}
+                Effect::Arm { ticket, at } => self.wheel.arm(ticket, at),
+                Effect::Disarm { ticket } => {
+                    self.wheel.disarm(ticket);
+                }
+                Effect::Reply { .. } | Effect::Store(StoreWish::Hold { .. }) | Effect::Note(_) => {}
             }
         }
     }

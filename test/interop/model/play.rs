@@ -255,7 +255,8 @@ impl<'lab> Play<'lab> {
         while let Some(at) = self.model.next_deadline().filter(|at| *at <= end) {
             let at = at.max(self.now.mono);
             self.now = Now { wall: self.now.wall_at(at), mono: at };
-            lines.extend(self.step(Event::Tick));
+            let ticket = TicketIndex::new(0);
+            lines.extend(self.step(Event::Due { ticket }));
             let known = |line: &Line| self.seen.iter().any(|seen| seen.text == line.text);
             if stop && lines.iter().any(|line| !known(line)) {
                 return lines;

@@ -33,11 +33,11 @@ impl Brain {
         }
     }
 
-    /// When it wants to be woken.
-    pub fn next_deadline(&self) -> Option<MonoTime> {
+    /// When it wants to be woken for a ticket; the model has one timer for all its tickets.
+    pub fn deadline_of(&self, ticket: TicketIndex) -> Option<MonoTime> {
         match self {
-            Brain::Ours(engine) => engine.next_deadline(),
-            Brain::Theirs(model) => model.next_deadline(),
+            Brain::Ours(engine) => engine.deadline_of(ticket),
+            Brain::Theirs(model) => model.next_deadline().filter(|_| ticket.get() == 0),
         }
     }
 }

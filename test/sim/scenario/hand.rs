@@ -2,7 +2,7 @@
 //! The commands with which a transcript repeats a run of the simulator exactly: one message at a
 //! time, stores by hand, stopped daemons, clocks that run at their own rates.
 
-use super::lab::{member, Lab};
+use super::lab::{due, member, Lab};
 use crate::clock::Clock;
 use booth_core::engine::{
     CibExpiry, CibLoad, CibOutcome, CibState, CibTicket, Event, HoldWindow, WriteSerial,
@@ -74,7 +74,7 @@ impl Lab {
         let index = self.index(name);
         self.nodes[index].hand.stopped = stopped;
         if !stopped {
-            self.event(index, Event::Tick);
+            self.event(index, due());
         }
     }
 

@@ -21,6 +21,11 @@ use std::net::{IpAddr, Ipv4Addr};
 /// Messages that one `deliver` may lead to: members that talk without end are a failure.
 const DELIVERIES_MAX: usize = 1_000;
 
+/// The only ticket may be due.
+pub fn due() -> Event {
+    Event::Due { ticket: TicketIndex::new(0) }
+}
+
 /// What a store or a handler does when it is asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Temper {
@@ -294,7 +299,7 @@ impl Lab {
     fn next_tick(&self) -> Option<MonoTime> {
         let due = |(index, node): (usize, &Node)| {
             let engine = node.engine.as_ref().filter(|_| !node.hand.stopped)?;
-            engine.next_deadline().map(|at| self.when(index, at))
+            engine.deadline_of(TicketIndex::new(0)).map(|at| self.when(index, at))
         };
         self.nodes.iter().enumerate().filter_map(due).min()
     }
@@ -309,14 +314,14 @@ impl Lab {
             if next.is_none() {
                 return;
             }
-            (0..self.nodes.len()).for_each(|index| self.event(index, Event::Tick));
+            (0..self.nodes.len()).for_each(|index| self.event(index, due()));
         }
     }
 
     pub fn event(&mut self, index: usize, event: Event) {
         let mut effects = Vec::new();
         let now = self.clock(index);
-        let idle = self.nodes[index].hand.stopped && event == Event::Tick;
+        let idle = self.nodes[index].hand.stopped && matches!(event, Event::Due { .. });
         let Some(engine) = self.nodes[index].engine.as_mut().filter(|_| !idle) else { return };
         engine.step(now, event, &mut effects);
         effects.into_iter().for_each(|effect| self.perform(index, effect));

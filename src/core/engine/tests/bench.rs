@@ -152,7 +152,7 @@ impl Bench {
     pub fn advance_to(&mut self, end: MonoTime) -> Deeds {
         let mut deeds = Deeds(Vec::new());
         for _ in 0..STEPS_MAX {
-            let next = self.engine.next_deadline().filter(|at| *at <= end);
+            let next = self.engine.deadline_of(the_ticket()).filter(|at| *at <= end);
             let at = next.unwrap_or(end).max(self.now.mono);
             self.stalled = if at > self.now.mono { 0 } else { self.stalled + 1 };
             assert!(self.stalled < STALLED_MAX, "a deadline that has passed stays due");
@@ -160,7 +160,7 @@ impl Bench {
             if next.is_none() {
                 return deeds;
             }
-            deeds.0.extend(self.event(Event::Tick).0);
+            deeds.0.extend(self.event(Event::Due { ticket: the_ticket() }).0);
         }
         panic!("the member finds no rest");
     }
@@ -169,7 +169,7 @@ impl Bench {
     pub fn until_it_stands(&mut self, most: Span) -> Deeds {
         let end = self.now.mono.plus(most);
         while self.now.mono < end {
-            let next = self.engine.next_deadline().unwrap_or(end).min(end);
+            let next = self.engine.deadline_of(the_ticket()).unwrap_or(end).min(end);
             let deeds = self.advance_to(next.max(self.now.mono));
             if !deeds.requests().is_empty() {
                 return deeds;
@@ -183,7 +183,7 @@ impl Bench {
         let end = self.now.mono.plus(span);
         let mut all = Deeds(Vec::new());
         for _ in 0..STEPS_MAX {
-            let next = self.engine.next_deadline().filter(|at| *at <= end);
+            let next = self.engine.deadline_of(the_ticket()).filter(|at| *at <= end);
             let deeds = self.advance_to(next.unwrap_or(end).max(self.now.mono));
             all.0.extend(self.answered(deeds, world).0);
             if next.is_none() {

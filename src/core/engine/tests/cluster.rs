@@ -342,7 +342,7 @@ impl Cluster {
             let next = self
                 .nodes
                 .iter()
-                .filter_map(|node| node.engine.as_ref()?.next_deadline())
+                .filter_map(|node| node.engine.as_ref()?.deadline_of(the_ticket()))
                 .chain(self.parked.iter().map(|parked| parked.0))
                 .min()
                 .filter(|at| *at <= end);
@@ -358,7 +358,7 @@ impl Cluster {
             let due: Vec<(MonoTime, usize, usize, PeerMessage)> = due;
             self.flying.extend(due.into_iter().map(|(_, from, to, message)| (from, to, message)));
             for node in 0..self.nodes.len() {
-                self.event(node, Event::Tick);
+                self.event(node, Event::Due { ticket: the_ticket() });
             }
             self.settle();
         }

@@ -69,7 +69,7 @@ impl Member {
 
     pub fn advance(&mut self, span: Span) -> Vec<Effect> {
         self.now = Now { mono: self.now.mono.plus(span), wall: self.now.wall.plus(span) };
-        self.event(Event::Tick)
+        self.event(Event::Due { ticket: the_ticket() })
     }
 
     /// Sends a message to it and returns what it answers the sender, but for its own questions.

@@ -2,6 +2,7 @@
 //! L13: a site that knows of a lost ticket always has a plan to stand for it, whatever happened
 //! to the last one.
 
+use super::cluster::the_ticket;
 use super::member::{at, holder, is_ack, is_vote, stamp, Member};
 use crate::engine::{ClientId, Effect, Event};
 use crate::model::{Holder, Term, TicketName};
@@ -24,7 +25,7 @@ fn stands_within(member: &mut Member, span: Span) -> bool {
     let end = member.now.mono.plus(span);
     let mut stood = false;
     loop {
-        let next = member.engine.next_deadline().filter(|at| *at <= end);
+        let next = member.engine.deadline_of(the_ticket()).filter(|at| *at <= end);
         let at = next.unwrap_or(end);
         stood |= stands(&member.advance(at.since(member.now.mono)));
         if next.is_none() || stood {

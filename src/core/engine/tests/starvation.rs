@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Tickets do not wait for each other: a step leaves nothing due, and a tick serves every ticket.
+//! Tickets do not wait for each other: a step leaves nothing due, and every ticket that is has its
+//! turn.
 
 use super::cluster::{roster, spec};
 use crate::engine::{
@@ -9,12 +10,14 @@ use crate::engine::{
 use crate::model::{Holder, MemberIndex, Term, TicketIndex, TicketName, TicketSpec};
 use crate::time::{MonoTime, Now, Span, WallTime};
 use crate::wire::{ClientOptions, ClientRequest, Command, PeerBody, PeerMessage, ResultCode};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A site whose peers agree to everything, with a store that obeys and a handler that hangs or
 /// agrees.
 struct Site {
     engine: Engine,
+    /// What it has armed.
+    alarms: BTreeMap<TicketIndex, MonoTime>,
     now: Now,
     handler_hangs: bool,
     /// Heartbeats sent, by ticket.
@@ -31,8 +34,8 @@ impl Site {
             wall: WallTime::from_secs(1_800_000_000),
         };
         let (heartbeats, stood) = (Vec::new(), Vec::new());
-        let mut site =
-            Site { engine: Engine::new(setup), now, handler_hangs: false, heartbeats, stood };
+        let (engine, alarms) = (Engine::new(setup), BTreeMap::new());
+        let mut site = Site { engine, alarms, now, handler_hangs: false, heartbeats, stood };
         site.event(Event::Start);
         site
     }
@@ -48,6 +51,12 @@ impl Site {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Send { to, message, .. } => self.answer(to, message),
+            Effect::Arm { ticket, at } => {
+                self.alarms.insert(ticket, at);
+            }
+            Effect::Disarm { ticket } => {
+                self.alarms.remove(&ticket);
+            }
             Effect::Job(JobWish::LoadCib { ticket, .. }) => {
                 self.event(Event::CibLoaded { ticket, outcome: CibLoad::Absent });
             }
@@ -108,14 +117,29 @@ impl Site {
         self.event(Event::Peer { from, message });
     }
 
+    /// Its nearest alarm.
+    fn next(&self) -> Option<(MonoTime, TicketIndex)> {
+        self.alarms.iter().map(|(ticket, at)| (*at, *ticket)).min()
+    }
+
+    /// Every ticket that is due has its turn, once: none is due again.
+    fn ring(&mut self) {
+        let mut served = BTreeSet::new();
+        while let Some((_, ticket)) = self.next().filter(|(at, _)| *at <= self.now.mono) {
+            self.alarms.remove(&ticket);
+            assert!(served.insert(ticket), "left due");
+            self.event(Event::Due { ticket });
+        }
+    }
+
     /// Time passes as in the daemon: the loop steps at the nearest deadline, and no more than
     /// once in 50 ms.
     fn advance(&mut self, span: Span) {
         let end = self.now.mono.plus(span);
-        while let Some(at) = self.engine.next_deadline().filter(|_| self.now.mono < end) {
+        while let Some((at, _)) = self.next().filter(|_| self.now.mono < end) {
             let at = at.max(self.now.mono.plus(Span::from_millis(50))).min(end);
             self.now = Now { mono: at, wall: self.now.wall.plus(at.since(self.now.mono)) };
-            self.event(Event::Tick);
+            self.ring();
         }
     }
 
@@ -126,8 +150,8 @@ impl Site {
 }
 
 /// L11: a leader that was elected again while its handler runs waits for the handler when its
-/// next renewal comes, and other tickets are renewed meanwhile. The renewal used to stay due: every
-/// tick served that ticket alone, 128 times, and the other lease ran out.
+/// next renewal comes, and other tickets are renewed meanwhile. The renewal used to stay due: that
+/// ticket alone was served, again and again, and the other lease ran out.
 #[test]
 fn a_handler_that_hangs_starves_no_other_ticket() {
     let slow = TicketSpec { has_handler: true, expire: Span::from_secs(60), ..spec("slow") };
@@ -144,10 +168,9 @@ fn a_handler_that_hangs_starves_no_other_ticket() {
     assert!(site.now.mono.since(site.last_heartbeat("other")) <= Span::from_secs(5));
 }
 
-/// No deadline that has passed is left after a tick, whatever the number of tickets that it is
-/// allowed to serve.
+/// No deadline that has passed is left after a ticket's turn.
 #[test]
-fn a_tick_leaves_nothing_due() {
+fn a_turn_leaves_nothing_due() {
     let slow = TicketSpec { has_handler: true, expire: Span::from_secs(60), ..spec("slow") };
     let slow = TicketSpec { renewal: Span::from_secs(8), ..slow };
     let mut site = Site::started(vec![slow]);
@@ -158,9 +181,32 @@ fn a_tick_leaves_nothing_due() {
     for _ in 0..30 {
         site.advance(Span::from_secs(1));
         site.now = Now { mono: site.now.mono.plus(Span::from_secs(1)), ..site.now };
-        site.event(Event::Tick);
-        assert!(site.engine.next_deadline() > Some(site.now.mono), "left due");
+        site.ring();
+        let next = site.next().map(|(at, _)| at);
+        assert!(next > Some(site.now.mono), "left due");
     }
+}
+
+/// A step for a ticket that is not due changes nothing but that its alarm is set again; one for a
+/// ticket that waits for nothing, or that there is not, does nothing.
+#[test]
+fn an_alarm_that_rings_early_does_no_harm() {
+    let mut site = Site::started(vec![spec("T")]);
+    site.grant(1, "T");
+    site.advance(Span::from_secs(9));
+    let ticket = TicketIndex::new(0);
+    let at = site.engine.deadline_of(ticket).expect("it waits for its renewal");
+    assert_eq!(site.alarms.get(&ticket), Some(&at));
+    let mut effects = Vec::new();
+    let mut due = |engine: &mut Engine, ticket| {
+        engine.step(site.now, Event::Due { ticket }, &mut effects);
+        std::mem::take(&mut effects)
+    };
+    assert_eq!(due(&mut site.engine, ticket), [Effect::Arm { ticket, at }]);
+    let before = format!("{:?}", site.engine);
+    assert_eq!(due(&mut site.engine, ticket), [Effect::Arm { ticket, at }]);
+    assert_eq!(due(&mut site.engine, TicketIndex::new(1)), []);
+    assert_eq!(format!("{:?}", site.engine), before);
 }
 
 /// The handler's answer lets the renewal go on at once.

@@ -51,7 +51,7 @@ impl Member {
 
     fn advance(&mut self, span: Span) {
         self.now = Now { mono: self.now.mono.plus(span), wall: self.now.wall.plus(span) };
-        self.event(Event::Tick);
+        self.event(Event::Due { ticket: the_ticket() });
     }
 
     fn hears(&mut self, from: usize, leader: Holder, term: u32, body: PeerBody, valid: Span) {

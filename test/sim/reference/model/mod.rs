@@ -76,7 +76,7 @@ impl Model {
             Event::ProbeDone { ticket, outcome, .. } => {
                 tickets[ticket.get()].probed(cx, outcome == ProbeOutcome::Success);
             }
-            Event::Tick => {
+            Event::Due { .. } => {
                 for ticket in tickets {
                     ticket.timer(cx);
                 }
