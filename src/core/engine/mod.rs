@@ -231,7 +231,9 @@ impl Engine {
             effects.push(Effect::Arm { ticket, at });
             return;
         }
-        let renews = self.tickets[ticket.get()].renews_at().is_some();
+        let due = &self.tickets[ticket.get()];
+        // One that asks its handler first sends nothing yet, so nothing can go out with it.
+        let renews = due.renews_at().is_some() && !due.asks_before_renewal();
         self.with(now, effects, ticket, |_, _| {});
         if renews {
             self.renew_early(now, effects);
