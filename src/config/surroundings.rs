@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a configuration needs from outside its text: addresses of host names and the key file.
-//! The daemon supplies those of the system; tests supply their own.
+//! `sys::surroundings` supplies those of the system; tests supply their own.
 
 use super::keyfile::KeyFileProblem;
 use crate::auth::Key;

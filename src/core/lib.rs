@@ -3,8 +3,9 @@
 //!
 //! It has no `std`: it cannot read a clock, open a file, or start a thread or a process. The
 //! [`engine`] decides which site holds a ticket, the [`keeper`] what a site's ticket store is told
-//! and when; [`wire`] and [`auth`] turn messages into bytes and back, [`pacemaker`] knows the words
-//! of Pacemaker's tools. Whoever calls them says what time it is and carries out what they want.
+//! and when; [`slots`] orders reads and handlers, [`wheel`] keeps alarms; [`wire`] and [`auth`]
+//! turn messages into bytes and back, [`pacemaker`] knows the words of Pacemaker's tools. Whoever
+//! calls them says what time it is and carries out what they want.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 

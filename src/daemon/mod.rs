@@ -64,8 +64,8 @@ const REST: Duration = Duration::from_millis(100);
 /// That it cannot is logged this often.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
-/// Runs the daemon for the member number `me` (see [`local_addr::find_daemon`]) until it is told
-/// to stop. Into the background it returns in the parent as soon as the child is up.
+/// Runs the daemon for the member number `me` (see [`crate::sys::local_addr::find_daemon`]) until
+/// it is told to stop. Into the background it returns in the parent as soon as the child is up.
 ///
 /// The exit code is 0 after a clean stop, and in the parent of a daemon that is up; else 1, with
 /// the reason on stderr. Must be called before any thread exists.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! SIGTERM and SIGINT while the daemon starts: it ends at once, whatever it waits for.
+//! While the daemon starts: it takes the lock file, leaves the surroundings of whoever has started
+//! it, and ends at once on SIGTERM or SIGINT, whatever it waits for.
 //!
 //! Until its threads run, nothing depends on an orderly end: nothing is granted, and a keeper that
 //! was found goes on by itself. So the process just ends, without the lock file.

@@ -3,7 +3,8 @@
 //!
 //! [`keeper`] has the process that changes the store and outlives the daemon, and the daemon's end
 //! of it; [`helper`] the one that works on the built-in store, [`ticket_dir`], and runs handlers;
-//! [`child`] runs any of them, or Pacemaker's tools, beside whoever has started it.
+//! [`child`] runs any of them, or Pacemaker's tools, beside whoever has started it. [`reading`]
+//! asks a store of either kind; [`after_boot`] revokes what an earlier boot left granted.
 
 pub mod after_boot;
 pub mod child;

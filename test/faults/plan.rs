@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What happens in the random run, and when: drawn from a seed beforehand, or read from a file.
 //!
-//! All of it stays inside the conditions of the promise (`RULES.md`, "The promise to the user"):
+//! All of it stays inside the conditions of the promise (`RULES.md`, "The promise"):
 //! a revoke of `crm_ticket` ends within `g` and works, the guards are left alone, nobody says
 //! `grant -F`, and no daemon is down, stopped or kept from writing between a step of its wall
 //! clock and its next write. A grant may fail, hang or be slow: the program has to end it.

@@ -68,7 +68,7 @@ pub struct Checks {
     pub ghosts: Ghosts,
     /// Some members run the reference: who is to blame for an overlap.
     pub blame: Blame,
-    /// Only S1 and S2 count: the proof that a mutant breaks the promise itself.
+    /// Only S1 and S2 count: the proof that a wrong engine breaks the promise itself.
     pub only_promise: bool,
     /// How often each ticket was granted in a store.
     pub grants: u64,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Aimed plans. Faults that are uniformly random are too weak to find what shows once in a
-//! hundred thousand schedules (`RULES.md`, "Pitfalls"), so each of these families keeps a small
+//! hundred thousand schedules (`RULES.md`, "Why it is safe"): each of these families keeps a small
 //! cluster in one kind of danger for all of its run. A family and a seed make a plan.
 
 use super::aimed::{Aimed, ANY, REVOKE, STEP_DOWN};

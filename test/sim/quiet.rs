@@ -11,7 +11,7 @@ use booth_core::model::{MemberRole, TicketMode, TicketName, TicketSpec};
 use booth_core::prng::Prng;
 use booth_core::time::Span;
 
-/// The ticket of `RULES.md`, "Availability to reach": `E` = 60 s, `τ` = 3 s, `r` = 5, `A` = 0.
+/// The ticket of `RULES.md`, "Availability": `E` = 60 s, `τ` = 3 s, `r` = 5, `A` = 0.
 pub fn usual_ticket() -> TicketSpec {
     TicketSpec {
         name: TicketName::new("t0").expect("a plain name"),

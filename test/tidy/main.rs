@@ -9,6 +9,7 @@ mod circles;
 mod code;
 mod exceptions;
 mod functions;
+mod guide;
 mod headers;
 mod keys;
 mod layers;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Elections (`RULES.md` L1 to L3, L11 to L13): when a site stands, how votes are given and
-//! counted, and what follows a failed attempt.
+//! Elections (`RULES.md` L1 to L3, L11 to L13): how a site asks for votes, how they are given and
+//! counted, and what follows a failed attempt. When a site stands is in [`super::standing`].
 
 use super::cx::Cx;
 use super::effect::NoteLevel;

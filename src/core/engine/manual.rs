@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Manual tickets (L14, P22): administrators grant and revoke; no election,
-//! no lease, no expiry, no failover. Every member notes which sites claim such a ticket.
+//! no lease, no expiry, no failover. What sites claim is in [`super::claims`].
 
 use super::cx::Cx;
 use super::effect::NoteLevel;

@@ -26,7 +26,6 @@ mod event;
 mod giving_up;
 mod grace;
 mod grant;
-
 mod manual;
 mod objection;
 mod peer;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What `booth list`, `booth peers` and SIGUSR1 show, taken from the tickets' state; and the
-//! invariants that every step leaves intact.
+//! Which rule a client's request goes to; what `booth list`, `booth peers` and SIGUSR1 show, taken
+//! from the tickets' state; and the invariants that every step leaves intact.
 
 use super::cx::Cx;
 use super::effect::{AttrChange, Effect, Note, NoteLevel};

@@ -53,7 +53,7 @@ pub enum Action {
         /// What it is.
         job: Job,
     },
-    /// End a job; [`Slots::finished`] is still to be called once it is gone.
+    /// End a job; [`super::Slots::finished`] is still to be called once it is gone.
     End {
         /// Its number.
         id: JobId,

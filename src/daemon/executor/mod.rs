@@ -4,7 +4,7 @@
 //!
 //! It receives the engine's wishes, carries them out or passes them on, and sends the outcomes
 //! back as events. The order of reads and handlers is the business of `slots`, which is pure;
-//! processes are that of `child`; the way to the keeper is `keeper::link`.
+//! processes are that of [`store::child`]; the way to the keeper is [`Link`].
 
 mod bulk;
 mod error;

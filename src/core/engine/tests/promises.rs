@@ -229,7 +229,7 @@ pub fn a_leader_answers_a_starting_member_with_an_update() {
     assert_eq!(deeds.updates().iter().map(|sent| sent.to).collect::<Vec<_>>(), [2]);
 }
 
-/// L5, "Pitfalls": what was acknowledged in one term gives nothing in the next.
+/// L5: what was acknowledged in one term gives nothing in the next.
 #[test]
 pub fn acknowledgements_do_not_outlive_their_term() {
     let mut bench = Bench::three();

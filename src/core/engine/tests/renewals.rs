@@ -114,8 +114,7 @@ pub fn acknowledgements_of_another_term_or_leader_give_nothing() {
     assert_eq!(bench.hear(sent.to, me, term, body).grants().len(), 1);
 }
 
-/// `RULES.md`, "Pitfalls": when the retries are used up without a majority, a new renewal begins
-/// at once.
+/// L5: when the retries are used up without a majority, a new renewal begins at once.
 #[test]
 pub fn a_new_renewal_follows_one_that_nobody_acknowledged() {
     let mut bench = Bench::settled(2, 1, 0, long(3));

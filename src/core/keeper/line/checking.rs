@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The check of one ticket.
+//! How far the check of one ticket has come; what it does is in [`super::check`].
 
 use crate::keeper::jobs::JobId;
 use crate::time::{MonoTime, Span};

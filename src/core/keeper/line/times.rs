@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The times of a ticket's line: its next deadline, and when killed changes can no longer take
-//! effect.
+//! What is asked of a ticket's line: its next deadline, whether it is still needed, and when killed
+//! changes can no longer take effect.
 
 use super::{Line, Look};
 use crate::engine::HoldWindow;

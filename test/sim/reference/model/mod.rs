@@ -3,7 +3,7 @@
 //! (`test/reference-behaviour.md`), its faults included.
 //!
 //! It takes the events and gives the effects of the engine that ships, so that both fit into the
-//! same world. `test/interop/model.rs` plays the same packets to it and to the real program.
+//! same world. `test/interop/model` plays the same packets to it and to the real program.
 //!
 //! What it leaves out: manual tickets, attributes, `list` and `peers` (answered with an error);
 //! the before-acquire handler runs at once, its outcome comes as an event. Unlike the real one it
