@@ -8,7 +8,7 @@ use super::channels::{
 };
 use super::clients::listing::Steps;
 use super::clients::places::Bounds;
-use super::clients::{DeskSetup, Server};
+use super::clients::{GatewaySetup, Server};
 use super::engine_loop::{EngineLoop, Inbox, Outlets};
 use super::executor::{self, ExecutorConfig, ExecutorHandle};
 use super::notify::Notifier;
@@ -223,7 +223,7 @@ fn start_server(
 ) -> Result<Server, StartError> {
     let sealer = Sealer::new(common.key.clone());
     let (me, max_skew) = (common.roster.my_id(), config.max_skew);
-    let setup = DeskSetup {
+    let setup = GatewaySetup {
         roster: common.roster.clone(),
         opener: common.opener(config),
         bonds: ClientBonds::new(&sealer, me, common.birth, max_skew),

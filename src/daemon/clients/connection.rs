@@ -4,7 +4,7 @@
 //! Nothing here waits: [`Connection::go_on`] does what can be done now, [`Connection::entry`] and
 //! [`Connection::deadline`] say when it is to be called again.
 
-use super::desk::{no_place, under_way, Desk};
+use super::gateway::{no_place, under_way, Gateway};
 use super::places::{Place, Wait};
 use super::socket::{take, watch_over, Failure, Frame, Unread};
 use crate::auth::Bond;
@@ -152,22 +152,22 @@ impl Connection {
 
     /// Does what can be done now; `ready` if something has happened at its socket. False: it is
     /// over.
-    pub(super) fn go_on(&mut self, desk: &mut Desk, ready: bool, now: Instant) -> bool {
-        let failure = match self.step(desk, ready, now) {
+    pub(super) fn go_on(&mut self, gateway: &mut Gateway, ready: bool, now: Instant) -> bool {
+        let failure = match self.step(gateway, ready, now) {
             Ok(goes_on) => return goes_on,
             Err(failure) => failure,
         };
         match &self.stage {
             // The engine has let go of it by itself, or has never heard of it.
             Stage::Asked(_) if matches!(failure, Failure::Busy) => {}
-            Stage::Asked(asked) => desk.let_go(asked.client),
+            Stage::Asked(asked) => gateway.let_go(asked.client),
             Stage::Silent(_) | Stage::Answered { .. } | Stage::Leaves { .. } => {}
         }
-        desk.note(&self.stream, &failure);
+        gateway.note(&self.stream, &failure);
         false
     }
 
-    fn step(&mut self, desk: &mut Desk, ready: bool, now: Instant) -> Result<bool, Failure> {
+    fn step(&mut self, gateway: &mut Gateway, ready: bool, now: Instant) -> Result<bool, Failure> {
         if ready {
             self.unread.go_on(&self.stream)?;
         }
@@ -175,10 +175,10 @@ impl Connection {
             return Err(Failure::Io(io::ErrorKind::TimedOut.into()));
         }
         if matches!(self.stage, Stage::Silent(_)) {
-            self.receive(desk, ready, now)?;
+            self.receive(gateway, ready, now)?;
         }
         if matches!(self.stage, Stage::Asked(_)) {
-            self.attend(desk, ready, now)?;
+            self.attend(gateway, ready, now)?;
         }
         match &mut self.stage {
             Stage::Answered { may_send } if self.unread.is_empty() => {
@@ -198,7 +198,7 @@ impl Connection {
     }
 
     /// Reads the request. When it is complete, it is checked, and answered or passed on.
-    fn receive(&mut self, desk: &mut Desk, ready: bool, now: Instant) -> Result<(), Failure> {
+    fn receive(&mut self, gateway: &mut Gateway, ready: bool, now: Instant) -> Result<(), Failure> {
         let Stage::Silent(frame) = &mut self.stage else {
             return Ok(());
         };
@@ -210,15 +210,15 @@ impl Connection {
             return if in_time { Ok(()) } else { Err(Failure::Left) };
         };
         let excess = frame.excess(len);
-        let (bond, verdict) = desk.judge(frame.request(len));
+        let (bond, verdict) = gateway.judge(frame.request(len));
         match verdict {
-            Ok(request) => self.ask(desk, request, bond, excess, now),
+            Ok(request) => self.ask(gateway, request, bond, excess, now),
             Err(failure) => {
                 let Some(reply) = failure.reply() else {
                     return Err(failure);
                 };
-                desk.note(&self.stream, &failure);
-                Ok(self.end(desk.seal(&reply, bond), true)?)
+                gateway.note(&self.stream, &failure);
+                Ok(self.end(gateway.seal(&reply, bond), true)?)
             }
         }
     }
@@ -228,37 +228,37 @@ impl Connection {
     /// is what must never be kept waiting.
     fn ask(
         &mut self,
-        desk: &mut Desk,
+        gateway: &mut Gateway,
         request: ClientRequest,
         bond: Option<Bond>,
         excess: usize,
         now: Instant,
     ) -> Result<(), Failure> {
         let lists = request == ClientRequest::List;
-        if let Some(text) = desk.listing.fresh().filter(|_| lists) {
-            let bytes = desk.seal(&ClientReply::List(text), bond);
-            return Ok(self.end(bytes, desk.may_follow(excess))?);
+        if let Some(text) = gateway.listing.fresh().filter(|_| lists) {
+            let bytes = gateway.seal(&ClientReply::List(text), bond);
+            return Ok(self.end(bytes, gateway.may_follow(excess))?);
         }
         let wait = Wait::of(&request);
-        let place = wait.and_then(|wait| desk.places.take(wait));
+        let place = wait.and_then(|wait| gateway.places.take(wait));
         let mut brief = None;
         if let Some(wait) = wait {
             self.stream.set_nodelay(true)?;
             if place.is_some() {
                 watch_over(&self.stream)?;
             } else {
-                desk.complain(wait.crowd());
+                gateway.complain(wait.crowd());
                 brief = Some((now + BRIEF, under_way(&request)));
             }
         }
         if brief.is_some() && wait != Some(Wait::Revoke) {
-            desk.note(&self.stream, &Failure::NoPlace);
-            let bytes = desk.seal(&desk.format(no_place(&request)), bond);
-            return Ok(self.end(bytes, desk.may_follow(excess))?);
+            gateway.note(&self.stream, &Failure::NoPlace);
+            let bytes = gateway.seal(&gateway.format(no_place(&request)), bond);
+            return Ok(self.end(bytes, gateway.may_follow(excess))?);
         }
         let (until, under_way) = brief.unzip();
-        let lists_at = lists.then(|| desk.listing.steps());
-        let (client, answers) = desk.ask(request);
+        let lists_at = lists.then(|| gateway.listing.steps());
+        let (client, answers) = gateway.ask(request);
         self.stage = Stage::Asked(Asked {
             client,
             answers,
@@ -274,7 +274,7 @@ impl Connection {
 
     /// Passes on what the engine has answered, and looks whether the client leaves: what it waits
     /// for may take for ever.
-    fn attend(&mut self, desk: &mut Desk, ready: bool, now: Instant) -> Result<(), Failure> {
+    fn attend(&mut self, gateway: &mut Gateway, ready: bool, now: Instant) -> Result<(), Failure> {
         let Stage::Asked(asked) = &mut self.stage else {
             return Ok(());
         };
@@ -284,23 +284,23 @@ impl Connection {
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => return Err(Failure::Busy),
             };
-            let reply = desk.format(reply);
+            let reply = gateway.format(reply);
             if let (ClientReply::List(text), Some(steps)) = (&reply, asked.lists_at) {
-                desk.listing.keep(steps, text);
+                gateway.listing.keep(steps, text);
             }
-            let bytes = desk.seal(&reply, asked.bond);
+            let bytes = gateway.seal(&reply, asked.bond);
             if last {
-                let may_send = desk.may_follow(asked.excess);
+                let may_send = gateway.may_follow(asked.excess);
                 return Ok(self.end(bytes, may_send)?);
             }
             self.unread.send(&self.stream, bytes, false)?;
         }
         if asked.until.is_some_and(|until| until <= now) {
             let under_way = asked.under_way.take().ok_or(Failure::Left)?;
-            let bytes = desk.seal(&ClientReply::Ticket(under_way), asked.bond);
-            let may_send = desk.may_follow(asked.excess);
-            desk.let_go(asked.client);
-            desk.note(&self.stream, &Failure::NoPlace);
+            let bytes = gateway.seal(&ClientReply::Ticket(under_way), asked.bond);
+            let may_send = gateway.may_follow(asked.excess);
+            gateway.let_go(asked.client);
+            gateway.note(&self.stream, &Failure::NoPlace);
             return Ok(self.end(bytes, may_send)?);
         }
         if ready && asked.watches() && !take(&self.stream, &mut asked.excess)? {

@@ -3,7 +3,7 @@
 //!
 //! It waits for the listening socket, for all connections and for the engine at once, and does
 //! for each connection what can be done without waiting. A connection is a state machine
-//! (`connection`): its request comes and is checked (`desk`), the engine is asked, its answers
+//! (`connection`): its request comes and is checked (`gateway`), the engine is asked, its answers
 //! go out, and after the last the client may leave. What the engine has not stepped since it has
 //! said, it is not asked again (`listing`).
 //!
@@ -17,7 +17,7 @@
 //! with the kernel until there is room again.
 
 mod connection;
-mod desk;
+mod gateway;
 pub mod listing;
 pub mod places;
 mod socket;
@@ -27,8 +27,8 @@ use crate::auth::ReplayGuard;
 use crate::sys::poll::{self, Entry};
 use connection::Connection;
 use crossbeam_channel::{bounded, Receiver, RecvTimeoutError, Sender};
-use desk::Desk;
-pub use desk::DeskSetup;
+use gateway::Gateway;
+pub use gateway::GatewaySetup;
 use places::Bounds;
 use socket2::{Domain, Socket, Type};
 use std::io;
@@ -71,18 +71,18 @@ impl Server {
     /// There cannot be another thread, or there are too many open descriptors.
     pub fn start(
         listener: TcpListener,
-        setup: DeskSetup,
+        setup: GatewaySetup,
         guard: ReplayGuard,
         bounds: Bounds,
     ) -> io::Result<Server> {
         listener.set_nonblocking(true)?;
         let (sleeper, waker) = poll::waker_pair()?;
         let waker = Arc::new(waker);
-        let desk = Desk::new(setup, guard, bounds, Arc::clone(&waker));
+        let gateway = Gateway::new(setup, guard, bounds, Arc::clone(&waker));
         let (present_end, present) = bounded(0);
         let thread = std::thread::Builder::new().name("clients".to_owned()).stack_size(STACK);
         thread.spawn(move || {
-            Clients { listener, sleeper, desk, open: Vec::new(), rests: None }.run();
+            Clients { listener, sleeper, gateway, open: Vec::new(), rests: None }.run();
             drop::<Sender<()>>(present_end);
         })?;
         Ok(Server { waker, present })
@@ -105,7 +105,7 @@ struct Clients {
     listener: TcpListener,
     /// What the engine wakes, until the daemon stops.
     sleeper: UnixStream,
-    desk: Desk,
+    gateway: Gateway,
     /// In the order in which they came.
     open: Vec<Connection>,
     /// Until when nothing is accepted after an error.
@@ -122,11 +122,11 @@ impl Clients {
                 break;
             }
             let now = Instant::now();
-            self.desk.flush();
-            let (desk, before) = (&mut self.desk, self.open.len());
+            self.gateway.flush();
+            let (gateway, before) = (&mut self.gateway, self.open.len());
             self.open.retain_mut(|client| {
                 let ready = ready.next() == Some(true) || comes && client.leaves();
-                client.go_on(desk, ready, now)
+                client.go_on(gateway, ready, now)
             });
             if self.open.len() < before {
                 self.rests = None;
@@ -146,7 +146,7 @@ impl Clients {
         let accepts = accepts_at.is_some_and(|at| at <= now);
         let until = self.open.iter().filter_map(Connection::deadline);
         let until =
-            until.chain(accepts_at.filter(|_| !accepts)).chain(self.desk.next_offer()).min();
+            until.chain(accepts_at.filter(|_| !accepts)).chain(self.gateway.next_offer()).min();
         let mut entries = Vec::with_capacity(2 + self.open.len());
         entries.push(Entry::new(self.sleeper.as_fd(), true, false));
         entries.push(Entry::new(self.listener.as_fd(), accepts, false));
@@ -156,7 +156,7 @@ impl Clients {
         let ready = entries.iter().map(|entry| outcome.is_err() || entry.is_ready()).collect();
         if let Err(error) = outcome {
             // Nothing here waits: all can be tried, but not too often.
-            self.desk.complain(&format!("cannot wait for clients: {error}; trying again"));
+            self.gateway.complain(&format!("cannot wait for clients: {error}; trying again"));
             let _ = poll::wait([self.sleeper.as_fd()], Some(REST));
         }
         ready
@@ -174,7 +174,7 @@ impl Clients {
     }
 
     fn has_room(&self) -> bool {
-        self.desk.places.has_room_beside(self.open.len())
+        self.gateway.places.has_room_beside(self.open.len())
     }
 
     /// Accepts those who have come, as far as there is room, and begins to serve them: most have
@@ -188,7 +188,7 @@ impl Clients {
             match self.listener.accept() {
                 Ok((stream, _)) => {
                     if let Ok(mut client) = Connection::new(stream) {
-                        let stays = client.go_on(&mut self.desk, true, Instant::now());
+                        let stays = client.go_on(&mut self.gateway, true, Instant::now());
                         let is_silent = client.first_word().is_some();
                         self.open.extend(stays.then_some(client));
                         if stays && is_silent {
@@ -208,7 +208,7 @@ impl Clients {
     /// Makes do with what there is: those who have their answers have to go, and one more.
     fn lack(&mut self, error: &io::Error) {
         let text = format!("cannot accept clients: {error}; they wait until there is room");
-        self.desk.complain(&text);
+        self.gateway.complain(&text);
         let (leaving, others): (Vec<_>, _) = self.open.drain(..).partition(Connection::leaves);
         self.open = others;
         let none_leaves = leaving.is_empty();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Crowds of clients: whatever those of one kind do, the others get their answers.
 
-use super::tcp::{
+use super::clients::{
     answer, grant, is_closed, key, read_bound, read_reply, result_of, row, sealed, Rig, Seen, LIST,
 };
 use super::{roster, ticket};

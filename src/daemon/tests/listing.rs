@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `list` that is answered without the engine, as long as that has done nothing.
 
-use super::tcp::{is_closed, key, read_reply, sealed, Rig, LIST};
+use super::clients::{is_closed, key, read_reply, sealed, Rig, LIST};
 use crate::auth::Key;
 use crate::daemon::clients::listing::Steps;
 use crate::wire::{ClientReply, ClientRequest, REQUEST_TAIL};

@@ -2,11 +2,11 @@
 //! Tests of the shell's threads, each around a scripted machine or a pair of real sockets.
 
 mod bonds;
+mod clients;
 mod crowds;
 mod engine_loop;
 mod listing;
 mod panics;
-mod tcp;
 mod udp;
 
 use crate::model::{Member, MemberId, MemberRole, Roster, TicketName};

@@ -33,7 +33,7 @@ const LOG_EVERY: Duration = Duration::from_secs(10);
 const OFFER_AGAIN: Duration = Duration::from_millis(10);
 
 /// What connections need.
-pub struct DeskSetup {
+pub struct GatewaySetup {
     /// The members; answers carry the id of this one.
     pub roster: Roster,
     /// Checks requests.
@@ -55,8 +55,8 @@ pub struct DeskSetup {
 }
 
 /// What all connections share.
-pub(super) struct Desk {
-    setup: DeskSetup,
+pub(super) struct Gateway {
+    setup: GatewaySetup,
     pub(super) listing: Listing,
     pub(super) places: Places,
     /// Remembers requests that change something.
@@ -70,15 +70,15 @@ pub(super) struct Desk {
     unsent: VecDeque<(Instant, FromClient)>,
 }
 
-impl Desk {
-    /// A desk whose requests pass this guard, with so many places.
+impl Gateway {
+    /// A gateway whose requests pass this guard, with so many places.
     pub(super) fn new(
-        setup: DeskSetup,
+        setup: GatewaySetup,
         guard: ReplayGuard,
         bounds: Bounds,
         waker: Arc<UnixStream>,
-    ) -> Desk {
-        Desk {
+    ) -> Gateway {
+        Gateway {
             listing: Listing::new(setup.steps.clone()),
             setup,
             places: Places::new(bounds),
@@ -166,7 +166,7 @@ impl Desk {
         }
     }
 
-    /// When [`Desk::flush`] is to be called, if it has left something.
+    /// When [`Gateway::flush`] is to be called, if it has left something.
     pub(super) fn next_offer(&self) -> Option<Instant> {
         (!self.unsent.is_empty()).then(|| Instant::now() + OFFER_AGAIN)
     }

@@ -7,7 +7,7 @@ use crate::daemon::bonds::{Birth, ClientBonds};
 use crate::daemon::channels::{Answer, FromClient, Mailbox, CLIENT_QUEUE};
 use crate::daemon::clients::listing::Steps;
 use crate::daemon::clients::places::{Bounds, CONNECTIONS_MAX, GRANTS_MAX};
-use crate::daemon::clients::{self, DeskSetup, Server};
+use crate::daemon::clients::{self, GatewaySetup, Server};
 use crate::engine::{ClientId, Reply, TicketRow};
 use crate::model::{AttrName, AttrValue, Holder, MemberId, Term};
 use crate::sys::{clock, poll};
@@ -103,7 +103,7 @@ impl Rig {
         Rig::counting(key, &steps, steps.clone())
     }
 
-    /// The engine counts there that it does something whenever it is asked; the desk looks here.
+    /// The engine counts there that it does something whenever it is asked; the gateway looks here.
     pub(super) fn counting(key: Option<Key>, counts: &Steps, looks: Steps) -> Rig {
         let (queue, queue_end) = bounded(CLIENT_QUEUE);
         let (seen, seen_end) = unbounded();
@@ -124,7 +124,7 @@ impl Rig {
         let (members, birth) = (roster(), Birth { life: Life::from_random(1), at: clock::wall() });
         let ids: Vec<_> = members.everyone().iter().map(|m| members.member(m).id).collect();
         let me = members.my_id();
-        let setup = DeskSetup {
+        let setup = GatewaySetup {
             roster: members,
             opener: Opener::new(key.clone(), SKEW),
             bonds: ClientBonds::new(&Sealer::new(key.clone()), me, birth, SKEW),
