@@ -95,6 +95,13 @@ impl Wheel {
         level.slots[first(level.occupied)].iter().min().copied()
     }
 
+    /// The nearest instant after `now` for which an alarm is set.
+    pub fn next_after(&self, now: MonoTime) -> Option<MonoTime> {
+        let slots = self.levels.iter().flat_map(|level| &level.slots);
+        let later = |slot: &Vec<Alarm>| slot.iter().map(|(at, _)| *at).filter(|at| *at > now).min();
+        slots.filter_map(later).next()
+    }
+
     /// Takes out the nearest alarm if it is due at `now`.
     pub fn ring(&mut self, now: MonoTime) -> Option<(MonoTime, TicketIndex)> {
         self.advance(tick(now));
@@ -241,6 +248,9 @@ mod tests {
                     Operation::Ring => prop_assert_eq!(wheel.ring(instant), model.ring(instant)),
                 }
                 prop_assert_eq!(wheel.next(), model.next());
+                let instant = MonoTime::from_micros(now);
+                let later = model.0.values().filter(|at| **at > instant).min().copied();
+                prop_assert_eq!(wheel.next_after(instant), later);
                 for ticket in (0..14).map(TicketIndex::new) {
                     prop_assert_eq!(wheel.alarm_of(ticket), model.0.get(&ticket).copied());
                 }

@@ -87,22 +87,22 @@ impl Timer {
     }
 }
 
-/// The thread: rings if something is due, then sleeps until the nearest alarm, or until it is
-/// woken. After a ring it is: the loop takes out what is due and flushes.
+/// The thread: rings if something is due, then sleeps until the nearest alarm that is not, or until
+/// it is woken. So a ring does not cost a second wake-up of the thread.
 fn run(clock: fn() -> Now, shared: &Mutex<Shared>, woken: &Receiver<()>, ring: &Sender<()>) {
     loop {
         let now = clock().mono;
-        let nearest = {
+        let (rings, next) = {
             let mut shared = lock(shared);
-            let nearest = shared.wheel.next().map(|(at, _)| at);
-            shared.asleep_until = nearest.filter(|at| *at > now);
-            nearest
+            let rings = shared.wheel.next().is_some_and(|(at, _)| at <= now);
+            shared.asleep_until = shared.wheel.next_after(now);
+            (rings, shared.asleep_until)
         };
-        if nearest.is_some_and(|at| at <= now) {
+        if rings {
             // A ring that has not been heard yet says the same.
             let _ = ring.try_send(());
         }
-        let woken = match nearest.filter(|at| *at > now) {
+        let woken = match next {
             Some(at) => woken.recv_timeout(at.since(now).as_duration()),
             None => woken.recv().map_err(RecvTimeoutError::from),
         };

@@ -123,8 +123,9 @@ fn a_hundred_held_tickets_cost_no_more() {
         // 1.1 on a quiet machine; nearly all of it is the fake's, of which ours runs several at
         // once.
         assert!(ratio(ours.ticks, theirs.ticks) <= 1.3, "{ours:?}, {theirs:?}");
-        // 0.85 to 0.98, although the reference has one process with one thread. One wake-up more
-        // for each write would be 1.3 or more.
-        assert!(ratio(ours.sleeps, theirs.sleeps) <= 1.2, "{ours:?}, {theirs:?}");
+        // 1.23 to 1.39; the reference has one process with one thread. It was 1.37 with a thread
+        // for each client, but looked like 0.95: threads that had served the grants ended meanwhile
+        // and took their counts with them. One wake-up more for each write would be 1.6 or more.
+        assert!(ratio(ours.sleeps, theirs.sleeps) <= 1.5, "{ours:?}, {theirs:?}");
     });
 }
