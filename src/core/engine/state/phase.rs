@@ -60,11 +60,9 @@ impl Phase {
         self.0 = Stage::Candidate(attempt);
     }
 
-    /// Has won the term of its lead, or claims a manual ticket. Returns the attempt that won.
-    pub fn become_leader(&mut self) -> Option<Attempt> {
-        let attempt = self.become_follower();
+    /// Has won the term of its lead, or claims a manual ticket.
+    pub fn become_leader(&mut self) {
         self.0 = Stage::Leader;
-        attempt
     }
 
     /// Whether this is a site that has not read its store, or not yet revoked what it found there
