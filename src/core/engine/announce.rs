@@ -2,13 +2,13 @@
 //! The announcement that a ticket was given up (`RULES.md` L10).
 
 use super::cx::Cx;
-use super::state::{Announce, AnnounceKind, Link, REPEAT};
-use super::ticket::Ticket;
+use super::state::{Announce, AnnounceKind, Leased, Link};
+use super::ticket::{Kind, Ticket};
 use crate::model::{Holder, MemberIndex, Term};
 use crate::time::Span;
 use crate::wire::{Command, PeerBody, Reason, ResultCode, Round, Stamp};
 
-impl Ticket {
+impl<K: Kind> Ticket<K> {
     /// Announces that the ticket was given up; only after the store says *revoked* (L10).
     pub fn start_announcement(&mut self, cx: &mut Cx<'_>, kind: AnnounceKind, term: Term) {
         let retry_at = cx.now.mono.plus(self.spec.timeout);
@@ -16,7 +16,7 @@ impl Ticket {
         // counts on the lease as long as it has promised, which is as long as its own `expire`.
         let until = match kind {
             AnnounceKind::Revoke => {
-                cx.now.mono.plus(self.longest_expire().plus(self.spec.patience()))
+                cx.now.mono.plus(K::counted_on_for(self).plus(self.spec.patience()))
             }
             AnnounceKind::StepDown => cx.now.mono,
         };
@@ -26,20 +26,11 @@ impl Ticket {
         self.send_announcement(cx, false);
     }
 
-    /// This site, or another, is about to lead: a step-down has been heeded, but that the ticket
-    /// was revoked is told until somebody has a lease again.
-    pub fn keep_revoke(&mut self) {
-        let kept = |announce: &Announce| announce.kind() == AnnounceKind::Revoke;
-        self.announce = self.announce.filter(kept);
-    }
-
     /// Sends the announcement to everyone who has not acknowledged it, each with a fresh round.
     fn send_announcement(&mut self, cx: &mut Cx<'_>, resend: bool) {
         let Some(announce) = self.announce else { return };
-        // A reference member may take it for the end of what has begun since.
-        let newer = announce.is_older_than(self.term) && !self.is_manual();
         for peer in announce.unacked().iter() {
-            if newer && !self.marking.contains(peer) {
+            if !K::is_told(self, peer, &announce) {
                 continue;
             }
             let round = self.links[peer.get()].fresh_round();
@@ -58,46 +49,15 @@ impl Ticket {
     pub fn announce_retry(&mut self, cx: &mut Cx<'_>) {
         let retries = self.spec.retries;
         let retry_at = cx.now.mono.plus(self.spec.timeout);
-        let manual = self.is_manual();
         let Some(announce) = &mut self.announce else { return };
         let enough = announce.is_enough(retries, cx.now.mono);
-        if announce.unacked().is_empty() || (enough && !manual) {
+        let next = if enough { K::announces_again(cx.now.mono) } else { Some(retry_at) };
+        let Some(next) = next.filter(|_| !announce.unacked().is_empty()) else {
             self.announce = None;
             return;
-        }
-        // No lease of a manual ticket ends: whoever has missed it is told for good.
-        let retry_at = if enough { cx.now.mono.plus(REPEAT) } else { retry_at };
-        announce.note_resent(retry_at);
+        };
+        announce.note_resent(next);
         self.send_announcement(cx, true);
-    }
-
-    /// A leader revokes in an earlier term than the one in which this member follows it: it was
-    /// restarted before its store had the later one, and does not know it. It is told, instead of
-    /// an acknowledgement, so that it goes on until it knows. Tells whether it is.
-    pub fn tell_led_term(&mut self, cx: &mut Cx<'_>, from: MemberIndex, term: Term) -> bool {
-        let live = self.live_promise(cx.now.mono);
-        let later = live.filter(|promise| promise.to() == from && promise.term() > term);
-        let Some(promise) = later.filter(|_| self.marking.contains(from)) else { return false };
-        let (of, result) = (Command::RevokeTicket, ResultCode::TermOutdated);
-        let body = PeerBody::Rejected { of, result, granted: false };
-        let leader = Holder::Member(cx.roster.member(from).id);
-        let message = self.message(leader, promise.term(), Span::ZERO, body);
-        cx.send(from, message, false);
-        true
-    }
-
-    /// A member says that this one leads, in a later term than that of the revoke which it
-    /// announces: it led in that one, too, and nobody has heard of its end. Tells whether so.
-    pub fn revoked_earlier(&mut self, cx: &mut Cx<'_>, leader: Holder, term: Term) -> bool {
-        let Some(announce) = self.announce else { return false };
-        let revoked = announce.kind() == AnnounceKind::Revoke && !self.is_manual();
-        let free = self.known.leader == Holder::Nobody && !self.owes_itself();
-        if !revoked || !free || leader != self.myself(cx) || term <= announce.term() {
-            return false;
-        }
-        self.adopt_nobody(cx, term);
-        self.start_announcement(cx, AnnounceKind::Revoke, term);
-        true
     }
 
     /// A member knows that the ticket was given up.
@@ -111,5 +71,45 @@ impl Ticket {
                 self.announce = None;
             }
         }
+    }
+}
+
+impl Ticket<Leased> {
+    /// This site, or another, is about to lead: a step-down has been heeded, but that the ticket
+    /// was revoked is told until somebody has a lease again.
+    pub fn keep_revoke(&mut self) {
+        let kept = |announce: &Announce| announce.kind() == AnnounceKind::Revoke;
+        self.announce = self.announce.filter(kept);
+    }
+
+    /// A leader revokes in an earlier term than the one in which this member follows it: it was
+    /// restarted before its store had the later one, and does not know it. It is told, instead of
+    /// an acknowledgement, so that it goes on until it knows. Tells whether it is.
+    pub fn tell_led_term(&mut self, cx: &mut Cx<'_>, from: MemberIndex, term: Term) -> bool {
+        let live = self.live_promise(cx.now.mono);
+        let later = live.filter(|promise| promise.to() == from && promise.term() > term);
+        let Some(promise) = later.filter(|_| self.kind.marking.contains(from)) else {
+            return false;
+        };
+        let (of, result) = (Command::RevokeTicket, ResultCode::TermOutdated);
+        let body = PeerBody::Rejected { of, result, granted: false };
+        let leader = Holder::Member(cx.roster.member(from).id);
+        let message = self.message(leader, promise.term(), Span::ZERO, body);
+        cx.send(from, message, false);
+        true
+    }
+
+    /// A member says that this one leads, in a later term than that of the revoke which it
+    /// announces: it led in that one, too, and nobody has heard of its end. Tells whether so.
+    pub fn revoked_earlier(&mut self, cx: &mut Cx<'_>, leader: Holder, term: Term) -> bool {
+        let Some(announce) = self.announce else { return false };
+        let revoked = announce.kind() == AnnounceKind::Revoke;
+        let free = self.known.leader == Holder::Nobody && !self.owes_itself();
+        if !revoked || !free || leader != self.myself(cx) || term <= announce.term() {
+            return false;
+        }
+        self.adopt_nobody(cx, term);
+        self.start_announcement(cx, AnnounceKind::Revoke, term);
+        true
     }
 }

@@ -5,7 +5,7 @@ use super::cx::Cx;
 use super::effect::{AttrChange, Effect, NoteLevel, StoreWish};
 use super::event::{CibOutcome, ClientId, WriteSerial};
 use super::report::{AttrRow, Reply};
-use super::ticket::Ticket;
+use super::ticket::{Kind, Ticket};
 use crate::model::{AttrName, AttrValue};
 use crate::time::WallTime;
 use crate::wire::ResultCode;
@@ -16,7 +16,7 @@ use alloc::format;
 /// places that the daemon has for clients of such changes: one ticket cannot take them all.
 const WRITES_MAX: usize = 32;
 
-impl Ticket {
+impl<K: Kind> Ticket<K> {
     /// Reads one attribute.
     pub fn attr_get(&self, cx: &mut Cx<'_>, client: ClientId, name: Option<AttrName>) {
         let value = name.and_then(|name| self.attrs.values.get(&name));

@@ -23,11 +23,12 @@
 //! `y` when a late announcement has ended it.
 
 use super::cx::Cx;
+use super::state::Leased;
 use super::ticket::Ticket;
 use crate::model::{Holder, MemberIndex, Term};
 use crate::time::{MonoTime, Span};
 
-impl Ticket {
+impl Ticket<Leased> {
     /// An answer to this start's STATUS: whom its sender names, in which term, for how long.
     pub fn note_backing(
         &mut self,
@@ -38,7 +39,7 @@ impl Ticket {
     ) {
         let (mine, owes) = (leader == self.myself(cx), self.owes_itself());
         let reading = self.phase.is_loading();
-        let Some(grace) = self.grace.as_mut().filter(|grace| nonce == grace.nonce()) else {
+        let Some(grace) = self.kind.grace.as_mut().filter(|grace| nonce == grace.nonce()) else {
             return;
         };
         grace.note_word(from, term, if mine { valid } else { Span::ZERO });

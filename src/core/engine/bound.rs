@@ -11,7 +11,7 @@
 //! latest when the longest such promise has run out.
 
 use super::cx::Cx;
-use super::state::{bound_ended, Attempt};
+use super::state::{bound_ended, Attempt, Leased};
 use super::ticket::Ticket;
 use crate::model::{Holder, MemberIndex};
 use crate::time::{MonoTime, Span};
@@ -20,19 +20,19 @@ use crate::wire::Reason;
 /// The longest time that a vote can state (P8).
 const UNBOUND_MAX: Span = Span::from_millis(0x7FFF_FFFE);
 
-impl Ticket {
+impl Ticket<Leased> {
     /// Keeps up until when this member's word bound it; at the end of every step.
     pub fn observe_bound(&mut self, cx: &Cx<'_>) {
         let grace = self.words_until();
         let step = (self.me, cx.now.mono);
-        self.bound_to.observe(step, self.promise, self.may_say_granted(), grace);
+        self.kind.bound_to.observe(step, self.kind.promise, self.may_say_granted(), grace);
     }
 
     /// What a vote for `to` states: for how long this member has been bound to nobody else, in
     /// whole milliseconds, because that is what the wire can say.
     pub fn unbound_for(&self, cx: &Cx<'_>, to: MemberIndex) -> Span {
         let now = cx.now.mono;
-        let span = now.since(self.bound_to.to_others(to, now));
+        let span = now.since(self.kind.bound_to.to_others(to, now));
         Span::from_millis(span.min(UNBOUND_MAX).as_millis())
     }
 
@@ -46,7 +46,7 @@ impl Ticket {
             Holder::Member(_) | Holder::Unknown => self.known.until,
             Holder::Nobody => MonoTime::ZERO,
         };
-        self.bound_to.to_others(self.me, now).max(known.min(now))
+        self.kind.bound_to.to_others(self.me, now).max(known.min(now))
     }
 
     /// The attempt was won: until when does its commit wait for `acquire-after`? `pending` says
@@ -54,18 +54,18 @@ impl Ticket {
     /// that leader's lease lives: then nobody can have held the ticket meanwhile.
     pub fn plan_acquire(&mut self, cx: &Cx<'_>, attempt: &Attempt, pending: Option<bool>) {
         let ordered =
-            attempt.reason == Reason::Admin || (pending.is_some() && self.acquire.ordered);
-        self.acquire.ordered = ordered;
+            attempt.reason == Reason::Admin || (pending.is_some() && self.kind.acquire.ordered);
+        self.kind.acquire.ordered = ordered;
         if pending.is_none() {
-            self.acquire.hear = Some(attempt.until);
-            self.acquire.answered = attempt.answered();
+            self.kind.acquire.hear = Some(attempt.until);
+            self.kind.acquire.answered = attempt.answered();
         }
         if self.cib.maybe_granted() || attempt.force {
             // A holder that goes on waits for nothing, and `-F` for nobody.
-            self.acquire.clear();
+            self.kind.acquire.clear();
         } else if ordered {
             // An administrator's grant has L8.
-            self.acquire.at = None;
+            self.kind.acquire.at = None;
         } else if !self.spec.acquire_after.is_zero() {
             // While its lease lived nobody was granted, but a store may have been ill until now.
             let ended = match pending {
@@ -73,7 +73,8 @@ impl Ticket {
                 _ => self.others_until(cx).max(attempt.others_until),
             };
             let at = ended.plus(self.spec.acquire_after);
-            self.acquire.at = self.acquire.at.max(Some(at)).filter(|at| cx.now.mono < *at);
+            self.kind.acquire.at =
+                self.kind.acquire.at.max(Some(at)).filter(|at| cx.now.mono < *at);
         }
     }
 
@@ -81,45 +82,47 @@ impl Ticket {
     /// resources may have run until then.
     pub fn acquire_after_objection(&mut self, cx: &Cx<'_>, ended: MonoTime) {
         let forced = self.grant.as_ref().is_some_and(|job| job.force);
-        let moves = !self.cib.maybe_granted() && !self.acquire.ordered && !forced;
+        let moves = !self.cib.maybe_granted() && !self.kind.acquire.ordered && !forced;
         if moves && !self.spec.acquire_after.is_zero() {
             let at = ended.plus(self.spec.acquire_after);
-            self.acquire.at = self.acquire.at.max(Some(at)).filter(|at| cx.now.mono < *at);
+            self.kind.acquire.at =
+                self.kind.acquire.at.max(Some(at)).filter(|at| cx.now.mono < *at);
         }
     }
 
     /// A vote that comes after the win states a bound, too: the store of its voter may have been
     /// ill until then.
     pub fn acquire_after_late_vote(&mut self, cx: &Cx<'_>, unbound_for: Option<Span>) {
-        let moves = !self.cib.maybe_granted() && !self.acquire.ordered;
+        let moves = !self.cib.maybe_granted() && !self.kind.acquire.ordered;
         let Some(unbound) = unbound_for.filter(|_| moves) else { return };
         if !self.spec.acquire_after.is_zero() {
             let ended = bound_ended(cx.now.mono, Some(unbound));
             let at = ended.plus(self.spec.acquire_after);
-            self.acquire.at = self.acquire.at.max(Some(at)).filter(|at| cx.now.mono < *at);
+            self.kind.acquire.at =
+                self.kind.acquire.at.max(Some(at)).filter(|at| cx.now.mono < *at);
         }
     }
 
     /// A commit delay is over, whatever the missing sites say.
     pub fn commit_delay_over(&mut self, cx: &mut Cx<'_>) {
-        if let Some(lead) = &mut self.lead {
+        if let Some(lead) = &mut self.kind.lead {
             lead.commit.end_at(cx.now.mono);
         }
         let passed = |at: &MonoTime| cx.now.mono < *at;
-        self.acquire.at = self.acquire.at.filter(passed);
-        self.acquire.hear = self.acquire.hear.filter(passed);
+        self.kind.acquire.at = self.kind.acquire.at.filter(passed);
+        self.kind.acquire.hear = self.kind.acquire.hear.filter(passed);
         self.advance_commit(cx);
     }
 
     /// Until when the commit waits for sites that have not answered yet, if it does: a holder that
     /// can be heard objects, but perhaps later than others vote and acknowledge.
     pub fn hear_pending(&self, cx: &Cx<'_>) -> Option<MonoTime> {
-        let silent = !self.other_sites(cx).is_subset_of(self.acquire.answered);
-        self.acquire.hear.filter(|at| silent && cx.now.mono < *at)
+        let silent = !cx.other_sites().is_subset_of(self.kind.acquire.answered);
+        self.kind.acquire.hear.filter(|at| silent && cx.now.mono < *at)
     }
 
     /// When the commit waits no longer for `acquire-after`, if it does wait.
     pub fn acquire_pending(&self, now: MonoTime) -> Option<MonoTime> {
-        self.acquire.at.filter(|at| now < *at)
+        self.kind.acquire.at.filter(|at| now < *at)
     }
 }

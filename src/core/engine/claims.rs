@@ -8,21 +8,21 @@
 
 use super::cx::Cx;
 use super::effect::NoteLevel;
-use super::state::{Age, Known, Question, REPEAT};
+use super::state::{Age, Known, Manual, Question, REPEAT};
 use super::ticket::Ticket;
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::time::Span;
 use crate::wire::{Command, PeerBody, PeerMessage, Round};
 use alloc::format;
 
-impl Ticket {
+impl Ticket<Manual> {
     /// Begins to ask the sites whether they hold this ticket.
     pub fn ask_manual(&mut self, cx: &mut Cx<'_>) {
         for peer in cx.roster.peers().iter() {
             self.ask_manual_of(cx, peer);
         }
         if !self.phase.is_leader() {
-            self.manual.say_at = Some(cx.now.mono.plus(self.spec.timeout));
+            self.kind.say_at = Some(cx.now.mono.plus(self.spec.timeout));
         }
         self.note_manual_free(cx);
     }
@@ -30,7 +30,7 @@ impl Ticket {
     /// Asks a member; an earlier question that it has not answered is asked again.
     pub fn ask_manual_of(&mut self, cx: &mut Cx<'_>, to: MemberIndex) {
         let first = || Question { nonce: cx.fresh_nonce(), about: None };
-        let nonce = self.manual.questions.entry(to).or_insert_with(first).nonce;
+        let nonce = self.kind.questions.entry(to).or_insert_with(first).nonce;
         let body = PeerBody::Status { nonce };
         let message = self.message(self.known.leader, self.wire_term(), Span::ZERO, body);
         cx.send(to, message, false);
@@ -47,35 +47,35 @@ impl Ticket {
     ) {
         let about = round.map(|round| (claims, round));
         let question = Question { nonce: cx.fresh_nonce(), about };
-        self.manual.questions.insert(from, question);
-        self.manual.spoken.remove(from);
+        self.kind.questions.insert(from, question);
+        self.kind.spoken.remove(from);
         self.ask_manual_of(cx, from);
         if !self.phase.is_leader() {
             let soon = cx.now.mono.plus(self.spec.timeout);
-            self.manual.tries = 0;
-            self.manual.say_at = Some(self.manual.say_at.map_or(soon, |at| at.min(soon)));
+            self.kind.tries = 0;
+            self.kind.say_at = Some(self.kind.say_at.map_or(soon, |at| at.min(soon)));
         }
     }
 
     /// STATUS again to the sites that have not said whether they hold this ticket, and to the
     /// arbitrators that have not said whom they know, until all have.
     pub fn ask_silent_sites(&mut self, cx: &mut Cx<'_>) {
-        self.manual.asked = MemberSet::EMPTY;
-        let silent = cx.roster.peers().without(self.manual.spoken);
+        self.kind.asked = MemberSet::EMPTY;
+        let silent = cx.roster.peers().without(self.kind.spoken);
         for member in silent.iter() {
             self.ask_manual_of(cx, member);
         }
-        self.manual.tries = self.manual.tries.saturating_add(1);
-        let often = self.manual.tries < self.spec.retries;
+        self.kind.tries = self.kind.tries.saturating_add(1);
+        let often = self.kind.tries < self.spec.retries;
         let pause = if often { self.spec.timeout } else { REPEAT };
-        self.manual.say_at = (!silent.is_empty()).then_some(cx.now.mono.plus(pause));
+        self.kind.say_at = (!silent.is_empty()).then_some(cx.now.mono.plus(pause));
     }
 
     /// That nobody holds this ticket is known when every other site has said so in this life: what
     /// the store says may be old.
     fn note_manual_free(&mut self, cx: &Cx<'_>) {
-        let all = self.other_sites(cx).is_subset_of(self.manual.spoken);
-        self.free_is_known |= all && self.manual.claims.is_empty();
+        let all = cx.other_sites().is_subset_of(self.kind.spoken);
+        self.free_is_known |= all && self.kind.claims.is_empty();
     }
 
     /// A claim. One that may come from an earlier life of its sender counts until that has
@@ -87,7 +87,7 @@ impl Ticket {
         round: Option<Round>,
         message: &PeerMessage,
     ) {
-        match self.manual.age(from, round) {
+        match self.kind.age(from, round) {
             Age::Old => {}
             Age::New => {
                 self.claimed_by(cx, from, message);
@@ -109,7 +109,7 @@ impl Ticket {
         round: Option<Round>,
         term: Term,
     ) {
-        match self.manual.age(from, round) {
+        match self.kind.age(from, round) {
             Age::Old => {}
             Age::New => {
                 self.manual_revoked_by(cx, from);
@@ -128,29 +128,29 @@ impl Ticket {
     /// A claim or REVOKE says what is true now: no earlier packet of its sender counts any more.
     pub fn accepted(&mut self, cx: &Cx<'_>, from: MemberIndex, round: Option<Round>) {
         if let Some(round) = round {
-            self.manual.heard.insert(from, round);
+            self.kind.heard.insert(from, round);
         }
-        self.manual.said.insert(from);
-        self.manual.questions.remove(&from);
+        self.kind.said.insert(from);
+        self.kind.questions.remove(&from);
         self.spoken_of_manual(cx, from);
     }
 
     /// A site has said in this life whether it holds the ticket.
     fn spoken_of_manual(&mut self, cx: &Cx<'_>, from: MemberIndex) {
-        if Ticket::is_site(cx, from) {
-            self.manual.spoken.insert(from);
+        if cx.is_site(from) {
+            self.kind.spoken.insert(from);
             self.note_manual_free(cx);
         }
     }
 
     /// A site says that it holds the ticket.
     fn claimed_by(&mut self, cx: &mut Cx<'_>, from: MemberIndex, message: &PeerMessage) {
-        let new = self.manual.claims.insert(from);
-        if new && self.manual.claims.len() > 1 {
-            let text = format!("granted to several sites: {}", cx.names(self.manual.claims));
+        let new = self.kind.claims.insert(from);
+        if new && self.kind.claims.len() > 1 {
+            let text = format!("granted to several sites: {}", cx.names(self.kind.claims));
             self.note(cx, NoteLevel::Warning, &text);
         }
-        if self.owes_itself() {
+        if self.cib.maybe_granted() {
             return;
         }
         let (leader, term) = (message.leader, Some(message.term));
@@ -158,7 +158,6 @@ impl Ticket {
             let text = format!("{} holds the ticket", cx.name(from));
             self.note(cx, NoteLevel::Info, &text);
         }
-        self.heard_of(message.term);
         self.term = self.term.max(term);
         self.known = Known { leader, term: self.term, until: cx.now.mono };
         self.follow_in_store(cx);
@@ -173,31 +172,30 @@ impl Ticket {
         nonce: u32,
         message: &PeerMessage,
     ) {
-        let question =
-            self.manual.questions.get(&from).filter(|asked| asked.nonce == nonce).copied();
-        let plain = nonce == 0 && !self.manual.said.contains(from);
+        let question = self.kind.questions.get(&from).filter(|asked| asked.nonce == nonce).copied();
+        let plain = nonce == 0 && !self.kind.said.contains(from);
         if question.is_none() && !plain {
             return;
         }
-        self.manual.questions.remove(&from);
-        if !Ticket::is_site(cx, from) {
+        self.kind.questions.remove(&from);
+        if !cx.is_site(from) {
             // An arbitrator: it has been heard, and told if it named this site.
-            self.manual.spoken.insert(from);
+            self.kind.spoken.insert(from);
             return;
         }
         let holds = message.leader == Holder::Member(cx.roster.member(from).id);
         let about = question.and_then(|question| question.about);
         if let Some((_, round)) = about.filter(|(claims, _)| *claims == holds) {
-            self.manual.heard.insert(from, round);
+            self.kind.heard.insert(from, round);
         }
         if holds {
             self.claimed_by(cx, from, message);
         } else {
-            if self.manual.claims.contains(from) && !self.phase.is_leader() {
+            if self.kind.claims.contains(from) && !self.phase.is_leader() {
                 // The store here still names it, or it was not believed at once.
                 self.manual_revoked_by(cx, from);
             } else {
-                self.manual.claims.remove(from);
+                self.kind.claims.remove(from);
             }
         }
         self.spoken_of_manual(cx, from);
@@ -205,11 +203,11 @@ impl Ticket {
 
     /// A site says that it does not hold the ticket any more.
     pub fn manual_revoked_by(&mut self, cx: &mut Cx<'_>, from: MemberIndex) {
-        self.manual.claims.remove(from);
+        self.kind.claims.remove(from);
         if self.phase.is_leader() {
             // The others may think now that nobody has it.
-            self.manual.unacked = cx.roster.peers();
-            self.manual.tries = 0;
+            self.kind.unacked = cx.roster.peers();
+            self.kind.tries = 0;
             self.say_claim(cx, false);
             return;
         }

@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What clients ask of one ticket, in which order it is judged, and what they are told while it
-//! takes time (P11).
+//! What clients are told while what they asked for takes time, and in the end (P11).
 
 use super::cx::Cx;
-use super::effect::NoteLevel;
 use super::event::ClientId;
 use super::report::Reply;
-use super::state::{GrantJob, Loading, QuitKind, Waiter, WAITERS_MAX};
-use super::ticket::Ticket;
-use crate::model::{Holder, RuleMode};
-use crate::time::{MonoTime, Span};
+use super::state::{Wait, Waiter, WAITERS_MAX};
+use super::ticket::{Kind, Ticket};
+use crate::model::Holder;
+use crate::time::Span;
 use crate::wire::{ClientOptions, ResultCode, TicketAnswer, WaitCause};
 
-impl Ticket {
+impl<K: Kind> Ticket<K> {
     /// An answer about this ticket.
     pub fn answer(&self, cx: &Cx<'_>, result: ResultCode, leader: Holder) -> TicketAnswer {
-        let until = self.bound().unwrap_or(self.known.until);
+        let until = K::shown_until(self);
         let valid_for =
             if leader.member().is_some() { until.since(cx.now.mono) } else { Span::ZERO };
         let ticket = Some(self.spec.name.clone());
@@ -28,90 +26,12 @@ impl Ticket {
         cx.reply(client, Reply::Ticket(answer), true);
     }
 
-    /// Who has the ticket now, as clients are told: unknown once its time has passed, and this
-    /// site as long as a revoke of its store has not succeeded. Nobody only if that is known: a
-    /// store that says so may be old, and a ticket that no site has ever had is free.
-    pub fn shown_leader(&self, now: MonoTime) -> Holder {
-        if self.quit.is_some() && self.cib.maybe_granted() {
-            return Holder::Member(self.my_id);
-        }
-        match self.known.leader {
-            Holder::Member(_) if self.owes_itself() || self.is_manual() => self.known.leader,
-            // It held the ticket once; its store says that it does not any more.
-            Holder::Member(id) if id == self.my_id => Holder::Unknown,
-            Holder::Member(_) if now >= self.known.until && self.promised_to(now).is_none() => {
-                Holder::Unknown
-            }
-            Holder::Nobody | Holder::Unknown if self.is_manual() => {
-                let free = self.free_is_known && self.manual.claims.is_empty();
-                if free {
-                    Holder::Nobody
-                } else {
-                    Holder::Unknown
-                }
-            }
-            Holder::Nobody if !self.free_is_known || self.rumour > self.known.term => {
-                Holder::Unknown
-            }
-            Holder::Unknown if self.free_is_known && self.never_held() => Holder::Nobody,
-            known => known,
-        }
-    }
-
-    /// Whether nobody is known to have had the ticket, here or by what others say.
-    fn never_held(&self) -> bool {
-        !self.knows_of_a_loss() && self.rumour <= self.known.term
-    }
-
-    /// A grant of this automatic ticket to this site.
-    pub fn client_grant(&mut self, cx: &mut Cx<'_>, client: ClientId, options: ClientOptions) {
-        let now = cx.now.mono;
-        if !self.site {
-            self.refuse(cx, client, ResultCode::SyncFail, self.shown_leader(now));
-            return;
-        }
-        let loading = self.phase.is_loading();
-        if self.grant.is_none() {
-            // A lead that has not granted yet is not in the way: `-F` ends what it waits for.
-            let pending = self.lead.is_some() && !self.cib.maybe_granted();
-            let held = self.quit.is_none() && self.owes_itself() && !pending && !loading;
-            let leader = self.shown_leader(now);
-            let other = leader.member().is_some_and(|id| id != cx.roster.my_id()) && !loading;
-            if held || other {
-                self.refuse(cx, client, ResultCode::Overgrant, leader);
-                return;
-            }
-            if !loading && !self.attrs.fulfil(&self.spec.rules, RuleMode::Manual) {
-                // Also if this site is about to have it by itself.
-                self.refuse(cx, client, ResultCode::AttrPrereq, Holder::Nobody);
-                return;
-            }
-            self.note(cx, NoteLevel::Info, "an administrator grants the ticket to this site");
-        }
-        let revoked = self.heard_to_end();
-        self.grant.get_or_insert_with(GrantJob::default).join(Waiter::new(client, options));
-        cx.clients.insert(client, self.index);
-        if let Some(revoked) = revoked {
-            self.give_up_win(cx, revoked);
-        }
-        self.tell_waiters(cx);
-        self.advance_grant(cx);
-        self.advance_commit(cx);
-    }
-
-    /// Another site turned out to hold the ticket.
-    pub fn grant_overtaken(&mut self, cx: &mut Cx<'_>) {
-        if self.grant.is_some() {
-            self.answer_grant(cx, ResultCode::Overgrant);
-        }
-    }
-
     /// Gives every client that waits for the grant its last answer.
     pub fn answer_grant(&mut self, cx: &mut Cx<'_>, result: ResultCode) {
         let Some(job) = self.grant.take() else { return };
         let leader = match result {
             ResultCode::Success => self.myself(cx),
-            _ => match self.shown_leader(cx.now.mono) {
+            _ => match K::shown_leader(self, cx.now.mono) {
                 Holder::Unknown => Holder::Nobody,
                 known => known,
             },
@@ -122,50 +42,15 @@ impl Ticket {
         }
     }
 
-    /// What a grant waits for now, and for how long if that is known.
-    fn grant_cause(&self, cx: &Cx<'_>) -> (WaitCause, Span) {
-        let now = cx.now.mono;
-        let left = |at: MonoTime| at.since(now);
-        if let Some(loading) = self.phase.loading() {
-            return match loading {
-                Loading::Reading | Loading::Failed { .. } => (WaitCause::Loading, Span::ZERO),
-                Loading::Revoking => (WaitCause::CibWrite, Span::ZERO),
-            };
-        }
-        let forced = self.grant.as_ref().is_some_and(|job| job.force);
-        if let Some(until) = self.grace_until().filter(|_| !forced && self.phase.is_follower()) {
-            return (WaitCause::Grace, left(until));
-        }
-        if let Some(probe) = self.probe {
-            return (WaitCause::Handler, left(probe.deadline));
-        }
-        let failing = self.cib.failing_since().is_some();
-        if self.cib.maybe_granted() && !failing {
-            return (WaitCause::CibWrite, Span::ZERO);
-        }
-        // What has to be over before the grant is written at all comes before a store that fails.
-        let won = self.lease_lives(now) && !self.cib.maybe_granted();
-        if self.objected_until(now).is_some() && (won || !failing) {
-            return (WaitCause::Objection, Span::ZERO);
-        }
-        match self.commit_pending(cx) {
-            Some(until) if won => (WaitCause::CommitDelay, left(until)),
-            _ if failing => (WaitCause::CibFailing, Span::ZERO),
-            _ => (WaitCause::Election, Span::ZERO),
-        }
-    }
-
     /// Tells clients what they wait for, when that has changed (P12).
     pub fn tell_waiters(&mut self, cx: &mut Cx<'_>) {
         if self.grant.is_none() {
             return;
         }
         // Whether the job is forced matters to what it waits for: it must still be there.
-        let (cause, left) = self.grant_cause(cx);
+        let Wait { cause, left, objector, leased } = K::waits_for(self, cx);
         let Some(mut job) = self.grant.take() else { return };
-        let leased = self.lease_lives(cx.now.mono);
-        let objector = self.objectors(cx.now.mono).iter().next();
-        let leader = match objector.filter(|_| cause == WaitCause::Objection) {
+        let leader = match objector {
             Some(site) => Holder::Member(cx.roster.member(site).id),
             None => self.myself(cx),
         };
@@ -212,80 +97,6 @@ impl Ticket {
         self.grant.as_ref().is_some_and(|job| job.waiters.len() >= WAITERS_MAX)
     }
 
-    /// A revoke of this automatic ticket.
-    pub fn client_revoke(&mut self, cx: &mut Cx<'_>, client: ClientId, options: ClientOptions) {
-        if self.phase.is_loading() {
-            self.refuse(cx, client, ResultCode::Busy, Holder::Nobody);
-            return;
-        }
-        if self.owes_itself() {
-            self.note(cx, NoteLevel::Info, "an administrator revokes the ticket");
-            self.wait_for_revoke(cx, client, options);
-            let term = self.term_to_end(QuitKind::Revoke);
-            let unleased = self.has_no_lease_yet();
-            match &mut self.quit {
-                Some(quit) => {
-                    quit.stepped_down |= quit.kind == QuitKind::StepDown;
-                    (quit.kind, quit.ordered) = (QuitKind::Revoke, true);
-                    quit.term = quit.term.or(term);
-                }
-                None if unleased => {
-                    // Without one another site may win as well: it ends with it.
-                    self.revoke_wanted = true;
-                    return;
-                }
-                None => {
-                    self.quit(cx, QuitKind::Revoke, None);
-                    return;
-                }
-            }
-            self.known.leader = Holder::Nobody;
-            self.free_is_known = true;
-            self.write_revoke(cx, Holder::Nobody);
-            return;
-        }
-        let cancels = self.grant.is_some();
-        if cancels {
-            self.note(
-                cx,
-                NoteLevel::Info,
-                "an administrator ends the attempt to acquire the ticket",
-            );
-            self.phase.become_follower();
-            self.stop_probe(cx);
-            self.stand = None;
-            self.answer_grant(cx, ResultCode::SyncFail);
-        }
-        let (code, leader) = self.revoke_elsewhere(cx);
-        let code = match code {
-            ResultCode::TicketIdle if cancels => ResultCode::Success,
-            code => code,
-        };
-        self.refuse(cx, client, code, leader);
-    }
-
-    /// What a revoke is told at a member that does not hold: who must be asked; that the ticket is
-    /// free, if that is known; else that it is not known, and nothing has been done.
-    fn revoke_elsewhere(&self, cx: &Cx<'_>) -> (ResultCode, Holder) {
-        let objector = self.objectors(cx.now.mono).iter().next();
-        let objector = objector.map(|site| Holder::Member(cx.roster.member(site).id));
-        let holder = objector.unwrap_or(self.known.leader);
-        if holder.member().is_some_and(|id| id != cx.roster.my_id()) {
-            return (ResultCode::Redirect, holder);
-        }
-        if self.grace.is_some() {
-            // What this site has not heard yet may make it stand.
-            return (ResultCode::Busy, Holder::Nobody);
-        }
-        // What only its own store says may be old.
-        let free = self.shown_leader(cx.now.mono) == Holder::Nobody;
-        if free {
-            (ResultCode::TicketIdle, Holder::Nobody)
-        } else {
-            (ResultCode::SyncFail, Holder::Unknown)
-        }
-    }
-
     /// A client waits until the store says *revoked*, or hears at once that the revoke is under
     /// way, if so many wait already.
     pub fn wait_for_revoke(&mut self, cx: &mut Cx<'_>, client: ClientId, options: ClientOptions) {
@@ -311,15 +122,7 @@ impl Ticket {
     /// ticket meanwhile must be asked, too. The ticket may be `lost`: then another may have it.
     pub fn answer_revoke(&mut self, cx: &mut Cx<'_>, lost: bool) {
         let waiters = core::mem::take(&mut self.revokers.0);
-        // Who only could not read its store cannot have been granted beside a lease that lived.
-        let objectors = self.objectors(cx.now.mono);
-        let objectors = if lost { objectors } else { objectors.without(self.objections.unread) };
-        let objector = objectors.iter().next();
-        let objector = objector.map(|site| Holder::Member(cx.roster.member(site).id));
-        // Known since the store here obeyed.
-        let other = self.known.leader.member().is_some() && self.known.leader != self.myself(cx);
-        let other = Some(self.known.leader).filter(|_| other && !lost && !self.is_manual());
-        let answer = match objector.or(other) {
+        let answer = match K::held_elsewhere(self, cx, lost) {
             Some(holder) => self.answer(cx, ResultCode::Redirect, holder),
             None if lost => self.answer(cx, ResultCode::SyncFail, Holder::Unknown),
             None => self.answer(cx, ResultCode::Success, Holder::Nobody),
@@ -346,7 +149,7 @@ impl Ticket {
             waiter.patient()
         });
         self.revokers.0 = waiters;
-        self.revoke_has_failed(cx);
+        K::revoke_has_failed(self, cx);
     }
 
     /// A client has closed its connection: what it asked for goes on.
@@ -358,5 +161,26 @@ impl Ticket {
         }
         self.revokers.0.retain(|waiter| waiter.client != client);
         self.attrs.forget(client);
+    }
+
+    /// Ends the waiting of clients that do not wait for the outcome however long it takes. When
+    /// nobody waits any more after that, the grant has failed and is over: it has no effect later.
+    pub fn fail_impatient(&mut self, cx: &mut Cx<'_>) {
+        if !self.somebody_is_impatient() {
+            return;
+        }
+        let Some(mut job) = self.grant.take() else { return };
+        let answer = self.answer(cx, ResultCode::SyncFail, Holder::Nobody);
+        job.waiters.retain(|waiter| {
+            if !waiter.patient() {
+                cx.reply(waiter.client, Reply::Ticket(answer.clone()), true);
+            }
+            waiter.patient()
+        });
+        // What a request wanted that has failed has no effect on those that go on.
+        job.force = job.force_stays || job.waiters.iter().any(|waiter| waiter.options.immediate);
+        if !job.waiters.is_empty() {
+            self.grant = Some(job);
+        }
     }
 }

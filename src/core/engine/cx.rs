@@ -5,7 +5,7 @@
 use super::effect::{Effect, Note, NoteLevel};
 use super::event::{ClientId, ProbeRun, WriteSerial};
 use super::report::{PeerCounters, Reply};
-use crate::model::{MemberIndex, Roster, TicketIndex};
+use crate::model::{MemberIndex, MemberRole, MemberSet, Roster, TicketIndex};
 use crate::prng::Prng;
 use crate::time::{Now, Span, WallTime};
 use crate::wire::{PeerMessage, NONCE_MAX};
@@ -106,13 +106,25 @@ impl Cx<'_> {
         ProbeRun(self.serials.probe)
     }
 
+    /// Whether a member may hold tickets.
+    pub fn is_site(&self, member: MemberIndex) -> bool {
+        self.roster.member(member).role == MemberRole::Site
+    }
+
+    /// The other sites.
+    pub fn other_sites(&self) -> MemberSet {
+        let mut sites = self.roster.sites();
+        sites.remove(self.roster.me());
+        sites
+    }
+
     /// The address of a member, for people.
     pub fn name(&self, member: MemberIndex) -> String {
         self.roster.member(member).address.to_string()
     }
 
     /// The addresses of several members, for people.
-    pub fn names(&self, members: crate::model::MemberSet) -> String {
+    pub fn names(&self, members: MemberSet) -> String {
         members.iter().map(|m| self.name(m)).collect::<Vec<_>>().join(", ")
     }
 }

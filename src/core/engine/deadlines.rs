@@ -7,8 +7,8 @@
 
 use super::cx::Cx;
 use super::effect::NoteLevel;
-use super::state::{Grace, Lead, Loading, PROBE_EXTRA};
-use super::ticket::Ticket;
+use super::state::{DeadlineKind, Grace, Lead, Leased, Loading, PROBE_EXTRA};
+use super::ticket::{Act, Deadline, Kind, Ticket};
 use crate::time::MonoTime;
 use alloc::format;
 
@@ -16,53 +16,70 @@ use alloc::format;
 /// handled moves on or goes, so that no more than one of each kind can be due.
 const DUE_MAX: usize = 64;
 
-/// What a deadline is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DeadlineKind {
-    /// A promise to another member ends (L4).
-    PromiseEnd,
-    /// The store may not say *granted* any more (L6).
-    HoldEnd,
-    /// A winner without a lease gives up (L12).
-    GiveUp,
-    /// Grace ends (L9).
-    GraceEnd,
-    /// An attempt has failed (L12).
-    ElectionEnd,
-    /// STATUS is sent again (L9).
-    AskAgain,
-    /// The store is read again after a failure.
-    LoadRetry,
-    /// The store is written again after a failure.
-    CibRetry,
-    /// The commit delay ends (L8).
-    CommitDelay,
-    /// The next renewal begins.
-    Renewal,
+impl<K: Kind> Ticket<K> {
+    /// Tells `at` all deadlines that this ticket has now.
+    fn deadlines(&self, at: &mut impl FnMut(DeadlineKind, Option<MonoTime>, Act<K>)) {
+        use DeadlineKind as D;
+        let load_retry = match self.phase.loading() {
+            Some(Loading::Failed { retry_at, .. }) => retry_at,
+            Some(Loading::Reading | Loading::Revoking) | None => None,
+        };
+        let announce = self.announce.map(|announce| announce.retry_at());
+        let probe = self.probe.map(|probe| probe.deadline.plus(PROBE_EXTRA));
+        at(D::LoadRetry, load_retry, Ticket::load_again);
+        at(D::CibRetry, self.cib.retry_at(), Ticket::write_again);
+        at(D::Announce, announce, Ticket::announce_retry);
+        at(D::ProbeLimit, probe, Ticket::probe_overdue);
+        K::deadlines(self, at);
+    }
 
-    /// A heartbeat is sent again.
-    Retry,
-    /// An UPDATE is sent again.
-    UpdateRetry,
-    /// REVOKE or step-down is sent again.
-    Announce,
-    /// Those who object are asked again.
-    Objection,
-    /// A site stands (L13).
-    Stand,
-    /// The next attempt of an administrator's grant.
-    GrantRetry,
-    /// A handler has not answered long after its deadline.
-    ProbeLimit,
-    /// A manual ticket's claim is repeated.
-    Claim,
+    /// The deadline of the lowest rank, of those that have one.
+    pub fn first<R: Ord>(&self, rank: impl Fn(&Deadline<K>) -> Option<R>) -> Option<Deadline<K>> {
+        let mut first: Option<(R, Deadline<K>)> = None;
+        self.deadlines(&mut |of, at, act| {
+            let Some(at) = at else { return };
+            let deadline = Deadline { of, at, act };
+            if let Some(rank) = rank(&deadline) {
+                if first.as_ref().is_none_or(|(lowest, _)| rank < *lowest) {
+                    first = Some((rank, deadline));
+                }
+            }
+        });
+        first.map(|(_, deadline)| deadline)
+    }
+
+    /// The first instant for which this ticket waits.
+    pub fn nearest(&self) -> Option<MonoTime> {
+        self.first(|deadline| Some(deadline.at)).map(|deadline| deadline.at)
+    }
+
+    /// Handles every deadline that has passed, those included that handling another one, or going
+    /// on with an administrator's grant, makes due. None is left, or the ticket would be woken
+    /// again at once, before every other ticket and for ever.
+    pub fn run_due(&mut self, cx: &mut Cx<'_>) {
+        for _ in 0..DUE_MAX {
+            if let Some(act) = self.due(cx.now.mono) {
+                act(self, cx);
+            } else if !K::go_on(self, cx) || self.due(cx.now.mono).is_none() {
+                return;
+            }
+        }
+    }
+
+    /// What is done about the first deadline, in the order of [`DeadlineKind`], that has passed.
+    fn due(&self, now: MonoTime) -> Option<Act<K>> {
+        self.first(|deadline| (deadline.at <= now).then_some(deadline.of)).map(|due| due.act)
+    }
 }
 
-impl Ticket {
-    /// All deadlines that this ticket has now.
-    pub fn deadlines(&self) -> [(DeadlineKind, Option<MonoTime>); 18] {
-        use DeadlineKind as K;
-        let lead = self.lead.as_ref();
+impl Ticket<Leased> {
+    /// The deadlines that only a ticket with a lease has.
+    pub fn leased_deadlines(
+        &self,
+        at: &mut impl FnMut(DeadlineKind, Option<MonoTime>, Act<Leased>),
+    ) {
+        use DeadlineKind as D;
+        let lead = self.kind.lead.as_ref();
         let leading = lead.filter(|_| self.phase.is_leader());
         let free = self.quit.is_none() && !self.phase.is_loading();
         let patience = self.spec.patience();
@@ -74,46 +91,34 @@ impl Ticket {
             .filter(|lead| !lead.leased() && (free || self.leaving()))
             .map(|lead| lead.gives_up_at(patience));
         let election_end = self.phase.attempt().map(|attempt| attempt.until);
-        let load_retry = match self.phase.loading() {
-            Some(Loading::Failed { retry_at, .. }) => retry_at,
-            Some(Loading::Reading | Loading::Revoking) | None => None,
-        };
         let may_ask = !self.phase.is_loading();
-        let ask = self.grace.as_ref().and_then(Grace::ask_at).filter(|_| may_ask);
-        let stand = self.stand.map(|stand| stand.at).filter(|_| self.may_stand_when_due());
+        let ask = self.kind.grace.as_ref().and_then(Grace::ask_at).filter(|_| may_ask);
+        let stand = self.kind.stand.map(|stand| stand.at).filter(|_| self.may_stand_when_due());
         // What ends the handler, its answer or its limit, wakes the ticket by itself.
         let asking = self.probe.is_some() && self.asks_before_renewal();
         let renewal = leading.map(|lead| lead.renewal.next_at()).filter(|_| !asking);
         let grant = self.grant_due();
         let commit_delay = leading.filter(|_| !self.cib.maybe_granted()).and_then(|lead| {
             let answers = lead.commit.until();
-            answers.into_iter().chain(self.acquire.at).chain(self.acquire.hear).min()
+            answers.into_iter().chain(self.kind.acquire.at).chain(self.kind.acquire.hear).min()
         });
-        [
-            (K::PromiseEnd, self.promise.map(|promise| promise.until())),
-            (K::HoldEnd, hold_end),
-            (K::GiveUp, give_up),
-            (K::GraceEnd, self.grace_until()),
-            (K::ElectionEnd, election_end),
-            (K::AskAgain, ask),
-            (K::LoadRetry, load_retry),
-            (K::CibRetry, self.cib.retry_at()),
-            (K::CommitDelay, commit_delay),
-            (K::Renewal, renewal),
-            (K::Retry, leading.and_then(|lead| lead.renewal.retry_at())),
-            (K::UpdateRetry, leading.and_then(Lead::update_retry_at)),
-            (K::Announce, self.announce.map(|announce| announce.retry_at())),
-            (K::Objection, self.objection_due()),
-            (K::Stand, stand),
-            (K::GrantRetry, grant.filter(|_| self.phase.is_follower())),
-            (K::ProbeLimit, self.probe.map(|probe| probe.deadline.plus(PROBE_EXTRA))),
-            (K::Claim, self.manual.say_at),
-        ]
-    }
-
-    /// The first of them.
-    pub fn nearest(&self) -> Option<MonoTime> {
-        self.deadlines().iter().filter_map(|(_, at)| *at).min()
+        let promise = self.kind.promise.map(|promise| promise.until());
+        let retry = leading.and_then(|lead| lead.renewal.retry_at());
+        let update_retry = leading.and_then(Lead::update_retry_at);
+        let grant = grant.filter(|_| self.phase.is_follower());
+        at(D::PromiseEnd, promise, Ticket::fold_rights);
+        at(D::HoldEnd, hold_end, Ticket::fold_rights);
+        at(D::GiveUp, give_up, Ticket::fold_rights);
+        at(D::GraceEnd, self.grace_until(), Ticket::fold_rights);
+        at(D::ElectionEnd, election_end, Ticket::attempt_failed);
+        at(D::AskAgain, ask, Ticket::ask_again);
+        at(D::CommitDelay, commit_delay, Ticket::commit_delay_over);
+        at(D::Renewal, renewal, Ticket::renewal_due);
+        at(D::Retry, retry, Ticket::renewal_retry);
+        at(D::UpdateRetry, update_retry, Ticket::update_retry);
+        at(D::Objection, self.objection_due(), Ticket::ask_objectors);
+        at(D::Stand, stand, Ticket::stand_due);
+        at(D::GrantRetry, grant, Ticket::grant_retry);
     }
 
     /// Whether standing is only a matter of time: what else it waits for wakes this ticket by
@@ -127,18 +132,18 @@ impl Ticket {
             && !ordered
             && (self.quit.is_none() || self.leaving())
             && clean
-            && (holder || (self.grace.is_none() && self.promise.is_none()))
+            && (holder || (self.kind.grace.is_none() && self.kind.promise.is_none()))
             && self.probe.is_none()
     }
 
     /// Applies the end of rights: before every event (L6).
-    pub fn fold(&mut self, cx: &mut Cx<'_>) {
+    pub fn fold_rights(&mut self, cx: &mut Cx<'_>) {
         self.fold_lease(cx);
         if self.phase.attempt().is_some_and(|attempt| cx.now.mono >= attempt.until) {
             self.attempt_failed(cx);
         }
-        if let Some(promise) = self.promise.filter(|promise| !promise.lives(cx.now.mono)) {
-            self.promise = None;
+        if let Some(promise) = self.kind.promise.filter(|promise| !promise.lives(cx.now.mono)) {
+            self.kind.promise = None;
             if self.phase.is_follower() && self.known.leader.member().is_some() {
                 let text = format!("the lease of {} has ended", cx.name(promise.to()));
                 self.note(cx, NoteLevel::Warning, &text);
@@ -148,56 +153,6 @@ impl Ticket {
         }
         if self.grace_until().is_some_and(|until| cx.now.mono >= until) {
             self.end_grace(cx);
-        }
-    }
-
-    /// Handles every deadline that has passed, those included that handling another one, or going
-    /// on with an administrator's grant, makes due. None is left, or the ticket would be woken
-    /// again at once, before every other ticket and for ever.
-    pub fn run_due(&mut self, cx: &mut Cx<'_>) {
-        for _ in 0..DUE_MAX {
-            if let Some(kind) = self.due(cx.now.mono) {
-                self.handle_due(cx, kind);
-                continue;
-            }
-            if self.grant.is_none() && !self.leaving() {
-                return;
-            }
-            self.advance_grant(cx);
-            self.plan_leaving(cx);
-            if self.due(cx.now.mono).is_none() {
-                return;
-            }
-        }
-    }
-
-    /// The first deadline that has passed.
-    fn due(&self, now: MonoTime) -> Option<DeadlineKind> {
-        let passed = |(_, at): &(DeadlineKind, Option<MonoTime>)| at.is_some_and(|at| at <= now);
-        self.deadlines().iter().find(|deadline| passed(deadline)).map(|(kind, _)| *kind)
-    }
-
-    /// Handles one deadline that has passed.
-    fn handle_due(&mut self, cx: &mut Cx<'_>, kind: DeadlineKind) {
-        match kind {
-            DeadlineKind::PromiseEnd
-            | DeadlineKind::HoldEnd
-            | DeadlineKind::GiveUp
-            | DeadlineKind::GraceEnd => self.fold(cx),
-            DeadlineKind::ElectionEnd => self.attempt_failed(cx),
-            DeadlineKind::AskAgain => self.ask_again(cx),
-            DeadlineKind::LoadRetry => self.load_again(cx),
-            DeadlineKind::CibRetry => self.write_again(cx),
-            DeadlineKind::CommitDelay => self.commit_delay_over(cx),
-            DeadlineKind::Renewal => self.renewal_due(cx),
-            DeadlineKind::Retry => self.renewal_retry(cx),
-            DeadlineKind::UpdateRetry => self.update_retry(cx),
-            DeadlineKind::Announce => self.announce_retry(cx),
-            DeadlineKind::Objection => self.ask_objectors(cx),
-            DeadlineKind::Stand => self.stand_due(cx),
-            DeadlineKind::GrantRetry => self.grant_retry(cx),
-            DeadlineKind::ProbeLimit => self.probe_overdue(cx),
-            DeadlineKind::Claim => self.manual_due(cx),
         }
     }
 }

@@ -31,13 +31,13 @@
 
 use super::cx::Cx;
 use super::effect::NoteLevel;
-use super::state::OTHER_UNIT;
+use super::state::{Leased, OTHER_UNIT};
 use super::ticket::Ticket;
 use crate::model::MemberIndex;
 use crate::time::Span;
 use alloc::format;
 
-impl Ticket {
+impl Ticket<Leased> {
     /// The validity that a leader states, as far as it can be its `expire`: nothing if it must be
     /// counted in another unit than this member's.
     pub fn stated_expire(&self, stated: Span) -> Span {
@@ -49,7 +49,8 @@ impl Ticket {
 
     /// The longest `expire` of all members, as far as they have stated theirs.
     pub fn longest_expire(&self) -> Span {
-        self.differs
+        self.kind
+            .differs
             .0
             .iter()
             .map(|(_, stated)| *stated)
@@ -63,7 +64,7 @@ impl Ticket {
     pub fn note_expire(&mut self, cx: &mut Cx<'_>, from: MemberIndex, stated: Span) {
         let own = self.spec.expire;
         let differing = Some(stated).filter(|stated| *stated != own);
-        let before = self.differs.note(from, differing);
+        let before = self.kind.differs.note(from, differing);
         if before == differing {
             return;
         }
@@ -85,7 +86,7 @@ impl Ticket {
     /// A leader that is followed counts on words of this length: while grace lasts, so may the
     /// words do that this member gave before it started.
     pub fn outlast(&mut self, length: Span) {
-        if let Some(grace) = &mut self.grace {
+        if let Some(grace) = &mut self.kind.grace {
             grace.outlast(length);
         }
     }

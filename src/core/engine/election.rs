@@ -5,7 +5,7 @@
 use super::cx::Cx;
 use super::effect::NoteLevel;
 use super::standing::UNHEARD_BEFORE_DOUBLING;
-use super::state::{bound_ended, Attempt, CommitWait, Known, Lead, Stand, Vote};
+use super::state::{bound_ended, Attempt, CommitWait, Known, Lead, Leased, Stand, Vote};
 use super::ticket::Ticket;
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::time::{MonoTime, Span};
@@ -13,10 +13,10 @@ use crate::wire::{Command, LastKnown, PeerBody, Reason, ResultCode, NONCE_MAX};
 use alloc::format;
 use alloc::vec::Vec;
 
-impl Ticket {
+impl Ticket<Leased> {
     /// Begins an attempt with a fresh term and asks everyone for a vote.
     pub fn stand_for_election(&mut self, cx: &mut Cx<'_>, reason: Reason, force: bool) {
-        self.stand = None;
+        self.kind.stand = None;
         let Some(term) = self.fresh_term() else {
             self.note(
                 cx,
@@ -26,15 +26,15 @@ impl Ticket {
             self.answer_grant(cx, ResultCode::SyncFail);
             if self.phase.is_follower() && self.known.leader.member().is_some() {
                 let at = cx.now.mono.plus(self.spec.expire);
-                self.stand = Some(Stand { at, reason });
+                self.kind.stand = Some(Stand { at, reason });
             }
             return;
         };
         self.keep_revoke();
-        self.promise = None;
+        self.kind.promise = None;
         self.term = Some(term);
         self.heard_of(term);
-        self.vote = Some(Vote { term, to: self.me });
+        self.kind.vote = Some(Vote { term, to: self.me });
         self.phase.become_candidate(Attempt {
             term,
             reason,
@@ -83,7 +83,7 @@ impl Ticket {
         (established, force, nonce): (bool, bool, u32),
     ) {
         let now = cx.now.mono;
-        if self.is_manual() || !Ticket::is_site(cx, from) {
+        if !cx.is_site(from) {
             return;
         }
         if self.phase.is_leader() && self.lease_lives(now) {
@@ -105,21 +105,24 @@ impl Ticket {
             self.reject(cx, from, Command::ReqVote, ResultCode::TermStillValid, owed);
             return;
         }
-        let voted = self.vote.filter(|vote| vote.term == term && vote.to != from);
+        let voted = self.kind.vote.filter(|vote| vote.term == term && vote.to != from);
         if let Some(vote) = voted {
             self.say_vote(cx, from, vote.to, (term, self.last_known()));
             return;
         }
         let newest = self
             .term
-            .max(self.vote.map(|vote| vote.term))
-            .max(self.ended[from.get()].and_then(Term::next));
+            .max(self.kind.vote.map(|vote| vote.term))
+            .max(self.kind.ended[from.get()].and_then(Term::next));
         if Some(term) < newest {
-            let named = self.vote.map(|vote| vote.to);
+            let named = self.kind.vote.map(|vote| vote.to);
             if let Some(named) = named.or_else(|| self.known_leader(cx)) {
                 self.reject(cx, from, Command::ReqVote, ResultCode::TermOutdated, named);
             }
-            let own = self.vote.filter(|vote| vote.to == self.me && self.marking.contains(from));
+            let own = self
+                .kind
+                .vote
+                .filter(|vote| vote.to == self.me && self.kind.marking.contains(from));
             if let Some(own) = own {
                 // It does not vote in this term any more, but others may.
                 self.say_vote(cx, from, own.to, (own.term, self.last_known()));
@@ -129,7 +132,7 @@ impl Ticket {
         // Reference: after `Outd` a candidate goes on with reason 0. One that keeps the rules
         // hears it with the vote.
         let unasked = matches!(reason, Reason::TicketLost | Reason::None);
-        if unasked && !self.marking.contains(from) && self.knows_it_was_revoked(term) {
+        if unasked && !self.kind.marking.contains(from) && self.knows_it_was_revoked(term) {
             self.reject_outdated(cx, from);
             return;
         }
@@ -142,7 +145,7 @@ impl Ticket {
             self.phase.become_follower();
             self.note(cx, NoteLevel::Debug, "candidacy abandoned in favour of another");
             if self.knows_of_a_loss() && self.grant.is_none() {
-                self.stand = Some(Stand { at: cx.now.mono, reason: Reason::TicketLost });
+                self.kind.stand = Some(Stand { at: cx.now.mono, reason: Reason::TicketLost });
             }
             if let Some(job) = &mut self.grant {
                 // The handler is asked for each attempt.
@@ -155,9 +158,9 @@ impl Ticket {
         self.keep_revoke();
         self.term = Some(term);
         self.heard_of(term);
-        self.floor = self.floor.max(Some(term));
-        self.vote = Some(Vote { term, to });
-        if self.stand.is_some() || self.grant.is_some() {
+        self.kind.floor = self.kind.floor.max(Some(term));
+        self.kind.vote = Some(Vote { term, to });
+        if self.kind.stand.is_some() || self.grant.is_some() {
             let pause = self.spec.timeout.plus(cx.prng.span_below(self.spec.timeout));
             self.stand_no_earlier(cx.now.mono.plus(pause));
         }
@@ -195,7 +198,7 @@ impl Ticket {
         if own && self.phase.is_leader() {
             self.acquire_after_late_vote(cx, unbound_for);
         }
-        if let Some(lead) = self.lead.as_mut().filter(|_| self.phase.is_leader()) {
+        if let Some(lead) = self.kind.lead.as_mut().filter(|_| self.phase.is_leader()) {
             if for_me && lead.term() == term {
                 lead.commit.note_answer(from);
                 self.acquire_after_late_vote(cx, unbound_for);
@@ -243,7 +246,7 @@ impl Ticket {
     /// A majority voted for this member.
     fn win(&mut self, cx: &mut Cx<'_>) {
         let Some(attempt) = self.phase.attempt() else { return };
-        self.unheard = 0;
+        self.kind.unheard = 0;
         if attempt.told.is_some_and(|last| last.term >= attempt.term) {
             // Its term is used up: who forgot may vote in it once more, the others never follow.
             self.attempt_failed(cx);
@@ -258,9 +261,9 @@ impl Ticket {
         for link in &mut self.links {
             link.begin_term();
         }
-        let pending = self.lead.is_some().then(|| self.lease_lives(cx.now.mono));
+        let pending = self.kind.lead.is_some().then(|| self.lease_lives(cx.now.mono));
         self.plan_acquire(cx, &attempt, pending);
-        let before = self.lead.take();
+        let before = self.kind.lead.take();
         if before.is_none() {
             self.note_won();
         }
@@ -270,14 +273,14 @@ impl Ticket {
             Some(before) => before.commit.carried_over(voters),
             None => {
                 let admin = attempt.reason == Reason::Admin;
-                let all_vouched = self.grace.is_none() && voters.is_subset_of(attempt.vouched);
+                let all_vouched = self.kind.grace.is_none() && voters.is_subset_of(attempt.vouched);
                 let wait = match (admin, all_vouched) {
                     (false, _) => Span::ZERO,
                     (true, true) => self.spec.acquire_after,
                     (true, false) => self.spec.expire.plus(self.spec.acquire_after),
                 };
                 let until = cx.now.mono.plus(wait);
-                let until = self.commit_not_before.map_or(until, |earlier| earlier.max(until));
+                let until = self.kind.commit_not_before.map_or(until, |earlier| earlier.max(until));
                 let needed = !attempt.force && until > cx.now.mono;
                 CommitWait::new(until, needed, voters)
             }
@@ -285,14 +288,15 @@ impl Ticket {
         let nonce = cx.fresh_nonce();
         self.note_win(attempt.term);
         let won = (attempt.term, cx.now.mono);
-        self.lead = Some(Lead::won(won, before.as_ref(), self.spec.expire, commit, nonce));
+        self.kind.lead = Some(Lead::won(won, before.as_ref(), self.spec.expire, commit, nonce));
         if let Some(quit) = &mut self.quit {
             quit.term = Some(attempt.term);
         }
         let text = format!("won the election with the votes of {}", cx.names(attempt.votes));
         self.note(cx, NoteLevel::Info, &text);
         self.start_renewal(cx);
-        if let (Some(lead), true) = (&mut self.lead, before.is_some_and(|b| b.renewal.challenged()))
+        if let (Some(lead), true) =
+            (&mut self.kind.lead, before.is_some_and(|b| b.renewal.challenged()))
         {
             // A re-election is a part of the renewal that it was for (L11).
             lead.renewal.challenge();
@@ -326,7 +330,7 @@ impl Ticket {
             return;
         }
         if self.phase.is_leader() {
-            let higher = self.lead.as_ref().is_some_and(|lead| term > lead.term());
+            let higher = self.kind.lead.as_ref().is_some_and(|lead| term > lead.term());
             if higher && result == ResultCode::TermOutdated {
                 self.stand_again(cx);
             }
@@ -335,7 +339,7 @@ impl Ticket {
         let myself = self.myself(cx);
         let bound_until = cx.now.mono.plus(valid.min(self.spec.expire));
         // A win without a lease is no holding; a reference member always states 0 of its own.
-        let leads = !valid.is_zero() || !self.marking.contains(from);
+        let leads = !valid.is_zero() || !self.kind.marking.contains(from);
         let Some(attempt) = self.phase.attempt_mut() else { return };
         attempt.heard.insert(from);
         if granted && valid.is_zero() {
@@ -360,7 +364,7 @@ impl Ticket {
         let ended = leader
             .member()
             .and_then(|id| cx.roster.index_of(id))
-            .is_some_and(|index| self.ended[index.get()] >= Some(term));
+            .is_some_and(|index| self.kind.ended[index.get()] >= Some(term));
         let free = self.known.leader == Holder::Nobody;
         !ended && (Some(term) > self.known.term || (Some(term) == self.known.term && !free))
     }
@@ -369,8 +373,8 @@ impl Ticket {
     pub fn attempt_failed(&mut self, cx: &mut Cx<'_>) {
         let Some(attempt) = self.phase.end_attempt() else { return };
         let enough = attempt.heard.len() + 1 >= cx.roster.majority();
-        self.unheard = if enough { 0 } else { self.unheard.saturating_add(1) };
-        self.last_heard = attempt.heard;
+        self.kind.unheard = if enough { 0 } else { self.kind.unheard.saturating_add(1) };
+        self.kind.last_heard = attempt.heard;
         self.ask_for_terms(cx, attempt.heard);
         let mut at = cx.now.mono.plus(self.pause_after_attempt(cx));
         if !attempt.bound.is_empty() {
@@ -382,7 +386,7 @@ impl Ticket {
         if self.grant.is_some() && !self.owes_itself() {
             self.grant_attempt_failed(cx, at, !attempt.bound.is_empty());
         } else {
-            self.stand = Some(Stand { at, reason: attempt.reason });
+            self.kind.stand = Some(Stand { at, reason: attempt.reason });
         }
     }
 
@@ -390,9 +394,9 @@ impl Ticket {
     fn pause_after_attempt(&mut self, cx: &mut Cx<'_>) -> Span {
         let timeout = self.spec.timeout;
         let random = cx.prng.span_below(timeout);
-        let doublings = self.unheard.saturating_sub(UNHEARD_BEFORE_DOUBLING);
+        let doublings = self.kind.unheard.saturating_sub(UNHEARD_BEFORE_DOUBLING);
         let keeps = self.holding() || (self.leaving() && self.established(cx.now.mono));
-        if self.unheard < UNHEARD_BEFORE_DOUBLING || keeps {
+        if self.kind.unheard < UNHEARD_BEFORE_DOUBLING || keeps {
             // Others must find the time to stand, above all with -F.
             let calm = if self.leaving() && !keeps { timeout.times(3) } else { Span::ZERO };
             return random.plus(calm);
@@ -412,7 +416,7 @@ impl Ticket {
     /// A leader with a live lease hears a vote request with a higher term from a member that has
     /// not acknowledged this renewal (L11).
     fn challenged(&mut self, cx: &mut Cx<'_>, by: MemberIndex, term: Term) {
-        let Some(lead) = &self.lead else { return };
+        let Some(lead) = &self.kind.lead else { return };
         if term > lead.term() && lead.renewal.unacked().contains(by) {
             self.heard_of(term);
             self.stand_again(cx);
@@ -422,7 +426,7 @@ impl Ticket {
     /// A leader learned of a higher term: it stands with a higher one and goes on holding, at most
     /// once per renewal (L11).
     fn stand_again(&mut self, cx: &mut Cx<'_>) {
-        let Some(lead) = &mut self.lead else { return };
+        let Some(lead) = &mut self.kind.lead else { return };
         if lead.renewal.challenge() {
             return;
         }

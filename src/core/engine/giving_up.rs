@@ -5,7 +5,7 @@
 
 use super::cx::Cx;
 use super::effect::NoteLevel;
-use super::state::{Lead, Quit, Stand};
+use super::state::{Lead, Leased, Quit, Stand};
 use super::ticket::Ticket;
 use crate::wire::Reason;
 
@@ -13,14 +13,11 @@ use crate::wire::Reason;
 /// says *revoked* before.
 const CATCH_UP_PARTS: u64 = 4;
 
-impl Ticket {
+impl Ticket<Leased> {
     /// Whether this site gives the ticket up while its store may still say *granted*: it goes on
     /// leading, and stands again when it has lost its lease (L10).
     pub fn leaving(&self) -> bool {
-        self.quit.is_some()
-            && self.cib.maybe_granted()
-            && !self.is_manual()
-            && !self.phase.is_loading()
+        self.quit.is_some() && self.cib.maybe_granted() && !self.phase.is_loading()
     }
 
     /// The ticket is being given up from now on: goes on leading as long as the store may say
@@ -28,11 +25,11 @@ impl Ticket {
     pub fn lead_on_or_follow(&mut self, cx: &mut Cx<'_>) {
         if !self.leaving() {
             self.phase.become_follower();
-            self.stand = None;
+            self.kind.stand = None;
             return;
         }
         let soon = cx.now.mono.plus(self.spec.timeout.divided(CATCH_UP_PARTS));
-        if let Some(lead) = &mut self.lead {
+        if let Some(lead) = &mut self.kind.lead {
             // It waited for a handler that is not asked any more.
             lead.renewal.postpone(cx.now.mono, soon);
         }
@@ -47,11 +44,11 @@ impl Ticket {
         let now = cx.now.mono;
         let patience = self.spec.patience();
         let standing = self.phase.is_candidate();
-        if standing && self.grace.is_some() && !self.established(now) {
+        if standing && self.kind.grace.is_some() && !self.established(now) {
             // What a restarted holder could count on has ended: it stands after its grace (L9).
             self.phase.become_follower();
         }
-        let over = self.lead.as_ref().is_some_and(|lead| match lead.lease_until() {
+        let over = self.kind.lead.as_ref().is_some_and(|lead| match lead.lease_until() {
             Some(until) => now >= until,
             None => now >= lead.gives_up_at(patience),
         });
@@ -64,28 +61,30 @@ impl Ticket {
             "the lease has ended, but the store may still say granted: trying to get another one, \
              so that no other site is granted",
         );
-        if let (Some(quit), true) = (&mut self.quit, self.lead.as_ref().is_some_and(Lead::leased)) {
+        if let (Some(quit), true) =
+            (&mut self.quit, self.kind.lead.as_ref().is_some_and(Lead::leased))
+        {
             quit.lapsed = true;
         }
-        self.lead = None;
+        self.kind.lead = None;
         if self.phase.is_leader() {
             self.phase.become_follower();
         }
-        self.revoke_has_failed(cx);
+        self.forget_failed_revoke(cx);
     }
 
     /// A site without a lease whose store may still say *granted* always has a plan to stand.
     pub fn plan_leaving(&mut self, cx: &mut Cx<'_>) {
-        let idle = self.phase.is_follower() && self.stand.is_none();
+        let idle = self.phase.is_follower() && self.kind.stand.is_none();
         if idle && self.leaving() {
             let at = cx.now.mono.plus(cx.prng.span_below(self.spec.timeout));
-            self.stand = Some(Stand { at, reason: Reason::Reacquire });
+            self.kind.stand = Some(Stand { at, reason: Reason::Reacquire });
         }
     }
 
     /// The time of such a plan has come. Nobody who keeps the rules answers in grace.
     pub fn stand_leaving(&mut self, cx: &mut Cx<'_>) {
-        match (self.grace_until(), &mut self.stand) {
+        match (self.grace_until(), &mut self.kind.stand) {
             (Some(until), Some(stand)) => stand.at = until,
             _ => self.stand_for_election(cx, Reason::Reacquire, false),
         }
@@ -109,9 +108,6 @@ impl Ticket {
 
     /// The store says *revoked*: what was learned while the site went on leading is kept.
     pub fn end_of_leaving(&mut self, cx: &mut Cx<'_>, quit: &Quit) {
-        if self.is_manual() {
-            return;
-        }
         self.known.until = cx.now.mono;
         if quit.term > self.known.term {
             self.known.term = quit.term;

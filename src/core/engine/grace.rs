@@ -3,101 +3,25 @@
 //! are asked, and what this member may not do until it knows enough.
 
 use super::cx::Cx;
-use super::effect::{Effect, JobWish, NoteLevel};
-use super::event::{CibLoad, CibTicket};
-use super::state::{Grace, Known, Loading, Said};
-use super::ticket::Ticket;
+use super::effect::NoteLevel;
+use super::state::{Grace, Leased, Loading};
+use super::ticket::{Loaded, Ticket};
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::time::{MonoTime, Span};
 use crate::wire::{PeerBody, Reason};
-use alloc::format;
 use alloc::vec::Vec;
 
 /// How often at most a member is asked again because something was heard from it, as a part of
 /// `timeout`: two members in grace must not keep each other busy.
 const ASK_AGAIN_PARTS: u64 = 8;
 
-impl Ticket {
-    /// The process starts: grace begins; sites read their store, arbitrators ask at once.
-    pub fn begin(&mut self, cx: &mut Cx<'_>) {
-        self.started = cx.now;
-        if !self.is_manual() {
-            let nonce = cx.fresh_nonce();
-            let (members, expire) = (cx.roster.len(), self.spec.expire);
-            self.grace = Some(Grace::new(self.me, members, expire, nonce));
-        }
-        if self.site {
-            cx.effects.push(Effect::Job(JobWish::LoadCib {
-                ticket: self.index,
-                limit: self.spec.call_limit(),
-            }));
-        } else if self.is_manual() {
-            self.ask_manual(cx);
-        } else {
-            self.ask_everyone(cx);
-        }
-    }
-
-    /// The answer of the store.
-    pub fn handle_loaded(&mut self, cx: &mut Cx<'_>, outcome: CibLoad) {
-        let failures = match self.phase.loading() {
-            Some(Loading::Reading) => 0,
-            Some(Loading::Failed { failures, .. }) => failures,
-            Some(Loading::Revoking) | None => return,
-        };
-        match outcome {
-            CibLoad::Failed(why) => {
-                let pause = cx.store_pause(failures);
-                let text = format!(
-                    "cannot read the ticket from the store: {why}; not voting until it works, \
-                     next attempt in {pause}"
-                );
-                let said = (failures + 1).is_power_of_two();
-                let level = if said { NoteLevel::Error } else { NoteLevel::Debug };
-                self.note(cx, level, &text);
-                let retry_at = Some(cx.now.mono.plus(pause));
-                let failures = failures + 1;
-                self.phase.become_loading(Loading::Failed { retry_at, failures });
-                self.tell_load_failure(cx);
-            }
-            CibLoad::Absent => self.begin_with(cx, CibTicket::default()),
-            CibLoad::Loaded(stored) => self.begin_with(cx, stored),
-        }
-    }
-
-    /// Reads the store again after a failure.
-    pub fn load_again(&mut self, cx: &mut Cx<'_>) {
-        if let Some(Loading::Failed { failures, .. }) = self.phase.loading() {
-            self.phase.become_loading(Loading::Failed { retry_at: None, failures });
-            cx.effects.push(Effect::Job(JobWish::LoadCib {
-                ticket: self.index,
-                limit: self.spec.call_limit(),
-            }));
-        }
-    }
-
-    /// What the store said becomes this member's knowledge.
-    fn begin_with(&mut self, cx: &mut Cx<'_>, stored: CibTicket) {
-        let (owner, foreign) = self.owner_of(cx, &stored);
-        self.attrs.load(stored.attrs);
-        self.term = stored.term;
-        self.seen = self.seen.max(stored.term);
-        // By the wall clock as it was at the start: it may have been set since.
-        let wall = self.started.wall_at(cx.now.mono);
-        let left = stored.expires.map_or(Span::ZERO, |at| at.since(wall));
+impl Ticket<Leased> {
+    /// The store has been read: what it grants goes on, if its time has not passed.
+    pub fn begin_leased(&mut self, cx: &mut Cx<'_>, loaded: Loaded) {
+        let Loaded { granted, owner, foreign, left } = loaded;
         let me = self.myself(cx);
-        self.known = Known {
-            leader: owner,
-            term: stored.term,
-            until: cx.now.mono.plus(left.min(self.spec.expire)),
-        };
-        let term = stored.term.unwrap_or_default();
-        self.cib.loaded(Said { granted: stored.granted, owner, term });
-        if self.is_manual() {
-            self.begin_manual(cx, stored.granted, owner);
-            return;
-        }
-        if !stored.granted {
+        self.kind.seen = self.kind.seen.max(self.term);
+        if !granted {
             self.follow_at_last(cx);
             return;
         }
@@ -105,12 +29,12 @@ impl Ticket {
         let mine = owner == me || owner == Holder::Unknown;
         let stated = cx.now.mono.plus(left);
         let cap = self.started.mono.plus(self.spec.expire);
-        self.inherited = Some(stated.min(cap));
+        self.kind.inherited = Some(stated.min(cap));
         let usable = self.hold_window().is_some_and(|window| cx.now.mono < window.hold_until);
         if mine && usable {
             self.resume(cx);
         } else {
-            self.inherited = None;
+            self.kind.inherited = None;
             self.note(
                 cx,
                 NoteLevel::Warning,
@@ -122,23 +46,6 @@ impl Ticket {
             }
             self.write_revoke(cx, self.known.leader);
         }
-    }
-
-    /// The owner that the store names, and whether that is no member of this configuration: it was
-    /// renamed or taken out. Such a ticket is free. Nobody waits for a lease of a member that there
-    /// is none of, and nobody acquires by itself what an administrator has not granted since; its
-    /// term counts (L1).
-    fn owner_of(&self, cx: &mut Cx<'_>, stored: &CibTicket) -> (Holder, bool) {
-        let owner = stored.owner.unwrap_or_default();
-        let Some(id) = owner.member().filter(|id| cx.roster.index_of(*id).is_none()) else {
-            return (owner, false);
-        };
-        let text = format!(
-            "the owner in the store, {id}, is no member of this configuration: the ticket counts \
-             as free; grant it where it shall be"
-        );
-        self.note(cx, NoteLevel::Warning, &text);
-        (Holder::Nobody, true)
     }
 
     /// A restarted holder: it stands at once, and holds until its old lease ends.
@@ -167,7 +74,7 @@ impl Ticket {
     /// leader that was heard of or a higher one: the ticket is free.
     pub fn believe_revoke(&mut self, cx: &mut Cx<'_>) {
         let last = |term: &Term| Some(*term) >= self.known.term;
-        if let Some(term) = self.heard.take_revoked().filter(last) {
+        if let Some(term) = self.kind.heard.take_revoked().filter(last) {
             self.heard_of(term);
             self.adopt_nobody(cx, term);
         }
@@ -183,14 +90,14 @@ impl Ticket {
     /// is down cannot be told from a reference member.
     pub fn grace_until(&self) -> Option<MonoTime> {
         let words = self.words_until()?;
-        let shortest = self.started.mono.plus(self.grace.as_ref()?.word());
+        let shortest = self.started.mono.plus(self.kind.grace.as_ref()?.word());
         Some(words.max(shortest.plus(self.spec.guard())).plus(self.spec.drift()))
     }
 
     /// While grace lasts: when the last word has ended that an earlier life can have given, by this
     /// member's own clock.
     pub fn words_until(&self) -> Option<MonoTime> {
-        let grace = self.grace.as_ref()?;
+        let grace = self.kind.grace.as_ref()?;
         let reference = if grace.all_ours() { Span::ZERO } else { self.spec.patience() };
         Some(self.started.mono.plus(grace.word()).plus(reference))
     }
@@ -209,21 +116,21 @@ impl Ticket {
             PeerBody::ReqVote { .. } | PeerBody::Rejected { .. } => return,
         };
         if !marked {
-            self.marking.remove(from);
+            self.kind.marking.remove(from);
             return;
         }
-        self.marking.insert(from);
-        if let Some(grace) = &mut self.grace {
+        self.kind.marking.insert(from);
+        if let Some(grace) = &mut self.kind.grace {
             grace.note_ours(from);
         }
     }
 
     /// Sends STATUS to all other members.
-    fn ask_everyone(&mut self, cx: &mut Cx<'_>) {
+    pub fn ask_everyone(&mut self, cx: &mut Cx<'_>) {
         for peer in cx.roster.peers().iter() {
             self.ask(cx, peer);
         }
-        if let Some(grace) = &mut self.grace {
+        if let Some(grace) = &mut self.kind.grace {
             grace.ask_again_at(cx.now.mono.plus(self.spec.timeout));
         }
         self.check_grace(cx);
@@ -231,12 +138,12 @@ impl Ticket {
 
     /// Sends STATUS to one member.
     pub fn ask(&mut self, cx: &mut Cx<'_>, to: MemberIndex) {
-        let nonce = match (&self.grace, &self.lead) {
+        let nonce = match (&self.kind.grace, &self.kind.lead) {
             (Some(grace), _) => grace.nonce(),
             (None, Some(lead)) => lead.nonce(),
             (None, None) => return,
         };
-        if let Some(grace) = &mut self.grace {
+        if let Some(grace) = &mut self.kind.grace {
             grace.note_asked(to, cx.now.mono);
         }
         self.send_status(cx, to, nonce);
@@ -246,7 +153,7 @@ impl Ticket {
     /// site to name refuses in silence (L3): asked what it knows, it tells its term, and the next
     /// attempt stands above it (L1).
     pub fn ask_for_terms(&mut self, cx: &mut Cx<'_>, answered: MemberSet) {
-        if self.grace.is_some() {
+        if self.kind.grace.is_some() {
             return;
         }
         let nonce = cx.fresh_nonce();
@@ -280,7 +187,7 @@ impl Ticket {
         if nonce == 0 || self.phase.is_loading() {
             return;
         }
-        let nonce = self.grace.as_ref().map_or_else(|| cx.fresh_nonce(), Grace::nonce);
+        let nonce = self.kind.grace.as_ref().map_or_else(|| cx.fresh_nonce(), Grace::nonce);
         let message = self.message(Holder::Nobody, term, Span::ZERO, PeerBody::Status { nonce });
         cx.send(to, message, false);
     }
@@ -288,7 +195,7 @@ impl Ticket {
     /// STATUS again, every `timeout`: to the sites that have not answered that they are idle, and
     /// to the arbitrators that have not answered.
     pub fn ask_again(&mut self, cx: &mut Cx<'_>) {
-        let Some(grace) = &mut self.grace else { return };
+        let Some(grace) = &mut self.kind.grace else { return };
         grace.ask_again_at(cx.now.mono.plus(self.spec.timeout));
         let sites = cx.roster.sites();
         let missing = grace.unanswered(sites, cx.roster.peers().without(sites));
@@ -300,11 +207,11 @@ impl Ticket {
     /// Something was heard from a member: while grace lasts, a site that has not answered is asked
     /// at once, so that a cluster whose members start one after the other need not wait.
     pub fn heard_from(&mut self, cx: &mut Cx<'_>, from: MemberIndex) {
-        if self.phase.is_loading() || !Ticket::is_site(cx, from) {
+        if self.phase.is_loading() || !cx.is_site(from) {
             return;
         }
         let pause = self.spec.timeout.divided(ASK_AGAIN_PARTS);
-        let Some(grace) = &mut self.grace else { return };
+        let Some(grace) = &mut self.kind.grace else { return };
         if grace.is_to_be_asked(from, cx.now.mono, pause) {
             self.ask(cx, from);
         }
@@ -312,7 +219,7 @@ impl Ticket {
 
     /// Whether a message of this member may be answered although grace lasts.
     pub fn grace_allows(&self, from: MemberIndex, term: Term, established: bool) -> bool {
-        match &self.grace {
+        match &self.kind.grace {
             None => true,
             Some(grace) => established || grace.is_waived(from, term),
         }
@@ -329,7 +236,7 @@ impl Ticket {
         nonce: u32,
     ) -> bool {
         let pause = self.spec.timeout.divided(ASK_AGAIN_PARTS);
-        let Some(grace) = &mut self.grace else { return true };
+        let Some(grace) = &mut self.kind.grace else { return true };
         if nonce == grace.nonce() {
             return true;
         }
@@ -341,7 +248,7 @@ impl Ticket {
 
     /// `-F` opens the door to one candidate and its term.
     pub fn waive_grace(&mut self, to: MemberIndex, term: Term) {
-        if let Some(grace) = &mut self.grace {
+        if let Some(grace) = &mut self.kind.grace {
             grace.waive(to, term);
         }
     }
@@ -355,7 +262,7 @@ impl Ticket {
         answer: (bool, Option<Term>),
     ) {
         let (now, timeout) = (cx.now.mono, self.spec.timeout);
-        let Some(grace) = &mut self.grace else { return };
+        let Some(grace) = &mut self.kind.grace else { return };
         if grace.note_answer((from, nonce), answer, now, timeout) {
             self.check_grace(cx);
         }
@@ -363,23 +270,23 @@ impl Ticket {
 
     /// Ends the grace when every other site has answered that it is idle.
     fn check_grace(&mut self, cx: &mut Cx<'_>) {
-        let Some(grace) = &self.grace else { return };
+        let Some(grace) = &self.kind.grace else { return };
         let mut others = cx.roster.sites();
         others.remove(self.me);
         if grace.all_idle(others) {
             // What they name themselves is what they know, not what was said before.
             let named = grace.named();
             self.free_is_known = true;
-            self.rumour = named;
-            self.heard.forget_led(named);
+            self.kind.rumour = named;
+            self.kind.heard.forget_led(named);
             self.end_grace(cx);
         }
     }
 
     /// Grace is over.
     pub fn end_grace(&mut self, cx: &mut Cx<'_>) {
-        if self.grace.take().is_some() {
-            self.verified.clear();
+        if self.kind.grace.take().is_some() {
+            self.kind.verified.clear();
             self.note(cx, NoteLevel::Debug, "start-up is over");
             self.advance_grant(cx);
         }

@@ -4,21 +4,17 @@
 
 use super::cx::Cx;
 use super::effect::NoteLevel;
-use super::report::Reply;
-use super::state::{ProbeFor, Waiter};
+use super::state::{Leased, ProbeFor, Waiter};
 use super::ticket::Ticket;
-use crate::model::{Holder, RuleMode};
+use crate::model::RuleMode;
 use crate::time::MonoTime;
 use crate::wire::{Reason, ResultCode};
 
-impl Ticket {
+impl Ticket<Leased> {
     /// Takes an administrator's grant as far as it can go now.
     pub fn advance_grant(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now.mono;
         let Some(job) = self.grant.clone() else { return };
-        if self.is_manual() {
-            return;
-        }
         let under_way = self.owes_itself() || self.probe.is_some();
         if !self.phase.is_follower() || under_way || !self.ready() {
             self.tell_waiters(cx);
@@ -28,7 +24,7 @@ impl Ticket {
             self.answer_grant(cx, ResultCode::Overgrant);
             return;
         }
-        if (self.grace.is_some() && !job.force) || job.next_at.is_some_and(|at| now < at) {
+        if (self.kind.grace.is_some() && !job.force) || job.next_at.is_some_and(|at| now < at) {
             self.tell_waiters(cx);
             return;
         }
@@ -106,26 +102,5 @@ impl Ticket {
             job.next_at = Some(next_at);
         }
         self.tell_waiters(cx);
-    }
-
-    /// Ends the waiting of clients that do not wait for the outcome however long it takes. When
-    /// nobody waits any more after that, the grant has failed and is over: it has no effect later.
-    pub fn fail_impatient(&mut self, cx: &mut Cx<'_>) {
-        if !self.somebody_is_impatient() {
-            return;
-        }
-        let Some(mut job) = self.grant.take() else { return };
-        let answer = self.answer(cx, ResultCode::SyncFail, Holder::Nobody);
-        job.waiters.retain(|waiter| {
-            if !waiter.patient() {
-                cx.reply(waiter.client, Reply::Ticket(answer.clone()), true);
-            }
-            waiter.patient()
-        });
-        // What a request wanted that has failed has no effect on those that go on.
-        job.force = job.force_stays || job.waiters.iter().any(|waiter| waiter.options.immediate);
-        if !job.waiters.is_empty() {
-            self.grant = Some(job);
-        }
     }
 }

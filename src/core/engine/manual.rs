@@ -3,23 +3,30 @@
 //! no lease, no expiry, no failover. What sites claim is in [`super::claims`].
 
 use super::cx::Cx;
-use super::effect::NoteLevel;
+use super::effect::{CibExpiry, NoteLevel};
 use super::event::ClientId;
-use super::state::{AnnounceKind, GrantJob, Link, ProbeFor, QuitKind, Waiter, REPEAT};
-use super::ticket::Ticket;
-use crate::model::{Holder, MemberIndex, RuleMode};
-use crate::time::Span;
-use crate::wire::{ClientOptions, Command, PeerBody, PeerMessage, ResultCode, Round, Stamp};
+use super::report::{Remark, TicketRow};
+use super::state::{
+    Announce, AnnounceKind, DeadlineKind, GrantJob, Link, Manual, Wait, Waiter, REPEAT,
+};
+use super::ticket::{Act, Kind, Loaded, Ticket};
+use crate::model::{Holder, MemberIndex, Roster, RuleMode};
+use crate::time::{MonoTime, Now, Span};
+use crate::wire::{
+    ClientOptions, Command, PeerBody, PeerMessage, ResultCode, Round, Stamp, WaitCause,
+};
+use alloc::string::String;
+use alloc::vec::Vec;
 
-impl Ticket {
+impl Ticket<Manual> {
     /// The store has been read: what it says goes on.
-    pub fn begin_manual(&mut self, cx: &mut Cx<'_>, granted: bool, owner: Holder) {
+    fn begin_by_hand(&mut self, cx: &mut Cx<'_>, granted: bool, owner: Holder) {
         self.known.until = cx.now.mono;
         self.phase.become_follower();
         if let Some(index) = owner.member().and_then(|id| cx.roster.index_of(id)) {
-            self.manual.claims.insert(index);
+            self.kind.claims.insert(index);
         }
-        self.manual.claims.remove(self.me);
+        self.kind.claims.remove(self.me);
         if granted {
             self.claim(cx);
         } else if owner == self.myself(cx) {
@@ -36,9 +43,9 @@ impl Ticket {
         self.announce = None;
         self.known.leader = self.myself(cx);
         self.known.until = cx.now.mono;
-        self.manual.claims.insert(self.me);
-        self.manual.tries = 0;
-        self.manual.unacked = cx.roster.peers();
+        self.kind.claims.insert(self.me);
+        self.kind.tries = 0;
+        self.kind.unacked = cx.roster.peers();
         self.say_claim(cx, false);
     }
 
@@ -47,11 +54,11 @@ impl Ticket {
         if !resend {
             self.links.iter_mut().for_each(Link::mark);
         }
-        for peer in self.manual.unacked.iter() {
+        for peer in self.kind.unacked.iter() {
             self.claim_to(cx, peer, resend);
         }
-        self.manual.resting = false;
-        self.manual.say_at = Some(cx.now.mono.plus(self.spec.timeout));
+        self.kind.resting = false;
+        self.kind.say_at = Some(cx.now.mono.plus(self.spec.timeout));
     }
 
     /// Sends the claim to one member.
@@ -63,39 +70,39 @@ impl Ticket {
     }
 
     /// The claim again: to those who did not hear it, then to everyone once a minute.
-    pub fn manual_due(&mut self, cx: &mut Cx<'_>) {
+    fn claim_due(&mut self, cx: &mut Cx<'_>) {
         if !self.phase.is_leader() {
             self.ask_silent_sites(cx);
             return;
         }
-        let heard = self.manual.unacked.is_empty() || self.manual.tries >= self.spec.retries;
-        if heard && !self.manual.resting {
-            self.manual.resting = true;
-            self.manual.say_at = Some(cx.now.mono.plus(REPEAT));
+        let heard = self.kind.unacked.is_empty() || self.kind.tries >= self.spec.retries;
+        if heard && !self.kind.resting {
+            self.kind.resting = true;
+            self.kind.say_at = Some(cx.now.mono.plus(REPEAT));
             return;
         }
         if heard {
-            for site in self.other_sites(cx).without(self.manual.spoken).iter() {
+            for site in cx.other_sites().without(self.kind.spoken).iter() {
                 self.ask_manual_of(cx, site);
             }
-            self.manual.unacked = cx.roster.peers();
-            self.manual.tries = 0;
+            self.kind.unacked = cx.roster.peers();
+            self.kind.tries = 0;
             self.say_claim(cx, false);
             return;
         }
-        self.manual.tries += 1;
+        self.kind.tries += 1;
         self.say_claim(cx, true);
     }
 
     /// A member has heard the claim.
-    pub fn manual_acked(&mut self, from: MemberIndex, round: Option<Round>) {
+    fn manual_acked(&mut self, from: MemberIndex, round: Option<Round>) {
         if self.links[from.get()].is_about_now(round) {
-            self.manual.unacked.remove(from);
+            self.kind.unacked.remove(from);
         }
     }
 
     /// One message about a manual ticket.
-    pub fn handle_manual_peer(
+    fn handle_message(
         &mut self,
         cx: &mut Cx<'_>,
         from: MemberIndex,
@@ -105,7 +112,7 @@ impl Ticket {
         match message.body {
             PeerBody::Heartbeat { stamp } | PeerBody::Update { stamp } => {
                 let sender = Holder::Member(cx.roster.member(from).id);
-                if message.leader != sender || !Ticket::is_site(cx, from) {
+                if message.leader != sender || !cx.is_site(from) {
                     return false;
                 }
                 if !loading {
@@ -127,8 +134,8 @@ impl Ticket {
                 let reply = self.message(leader, self.wire_term(), Span::ZERO, body);
                 cx.send(from, reply, false);
                 // Who asks has started, and can answer now.
-                let silent = self.other_sites(cx).without(self.manual.spoken);
-                if silent.contains(from) && self.manual.asked.insert(from) {
+                let silent = cx.other_sites().without(self.kind.spoken);
+                if silent.contains(from) && self.kind.asked.insert(from) {
                     self.ask_manual_of(cx, from);
                 }
             }
@@ -139,10 +146,10 @@ impl Ticket {
                 }
                 self.manual_index_of(cx, from, nonce, message);
             }
-            PeerBody::Ack { of, round } => {
-                let told = (message.leader, message.term, message.valid_for);
-                self.handle_ack(cx, from, of, round, told);
+            PeerBody::Ack { of: Command::RevokeTicket | Command::VoteFor, round } => {
+                self.announce_acked(from, message.term, round);
             }
+            PeerBody::Ack { round, .. } => self.manual_acked(from, round),
             PeerBody::Revoke { .. }
             | PeerBody::Status { .. }
             | PeerBody::MyIndex { .. }
@@ -156,14 +163,14 @@ impl Ticket {
 
     /// A site that still claims the ticket, or nobody.
     pub fn other_claim(&self, cx: &Cx<'_>) -> Holder {
-        let mut claims = self.manual.claims;
+        let mut claims = self.kind.claims;
         claims.remove(self.me);
         let first = claims.iter().next();
         first.map_or(Holder::Nobody, |index| Holder::Member(cx.roster.member(index).id))
     }
 
     /// A grant of this manual ticket to this site.
-    pub fn manual_grant(&mut self, cx: &mut Cx<'_>, client: ClientId, options: ClientOptions) {
+    fn grant_by_hand(&mut self, cx: &mut Cx<'_>, client: ClientId, options: ClientOptions) {
         let leader = self.known.leader;
         if !self.site {
             self.refuse(cx, client, ResultCode::SyncFail, leader);
@@ -188,7 +195,7 @@ impl Ticket {
             }
             self.note(cx, NoteLevel::Info, "an administrator grants the ticket to this site");
             if self.spec.has_handler {
-                self.start_probe(cx, ProbeFor::Manual, cx.now.mono.plus(self.spec.expire));
+                self.start_probe(cx, (), cx.now.mono.plus(self.spec.expire));
             } else {
                 self.manual_take(cx);
             }
@@ -203,14 +210,14 @@ impl Ticket {
     }
 
     /// A revoke of this manual ticket.
-    pub fn manual_revoke(&mut self, cx: &mut Cx<'_>, client: ClientId, options: ClientOptions) {
+    fn revoke_by_hand(&mut self, cx: &mut Cx<'_>, client: ClientId, options: ClientOptions) {
         if self.phase.is_loading() {
             self.refuse(cx, client, ResultCode::Busy, Holder::Nobody);
         } else if self.cib.maybe_granted() {
             self.note(cx, NoteLevel::Info, "an administrator revokes the ticket");
             self.wait_for_revoke(cx, client, options);
             if self.quit.is_none() {
-                self.quit(cx, QuitKind::Revoke, None);
+                self.give_up(cx);
             }
         } else {
             let cancels = self.grant.is_some();
@@ -219,7 +226,7 @@ impl Ticket {
                 self.stop_probe(cx);
                 self.answer_grant(cx, ResultCode::SyncFail);
             }
-            let holder = self.shown_leader(cx.now.mono);
+            let holder = Manual::shown_leader(self, cx.now.mono);
             let code = match holder {
                 Holder::Member(_) => ResultCode::Redirect,
                 Holder::Nobody if cancels => ResultCode::Success,
@@ -242,19 +249,38 @@ impl Ticket {
         }
     }
 
-    /// The store says that a manual ticket is not granted here any more.
-    pub fn announce_manual_revoke(&mut self, cx: &mut Cx<'_>) {
-        self.manual.claims.remove(self.me);
+    /// Gives the ticket up: first the store, then everyone is told (L10).
+    fn give_up(&mut self, cx: &mut Cx<'_>) {
+        self.stop_probe(cx);
+        // Only if it was granted here: else another site may have it.
+        self.free_is_known |= self.cib.granted();
+        self.known.leader = Holder::Nobody;
+        self.known.until = cx.now.mono;
+        self.quit = Some(());
+        self.phase.become_follower();
+        self.write_revoke(cx, Holder::Nobody);
+    }
+
+    /// The store says that the ticket is not granted here any more.
+    fn given_up(&mut self, cx: &mut Cx<'_>) {
+        if self.quit.take().is_none() {
+            return;
+        }
+        self.phase.become_follower();
+        self.note(cx, NoteLevel::Info, "not granted here any more");
+        self.kind.claims.remove(self.me);
         // Who has not answered yet is asked again.
-        self.manual.say_at = Some(cx.now.mono.plus(self.spec.timeout));
-        self.manual.tries = 0;
+        self.kind.say_at = Some(cx.now.mono.plus(self.spec.timeout));
+        self.kind.tries = 0;
         self.known.leader = self.other_claim(cx);
         self.follow_in_store(cx);
         self.start_announcement(cx, AnnounceKind::Revoke, self.wire_term());
+        self.answer_revoke(cx, false);
+        self.answer_grant(cx, ResultCode::SyncFail);
     }
 
-    /// The handler was asked about a manual self.
-    pub fn manual_probe_done(&mut self, cx: &mut Cx<'_>, agreed: bool) {
+    /// The handler has answered.
+    fn handler_answered(&mut self, cx: &mut Cx<'_>, agreed: bool) {
         let forced = self.grant.as_ref().is_some_and(|job| job.force);
         let leader = self.known.leader;
         if agreed && leader.member().is_some() && leader != self.myself(cx) && !forced {
@@ -268,5 +294,187 @@ impl Ticket {
             self.note(cx, NoteLevel::Error, "not taken: the handler does not agree");
             self.answer_grant(cx, ResultCode::HandlerFailed);
         }
+    }
+}
+
+impl Kind for Manual {
+    type Purpose = ();
+    type Quit = ();
+    const GRANT_EXPIRY: CibExpiry = CibExpiry::Never;
+
+    fn new(_: &Roster) -> Manual {
+        Manual::default()
+    }
+
+    fn started(_: &mut Ticket<Manual>, _: &mut Cx<'_>) {}
+
+    fn begins_without_store(t: &mut Ticket<Manual>, cx: &mut Cx<'_>) {
+        t.ask_manual(cx);
+    }
+
+    fn loaded(t: &mut Ticket<Manual>, cx: &mut Cx<'_>, loaded: Loaded) {
+        t.begin_by_hand(cx, loaded.granted, loaded.owner);
+    }
+
+    fn fold(_: &mut Ticket<Manual>, _: &mut Cx<'_>) {}
+
+    fn deadlines(
+        t: &Ticket<Manual>,
+        at: &mut impl FnMut(DeadlineKind, Option<MonoTime>, Act<Manual>),
+    ) {
+        at(DeadlineKind::Claim, t.kind.say_at, Ticket::claim_due);
+    }
+
+    fn go_on(_: &mut Ticket<Manual>, _: &mut Cx<'_>) -> bool {
+        false
+    }
+
+    fn end_step(_: &mut Ticket<Manual>, _: &mut Cx<'_>) {}
+
+    fn check(t: &Ticket<Manual>, _: MonoTime) {
+        let granted = t.cib.maybe_granted();
+        assert!(granted || !t.phase.is_leader(), "a manual ticket is claimed where it is granted");
+    }
+
+    fn handle_peer(
+        t: &mut Ticket<Manual>,
+        cx: &mut Cx<'_>,
+        from: MemberIndex,
+        message: &PeerMessage,
+    ) -> bool {
+        t.handle_message(cx, from, message)
+    }
+
+    fn client_grant(t: &mut Ticket<Manual>, cx: &mut Cx<'_>, of: ClientId, options: ClientOptions) {
+        t.grant_by_hand(cx, of, options);
+    }
+
+    fn client_revoke(
+        t: &mut Ticket<Manual>,
+        cx: &mut Cx<'_>,
+        of: ClientId,
+        options: ClientOptions,
+    ) {
+        t.revoke_by_hand(cx, of, options);
+    }
+
+    fn waits_for(t: &Ticket<Manual>, cx: &Cx<'_>) -> Wait {
+        let left = t.probe.map_or(Span::ZERO, |probe| probe.deadline.since(cx.now.mono));
+        let cause = if t.phase.is_loading() {
+            WaitCause::Loading
+        } else if t.probe.is_some() {
+            WaitCause::Handler
+        } else if t.cib.failing_since().is_some() {
+            WaitCause::CibFailing
+        } else if t.cib.maybe_granted() {
+            WaitCause::CibWrite
+        } else {
+            WaitCause::Election
+        };
+        Wait { cause, left, objector: None, leased: false }
+    }
+
+    fn revoke_has_failed(_: &mut Ticket<Manual>, _: &mut Cx<'_>) {}
+
+    fn held_elsewhere(_: &Ticket<Manual>, _: &Cx<'_>, _: bool) -> Option<Holder> {
+        None
+    }
+
+    fn shown_leader(t: &Ticket<Manual>, _: MonoTime) -> Holder {
+        if t.quit.is_some() && t.cib.maybe_granted() {
+            return Holder::Member(t.my_id);
+        }
+        match t.known.leader {
+            Holder::Member(_) => t.known.leader,
+            Holder::Nobody | Holder::Unknown if t.free_is_known && t.kind.claims.is_empty() => {
+                Holder::Nobody
+            }
+            Holder::Nobody | Holder::Unknown => Holder::Unknown,
+        }
+    }
+
+    fn shown_until(t: &Ticket<Manual>) -> MonoTime {
+        t.known.until
+    }
+
+    fn row(t: &Ticket<Manual>, cx: &Cx<'_>) -> TicketRow {
+        let claims = t.kind.claims;
+        let mut remarks = Vec::new();
+        if t.phase.is_loading() {
+            remarks.push(Remark::StartingUp(None));
+        }
+        t.remark_on_jobs(cx, &mut remarks);
+        TicketRow {
+            name: t.spec.name.clone(),
+            manual: true,
+            leader: Manual::shown_leader(t, cx.now.mono),
+            expires: None,
+            commit_pending: None,
+            remarks,
+            also_granted: if claims.len() > 1 { claims.iter().collect() } else { Vec::new() },
+        }
+    }
+
+    fn remark(_: &Ticket<Manual>, _: &Cx<'_>) -> String {
+        String::new()
+    }
+
+    fn word_until(_: &Ticket<Manual>) -> Option<MonoTime> {
+        None
+    }
+
+    fn free_expiry(_: &Ticket<Manual>, _: Now, _: Holder) -> CibExpiry {
+        CibExpiry::Never
+    }
+
+    fn lost_owner(_: &Ticket<Manual>, _: &Cx<'_>) -> Option<Holder> {
+        None
+    }
+
+    fn may_write_grant(_: &Ticket<Manual>, _: MonoTime) -> bool {
+        true
+    }
+
+    fn grant_written(t: &mut Ticket<Manual>, cx: &mut Cx<'_>) {
+        t.answer_grant(cx, ResultCode::Success);
+    }
+
+    fn grant_unwritten(t: &mut Ticket<Manual>, cx: &mut Cx<'_>) {
+        if t.cib.granted() {
+            t.tell_load_failure(cx);
+        } else {
+            t.tell_waiters(cx);
+        }
+    }
+
+    fn revoke_written(t: &mut Ticket<Manual>, cx: &mut Cx<'_>, was_granted: bool) {
+        if was_granted {
+            t.given_up(cx);
+        }
+    }
+
+    fn revoke_unwritten(t: &mut Ticket<Manual>, cx: &mut Cx<'_>) {
+        t.tell_revoke_failure(cx);
+    }
+
+    fn give_up_ungranted(t: &mut Ticket<Manual>, cx: &mut Cx<'_>) {
+        t.give_up(cx);
+    }
+
+    fn is_told(_: &Ticket<Manual>, _: MemberIndex, _: &Announce) -> bool {
+        true
+    }
+
+    fn counted_on_for(t: &Ticket<Manual>) -> Span {
+        t.spec.expire
+    }
+
+    fn announces_again(now: MonoTime) -> Option<MonoTime> {
+        // No lease ends: whoever has missed it is told for good.
+        Some(now.plus(REPEAT))
+    }
+
+    fn probed(t: &mut Ticket<Manual>, cx: &mut Cx<'_>, _: (), agreed: bool) {
+        t.handler_answered(cx, agreed);
     }
 }

@@ -11,6 +11,7 @@
 //! those whose own renewal is nearly due.
 
 mod announce;
+mod any;
 mod attrs;
 mod backing;
 mod bound;
@@ -26,6 +27,8 @@ mod event;
 mod giving_up;
 mod grace;
 mod grant;
+mod leased;
+mod loading;
 mod manual;
 mod objection;
 mod peer;
@@ -33,6 +36,7 @@ mod probe;
 mod quit;
 mod renewal;
 mod report;
+mod requests;
 mod rows;
 mod standing;
 mod state;
@@ -41,6 +45,7 @@ mod tests;
 mod ticket;
 mod told;
 mod verified;
+mod writes;
 
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -58,8 +63,9 @@ use crate::prng::Prng;
 use crate::time::{MonoTime, Now};
 use crate::wire::{ClientRequest, PeerMessage, ResultCode, TicketAnswer};
 use alloc::collections::{BTreeMap, BTreeSet};
+use any::{either, AnyTicket};
 use cx::{Cx, PeerBook, Serials};
-use ticket::Ticket;
+use ticket::Kind;
 
 /// What an engine is made from.
 #[derive(Clone, Debug)]
@@ -76,7 +82,7 @@ pub struct Setup {
 #[derive(Debug)]
 pub struct Engine {
     roster: Roster,
-    tickets: Vec<Ticket>,
+    tickets: Vec<AnyTicket>,
     names: BTreeMap<TicketName, TicketIndex>,
     prng: Prng,
     books: Vec<PeerBook>,
@@ -92,12 +98,13 @@ impl Engine {
     pub fn new(setup: Setup) -> Engine {
         let Setup { roster, tickets, seed } = setup;
         let mut prng = Prng::new(seed);
-        let tickets: Vec<Ticket> = tickets
+        let tickets: Vec<AnyTicket> = tickets
             .into_iter()
             .enumerate()
-            .map(|(index, spec)| Ticket::new(TicketIndex::new(index), spec, &roster, &mut prng))
+            .map(|(index, spec)| AnyTicket::new(TicketIndex::new(index), spec, &roster, &mut prng))
             .collect();
-        let names = tickets.iter().map(|t| (t.spec.name.clone(), t.index)).collect();
+        let names =
+            tickets.iter().map(|t| either!(t, t => (t.spec.name.clone(), t.index))).collect();
         Engine {
             names,
             prng,
@@ -124,7 +131,7 @@ impl Engine {
         match event {
             Event::Start => {
                 for index in 0..self.tickets.len() {
-                    self.with(now, effects, TicketIndex::new(index), |t, cx| t.begin(cx));
+                    self.with(now, effects, TicketIndex::new(index), either!(|t, cx| t.begin(cx)));
                 }
             }
             Event::Peer { from, message } => self.peer(now, effects, from, &message),
@@ -132,23 +139,23 @@ impl Engine {
             Event::Client { client, request } => self.client(now, effects, client, request),
             Event::ClientGone { client } => {
                 if let Some(ticket) = self.clients.remove(&client) {
-                    self.with(now, effects, ticket, |t, _| t.client_gone(client));
+                    self.with(now, effects, ticket, either!(|t, _| t.client_gone(client)));
                 }
             }
             Event::Due { ticket } => self.due(now, effects, ticket),
             Event::CibLoaded { ticket, outcome } => {
-                self.with(now, effects, ticket, |t, cx| t.handle_loaded(cx, outcome));
+                self.with(now, effects, ticket, either!(|t, cx| t.handle_loaded(cx, outcome)));
             }
             Event::CibWritten { ticket, serial, outcome } => {
-                self.with(now, effects, ticket, |t, cx| t.handle_written(cx, serial, outcome));
+                let act = either!(|t, cx| t.handle_written(cx, serial, outcome));
+                self.with(now, effects, ticket, act);
             }
             Event::AttrWritten { ticket, serial, outcome } => {
-                self.with(now, effects, ticket, |t, cx| {
-                    t.handle_attr_written(cx, serial, outcome);
-                });
+                let act = either!(|t, cx| t.handle_attr_written(cx, serial, outcome));
+                self.with(now, effects, ticket, act);
             }
             Event::ProbeDone { ticket, run, outcome } => {
-                self.with(now, effects, ticket, |t, cx| t.handle_probed(cx, run, outcome));
+                self.with(now, effects, ticket, either!(|t, cx| t.handle_probed(cx, run, outcome)));
             }
             Event::SendFailed { to } => {
                 if let Some(book) = self.books.get_mut(to.get()) {
@@ -172,7 +179,7 @@ impl Engine {
     /// What a ticket waits for: the instant for which the last [`Effect::Arm`] asked. It is
     /// computed from the ticket's state. `None`: for nothing.
     pub fn deadline_of(&self, ticket: TicketIndex) -> Option<MonoTime> {
-        self.tickets.get(ticket.get()).and_then(Ticket::nearest)
+        self.tickets.get(ticket.get()).and_then(AnyTicket::nearest)
     }
 
     /// How many tickets this site holds or is granting (CIB may say granted), of how many.
@@ -186,7 +193,7 @@ impl Engine {
         now: Now,
         effects: &mut Vec<Effect>,
         index: TicketIndex,
-        act: impl FnOnce(&mut Ticket, &mut Cx<'_>),
+        act: impl FnOnce(&mut AnyTicket, &mut Cx<'_>),
     ) {
         let tickets = self.tickets.len();
         let Some(ticket) = self.tickets.get_mut(index.get()) else { return };
@@ -201,20 +208,13 @@ impl Engine {
             clients: &mut self.clients,
         };
         let (held_before, told) = (ticket.holding(), ticket.nearest());
-        ticket.fold(&mut cx);
-        act(ticket, &mut cx);
-        ticket.run_due(&mut cx);
-        ticket.answer_late_revoke(&mut cx);
-        ticket.replan(&mut cx);
-        ticket.observe_bound(&cx);
-        let nearest = ticket.nearest();
+        let nearest = ticket.step(&mut cx, act);
         if nearest != told {
-            cx.effects.push(match nearest {
+            effects.push(match nearest {
                 Some(at) => Effect::Arm { ticket: index, at },
                 None => Effect::Disarm { ticket: index },
             });
         }
-        ticket.check_invariants(&cx, nearest);
         match (held_before, ticket.holding()) {
             (false, true) => self.held += 1,
             (true, false) => self.held -= 1,
@@ -230,9 +230,9 @@ impl Engine {
             effects.push(Effect::Arm { ticket, at });
             return;
         }
-        let due = &self.tickets[ticket.get()];
+        let due = self.tickets[ticket.get()].leased();
         // One that asks its handler first sends nothing yet, so nothing can go out with it.
-        let renews = due.renews_at().is_some() && !due.asks_before_renewal();
+        let renews = due.is_some_and(|t| t.renews_at().is_some() && !t.asks_before_renewal());
         self.with(now, effects, ticket, |_, _| {});
         if renews {
             self.renew_early(now, effects);
@@ -241,12 +241,13 @@ impl Engine {
 
     /// Begins the renewals that are nearly due: they go out, and come back, with another one.
     fn renew_early(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let near = self.tickets.iter().filter_map(|t| Some((t.renews_by(now.mono)?, t.index)));
+        let leased = self.tickets.iter().filter_map(AnyTicket::leased);
+        let near = leased.filter_map(|t| Some((t.renews_by(now.mono)?, t.index)));
         let near: BTreeSet<(MonoTime, TicketIndex)> = near.collect();
         for (_, ticket) in near.into_iter().take(renewal::TOGETHER_MAX) {
             self.with(now, effects, ticket, |t, cx| {
                 // Its lease may have been over.
-                if t.renews_by(cx.now.mono).is_some() {
+                if let Some(t) = t.leased_mut().filter(|t| t.renews_by(cx.now.mono).is_some()) {
                     t.start_renewal(cx);
                 }
             });
@@ -291,7 +292,9 @@ impl Engine {
             return;
         };
         let mut sane = true;
-        self.with(now, effects, ticket, |t, cx| sane = t.handle_peer(cx, from, message));
+        self.with(now, effects, ticket, |t, cx| {
+            sane = either!(t, t => Kind::handle_peer(t, cx, from, message));
+        });
         if !sane {
             self.books[from.get()].counters.invalid += 1;
         }
@@ -341,7 +344,7 @@ impl Engine {
             effects.push(Effect::Reply { client, reply, last: true });
             return;
         };
-        self.with(now, effects, ticket, |t, cx| t.handle_client(cx, client, request));
+        self.with(now, effects, ticket, either!(|t, cx| t.handle_client(cx, client, request)));
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::cx::Cx;
 use super::effect::NoteLevel;
-use super::state::Lead;
+use super::state::{Lead, Leased};
 use super::ticket::Ticket;
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::time::{MonoTime, Span};
@@ -15,18 +15,18 @@ use alloc::format;
 /// a part of `timeout`.
 const ASK_AGAIN_PARTS: u64 = 8;
 
-impl Ticket {
+impl Ticket<Leased> {
     /// Whether this site's store may say *granted*, whatever the site has decided: it has not been
     /// read yet, holds a grant, or a revoke that has not succeeded.
     pub fn may_say_granted(&self) -> bool {
         let unread = self.phase.is_loading();
-        self.site && !self.is_manual() && (unread || self.cib.maybe_granted())
+        self.site && (unread || self.cib.maybe_granted())
     }
 
     /// Whether it has no other answer to requests than its objection: it may not speak yet, or may
     /// not answer in its grace.
     pub fn only_objects(&self) -> bool {
-        let in_grace = self.grace.is_some() && self.holding();
+        let in_grace = self.kind.grace.is_some() && self.holding();
         self.may_say_granted() && (!self.ready() || in_grace)
     }
 
@@ -56,23 +56,23 @@ impl Ticket {
         let itself = leader == Holder::Member(cx.roster.member(from).id);
         let plain = self.links[from.get()].echoes != Some(true);
         let held = plain && itself && result == ResultCode::TermStillValid;
-        Ticket::is_site(cx, from) && (marked || held)
+        cx.is_site(from) && (marked || held)
     }
 
     /// A site has objected.
     pub fn note_objection(&mut self, cx: &mut Cx<'_>, from: MemberIndex, term: Term) {
         let new = !self.objectors(cx.now.mono).contains(from);
-        self.objections.heard[from.get()] = Some(cx.now.mono);
-        self.acquire.answered.insert(from);
+        self.kind.objections.heard[from.get()] = Some(cx.now.mono);
+        self.kind.acquire.answered.insert(from);
         if new {
-            self.objections.said.remove(from);
+            self.kind.objections.said.remove(from);
         }
         if term == Term::ZERO {
-            self.objections.unread.insert(from);
+            self.kind.objections.unread.insert(from);
         } else {
-            self.objections.unread.remove(from);
+            self.kind.objections.unread.remove(from);
             // What it may still hold is later than what a late REVOKE of another tells of (L10).
-            let led = self.lead.as_ref().map(Lead::term);
+            let led = self.kind.lead.as_ref().map(Lead::term);
             self.won_over_later(term, led.unwrap_or_default());
         }
         self.say_objections(cx);
@@ -83,17 +83,17 @@ impl Ticket {
     pub fn heard_elsewhere(&mut self, cx: &Cx<'_>, holder: Holder) {
         let index = holder.member().and_then(|id| cx.roster.index_of(id));
         let Some(index) = index.filter(|index| *index != self.me && self.leaving()) else { return };
-        self.objections.heard[index.get()] = Some(cx.now.mono);
+        self.kind.objections.heard[index.get()] = Some(cx.now.mono);
     }
 
     /// Logs each objection once, as soon as it matters.
     pub fn say_objections(&mut self, cx: &mut Cx<'_>) {
-        let unsaid = self.objectors(cx.now.mono).without(self.objections.said);
+        let unsaid = self.objectors(cx.now.mono).without(self.kind.objections.said);
         let (holds, competes) = (self.holding(), self.competes());
         if unsaid.is_empty() || !(holds || competes) {
             return;
         }
-        self.objections.said = self.objections.said.union(unsaid);
+        self.kind.objections.said = self.kind.objections.said.union(unsaid);
         let sites = cx.names(unsaid);
         let (level, text) = if holds {
             let text = format!("objected to by {sites}: their stores may say granted, too");
@@ -112,30 +112,30 @@ impl Ticket {
     /// A site votes for this one, follows it, or says that it is idle.
     pub fn take_back_objection(&mut self, cx: &mut Cx<'_>, from: MemberIndex) {
         let fresh = self.objectors(cx.now.mono).contains(from);
-        self.objections.heard[from.get()] = None;
-        self.acquire.answered.insert(from);
-        self.objections.unread.remove(from);
+        self.kind.objections.heard[from.get()] = None;
+        self.kind.acquire.answered.insert(from);
+        self.kind.objections.unread.remove(from);
         if fresh && self.competes() {
             let text = format!("{} does not object any more", cx.name(from));
             self.note(cx, NoteLevel::Info, &text);
-            if !self.objections.cleared.contains(from) {
+            if !self.kind.objections.cleared.contains(from) {
                 self.acquire_after_objection(cx, cx.now.mono);
             }
             self.advance_commit(cx);
             self.tell_waiters(cx);
         }
         if self.lease_lives(cx.now.mono) {
-            self.objections.cleared.insert(from);
+            self.kind.objections.cleared.insert(from);
         }
     }
 
     /// Who has objected within the last `E` and not taken it back.
     pub fn objectors(&self, now: MonoTime) -> MemberSet {
         let fresh = |member: &MemberIndex| {
-            let heard = self.objections.heard.get(member.get()).copied().flatten();
+            let heard = self.kind.objections.heard.get(member.get()).copied().flatten();
             heard.is_some_and(|at| now < at.plus(self.spec.expire))
         };
-        (0..self.objections.heard.len()).filter_map(MemberIndex::new).filter(fresh).collect()
+        (0..self.kind.objections.heard.len()).filter_map(MemberIndex::new).filter(fresh).collect()
     }
 
     /// Until when the commit waits for those who object, if it does.
@@ -144,7 +144,7 @@ impl Ticket {
         if forced || self.cib.maybe_granted() {
             return None;
         }
-        let heard = &self.objections.heard;
+        let heard = &self.kind.objections.heard;
         let until = |member: MemberIndex| {
             heard.get(member.get()).copied().flatten().map(|at| at.plus(self.spec.expire))
         };
@@ -154,9 +154,9 @@ impl Ticket {
     /// When those who object are asked again: a leader that has not granted yet asks every
     /// `timeout`, beside its renewals.
     pub fn objection_due(&self) -> Option<MonoTime> {
-        let lead = self.lead.as_ref().filter(|_| self.awaits_first_grant())?;
-        let last = self.objections.heard.iter().flatten().max()?;
-        let asked = self.objections.asked.max(lead.renewal.started()).max(*last);
+        let lead = self.kind.lead.as_ref().filter(|_| self.awaits_first_grant())?;
+        let last = self.kind.objections.heard.iter().flatten().max()?;
+        let asked = self.kind.objections.asked.max(lead.renewal.started()).max(*last);
         Some(asked.plus(self.spec.timeout))
     }
 
@@ -165,21 +165,22 @@ impl Ticket {
         let now = cx.now.mono;
         let fresh = self.objectors(now);
         let mut silent = None;
-        for (index, heard) in self.objections.heard.iter_mut().enumerate() {
+        for (index, heard) in self.kind.objections.heard.iter_mut().enumerate() {
             let member = MemberIndex::new(index);
             if member.is_some_and(|member| fresh.contains(member)) {
                 continue;
             }
-            let counts = member.is_some_and(|member| !self.objections.cleared.contains(member));
+            let counts =
+                member.is_some_and(|member| !self.kind.objections.cleared.contains(member));
             silent = silent.max(heard.take().filter(|_| counts));
         }
         if let Some(heard) = silent {
             // It counted for so long, and may have gone on until then.
             self.acquire_after_objection(cx, heard.plus(self.spec.expire));
         }
-        self.objections.asked = now;
+        self.kind.objections.asked = now;
         // The renewal repeats its heartbeat by itself for a while.
-        let renewal = self.lead.as_ref().map(|lead| &lead.renewal);
+        let renewal = self.kind.lead.as_ref().map(|lead| &lead.renewal);
         let repeated = renewal.filter(|renewal| renewal.retry_at().is_some());
         let repeated = repeated.map_or(MemberSet::EMPTY, |renewal| renewal.unacked());
         for member in fresh.without(repeated).iter() {
@@ -196,7 +197,7 @@ impl Ticket {
         let now = cx.now.mono;
         let pause = self.spec.timeout.divided(ASK_AGAIN_PARTS);
         let waits = self.awaits_first_grant() && self.objectors(now).contains(from);
-        if waits && now >= self.objections.asked.plus(pause) {
+        if waits && now >= self.kind.objections.asked.plus(pause) {
             self.ask_objectors(cx);
         }
     }

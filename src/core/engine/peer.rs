@@ -5,7 +5,7 @@
 
 use super::cx::Cx;
 use super::effect::NoteLevel;
-use super::state::{Known, Lead, Promise};
+use super::state::{Known, Lead, Leased, Promise};
 use super::ticket::Ticket;
 use crate::model::{Holder, MemberIndex, Term};
 use crate::time::Span;
@@ -18,19 +18,16 @@ use alloc::format;
 const TERM_LEAP: u32 = 1 << 30;
 const TERM_BELIEVED: u32 = 1 << 31;
 
-impl Ticket {
+impl Ticket<Leased> {
     /// One message of another member. Returns false if it makes no sense, for the counters.
-    pub fn handle_peer(
+    pub fn handle_message(
         &mut self,
         cx: &mut Cx<'_>,
         from: MemberIndex,
         message: &PeerMessage,
     ) -> bool {
-        if self.is_manual() {
-            return self.handle_manual_peer(cx, from, message);
-        }
         let (leader, term, valid) = (message.leader, message.term, message.valid_for);
-        let seen = self.seen.unwrap_or_default().get();
+        let seen = self.kind.seen.unwrap_or_default().get();
         if term.get() > seen.saturating_add(TERM_LEAP).max(TERM_BELIEVED) {
             return false;
         }
@@ -69,10 +66,10 @@ impl Ticket {
             }
             PeerBody::Heartbeat { .. } | PeerBody::Update { .. } => {
                 let sane = leader == Holder::Member(cx.roster.member(from).id);
-                if !sane || !Ticket::is_site(cx, from) {
+                if !sane || !cx.is_site(from) {
                     return false;
                 }
-                if let Some(grace) = &mut self.grace {
+                if let Some(grace) = &mut self.kind.grace {
                     grace.leads(from, cx.now.mono);
                 }
                 self.handle_lead(cx, from, message);
@@ -135,9 +132,9 @@ impl Ticket {
         // A leader that keeps the rules leads no more in a term that it has revoked.
         let freed = self.known.leader == Holder::Nobody && stamp.round.is_some();
         let freed = freed && self.free_is_known && Some(term) == self.known.term;
-        let over = freed || Some(term) < self.floor.max(self.known.term);
-        if over || self.ended[from.get()] >= Some(term) {
-            let named = self.vote.map(|vote| vote.to).or_else(|| self.known_leader(cx));
+        let over = freed || Some(term) < self.kind.floor.max(self.known.term);
+        if over || self.kind.ended[from.get()] >= Some(term) {
+            let named = self.kind.vote.map(|vote| vote.to).or_else(|| self.known_leader(cx));
             // Its own name tells a leader that keeps the rules that the term is over.
             if let Some(named) = named.or(stamp.round.map(|_| from)) {
                 self.reject(cx, from, of, ResultCode::TermOutdated, named);
@@ -162,10 +159,10 @@ impl Ticket {
         // Nobody whose vote made this win was promised to anyone: a lease of an earlier term, as an
         // old packet tells of, has ended.
         let hopeless = |lead: &Lead| !lead.leased() && lead.term() <= term;
-        if self.lead.as_ref().is_some_and(hopeless) && !self.cib.maybe_granted() {
+        if self.kind.lead.as_ref().is_some_and(hopeless) && !self.cib.maybe_granted() {
             self.note(cx, NoteLevel::Info, "another member has a lease: giving up");
-            self.won_free = false;
-            self.heard.follow(term, stamp);
+            self.kind.won_free = false;
+            self.kind.heard.follow(term, stamp);
             self.step_down(cx);
         }
     }
@@ -183,20 +180,20 @@ impl Ticket {
         let expire = self.spec.expire;
         let known_before = self.known.leader;
         self.phase.become_follower();
-        self.stand = None;
+        self.kind.stand = None;
         if established {
             self.announce = None;
         } else {
             self.keep_revoke();
         }
-        self.unheard = 0;
-        self.commit_not_before = None;
-        self.acquire.clear();
+        self.kind.unheard = 0;
+        self.kind.commit_not_before = None;
+        self.kind.acquire.clear();
         self.stop_probe(cx);
         self.term = Some(term);
-        self.heard.follow(term, stamp);
+        self.kind.heard.follow(term, stamp);
         self.heard_of(term);
-        self.floor = self.floor.max(Some(term));
+        self.kind.floor = self.kind.floor.max(Some(term));
         let stated = self.stated_expire(message.valid_for);
         self.outlast(expire.max(stated));
         let mut length = expire.max(stated);
@@ -205,8 +202,8 @@ impl Ticket {
             // A reference leader counts its lease from the acknowledgements of a majority.
             None => length = length.plus(self.spec.patience()),
         }
-        let promise = Promise::after(self.promise, (from, term), stamp.round, now, length);
-        self.promise = Some(promise);
+        let promise = Promise::after(self.kind.promise, (from, term), stamp.round, now, length);
+        self.kind.promise = Some(promise);
         let valid = if stated.is_zero() { expire } else { stated };
         self.known = Known { leader: message.leader, term: Some(term), until: now.plus(valid) };
         if known_before != message.leader {
@@ -239,7 +236,7 @@ impl Ticket {
         }
         if !self.ready() || self.owes_itself() {
             if revoke && (self.phase.is_loading() || self.leaving()) {
-                self.heard.note_revoked(term);
+                self.kind.heard.note_revoked(term);
             }
             return;
         }
@@ -265,15 +262,15 @@ impl Ticket {
             // A leader that has restarted numbers its sends from elsewhere, and one of a later term
             // ends no promise of this one: if nothing else is heard, it counts when the promise
             // has ended.
-            self.heard.note_revoked(term);
+            self.kind.heard.note_revoked(term);
         }
-        if !ends || (live.is_none() && self.ended[from.get()] >= Some(term)) {
+        if !ends || (live.is_none() && self.kind.ended[from.get()] >= Some(term)) {
             return;
         }
-        self.promise = None;
-        self.ended[from.get()] = self.ended[from.get()].max(Some(term));
+        self.kind.promise = None;
+        self.kind.ended[from.get()] = self.kind.ended[from.get()].max(Some(term));
         self.heard_of(term);
-        if of == Command::RevokeTicket && Some(term) < self.heard.led() {
+        if of == Command::RevokeTicket && Some(term) < self.kind.heard.led() {
             // It was held since, as others have said: it is lost, not free (L10).
             self.known.until = self.known.until.min(cx.now.mono);
         } else if of == Command::RevokeTicket {
@@ -287,7 +284,7 @@ impl Ticket {
 
     /// The ticket is known to be free, by an administrator's wish: nobody stands for it.
     pub fn adopt_nobody(&mut self, cx: &mut Cx<'_>, term: Term) {
-        self.stand = None;
+        self.kind.stand = None;
         self.free_is_known = true;
         self.known = Known { leader: Holder::Nobody, term: Some(term), until: cx.now.mono };
         let follows = self.phase.is_follower() || self.phase.is_candidate();
@@ -343,7 +340,7 @@ impl Ticket {
         };
         let message = self.message(leader, term, valid, PeerBody::MyIndex { nonce });
         cx.send(from, message, false);
-        let announced = self.lead.as_ref().is_some_and(Lead::announced);
+        let announced = self.kind.lead.as_ref().is_some_and(Lead::announced);
         if leads && announced && self.phase.is_leader() {
             // Whoever asks has just started: it need not wait for the next renewal.
             self.send_lead(cx, from, Command::Update, false);
@@ -391,7 +388,7 @@ impl Ticket {
         // A leader that keeps the rules states its full validity; what a reference member says of
         // itself is rounded down, so it counts as leading whatever the validity.
         let leads = leader == sender && (nonce == 0 || !valid.is_zero());
-        if let Some(lead) = &mut self.lead {
+        if let Some(lead) = &mut self.kind.lead {
             if !leads && nonce != 0 && nonce == lead.nonce() {
                 lead.commit.note_answer(from);
                 self.take_back_objection(cx, from);
@@ -409,7 +406,7 @@ impl Ticket {
             Holder::Member(_) | Holder::Unknown => self.adopt(cx, leader, term, valid),
         }
         let other = leader.member().is_some_and(|id| id != self.my_id);
-        let last = (other && Ticket::is_site(cx, from)).then_some(term);
+        let last = (other && cx.is_site(from)).then_some(term);
         self.note_answer(cx, from, nonce, (!leads, last));
         self.note_backing(cx, from, nonce, (leader, term, valid));
         self.verify(cx, from, nonce, leads.then_some(term));
@@ -431,17 +428,17 @@ impl Ticket {
             let until = if same { until.max(self.known.until) } else { until };
             self.tell_of_revoke(cx, leader);
             self.known = Known { leader, term: Some(term), until };
-            self.stand = None;
+            self.kind.stand = None;
         }
     }
 
     /// The term in which a member that names itself leads, not the one in which it stands again:
     /// whoever hears of its end must not take it for an old one.
     pub fn led_term(&self, to: MemberIndex) -> Term {
-        let led = self.lead.as_ref().map(Lead::term);
+        let led = self.kind.lead.as_ref().map(Lead::term);
         // That of a restarted holder stands in its store, or is one that it has won since.
         let stored = self.known.term.max(self.won()).filter(|_| self.cib.maybe_granted());
-        led.or(stored).or(self.term.max(self.ended[to.get()])).unwrap_or_default()
+        led.or(stored).or(self.term.max(self.kind.ended[to.get()])).unwrap_or_default()
     }
 
     /// Sends REJECTED, naming a site (L3).
@@ -457,16 +454,16 @@ impl Ticket {
         let until = if named == self.me {
             self.bound()
         } else {
-            self.promise.filter(|promise| promise.to() == named).map(|promise| promise.until())
+            self.kind.promise.filter(|promise| promise.to() == named).map(|promise| promise.until())
         };
         let valid = until.map_or(Span::ZERO, |until| until.since(now)).min(self.spec.expire);
         let leader = Holder::Member(cx.roster.member(named).id);
         // A lease that lasts is one of its term, whatever this member has voted in since.
-        let promised = self.promise.filter(|promise| promise.to() == named);
+        let promised = self.kind.promise.filter(|promise| promise.to() == named);
         let term = match (result, promised) {
             (ResultCode::TermStillValid, _) if named == self.me => self.led_term(to),
             (ResultCode::TermStillValid, Some(promise)) => promise.term(),
-            _ => self.term.max(self.ended[to.get()]).max(self.known.term).unwrap_or_default(),
+            _ => self.term.max(self.kind.ended[to.get()]).max(self.known.term).unwrap_or_default(),
         };
         let granted = named == self.me && self.may_say_granted();
         let message = self.message(leader, term, valid, PeerBody::Rejected { of, result, granted });

@@ -5,15 +5,15 @@
 use super::cx::Cx;
 use super::effect::{Effect, JobWish, NoteLevel};
 use super::event::{ProbeOutcome, ProbeRun};
-use super::state::{Probe, ProbeFor};
-use super::ticket::Ticket;
+use super::state::{Leased, Probe, ProbeFor};
+use super::ticket::{Kind, Ticket};
 use crate::time::{MonoTime, WallTime};
 use crate::wire::{Reason, ResultCode};
 use alloc::format;
 
-impl Ticket {
+impl<K: Kind> Ticket<K> {
     /// Starts the handler.
-    pub fn start_probe(&mut self, cx: &mut Cx<'_>, purpose: ProbeFor, deadline: MonoTime) {
+    pub fn start_probe(&mut self, cx: &mut Cx<'_>, purpose: K::Purpose, deadline: MonoTime) {
         let run = cx.probe_run();
         let held = self.known.until > cx.now.mono && self.known.leader.member().is_some();
         let expires = if held { cx.now.wall_at(self.known.until) } else { WallTime::EPOCH };
@@ -58,8 +58,14 @@ impl Ticket {
                 false
             }
         };
-        match (probe.purpose, agreed) {
-            (ProbeFor::Manual, agreed) => self.manual_probe_done(cx, agreed),
+        K::probed(self, cx, probe.purpose, agreed);
+    }
+}
+
+impl Ticket<Leased> {
+    /// The handler has answered.
+    pub fn handler_answered(&mut self, cx: &mut Cx<'_>, purpose: ProbeFor, agreed: bool) {
+        match (purpose, agreed) {
             (ProbeFor::Renewal, true) => {
                 if self.phase.is_leader() {
                     self.start_renewal(cx);
@@ -82,7 +88,7 @@ impl Ticket {
             return;
         }
         // Another plan than the one that the handler was asked for: it is asked again then.
-        let Some(stand) = self.stand.filter(|stand| stand.at <= cx.now.mono) else { return };
+        let Some(stand) = self.kind.stand.filter(|stand| stand.at <= cx.now.mono) else { return };
         if !agreed {
             self.plan_stand(cx, cx.now.mono.plus(self.spec.renewal), stand.reason);
             return;

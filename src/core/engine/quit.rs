@@ -4,17 +4,18 @@
 
 use super::cx::Cx;
 use super::effect::NoteLevel;
-use super::state::{AnnounceKind, Lead, Quit, QuitKind, Stand};
+use super::state::{AnnounceKind, Lead, Leased, Quit, QuitKind, Stand};
 use super::ticket::Ticket;
 use crate::model::{Holder, Term};
 use crate::time::MonoTime;
 use crate::wire::ResultCode;
 
-impl Ticket {
+impl Ticket<Leased> {
     /// Gives the ticket up in favour of another site; this one comes after the others. What was
     /// free before an administrator's grant that has failed is free again: nobody shall take it.
     pub fn step_down(&mut self, cx: &mut Cx<'_>) {
-        let over = self.won_what_was_free() || self.revoke_wanted || self.heard_to_end().is_some();
+        let over =
+            self.won_what_was_free() || self.kind.revoke_wanted || self.heard_to_end().is_some();
         if over {
             self.quit(cx, QuitKind::Revoke, None);
             return;
@@ -26,7 +27,7 @@ impl Ticket {
 
     /// Whether nobody had the ticket that this site has won, as far as it has heard since.
     fn won_what_was_free(&self) -> bool {
-        self.won_free && self.heard.led() <= self.won_over
+        self.kind.won_free && self.kind.heard.led() <= self.kind.won_over
     }
 
     /// A winner that has not been granted yet hears that the last holder that it knew of, or a
@@ -34,17 +35,17 @@ impl Ticket {
     /// (L10). Who has not answered yet may know a later holder (L3), so it decides when everyone
     /// has, or need not be waited for any more. Tells whether it gives the win up.
     pub fn give_up_win(&mut self, cx: &mut Cx<'_>, revoked: Term) -> bool {
-        if !self.is_win() || Some(revoked) < self.won_over.max(self.heard.led()) {
+        if !self.is_win() || Some(revoked) < self.kind.won_over.max(self.kind.heard.led()) {
             return false;
         }
         if self.grant.is_some() {
             // If the grant fails, the ticket is free again.
-            self.won_free = true;
-            self.won_over = self.won_over.max(Some(revoked));
-            self.heard.note_revoked(revoked);
+            self.kind.won_free = true;
+            self.kind.won_over = self.kind.won_over.max(Some(revoked));
+            self.kind.heard.note_revoked(revoked);
             return false;
         }
-        self.heard.note_revoked(revoked);
+        self.kind.heard.note_revoked(revoked);
         self.end_revoked_win(cx)
     }
 
@@ -63,15 +64,15 @@ impl Ticket {
     /// behind an earlier write.
     fn is_win(&self) -> bool {
         let told = self.cib.maybe_granted() && self.cib.handed();
-        self.lead.is_some() && self.quit.is_none() && !told
+        self.kind.lead.is_some() && self.quit.is_none() && !told
     }
 
     /// The term in which the ticket that this site has won was heard to be revoked, if it knows of
     /// no later holder and no administrator has granted it.
     pub fn heard_to_end(&self) -> Option<Term> {
-        let last = |term: &Term| Some(*term) >= self.won_over;
+        let last = |term: &Term| Some(*term) >= self.kind.won_over;
         let won = self.is_win() && self.grant.is_none();
-        self.heard.revoked().filter(last).filter(|_| won)
+        self.kind.heard.revoked().filter(last).filter(|_| won)
     }
 
     /// Gives the ticket up: revoke in the store, then announce (L10).
@@ -79,10 +80,11 @@ impl Ticket {
         let term = self.term_to_end(kind);
         let free = self.won_what_was_free() || self.heard_to_end().is_some();
         // Also if its client does not wait any more.
-        let ordered = kind == QuitKind::Revoke && (self.revoke_wanted || !self.revokers.is_empty());
-        (self.won_free, self.revoke_wanted) = (false, false);
+        let ordered =
+            kind == QuitKind::Revoke && (self.kind.revoke_wanted || !self.revokers.is_empty());
+        (self.kind.won_free, self.kind.revoke_wanted) = (false, false);
         if let Some(until) = self.commit_pending(cx) {
-            self.commit_not_before = Some(until);
+            self.kind.commit_not_before = Some(until);
         }
         self.stop_probe(cx);
         let owner = match kind {
@@ -90,9 +92,7 @@ impl Ticket {
             QuitKind::StepDown => self.myself(cx),
         };
         let known_term = term.or(self.known.term);
-        // Of a manual ticket only if it was granted here: another site may have it.
-        let had = !self.is_manual() || self.cib.granted();
-        self.free_is_known |= owner == Holder::Nobody && had;
+        self.free_is_known |= owner == Holder::Nobody;
         self.known.leader = owner;
         self.known.term = known_term;
         self.known.until = cx.now.mono;
@@ -122,13 +122,13 @@ impl Ticket {
     /// when an administrator has revoked, they hear of its end, too.
     pub fn term_to_end(&self, kind: QuitKind) -> Option<Term> {
         let stored = self.known.term.max(self.won()).filter(|_| kind == QuitKind::Revoke);
-        let stored = stored.filter(|_| self.inherited.is_some() && self.cib.maybe_granted());
-        self.lead.as_ref().map(Lead::term).or(stored)
+        let stored = stored.filter(|_| self.kind.inherited.is_some() && self.cib.maybe_granted());
+        self.kind.lead.as_ref().map(Lead::term).or(stored)
     }
 
     /// Whether this site has won, and a majority has not acknowledged it yet.
     pub fn has_no_lease_yet(&self) -> bool {
-        self.lead.as_ref().is_some_and(|lead| !lead.leased()) && !self.cib.maybe_granted()
+        self.kind.lead.as_ref().is_some_and(|lead| !lead.leased()) && !self.cib.maybe_granted()
     }
 
     /// Whether this site had a lease, or counted on one, that has ended; or has won without one:
@@ -140,7 +140,7 @@ impl Ticket {
     /// Whether another site may have the ticket by the time the store here says *revoked*.
     fn lost_meanwhile(&self, quit: &Quit, now: MonoTime) -> bool {
         let over = quit.lapsed || self.bound().is_some_and(|until| now >= until);
-        over && !self.lease_lives(now) && !self.is_manual()
+        over && !self.lease_lives(now)
     }
 
     /// Whose the ticket was, if it is given up by a revoke that will be answered as not known,
@@ -158,7 +158,7 @@ impl Ticket {
         if quit.is_taken_back() {
             self.lose(cx, quit);
         } else if quit.free {
-            // The failed grant alone decides, as in `revoke_has_failed`.
+            // The failed grant alone decides, as in `forget_failed_revoke`.
             quit.ordered = false;
         }
     }
@@ -176,7 +176,7 @@ impl Ticket {
 
     /// A revoke has failed. If nobody waits for it any more, it must have no effect but here, when
     /// the store obeys at last, whatever this site has won by then.
-    pub fn revoke_has_failed(&mut self, cx: &mut Cx<'_>) {
+    pub fn forget_failed_revoke(&mut self, cx: &mut Cx<'_>) {
         let Some(mut quit) = self.quit.filter(|_| self.revokers.is_empty()) else { return };
         if quit.is_taken_back() && self.lost_meanwhile(&quit, cx.now.mono) {
             self.lose(cx, &mut quit);
@@ -197,8 +197,8 @@ impl Ticket {
     /// The grant of a free ticket failed, and while the store did not obey, another site has held
     /// it: it is lost, not free.
     fn heed_later_holder(&mut self, cx: &mut Cx<'_>, quit: &mut Quit) {
-        let unordered = quit.kind == QuitKind::Revoke && !quit.ordered && !self.is_manual();
-        if unordered && self.heard.led() > quit.since {
+        let unordered = quit.kind == QuitKind::Revoke && !quit.ordered;
+        if unordered && self.kind.heard.led() > quit.since {
             self.lose(cx, quit);
         }
     }
@@ -207,12 +207,10 @@ impl Ticket {
     /// ticket is free, whatever this one gives it up for.
     fn heed_revoke(&mut self, cx: &mut Cx<'_>, quit: &mut Quit) {
         let later = |term: &Term| Some(*term) > quit.since;
-        let Some(revoked) = self.heard.revoked().filter(later) else { return };
-        self.heard.take_revoked();
-        if !self.is_manual() {
-            quit.kind = QuitKind::Revoke;
-            self.adopt_nobody(cx, self.known.term.map_or(revoked, |known| known.max(revoked)));
-        }
+        let Some(revoked) = self.kind.heard.revoked().filter(later) else { return };
+        self.kind.heard.take_revoked();
+        quit.kind = QuitKind::Revoke;
+        self.adopt_nobody(cx, self.known.term.map_or(revoked, |known| known.max(revoked)));
     }
 
     /// The store says that the ticket is not granted here any more: the others are told, and
@@ -225,23 +223,18 @@ impl Ticket {
         }
         self.heed_later_holder(cx, &mut quit);
         self.heed_revoke(cx, &mut quit);
-        self.lead = None;
+        self.kind.lead = None;
         self.phase.become_follower();
-        self.unheard = 0;
+        self.kind.unheard = 0;
         self.note(cx, NoteLevel::Info, "not granted here any more");
         self.end_of_leaving(cx, &quit);
-        if let Some(term) = quit.term.filter(|_| !self.is_manual()) {
+        if let Some(term) = quit.term {
             self.start_announcement(cx, AnnounceKind::of(quit.kind), term);
         }
         match quit.kind {
-            QuitKind::Revoke => {
-                self.stand = None;
-                if self.is_manual() {
-                    self.announce_manual_revoke(cx);
-                }
-            }
+            QuitKind::Revoke => self.kind.stand = None,
             QuitKind::StepDown => {
-                self.stand = quit.stand_at.map(|at| {
+                self.kind.stand = quit.stand_at.map(|at| {
                     // Counted from the announcement, which the revoke may have delayed.
                     let turn = self.spec.timeout.times(2).plus(self.spec.acquire_after);
                     let at = at.max(cx.now.mono.plus(turn));
@@ -249,10 +242,8 @@ impl Ticket {
                 });
             }
         }
-        if !self.is_manual() {
-            // Whatever was on its way when it was decided.
-            self.follow_in_store(cx);
-        }
+        // Whatever was on its way when it was decided.
+        self.follow_in_store(cx);
         if lost || self.store_says_free() {
             self.answer_revoke(cx, lost);
         }
@@ -263,13 +254,13 @@ impl Ticket {
     /// client hears no success.
     fn store_says_free(&self) -> bool {
         let free = self.known.leader == Holder::Nobody;
-        !free || self.is_manual() || self.cib.says_free(self.known.term.unwrap_or_default())
+        !free || self.cib.says_free(self.known.term.unwrap_or_default())
     }
 
     /// The clients of a revoke that is done, but for what the store says of the owner, hear of it
     /// when it does, or when something else begins; at the end of every step.
     pub fn answer_late_revoke(&mut self, cx: &mut Cx<'_>) {
-        let done = self.quit.is_none() && !self.revoke_wanted && !self.cib.maybe_granted();
+        let done = self.quit.is_none() && !self.kind.revoke_wanted && !self.cib.maybe_granted();
         if self.revokers.is_empty() || !done || self.phase.is_loading() {
             return;
         }
@@ -283,7 +274,7 @@ impl Ticket {
     /// anything else is looked at (L6, L12).
     pub fn fold_lease(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now.mono;
-        if self.quit.is_some() || self.is_manual() || self.phase.is_loading() {
+        if self.quit.is_some() || self.phase.is_loading() {
             self.fold_leaving(cx);
             return;
         }
@@ -299,12 +290,12 @@ impl Ticket {
         }
         let patience = self.spec.patience();
         let hopeless = |lead: &Lead| !lead.leased() && now >= lead.gives_up_at(patience);
-        let no_lease = self.lead.as_ref().is_some_and(hopeless);
+        let no_lease = self.kind.lead.as_ref().is_some_and(hopeless);
         if no_lease && self.holding() {
             // A restarted holder announces nothing while it holds; it stands again (L9).
-            self.lead = None;
+            self.kind.lead = None;
             self.phase.become_follower();
-            self.stand = Some(Stand { at: now, reason: crate::wire::Reason::Reacquire });
+            self.kind.stand = Some(Stand { at: now, reason: crate::wire::Reason::Reacquire });
         } else if no_lease {
             self.note(
                 cx,

@@ -4,7 +4,7 @@
 use super::cx::Cx;
 use super::effect::{Effect, NoteLevel, StoreWish};
 use super::state::{
-    lease_end, lease_length, renewal_pause, resend_pause, window, Lead, ProbeFor, QuitKind,
+    lease_end, lease_length, renewal_pause, resend_pause, window, Lead, Leased, ProbeFor, QuitKind,
 };
 use super::ticket::Ticket;
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
@@ -20,19 +20,12 @@ const EARLY_MAX: Span = Span::from_secs(10);
 /// So many begin together at most.
 pub(super) const TOGETHER_MAX: usize = 128;
 
-impl Ticket {
-    /// The other sites.
-    pub fn other_sites(&self, cx: &Cx<'_>) -> MemberSet {
-        let mut sites = cx.roster.sites();
-        sites.remove(self.me);
-        sites
-    }
-
+impl Ticket<Leased> {
     /// Begins a renewal: HEARTBEAT to everyone.
     pub fn start_renewal(&mut self, cx: &mut Cx<'_>) {
         let peers = cx.roster.peers();
         let now = cx.now.mono;
-        let Some(lead) = &mut self.lead else { return };
+        let Some(lead) = &mut self.kind.lead else { return };
         let retry_at = now.plus(resend_pause(&self.spec, lead.length()));
         lead.renewal.begin(now, peers, retry_at, now.plus(self.spec.renewal));
         self.say_leaving(cx);
@@ -44,7 +37,7 @@ impl Ticket {
 
     /// When the next renewal begins, if that is all that this ticket waits for.
     pub fn renews_at(&self) -> Option<MonoTime> {
-        let lead = self.lead.as_ref().filter(|_| self.phase.is_leader())?;
+        let lead = self.kind.lead.as_ref().filter(|_| self.phase.is_leader())?;
         self.nearest().filter(|at| *at == lead.renewal.next_at())
     }
 
@@ -52,7 +45,7 @@ impl Ticket {
     /// begins: within [`EARLY_PART`] of its pause, and at most by [`EARLY_MAX`]. One before which a
     /// handler is asked waits for its time.
     pub fn renews_by(&self, now: MonoTime) -> Option<MonoTime> {
-        let renewal = &self.lead.as_ref()?.renewal;
+        let renewal = &self.kind.lead.as_ref()?.renewal;
         let pause = renewal.next_at().since(renewal.started());
         let early = pause.divided(EARLY_PART).min(EARLY_MAX);
         let near = renewal.next_at().since(now) <= early && !self.asks_before_renewal();
@@ -68,7 +61,7 @@ impl Ticket {
     pub fn renewal_due(&mut self, cx: &mut Cx<'_>) {
         if self.asks_before_renewal() {
             if let Some(window) = self.hold_window() {
-                if let Some(lead) = &mut self.lead {
+                if let Some(lead) = &mut self.kind.lead {
                     lead.renewal.stop_retries();
                 }
                 self.start_probe(cx, ProbeFor::Renewal, window.hold_until);
@@ -82,7 +75,7 @@ impl Ticket {
     /// retries are used up without a majority.
     pub fn renewal_retry(&mut self, cx: &mut Cx<'_>) {
         let retries = self.spec.retries;
-        let Some(lead) = &mut self.lead else { return };
+        let Some(lead) = &mut self.kind.lead else { return };
         let next = cx.now.mono.plus(resend_pause(&self.spec, lead.length()));
         let unacked = lead.renewal.unacked();
         let Some(tries) = lead.renewal.retry(retries, next) else {
@@ -105,7 +98,7 @@ impl Ticket {
     /// leader of a heartbeat is its sender (P7).
     pub fn send_lead(&mut self, cx: &mut Cx<'_>, to: MemberIndex, kind: Command, resend: bool) {
         let established = self.established(cx.now.mono);
-        let Some(lead) = &self.lead else { return };
+        let Some(lead) = &self.kind.lead else { return };
         let (term, number) = (lead.term(), lead.renewal.number());
         let round = self.links[to.get()].note_sent(kind, cx.now.mono, number, self.spec.expire);
         let stamp = Stamp { round: Some(round), established };
@@ -133,13 +126,9 @@ impl Ticket {
             self.announce_acked(from, term, round);
             return;
         }
-        if self.is_manual() {
-            self.manual_acked(from, round);
-            return;
-        }
         let mine = leader == self.myself(cx);
         let leading = self.phase.is_leader();
-        let Some(lead) = &mut self.lead else { return };
+        let Some(lead) = &mut self.kind.lead else { return };
         if !mine || !leading || term != lead.term() {
             return;
         }
@@ -169,7 +158,7 @@ impl Ticket {
     fn extend_lease(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now.mono;
         let (expire, majority) = (self.spec.expire, cx.roster.majority());
-        let Some(lead) = &mut self.lead else { return };
+        let Some(lead) = &mut self.kind.lead else { return };
         let acked = self.links.iter().filter_map(|link| link.acked_at());
         let own = acked.fold(lead.renewal.started(), MonoTime::max).plus(expire);
         let length = lease_length(&self.links, expire, majority).unwrap_or(expire);
@@ -188,12 +177,12 @@ impl Ticket {
         if first && !self.holding() {
             self.note(cx, NoteLevel::Debug, "acknowledged by a majority");
         }
-        if let Some(lead) = self.lead.as_ref().filter(|_| self.quit.is_none()) {
+        if let Some(lead) = self.kind.lead.as_ref().filter(|_| self.quit.is_none()) {
             self.known.leader = Holder::Member(cx.roster.my_id());
             self.known.term = Some(lead.term());
             self.known.until = until;
         }
-        if self.revoke_wanted {
+        if self.kind.revoke_wanted {
             self.quit(cx, QuitKind::Revoke, None);
             return;
         }
@@ -206,7 +195,7 @@ impl Ticket {
     fn update_reference_members(&mut self, cx: &mut Cx<'_>) {
         let needed_first = self.reference_needed(cx);
         let leaving = self.leaving();
-        let Some(lead) = &mut self.lead else { return };
+        let Some(lead) = &mut self.kind.lead else { return };
         if !lead.renewal.extended() || !(lead.announced() || needed_first || leaving) {
             return;
         }
@@ -238,7 +227,7 @@ impl Ticket {
             return;
         }
         let retry_at = cx.now.mono.plus(self.spec.timeout);
-        if let Some(lead) = &mut self.lead {
+        if let Some(lead) = &mut self.kind.lead {
             lead.start_update(to, retry_at);
         }
         for peer in to.iter() {
@@ -250,7 +239,7 @@ impl Ticket {
     pub fn update_retry(&mut self, cx: &mut Cx<'_>) {
         let retry_at = cx.now.mono.plus(self.spec.timeout);
         let retries = self.spec.retries;
-        let Some(lead) = &mut self.lead else { return };
+        let Some(lead) = &mut self.kind.lead else { return };
         for peer in lead.retry_update(retries, retry_at).iter() {
             self.send_lead(cx, peer, Command::Update, true);
         }
@@ -258,9 +247,9 @@ impl Ticket {
 
     /// STATUS to the sites that an administrative grant waits for (L8).
     pub fn ask_missing(&mut self, cx: &mut Cx<'_>) {
-        let Some(lead) = &self.lead else { return };
+        let Some(lead) = &self.kind.lead else { return };
         if lead.commit.until().is_some() && !self.cib.maybe_granted() {
-            for peer in lead.commit.missing(self.other_sites(cx)).iter() {
+            for peer in lead.commit.missing(cx.other_sites()).iter() {
                 self.ask(cx, peer);
             }
         }
@@ -268,7 +257,7 @@ impl Ticket {
 
     /// Tells the shell, and through it the keeper, the window of the lease (L6).
     pub fn tell_window(&mut self, cx: &mut Cx<'_>) {
-        let term = self.lead.as_ref().map_or(self.wire_term(), Lead::term);
+        let term = self.kind.lead.as_ref().map_or(self.wire_term(), Lead::term);
         let window = self.hold_window();
         self.cib.note_window();
         cx.effects.push(Effect::Store(StoreWish::Hold { ticket: self.index, window, term }));

@@ -2,17 +2,18 @@
 //! Which rule a client's request goes to; what `booth list`, `booth peers` and SIGUSR1 show, taken
 //! from the tickets' state; and the invariants that every step leaves intact.
 
+use super::any::{either, AnyTicket};
 use super::cx::Cx;
 use super::effect::{AttrChange, Effect, Note, NoteLevel};
 use super::event::ClientId;
-use super::report::{Held, PeerRow, Remark, Reply, TicketRow};
-use super::ticket::Ticket;
+use super::report::{Held, PeerRow, Remark, Reply};
+use super::ticket::{Kind, Ticket};
 use super::Engine;
 use crate::model::{Holder, TicketIndex};
 use crate::time::{MonoTime, Now, Span};
 use crate::wire::{ClientRequest, ResultCode};
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
 /// A handler that runs longer than this is shown by `booth list`.
@@ -24,7 +25,7 @@ impl Engine {
         let mut rows = Vec::with_capacity(self.tickets.len());
         for index in 0..self.tickets.len() {
             self.with(now, effects, TicketIndex::new(index), |ticket, cx| {
-                rows.push(ticket.row(cx));
+                rows.push(either!(ticket, t => Kind::row(t, cx)));
             });
         }
         effects.push(Effect::Reply { client, reply: Reply::Tickets(rows), last: true });
@@ -43,7 +44,7 @@ impl Engine {
     /// Logs the state of every ticket.
     pub(super) fn dump(&mut self, now: Now, effects: &mut Vec<Effect>) {
         for index in 0..self.tickets.len() {
-            self.with(now, effects, TicketIndex::new(index), |ticket, cx| ticket.dump(cx));
+            self.with(now, effects, TicketIndex::new(index), either!(|t, cx| t.dump(cx)));
         }
         let text = match self.held() {
             Held { here: Some(held), of } => format!("{held} of {of} tickets are held here"),
@@ -53,7 +54,7 @@ impl Engine {
     }
 }
 
-impl Ticket {
+impl<K: Kind> Ticket<K> {
     /// A client's request about this ticket.
     pub fn handle_client(&mut self, cx: &mut Cx<'_>, client: ClientId, request: ClientRequest) {
         match request {
@@ -62,14 +63,8 @@ impl Ticket {
             {
                 self.refuse(cx, client, ResultCode::Busy, Holder::Nobody);
             }
-            ClientRequest::Grant { options, .. } if self.is_manual() => {
-                self.manual_grant(cx, client, options);
-            }
-            ClientRequest::Revoke { options, .. } if self.is_manual() => {
-                self.manual_revoke(cx, client, options);
-            }
-            ClientRequest::Grant { options, .. } => self.client_grant(cx, client, options),
-            ClientRequest::Revoke { options, .. } => self.client_revoke(cx, client, options),
+            ClientRequest::Grant { options, .. } => K::client_grant(self, cx, client, options),
+            ClientRequest::Revoke { options, .. } => K::client_revoke(self, cx, client, options),
             ClientRequest::AttrSet { name: Some(name), value: Some(value), .. } => {
                 self.attr_change(cx, client, AttrChange::Set(name, value));
             }
@@ -88,41 +83,9 @@ impl Ticket {
         }
     }
 
-    /// This ticket's line of `booth list`.
-    fn row(&self, cx: &Cx<'_>) -> TicketRow {
+    /// What its line says of the store and the handler.
+    pub fn remark_on_jobs(&self, cx: &Cx<'_>, remarks: &mut Vec<Remark>) {
         let now = cx.now.mono;
-        let leader = self.shown_leader(now);
-        let until = self.bound().unwrap_or(self.known.until);
-        let manual = self.is_manual();
-        let claims = self.manual.claims;
-        let pending = self.commit_pending(cx).max(self.objected_until(now));
-        let leads = self.phase.is_leader() && self.lease_lives(now);
-        let pending = pending.filter(|_| leads);
-        TicketRow {
-            name: self.spec.name.clone(),
-            manual,
-            leader,
-            expires: (!manual).then(|| cx.now.wall_at(until)),
-            commit_pending: pending.map(|at| cx.now.wall_at(at)),
-            remarks: self.remarks(cx),
-            also_granted: if claims.len() > 1 { claims.iter().collect() } else { Vec::new() },
-        }
-    }
-
-    /// What ours adds to the line.
-    fn remarks(&self, cx: &Cx<'_>) -> Vec<Remark> {
-        let now = cx.now.mono;
-        let mut remarks = Vec::new();
-        if self.phase.is_loading() {
-            remarks.push(Remark::StartingUp(None));
-        } else if let Some(until) = self.grace_until() {
-            if !self.owes_itself() && self.promised_to(now).is_none() {
-                remarks.push(Remark::StartingUp(Some(cx.now.wall_at(until))));
-            }
-        }
-        if self.competes() {
-            remarks.extend(self.objectors(now).iter().map(Remark::Objection));
-        }
         if let Some(since) = self.cib.failing_since() {
             remarks.push(Remark::CibFailing(cx.now.wall_at(since)));
         } else if let Some(since) = self.cib.slow_since(now) {
@@ -133,16 +96,11 @@ impl Ticket {
                 remarks.push(Remark::HandlerRunning(cx.now.wall_at(probe.since)));
             }
         }
-        let differing = self.differs.members();
-        if !differing.is_empty() {
-            remarks.push(Remark::ExpireDiffers(differing));
-        }
-        remarks
     }
 
     /// Logs the state of this ticket.
     fn dump(&self, cx: &mut Cx<'_>) {
-        let leader = match self.shown_leader(cx.now.mono) {
+        let leader = match K::shown_leader(self, cx.now.mono) {
             Holder::Unknown => "NONE".to_string(),
             Holder::Nobody => "none".to_string(),
             Holder::Member(id) => match cx.roster.index_of(id) {
@@ -155,17 +113,13 @@ impl Ticket {
             (false, true) => "perhaps granted",
             (false, false) => "not granted",
         };
-        let nearest = self.deadlines().into_iter().filter_map(|(k, at)| at.map(|at| (at, k))).min();
-        let next = nearest.map_or("nothing to wait for".to_string(), |(at, kind)| {
-            format!("next: {kind:?} in {} s", at.since(cx.now.mono).as_secs())
+        let nearest = self.first(|deadline| Some((deadline.at, deadline.of)));
+        let next = nearest.map_or("nothing to wait for".to_string(), |deadline| {
+            let left = deadline.at.since(cx.now.mono).as_secs();
+            format!("next: {:?} in {left} s", deadline.of)
         });
-        let differing = self.differs.members();
-        let differs = if differing.is_empty() {
-            String::new()
-        } else {
-            format!("; expire differs at {}", cx.names(differing))
-        };
-        let text = format!("leader {leader}, here {store}; {next}{differs}");
+        let remark = K::remark(self, cx);
+        let text = format!("leader {leader}, here {store}; {next}{remark}");
         self.note(cx, NoteLevel::Info, &text);
     }
 
@@ -178,19 +132,6 @@ impl Ticket {
             assert!(passive, "an arbitrator only follows");
             assert!(!self.cib.maybe_granted(), "an arbitrator grants nothing");
         }
-        if self.holding() && !self.is_manual() {
-            let window = self.hold_window();
-            assert!(window.is_some(), "a held ticket has a bound");
-            let inside = window.is_some_and(|window| now < window.hold_until);
-            assert!(inside, "a ticket is held only inside its lease");
-        }
-        if self.lead.is_some() {
-            assert!(self.promise.is_none(), "a leader is not promised to another");
-        }
-        if self.phase.is_leader() && !self.is_manual() {
-            assert!(self.lead.is_some(), "a leader has won a term");
-        }
-        assert!(self.term <= self.seen, "no term is higher than those seen");
-        assert!(!self.lacks_a_plan(now), "a site that knows of a lost ticket plans to stand");
+        K::check(self, now);
     }
 }

@@ -4,7 +4,7 @@
 
 use super::cx::Cx;
 use super::effect::NoteLevel;
-use super::state::{ProbeFor, Stand};
+use super::state::{Leased, ProbeFor, Stand};
 use super::ticket::Ticket;
 use crate::model::{Holder, MemberIndex, RuleMode, Term};
 use crate::time::{MonoTime, Span};
@@ -13,7 +13,7 @@ use crate::wire::Reason;
 /// After so many attempts in a row that no majority answered, the pauses double (L13).
 pub(super) const UNHEARD_BEFORE_DOUBLING: u32 = 2;
 
-impl Ticket {
+impl Ticket<Leased> {
     /// Whether the ticket is lost as far as this site knows: nobody gave it up for good. Who had it
     /// need not be known: a term above 0 says that somebody did (what the reference leaves behind).
     pub fn knows_of_a_loss(&self) -> bool {
@@ -28,10 +28,9 @@ impl Ticket {
     /// nothing of its own is under way, and it has no plan.
     pub fn lacks_a_plan(&self, now: MonoTime) -> bool {
         self.site
-            && !self.is_manual()
             && self.phase.is_follower()
             && self.knows_of_a_loss()
-            && self.stand.is_none()
+            && self.kind.stand.is_none()
             && self.grant.is_none()
             && self.quit.is_none()
             && !self.owes_itself()
@@ -63,7 +62,7 @@ impl Ticket {
         if self.site {
             let step = self.place_step();
             let turn = step.times(self.place(cx)).plus(cx.prng.span_below(step));
-            self.stand = Some(Stand { at: from.plus(turn), reason });
+            self.kind.stand = Some(Stand { at: from.plus(turn), reason });
         }
     }
 
@@ -71,7 +70,7 @@ impl Ticket {
     pub fn may_stand(&self, now: MonoTime) -> bool {
         self.phase.is_follower()
             && (self.ready() || self.holding())
-            && (self.grace.is_none() || self.established(now))
+            && (self.kind.grace.is_none() || self.established(now))
             && (self.owes_itself() || self.promised_to(now).is_none())
             && self.probe.is_none()
     }
@@ -88,7 +87,7 @@ impl Ticket {
 
     /// The time of a plan has come: prerequisites, then the handler, then the attempt.
     pub fn stand_due(&mut self, cx: &mut Cx<'_>) {
-        let Some(stand) = self.stand else { return };
+        let Some(stand) = self.kind.stand else { return };
         if self.established(cx.now.mono) {
             self.stand_for_election(cx, Reason::Reacquire, false);
             return;
@@ -110,14 +109,15 @@ impl Ticket {
     /// Somebody is heard who had not answered the last attempt: a pause that has grown while no
     /// majority did is cut short.
     pub fn not_alone(&mut self, cx: &mut Cx<'_>, from: MemberIndex) {
-        let early = self.unheard < UNHEARD_BEFORE_DOUBLING || self.last_heard.contains(from);
+        let early =
+            self.kind.unheard < UNHEARD_BEFORE_DOUBLING || self.kind.last_heard.contains(from);
         if early || !self.phase.is_follower() {
             return;
         }
-        self.unheard = 0;
+        self.kind.unheard = 0;
         let timeout = self.spec.timeout;
         let soon = cx.now.mono.plus(timeout).plus(cx.prng.span_below(timeout));
-        if let Some(stand) = &mut self.stand {
+        if let Some(stand) = &mut self.kind.stand {
             stand.at = stand.at.min(soon);
         }
         if let Some(job) = &mut self.grant {
@@ -128,7 +128,7 @@ impl Ticket {
     /// Whoever has this site's vote gets time to win: a plan to stand, or an administrator's
     /// grant, waits (L13).
     pub fn stand_no_earlier(&mut self, at: MonoTime) {
-        if let Some(stand) = &mut self.stand {
+        if let Some(stand) = &mut self.kind.stand {
             stand.at = stand.at.max(at);
         }
         if let Some(job) = &mut self.grant {

@@ -1,30 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! All state of one ticket at one member, and the questions that the rules ask of it.
+//! What a ticket of any kind is: what it is called, its store, its clients, what it has told; and
+//! what the rules that all tickets share leave to its kind ([`Kind`]).
 //!
 //! A ticket holds plain values and reads no clock; what is live and what has passed is decided
 //! against the `now` of the step. The rules stand in the sibling modules, one subject each.
 
 use super::cx::Cx;
-use super::effect::NoteLevel;
-use super::event::HoldWindow;
+use super::effect::{CibExpiry, NoteLevel};
+use super::event::ClientId;
+use super::report::TicketRow;
 use super::state::{
-    window, Acquire, Announce, Attrs, Bound, Cib, Differs, Grace, GrantJob, Heard, Known, Lead,
-    Link, Manual, Objections, Phase, Probe, Promise, Quit, Revokers, Stand, Verified, Vote,
+    Announce, Attrs, Cib, DeadlineKind, GrantJob, Known, Link, Phase, Probe, Revokers, Wait,
 };
-use crate::model::{
-    Holder, MemberId, MemberIndex, MemberRole, MemberSet, Term, TicketIndex, TicketMode, TicketSpec,
-};
+use crate::model::{Holder, MemberId, MemberIndex, Roster, Term, TicketIndex, TicketSpec};
 use crate::prng::Prng;
 use crate::time::{MonoTime, Now, Span};
-use crate::wire::{PeerBody, PeerMessage, ResultCode, Round};
+use crate::wire::{ClientOptions, PeerBody, PeerMessage, Round};
 use alloc::format;
 use alloc::string::String;
-use alloc::vec;
 use alloc::vec::Vec;
+use core::fmt::Debug;
 
-/// All state of one ticket.
+/// One ticket at one member: what every ticket has, and what its kind has besides.
 #[derive(Debug)]
-pub(super) struct Ticket {
+pub(super) struct Ticket<K: Kind> {
     pub index: TicketIndex,
     pub spec: TicketSpec,
     pub me: MemberIndex,
@@ -33,84 +32,142 @@ pub(super) struct Ticket {
     pub phase: Phase,
     /// The member's own term (L2, L3).
     pub term: Option<Term>,
-    /// The highest term used, voted in, accepted, heard of in a reply or read (L1).
-    pub seen: Option<Term>,
-    /// The highest term in which it voted for or accepted another (L4(2)).
-    pub floor: Option<Term>,
-    /// The vote in the highest term voted in.
-    pub vote: Option<Vote>,
-    /// Its word to another member.
-    pub promise: Option<Promise>,
-    /// Per member: the highest term whose end it announced (L4(3)).
-    pub ended: Vec<Option<Term>>,
-    /// The last that others have said of the ticket.
-    pub heard: Heard,
     /// Per member: rounds, acknowledgements, refusals.
     pub links: Vec<Link>,
-    /// Members whose last message that could carry a mark of `RULES.md` had one.
-    pub marking: MemberSet,
     pub known: Known,
-    /// Whose `expire` is another one.
-    pub differs: Differs,
     /// Whether that a ticket without a holder is free was learned in this life: every other site
     /// has answered that it is idle, or the ticket was revoked meanwhile. The store alone, read by
     /// a member that has heard nobody, may be old.
     pub free_is_known: bool,
-    /// The highest term in which another member was said to lead, whether or not that was believed.
-    pub rumour: Option<Term>,
-    /// The lead of the last term won, as long as it lasts.
-    pub lead: Option<Lead>,
-    /// What a restarted holder may still count on (L9): the end of its old lease at most.
-    pub inherited: Option<MonoTime>,
-    pub grace: Option<Grace>,
-    /// Who is known to lead while grace lasts.
-    pub verified: Verified,
     /// Both clocks at the start of the process.
     pub started: Now,
-    /// When this site stands, if nothing comes between.
-    pub stand: Option<Stand>,
-    /// Attempts in a row that no majority has answered.
-    pub unheard: u32,
-    /// Who answered the last attempt that failed.
-    pub last_heard: MemberSet,
     pub cib: Cib,
     /// The ticket is being given up: first the store, then the announcement (L10).
-    pub quit: Option<Quit>,
-    /// The end of a commit delay whose leader lost its lease: it belongs to the ticket (L8).
-    pub commit_not_before: Option<MonoTime>,
-    /// Until when its word bound it to whom.
-    pub bound_to: Bound,
-    /// What a ticket that moves by itself waits for before it is granted.
-    pub acquire: Acquire,
-    /// The ticket was free when this site won it, and it has not been granted since.
-    pub won_free: bool,
-    /// In which term this site knew a holder, or a revoke, when it won.
-    pub won_over: Option<Term>,
-    /// The terms that this site won last in this life, the newest at the end.
-    pub wins: Vec<Term>,
+    pub quit: Option<K::Quit>,
     pub announce: Option<Announce>,
-    /// Sites whose store may say *granted*.
-    pub objections: Objections,
-    pub probe: Option<Probe>,
+    pub probe: Option<Probe<K::Purpose>>,
     pub grant: Option<GrantJob>,
     pub revokers: Revokers,
-    /// An administrator has revoked a win that has no lease yet.
-    pub revoke_wanted: bool,
     pub attrs: Attrs,
-    pub manual: Manual,
+    pub kind: K,
 }
 
-impl Ticket {
+/// What was read from the store at the start.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Loaded {
+    pub granted: bool,
+    /// Whom it names, if that is a member.
+    pub owner: Holder,
+    /// It names somebody who is no member of this configuration.
+    pub foreign: bool,
+    /// What is left of the lease that it states; at most `expire` of it counts.
+    pub left: Span,
+}
+
+/// One of a ticket's deadlines.
+pub(super) struct Deadline<K: Kind> {
+    /// What it is for.
+    pub of: DeadlineKind,
+    pub at: MonoTime,
+    /// What is done then.
+    pub act: Act<K>,
+}
+
+/// Something that a ticket does.
+pub(super) type Act<K> = fn(&mut Ticket<K>, &mut Cx<'_>);
+
+/// A kind of tickets, leased or manual: what the rules that all tickets share leave to it.
+pub(super) trait Kind: Debug + Sized {
+    /// What a handler is asked for.
+    type Purpose: Copy + Debug;
+    /// What is remembered while the ticket is given up.
+    type Quit: Copy + Debug;
+    /// What a grant says of its expiry in the store.
+    const GRANT_EXPIRY: CibExpiry;
+
+    /// What a ticket of this kind has besides when nothing is known of it yet.
+    fn new(roster: &Roster) -> Self;
+
+    /// The process has started; before the store is read.
+    fn started(t: &mut Ticket<Self>, cx: &mut Cx<'_>);
+    /// An arbitrator, which has no store, begins.
+    fn begins_without_store(t: &mut Ticket<Self>, cx: &mut Cx<'_>);
+    /// The store was read: what every ticket has is filled in.
+    fn loaded(t: &mut Ticket<Self>, cx: &mut Cx<'_>, loaded: Loaded);
+
+    /// Applies what has ended by now; before every event (L6).
+    fn fold(t: &mut Ticket<Self>, cx: &mut Cx<'_>);
+    /// Tells `at` what it waits for besides what every ticket does.
+    fn deadlines(t: &Ticket<Self>, at: &mut impl FnMut(DeadlineKind, Option<MonoTime>, Act<Self>));
+    /// Nothing is due: goes on with what is under way. Tells whether something may be due now.
+    fn go_on(t: &mut Ticket<Self>, cx: &mut Cx<'_>) -> bool;
+    /// The last of every step.
+    fn end_step(t: &mut Ticket<Self>, cx: &mut Cx<'_>);
+    /// What every step leaves true of this kind.
+    fn check(t: &Ticket<Self>, now: MonoTime);
+
+    /// One message of another member. Returns false if it makes no sense, for the counters.
+    fn handle_peer(
+        t: &mut Ticket<Self>,
+        cx: &mut Cx<'_>,
+        from: MemberIndex,
+        message: &PeerMessage,
+    ) -> bool;
+
+    /// A client's grant to this site.
+    fn client_grant(t: &mut Ticket<Self>, cx: &mut Cx<'_>, of: ClientId, options: ClientOptions);
+    /// A client's revoke.
+    fn client_revoke(t: &mut Ticket<Self>, cx: &mut Cx<'_>, of: ClientId, options: ClientOptions);
+    /// What a grant waits for.
+    fn waits_for(t: &Ticket<Self>, cx: &Cx<'_>) -> Wait;
+    /// The clients of a revoke that has failed were told.
+    fn revoke_has_failed(t: &mut Ticket<Self>, cx: &mut Cx<'_>);
+    /// Another site that the client of a revoke must ask, too; the ticket may be `lost`.
+    fn held_elsewhere(t: &Ticket<Self>, cx: &Cx<'_>, lost: bool) -> Option<Holder>;
+    /// Who has the ticket now, as clients are told.
+    fn shown_leader(t: &Ticket<Self>, now: MonoTime) -> Holder;
+    /// Until when the lease lasts of which clients are told.
+    fn shown_until(t: &Ticket<Self>) -> MonoTime;
+    /// The ticket's line of `booth list`.
+    fn row(t: &Ticket<Self>, cx: &Cx<'_>) -> TicketRow;
+    /// What SIGUSR1 logs besides.
+    fn remark(t: &Ticket<Self>, cx: &Cx<'_>) -> String;
+    /// Until when this member's word binds it, as its log lines begin.
+    fn word_until(t: &Ticket<Self>) -> Option<MonoTime>;
+
+    /// What the store says of the expiry of a ticket that is not granted here.
+    fn free_expiry(t: &Ticket<Self>, now: Now, owner: Holder) -> CibExpiry;
+    /// Whom a revoke names instead of nobody, because its ticket is lost.
+    fn lost_owner(t: &Ticket<Self>, cx: &Cx<'_>) -> Option<Holder>;
+    /// Whether *granted* may be written now (L6).
+    fn may_write_grant(t: &Ticket<Self>, now: MonoTime) -> bool;
+    /// A grant stands in the store.
+    fn grant_written(t: &mut Ticket<Self>, cx: &mut Cx<'_>);
+    /// A grant could not be written, and is tried again.
+    fn grant_unwritten(t: &mut Ticket<Self>, cx: &mut Cx<'_>);
+    /// *Revoked* stands in the store; it may have said *granted* before.
+    fn revoke_written(t: &mut Ticket<Self>, cx: &mut Cx<'_>, was_granted: bool);
+    /// *Revoked* could not be written, and is tried again.
+    fn revoke_unwritten(t: &mut Ticket<Self>, cx: &mut Cx<'_>);
+    /// Gives up a ticket whose grant could not be written.
+    fn give_up_ungranted(t: &mut Ticket<Self>, cx: &mut Cx<'_>);
+
+    /// Whether a member is told this announcement.
+    fn is_told(t: &Ticket<Self>, to: MemberIndex, announce: &Announce) -> bool;
+    /// For how long those count on the ticket who do not hear that it was revoked.
+    fn counted_on_for(t: &Ticket<Self>) -> Span;
+    /// When an announcement is made again that has been made often enough.
+    fn announces_again(now: MonoTime) -> Option<MonoTime>;
+
+    /// The handler has answered.
+    fn probed(t: &mut Ticket<Self>, cx: &mut Cx<'_>, purpose: Self::Purpose, agreed: bool);
+}
+
+impl<K: Kind> Ticket<K> {
     /// A ticket of which nothing is known yet.
-    pub fn new(
-        index: TicketIndex,
-        spec: TicketSpec,
-        roster: &crate::model::Roster,
-        prng: &mut Prng,
-    ) -> Ticket {
+    pub fn new(index: TicketIndex, spec: TicketSpec, roster: &Roster, prng: &mut Prng) -> Self {
         let site = roster.am_site();
         let link = |_| Link::new(Round::from_random(prng.any()));
-        let links = (0..roster.len()).map(link).collect();
         Ticket {
             index,
             spec,
@@ -119,144 +176,25 @@ impl Ticket {
             site,
             phase: Phase::at_start(site),
             term: None,
-            seen: None,
-            floor: None,
-            vote: None,
-            promise: None,
-            ended: vec![None; roster.len()],
-            heard: Heard::default(),
-            links,
-            marking: MemberSet::EMPTY,
+            links: (0..roster.len()).map(link).collect(),
             known: Known::default(),
-            differs: Differs::default(),
             free_is_known: false,
-            rumour: None,
-            lead: None,
-            inherited: None,
-            grace: None,
-            verified: Verified::new(roster.len()),
             started: Now::default(),
-            stand: None,
-            unheard: 0,
-            last_heard: MemberSet::EMPTY,
             cib: Cib::default(),
             quit: None,
-            commit_not_before: None,
-            bound_to: Bound::new(roster.len()),
-            acquire: Acquire::default(),
-            won_free: false,
-            won_over: None,
-            wins: Vec::new(),
             announce: None,
-            objections: Objections::none(roster.len()),
             probe: None,
             grant: None,
             revokers: Revokers::default(),
-            revoke_wanted: false,
             attrs: Attrs::default(),
-            manual: Manual::default(),
+            kind: K::new(roster),
         }
-    }
-
-    pub fn is_manual(&self) -> bool {
-        self.spec.mode == TicketMode::Manual
-    }
-
-    /// Whether the store has been read and nothing in it waits to be revoked before this member
-    /// may speak (L6, L9).
-    pub fn ready(&self) -> bool {
-        let dirty = self.cib.maybe_granted() && !self.holding();
-        !self.phase.is_loading() && !dirty
     }
 
     /// Whether this site holds the ticket, or is granting it: the store may say so and it is not
     /// being given up.
     pub fn holding(&self) -> bool {
         self.cib.maybe_granted() && self.quit.is_none() && !self.phase.is_loading()
-    }
-
-    /// The end of this member's own lease, or of what a restarted holder inherited.
-    pub fn bound(&self) -> Option<MonoTime> {
-        self.lead.as_ref().and_then(Lead::lease_until).max(self.inherited)
-    }
-
-    /// The window in which the store may say *granted* (L6).
-    pub fn hold_window(&self) -> Option<HoldWindow> {
-        self.bound().map(|until| {
-            let lease = self.lead.as_ref().filter(|lead| lead.lease_until() == Some(until));
-            window(&self.spec, until, lease.map_or(self.spec.expire, Lead::length))
-        })
-    }
-
-    /// Whether this member has a lease that lasts.
-    pub fn lease_lives(&self, now: MonoTime) -> bool {
-        self.lead.as_ref().and_then(Lead::lease_until).is_some_and(|until| now < until)
-    }
-
-    /// Whether its messages are established: a live lease, or a restarted holder (L9).
-    pub fn established(&self, now: MonoTime) -> bool {
-        let keeps = self.holding() || self.leaving();
-        (self.quit.is_none() || self.leaving())
-            && (self.lease_lives(now) || (keeps && self.inherited.is_some_and(|until| now < until)))
-    }
-
-    /// Whether it owes its help to itself (L3): a lease, a grant in its store until the revoke has
-    /// completed, or a win that has no lease yet.
-    pub fn owes_itself(&self) -> bool {
-        self.lead.is_some() || self.cib.maybe_granted()
-    }
-
-    /// To whom this member's word is given now, if to anyone.
-    pub fn promised_to(&self, now: MonoTime) -> Option<MemberIndex> {
-        if self.owes_itself() {
-            return Some(self.me);
-        }
-        self.live_promise(now).map(|promise| promise.to())
-    }
-
-    /// Its promise to another member, while that lasts.
-    pub fn live_promise(&self, now: MonoTime) -> Option<Promise> {
-        self.promise.filter(|promise| promise.lives(now))
-    }
-
-    /// The lowest term that is higher than every term it has to do with (L1).
-    pub fn fresh_term(&self) -> Option<Term> {
-        match self.seen {
-            Some(seen) => seen.next(),
-            None => Some(Term::ZERO.next().unwrap_or_default()),
-        }
-    }
-
-    /// Notes a term that was heard of in a reply.
-    pub fn heard_of(&mut self, term: Term) {
-        self.seen = self.seen.max(Some(term));
-    }
-
-    /// A member is said to lead: what was known to be free may be so no more.
-    pub fn note_rumour(&mut self, leader: Holder, term: Term) {
-        if leader.member().is_some_and(|id| id != self.my_id) {
-            self.rumour = self.rumour.max(Some(term));
-        }
-    }
-
-    /// Another site leads with a lease, or is known as the last leader by a member that says so, or
-    /// has one's promise.
-    pub fn note_led(&mut self, body: &PeerBody, leader: Holder, (term, valid): (Term, Span)) {
-        let leads = match body {
-            PeerBody::Heartbeat { stamp } => stamp.established,
-            PeerBody::Update { .. } | PeerBody::MyIndex { .. } => true,
-            PeerBody::Rejected { result: ResultCode::TermStillValid, .. } => !valid.is_zero(),
-            PeerBody::Status { .. }
-            | PeerBody::ReqVote { .. }
-            | PeerBody::Vote { .. }
-            | PeerBody::StepDown { .. }
-            | PeerBody::Revoke { .. }
-            | PeerBody::Ack { .. }
-            | PeerBody::Rejected { .. } => false,
-        };
-        if leads && leader.member().is_some_and(|id| id != self.my_id) {
-            self.heard.note_led(term);
-        }
     }
 
     /// The term that its messages carry.
@@ -276,26 +214,6 @@ impl Ticket {
         Holder::Member(cx.roster.my_id())
     }
 
-    /// The number of this member in the order in which sites stand: higher weights first, then
-    /// configuration order (L13).
-    pub fn place(&self, cx: &Cx<'_>) -> u64 {
-        let weight = |m: MemberIndex| self.spec.weights.get(m.get()).copied().unwrap_or(0);
-        let mine = weight(self.me);
-        let ahead = cx
-            .roster
-            .sites()
-            .iter()
-            .filter(|m| *m != self.me)
-            .filter(|m| weight(*m) > mine || (weight(*m) == mine && *m < self.me))
-            .count();
-        u64::try_from(ahead).unwrap_or(0)
-    }
-
-    /// One step of the order in which sites stand: `min(1 s, τ)/4` (L13).
-    pub fn place_step(&self) -> Span {
-        self.spec.timeout.min(Span::from_secs(1)).divided(4)
-    }
-
     /// Writes a line about this ticket; the only place that adds the prefix
     /// `NAME (PHASE/TERM/SECONDS LEFT): `.
     pub fn note(&self, cx: &mut Cx<'_>, level: NoteLevel, text: &str) {
@@ -305,13 +223,8 @@ impl Ticket {
 
     /// The beginning of this ticket's log lines.
     fn prefix(&self, now: Now) -> String {
-        let until = self.bound().or(self.promise.map(|promise| promise.until()));
+        let until = K::word_until(self);
         let left = until.map_or(0, |until| until.since(now.mono).as_secs());
         format!("{} ({}/{}/{left})", self.spec.name, self.phase.word(), self.wire_term())
-    }
-
-    /// Whether the member may hold tickets.
-    pub fn is_site(cx: &Cx<'_>, member: MemberIndex) -> bool {
-        cx.roster.member(member).role == MemberRole::Site
     }
 }

@@ -8,7 +8,7 @@
 
 use super::cx::Cx;
 use super::effect::NoteLevel;
-use super::state::{Attempt, Known, Lead, Vote};
+use super::state::{Attempt, Known, Lead, Leased, Vote};
 use super::ticket::Ticket;
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::time::Span;
@@ -17,10 +17,10 @@ use crate::wire::{LastKnown, PeerBody, Reason, Stamp};
 /// So many own wins are remembered: packets of earlier ones are not under way any more.
 const WINS_KEPT: usize = 64;
 
-impl Ticket {
+impl Ticket<Leased> {
     /// What others have said of the ticket before an attempt.
     pub fn last_heard(&self) -> Option<LastKnown> {
-        self.heard.last()
+        self.kind.heard.last()
     }
 
     /// The last that this member knows of the ticket. *Nobody* in term 0 is what a member says
@@ -41,7 +41,7 @@ impl Ticket {
         // That it has stood itself binds it to nobody.
         let free = to == voted || voted == self.me;
         let unbound_for = Some(if free { self.unbound_for(cx, to) } else { Span::ZERO });
-        let vouched = self.grace.is_none();
+        let vouched = self.kind.grace.is_none();
         // One that does not fit is not told.
         let last = last.filter(|last| last.term.get() <= LastKnown::TERM_MAX);
         let body = PeerBody::Vote { vouched, unbound_for, last };
@@ -60,11 +60,12 @@ impl Ticket {
         stamp: Stamp,
         (term, last): (Term, Option<LastKnown>),
     ) {
-        let own = self.vote.filter(|vote| vote.term > term && vote.to == self.me);
-        let voted = self.vote.is_some_and(|vote| vote.term >= term) || self.grace.is_some();
+        let own = self.kind.vote.filter(|vote| vote.term > term && vote.to == self.me);
+        let voted =
+            self.kind.vote.is_some_and(|vote| vote.term >= term) || self.kind.grace.is_some();
         let leader = Holder::Member(cx.roster.member(from).id);
         let news = last.is_some() && self.known.leader != leader;
-        let grace = last.filter(|_| self.grace.is_some()).map(|last| last.term);
+        let grace = last.filter(|_| self.kind.grace.is_some()).map(|last| last.term);
         let said = own.map(|own| own.term).or(grace);
         if let (Some(said), true, Some(_)) = (said, news, stamp.round) {
             // It has stood in a higher term, to no avail, or may not vote yet: it says so.
@@ -73,7 +74,7 @@ impl Ticket {
         if voted || !news || stamp.round.is_none() {
             return;
         }
-        self.vote = Some(Vote { term, to: from });
+        self.kind.vote = Some(Vote { term, to: from });
         self.say_vote(cx, from, from, (term, last));
     }
 
@@ -81,7 +82,7 @@ impl Ticket {
     /// site hears of it, and decides.
     pub fn tell_of_revoke(&mut self, cx: &mut Cx<'_>, leader: Holder) {
         let site = leader.member().and_then(|id| cx.roster.index_of(id));
-        let Some(site) = site.filter(|site| *site != self.me && self.marking.contains(*site))
+        let Some(site) = site.filter(|site| *site != self.me && self.kind.marking.contains(*site))
         else {
             return;
         };
@@ -96,11 +97,11 @@ impl Ticket {
         if self.owes_itself() {
             match attempt.told {
                 Some(LastKnown { term, free: true }) if self.leaving() => {
-                    self.heard.note_revoked(term);
+                    self.kind.heard.note_revoked(term);
                 }
                 Some(LastKnown { term, free: true }) => return !self.give_up_win(cx, term),
                 Some(LastKnown { term, .. }) => {
-                    self.heard.led_since(term);
+                    self.kind.heard.led_since(term);
                     self.won_over_later(term, attempt.term);
                 }
                 None => {}
@@ -139,33 +140,34 @@ impl Ticket {
 
     /// The first win since this site led or held last: what it has won, as far as a majority knows.
     pub fn note_won(&mut self) {
-        self.objections.cleared = MemberSet::EMPTY;
+        self.kind.objections.cleared = MemberSet::EMPTY;
         // In term 0 a member knows nothing, but a reference site may have held.
-        self.won_over = self.known.term.filter(|term| *term > Term::ZERO);
-        self.won_free = self.quit.is_none() && !self.cib.maybe_granted() && !self.knows_of_a_loss();
+        self.kind.won_over = self.known.term.filter(|term| *term > Term::ZERO);
+        self.kind.won_free =
+            self.quit.is_none() && !self.cib.maybe_granted() && !self.knows_of_a_loss();
     }
 
     /// This site has won a term: whoever followed it there names no other holder.
     pub fn note_win(&mut self, term: Term) {
-        if self.wins.len() >= WINS_KEPT {
-            self.wins.remove(0);
+        if self.kind.wins.len() >= WINS_KEPT {
+            self.kind.wins.remove(0);
         }
-        self.wins.push(term);
+        self.kind.wins.push(term);
     }
 
     /// The term that this site won last in this life.
     pub fn won(&self) -> Option<Term> {
-        self.wins.last().copied()
+        self.kind.wins.last().copied()
     }
 
     /// A member says that the ticket was revoked in a term (L10): that counts at once, or when a
     /// promise to a leader of an earlier term has ended.
     pub fn hear_free(&mut self, cx: &mut Cx<'_>, term: Term) {
-        if Some(term) < self.heard.led() {
+        if Some(term) < self.kind.heard.led() {
             return;
         }
         if self.phase.is_loading() || self.leaving() {
-            self.heard.note_revoked(term);
+            self.kind.heard.note_revoked(term);
             return;
         }
         if self.give_up_win(cx, term) || !self.ready() || self.owes_itself() {
@@ -176,7 +178,7 @@ impl Ticket {
         }
         match self.live_promise(cx.now.mono) {
             None => self.adopt_nobody(cx, term),
-            Some(promise) if term >= promise.term() => self.heard.note_revoked(term),
+            Some(promise) if term >= promise.term() => self.kind.heard.note_revoked(term),
             Some(_) => {}
         }
     }
@@ -187,9 +189,9 @@ impl Ticket {
         if self.give_up_win(cx, term) {
             return true;
         }
-        let last = Some(term) >= self.known.term.max(self.heard.led());
+        let last = Some(term) >= self.known.term.max(self.kind.heard.led());
         let learns = last && !self.owes_itself();
-        let ours = self.marking.contains(from);
+        let ours = self.kind.marking.contains(from);
         if self.phase.is_leader() {
             return false;
         }
@@ -216,16 +218,16 @@ impl Ticket {
         let Some(last) = last else { return false };
         self.heard_of(last.term);
         if !last.free && Some(last.term) > self.known.term {
-            self.rumour = self.rumour.max(Some(last.term));
+            self.kind.rumour = self.kind.rumour.max(Some(last.term));
         }
-        if !last.free && !self.wins.contains(&last.term) {
-            self.heard.note_led(last.term);
+        if !last.free && !self.kind.wins.contains(&last.term) {
+            self.kind.heard.note_led(last.term);
         }
         if let Some(attempt) = self.phase.attempt_mut() {
             attempt.told = attempt.told.max(Some(last));
             if last.free {
                 // If this attempt fails, the next one knows it.
-                self.heard.note_revoked(last.term);
+                self.kind.heard.note_revoked(last.term);
             }
         } else if last.free {
             if self.phase.is_leader() {
@@ -233,7 +235,7 @@ impl Ticket {
             }
             self.hear_free(cx, last.term);
         } else if self.phase.is_leader() {
-            let led = self.lead.as_ref().map(Lead::term);
+            let led = self.kind.lead.as_ref().map(Lead::term);
             self.won_over_later(last.term, led.unwrap_or_default());
         }
         false
@@ -241,9 +243,9 @@ impl Ticket {
 
     /// The ticket was held later than this member and its majority knew: it won a lost one.
     pub fn won_over_later(&mut self, term: Term, led: Term) {
-        if Some(term) > self.won_over && term < led && !self.wins.contains(&term) {
-            self.won_over = Some(term);
-            self.won_free = false;
+        if Some(term) > self.kind.won_over && term < led && !self.kind.wins.contains(&term) {
+            self.kind.won_over = Some(term);
+            self.kind.won_free = false;
         }
     }
 }

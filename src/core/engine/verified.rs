@@ -19,13 +19,13 @@
 //! although it competes ([`Ticket::answers_as_leader`]).
 
 use super::cx::Cx;
-use super::state::is_newer;
+use super::state::{is_newer, Leased};
 use super::ticket::Ticket;
 use crate::model::{MemberIndex, Term};
 use crate::time::{MonoTime, Span};
 use crate::wire::PeerMessage;
 
-impl Ticket {
+impl Ticket<Leased> {
     /// Whether an established heartbeat or update may be accepted now. In grace it may be if its
     /// sender is known to lead; else it is kept, and its sender asked.
     pub fn is_verified(
@@ -34,11 +34,11 @@ impl Ticket {
         from: MemberIndex,
         message: &PeerMessage,
     ) -> bool {
-        let Some(grace) = &mut self.grace else { return true };
+        let Some(grace) = &mut self.kind.grace else { return true };
         if grace.is_waived(from, message.term) {
             return true;
         }
-        let leader = &mut self.verified.0[from.get()];
+        let leader = &mut self.kind.verified.0[from.get()];
         if leader.leads.is_some_and(|term| term <= message.term) {
             return true;
         }
@@ -58,13 +58,13 @@ impl Ticket {
     /// An answer to STATUS: a member leads in `term`, or (`None`) does not.
     pub fn verify(&mut self, cx: &mut Cx<'_>, from: MemberIndex, nonce: u32, leads: Option<Term>) {
         let timeout = self.spec.timeout;
-        let Some(grace) = &self.grace else { return };
+        let Some(grace) = &self.kind.grace else { return };
         // A reference member returns no nonce: what comes soon after a question is its answer.
         let asked = grace.asked_at(from).is_some_and(|at| cx.now.mono.since(at) <= timeout);
         if nonce != grace.nonce() && !(nonce == 0 && asked) {
             return;
         }
-        let leader = &mut self.verified.0[from.get()];
+        let leader = &mut self.kind.verified.0[from.get()];
         leader.leads = leads;
         let Some(term) = leads else { return };
         if let Some(kept) = leader.kept.take().filter(|kept| term <= kept.term) {
@@ -75,7 +75,7 @@ impl Ticket {
     /// A heartbeat that is not established: an earlier one that waits for its sender's answer is
     /// not the newest any more.
     pub fn forget_kept(&mut self, from: MemberIndex, message: &PeerMessage) {
-        let kept = &mut self.verified.0[from.get()].kept;
+        let kept = &mut self.kind.verified.0[from.get()].kept;
         if kept.as_ref().is_some_and(|kept| is_newer(message, kept)) {
             *kept = None;
         }

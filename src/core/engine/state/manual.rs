@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What is particular to a manual ticket (L14).
+//! What a manual ticket has besides what every ticket has (L14).
 
 use super::lease::ROUND_WINDOW;
 use crate::model::{MemberIndex, MemberSet};
@@ -45,7 +45,7 @@ impl Manual {
 /// has not heard it.
 pub const REPEAT: Span = Span::from_secs(60);
 
-/// What is particular to a manual ticket.
+/// What a manual ticket has besides.
 #[derive(Clone, Debug, Default)]
 pub struct Manual {
     /// Sites that claim the ticket, this one included.

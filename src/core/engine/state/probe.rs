@@ -4,22 +4,20 @@
 use crate::engine::event::ProbeRun;
 use crate::time::{MonoTime, Span};
 
-/// What a run of the handler is for.
+/// What a run of the handler is for, of a ticket with a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeFor {
     /// Before this site stands.
     Stand,
     /// Before a renewal.
     Renewal,
-    /// Before a manual ticket is taken.
-    Manual,
 }
 
 /// A handler that runs.
 #[derive(Clone, Copy, Debug)]
-pub struct Probe {
+pub struct Probe<P> {
     pub run: ProbeRun,
-    pub purpose: ProbeFor,
+    pub purpose: P,
     pub since: MonoTime,
     pub deadline: MonoTime,
 }

@@ -2,7 +2,8 @@
 //! Clients that wait for a grant or a revoke.
 
 use crate::engine::event::ClientId;
-use crate::time::MonoTime;
+use crate::model::MemberIndex;
+use crate::time::{MonoTime, Span};
 use crate::wire::{ClientOptions, WaitCause};
 use alloc::vec::Vec;
 
@@ -19,6 +20,18 @@ pub struct Waiter {
     pub told: Option<WaitCause>,
     /// Whether it was told that the commit is pending.
     pub pending_told: bool,
+}
+
+/// What a grant waits for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wait {
+    pub cause: WaitCause,
+    /// For how long, if that is known.
+    pub left: Span,
+    /// Whose objection it is, if it is one.
+    pub objector: Option<MemberIndex>,
+    /// Whether only the commit is pending: who does not wait for it is told, and leaves.
+    pub leased: bool,
 }
 
 /// An administrator's grant under way.
