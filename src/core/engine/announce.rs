@@ -21,7 +21,7 @@ impl<K: Kind> Ticket<K> {
             AnnounceKind::StepDown => cx.now.mono,
         };
         let to = cx.roster.peers();
-        self.announce = Some(Announce::new(kind, term, self.term, to, (retry_at, until)));
+        self.announce = Some(Announce::new(kind, term, self.term, to, retry_at, until));
         self.links.iter_mut().for_each(Link::mark);
         self.send_announcement(cx, false);
     }

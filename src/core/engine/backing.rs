@@ -23,20 +23,15 @@
 //! `y` when a late announcement has ended it.
 
 use super::cx::Cx;
-use super::state::Leased;
+use super::state::{Leased, Told};
 use super::ticket::Ticket;
-use crate::model::{Holder, MemberIndex, Term};
+use crate::model::{MemberIndex, Term};
 use crate::time::{MonoTime, Span};
 
 impl Ticket<Leased> {
     /// An answer to this start's STATUS: whom its sender names, in which term, for how long.
-    pub fn note_backing(
-        &mut self,
-        cx: &mut Cx<'_>,
-        from: MemberIndex,
-        nonce: u32,
-        (leader, term, valid): (Holder, Term, Span),
-    ) {
+    pub fn note_backing(&mut self, cx: &mut Cx<'_>, from: MemberIndex, nonce: u32, told: Told) {
+        let Told { leader, term, valid } = told;
         let (mine, owes) = (leader == self.myself(cx), self.owes_itself());
         let reading = self.phase.is_loading();
         let Some(grace) = self.kind.grace.as_mut().filter(|grace| nonce == grace.nonce()) else {

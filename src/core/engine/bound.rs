@@ -24,8 +24,13 @@ impl Ticket<Leased> {
     /// Keeps up until when this member's word bound it; at the end of every step.
     pub fn observe_bound(&mut self, cx: &Cx<'_>) {
         let grace = self.words_until();
-        let step = (self.me, cx.now.mono);
-        self.kind.bound_to.observe(step, self.kind.promise, self.may_say_granted(), grace);
+        self.kind.bound_to.observe(
+            self.me,
+            cx.now.mono,
+            self.kind.promise,
+            self.may_say_granted(),
+            grace,
+        );
     }
 
     /// What a vote for `to` states: for how long this member has been bound to nobody else, in

@@ -8,7 +8,7 @@
 
 use super::cx::Cx;
 use super::effect::NoteLevel;
-use super::state::{Age, Known, Manual, Question, REPEAT};
+use super::state::{Age, Doubt, Known, Manual, Question, REPEAT};
 use super::ticket::Ticket;
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::time::Span;
@@ -45,7 +45,7 @@ impl Ticket<Manual> {
         claims: bool,
         round: Option<Round>,
     ) {
-        let about = round.map(|round| (claims, round));
+        let about = round.map(|round| Doubt { claims, round });
         let question = Question { nonce: cx.fresh_nonce(), about };
         self.kind.questions.insert(from, question);
         self.kind.spoken.remove(from);
@@ -185,7 +185,7 @@ impl Ticket<Manual> {
         }
         let holds = message.leader == Holder::Member(cx.roster.member(from).id);
         let about = question.and_then(|question| question.about);
-        if let Some((_, round)) = about.filter(|(claims, _)| *claims == holds) {
+        if let Some(Doubt { round, .. }) = about.filter(|doubt| doubt.claims == holds) {
             self.kind.heard.insert(from, round);
         }
         if holds {

@@ -5,7 +5,7 @@
 use super::cx::Cx;
 use super::effect::NoteLevel;
 use super::standing::UNHEARD_BEFORE_DOUBLING;
-use super::state::{bound_ended, Attempt, CommitWait, Known, Lead, Leased, Stand, Vote};
+use super::state::{bound_ended, Attempt, CommitWait, Known, Lead, Leased, Stand, Told, Vote};
 use super::ticket::Ticket;
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::time::{MonoTime, Span};
@@ -74,13 +74,15 @@ impl Ticket<Leased> {
     }
 
     /// REQ_VOTE of another member (L2, L3). The candidate is the sender, whatever the packet says.
+    /// `forced`: it stands with `-F`, and returns this nonce.
     pub fn handle_req_vote(
         &mut self,
         cx: &mut Cx<'_>,
         from: MemberIndex,
         term: Term,
         reason: Reason,
-        (established, force, nonce): (bool, bool, u32),
+        established: bool,
+        forced: Option<u32>,
     ) {
         let now = cx.now.mono;
         if !cx.is_site(from) {
@@ -96,7 +98,7 @@ impl Ticket<Leased> {
         if !self.ready() {
             return;
         }
-        let forced = force && self.stands_now(cx, from, term, nonce);
+        let forced = forced.is_some_and(|nonce| self.stands_now(cx, from, term, nonce));
         if !(self.grace_allows(from, term, established) || forced) {
             return;
         }
@@ -107,7 +109,7 @@ impl Ticket<Leased> {
         }
         let voted = self.kind.vote.filter(|vote| vote.term == term && vote.to != from);
         if let Some(vote) = voted {
-            self.say_vote(cx, from, vote.to, (term, self.last_known()));
+            self.say_vote(cx, from, vote.to, term, self.last_known());
             return;
         }
         let newest = self
@@ -125,7 +127,7 @@ impl Ticket<Leased> {
                 .filter(|vote| vote.to == self.me && self.kind.marking.contains(from));
             if let Some(own) = own {
                 // It does not vote in this term any more, but others may.
-                self.say_vote(cx, from, own.to, (own.term, self.last_known()));
+                self.say_vote(cx, from, own.to, own.term, self.last_known());
             }
             return;
         }
@@ -164,7 +166,7 @@ impl Ticket<Leased> {
             let pause = self.spec.timeout.plus(cx.prng.span_below(self.spec.timeout));
             self.stand_no_earlier(cx.now.mono.plus(pause));
         }
-        self.say_vote(cx, to, to, (term, self.last_known()));
+        self.say_vote(cx, to, to, term, self.last_known());
     }
 
     /// The member that this one last knew as leader.
@@ -184,11 +186,12 @@ impl Ticket<Leased> {
         &mut self,
         cx: &mut Cx<'_>,
         from: MemberIndex,
-        leader: Holder,
-        term: Term,
-        told: (bool, Option<Span>, Option<LastKnown>),
+        told: Told,
+        vouched: bool,
+        unbound_for: Option<Span>,
+        last: Option<LastKnown>,
     ) {
-        let (vouched, unbound_for, last) = told;
+        let Told { leader, term, .. } = told;
         self.heard_of(term);
         let for_me = leader == self.myself(cx);
         if self.hear_last(cx, last) {
@@ -287,8 +290,8 @@ impl Ticket<Leased> {
         };
         let nonce = cx.fresh_nonce();
         self.note_win(attempt.term);
-        let won = (attempt.term, cx.now.mono);
-        self.kind.lead = Some(Lead::won(won, before.as_ref(), self.spec.expire, commit, nonce));
+        let (term, now, expire) = (attempt.term, cx.now.mono, self.spec.expire);
+        self.kind.lead = Some(Lead::won(term, now, before.as_ref(), expire, commit, nonce));
         if let Some(quit) = &mut self.quit {
             quit.term = Some(attempt.term);
         }
@@ -311,16 +314,17 @@ impl Ticket<Leased> {
         cx: &mut Cx<'_>,
         from: MemberIndex,
         of: Command,
-        (result, granted): (ResultCode, bool),
-        leader: Holder,
-        (term, valid): (Term, Span),
+        result: ResultCode,
+        granted: bool,
+        told: Told,
     ) {
+        let Told { leader, term, valid } = told;
         self.heard_of(term);
         if of == Command::RevokeTicket {
             self.revoked_earlier(cx, leader, term);
             return;
         }
-        if self.is_objection(cx, from, granted, (result, leader)) {
+        if self.is_objection(cx, from, granted, result, leader) {
             self.note_objection(cx, from, term);
         } else if result == ResultCode::TermStillValid && !valid.is_zero() {
             self.heard_elsewhere(cx, leader);

@@ -259,11 +259,12 @@ impl Ticket<Leased> {
         cx: &mut Cx<'_>,
         from: MemberIndex,
         nonce: u32,
-        answer: (bool, Option<Term>),
+        idle: bool,
+        last: Option<Term>,
     ) {
         let (now, timeout) = (cx.now.mono, self.spec.timeout);
         let Some(grace) = &mut self.kind.grace else { return };
-        if grace.note_answer((from, nonce), answer, now, timeout) {
+        if grace.note_answer(from, nonce, idle, last, now, timeout) {
             self.check_grace(cx);
         }
     }

@@ -7,7 +7,8 @@ use super::effect::{CibExpiry, Effect, StoreWish};
 use super::event::{ClientId, HoldWindow};
 use super::report::{Remark, TicketRow};
 use super::state::{
-    window, Announce, DeadlineKind, Grace, Lead, Leased, Loading, ProbeFor, Promise, Quit, Wait,
+    window, Announce, DeadlineKind, Grace, Lead, Leased, Loading, ProbeFor, Promise, Quit, Told,
+    Wait,
 };
 use super::ticket::{Act, Kind, Loaded, Ticket};
 use crate::model::{Holder, MemberIndex, Roster, Term};
@@ -114,7 +115,8 @@ impl Ticket<Leased> {
 
     /// Another site leads with a lease, or is known as the last leader by a member that says so, or
     /// has one's promise.
-    pub fn note_led(&mut self, body: &PeerBody, leader: Holder, (term, valid): (Term, Span)) {
+    pub fn note_led(&mut self, body: &PeerBody, told: Told) {
+        let Told { leader, term, valid } = told;
         let leads = match body {
             PeerBody::Heartbeat { stamp } => stamp.established,
             PeerBody::Update { .. } | PeerBody::MyIndex { .. } => true,

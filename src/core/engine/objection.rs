@@ -50,9 +50,9 @@ impl Ticket<Leased> {
         cx: &Cx<'_>,
         from: MemberIndex,
         marked: bool,
-        said: (ResultCode, Holder),
+        result: ResultCode,
+        leader: Holder,
     ) -> bool {
-        let (result, leader) = said;
         let itself = leader == Holder::Member(cx.roster.member(from).id);
         let plain = self.links[from.get()].echoes != Some(true);
         let held = plain && itself && result == ResultCode::TermStillValid;

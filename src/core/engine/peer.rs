@@ -5,7 +5,7 @@
 
 use super::cx::Cx;
 use super::effect::NoteLevel;
-use super::state::{Known, Lead, Leased, Promise};
+use super::state::{Known, Lead, Leased, Promise, Told};
 use super::ticket::Ticket;
 use crate::model::{Holder, MemberIndex, Term};
 use crate::time::Span;
@@ -26,7 +26,8 @@ impl Ticket<Leased> {
         from: MemberIndex,
         message: &PeerMessage,
     ) -> bool {
-        let (leader, term, valid) = (message.leader, message.term, message.valid_for);
+        let told = Told::by(message);
+        let Told { leader, term, .. } = told;
         let seen = self.kind.seen.unwrap_or_default().get();
         if term.get() > seen.saturating_add(TERM_LEAP).max(TERM_BELIEVED) {
             return false;
@@ -42,7 +43,7 @@ impl Ticket<Leased> {
         ) {
             self.note_rumour(leader, term);
         }
-        self.note_led(&message.body, leader, (term, valid));
+        self.note_led(&message.body, told);
         match message.body {
             PeerBody::Status { nonce } => {
                 self.heard_of(term);
@@ -50,13 +51,14 @@ impl Ticket<Leased> {
                 self.tell_term(cx, from, nonce, term);
             }
             PeerBody::MyIndex { nonce } => {
-                self.handle_my_index(cx, from, nonce, leader, (term, valid));
+                self.handle_my_index(cx, from, nonce, told);
             }
             PeerBody::ReqVote { reason, established, force, nonce } => {
-                self.handle_req_vote(cx, from, term, reason, (established, force, nonce));
+                let forced = force.then_some(nonce);
+                self.handle_req_vote(cx, from, term, reason, established, forced);
             }
             PeerBody::Vote { vouched, unbound_for, last } => {
-                self.handle_vote(cx, from, leader, term, (vouched, unbound_for, last));
+                self.handle_vote(cx, from, told, vouched, unbound_for, last);
             }
             PeerBody::StepDown { stamp, .. } => {
                 self.handle_end(cx, from, term, stamp, Command::VoteFor)
@@ -75,10 +77,10 @@ impl Ticket<Leased> {
                 self.handle_lead(cx, from, message);
             }
             PeerBody::Ack { of, round } => {
-                self.handle_ack(cx, from, of, round, (leader, term, valid));
+                self.handle_ack(cx, from, of, round, told);
             }
             PeerBody::Rejected { of, result, granted } => {
-                self.handle_rejected(cx, from, of, (result, granted), leader, (term, valid));
+                self.handle_rejected(cx, from, of, result, granted, told);
             }
         }
         if !matches!(message.body, PeerBody::Rejected { .. }) {
@@ -150,8 +152,8 @@ impl Ticket<Leased> {
             );
             return;
         }
-        self.vote_before_following(cx, from, stamp, (term, last));
-        self.follow(cx, from, message, (of, stamp), established);
+        self.vote_before_following(cx, from, stamp, term, last);
+        self.follow(cx, from, message, of, stamp, established);
     }
 
     /// Another member has a lease in a term: a win of an earlier one, without a lease, ends.
@@ -173,10 +175,11 @@ impl Ticket<Leased> {
         cx: &mut Cx<'_>,
         from: MemberIndex,
         message: &PeerMessage,
-        what: (Command, Stamp),
+        of: Command,
+        stamp: Stamp,
         established: bool,
     ) {
-        let ((of, stamp), term, now) = (what, message.term, cx.now.mono);
+        let (term, now) = (message.term, cx.now.mono);
         let expire = self.spec.expire;
         let known_before = self.known.leader;
         self.phase.become_follower();
@@ -202,7 +205,7 @@ impl Ticket<Leased> {
             // A reference leader counts its lease from the acknowledgements of a majority.
             None => length = length.plus(self.spec.patience()),
         }
-        let promise = Promise::after(self.kind.promise, (from, term), stamp.round, now, length);
+        let promise = Promise::after(self.kind.promise, from, term, stamp.round, now, length);
         self.kind.promise = Some(promise);
         let valid = if stated.is_zero() { expire } else { stated };
         self.known = Known { leader: message.leader, term: Some(term), until: now.plus(valid) };
@@ -374,15 +377,8 @@ impl Ticket<Leased> {
     }
 
     /// MY_INDEX: an answer to this member's STATUS.
-    fn handle_my_index(
-        &mut self,
-        cx: &mut Cx<'_>,
-        from: MemberIndex,
-        nonce: u32,
-        leader: Holder,
-        terms: (Term, Span),
-    ) {
-        let (term, valid) = terms;
+    fn handle_my_index(&mut self, cx: &mut Cx<'_>, from: MemberIndex, nonce: u32, told: Told) {
+        let Told { leader, term, valid } = told;
         self.heard_of(term);
         let sender = Holder::Member(cx.roster.member(from).id);
         // A leader that keeps the rules states its full validity; what a reference member says of
@@ -407,8 +403,8 @@ impl Ticket<Leased> {
         }
         let other = leader.member().is_some_and(|id| id != self.my_id);
         let last = (other && cx.is_site(from)).then_some(term);
-        self.note_answer(cx, from, nonce, (!leads, last));
-        self.note_backing(cx, from, nonce, (leader, term, valid));
+        self.note_answer(cx, from, nonce, !leads, last);
+        self.note_backing(cx, from, nonce, told);
         self.verify(cx, from, nonce, leads.then_some(term));
     }
 

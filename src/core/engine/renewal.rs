@@ -5,9 +5,10 @@ use super::cx::Cx;
 use super::effect::{Effect, NoteLevel, StoreWish};
 use super::state::{
     lease_end, lease_length, renewal_pause, resend_pause, window, Lead, Leased, ProbeFor, QuitKind,
+    Told,
 };
 use super::ticket::Ticket;
-use crate::model::{Holder, MemberIndex, MemberSet, Term};
+use crate::model::{Holder, MemberIndex, MemberSet};
 use crate::time::{MonoTime, Span};
 use crate::wire::{Command, PeerBody, Round, Stamp};
 use alloc::format;
@@ -118,9 +119,9 @@ impl Ticket<Leased> {
         from: MemberIndex,
         of: Command,
         round: Option<Round>,
-        told: (Holder, Term, Span),
+        told: Told,
     ) {
-        let (leader, term, stated) = told;
+        let Told { leader, term, valid: stated } = told;
         self.heard_of(term);
         if matches!(of, Command::RevokeTicket | Command::VoteFor) {
             self.announce_acked(from, term, round);

@@ -36,7 +36,8 @@ impl Ticket<Leased> {
         cx: &mut Cx<'_>,
         to: MemberIndex,
         voted: MemberIndex,
-        (term, last): (Term, Option<LastKnown>),
+        term: Term,
+        last: Option<LastKnown>,
     ) {
         // That it has stood itself binds it to nobody.
         let free = to == voted || voted == self.me;
@@ -58,7 +59,8 @@ impl Ticket<Leased> {
         cx: &mut Cx<'_>,
         from: MemberIndex,
         stamp: Stamp,
-        (term, last): (Term, Option<LastKnown>),
+        term: Term,
+        last: Option<LastKnown>,
     ) {
         let own = self.kind.vote.filter(|vote| vote.term > term && vote.to == self.me);
         let voted =
@@ -69,13 +71,13 @@ impl Ticket<Leased> {
         let said = own.map(|own| own.term).or(grace);
         if let (Some(said), true, Some(_)) = (said, news, stamp.round) {
             // It has stood in a higher term, to no avail, or may not vote yet: it says so.
-            self.say_vote(cx, from, self.me, (said, last));
+            self.say_vote(cx, from, self.me, said, last);
         }
         if voted || !news || stamp.round.is_none() {
             return;
         }
         self.kind.vote = Some(Vote { term, to: from });
-        self.say_vote(cx, from, from, (term, last));
+        self.say_vote(cx, from, from, term, last);
     }
 
     /// A site is said to lead what this member knows to be revoked, and is about to forget: the
@@ -87,7 +89,7 @@ impl Ticket<Leased> {
             return;
         };
         if let Some(last) = self.last_known().filter(|last| last.free) {
-            self.say_vote(cx, site, self.me, (last.term, Some(last)));
+            self.say_vote(cx, site, self.me, last.term, Some(last));
         }
     }
 

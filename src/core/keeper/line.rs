@@ -405,7 +405,7 @@ impl Line {
 
     fn attempt_over(&mut self, job: JobId, end: JobEnd, cx: &mut Cx<'_>) {
         let now = cx.now.mono;
-        let over = self.owed.over(now, job, &end, (self.guard, self.armed, self.wish.is_some()));
+        let over = self.owed.over(now, job, &end, self.guard, self.armed, self.wish.is_some());
         for job in over.kill {
             cx.unwanted.push(job);
         }

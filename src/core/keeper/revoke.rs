@@ -277,7 +277,9 @@ impl Owed {
         now: MonoTime,
         job: JobId,
         end: &JobEnd,
-        (guard, armed, wished): (Span, bool, bool),
+        guard: Span,
+        armed: bool,
+        wished: bool,
     ) -> Over {
         let mut over = Over::default();
         let Some(at) = self.attempts.iter().position(|attempt| attempt.job == job) else {

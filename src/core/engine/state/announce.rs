@@ -48,7 +48,8 @@ impl Announce {
         term: Term,
         own: Option<Term>,
         to: MemberSet,
-        (retry_at, until): (MonoTime, MonoTime),
+        retry_at: MonoTime,
+        until: MonoTime,
     ) -> Announce {
         Announce { kind, term, began: own, unacked: to, tries: 0, retry_at, until }
     }

@@ -47,7 +47,8 @@ impl Bound {
     /// What has ended since the last step is noted.
     pub fn observe(
         &mut self,
-        (me, now): (MemberIndex, MonoTime),
+        me: MemberIndex,
+        now: MonoTime,
         promise: Option<Promise>,
         granted: bool,
         grace: Option<MonoTime>,

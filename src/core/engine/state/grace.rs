@@ -147,8 +147,10 @@ impl Grace {
     /// `timeout`. Tells whether it counts.
     pub fn note_answer(
         &mut self,
-        (from, nonce): (MemberIndex, u32),
-        (idle, last): (bool, Option<Term>),
+        from: MemberIndex,
+        nonce: u32,
+        idle: bool,
+        last: Option<Term>,
         now: MonoTime,
         timeout: Span,
     ) -> bool {

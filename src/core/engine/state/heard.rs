@@ -1,8 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The last that others have said of a ticket (L10).
 
-use crate::model::Term;
-use crate::wire::{LastKnown, Stamp};
+use crate::model::{Holder, Term};
+use crate::time::Span;
+use crate::wire::{LastKnown, PeerMessage, Stamp};
+
+/// What a message says of the ticket: who leads, in which term, and for how long that counts.
+#[derive(Clone, Copy, Debug)]
+pub struct Told {
+    pub leader: Holder,
+    pub term: Term,
+    pub valid: Span,
+}
+
+impl Told {
+    pub fn by(message: &PeerMessage) -> Told {
+        Told { leader: message.leader, term: message.term, valid: message.valid_for }
+    }
+}
 
 /// The last that others have said of the ticket, whether or not it could be believed at once: the
 /// store was unread, or still said *granted*; a promise was in the way; an attempt had to end

@@ -57,7 +57,8 @@ impl Lead {
     /// The lead of a term just won. A leader that is elected again keeps the lease of the lead
     /// `before`, until acknowledgements exceed it (L5). `nonce`: what its STATUS carries (L8).
     pub fn won(
-        (term, now): (Term, MonoTime),
+        term: Term,
+        now: MonoTime,
         before: Option<&Lead>,
         expire: Span,
         commit: CommitWait,

@@ -34,7 +34,8 @@ impl Promise {
     /// earlier word to the same member no shorter, in whatever term that was (L4).
     pub fn after(
         before: Option<Promise>,
-        (to, term): (MemberIndex, Term),
+        to: MemberIndex,
+        term: Term,
         round: Option<Round>,
         now: MonoTime,
         length: Span,

@@ -12,8 +12,16 @@ use alloc::collections::BTreeMap;
 pub struct Question {
     /// What the answer returns.
     pub nonce: u32,
-    /// The claim (true) or REVOKE that made it necessary.
-    pub about: Option<(bool, Round)>,
+    /// The packet that made it necessary.
+    pub about: Option<Doubt>,
+}
+
+/// A claim or REVOKE that may come from another life of its sender.
+#[derive(Clone, Copy, Debug)]
+pub struct Doubt {
+    /// A claim; else a REVOKE.
+    pub claims: bool,
+    pub round: Round,
 }
 
 /// How old a claim or REVOKE is.
