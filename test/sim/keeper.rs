@@ -33,6 +33,8 @@ pub struct Warden {
     wake_at: True,
     /// Per ticket, what that life wished last.
     wishes: Vec<Option<CibState>>,
+    /// Revokes that it has killed: of which ticket, and when it hears that they have ended.
+    pub lingering: Vec<(usize, True)>,
     /// It is stopped; this waits for it.
     pub stopped: Option<Vec<Input>>,
 }
@@ -47,6 +49,7 @@ impl Warden {
             left_at: 0,
             wake_at: u64::MAX,
             wishes: vec![None; tickets],
+            lingering: Vec::new(),
             stopped: None,
         }
     }
@@ -392,13 +395,18 @@ impl World {
         let child = here.rev().find(|child| of_it(child.by) && !child.killed);
         let Some((child, ticket)) = child.map(|child| (child.id, child.ticket)) else { return };
         let place = self.place_of(warden, ticket);
-        self.check_keeper_kills(site, number, child, done);
+        let revokes = self.check_keeper_kills(site, number, child, done);
         self.child_kill(site, child);
         let mut late = self.choices.jitter(site, 3, 0, 5 * MILLI);
         let ppm = if self.faulty(site) { self.plan.store.fault_ppm / 8 } else { 0 };
         if let Some(mut dice) = self.choices.fault(Kind::Store, site, 31, ppm) {
             self.coverage.note("keeper: a killed process is there for long");
             late = dice.between(SECOND, 3 * SECOND);
+        }
+        let now = self.now;
+        if let Some(warden) = self.sites[site].keepers[machine].as_mut().filter(|_| revokes) {
+            warden.lingering.retain(|(_, until)| *until > now);
+            warden.lingering.push((ticket, now + late));
         }
         let ends = place.map(|place| (place, JobEnd::Killed)).into_iter().collect();
         self.keeper_job_ends(self.now + late, site, (machine, number), Over { job, ends });

@@ -17,18 +17,18 @@ use alloc::format;
 
 impl Ticket<Manual> {
     /// Begins to ask the sites whether they hold this ticket.
-    pub fn ask_manual(&mut self, cx: &mut Cx<'_>) {
+    pub fn ask_everyone(&mut self, cx: &mut Cx<'_>) {
         for peer in cx.roster.peers().iter() {
-            self.ask_manual_of(cx, peer);
+            self.ask(cx, peer);
         }
         if !self.phase.is_leader() {
             self.kind.say_at = Some(cx.now.mono.plus(self.spec.timeout));
         }
-        self.note_manual_free(cx);
+        self.note_free(cx);
     }
 
     /// Asks a member; an earlier question that it has not answered is asked again.
-    pub fn ask_manual_of(&mut self, cx: &mut Cx<'_>, to: MemberIndex) {
+    pub fn ask(&mut self, cx: &mut Cx<'_>, to: MemberIndex) {
         let first = || Question { nonce: cx.fresh_nonce(), about: None };
         let nonce = self.kind.questions.entry(to).or_insert_with(first).nonce;
         let body = PeerBody::Status { nonce };
@@ -49,7 +49,7 @@ impl Ticket<Manual> {
         let question = Question { nonce: cx.fresh_nonce(), about };
         self.kind.questions.insert(from, question);
         self.kind.spoken.remove(from);
-        self.ask_manual_of(cx, from);
+        self.ask(cx, from);
         if !self.phase.is_leader() {
             let soon = cx.now.mono.plus(self.spec.timeout);
             self.kind.tries = 0;
@@ -63,7 +63,7 @@ impl Ticket<Manual> {
         self.kind.asked = MemberSet::EMPTY;
         let silent = cx.roster.peers().without(self.kind.spoken);
         for member in silent.iter() {
-            self.ask_manual_of(cx, member);
+            self.ask(cx, member);
         }
         self.kind.tries = self.kind.tries.saturating_add(1);
         let often = self.kind.tries < self.spec.retries;
@@ -73,7 +73,7 @@ impl Ticket<Manual> {
 
     /// That nobody holds this ticket is known when every other site has said so in this life: what
     /// the store says may be old.
-    fn note_manual_free(&mut self, cx: &Cx<'_>) {
+    fn note_free(&mut self, cx: &Cx<'_>) {
         let all = cx.other_sites().is_subset_of(self.kind.spoken);
         self.free_is_known |= all && self.kind.claims.is_empty();
     }
@@ -102,7 +102,7 @@ impl Ticket<Manual> {
 
     /// REVOKE. One that may come from an earlier life of its sender counts when that has answered;
     /// it is sent again then, and acknowledged.
-    pub fn handle_manual_revoke(
+    pub fn handle_revoke(
         &mut self,
         cx: &mut Cx<'_>,
         from: MemberIndex,
@@ -112,7 +112,7 @@ impl Ticket<Manual> {
         match self.kind.age(from, round) {
             Age::Old => {}
             Age::New => {
-                self.manual_revoked_by(cx, from);
+                self.revoked_by(cx, from);
                 self.accepted(cx, from, round);
             }
             Age::Unclear => {
@@ -132,14 +132,14 @@ impl Ticket<Manual> {
         }
         self.kind.said.insert(from);
         self.kind.questions.remove(&from);
-        self.spoken_of_manual(cx, from);
+        self.note_spoken(cx, from);
     }
 
     /// A site has said in this life whether it holds the ticket.
-    fn spoken_of_manual(&mut self, cx: &Cx<'_>, from: MemberIndex) {
+    fn note_spoken(&mut self, cx: &Cx<'_>, from: MemberIndex) {
         if cx.is_site(from) {
             self.kind.spoken.insert(from);
-            self.note_manual_free(cx);
+            self.note_free(cx);
         }
     }
 
@@ -165,7 +165,7 @@ impl Ticket<Manual> {
 
     /// A member answers; a site, whether it holds the ticket. A reference peer returns no nonce:
     /// its answer counts as long as it has claimed or revoked nothing in this life.
-    pub fn manual_index_of(
+    pub fn handle_answer(
         &mut self,
         cx: &mut Cx<'_>,
         from: MemberIndex,
@@ -193,16 +193,16 @@ impl Ticket<Manual> {
         } else {
             if self.kind.claims.contains(from) && !self.phase.is_leader() {
                 // The store here still names it, or it was not believed at once.
-                self.manual_revoked_by(cx, from);
+                self.revoked_by(cx, from);
             } else {
                 self.kind.claims.remove(from);
             }
         }
-        self.spoken_of_manual(cx, from);
+        self.note_spoken(cx, from);
     }
 
     /// A site says that it does not hold the ticket any more.
-    pub fn manual_revoked_by(&mut self, cx: &mut Cx<'_>, from: MemberIndex) {
+    pub fn revoked_by(&mut self, cx: &mut Cx<'_>, from: MemberIndex) {
         self.kind.claims.remove(from);
         if self.phase.is_leader() {
             // The others may think now that nobody has it.

@@ -17,7 +17,7 @@ const ASK_AGAIN_PARTS: u64 = 8;
 
 impl Ticket<Leased> {
     /// The store has been read: what it grants goes on, if its time has not passed.
-    pub fn begin_leased(&mut self, cx: &mut Cx<'_>, loaded: Loaded) {
+    pub fn begin_read(&mut self, cx: &mut Cx<'_>, loaded: Loaded) {
         let Loaded { granted, owner, foreign, left } = loaded;
         let me = self.myself(cx);
         self.kind.seen = self.kind.seen.max(self.term);

@@ -173,7 +173,7 @@ impl Kind for Leased {
     }
 
     fn loaded(t: &mut Ticket<Leased>, cx: &mut Cx<'_>, loaded: Loaded) {
-        t.begin_leased(cx, loaded);
+        t.begin_read(cx, loaded);
     }
 
     fn fold(t: &mut Ticket<Leased>, cx: &mut Cx<'_>) {

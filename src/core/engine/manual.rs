@@ -20,7 +20,7 @@ use alloc::vec::Vec;
 
 impl Ticket<Manual> {
     /// The store has been read: what it says goes on.
-    fn begin_by_hand(&mut self, cx: &mut Cx<'_>, granted: bool, owner: Holder) {
+    fn begin_read(&mut self, cx: &mut Cx<'_>, granted: bool, owner: Holder) {
         self.known.until = cx.now.mono;
         self.phase.become_follower();
         if let Some(index) = owner.member().and_then(|id| cx.roster.index_of(id)) {
@@ -33,7 +33,7 @@ impl Ticket<Manual> {
             // Lost or given up, in this life of the site or when the ticket was not manual yet.
             self.known.leader = self.other_claim(cx);
         }
-        self.ask_manual(cx);
+        self.ask_everyone(cx);
     }
 
     /// This site holds the ticket and tells everyone.
@@ -83,7 +83,7 @@ impl Ticket<Manual> {
         }
         if heard {
             for site in cx.other_sites().without(self.kind.spoken).iter() {
-                self.ask_manual_of(cx, site);
+                self.ask(cx, site);
             }
             self.kind.unacked = cx.roster.peers();
             self.kind.tries = 0;
@@ -95,7 +95,7 @@ impl Ticket<Manual> {
     }
 
     /// A member has heard the claim.
-    fn manual_acked(&mut self, from: MemberIndex, round: Option<Round>) {
+    fn claim_acked(&mut self, from: MemberIndex, round: Option<Round>) {
         if self.links[from.get()].is_about_now(round) {
             self.kind.unacked.remove(from);
         }
@@ -125,7 +125,7 @@ impl Ticket<Manual> {
                 }
             }
             PeerBody::Revoke { stamp, .. } if !loading => {
-                self.handle_manual_revoke(cx, from, stamp.round, message.term);
+                self.handle_revoke(cx, from, stamp.round, message.term);
             }
             PeerBody::Status { nonce } if !loading => {
                 let body = PeerBody::MyIndex { nonce };
@@ -136,20 +136,20 @@ impl Ticket<Manual> {
                 // Who asks has started, and can answer now.
                 let silent = cx.other_sites().without(self.kind.spoken);
                 if silent.contains(from) && self.kind.asked.insert(from) {
-                    self.ask_manual_of(cx, from);
+                    self.ask(cx, from);
                 }
             }
             PeerBody::MyIndex { nonce } if !loading => {
                 if message.leader == self.myself(cx) && !self.cib.maybe_granted() {
                     // It has not heard of the revoke; this site may have been restarted since.
-                    self.tell_manual_revoke(cx, from);
+                    self.tell_revoke(cx, from);
                 }
-                self.manual_index_of(cx, from, nonce, message);
+                self.handle_answer(cx, from, nonce, message);
             }
             PeerBody::Ack { of: Command::RevokeTicket | Command::VoteFor, round } => {
                 self.announce_acked(from, message.term, round);
             }
-            PeerBody::Ack { round, .. } => self.manual_acked(from, round),
+            PeerBody::Ack { round, .. } => self.claim_acked(from, round),
             PeerBody::Revoke { .. }
             | PeerBody::Status { .. }
             | PeerBody::MyIndex { .. }
@@ -170,7 +170,7 @@ impl Ticket<Manual> {
     }
 
     /// A grant of this manual ticket to this site.
-    fn grant_by_hand(&mut self, cx: &mut Cx<'_>, client: ClientId, options: ClientOptions) {
+    fn grant_to(&mut self, cx: &mut Cx<'_>, client: ClientId, options: ClientOptions) {
         let leader = self.known.leader;
         if !self.site {
             self.refuse(cx, client, ResultCode::SyncFail, leader);
@@ -197,20 +197,20 @@ impl Ticket<Manual> {
             if self.spec.has_handler {
                 self.start_probe(cx, (), cx.now.mono.plus(self.spec.expire));
             } else {
-                self.manual_take(cx);
+                self.take(cx);
             }
         }
     }
 
     /// Takes the ticket: in the store and in everybody's mind, without waiting for anyone.
-    fn manual_take(&mut self, cx: &mut Cx<'_>) {
+    fn take(&mut self, cx: &mut Cx<'_>) {
         self.cib.will_grant(cx.now.mono);
         self.claim(cx);
         self.write_grant(cx, self.wire_term());
     }
 
     /// A revoke of this manual ticket.
-    fn revoke_by_hand(&mut self, cx: &mut Cx<'_>, client: ClientId, options: ClientOptions) {
+    fn revoke_for(&mut self, cx: &mut Cx<'_>, client: ClientId, options: ClientOptions) {
         if self.phase.is_loading() {
             self.refuse(cx, client, ResultCode::Busy, Holder::Nobody);
         } else if self.cib.maybe_granted() {
@@ -239,7 +239,7 @@ impl Ticket<Manual> {
     }
 
     /// A member takes this site for the holder, which it is not any more.
-    fn tell_manual_revoke(&mut self, cx: &mut Cx<'_>, to: MemberIndex) {
+    fn tell_revoke(&mut self, cx: &mut Cx<'_>, to: MemberIndex) {
         match &mut self.announce {
             Some(announce) => announce.tell(to),
             None if self.quit.is_none() => {
@@ -289,7 +289,7 @@ impl Ticket<Manual> {
         } else if agreed && !self.attrs.fulfil(&self.spec.rules, RuleMode::Manual) {
             self.answer_grant(cx, ResultCode::AttrPrereq);
         } else if agreed {
-            self.manual_take(cx);
+            self.take(cx);
         } else {
             self.note(cx, NoteLevel::Error, "not taken: the handler does not agree");
             self.answer_grant(cx, ResultCode::HandlerFailed);
@@ -309,11 +309,11 @@ impl Kind for Manual {
     fn started(_: &mut Ticket<Manual>, _: &mut Cx<'_>) {}
 
     fn begins_without_store(t: &mut Ticket<Manual>, cx: &mut Cx<'_>) {
-        t.ask_manual(cx);
+        t.ask_everyone(cx);
     }
 
     fn loaded(t: &mut Ticket<Manual>, cx: &mut Cx<'_>, loaded: Loaded) {
-        t.begin_by_hand(cx, loaded.granted, loaded.owner);
+        t.begin_read(cx, loaded.granted, loaded.owner);
     }
 
     fn fold(_: &mut Ticket<Manual>, _: &mut Cx<'_>) {}
@@ -346,7 +346,7 @@ impl Kind for Manual {
     }
 
     fn client_grant(t: &mut Ticket<Manual>, cx: &mut Cx<'_>, of: ClientId, options: ClientOptions) {
-        t.grant_by_hand(cx, of, options);
+        t.grant_to(cx, of, options);
     }
 
     fn client_revoke(
@@ -355,7 +355,7 @@ impl Kind for Manual {
         of: ClientId,
         options: ClientOptions,
     ) {
-        t.revoke_by_hand(cx, of, options);
+        t.revoke_for(cx, of, options);
     }
 
     fn waits_for(t: &Ticket<Manual>, cx: &Cx<'_>) -> Wait {
