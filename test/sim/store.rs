@@ -56,6 +56,8 @@ pub struct Site {
     pub written_at: Vec<True>,
     /// Per ticket: on which machine that change was made.
     pub written_on: Vec<usize>,
+    /// Per ticket: on which machine the latest grant was made.
+    pub granted_on: Vec<usize>,
     /// Per ticket, what the daemon has read or written last, in this life: no term, or this one.
     /// `None`: it has not read yet.
     pub read: Vec<Option<Option<Term>>>,
@@ -161,6 +163,7 @@ impl Site {
             last_effect: vec![0; tickets],
             written_at: vec![0; tickets],
             written_on: vec![0; tickets],
+            granted_on: vec![0; tickets],
             read: vec![None; tickets],
         }
     }
@@ -373,6 +376,7 @@ impl World {
                     return;
                 }
                 if entry.granted {
+                    self.sites[site].granted_on[ticket] = machine;
                     self.check_keeper_grants(site, (machine, ticket), by);
                 }
                 self.sites[site].last_effect[ticket] = id;

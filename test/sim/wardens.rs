@@ -317,9 +317,10 @@ impl World {
     }
 
     /// K3: a restart on the same boot counts on no longer lease than the life before had told its
-    /// keeper. (What it keeps back of that follows from its own `expire`: S6.)
+    /// keeper, where the grant was made on this machine. (What it keeps back of that follows from
+    /// its own `expire`: S6.)
     pub fn check_heir(&mut self, n: usize, t: usize, until: True) {
-        let here = self.sites[n].written_on[t] == self.nodes[n].machine;
+        let here = self.sites[n].granted_on[t] == self.nodes[n].machine;
         let heir = self.nodes[n].heirs[t].filter(|_| here && self.checks.ghosts.restarted(n, t));
         if let Some(told) = heir.filter(|told| until > told + 8) {
             let text = format!(

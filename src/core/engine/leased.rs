@@ -347,10 +347,6 @@ impl Kind for Leased {
         t.longest_expire()
     }
 
-    fn announces_again(_: MonoTime) -> Option<MonoTime> {
-        None
-    }
-
     fn probed(t: &mut Ticket<Leased>, cx: &mut Cx<'_>, purpose: ProbeFor, agreed: bool) {
         t.handler_answered(cx, purpose, agreed);
     }

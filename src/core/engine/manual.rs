@@ -15,7 +15,6 @@ use crate::time::{MonoTime, Now, Span};
 use crate::wire::{
     ClientOptions, Command, PeerBody, PeerMessage, ResultCode, Round, Stamp, WaitCause,
 };
-use alloc::string::String;
 use alloc::vec::Vec;
 
 impl Ticket<Manual> {
@@ -306,8 +305,6 @@ impl Kind for Manual {
         Manual::default()
     }
 
-    fn started(_: &mut Ticket<Manual>, _: &mut Cx<'_>) {}
-
     fn begins_without_store(t: &mut Ticket<Manual>, cx: &mut Cx<'_>) {
         t.ask_everyone(cx);
     }
@@ -316,20 +313,12 @@ impl Kind for Manual {
         t.begin_read(cx, loaded.granted, loaded.owner);
     }
 
-    fn fold(_: &mut Ticket<Manual>, _: &mut Cx<'_>) {}
-
     fn deadlines(
         t: &Ticket<Manual>,
         at: &mut impl FnMut(DeadlineKind, Option<MonoTime>, Act<Manual>),
     ) {
         at(DeadlineKind::Claim, t.kind.say_at, Ticket::claim_due);
     }
-
-    fn go_on(_: &mut Ticket<Manual>, _: &mut Cx<'_>) -> bool {
-        false
-    }
-
-    fn end_step(_: &mut Ticket<Manual>, _: &mut Cx<'_>) {}
 
     fn check(t: &Ticket<Manual>, _: MonoTime) {
         let granted = t.cib.maybe_granted();
@@ -374,12 +363,6 @@ impl Kind for Manual {
         Wait { cause, left, objector: None, leased: false }
     }
 
-    fn revoke_has_failed(_: &mut Ticket<Manual>, _: &mut Cx<'_>) {}
-
-    fn held_elsewhere(_: &Ticket<Manual>, _: &Cx<'_>, _: bool) -> Option<Holder> {
-        None
-    }
-
     fn shown_leader(t: &Ticket<Manual>, _: MonoTime) -> Holder {
         if t.quit.is_some() && t.cib.maybe_granted() {
             return Holder::Member(t.my_id);
@@ -415,20 +398,8 @@ impl Kind for Manual {
         }
     }
 
-    fn remark(_: &Ticket<Manual>, _: &Cx<'_>) -> String {
-        String::new()
-    }
-
-    fn word_until(_: &Ticket<Manual>) -> Option<MonoTime> {
-        None
-    }
-
     fn free_expiry(_: &Ticket<Manual>, _: Now, _: Holder) -> CibExpiry {
         CibExpiry::Never
-    }
-
-    fn lost_owner(_: &Ticket<Manual>, _: &Cx<'_>) -> Option<Holder> {
-        None
     }
 
     fn may_write_grant(_: &Ticket<Manual>, _: MonoTime) -> bool {

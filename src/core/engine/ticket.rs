@@ -76,7 +76,8 @@ pub(super) struct Deadline<K: Kind> {
 /// Something that a ticket does.
 pub(super) type Act<K> = fn(&mut Ticket<K>, &mut Cx<'_>);
 
-/// A kind of tickets, leased or manual: what the rules that all tickets share leave to it.
+/// A kind of tickets, leased or manual: what the rules that all tickets share leave to it. What has
+/// a body here is that of a kind that does nothing then.
 pub(super) trait Kind: Debug + Sized {
     /// What a handler is asked for.
     type Purpose: Copy + Debug;
@@ -89,20 +90,22 @@ pub(super) trait Kind: Debug + Sized {
     fn new(roster: &Roster) -> Self;
 
     /// The process has started; before the store is read.
-    fn started(t: &mut Ticket<Self>, cx: &mut Cx<'_>);
+    fn started(_: &mut Ticket<Self>, _: &mut Cx<'_>) {}
     /// An arbitrator, which has no store, begins.
     fn begins_without_store(t: &mut Ticket<Self>, cx: &mut Cx<'_>);
     /// The store was read: what every ticket has is filled in.
     fn loaded(t: &mut Ticket<Self>, cx: &mut Cx<'_>, loaded: Loaded);
 
     /// Applies what has ended by now; before every event (L6).
-    fn fold(t: &mut Ticket<Self>, cx: &mut Cx<'_>);
+    fn fold(_: &mut Ticket<Self>, _: &mut Cx<'_>) {}
     /// Tells `at` what it waits for besides what every ticket does.
     fn deadlines(t: &Ticket<Self>, at: &mut impl FnMut(DeadlineKind, Option<MonoTime>, Act<Self>));
     /// Nothing is due: goes on with what is under way. Tells whether something may be due now.
-    fn go_on(t: &mut Ticket<Self>, cx: &mut Cx<'_>) -> bool;
+    fn go_on(_: &mut Ticket<Self>, _: &mut Cx<'_>) -> bool {
+        false
+    }
     /// The last of every step.
-    fn end_step(t: &mut Ticket<Self>, cx: &mut Cx<'_>);
+    fn end_step(_: &mut Ticket<Self>, _: &mut Cx<'_>) {}
     /// What every step leaves true of this kind.
     fn check(t: &Ticket<Self>, now: MonoTime);
 
@@ -121,9 +124,11 @@ pub(super) trait Kind: Debug + Sized {
     /// What a grant waits for.
     fn waits_for(t: &Ticket<Self>, cx: &Cx<'_>) -> Wait;
     /// The clients of a revoke that has failed were told.
-    fn revoke_has_failed(t: &mut Ticket<Self>, cx: &mut Cx<'_>);
+    fn revoke_has_failed(_: &mut Ticket<Self>, _: &mut Cx<'_>) {}
     /// Another site that the client of a revoke must ask, too; the ticket may be `lost`.
-    fn held_elsewhere(t: &Ticket<Self>, cx: &Cx<'_>, lost: bool) -> Option<Holder>;
+    fn held_elsewhere(_: &Ticket<Self>, _: &Cx<'_>, _lost: bool) -> Option<Holder> {
+        None
+    }
     /// Who has the ticket now, as clients are told.
     fn shown_leader(t: &Ticket<Self>, now: MonoTime) -> Holder;
     /// Until when the lease lasts of which clients are told.
@@ -131,14 +136,20 @@ pub(super) trait Kind: Debug + Sized {
     /// The ticket's line of `booth list`.
     fn row(t: &Ticket<Self>, cx: &Cx<'_>) -> TicketRow;
     /// What SIGUSR1 logs besides.
-    fn remark(t: &Ticket<Self>, cx: &Cx<'_>) -> String;
+    fn remark(_: &Ticket<Self>, _: &Cx<'_>) -> String {
+        String::new()
+    }
     /// Until when this member's word binds it, as its log lines begin.
-    fn word_until(t: &Ticket<Self>) -> Option<MonoTime>;
+    fn word_until(_: &Ticket<Self>) -> Option<MonoTime> {
+        None
+    }
 
     /// What the store says of the expiry of a ticket that is not granted here.
     fn free_expiry(t: &Ticket<Self>, now: Now, owner: Holder) -> CibExpiry;
     /// Whom a revoke names instead of nobody, because its ticket is lost.
-    fn lost_owner(t: &Ticket<Self>, cx: &Cx<'_>) -> Option<Holder>;
+    fn lost_owner(_: &Ticket<Self>, _: &Cx<'_>) -> Option<Holder> {
+        None
+    }
     /// Whether *granted* may be written now (L6).
     fn may_write_grant(t: &Ticket<Self>, now: MonoTime) -> bool;
     /// A grant stands in the store.
@@ -157,7 +168,9 @@ pub(super) trait Kind: Debug + Sized {
     /// For how long those count on the ticket who do not hear that it was revoked.
     fn counted_on_for(t: &Ticket<Self>) -> Span;
     /// When an announcement is made again that has been made often enough.
-    fn announces_again(now: MonoTime) -> Option<MonoTime>;
+    fn announces_again(_: MonoTime) -> Option<MonoTime> {
+        None
+    }
 
     /// The handler has answered.
     fn probed(t: &mut Ticket<Self>, cx: &mut Cx<'_>, purpose: Self::Purpose, agreed: bool);
