@@ -4,7 +4,7 @@
 
 use super::cx::Cx;
 use super::effect::NoteLevel;
-use super::state::{Grace, Leased, Loading};
+use super::state::{Grace, Leased, Loading, Told};
 use super::ticket::{Loaded, Ticket};
 use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::time::{MonoTime, Span};
@@ -259,12 +259,15 @@ impl Ticket<Leased> {
         cx: &mut Cx<'_>,
         from: MemberIndex,
         nonce: u32,
-        idle: bool,
-        last: Option<Term>,
+        told: Told,
+        leads: bool,
     ) {
         let (now, timeout) = (cx.now.mono, self.spec.timeout);
+        let other = told.leader.member().is_some_and(|id| id != self.my_id);
+        let last = (other && cx.is_site(from)).then_some(told.term);
         let Some(grace) = &mut self.kind.grace else { return };
-        if grace.note_answer(from, nonce, idle, last, now, timeout) {
+        if grace.is_answered_by(from, nonce, now, timeout) {
+            grace.note_answer(from, told.term, !leads, last);
             self.check_grace(cx);
         }
     }

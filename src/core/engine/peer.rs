@@ -72,7 +72,7 @@ impl Ticket<Leased> {
                     return false;
                 }
                 if let Some(grace) = &mut self.kind.grace {
-                    grace.leads(from, cx.now.mono);
+                    grace.leads(from, term, cx.now.mono);
                 }
                 self.handle_lead(cx, from, message);
             }
@@ -401,9 +401,7 @@ impl Ticket<Leased> {
             Holder::Member(_) if self.revoked_earlier(cx, leader, term) => {}
             Holder::Member(_) | Holder::Unknown => self.adopt(cx, leader, term, valid),
         }
-        let other = leader.member().is_some_and(|id| id != self.my_id);
-        let last = (other && cx.is_site(from)).then_some(term);
-        self.note_answer(cx, from, nonce, !leads, last);
+        self.note_answer(cx, from, nonce, told, leads);
         self.note_backing(cx, from, nonce, told);
         self.verify(cx, from, nonce, leads.then_some(term));
     }

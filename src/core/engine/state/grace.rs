@@ -36,6 +36,8 @@ struct Asked {
     last: Option<MonoTime>,
     /// First since it was heard from.
     first: Option<MonoTime>,
+    /// The highest term in which it was heard to lead, if none of its answers is as new.
+    leads: Option<Term>,
 }
 
 impl Grace {
@@ -111,7 +113,7 @@ impl Grace {
     /// A site was heard from. Tells whether it is to be asked: it has not answered, and was not
     /// asked within `pause` since it was first heard.
     pub fn is_to_be_asked(&mut self, from: MemberIndex, now: MonoTime, pause: Span) -> bool {
-        let Asked { last, first } = self.asked[from.get()];
+        let Asked { last, first, .. } = self.asked[from.get()];
         let recently = last.is_some_and(|at| now < at.plus(pause));
         if self.answered.contains(from) || (first.is_some() && recently) {
             return false;
@@ -142,33 +144,32 @@ impl Grace {
         self.waived == Some((to, term))
     }
 
-    /// A site says whether it is idle, and in which term another member led last. Counts only if it
-    /// answers this start's question; a reference member returns no nonce, but answers within
-    /// `timeout`. Tells whether it counts.
-    pub fn note_answer(
-        &mut self,
+    /// Whether an answer is one to this start's question; a reference member returns no nonce, but
+    /// answers within `timeout`.
+    pub fn is_answered_by(
+        &self,
         from: MemberIndex,
         nonce: u32,
-        idle: bool,
-        last: Option<Term>,
         now: MonoTime,
         timeout: Span,
     ) -> bool {
-        let ours = match nonce {
+        match nonce {
             0 => self.asked[from.get()].first.is_some_and(|at| now.since(at) <= timeout),
             nonce => nonce == self.nonce,
-        };
-        if !ours {
-            return false;
         }
+    }
+
+    /// A site answers, in `term`, whether it is idle, and in which term another member led last.
+    pub fn note_answer(&mut self, from: MemberIndex, term: Term, idle: bool, last: Option<Term>) {
         self.answered.insert(from);
         self.named = self.named.max(last);
+        let asked = &mut self.asked[from.get()];
+        asked.leads = asked.leads.filter(|leads| *leads > term);
         if idle {
             self.idle.insert(from);
         } else {
             self.idle.remove(from);
         }
-        true
     }
 
     /// Whether all of these sites are idle.
@@ -176,9 +177,11 @@ impl Grace {
         sites.is_subset_of(self.idle)
     }
 
-    /// The highest term in which an answer of a site names another member as the last leader.
+    /// The highest term in which an answer of a site names another member as the last leader, or in
+    /// which a site was heard to lead whose own answers are older than that.
     pub fn named(&self) -> Option<Term> {
-        self.named
+        let leads = self.asked.iter().filter_map(|asked| asked.leads).max();
+        self.named.max(leads)
     }
 
     /// A member states its promise to this one.
@@ -192,7 +195,9 @@ impl Grace {
     }
 
     /// A site is heard to lead: whatever it has answered before, it is not idle.
-    pub fn leads(&mut self, member: MemberIndex, now: MonoTime) {
+    pub fn leads(&mut self, member: MemberIndex, term: Term, now: MonoTime) {
+        let asked = &mut self.asked[member.get()];
+        asked.leads = asked.leads.max(Some(term));
         if self.idle.contains(member) {
             self.idle.remove(member);
             self.ask_soon(member, now);

@@ -149,6 +149,22 @@ pub fn grace_ends_when_every_other_site_is_idle() {
     assert_eq!(votes(&mut bench), 1);
 }
 
+/// L9: an answer that is older than a win of its sender does not say that the ticket is free.
+#[test]
+pub fn an_answer_that_was_overtaken_by_a_win_frees_nothing() {
+    for (answered, listed) in [(2, Holder::Unknown), (3, Holder::Nobody)] {
+        let mut bench = Bench::new(2, 1, 2, spec("T"));
+        let deeds = bench.start(CibTicket::default());
+        let asked = deeds.sent(|body| matches!(body, PeerBody::Status { .. }));
+        let PeerBody::Status { nonce } = asked[0].message.body else { panic!("a question") };
+        let idle = PeerBody::MyIndex { nonce };
+        bench.hear_valid(1, Holder::Nobody, 2, Span::ZERO, idle);
+        bench.heartbeat(0, 3, stamp(7, false));
+        bench.hear_valid(0, Holder::Nobody, answered, Span::ZERO, idle);
+        assert_eq!(bench.listed(), listed, "answered in {answered}");
+    }
+}
+
 /// L9: a site that leads after all, or again, is not idle.
 #[test]
 pub fn an_idle_site_may_take_its_word_back() {
