@@ -188,6 +188,9 @@ impl World {
         }
         let (Reply::Ticket(answer), Some(order)) = (reply, connection.order) else { return };
         let ticket = connection.ticket;
+        if order == Order::Grant && !last {
+            self.checks.ghosts.order_joins(n, ticket);
+        }
         if order == Order::Revoke && last {
             self.checks.ghosts.order_ends(n, ticket);
         }

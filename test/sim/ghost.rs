@@ -121,6 +121,11 @@ impl Ghosts {
         self.account(n, ticket).rules.gives_up();
     }
 
+    /// A site has answered a grant that it takes time: if it stands, that is for the grant, too.
+    pub fn order_joins(&mut self, n: usize, ticket: usize) {
+        self.account(n, ticket).rules.order_joins();
+    }
+
     /// A site has answered a revoke that was not carried out there.
     pub fn order_ends(&mut self, n: usize, ticket: usize) {
         self.account(n, ticket).rules.order_ends();

@@ -64,6 +64,8 @@ pub struct Rules {
     ordered: bool,
     /// An administrator ordered it.
     by_admin: bool,
+    /// A grant waits for it that came when it stood already.
+    joined: bool,
     /// When it won.
     won: Option<True>,
     /// Who has acknowledged it in this term.
@@ -145,10 +147,15 @@ impl Rules {
         self.silent_until = 0;
     }
 
-    /// A revoke was answered, perhaps with whom to ask instead: an administrator's attempt is over
-    /// all the same. One of its own goes on.
+    /// An administrator's grant waits for the attempt under way, if there is one.
+    pub fn order_joins(&mut self) {
+        self.joined = true;
+    }
+
+    /// A revoke was answered, perhaps with whom to ask instead: an attempt that an administrator's
+    /// grant waits for is over all the same. One of its own goes on.
     pub fn order_ends(&mut self) {
-        if self.by_admin {
+        if self.by_admin || self.joined {
             self.silent_until = 0;
         }
     }
@@ -198,6 +205,7 @@ impl Rules {
                     self.stands = Some((m.term, said.attempt_until));
                     (self.votes, self.acked, self.won, self.vouched) = (1 << n, 0, None, true);
                     self.by_admin = reason == Reason::Admin;
+                    self.joined = false;
                     self.ordered = self.by_admin && !force;
                     // The clocks are told apart by a few microseconds only.
                     self.silent_until = said.attempt_until.saturating_sub(32);
