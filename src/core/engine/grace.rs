@@ -73,7 +73,8 @@ impl Ticket<Leased> {
     /// A revoke that was heard and could not be believed yet, in a term as high as that of the last
     /// leader that was heard of or a higher one: the ticket is free.
     pub fn believe_revoke(&mut self, cx: &mut Cx<'_>) {
-        let last = |term: &Term| Some(*term) >= self.known.term;
+        let last = self.last_term();
+        let last = |term: &Term| Some(*term) >= last;
         if let Some(term) = self.kind.heard.take_revoked().filter(last) {
             self.heard_of(term);
             self.adopt_nobody(cx, term);
@@ -278,10 +279,11 @@ impl Ticket<Leased> {
         let mut others = cx.roster.sites();
         others.remove(self.me);
         if grace.all_idle(others) {
-            // What they name themselves is what they know, not what was said before.
-            let named = grace.named();
+            // What they name themselves is what they know, not what was said before. An answer
+            // that a win has overtaken does not know of that.
+            let (named, overtaken) = (grace.named(), grace.overtaken());
             self.free_is_known = true;
-            self.kind.rumour = named;
+            self.kind.rumour = named.max(overtaken);
             self.kind.heard.forget_led(named);
             self.end_grace(cx);
         }

@@ -250,7 +250,7 @@ impl Ticket<Leased> {
         let ends = match live {
             None => {
                 let from_known = self.known_leader(cx) == Some(from);
-                Some(term) >= self.known.term && (from_known || of == Command::RevokeTicket)
+                Some(term) >= self.last_term() && (from_known || of == Command::RevokeTicket)
             }
             Some(promise) => {
                 promise.to() == from && promise.term() == term && promise.round_ends(stamp.round)
@@ -289,7 +289,9 @@ impl Ticket<Leased> {
     pub fn adopt_nobody(&mut self, cx: &mut Cx<'_>, term: Term) {
         self.kind.stand = None;
         self.free_is_known = true;
-        self.known = Known { leader: Holder::Nobody, term: Some(term), until: cx.now.mono };
+        // A win of its own that had no lease may be of a later term.
+        let term = self.known.term.max(Some(term));
+        self.known = Known { leader: Holder::Nobody, term, until: cx.now.mono };
         let follows = self.phase.is_follower() || self.phase.is_candidate();
         if follows && self.grant.is_none() {
             // Whoever stands for a ticket that was lost does so no more.

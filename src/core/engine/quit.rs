@@ -4,7 +4,7 @@
 
 use super::cx::Cx;
 use super::effect::NoteLevel;
-use super::state::{AnnounceKind, Lead, Leased, Quit, QuitKind, Stand};
+use super::state::{AnnounceKind, Lead, Leased, Quit, QuitKind, Stand, Unleased};
 use super::ticket::Ticket;
 use crate::model::{Holder, Term};
 use crate::time::MonoTime;
@@ -87,6 +87,10 @@ impl Ticket<Leased> {
             self.kind.commit_not_before = Some(until);
         }
         self.stop_probe(cx);
+        let unleased = self.kind.lead.as_ref().filter(|_| self.has_no_lease_yet());
+        let unleased =
+            unleased.map(|lead| Unleased { term: lead.term(), before: self.last_known() });
+        self.kind.unleased = unleased.or(self.kind.unleased);
         let owner = match kind {
             QuitKind::Revoke => Holder::Nobody,
             QuitKind::StepDown => self.myself(cx),

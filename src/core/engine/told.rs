@@ -26,8 +26,18 @@ impl Ticket<Leased> {
     /// The last that this member knows of the ticket. *Nobody* in term 0 is what a member says
     /// that knows nothing.
     pub fn last_known(&self) -> Option<LastKnown> {
+        let mine = self.known.leader == Holder::Member(self.my_id);
+        let unleased = self.kind.unleased.filter(|win| Some(win.term) == self.known.term);
+        if let Some(win) = unleased.filter(|_| mine) {
+            return win.before;
+        }
         let term = self.known.term.filter(|term| *term > Term::ZERO)?;
         Some(LastKnown { term, free: self.known.leader == Holder::Nobody })
+    }
+
+    /// Its term.
+    pub fn last_term(&self) -> Option<Term> {
+        self.last_known().map(|last| last.term)
     }
 
     /// Sends VOTE_FOR `voted` in a term to a candidate, with the last that is known here.
@@ -144,7 +154,7 @@ impl Ticket<Leased> {
     pub fn note_won(&mut self) {
         self.kind.objections.cleared = MemberSet::EMPTY;
         // In term 0 a member knows nothing, but a reference site may have held.
-        self.kind.won_over = self.known.term.filter(|term| *term > Term::ZERO);
+        self.kind.won_over = self.last_term();
         self.kind.won_free =
             self.quit.is_none() && !self.cib.maybe_granted() && !self.knows_of_a_loss();
     }
@@ -175,7 +185,7 @@ impl Ticket<Leased> {
         if self.give_up_win(cx, term) || !self.ready() || self.owes_itself() {
             return;
         }
-        if self.phase.is_leader() || Some(term) < self.known.term {
+        if self.phase.is_leader() || Some(term) < self.last_term() {
             return;
         }
         match self.live_promise(cx.now.mono) {
@@ -191,7 +201,7 @@ impl Ticket<Leased> {
         if self.give_up_win(cx, term) {
             return true;
         }
-        let last = Some(term) >= self.known.term.max(self.kind.heard.led());
+        let last = Some(term) >= self.last_term().max(self.kind.heard.led());
         let learns = last && !self.owes_itself();
         let ours = self.kind.marking.contains(from);
         if self.phase.is_leader() {

@@ -177,11 +177,14 @@ impl Grace {
         sites.is_subset_of(self.idle)
     }
 
-    /// The highest term in which an answer of a site names another member as the last leader, or in
-    /// which a site was heard to lead whose own answers are older than that.
+    /// The highest term in which an answer of a site names another member as the last leader.
     pub fn named(&self) -> Option<Term> {
-        let leads = self.asked.iter().filter_map(|asked| asked.leads).max();
-        self.named.max(leads)
+        self.named
+    }
+
+    /// The highest term in which a site was heard to lead whose own answers are older than that.
+    pub fn overtaken(&self) -> Option<Term> {
+        self.asked.iter().filter_map(|asked| asked.leads).max()
     }
 
     /// A member states its promise to this one.

@@ -3,6 +3,7 @@
 
 use crate::model::{Holder, MemberIndex, Term};
 use crate::time::MonoTime;
+use crate::wire::LastKnown;
 
 /// The last committed holder, as this member knows it; what STATUS is answered with.
 #[derive(Clone, Copy, Debug, Default)]
@@ -13,6 +14,14 @@ pub struct Known {
     pub term: Option<Term>,
     /// Until when its lease lasts, as far as known.
     pub until: MonoTime,
+}
+
+/// A win that this site gave up without ever having had a lease: it held nothing in that term.
+#[derive(Clone, Copy, Debug)]
+pub struct Unleased {
+    pub term: Term,
+    /// The last that was known of the ticket when it was won.
+    pub before: Option<LastKnown>,
 }
 
 /// A vote given.

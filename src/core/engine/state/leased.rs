@@ -5,7 +5,7 @@ use super::bound::{Acquire, Bound};
 use super::differs::Differs;
 use super::grace::Grace;
 use super::heard::Heard;
-use super::known::Vote;
+use super::known::{Unleased, Vote};
 use super::lead::Lead;
 use super::lease::Promise;
 use super::objections::Objections;
@@ -60,6 +60,8 @@ pub struct Leased {
     pub won_free: bool,
     /// In which term this site knew a holder, or a revoke, when it won.
     pub won_over: Option<Term>,
+    /// The last win that it gave up without a lease.
+    pub unleased: Option<Unleased>,
     /// The terms that this site won last in this life, the newest at the end.
     pub wins: Vec<Term>,
     /// Sites whose store may say *granted*.
@@ -93,6 +95,7 @@ impl Leased {
             acquire: Acquire::default(),
             won_free: false,
             won_over: None,
+            unleased: None,
             wins: Vec::new(),
             objections: Objections::none(roster.len()),
             revoke_wanted: false,

@@ -34,7 +34,7 @@ pub use deadline::DeadlineKind;
 pub use differs::OTHER_UNIT;
 pub use grace::Grace;
 pub use heard::Told;
-pub use known::{Known, Vote};
+pub use known::{Known, Unleased, Vote};
 pub use lead::{CommitWait, Lead};
 pub use lease::{lease_end, lease_length, renewal_pause, resend_pause, window, Link, Promise};
 pub use leased::Leased;

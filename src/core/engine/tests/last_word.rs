@@ -414,3 +414,28 @@ fn a_late_vote_of_an_earlier_attempt_ends_a_win_of_what_was_revoked() {
     assert!(said.iter().all(|sent| matches!(sent.message.body, PeerBody::Revoke { .. })));
     assert!(!said.is_empty(), "it gives up, and nobody stands");
 }
+
+/// A win that nobody acknowledged held nothing: a revoke before it is the last word all the same.
+#[test]
+fn a_win_without_a_lease_does_not_undo_the_revoke_before_it() {
+    revoke_after_a_win(true);
+    revoke_after_a_win(false);
+}
+
+fn revoke_after_a_win(revoked: bool) {
+    let mut bench = Bench::settled(2, 1, 0, spec("T"));
+    bench.heartbeat(1, 2, stamp(7, true));
+    for _ in 0..3 {
+        // What the arbitrator and this site know is that site 1 led last.
+        let term = bench.until_it_stands(SECOND.times(60)).requests()[0].message.term.get();
+        assert!(!bench.vote_telling(2, term, Some((2, false))).heartbeats().is_empty());
+    }
+    let term = bench.until_it_stands(SECOND.times(60)).requests()[0].message.term.get();
+    let leads = !bench.vote_telling(1, term, Some((2, revoked))).heartbeats().is_empty();
+    assert_eq!(leads, !revoked, "site 1 says whether it has revoked");
+    if revoked {
+        assert_eq!(bench.listed(), Holder::Nobody);
+        bench.advance(SECOND.times(60));
+        assert_eq!(bench.listed(), Holder::Nobody);
+    }
+}
