@@ -201,17 +201,21 @@ pub struct Suspension {
 
 /// The suspensions of all tickets.
 #[derive(Debug)]
-pub struct Suspensions(Vec<Vec<Suspension>>);
+pub struct Suspensions {
+    all: Vec<Vec<Suspension>>,
+    /// Per ticket, when the last override ended.
+    overridden: Vec<True>,
+}
 
 impl Suspensions {
     /// None.
     pub fn new(tickets: usize) -> Suspensions {
-        Suspensions(vec![Vec::new(); tickets])
+        Suspensions { all: vec![Vec::new(); tickets], overridden: vec![0; tickets] }
     }
 
     /// Begins one, or makes it longer.
     pub fn begin(&mut self, ticket: usize, why: Excuse, until: True) {
-        let all = &mut self.0[ticket];
+        let all = &mut self.all[ticket];
         match all.iter_mut().find(|suspension| suspension.why == why) {
             Some(suspension) => suspension.until = suspension.until.max(until),
             None => all.push(Suspension { why, until }),
@@ -220,7 +224,7 @@ impl Suspensions {
 
     /// Whether this one lasts for a ticket.
     pub fn lasts(&self, ticket: usize, why: Excuse) -> bool {
-        self.0[ticket].iter().any(|suspension| suspension.why == why)
+        self.all[ticket].iter().any(|suspension| suspension.why == why)
     }
 }
 
@@ -259,7 +263,9 @@ impl World {
     /// The same for something about a ticket, which may not be judged now.
     pub fn fail_of(&mut self, ticket: usize, code: &'static str, text: String) {
         let lasts = |why| self.checks.suspended.lasts(ticket, why);
-        if lasts(Excuse::Override) {
+        // What was decided under an override may be said later, by a process that was stopped.
+        let decided = self.decided < self.checks.suspended.overridden[ticket] && code == "L9";
+        if lasts(Excuse::Override) || decided {
             self.excuse(Excuse::Override);
         } else if matches!(code, "S1" | "S2" | "S11" | "K1") && lasts(Excuse::ClockSet) {
             self.excuse(Excuse::ClockSet);
@@ -344,7 +350,7 @@ impl World {
     pub fn end_suspensions(&mut self) {
         for ticket in 0..self.plan.tickets.len() {
             let now = self.now;
-            if !self.checks.suspended.0[ticket].iter().any(|one| one.until <= now) {
+            if !self.checks.suspended.all[ticket].iter().any(|one| one.until <= now) {
                 continue;
             }
             let expire = |m: usize| self.spec(m, ticket).expire.as_micros();
@@ -357,9 +363,14 @@ impl World {
             // What an override or a wrong clock has begun ends by itself: two leases, at most.
             let longest = (0..self.nodes.len()).map(expire).max().unwrap_or(0);
             let over = |one: &Suspension| one.until + if quiet { 0 } else { 2 * longest } <= now;
-            if self.checks.suspended.0[ticket].iter().any(over) {
+            if self.checks.suspended.all[ticket].iter().any(over) {
                 self.trace(|_| format!("t{ticket} is judged again"));
-                self.checks.suspended.0[ticket].retain(|one| !over(one));
+                let suspended = &mut self.checks.suspended;
+                let forced = |one: &Suspension| one.why == Excuse::Override && over(one);
+                if suspended.all[ticket].iter().any(forced) {
+                    suspended.overridden[ticket] = now;
+                }
+                suspended.all[ticket].retain(|one| !over(one));
                 self.check_one_holder(ticket);
             }
         }
