@@ -128,7 +128,8 @@ pub struct CibState {
     pub term: Term,
     /// Attribute `expires`.
     pub expires: CibExpiry,
-    /// How long one write may take (`τ·(r+1)`); a grant also obeys its [`HoldWindow`].
+    /// How long one write may take (`TicketSpec::call_limit`); a grant also obeys its
+    /// [`HoldWindow`].
     pub limit: Span,
 }
 

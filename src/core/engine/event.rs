@@ -53,20 +53,20 @@ pub enum Event {
         /// Which.
         client: ClientId,
     },
-    /// The instant of the ticket's [`super::Effect::Arm`] has come, and it is armed no more. One
-    /// that comes early does no harm.
+    /// The instant of the ticket's [`super::Effect::Arm`] has come; the ticket is not armed any
+    /// more. An event that comes early does no harm.
     Due {
         /// The ticket.
         ticket: TicketIndex,
     },
-    /// The answer to [`super::Effect::LoadCib`].
+    /// The answer to [`super::JobWish::LoadCib`].
     CibLoaded {
         /// The ticket.
         ticket: TicketIndex,
         /// What the store says.
         outcome: CibLoad,
     },
-    /// The answer to [`super::Effect::WriteCib`]; exactly one for each write.
+    /// The answer to [`super::StoreWish::WriteCib`]; exactly one for each write.
     CibWritten {
         /// The ticket.
         ticket: TicketIndex,
@@ -75,7 +75,7 @@ pub enum Event {
         /// How it went.
         outcome: CibOutcome,
     },
-    /// The answer to [`super::Effect::WriteAttr`]; exactly one for each.
+    /// The answer to [`super::StoreWish::WriteAttr`]; exactly one for each.
     AttrWritten {
         /// The ticket.
         ticket: TicketIndex,
@@ -84,7 +84,8 @@ pub enum Event {
         /// How it went.
         outcome: CibOutcome,
     },
-    /// The answer to [`super::Effect::StartProbe`]; none after a `StopProbe` is relied upon.
+    /// The answer to [`super::JobWish::StartProbe`]. After a `StopProbe` it may come or not: the
+    /// engine ignores it.
     ProbeDone {
         /// The ticket.
         ticket: TicketIndex,
