@@ -11,13 +11,6 @@ use crate::wire::ResultCode;
 use alloc::format;
 
 impl Ticket<Leased> {
-    /// A revoke that has to be written again names this site: the ticket is lost.
-    pub fn name_owner(&mut self, cx: &Cx<'_>) {
-        if self.cib.maybe_granted() {
-            self.cib.name_owner(self.myself(cx));
-        }
-    }
-
     /// Whether a grant may be started now (L6, L7).
     pub fn grant_in_window(&self, now: MonoTime) -> bool {
         self.hold_window().is_some_and(|window| now < window.start_before)

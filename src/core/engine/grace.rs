@@ -57,14 +57,9 @@ impl Ticket<Leased> {
         self.stand_for_election(cx, Reason::Reacquire, false);
     }
 
-    /// A lease that had ended before the start is revoked now: the start goes on.
-    pub fn loaded_and_revoked(&mut self, cx: &mut Cx<'_>) {
-        self.follow_at_last(cx);
-    }
-
-    /// The store has been read, and nothing is granted there. That the ticket was revoked may have
-    /// been heard before (L10): a grant that waits for this finds it free.
-    fn follow_at_last(&mut self, cx: &mut Cx<'_>) {
+    /// The store has been read, and nothing is granted there, or not any more. That the ticket was
+    /// revoked may have been heard before (L10): a grant that waits for this finds it free.
+    pub fn follow_at_last(&mut self, cx: &mut Cx<'_>) {
         self.phase.become_follower();
         self.believe_revoke(cx);
         self.ask_everyone(cx);

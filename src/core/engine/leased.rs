@@ -133,26 +133,6 @@ impl Ticket<Leased> {
             self.kind.heard.note_led(term);
         }
     }
-
-    /// The number of this member in the order in which sites stand: higher weights first, then
-    /// configuration order (L13).
-    pub fn place(&self, cx: &Cx<'_>) -> u64 {
-        let weight = |m: MemberIndex| self.spec.weights.get(m.get()).copied().unwrap_or(0);
-        let mine = weight(self.me);
-        let ahead = cx
-            .roster
-            .sites()
-            .iter()
-            .filter(|m| *m != self.me)
-            .filter(|m| weight(*m) > mine || (weight(*m) == mine && *m < self.me))
-            .count();
-        u64::try_from(ahead).unwrap_or(0)
-    }
-
-    /// One step of the order in which sites stand: `min(1 s, τ)/4` (L13).
-    pub fn place_step(&self) -> Span {
-        self.spec.timeout.min(Span::from_secs(1)).divided(4)
-    }
 }
 
 impl Kind for Leased {
@@ -321,7 +301,7 @@ impl Kind for Leased {
             cx.effects.push(Effect::Store(StoreWish::Hold { ticket, window: None, term }));
         }
         if t.phase.loading() == Some(Loading::Revoking) {
-            t.loaded_and_revoked(cx);
+            t.follow_at_last(cx);
         } else if was_granted {
             t.quit_done(cx);
         }

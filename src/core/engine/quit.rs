@@ -178,6 +178,13 @@ impl Ticket<Leased> {
         self.follow_in_store(cx);
     }
 
+    /// A revoke that has to be written again names this site: the ticket is lost.
+    fn name_owner(&mut self, cx: &Cx<'_>) {
+        if self.cib.maybe_granted() {
+            self.cib.name_owner(self.myself(cx));
+        }
+    }
+
     /// A revoke has failed. If nobody waits for it any more, it must have no effect but here, when
     /// the store obeys at last, whatever this site has won by then.
     pub fn forget_failed_revoke(&mut self, cx: &mut Cx<'_>) {

@@ -66,6 +66,26 @@ impl Ticket<Leased> {
         }
     }
 
+    /// The number of this member in the order in which sites stand: higher weights first, then
+    /// configuration order (L13).
+    fn place(&self, cx: &Cx<'_>) -> u64 {
+        let weight = |m: MemberIndex| self.spec.weights.get(m.get()).copied().unwrap_or(0);
+        let mine = weight(self.me);
+        let ahead = cx
+            .roster
+            .sites()
+            .iter()
+            .filter(|m| *m != self.me)
+            .filter(|m| weight(*m) > mine || (weight(*m) == mine && *m < self.me))
+            .count();
+        u64::try_from(ahead).unwrap_or(0)
+    }
+
+    /// One step of the order in which sites stand: `min(1 s, τ)/4` (L13).
+    fn place_step(&self) -> Span {
+        self.spec.timeout.min(Span::from_secs(1)).divided(4)
+    }
+
     /// Whether a due plan to stand may be carried out now.
     pub fn may_stand(&self, now: MonoTime) -> bool {
         self.phase.is_follower()
