@@ -80,8 +80,9 @@ impl<K: Kind> Ticket<K> {
         self.grant = Some(job);
     }
 
-    /// The store cannot be read: who does not wait for the real outcome hears so.
-    pub fn tell_load_failure(&mut self, cx: &mut Cx<'_>) {
+    /// The store cannot be read or written: a client of a grant that does not wait for the real
+    /// outcome hears so.
+    pub fn tell_store_failure(&mut self, cx: &mut Cx<'_>) {
         self.fail_impatient(cx);
         self.tell_waiters(cx);
     }

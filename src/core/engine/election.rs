@@ -47,7 +47,7 @@ impl Ticket<Leased> {
             heard: MemberSet::EMPTY,
             others_until: MonoTime::ZERO,
             stated_until: MonoTime::ZERO,
-            told: self.last_heard(),
+            told: self.kind.heard.last(),
         });
         let text = format!("standing for election ({})", reason_word(reason));
         self.note(cx, NoteLevel::Info, &text);
@@ -268,7 +268,7 @@ impl Ticket<Leased> {
         self.plan_acquire(cx, &attempt, pending);
         let before = self.kind.lead.take();
         if before.is_none() {
-            self.note_won();
+            self.note_what_is_won();
         }
         let mut voters = attempt.votes;
         voters.remove(self.me);
@@ -289,7 +289,7 @@ impl Ticket<Leased> {
             }
         };
         let nonce = cx.fresh_nonce();
-        self.note_win(attempt.term);
+        self.remember_win(attempt.term);
         let (term, now, expire) = (attempt.term, cx.now.mono, self.spec.expire);
         self.kind.lead = Some(Lead::won(term, now, before.as_ref(), expire, commit, nonce));
         if let Some(quit) = &mut self.quit {
@@ -378,7 +378,7 @@ impl Ticket<Leased> {
         let Some(attempt) = self.phase.end_attempt() else { return };
         let enough = attempt.heard.len() + 1 >= cx.roster.majority();
         self.kind.unheard = if enough { 0 } else { self.kind.unheard.saturating_add(1) };
-        self.kind.last_heard = attempt.heard;
+        self.kind.answered_last = attempt.heard;
         self.ask_for_terms(cx, attempt.heard);
         let mut at = cx.now.mono.plus(self.pause_after_attempt(cx));
         if !attempt.bound.is_empty() {

@@ -49,7 +49,7 @@ impl<K: Kind> Ticket<K> {
                 let retry_at = Some(cx.now.mono.plus(pause));
                 let failures = failures + 1;
                 self.phase.become_loading(Loading::Failed { retry_at, failures });
-                self.tell_load_failure(cx);
+                self.tell_store_failure(cx);
             }
             CibLoad::Absent => self.begin_with(cx, CibTicket::default()),
             CibLoad::Loaded(stored) => self.begin_with(cx, stored),

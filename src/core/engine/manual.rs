@@ -412,7 +412,7 @@ impl Kind for Manual {
 
     fn grant_unwritten(t: &mut Ticket<Manual>, cx: &mut Cx<'_>) {
         if t.cib.granted() {
-            t.tell_load_failure(cx);
+            t.tell_store_failure(cx);
         } else {
             t.tell_waiters(cx);
         }

@@ -72,7 +72,7 @@ impl Ticket<Leased> {
                     return false;
                 }
                 if let Some(grace) = &mut self.kind.grace {
-                    grace.leads(from, term, cx.now.mono);
+                    grace.note_lead(from, term, cx.now.mono);
                 }
                 self.handle_lead(cx, from, message);
             }
@@ -433,7 +433,7 @@ impl Ticket<Leased> {
     pub fn led_term(&self, to: MemberIndex) -> Term {
         let led = self.kind.lead.as_ref().map(Lead::term);
         // That of a restarted holder stands in its store, or is one that it has won since.
-        let stored = self.known.term.max(self.won()).filter(|_| self.cib.maybe_granted());
+        let stored = self.known.term.max(self.last_won()).filter(|_| self.cib.maybe_granted());
         led.or(stored).or(self.term.max(self.kind.ended[to.get()])).unwrap_or_default()
     }
 

@@ -125,7 +125,7 @@ impl Ticket<Leased> {
     /// in its store, or is one that it has won since, and in which others may have followed it;
     /// when an administrator has revoked, they hear of its end, too.
     pub fn term_to_end(&self, kind: QuitKind) -> Option<Term> {
-        let stored = self.known.term.max(self.won()).filter(|_| kind == QuitKind::Revoke);
+        let stored = self.known.term.max(self.last_won()).filter(|_| kind == QuitKind::Revoke);
         let stored = stored.filter(|_| self.kind.inherited.is_some() && self.cib.maybe_granted());
         self.kind.lead.as_ref().map(Lead::term).or(stored)
     }

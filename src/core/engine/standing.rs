@@ -130,7 +130,7 @@ impl Ticket<Leased> {
     /// majority did is cut short.
     pub fn not_alone(&mut self, cx: &mut Cx<'_>, from: MemberIndex) {
         let early =
-            self.kind.unheard < UNHEARD_BEFORE_DOUBLING || self.kind.last_heard.contains(from);
+            self.kind.unheard < UNHEARD_BEFORE_DOUBLING || self.kind.answered_last.contains(from);
         if early || !self.phase.is_follower() {
             return;
         }

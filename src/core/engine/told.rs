@@ -18,11 +18,6 @@ use crate::wire::{LastKnown, PeerBody, Reason, Stamp};
 const WINS_KEPT: usize = 64;
 
 impl Ticket<Leased> {
-    /// What others have said of the ticket before an attempt.
-    pub fn last_heard(&self) -> Option<LastKnown> {
-        self.kind.heard.last()
-    }
-
     /// The last that this member knows of the ticket. *Nobody* in term 0 is what a member says
     /// that knows nothing.
     pub fn last_known(&self) -> Option<LastKnown> {
@@ -35,7 +30,7 @@ impl Ticket<Leased> {
         Some(LastKnown { term, free: self.known.leader == Holder::Nobody })
     }
 
-    /// Its term.
+    /// The term of that.
     pub fn last_term(&self) -> Option<Term> {
         self.last_known().map(|last| last.term)
     }
@@ -113,7 +108,7 @@ impl Ticket<Leased> {
                 }
                 Some(LastKnown { term, free: true }) => return !self.give_up_win(cx, term),
                 Some(LastKnown { term, .. }) => {
-                    self.kind.heard.led_since(term);
+                    self.kind.heard.forget_revokes_before(term);
                     self.won_over_later(term, attempt.term);
                 }
                 None => {}
@@ -150,8 +145,9 @@ impl Ticket<Leased> {
         }
     }
 
-    /// The first win since this site led or held last: what it has won, as far as a majority knows.
-    pub fn note_won(&mut self) {
+    /// The first win since this site led or held last: notes what it has won (a free ticket, or one
+    /// that another held until then), as far as a majority knows.
+    pub fn note_what_is_won(&mut self) {
         self.kind.objections.cleared = MemberSet::EMPTY;
         // In term 0 a member knows nothing, but a reference site may have held.
         self.kind.won_over = self.last_term();
@@ -160,7 +156,7 @@ impl Ticket<Leased> {
     }
 
     /// This site has won a term: whoever followed it there names no other holder.
-    pub fn note_win(&mut self, term: Term) {
+    pub fn remember_win(&mut self, term: Term) {
         if self.kind.wins.len() >= WINS_KEPT {
             self.kind.wins.remove(0);
         }
@@ -168,7 +164,7 @@ impl Ticket<Leased> {
     }
 
     /// The term that this site won last in this life.
-    pub fn won(&self) -> Option<Term> {
+    pub fn last_won(&self) -> Option<Term> {
         self.kind.wins.last().copied()
     }
 

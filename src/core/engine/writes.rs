@@ -158,7 +158,7 @@ impl<K: Kind> Ticket<K> {
             if self.quit.is_some() {
                 self.answer_grant(cx, ResultCode::SyncFail);
             } else if self.phase.is_loading() {
-                self.tell_load_failure(cx);
+                self.tell_store_failure(cx);
             }
         }
     }

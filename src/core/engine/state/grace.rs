@@ -198,7 +198,7 @@ impl Grace {
     }
 
     /// A site is heard to lead: whatever it has answered before, it is not idle.
-    pub fn leads(&mut self, member: MemberIndex, term: Term, now: MonoTime) {
+    pub fn note_lead(&mut self, member: MemberIndex, term: Term, now: MonoTime) {
         let asked = &mut self.asked[member.get()];
         asked.leads = asked.leads.max(Some(term));
         if self.idle.contains(member) {

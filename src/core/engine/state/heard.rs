@@ -26,9 +26,9 @@ impl Told {
 pub struct Heard {
     /// The highest term in which another site was said to lead: by itself with a lease, or by a
     /// member that knows it as the last leader or is promised to it.
-    pub led: Option<Term>,
+    led: Option<Term>,
     /// The highest term in which the ticket was said to be revoked.
-    pub revoked: Option<Term>,
+    revoked: Option<Term>,
 }
 
 impl Heard {
@@ -66,7 +66,7 @@ impl Heard {
     }
 
     /// Somebody is known to have led in this term: earlier revokes are over.
-    pub fn led_since(&mut self, term: Term) {
+    pub fn forget_revokes_before(&mut self, term: Term) {
         self.revoked = self.revoked.filter(|revoked| *revoked >= term);
     }
 

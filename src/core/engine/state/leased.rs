@@ -49,7 +49,7 @@ pub struct Leased {
     /// Attempts in a row that no majority has answered.
     pub unheard: u32,
     /// Who answered the last attempt that failed.
-    pub last_heard: MemberSet,
+    pub answered_last: MemberSet,
     /// The end of a commit delay whose leader lost its lease: it belongs to the ticket (L8).
     pub commit_not_before: Option<MonoTime>,
     /// Until when its word bound it to whom.
@@ -89,7 +89,7 @@ impl Leased {
             verified: Verified::new(roster.len()),
             stand: None,
             unheard: 0,
-            last_heard: MemberSet::EMPTY,
+            answered_last: MemberSet::EMPTY,
             commit_not_before: None,
             bound_to: Bound::new(roster.len()),
             acquire: Acquire::default(),
