@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Ticket attributes (`geostore`) and the prerequisites that look at them.
+//! Ticket attributes (`geostore`): they are read from memory and written to the store. The
+//! prerequisites that look at them are in `state/attrs.rs`.
 
 use super::cx::Cx;
 use super::effect::{AttrChange, Effect, NoteLevel, StoreWish};
@@ -67,16 +68,15 @@ impl<K: Kind> Ticket<K> {
             cx.reply(client, Reply::Result(code), true);
             return;
         }
-        let serial = cx.write_serial();
-        let limit = self.spec.call_limit();
-        self.attrs.writes.insert(serial, (Some(client), change.clone()));
         cx.clients.insert(client, self.index);
-        cx.effects.push(Effect::Store(StoreWish::WriteAttr {
-            ticket: self.index,
-            serial,
-            change,
-            limit,
-        }));
+        self.write_attr(cx, Some(client), change);
+    }
+
+    /// Asks for a change in the store, and notes who waits for its outcome.
+    fn write_attr(&mut self, cx: &mut Cx<'_>, client: Option<ClientId>, change: AttrChange) {
+        let (ticket, serial, limit) = (self.index, cx.write_serial(), self.spec.call_limit());
+        self.attrs.writes.insert(serial, (client, change.clone()));
+        cx.effects.push(Effect::Store(StoreWish::WriteAttr { ticket, serial, change, limit }));
     }
 
     /// A change that has not ended in time may still be made, although its client is told that it
@@ -93,14 +93,7 @@ impl<K: Kind> Ticket<K> {
             Some((value, _)) => AttrChange::Set(name, value.clone()),
             None => AttrChange::Delete(name),
         };
-        let (serial, limit) = (cx.write_serial(), self.spec.call_limit());
-        self.attrs.writes.insert(serial, (None, change.clone()));
-        cx.effects.push(Effect::Store(StoreWish::WriteAttr {
-            ticket: self.index,
-            serial,
-            change,
-            limit,
-        }));
+        self.write_attr(cx, None, change);
     }
 
     /// The outcome of a write of an attribute.

@@ -7,8 +7,8 @@
 //! such a promise, or is the holder itself. So the latest end of a word to anyone else that the
 //! voters of a new leader and the leader itself know of is not before the old store said
 //! *revoked*. A member that does not know what an earlier life of it has promised counts that as
-//! a promise to anyone: it ends when its grace does, at the
-//! latest when the longest such promise has run out.
+//! a promise to anyone: it ends when its grace does, at the latest when the longest such promise
+//! has run out.
 
 use super::cx::Cx;
 use super::state::{bound_ended, Attempt, Leased};
@@ -78,8 +78,7 @@ impl Ticket<Leased> {
                 _ => self.others_until(cx).max(attempt.others_until),
             };
             let at = ended.plus(self.spec.acquire_after);
-            self.kind.acquire.at =
-                self.kind.acquire.at.max(Some(at)).filter(|at| cx.now.mono < *at);
+            self.kind.acquire.wait_until(at, cx.now.mono);
         }
     }
 
@@ -90,8 +89,7 @@ impl Ticket<Leased> {
         let moves = !self.cib.maybe_granted() && !self.kind.acquire.ordered && !forced;
         if moves && !self.spec.acquire_after.is_zero() {
             let at = ended.plus(self.spec.acquire_after);
-            self.kind.acquire.at =
-                self.kind.acquire.at.max(Some(at)).filter(|at| cx.now.mono < *at);
+            self.kind.acquire.wait_until(at, cx.now.mono);
         }
     }
 
@@ -103,8 +101,7 @@ impl Ticket<Leased> {
         if !self.spec.acquire_after.is_zero() {
             let ended = bound_ended(cx.now.mono, Some(unbound));
             let at = ended.plus(self.spec.acquire_after);
-            self.kind.acquire.at =
-                self.kind.acquire.at.max(Some(at)).filter(|at| cx.now.mono < *at);
+            self.kind.acquire.wait_until(at, cx.now.mono);
         }
     }
 

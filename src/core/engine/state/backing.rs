@@ -10,9 +10,9 @@ use alloc::vec::Vec;
 #[derive(Clone, Debug)]
 pub struct Backing {
     /// Per member: when this start's STATUS was first sent to it.
-    pub asked: Vec<Option<MonoTime>>,
+    asked: Vec<Option<MonoTime>>,
     /// Per member: the term of its promise to this member, and until when that lasts at least.
-    pub word: Vec<Option<(Term, MonoTime)>>,
+    word: Vec<Option<(Term, MonoTime)>>,
 }
 
 impl Backing {

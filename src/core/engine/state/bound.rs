@@ -13,15 +13,15 @@ use alloc::vec::Vec;
 pub struct Bound {
     /// Per member: when its word to it last ended. For itself: when its own store said *revoked*
     /// after it may have said *granted*, read or not.
-    pub ended: Vec<Option<MonoTime>>,
+    ended: Vec<Option<MonoTime>>,
     /// Its promise at the end of the last step: to whom, and until when.
-    pub promise: Option<(MemberIndex, MonoTime)>,
+    promise: Option<(MemberIndex, MonoTime)>,
     /// Whether its own store could say *granted* at the end of the last step.
-    pub granted: bool,
+    granted: bool,
     /// While grace lasts: when all that an earlier life may have promised has ended at the latest.
-    pub grace: Option<MonoTime>,
+    grace: Option<MonoTime>,
     /// When that had ended, once grace is over.
-    pub forgotten: MonoTime,
+    forgotten: MonoTime,
 }
 
 /// The wait of a ticket that moves by itself. It belongs to the ticket: it survives that its
@@ -56,10 +56,10 @@ impl Bound {
         let promise = promise.map(|promise| (promise.to(), promise.until()));
         if let Some((to, until)) = self.promise.filter(|(to, _)| promise.map(|p| p.0) != Some(*to))
         {
-            self.ends(to, until.min(now));
+            self.note_end(to, until.min(now));
         }
         if self.granted && !granted {
-            self.ends(me, now);
+            self.note_end(me, now);
         }
         if let (Some(latest), None) = (self.grace, grace) {
             self.forgotten = latest.min(now);
@@ -67,7 +67,8 @@ impl Bound {
         (self.promise, self.granted, self.grace) = (promise, granted, grace);
     }
 
-    pub fn ends(&mut self, to: MemberIndex, at: MonoTime) {
+    /// Its word to a member ended then.
+    fn note_end(&mut self, to: MemberIndex, at: MonoTime) {
         if let Some(ended) = self.ended.get_mut(to.get()) {
             *ended = (*ended).max(Some(at));
         }
@@ -90,6 +91,11 @@ pub fn bound_ended(now: MonoTime, unbound_for: Option<Span>) -> MonoTime {
 }
 
 impl Acquire {
+    /// The grant is not committed before `at` either, if that is still to come.
+    pub fn wait_until(&mut self, at: MonoTime, now: MonoTime) {
+        self.at = self.at.max(Some(at)).filter(|at| now < *at);
+    }
+
     /// Nothing is waited for any more.
     pub fn clear(&mut self) {
         (self.at, self.hear) = (None, None);
