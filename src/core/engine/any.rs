@@ -18,8 +18,8 @@ pub(super) enum AnyTicket {
     Manual(Box<Ticket<Manual>>),
 }
 
-/// The same for either kind: `either!(ticket, t => t.holding())`; as an act of [`AnyTicket::step`]:
-/// `either!(|t, cx| t.begin(cx))`.
+/// Does the same with a ticket of either kind: `either!(ticket, t => t.holding())`. Without a
+/// ticket it is an act for [`AnyTicket::step`]: `either!(|t, cx| t.begin(cx))`.
 macro_rules! either {
     (|$t:ident, $cx:pat_param| $same:expr) => {
         |ticket: &mut AnyTicket, $cx: &mut Cx<'_>| either!(ticket, $t => $same)
@@ -46,7 +46,7 @@ impl AnyTicket {
         }
     }
 
-    /// The ticket, if it has a lease.
+    /// The ticket, if it is one with a lease.
     pub fn leased(&self) -> Option<&Ticket<Leased>> {
         match self {
             AnyTicket::Leased(ticket) => Some(ticket),
@@ -54,7 +54,7 @@ impl AnyTicket {
         }
     }
 
-    /// The ticket, if it has a lease.
+    /// The ticket, if it is one with a lease.
     pub fn leased_mut(&mut self) -> Option<&mut Ticket<Leased>> {
         match self {
             AnyTicket::Leased(ticket) => Some(ticket),

@@ -69,7 +69,7 @@ impl Ticket<Leased> {
             // A holder that goes on waits for nothing, and `-F` for nobody.
             self.kind.acquire.clear();
         } else if ordered {
-            // An administrator's grant has L8.
+            // An administrator's grant waits for the sites instead (L8).
             self.kind.acquire.at = None;
         } else if !self.spec.acquire_after.is_zero() {
             // While its lease lived nobody was granted, but a store may have been ill until now.

@@ -2,8 +2,8 @@
 //! Who holds a manual ticket (`RULES.md` L14): what sites claim, revoke and answer, and which of it
 //! is from an earlier life of theirs.
 //!
-//! Such a ticket has no terms and no lease, so a packet that comes late cannot be told by them. A
-//! round tells it within one life of its sender. Where it does not, the sender is asked, and only
+//! Such a ticket has no elections and no lease, so terms do not show that a packet comes late. A
+//! round shows it within one life of its sender. Where it does not, the sender is asked, and only
 //! the answer to that very question is believed: it was made after the packet had come.
 
 use super::cx::Cx;
@@ -16,7 +16,7 @@ use crate::wire::{Command, PeerBody, PeerMessage, Round};
 use alloc::format;
 
 impl Ticket<Manual> {
-    /// Begins to ask the sites whether they hold this ticket.
+    /// Begins to ask the sites whether they hold this ticket, and the arbitrators whom they know.
     pub fn ask_everyone(&mut self, cx: &mut Cx<'_>) {
         for peer in cx.roster.peers().iter() {
             self.ask(cx, peer);
@@ -38,13 +38,7 @@ impl Ticket<Manual> {
 
     /// A claim or REVOKE may come from another life of its sender, which is asked what is true now:
     /// an answer to an earlier question could be older than this packet.
-    pub fn doubt(
-        &mut self,
-        cx: &mut Cx<'_>,
-        from: MemberIndex,
-        claims: bool,
-        round: Option<Round>,
-    ) {
+    fn doubt(&mut self, cx: &mut Cx<'_>, from: MemberIndex, claims: bool, round: Option<Round>) {
         let about = round.map(|round| Doubt { claims, round });
         let question = Question { nonce: cx.fresh_nonce(), about };
         self.kind.questions.insert(from, question);
@@ -126,7 +120,7 @@ impl Ticket<Manual> {
     }
 
     /// A claim or REVOKE says what is true now: no earlier packet of its sender counts any more.
-    pub fn accepted(&mut self, cx: &Cx<'_>, from: MemberIndex, round: Option<Round>) {
+    fn accepted(&mut self, cx: &Cx<'_>, from: MemberIndex, round: Option<Round>) {
         if let Some(round) = round {
             self.kind.heard.insert(from, round);
         }
@@ -202,7 +196,7 @@ impl Ticket<Manual> {
     }
 
     /// A site says that it does not hold the ticket any more.
-    pub fn revoked_by(&mut self, cx: &mut Cx<'_>, from: MemberIndex) {
+    fn revoked_by(&mut self, cx: &mut Cx<'_>, from: MemberIndex) {
         self.kind.claims.remove(from);
         if self.phase.is_leader() {
             // The others may think now that nobody has it.

@@ -49,11 +49,11 @@ pub(super) struct Cx<'a> {
     pub clients: &'a mut BTreeMap<ClientId, TicketIndex>,
 }
 
-/// The longest pause between two attempts at a store that fails: whoever mends it sees soon that
-/// it is well.
+/// The longest pause between two attempts at a store that fails, with few tickets: whoever mends
+/// the store sees soon that it is well.
 const STORE_PAUSE: Span = Span::from_secs(5);
 
-/// With many tickets so many attempts are made a second at most by all of them.
+/// With many tickets the pause is longer: all together make so many attempts a second.
 const STORE_ATTEMPTS: u64 = 20;
 
 /// But no pause is longer than this.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A ticket with a lease: the questions that its rules ask of its state, and what it is in the
-//! places that it shares with manual ones.
+//! A ticket with a lease: what its rules ask of its state, and what this kind does where the rules
+//! that both kinds share leave it to the kind.
 
 use super::cx::Cx;
 use super::effect::{CibExpiry, Effect, StoreWish};
@@ -19,8 +19,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 impl Ticket<Leased> {
-    /// Whether the store has been read and nothing in it waits to be revoked before this member
-    /// may speak (L6, L9).
+    /// Whether this member may speak: the store has been read, and nothing in it has to be revoked
+    /// first (L6, L9).
     pub fn ready(&self) -> bool {
         let dirty = self.cib.maybe_granted() && !self.holding();
         !self.phase.is_loading() && !dirty
@@ -71,7 +71,7 @@ impl Ticket<Leased> {
         self.kind.promise.filter(|promise| promise.lives(now))
     }
 
-    /// What ours adds to the line of `booth list`.
+    /// The remarks in its line of `booth list`.
     fn remarks(&self, cx: &Cx<'_>) -> Vec<Remark> {
         let now = cx.now.mono;
         let mut remarks = Vec::new();
@@ -101,12 +101,12 @@ impl Ticket<Leased> {
         }
     }
 
-    /// Notes a term that was heard of in a reply.
+    /// Notes a term that was used, accepted or heard of: a fresh one is higher (L1).
     pub fn heard_of(&mut self, term: Term) {
         self.kind.seen = self.kind.seen.max(Some(term));
     }
 
-    /// A member is said to lead: what was known to be free may be so no more.
+    /// A member is said to lead: what was known to be free may not be free any more.
     pub fn note_rumour(&mut self, leader: Holder, term: Term) {
         if leader.member().is_some_and(|id| id != self.my_id) {
             self.kind.rumour = self.kind.rumour.max(Some(term));

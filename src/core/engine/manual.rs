@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Manual tickets (L14, P22): administrators grant and revoke; no election,
-//! no lease, no expiry, no failover. What sites claim is in [`super::claims`].
+//! Manual tickets (L14, P22): administrators grant and revoke; there is no election, no lease, no
+//! expiry and no failover. What sites claim is in [`super::claims`].
 
 use super::cx::Cx;
 use super::effect::{CibExpiry, NoteLevel};
@@ -68,7 +68,8 @@ impl Ticket<Manual> {
         cx.send(to, message, resend);
     }
 
-    /// The claim again: to those who did not hear it, then to everyone once a minute.
+    /// The claim again: to those who did not hear it, then to everyone once a minute. A member that
+    /// does not claim the ticket asks those that have not answered.
     fn claim_due(&mut self, cx: &mut Cx<'_>) {
         if !self.phase.is_leader() {
             self.ask_silent_sites(cx);
@@ -201,7 +202,7 @@ impl Ticket<Manual> {
         }
     }
 
-    /// Takes the ticket: in the store and in everybody's mind, without waiting for anyone.
+    /// Takes the ticket: claims it and writes the grant, without waiting for anyone.
     fn take(&mut self, cx: &mut Cx<'_>) {
         self.cib.will_grant(cx.now.mono);
         self.claim(cx);

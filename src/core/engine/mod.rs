@@ -239,14 +239,14 @@ impl Engine {
         }
     }
 
-    /// Begins the renewals that are nearly due: they go out, and come back, with another one.
+    /// Begins the renewals that are nearly due, together with the one that has just begun.
     fn renew_early(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let leased = self.tickets.iter().filter_map(AnyTicket::leased);
         let near = leased.filter_map(|t| Some((t.renews_by(now.mono)?, t.index)));
         let near: BTreeSet<(MonoTime, TicketIndex)> = near.collect();
         for (_, ticket) in near.into_iter().take(renewal::TOGETHER_MAX) {
             self.with(now, effects, ticket, |t, cx| {
-                // Its lease may have been over.
+                // Its lease may have ended at the beginning of this step.
                 if let Some(t) = t.leased_mut().filter(|t| t.renews_by(cx.now.mono).is_some()) {
                     t.start_renewal(cx);
                 }

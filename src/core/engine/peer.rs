@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What other members say: heartbeats and updates make promises (L4), announcements end them
-//! (L10), questions are answered (L9, P6, P7). Votes are in `election`, acknowledgements in
-//! `renewal`.
+//! (L10), questions are answered (L9, P6, P7). Votes are in [`super::election`], acknowledgements
+//! in [`super::renewal`].
 
 use super::cx::Cx;
 use super::effect::NoteLevel;
@@ -12,10 +12,11 @@ use crate::time::Span;
 use crate::wire::{Command, PeerBody, PeerMessage, Reason, ResultCode, Stamp};
 use alloc::format;
 
-/// A term that is so much higher than any heard of is no term: one packet must not use them up.
-/// With an election every second it is that of a cluster which this member has not heard for
-/// thirty years. Half of all terms are believed at once: who has just started knows none.
+/// A term that is higher by more than this than any heard of is not believed (L1): one packet must
+/// not use the terms up. With an election every second, a cluster needs more than thirty years.
 const TERM_LEAP: u32 = 1 << 30;
+
+/// Terms up to this one are always believed: a member that has just started knows none.
 const TERM_BELIEVED: u32 = 1 << 31;
 
 impl Ticket<Leased> {

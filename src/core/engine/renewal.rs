@@ -13,12 +13,13 @@ use crate::time::{MonoTime, Span};
 use crate::wire::{Command, PeerBody, Round, Stamp};
 use alloc::format;
 
-/// A renewal may begin earlier by this part of the pause before it,
+/// A renewal may begin early by one such part of the pause before it (L5).
 const EARLY_PART: u64 = 16;
 
-/// and at most by this.
+/// It begins no earlier than this, however long the pause is.
 const EARLY_MAX: Span = Span::from_secs(10);
-/// So many begin together at most.
+
+/// So many tickets at most begin a renewal early in one step.
 pub(super) const TOGETHER_MAX: usize = 128;
 
 impl Ticket<Leased> {
@@ -42,9 +43,9 @@ impl Ticket<Leased> {
         self.nearest().filter(|at| *at == lead.renewal.next_at())
     }
 
-    /// When the next renewal is due, if it may begin now although that is later, since another one
-    /// begins: within [`EARLY_PART`] of its pause, and at most by [`EARLY_MAX`]. One before which a
-    /// handler is asked waits for its time.
+    /// When the next renewal is due, if it may begin now, because that of another ticket begins: it
+    /// is early by one [`EARLY_PART`] of its pause and by [`EARLY_MAX`] at most. A renewal before
+    /// which a handler is asked waits for its time.
     pub fn renews_by(&self, now: MonoTime) -> Option<MonoTime> {
         let renewal = &self.kind.lead.as_ref()?.renewal;
         let pause = renewal.next_at().since(renewal.started());

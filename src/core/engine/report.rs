@@ -51,7 +51,7 @@ pub struct TicketRow {
     pub also_granted: Vec<MemberIndex>,
 }
 
-/// What ours adds to a ticket's line.
+/// A remark at the end of a ticket's line; the reference has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remark {
     /// `CIB update failing since TIME`.

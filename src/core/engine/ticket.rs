@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What a ticket of any kind is: what it is called, its store, its clients, what it has told; and
-//! what the rules that all tickets share leave to its kind ([`Kind`]).
+//! A ticket: what tickets of both kinds have, and what the rules that they share leave to the kind
+//! ([`Kind`]). What only one kind has is in `state/leased.rs` and `state/manual.rs`.
 //!
 //! A ticket holds plain values and reads no clock; what is live and what has passed is decided
-//! against the `now` of the step. The rules stand in the sibling modules, one subject each.
+//! against the `now` of the step. The rules are in the sibling modules, one subject each.
 
 use super::cx::Cx;
 use super::effect::{CibExpiry, NoteLevel};
@@ -30,14 +30,14 @@ pub(super) struct Ticket<K: Kind> {
     pub my_id: MemberId,
     pub site: bool,
     pub phase: Phase,
-    /// The member's own term (L2, L3).
+    /// The member's own term (L2, L3); of a manual ticket, the highest that it has read or heard.
     pub term: Option<Term>,
     /// Per member: rounds, acknowledgements, refusals.
     pub links: Vec<Link>,
     pub known: Known,
-    /// Whether that a ticket without a holder is free was learned in this life: every other site
-    /// has answered that it is idle, or the ticket was revoked meanwhile. The store alone, read by
-    /// a member that has heard nobody, may be old.
+    /// Whether this member has learned in this life that the ticket is free, if it knows no holder:
+    /// every other site has answered that it is idle, or the ticket was revoked meanwhile. What
+    /// only its store says may be old.
     pub free_is_known: bool,
     /// Both clocks at the start of the process.
     pub started: Now,
@@ -76,8 +76,8 @@ pub(super) struct Deadline<K: Kind> {
 /// Something that a ticket does.
 pub(super) type Act<K> = fn(&mut Ticket<K>, &mut Cx<'_>);
 
-/// A kind of tickets, leased or manual: what the rules that all tickets share leave to it. What has
-/// a body here is that of a kind that does nothing then.
+/// A kind of tickets, leased or manual: what the rules that both kinds share leave to it. A method
+/// that has a body here does nothing in a kind that does not define its own.
 pub(super) trait Kind: Debug + Sized {
     /// What a handler is asked for.
     type Purpose: Copy + Debug;
@@ -86,7 +86,7 @@ pub(super) trait Kind: Debug + Sized {
     /// What a grant says of its expiry in the store.
     const GRANT_EXPIRY: CibExpiry;
 
-    /// What a ticket of this kind has besides when nothing is known of it yet.
+    /// What a ticket of this kind has besides, when nothing is known of it yet.
     fn new(roster: &Roster) -> Self;
 
     /// The process has started; before the store is read.
@@ -98,13 +98,13 @@ pub(super) trait Kind: Debug + Sized {
 
     /// Applies what has ended by now; before every event (L6).
     fn fold(_: &mut Ticket<Self>, _: &mut Cx<'_>) {}
-    /// Tells `at` what it waits for besides what every ticket does.
+    /// Tells `at` the deadlines that only this kind has.
     fn deadlines(t: &Ticket<Self>, at: &mut impl FnMut(DeadlineKind, Option<MonoTime>, Act<Self>));
     /// Nothing is due: goes on with what is under way. Tells whether something may be due now.
     fn go_on(_: &mut Ticket<Self>, _: &mut Cx<'_>) -> bool {
         false
     }
-    /// The last of every step.
+    /// The end of every step.
     fn end_step(_: &mut Ticket<Self>, _: &mut Cx<'_>) {}
     /// What every step leaves true of this kind.
     fn check(t: &Ticket<Self>, now: MonoTime);
@@ -121,17 +121,18 @@ pub(super) trait Kind: Debug + Sized {
     fn client_grant(t: &mut Ticket<Self>, cx: &mut Cx<'_>, of: ClientId, options: ClientOptions);
     /// A client's revoke.
     fn client_revoke(t: &mut Ticket<Self>, cx: &mut Cx<'_>, of: ClientId, options: ClientOptions);
-    /// What a grant waits for.
+    /// What an administrator's grant waits for.
     fn waits_for(t: &Ticket<Self>, cx: &Cx<'_>) -> Wait;
     /// The clients of a revoke that has failed were told.
     fn revoke_has_failed(_: &mut Ticket<Self>, _: &mut Cx<'_>) {}
-    /// Another site that the client of a revoke must ask, too; the ticket may be `lost`.
+    /// Another site that the client of a revoke must ask, too. `lost`: the ticket may have been
+    /// lost before the store obeyed.
     fn held_elsewhere(_: &Ticket<Self>, _: &Cx<'_>, _lost: bool) -> Option<Holder> {
         None
     }
     /// Who has the ticket now, as clients are told.
     fn shown_leader(t: &Ticket<Self>, now: MonoTime) -> Holder;
-    /// Until when the lease lasts of which clients are told.
+    /// Until when clients are told that the lease lasts.
     fn shown_until(t: &Ticket<Self>) -> MonoTime;
     /// The ticket's line of `booth list`.
     fn row(t: &Ticket<Self>, cx: &Cx<'_>) -> TicketRow;
@@ -139,7 +140,7 @@ pub(super) trait Kind: Debug + Sized {
     fn remark(_: &Ticket<Self>, _: &Cx<'_>) -> String {
         String::new()
     }
-    /// Until when this member's word binds it, as its log lines begin.
+    /// Until when this member's lease or promise lasts; its log lines begin with what is left.
     fn word_until(_: &Ticket<Self>) -> Option<MonoTime> {
         None
     }
@@ -165,9 +166,9 @@ pub(super) trait Kind: Debug + Sized {
 
     /// Whether a member is told this announcement.
     fn is_told(t: &Ticket<Self>, to: MemberIndex, announce: &Announce) -> bool;
-    /// For how long those count on the ticket who do not hear that it was revoked.
+    /// For how long a member that does not hear of a revoke may count on the ticket.
     fn counted_on_for(t: &Ticket<Self>) -> Span;
-    /// When an announcement is made again that has been made often enough.
+    /// When an announcement that has been repeated often enough is made again, if it is.
     fn announces_again(_: MonoTime) -> Option<MonoTime> {
         None
     }
@@ -210,7 +211,7 @@ impl<K: Kind> Ticket<K> {
         self.cib.maybe_granted() && self.quit.is_none() && !self.phase.is_loading()
     }
 
-    /// The term that its messages carry.
+    /// Its own term, as its log lines and answers state it: 0 if it has none.
     pub fn wire_term(&self) -> Term {
         self.term.unwrap_or_default()
     }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The last committed holder as this member knows it, and its vote (L2, L9).
+//! What a member knows of the last holder, a win that held nothing, and a vote (L2, L3, L9).
 
 use crate::model::{Holder, MemberIndex, Term};
 use crate::time::MonoTime;
 use crate::wire::LastKnown;
 
-/// The last committed holder, as this member knows it; what STATUS is answered with.
+/// The last holder, as far as this member knows; what STATUS is answered with.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Known {
     /// Who.

@@ -108,7 +108,8 @@ struct Sent {
     acked: bool,
 }
 
-/// What a leader knows of one member, for one ticket.
+/// What was sent to one member about one ticket, and what it has acknowledged or refused. A manual
+/// ticket uses only the rounds.
 #[derive(Clone, Debug)]
 pub struct Link {
     next_round: Round,
@@ -143,7 +144,8 @@ impl Link {
         }
     }
 
-    /// A number for an announcement, which no acknowledgement counts for.
+    /// The round of the next packet: an announcement, or a claim of a manual ticket. No lease
+    /// counts on its acknowledgement.
     pub fn fresh_round(&mut self) -> Round {
         let round = self.next_round;
         self.next_round = round.next();

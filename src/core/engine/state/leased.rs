@@ -16,7 +16,7 @@ use crate::time::MonoTime;
 use alloc::vec;
 use alloc::vec::Vec;
 
-/// What a ticket with a lease has besides.
+/// What a ticket with a lease has besides what every ticket has.
 #[derive(Debug)]
 pub struct Leased {
     /// The highest term used, voted in, accepted, heard of in a reply or read (L1).

@@ -7,12 +7,12 @@ use crate::time::{MonoTime, Span};
 use crate::wire::Round;
 use alloc::collections::BTreeMap;
 
-/// A member was asked whether it holds a manual ticket.
+/// A question to a member: whether it holds the ticket, or whom it knows.
 #[derive(Clone, Copy, Debug)]
 pub struct Question {
     /// What the answer returns.
     pub nonce: u32,
-    /// The packet that made it necessary.
+    /// The packet that made the question necessary, if one did.
     pub about: Option<Doubt>,
 }
 
@@ -36,29 +36,18 @@ pub enum Age {
     Unclear,
 }
 
-impl Manual {
-    /// How old a claim or REVOKE of a member is. A reference peer numbers nothing: it is new.
-    pub fn age(&self, from: MemberIndex, round: Option<Round>) -> Age {
-        let Some(round) = round else { return Age::New };
-        let Some(last) = self.heard.get(&from) else { return Age::Unclear };
-        match round.distance_from(*last) {
-            ahead if ahead.abs() > ROUND_WINDOW => Age::Unclear,
-            ahead if ahead > 0 => Age::New,
-            _ => Age::Old,
-        }
-    }
-}
-
-/// How often a site that holds a manual ticket says so again, and that it was revoked to whoever
-/// has not heard it.
+/// How often a site repeats that it holds a manual ticket; and that the ticket was revoked, to
+/// those who have not heard of it.
 pub const REPEAT: Span = Span::from_secs(60);
 
-/// What a manual ticket has besides.
+/// What a manual ticket has besides what every ticket has.
 #[derive(Clone, Debug, Default)]
 pub struct Manual {
     /// Sites that claim the ticket, this one included.
     pub claims: MemberSet,
+    /// Who has not acknowledged this site's claim.
     pub unacked: MemberSet,
+    /// How often the claim, or STATUS, was sent again.
     pub tries: u32,
     /// Whether the next claim goes to everyone again.
     pub resting: bool,
@@ -75,4 +64,17 @@ pub struct Manual {
     pub heard: BTreeMap<MemberIndex, Round>,
     /// Members that have claimed or revoked something in this life.
     pub said: MemberSet,
+}
+
+impl Manual {
+    /// How old a claim or REVOKE of a member is. A reference peer numbers nothing: it is new.
+    pub fn age(&self, from: MemberIndex, round: Option<Round>) -> Age {
+        let Some(round) = round else { return Age::New };
+        let Some(last) = self.heard.get(&from) else { return Age::Unclear };
+        match round.distance_from(*last) {
+            ahead if ahead.abs() > ROUND_WINDOW => Age::Unclear,
+            ahead if ahead > 0 => Age::New,
+            _ => Age::Old,
+        }
+    }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Sites whose store may say *granted* (L7).
+//! Sites whose store may say *granted* (L3, L7).
 
 use crate::model::MemberSet;
 use crate::time::MonoTime;
