@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `acquire-after` (`RULES.md` L8, L13): until when whose word bound this member to whom, and how
-//! long the commit of a ticket that moves by itself waits for that.
+//! `acquire-after` (`RULES.md` L8, L13): to whom this member's word bound it, and until when; and
+//! how long the commit of a ticket that moves by itself waits after that.
 //!
 //! A holder's lease is a majority of promises, and its store says *revoked* before the lease ends
 //! (L6), or before it announces that it gives up (L10). Of any later majority one member has given
@@ -21,7 +21,7 @@ use crate::wire::Reason;
 const UNBOUND_MAX: Span = Span::from_millis(0x7FFF_FFFE);
 
 impl Ticket<Leased> {
-    /// Keeps up until when this member's word bound it; at the end of every step.
+    /// Notes at the end of every step to whom this member's word binds it, and until when.
     pub fn observe_bound(&mut self, cx: &Cx<'_>) {
         let grace = self.words_until();
         self.kind.bound_to.observe(
@@ -54,9 +54,9 @@ impl Ticket<Leased> {
         self.kind.bound_to.to_others(self.me, now).max(known.min(now))
     }
 
-    /// The attempt was won: until when does its commit wait for `acquire-after`? `pending` says
-    /// whether it is the re-election of a leader that has not granted yet, and if so, whether
-    /// that leader's lease lives: then nobody can have held the ticket meanwhile.
+    /// The attempt was won: plans how long its commit waits for `acquire-after`. `pending` is given
+    /// in the re-election of a leader, which may not have granted yet: whether its lease lives. If
+    /// it does, nobody else can have been granted meanwhile.
     pub fn plan_acquire(&mut self, cx: &Cx<'_>, attempt: &Attempt, pending: Option<bool>) {
         let ordered =
             attempt.reason == Reason::Admin || (pending.is_some() && self.kind.acquire.ordered);

@@ -65,8 +65,8 @@ impl Ticket<Manual> {
         self.kind.say_at = (!silent.is_empty()).then_some(cx.now.mono.plus(pause));
     }
 
-    /// That nobody holds this ticket is known when every other site has said so in this life: what
-    /// the store says may be old.
+    /// It is known that nobody holds this ticket when every other site has said so in this life:
+    /// what the store says may be old.
     fn note_free(&mut self, cx: &Cx<'_>) {
         let all = cx.other_sites().is_subset_of(self.kind.spoken);
         self.free_is_known |= all && self.kind.claims.is_empty();

@@ -8,13 +8,22 @@
 use super::cx::Cx;
 use super::effect::NoteLevel;
 use super::state::{DeadlineKind, Grace, Lead, Leased, Loading, PROBE_EXTRA};
-use super::ticket::{Act, Deadline, Kind, Ticket};
+use super::ticket::{Act, Kind, Ticket};
 use crate::time::MonoTime;
 use alloc::format;
 
 /// Deadlines handled in one step of one ticket before it is left to the next step: each one
 /// handled moves on or goes, so that no more than one of each kind can be due.
 const DUE_MAX: usize = 64;
+
+/// One of a ticket's deadlines.
+pub(super) struct Deadline<K: Kind> {
+    /// What it is for.
+    pub of: DeadlineKind,
+    pub at: MonoTime,
+    /// What is done then.
+    act: Act<K>,
+}
 
 impl<K: Kind> Ticket<K> {
     /// Tells `at` all deadlines that this ticket has now.

@@ -65,7 +65,7 @@ impl Ticket<Leased> {
             reason: attempt.reason,
             established: self.established(cx.now.mono),
             force: attempt.force,
-            // A larger one is none of these rules, and would not fit.
+            // Who keeps the rules sends no larger one, and it would not fit.
             nonce: again.filter(|nonce| *nonce <= NONCE_MAX).unwrap_or_default(),
         };
         let valid = self.bound().map_or(Span::ZERO, |until| until.since(cx.now.mono));

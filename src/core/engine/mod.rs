@@ -182,7 +182,7 @@ impl Engine {
         self.tickets.get(ticket.get()).and_then(AnyTicket::nearest)
     }
 
-    /// How many tickets this site holds or is granting (CIB may say granted), of how many.
+    /// How many tickets this site holds or is granting, of how many.
     pub fn held(&self) -> Held {
         Held { here: self.roster.am_site().then_some(self.held), of: self.tickets.len() }
     }

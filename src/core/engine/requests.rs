@@ -141,7 +141,7 @@ impl Ticket<Leased> {
                     quit.term = quit.term.or(term);
                 }
                 None if unleased => {
-                    // Without one another site may win as well: it ends with it.
+                    // Without a lease another site may win as well: this win ends when it has one.
                     self.kind.revoke_wanted = true;
                     return;
                 }

@@ -20,7 +20,7 @@ use alloc::vec::Vec;
 const SLOW_HANDLER: Span = Span::from_secs(1);
 
 impl Engine {
-    /// Answers list.
+    /// Answers `booth list`.
     pub(super) fn list(&mut self, now: Now, effects: &mut Vec<Effect>, client: ClientId) {
         let mut rows = Vec::with_capacity(self.tickets.len());
         for index in 0..self.tickets.len() {
@@ -31,7 +31,7 @@ impl Engine {
         effects.push(Effect::Reply { client, reply: Reply::Tickets(rows), last: true });
     }
 
-    /// Answers peers.
+    /// Answers `booth peers`.
     pub(super) fn peers(&self, effects: &mut Vec<Effect>, client: ClientId) {
         let row = |member: crate::model::MemberIndex| {
             let book = &self.books[member.get()];

@@ -64,15 +64,6 @@ pub(super) struct Loaded {
     pub left: Span,
 }
 
-/// One of a ticket's deadlines.
-pub(super) struct Deadline<K: Kind> {
-    /// What it is for.
-    pub of: DeadlineKind,
-    pub at: MonoTime,
-    /// What is done then.
-    pub act: Act<K>,
-}
-
 /// Something that a ticket does.
 pub(super) type Act<K> = fn(&mut Ticket<K>, &mut Cx<'_>);
 

@@ -24,11 +24,12 @@ pub struct Attempt {
     pub bound: MemberSet,
     /// Who answered, whatever it was.
     pub heard: MemberSet,
-    /// Until when those who voted for this member were bound to anyone else, as they say.
+    /// Until when those who voted for this member, or named themselves, were bound to anyone else:
+    /// as their votes state, or until the vote came if it states nothing.
     pub others_until: MonoTime,
-    /// The same, of those who say so.
+    /// The same, only of those whose votes state it.
     pub stated_until: MonoTime,
-    /// The latest that any of them has said of the ticket.
+    /// The last that others have said of the ticket, before the attempt or with their votes.
     pub told: Option<LastKnown>,
 }
 

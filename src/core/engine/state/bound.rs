@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Until when a member was bound to whom, and what a ticket that moves by itself waits for (L8,
-//! L13).
+//! To whom a member was bound, and until when; and what a ticket that moves by itself waits for
+//! (L8, L13).
 
 use super::lease::Promise;
 use crate::model::{MemberIndex, MemberSet};
@@ -8,7 +8,7 @@ use crate::time::{MonoTime, Span};
 use alloc::vec;
 use alloc::vec::Vec;
 
-/// Until when this member's word bound it to whom; kept up at the end of every step.
+/// To whom this member's word bound it, and until when; brought up to date in every step.
 #[derive(Debug, Default)]
 pub struct Bound {
     /// Per member: when its word to it last ended. For itself: when its own store said *revoked*

@@ -52,7 +52,7 @@ pub struct Leased {
     pub answered_last: MemberSet,
     /// The end of a commit delay whose leader lost its lease: it belongs to the ticket (L8).
     pub commit_not_before: Option<MonoTime>,
-    /// Until when its word bound it to whom.
+    /// To whom its word bound it, and until when.
     pub bound_to: Bound,
     /// What a ticket that moves by itself waits for before it is granted.
     pub acquire: Acquire,

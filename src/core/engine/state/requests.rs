@@ -39,7 +39,8 @@ pub struct Wait {
 pub struct GrantJob {
     /// `-F` of a client that waits, or of one that has left while its order stood.
     pub force: bool,
-    /// Of one that has left: of its own accord, or told that the grant is pending.
+    /// `-F` of a client that has left while its order stood: by itself, or because it was told that
+    /// the grant is pending.
     pub force_stays: bool,
     /// Whether the handler has agreed for the next attempt.
     pub probed: bool,
