@@ -12,7 +12,7 @@ use crate::time::Span;
 use alloc::format;
 
 impl<K: Kind> Ticket<K> {
-    /// The process starts: grace begins; sites read their store, arbitrators ask at once.
+    /// The process starts: sites read their store, arbitrators ask the other members at once.
     pub fn begin(&mut self, cx: &mut Cx<'_>) {
         self.started = cx.now;
         K::started(self, cx);
