@@ -365,7 +365,9 @@ impl World {
         if self.checks.answers.owned[ticket] || anywhere {
             return;
         }
+        // What was held since, it has not got by a step-down from before.
         let led_to = stepped
+            .filter(|(_, term)| *term >= known)
             .filter(|(from, term)| self.checks.answers.of(*from, ticket).failed.contains(term));
         if own.is_none() && led_to.is_none() && told.is_none() {
             // Not by a failed grant.
