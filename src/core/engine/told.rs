@@ -24,7 +24,7 @@ impl Ticket<Leased> {
         let mine = self.known.leader == Holder::Member(self.my_id);
         let unleased = self.kind.unleased.filter(|win| Some(win.term) == self.known.term);
         if let Some(win) = unleased.filter(|_| mine) {
-            return win.before;
+            return win.before.max(LastKnown::held(self.kind.heard.led()));
         }
         let term = self.known.term.filter(|term| *term > Term::ZERO)?;
         Some(LastKnown { term, free: self.known.leader == Holder::Nobody })

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A win that was given up without a lease held nothing (L3): what was known before it is the last
+//! word, and what is heard of a later holder.
+
+use super::bench::{stamp, Bench, SECOND};
+use super::cluster::spec;
+use crate::model::Term;
+use crate::time::Span;
+use crate::wire::{Command, LastKnown, PeerBody, ResultCode};
+
+/// Site 0 of three sites and two arbitrators. Site 1 led in term 2, as far as it knows; it has won
+/// term 4, which nobody acknowledges.
+fn winner() -> Bench {
+    let mut bench = Bench::settled(3, 2, 0, spec("T"));
+    bench.heartbeat(1, 2, stamp(7, true));
+    assert_eq!(bench.until_it_stands(SECOND.times(60)).requests()[0].message.term, Term::new(3));
+    assert_eq!(bench.until_it_stands(SECOND.times(60)).requests()[0].message.term, Term::new(4));
+    bench.vote_telling(3, 4, Some((2, false)));
+    assert!(!bench.vote_telling(4, 4, Some((2, false))).heartbeats().is_empty());
+    bench
+}
+
+/// A member refuses because site 2 leads, or may still be granted, in term 3.
+fn refused(bench: &mut Bench, from: usize, valid: Span) {
+    let result = ResultCode::TermStillValid;
+    let granted = from == 2;
+    let body = PeerBody::Rejected { of: Command::Heartbeat, result, granted };
+    bench.hear_valid(from, bench.id(2), 3, valid, body);
+}
+
+/// Another site that was heard to lead in an earlier term than that of the win is what its vote
+/// tells of: a candidate that knows the revoke before that leads a lost ticket.
+#[test]
+fn a_vote_tells_of_the_leader_that_was_heard_of_during_a_win_without_a_lease() {
+    for heard in [true, false] {
+        let mut bench = winner();
+        if heard {
+            refused(&mut bench, 3, SECOND);
+        }
+        bench.advance(SECOND.times(5));
+        let voted = bench.asked_for_vote(1, 9);
+        let last = voted.sent(|body| matches!(body, PeerBody::Vote { .. }))[0].message.body;
+        let term = Term::new(if heard { 3 } else { 2 });
+        let told = Some(LastKnown { term, free: false });
+        assert!(matches!(last, PeerBody::Vote { last, .. } if last == told), "{last:?}");
+    }
+}
