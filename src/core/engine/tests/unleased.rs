@@ -4,9 +4,9 @@
 
 use super::bench::{stamp, Bench, SECOND};
 use super::cluster::spec;
-use crate::model::Term;
+use crate::model::{Holder, Term};
 use crate::time::Span;
-use crate::wire::{Command, LastKnown, PeerBody, ResultCode};
+use crate::wire::{Command, LastKnown, PeerBody, Reason, ResultCode};
 
 /// Site 0 of three sites and two arbitrators. Site 1 led in term 2, as far as it knows; it has won
 /// term 4, which nobody acknowledges.
@@ -28,6 +28,12 @@ fn refused(bench: &mut Bench, from: usize, valid: Span) {
     bench.hear_valid(from, bench.id(2), 3, valid, body);
 }
 
+/// Site 1 has revoked in term 2.
+fn revoked(bench: &mut Bench) {
+    let body = PeerBody::Revoke { reason: Reason::Admin, stamp: stamp(9, false) };
+    bench.hear_valid(1, Holder::Nobody, 2, Span::ZERO, body);
+}
+
 /// Another site that was heard to lead in an earlier term than that of the win is what its vote
 /// tells of: a candidate that knows the revoke before that leads a lost ticket.
 #[test]
@@ -43,5 +49,23 @@ fn a_vote_tells_of_the_leader_that_was_heard_of_during_a_win_without_a_lease() {
         let term = Term::new(if heard { 3 } else { 2 });
         let told = Some(LastKnown { term, free: false });
         assert!(matches!(last, PeerBody::Vote { last, .. } if last == told), "{last:?}");
+    }
+}
+
+/// A site whose store may still say granted objects to the win, and then dies: an earlier revoke
+/// that comes late does not free the ticket.
+#[test]
+fn an_objection_to_a_win_without_a_lease_is_later_than_an_earlier_revoke() {
+    for objects in [true, false] {
+        let mut bench = winner();
+        if objects {
+            refused(&mut bench, 2, Span::ZERO);
+        }
+        bench.advance(SECOND.times(5));
+        revoked(&mut bench);
+        let listed = if objects { Holder::Unknown } else { Holder::Nobody };
+        assert_eq!(bench.listed(), listed);
+        let stands = !bench.advance(SECOND.times(60)).requests().is_empty();
+        assert_eq!(stands, objects, "what site 2 had is lost, not free");
     }
 }
