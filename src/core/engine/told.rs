@@ -228,7 +228,11 @@ impl Ticket<Leased> {
         if !last.free && Some(last.term) > self.known.term {
             self.kind.rumour = self.kind.rumour.max(Some(last.term));
         }
-        if !last.free && !self.kind.wins.contains(&last.term) {
+        if !last.free && self.kind.wins.contains(&last.term) {
+            // What this site has held itself it knows.
+            return false;
+        }
+        if !last.free {
             self.kind.heard.note_led(last.term);
         }
         if let Some(attempt) = self.phase.attempt_mut() {

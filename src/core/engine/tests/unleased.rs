@@ -69,3 +69,31 @@ fn an_objection_to_a_win_without_a_lease_is_later_than_an_earlier_revoke() {
         assert_eq!(stands, objects, "what site 2 had is lost, not free");
     }
 }
+
+/// Whoever followed the win names it: that is no later holder than the revoke before it, whichever
+/// of the two is heard first.
+#[test]
+fn a_win_without_a_lease_that_a_voter_tells_of_is_no_later_holder() {
+    for (revoked, first) in [(true, true), (true, false), (false, true), (false, false)] {
+        let mut bench = Bench::settled(2, 1, 0, spec("T"));
+        bench.heartbeat(1, 2, stamp(7, true));
+        let term = bench.until_it_stands(SECOND.times(60)).requests()[0].message.term.get();
+        assert!(!bench.vote_telling(2, term, Some((2, false))).heartbeats().is_empty());
+        // The arbitrator follows, and what it says of that is lost.
+        let again = bench.until_it_stands(SECOND.times(60)).requests()[0].message.term.get();
+        let last = Some(LastKnown { term: Term::new(2), free: revoked });
+        let body = PeerBody::Vote { vouched: true, unbound_for: Some(Span::ZERO), last };
+        let refuses = |bench: &mut Bench| {
+            bench.hear_valid(1, bench.id(1), again, Span::ZERO, body);
+        };
+        if first {
+            refuses(&mut bench);
+        }
+        bench.vote_telling(2, again, Some((term, false)));
+        if !first {
+            refuses(&mut bench);
+        }
+        let stands = !bench.advance(SECOND.times(60)).requests().is_empty();
+        assert_eq!(stands, !revoked, "first {first}");
+    }
+}
