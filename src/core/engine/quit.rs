@@ -8,7 +8,7 @@ use super::state::{AnnounceKind, Lead, Leased, Quit, QuitKind, Stand, Unleased};
 use super::ticket::Ticket;
 use crate::model::{Holder, Term};
 use crate::time::MonoTime;
-use crate::wire::ResultCode;
+use crate::wire::{LastKnown, ResultCode};
 
 impl Ticket<Leased> {
     /// Gives the ticket up in favour of another site; this one comes after the others. What was
@@ -87,10 +87,10 @@ impl Ticket<Leased> {
             self.kind.commit_not_before = Some(until);
         }
         self.stop_probe(cx);
-        let unleased = self.kind.lead.as_ref().filter(|_| self.has_no_lease_yet());
-        let unleased =
-            unleased.map(|lead| Unleased { term: lead.term(), before: self.last_known() });
-        self.kind.unleased = unleased.or(self.kind.unleased);
+        if let Some(lead) = self.kind.lead.as_ref().filter(|_| self.has_no_lease_yet()) {
+            let before = self.last_known().max(LastKnown::held(self.kind.won_over));
+            self.kind.unleased = Some(Unleased { term: lead.term(), before });
+        }
         let owner = match kind {
             QuitKind::Revoke => Holder::Nobody,
             QuitKind::StepDown => self.myself(cx),

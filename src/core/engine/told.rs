@@ -24,7 +24,7 @@ impl Ticket<Leased> {
         let mine = self.known.leader == Holder::Member(self.my_id);
         let unleased = self.kind.unleased.filter(|win| Some(win.term) == self.known.term);
         if let Some(win) = unleased.filter(|_| mine) {
-            return win.before;
+            return win.before.max(LastKnown::held(self.kind.heard.led()));
         }
         let term = self.known.term.filter(|term| *term > Term::ZERO)?;
         Some(LastKnown { term, free: self.known.leader == Holder::Nobody })
@@ -228,7 +228,11 @@ impl Ticket<Leased> {
         if !last.free && Some(last.term) > self.known.term {
             self.kind.rumour = self.kind.rumour.max(Some(last.term));
         }
-        if !last.free && !self.kind.wins.contains(&last.term) {
+        if !last.free && self.kind.wins.contains(&last.term) {
+            // What this site has held itself it knows.
+            return false;
+        }
+        if !last.free {
             self.kind.heard.note_led(last.term);
         }
         if let Some(attempt) = self.phase.attempt_mut() {

@@ -97,6 +97,12 @@ pub struct LastKnown {
 impl LastKnown {
     /// The highest term that a vote can state.
     pub const TERM_MAX: u32 = (1 << 31) - 1;
+
+    /// A site held the ticket in this term, if it did; in term 0 nobody does.
+    pub fn held(term: Option<Term>) -> Option<LastKnown> {
+        let term = term.filter(|term| *term > Term::ZERO)?;
+        Some(LastKnown { term, free: false })
+    }
 }
 
 /// The command of a message between members, and its own fields.

@@ -20,7 +20,7 @@ pub struct Known {
 #[derive(Clone, Copy, Debug)]
 pub struct Unleased {
     pub term: Term,
-    /// The last that was known of the ticket when it was won.
+    /// The last that was known of the ticket besides, until it was given up.
     pub before: Option<LastKnown>,
 }
 

@@ -44,6 +44,7 @@ mod store;
 mod told;
 mod true_answers;
 mod undone;
+mod unleased;
 mod unnoticed;
 mod verified;
 mod waits;
