@@ -163,6 +163,27 @@ fn a_wrong_line_of_a_ticket_is_named_with_what_was_expected() {
 }
 
 #[test]
+fn a_keyword_with_one_wrong_letter_is_known() {
+    let near = ["ports", "aport", "pot", "ort", "por", "pork", "PORT", "P_RT"];
+    let far = ["po", "rt", "p", "portss", "prot", "report", "p--t"];
+    for (word, meant) in near.map(|word| (word, true)).into_iter().chain(far.map(|w| (w, false))) {
+        let errors = refused(format!("{word} = 1\n{MEMBERS}"));
+        assert_eq!(errors[0].ends_with("did you mean \"port\"?"), meant, "{errors:?}");
+    }
+}
+
+/// No name server is asked for longer ones.
+#[test]
+fn a_host_name_has_at_most_255_bytes() {
+    let error =
+        |bytes: usize| refused(format!("site = {}\n{MEMBERS}", "a".repeat(bytes))).remove(0);
+    assert!(error(255).contains("cannot find an address"), "{}", error(255));
+    for bytes in [256, 257, 1000] {
+        assert!(error(bytes).contains("expected one address or one host name"), "{bytes}");
+    }
+}
+
+#[test]
 fn all_errors_are_told_in_one_run_and_in_file_order() {
     let text = "port = x\nsite = no.example\nfoo = 1\nauthfile = /none\nsite = 10.0.0.1\n\
                 site = 10.0.0.1\nticket = a_b\nexpire = x\nticket = t\ntimeout = 100\nbar = 2\n";
