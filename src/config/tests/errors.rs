@@ -17,6 +17,7 @@ const GLOBAL: &[(&str, &str)] = &[
     ("port = abc", "1: port = \"abc\": expected a port number from 1 to 65535"),
     ("port = 0", "1: port = \"0\": expected a port number from 1 to 65535"),
     ("port = 65536", "1: port = \"65536\": expected a port number from 1 to 65535"),
+    ("port = ++99", "1: port = \"++99\": expected a port number from 1 to 65535"),
     ("port = 99 30", "1: port = \"99 30\": expected a port number from 1 to 65535"),
     (
         "maxtimeskew = 1500ms",

@@ -11,6 +11,7 @@ mod laws;
 mod many;
 mod others;
 mod random;
+mod revokes;
 mod told;
 
 use super::*;

@@ -203,10 +203,10 @@ fn who_comes_first_is_served_first() {
 /// A look at all tickets costs little more than one at one of them, so those that want a look soon
 /// after wait for it to end, but not if it hangs.
 #[test]
-fn a_second_look_at_many_waits_a_second_for_the_first() {
-    let mut bench = Bench::new(StoreKind::Cib, 20);
-    for ticket in 0..20 {
-        let kill_at = if ticket < 10 { millis(16_000) } else { millis(16_500) };
+fn a_look_at_many_waits_a_second_for_the_one_before_it() {
+    let mut bench = Bench::new(StoreKind::Cib, 30);
+    for ticket in 0..30 {
+        let kill_at = millis([16_000, 16_500, 17_500][ticket / 10]);
         bench.hold(ticket, Some(HoldWindow { kill_at, ..window(20) }), 1);
     }
     let looks = |bench: &mut Bench| {
@@ -224,6 +224,10 @@ fn a_second_look_at_many_waits_a_second_for_the_first() {
     bench.until(16_999);
     assert_eq!(looks(&mut bench), []);
     bench.until(17_000);
+    assert_eq!(looks(&mut bench), [10]);
+    bench.until(17_500);
+    assert_eq!(bench.keeper.next_deadline(), Some(millis(18_000)), "the first hangs");
+    bench.until(18_000);
     assert_eq!(looks(&mut bench), [10]);
 }
 
