@@ -273,3 +273,24 @@ pub fn an_acknowledgement_without_a_round_counts_for_the_oldest_send() {
     assert!(window.lease_until >= began.plus(SECOND.times(10)));
     assert!(window.lease_until <= began.plus(SECOND.times(12)), "the UPDATE's send at most");
 }
+
+/// L3: a vote for a member says to another one that the voter is bound. That a site has stood
+/// itself binds it to nobody.
+#[test]
+pub fn who_has_voted_for_another_says_that_it_is_bound() {
+    let votes = |deeds: Deeds| {
+        let votes = deeds.sent(|body| matches!(body, PeerBody::Vote { .. }));
+        let [vote] = &votes[..] else { panic!("one vote: {votes:?}") };
+        let PeerBody::Vote { unbound_for, .. } = vote.message.body else { panic!("a vote") };
+        (vote.message.leader, unbound_for.expect("it says so"))
+    };
+    let mut bench = Bench::settled(2, 1, 2, spec("T"));
+    let (voted, unbound) = votes(bench.asked_for_vote(0, 9));
+    assert!(voted == bench.id(0) && unbound > Span::ZERO);
+    assert_eq!(votes(bench.asked_for_vote(1, 9)), (bench.id(0), Span::ZERO));
+    let mut bench = Bench::three();
+    let (_, stood) = bench.grant(ClientOptions::default());
+    let term = stood.requests()[0].message.term.get();
+    let (voted, unbound) = votes(bench.asked_for_vote(1, term));
+    assert!(voted == bench.id(0) && unbound > Span::ZERO);
+}
