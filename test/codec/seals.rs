@@ -71,6 +71,28 @@ proptest! {
         prop_assert!(is_hello(&opened.packet) && life_of(&opened.packet) == Some(mine));
     }
 
+    /// P9: bits 4 to 31 of an answer's `opts` are those of the request's digest.
+    #[test]
+    fn an_answer_is_bound_to_its_request(
+        from in member(),
+        request in request(),
+        (unit, reply) in reply(),
+        wall in wall(),
+    ) {
+        let key = Some(Key::new(b"a key of the test").expect("long enough"));
+        let (sealer, opener) = (Sealer::new(key.clone()), Opener::new(key, SKEW));
+        let packet = encode_request(from.raw(), &request);
+        let sealed = sealer.seal_bound(packet, wall, sealer.bond(from, None));
+        let bond = opener.open_request(&sealed, wall).expect("it opens").answer;
+        let answer = sealer.seal_reply_to(encode_reply(from, &reply, unit), wall, bond);
+        let opened = opener.open_reply(&answer, wall).expect("it opens");
+        prop_assert_eq!(opened.bond, bond_of_answers(&sealed));
+        // The trailer has four bytes before the digest and four behind it.
+        let digest = &sealed[sealed.len() - 24..];
+        prop_assert_eq!(&answer[..3], &digest[..3]);
+        prop_assert_eq!(answer[3] & 0xF0, digest[3] & 0xF0);
+    }
+
     #[test]
     fn a_flipped_bit_is_noticed(
         from in member(),
