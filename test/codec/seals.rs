@@ -26,6 +26,7 @@ proptest! {
         let (sealer, opener) = (Sealer::new(key.clone()), Opener::new(key, SKEW));
         let sealed = sealer.seal(encode_peer(from, &message, unit), wall);
         let opened = opener.open(&sealed, wall).expect("it opens");
+        prop_assert_eq!((opened.bond, opened.answer), (None, None));
         prop_assert_eq!(decode_peer(&opened.packet, unit), Ok((from, message)));
 
         let sealed = sealer.seal(encode_request(from.raw(), &request), wall);
