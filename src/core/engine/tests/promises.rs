@@ -294,3 +294,33 @@ pub fn who_has_voted_for_another_says_that_it_is_bound() {
     let (voted, unbound) = votes(bench.asked_for_vote(1, term));
     assert!(voted == bench.id(0) && unbound > Span::ZERO);
 }
+
+/// An arbitrator has no store, whoever leads.
+#[test]
+pub fn an_arbitrator_wants_nothing_of_a_store() {
+    let mut bench = Bench::settled(2, 1, 2, spec("T"));
+    let mut deeds = bench.asked_for_vote(0, 5);
+    deeds.0.extend(bench.heartbeat(0, 5, stamp(7, true)).0);
+    let stamp = stamp(8, false);
+    let body = PeerBody::Revoke { reason: Reason::Admin, stamp };
+    deeds.0.extend(bench.hear(0, Holder::Nobody, 5, body).0);
+    deeds.0.extend(bench.advance(SECOND.times(100)).0);
+    assert_eq!(deeds.writes(), []);
+    assert_eq!(bench.listed(), Holder::Nobody, "it has heard the revoke");
+}
+
+/// A reference leader marks nothing: its UPDATE says that it has a lease, its HEARTBEAT does not.
+#[test]
+pub fn an_update_of_a_reference_leader_ends_a_win_and_its_heartbeat_does_not() {
+    for (update, ends) in [(false, false), (true, true)] {
+        let mut bench = Bench::three();
+        let (_, stood) = bench.grant(ClientOptions::default());
+        let won = bench.elected(&stood);
+        let term = won.heartbeats()[0].message.term.get();
+        let stamp = Stamp::default();
+        let body = if update { PeerBody::Update { stamp } } else { PeerBody::Heartbeat { stamp } };
+        bench.hear(1, bench.id(1), term + 1, body);
+        let leased = bench.acked_by(&[2], &won);
+        assert_eq!(leased.grants().is_empty(), ends, "update: {update}");
+    }
+}
