@@ -324,3 +324,19 @@ pub fn an_update_of_a_reference_leader_ends_a_win_and_its_heartbeat_does_not() {
         assert_eq!(leased.grants().is_empty(), ends, "update: {update}");
     }
 }
+
+/// L9: whoever has just started hears how long the leader may lead, the leader itself how long it
+/// is promised.
+#[test]
+pub fn a_status_is_answered_with_what_is_left_of_the_lease() {
+    let mut bench = Bench::settled(2, 1, 2, spec("T"));
+    bench.heartbeat(0, 5, stamp(7, true));
+    bench.advance(SECOND.times(3));
+    for (asks, nonce, left) in [(1, 9, 7), (1, 0, 7), (0, 9, 7)] {
+        let told =
+            bench.hear_valid(asks, Holder::Nobody, 0, Span::ZERO, PeerBody::Status { nonce });
+        let told = told.sent(|body| matches!(body, PeerBody::MyIndex { .. }));
+        let said = (told[0].message.leader, told[0].message.valid_for);
+        assert_eq!(said, (bench.id(0), SECOND.times(left)), "member {asks}, nonce {nonce}");
+    }
+}
