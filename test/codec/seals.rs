@@ -6,7 +6,7 @@ use booth::auth::{bond_of_answers, Key, Opener, ReplayGuard, Sealer};
 use booth::time::Span;
 use booth::wire::{
     decode_peer, decode_reply, decode_request, encode_hello, encode_peer, encode_reply,
-    encode_request, is_hello, life_of, put_life,
+    encode_request, is_hello, life_of, put_life, DATAGRAM_MAX,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -105,6 +105,7 @@ proptest! {
         let sealer = Sealer::new(Some(key.clone()));
         let packet = encode_peer(from, &message, unit);
         let mut sealed = sealer.seal_bound(packet, wall, sealer.bond(from, None));
+        prop_assert_eq!(sealed.len(), DATAGRAM_MAX);
         sealed[bit / 8] ^= 1 << (bit % 8);
         prop_assert!(Opener::new(Some(key), SKEW).open(&sealed, wall).is_err());
     }

@@ -9,8 +9,8 @@ pub(super) fn needs_lease(state: &CibState) -> bool {
     state.granted && state.expires == CibExpiry::Lease
 }
 
-/// Whether it is too late for a change to begin: it is a grant that depends on a lease, and there is
-/// no window, or the time in which it may begin has passed (`RULES.md` L6).
+/// Whether it is too late for a change to begin: it is a grant that depends on a lease, and there
+/// is no window, or the time in which it may begin has passed (`RULES.md` L6).
 pub fn is_late(state: &CibState, window: Option<&HoldWindow>, now: MonoTime) -> bool {
     needs_lease(state) && window.is_none_or(|window| now >= window.start_before)
 }
