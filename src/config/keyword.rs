@@ -158,9 +158,6 @@ pub(super) fn similar_to(word: &str) -> Option<&'static str> {
 /// Whether the texts are equal or one inserted, deleted or changed byte apart.
 fn one_step_apart(a: &str, b: &str) -> bool {
     let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
-    if long.len() - short.len() > 1 || short.len() < 3 {
-        return a == b;
-    }
     let (short, long) = (short.as_bytes(), long.as_bytes());
     let head = short.iter().zip(long).take_while(|(x, y)| x == y).count();
     if head == long.len() {

@@ -185,3 +185,11 @@ fn only_answers_are_answers() {
         }
     }
 }
+
+#[test]
+fn the_list_of_the_most_tickets_fits_with_lines_of_310_bytes() {
+    let line = format!("{}\n", "x".repeat(309));
+    let list = ClientReply::List(line.repeat(100_000));
+    let packet = encode_reply(MemberId::from_raw(7), &list, TimeUnit::Seconds);
+    assert!(decode_reply(&packet, TimeUnit::Seconds) == Ok(list));
+}

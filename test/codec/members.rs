@@ -11,6 +11,7 @@ use booth::wire::{
 use proptest::prelude::*;
 
 /// Offsets of the fields that the tests below change.
+const LENGTH: usize = 24;
 const CMD: usize = 28;
 const REQUEST: usize = 32;
 const REASON: usize = 40;
@@ -108,6 +109,9 @@ fn commands_of_clients_do_not_belong_between_members() {
     for command in [Command::List, Command::Grant, Command::AttrSet, Command::Result] {
         let packet = with(heartbeat(), CMD, &command.raw().to_be_bytes());
         assert_eq!(error(&packet), WireError::Misplaced(command));
+        let longer = [&packet[..], &[0; 64]].concat();
+        let longer = with(longer, LENGTH, &188_u32.to_be_bytes());
+        assert_eq!(error(&longer), WireError::Misplaced(command), "of any size");
     }
     let unknown = u32::from_be_bytes(*b"Nope");
     assert_eq!(error(&with(heartbeat(), CMD, b"Nope")), WireError::UnknownCommand(unknown));
@@ -155,8 +159,11 @@ fn answers_name_what_they_can_answer() {
         let expected = WireError::Result { command: Command::Rejected, result: raw };
         assert_eq!(error(&with(rejected.clone(), RESULT, &result)), expected);
     }
-    let expected = WireError::Request { command: Command::Rejected, request: 0 };
-    assert_eq!(error(&with(rejected, REQUEST, &[0; 4])), expected);
+    for request in [*b"CGnt", *b"Nope", [0; 4]] {
+        let raw = u32::from_be_bytes(request);
+        let expected = WireError::Request { command: Command::Rejected, request: raw };
+        assert_eq!(error(&with(rejected.clone(), REQUEST, &request)), expected);
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use booth::auth::{bond_of_answers, Key, Opener, ReplayGuard, Sealer};
 use booth::time::Span;
 use booth::wire::{
     decode_peer, decode_reply, decode_request, encode_hello, encode_peer, encode_reply,
-    encode_request, is_hello, life_of, put_life,
+    encode_request, is_hello, life_of, put_life, DATAGRAM_MAX,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -26,6 +26,7 @@ proptest! {
         let (sealer, opener) = (Sealer::new(key.clone()), Opener::new(key, SKEW));
         let sealed = sealer.seal(encode_peer(from, &message, unit), wall);
         let opened = opener.open(&sealed, wall).expect("it opens");
+        prop_assert_eq!((opened.bond, opened.answer), (None, None));
         prop_assert_eq!(decode_peer(&opened.packet, unit), Ok((from, message)));
 
         let sealed = sealer.seal(encode_request(from.raw(), &request), wall);
@@ -71,6 +72,28 @@ proptest! {
         prop_assert!(is_hello(&opened.packet) && life_of(&opened.packet) == Some(mine));
     }
 
+    /// P9: bits 4 to 31 of an answer's `opts` are those of the request's digest.
+    #[test]
+    fn an_answer_is_bound_to_its_request(
+        from in member(),
+        request in request(),
+        (unit, reply) in reply(),
+        wall in wall(),
+    ) {
+        let key = Some(Key::new(b"a key of the test").expect("long enough"));
+        let (sealer, opener) = (Sealer::new(key.clone()), Opener::new(key, SKEW));
+        let packet = encode_request(from.raw(), &request);
+        let sealed = sealer.seal_bound(packet, wall, sealer.bond(from, None));
+        let bond = opener.open_request(&sealed, wall).expect("it opens").answer;
+        let answer = sealer.seal_reply_to(encode_reply(from, &reply, unit), wall, bond);
+        let opened = opener.open_reply(&answer, wall).expect("it opens");
+        prop_assert_eq!(opened.bond, bond_of_answers(&sealed));
+        // The trailer has four bytes before the digest and four behind it.
+        let digest = &sealed[sealed.len() - 24..];
+        prop_assert_eq!(&answer[..3], &digest[..3]);
+        prop_assert_eq!(answer[3] & 0xF0, digest[3] & 0xF0);
+    }
+
     #[test]
     fn a_flipped_bit_is_noticed(
         from in member(),
@@ -82,6 +105,7 @@ proptest! {
         let sealer = Sealer::new(Some(key.clone()));
         let packet = encode_peer(from, &message, unit);
         let mut sealed = sealer.seal_bound(packet, wall, sealer.bond(from, None));
+        prop_assert_eq!(sealed.len(), DATAGRAM_MAX);
         sealed[bit / 8] ^= 1 << (bit % 8);
         prop_assert!(Opener::new(Some(key), SKEW).open(&sealed, wall).is_err());
     }

@@ -3,7 +3,7 @@
 
 use super::{accepted, read, with_members, MEMBERS};
 use crate::config::{Account, TicketStore, DEFAULT_PORT};
-use crate::model::{MemberId, MemberRole, TicketMode};
+use crate::model::{MemberId, MemberRole, TicketMode, TicketName};
 use crate::time::Span;
 use crate::wire::TimeUnit;
 use std::path::Path;
@@ -59,6 +59,16 @@ fn a_roster_has_the_members_in_file_order() {
 }
 
 /// pcs gives the key to hacluster, whoever the daemon runs as.
+#[test]
+fn a_ticket_is_found_by_its_name() {
+    let config = accepted(with_members("ticket = t1\nticket = t2"));
+    let found = |name: &str| {
+        let ticket = config.ticket(&TicketName::new(name).expect("good"));
+        ticket.map(|ticket| ticket.spec.name.as_str())
+    };
+    assert_eq!((found("t1"), found("t2"), found("t3")), (Some("t1"), Some("t2"), None));
+}
+
 #[test]
 fn the_users_of_the_daemon_may_own_the_key_and_hacluster_always() {
     for lines in ["", "site-user = webapp\n", "arbitrator-user = webapp\n"] {

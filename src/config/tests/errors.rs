@@ -17,6 +17,7 @@ const GLOBAL: &[(&str, &str)] = &[
     ("port = abc", "1: port = \"abc\": expected a port number from 1 to 65535"),
     ("port = 0", "1: port = \"0\": expected a port number from 1 to 65535"),
     ("port = 65536", "1: port = \"65536\": expected a port number from 1 to 65535"),
+    ("port = ++99", "1: port = \"++99\": expected a port number from 1 to 65535"),
     ("port = 99 30", "1: port = \"99 30\": expected a port number from 1 to 65535"),
     (
         "maxtimeskew = 1500ms",
@@ -159,6 +160,27 @@ fn a_wrong_line_of_a_ticket_is_named_with_what_was_expected() {
     for (line, message) in TICKET {
         let text = with_members(&format!("ticket = t\n{line}"));
         assert_eq!(refused(text), [format!("5: {message}")], "{line}");
+    }
+}
+
+#[test]
+fn a_keyword_with_one_wrong_letter_is_known() {
+    let near = ["ports", "aport", "pot", "ort", "por", "pork", "PORT", "P_RT"];
+    let far = ["po", "rt", "p", "portss", "prot", "report", "p--t"];
+    for (word, meant) in near.map(|word| (word, true)).into_iter().chain(far.map(|w| (w, false))) {
+        let errors = refused(format!("{word} = 1\n{MEMBERS}"));
+        assert_eq!(errors[0].ends_with("did you mean \"port\"?"), meant, "{errors:?}");
+    }
+}
+
+/// No name server is asked for longer ones.
+#[test]
+fn a_host_name_has_at_most_255_bytes() {
+    let error =
+        |bytes: usize| refused(format!("site = {}\n{MEMBERS}", "a".repeat(bytes))).remove(0);
+    assert!(error(255).contains("cannot find an address"), "{}", error(255));
+    for bytes in [256, 257, 1000] {
+        assert!(error(bytes).contains("expected one address or one host name"), "{bytes}");
     }
 }
 

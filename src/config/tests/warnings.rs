@@ -70,6 +70,18 @@ fn what_is_unusual_in_a_ticket_is_told_with_its_line() {
 }
 
 #[test]
+fn defaults_that_a_later_stanza_replaces_are_not_given_twice() {
+    let text = with_members(
+        "ticket = __defaults__\nexpire = 700\nticket = __defaults__\nexpire = 800\nticket = t",
+    );
+    let config = accepted(text);
+    assert_eq!(config.tickets[0].spec.expire.as_secs(), 800);
+    assert_eq!(config.warnings, [""; 0]);
+    let twice = "ticket = __defaults__\nexpire = 700\nexpire = 800\nticket = t";
+    assert!(warned(with_members(twice))[0].starts_with("6: expire: given again after line 5"));
+}
+
+#[test]
 fn files_without_tickets_or_members_are_read() {
     assert_eq!(warned(MEMBERS), [" no ticket is configured"]);
     let nothing = [" no ticket is configured", " no site and no arbitrator is configured"];

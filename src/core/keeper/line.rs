@@ -8,7 +8,7 @@ mod ring;
 mod running;
 mod times;
 
-use super::check::{expires_of, needs_lease};
+use super::check::{expires_of, is_late, needs_lease};
 use super::crowd::{Place as Rank, Want};
 use super::cx::Cx;
 use super::jobs::{Change, JobEnd, JobId, Place, Values};
@@ -162,7 +162,10 @@ impl Line {
         if let Some(running) = &mut self.change {
             running.limit_at = running.limit_at.min(self.patient_until);
         }
-        self.owed.succeed(self.armed);
+        if !self.armed {
+            // It is left to that boothd.
+            self.owed.disarm();
+        }
         self.said_quiet = false;
     }
 
@@ -284,7 +287,7 @@ impl Line {
 
     /// Whether it is too late for a grant to begin.
     fn is_late(&self, state: &CibState, now: MonoTime) -> bool {
-        needs_lease(state) && self.window.is_none_or(|window| now >= window.start_before)
+        is_late(state, self.window.as_ref(), now)
     }
 
     /// If the end of the window is near, wants a look at the store, which decides what to do then.

@@ -24,7 +24,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 pub use before::Before;
 use check::over_after;
-pub use check::{check, TooLate};
+pub use check::{expires_of, is_late};
 use crowd::{Crowd, Want};
 use cx::Cx;
 pub use jobs::{Change, JobEnd, JobId, Place, Values, Work};

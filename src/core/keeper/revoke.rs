@@ -143,14 +143,6 @@ impl Owed {
         }
     }
 
-    /// Another boothd has taken over. A revoke that no lease depends on is left to it.
-    pub(super) fn succeed(&mut self, armed: bool) {
-        self.leave();
-        if !armed {
-            self.disarm();
-        }
-    }
-
     /// No lease depends on the revoke any longer: drops it if boothd does not wait and no attempt
     /// runs.
     pub(super) fn disarm(&mut self) {

@@ -2,12 +2,17 @@
 //! The keeper's laws: each with the schedule that would break it, and all of them under random
 //! schedules (`random`).
 
+mod asked;
 mod attacks;
+mod attributes;
+mod by_hand;
 mod checks;
 mod laws;
 mod many;
 mod others;
 mod random;
+mod revokes;
+mod told;
 
 use super::*;
 use crate::engine::{AttrChange, CibExpiry, CibLoad, CibOutcome, CibState, NoteLevel, WriteSerial};

@@ -5,9 +5,9 @@
 use super::lab::{due, member, Lab};
 use crate::clock::Clock;
 use booth_core::engine::{
-    CibExpiry, CibLoad, CibOutcome, CibState, CibTicket, Event, HoldWindow, WriteSerial,
+    CibLoad, CibOutcome, CibState, CibTicket, Event, HoldWindow, WriteSerial,
 };
-use booth_core::keeper::check as exec_check;
+use booth_core::keeper::expires_of;
 use booth_core::model::{MemberIndex, TicketIndex};
 use booth_core::time::{MonoTime, Now, Span, WallTime};
 use booth_core::wire::{decode_peer, encode_peer, PeerMessage, TimeUnit};
@@ -116,13 +116,7 @@ impl Lab {
     pub fn asks_to_write(&mut self, index: usize, serial: WriteSerial, state: CibState) {
         let now = self.clock(index);
         let window = self.nodes[index].hand.window;
-        let secs = match exec_check(&state, window.as_ref(), now) {
-            Ok(secs) => secs,
-            Err(_) => match (state.expires, window) {
-                (CibExpiry::Lease, Some(window)) => now.wall_at(window.lease_until).as_secs(),
-                _ => 0,
-            },
-        };
+        let secs = expires_of(&state, window.as_ref(), now);
         self.nodes[index].hand.writes.push((serial, state, WallTime::from_secs(secs)));
     }
 

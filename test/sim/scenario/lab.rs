@@ -8,7 +8,7 @@ use booth_core::engine::{
     CibLoad, CibOutcome, CibState, CibTicket, ClientId, Effect, Engine, Event, JobWish, NoteLevel,
     ProbeOutcome, Reply, Setup, StoreWish,
 };
-use booth_core::keeper::check as exec_check;
+use booth_core::keeper::{expires_of, is_late};
 use booth_core::model::{
     Holder, Member, MemberId, MemberIndex, MemberRole, Roster, TicketIndex, TicketMode, TicketName,
     TicketSpec,
@@ -397,10 +397,11 @@ impl Lab {
     /// What the daemon writes is what was asked for: `expires` too, and a lease's grant only while
     /// its window lasts.
     fn write(&mut self, index: usize, state: CibState) -> Option<CibOutcome> {
-        let window = self.nodes[index].hand.window;
-        let Ok(secs) = exec_check(&state, window.as_ref(), self.clock(index)) else {
+        let (window, now) = (self.nodes[index].hand.window, self.clock(index));
+        if is_late(&state, window.as_ref(), now.mono) {
             return Some(CibOutcome::TooLate);
-        };
+        }
+        let secs = expires_of(&state, window.as_ref(), now);
         let node = &mut self.nodes[index];
         match node.store_temper {
             Temper::Works => {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Ticket attributes (`geostore`): the store first, then the answer.
 
-use super::bench::{Bench, Deeds};
+use super::bench::{Bench, Deeds, SECOND};
 use super::cluster::{spec, the_ticket};
 use crate::engine::{AttrChange, CibOutcome, CibTicket, ClientId, Effect, Event, Reply, StoreWish};
 use crate::model::{AttrName, AttrValue, TicketName};
@@ -132,4 +132,29 @@ pub fn the_changes_that_wait_for_the_store_are_bounded() {
     assert!(deeds.told(client).is_empty(), "there is room again");
     let written = stored(&mut bench, &waiting[1].1, CibOutcome::Written);
     assert_eq!(written.told(waiting[1].0), [(ResultCode::Success, None, true)]);
+}
+
+/// What is taken back keeps the time at which a client had set it; what a client sets again is new.
+#[test]
+pub fn an_attribute_has_the_time_at_which_a_client_set_it() {
+    let mut bench = Bench::three();
+    let set_at = |bench: &mut Bench| {
+        let (_, deeds) = bench.ask(ClientRequest::AttrList { ticket: ticket() });
+        let rows = deeds.0.into_iter().find_map(|(_, effect)| match effect {
+            Effect::Reply { reply: Reply::Attrs(rows), .. } => Some(rows),
+            _ => None,
+        });
+        rows.expect("a list")[0].set_at
+    };
+    let (_, deeds) = set(&mut bench, "a", "x");
+    stored(&mut bench, &deeds, CibOutcome::Written);
+    let first = Some(bench.now.wall);
+    bench.advance(SECOND);
+    let (_, deeds) = set(&mut bench, "a", "y");
+    let taken_back = stored(&mut bench, &deeds, CibOutcome::Killed);
+    stored(&mut bench, &taken_back, CibOutcome::Written);
+    assert_eq!((get(&mut bench, "a"), set_at(&mut bench)), (Some(value("x")), first));
+    let (_, deeds) = set(&mut bench, "a", "x");
+    stored(&mut bench, &deeds, CibOutcome::Written);
+    assert_eq!(set_at(&mut bench), Some(bench.now.wall));
 }

@@ -122,8 +122,17 @@ pub fn a_leader_stands_again_at_most_once_per_renewal() {
     expect_reelection(&deeds, term + 201);
 }
 
-/// L11: without a lease there is nothing to keep: a winner that learns of a higher term does not
-/// hold, and gives up in its time.
+/// L11: a winner without a lease has nothing to keep: a vote request does not make it stand again.
+#[test]
+pub fn a_vote_request_does_not_challenge_a_winner_without_a_lease() {
+    let mut bench = Bench::three();
+    let (_, stood) = bench.grant(ClientOptions::default());
+    let won = bench.elected(&stood);
+    let term = won.heartbeats()[0].message.term.get();
+    assert!(bench.asked_for_vote(1, term + 3).stood().is_empty());
+}
+
+/// L11: what it holds ends with the lease.
 #[test]
 pub fn a_reelection_that_fails_is_tried_again_while_the_lease_lasts() {
     let (mut bench, term) = renewing();

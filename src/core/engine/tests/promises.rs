@@ -273,3 +273,70 @@ pub fn an_acknowledgement_without_a_round_counts_for_the_oldest_send() {
     assert!(window.lease_until >= began.plus(SECOND.times(10)));
     assert!(window.lease_until <= began.plus(SECOND.times(12)), "the UPDATE's send at most");
 }
+
+/// L3: a vote for a member says to another one that the voter is bound. That a site has stood
+/// itself binds it to nobody.
+#[test]
+pub fn who_has_voted_for_another_says_that_it_is_bound() {
+    let votes = |deeds: Deeds| {
+        let votes = deeds.sent(|body| matches!(body, PeerBody::Vote { .. }));
+        let [vote] = &votes[..] else { panic!("one vote: {votes:?}") };
+        let PeerBody::Vote { unbound_for, .. } = vote.message.body else { panic!("a vote") };
+        (vote.message.leader, unbound_for.expect("it says so"))
+    };
+    let mut bench = Bench::settled(2, 1, 2, spec("T"));
+    let (voted, unbound) = votes(bench.asked_for_vote(0, 9));
+    assert!(voted == bench.id(0) && unbound > Span::ZERO);
+    assert_eq!(votes(bench.asked_for_vote(1, 9)), (bench.id(0), Span::ZERO));
+    let mut bench = Bench::three();
+    let (_, stood) = bench.grant(ClientOptions::default());
+    let term = stood.requests()[0].message.term.get();
+    let (voted, unbound) = votes(bench.asked_for_vote(1, term));
+    assert!(voted == bench.id(0) && unbound > Span::ZERO);
+}
+
+/// An arbitrator has no store, whoever leads.
+#[test]
+pub fn an_arbitrator_wants_nothing_of_a_store() {
+    let mut bench = Bench::settled(2, 1, 2, spec("T"));
+    let mut deeds = bench.asked_for_vote(0, 5);
+    deeds.0.extend(bench.heartbeat(0, 5, stamp(7, true)).0);
+    let stamp = stamp(8, false);
+    let body = PeerBody::Revoke { reason: Reason::Admin, stamp };
+    deeds.0.extend(bench.hear(0, Holder::Nobody, 5, body).0);
+    deeds.0.extend(bench.advance(SECOND.times(100)).0);
+    assert_eq!(deeds.writes(), []);
+    assert_eq!(bench.listed(), Holder::Nobody, "it has heard the revoke");
+}
+
+/// A reference leader marks nothing: its UPDATE says that it has a lease, its HEARTBEAT does not.
+#[test]
+pub fn an_update_of_a_reference_leader_ends_a_win_and_its_heartbeat_does_not() {
+    for (update, ends) in [(false, false), (true, true)] {
+        let mut bench = Bench::three();
+        let (_, stood) = bench.grant(ClientOptions::default());
+        let won = bench.elected(&stood);
+        let term = won.heartbeats()[0].message.term.get();
+        let stamp = Stamp::default();
+        let body = if update { PeerBody::Update { stamp } } else { PeerBody::Heartbeat { stamp } };
+        bench.hear(1, bench.id(1), term + 1, body);
+        let leased = bench.acked_by(&[2], &won);
+        assert_eq!(leased.grants().is_empty(), ends, "update: {update}");
+    }
+}
+
+/// L9: whoever has just started hears how long the leader may lead, the leader itself how long it
+/// is promised.
+#[test]
+pub fn a_status_is_answered_with_what_is_left_of_the_lease() {
+    let mut bench = Bench::settled(2, 1, 2, spec("T"));
+    bench.heartbeat(0, 5, stamp(7, true));
+    bench.advance(SECOND.times(3));
+    for (asks, nonce, left) in [(1, 9, 7), (1, 0, 7), (0, 9, 7)] {
+        let told =
+            bench.hear_valid(asks, Holder::Nobody, 0, Span::ZERO, PeerBody::Status { nonce });
+        let told = told.sent(|body| matches!(body, PeerBody::MyIndex { .. }));
+        let said = (told[0].message.leader, told[0].message.valid_for);
+        assert_eq!(said, (bench.id(0), SECOND.times(left)), "member {asks}, nonce {nonce}");
+    }
+}

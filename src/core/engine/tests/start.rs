@@ -2,7 +2,7 @@
 //! A start with an empty memory (L9): what the store says, grace, and the guard of a restarted
 //! holder.
 
-use super::bench::{granted, round, stamp, Bench, SECOND};
+use super::bench::{granted, round, stamp, Bench, World, SECOND};
 use super::cluster::spec;
 use crate::engine::{CibLoad, CibOutcome, CibTicket, Effect, JobWish, Remark, StoreWish};
 use crate::model::{Holder, Term, TicketSpec};
@@ -123,6 +123,24 @@ pub fn grace_lasts_longer_than_any_promise_of_the_life_before() {
         let answers = bench.asked_for_vote(1, 9);
         let votes = answers.sent(|body| matches!(body, PeerBody::Vote { vouched: true, .. }));
         assert_eq!(votes.len(), 1, "and ends by itself");
+    }
+}
+
+/// L9: a leader that was heard in grace, and is lost in it, is replaced after it.
+#[test]
+pub fn nobody_stands_in_grace() {
+    for turn in 0..20 {
+        let mut bench = Bench::seeded(2, 1, 0, spec("T"), turn);
+        bench.start(CibTicket::default());
+        let asked = bench.heartbeat(1, 3, stamp(7, true));
+        let PeerBody::Status { nonce } = asked.sent(|_| true)[0].message.body else { panic!() };
+        bench.hear(1, bench.id(1), 3, PeerBody::MyIndex { nonce });
+        assert_eq!(bench.listed(), bench.id(1), "it follows");
+        let alone = World { votes: Vec::new(), ..World::kind() };
+        let early = bench.play(Span::from_millis(11_099), &alone);
+        assert!(early.stood().is_empty());
+        let later = bench.play(SECOND.times(20), &alone);
+        assert!(!later.stood().is_empty());
     }
 }
 

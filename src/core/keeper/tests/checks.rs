@@ -147,3 +147,48 @@ fn a_grant_that_ends_after_a_restart_is_not_known_to_stand() {
     bench.write(0, 3, state(true, 5));
     bench.grant();
 }
+
+#[test]
+fn a_renewal_soon_after_another_is_not_checked() {
+    let mut bench = renewing();
+    bench.look(stored(true, 1, expires(60)));
+    let job = bench.grant();
+    bench.end(job, JobEnd::Done);
+    for (at, checked) in [(6000, false), (8999, false), (9000, true)] {
+        bench.until(at);
+        bench.write(0, at, state(true, 1));
+        if checked {
+            bench.look(stored(true, 1, expires(80)));
+        }
+        let job = bench.grant();
+        bench.end(job, JobEnd::Done);
+    }
+}
+
+/// Looks that the kernel cannot end take all the room there is.
+#[test]
+fn a_renewal_whose_look_gets_no_room_is_written_all_the_same() {
+    let mut bench = Bench::new(StoreKind::Cib, 65);
+    for ticket in 0..64 {
+        bench.hold(ticket, Some(window(20 + ticket as u64)), 1);
+    }
+    bench.hold(64, Some(window(200)), 1);
+    bench.write(64, 1, state(true, 1));
+    let grant = bench.grant();
+    bench.step(Input::Ended(grant, vec![(Place(64), JobEnd::Done)]));
+    for second in 0..100 {
+        bench.until(second * 1000);
+        for (job, work) in bench.started() {
+            if let Work::Change(changes) = work {
+                let ends = changes.iter().map(|(place, _)| (*place, JobEnd::Done));
+                bench.step(Input::Ended(job, ends.collect()));
+            }
+        }
+    }
+    assert_eq!(bench.keeper.running(), 64, "all looks hang");
+    bench.write(64, 2, state(true, 1));
+    bench.until(100_999);
+    assert!(bench.started().is_empty());
+    bench.until(101_000);
+    bench.grant();
+}

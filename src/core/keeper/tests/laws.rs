@@ -131,6 +131,12 @@ fn boothd_hears_of_a_revoke_that_takes_longer_than_it_waits_and_the_revoke_goes_
     bench.write(0, 4, revoke);
     bench.end(job, JobEnd::Done);
     assert_eq!(bench.told(), [(4, CibOutcome::Written)]);
+    bench.started();
+    for joined in bench.killed() {
+        bench.end(joined, JobEnd::Killed);
+    }
+    bench.write(0, 5, revoke);
+    bench.revoke();
 }
 
 /// It has stopped waiting, and wishes it again a second later: a store that always takes that long

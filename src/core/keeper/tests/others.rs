@@ -36,7 +36,9 @@ fn what_another_node_was_granted_while_the_store_failed_is_left_alone() {
             bench.until(100_000);
             assert!(bench.started().is_empty() && !bench.keeper.is_needed(millis(100_000)));
         } else {
-            bench.revoke();
+            let (_, change) = bench.change();
+            let Change::Revoke(values) = change else { panic!("{change:?}") };
+            assert_eq!(values.expires, 5, "what the store says now");
         }
     }
 }
@@ -257,4 +259,64 @@ fn an_answer_of_the_store_is_put_right_by_what_was_told_before() {
     assert_eq!(expires(stored(false, 1, 77), 500), Some(77), "not granted");
     assert_eq!(Before::default().correct(stored(true, 1, 77), now(0)), stored(true, 1, 77));
     assert_eq!(before.correct(CibLoad::Absent, now(0)), CibLoad::Absent);
+}
+
+#[test]
+fn of_two_grants_in_one_term_the_later_end_counts() {
+    let mut bench = Bench::one();
+    let ticket = TicketIndex::new(0);
+    for (term, expires, counts) in [(1, 100, 100), (1, 90, 100), (1, 110, 110), (2, 50, 50)] {
+        let grant = Grant { term: Term::new(term), expires };
+        bench.step(Input::Said(Word::Read { ticket, grant }));
+        let counts = Grant { expires: counts, ..grant };
+        assert_eq!(bench.keeper.before(ticket).grant, Some(counts));
+    }
+}
+
+/// What the store said last is the best that is known.
+#[test]
+fn a_look_that_fails_does_not_change_what_a_revoke_writes() {
+    let mut bench = Bench::held(20);
+    bench.until(16_000);
+    bench.look(stored(true, 1, 5));
+    bench.until(20_000);
+    for n in 1..4 {
+        let (job, change) = bench.change();
+        let Change::Revoke(values) = change else { panic!("{change:?}") };
+        assert_eq!(values.expires, 5, "attempt {n}");
+        bench.end(job, JobEnd::Failed("it is ill".to_owned()));
+        bench.until(20_000 + n * 500);
+        bench.look(CibLoad::Failed("it is ill".to_owned()));
+    }
+}
+
+#[test]
+fn a_successor_waits_for_a_revoke_between_two_attempts_and_for_one_that_is_being_ended() {
+    let quiet = |bench: &Bench| {
+        bench.out.iter().any(|output| matches!(output, Output::Say(Answer::Quiet { .. })))
+    };
+    let mut bench = Bench::held(600);
+    bench.write(0, 2, state(false, 1));
+    let revoke = bench.revoke();
+    bench.end(revoke, JobEnd::Failed("it is ill".to_owned()));
+    bench.take_over(1);
+    bench.until(500);
+    assert!(!quiet(&bench), "another attempt begins");
+    let revoke = bench.revoke();
+    bench.end(revoke, JobEnd::Done);
+    assert!(quiet(&bench));
+    // Another node was granted the ticket while an attempt hung.
+    let mut bench = Bench::held(20);
+    bench.until(16_000);
+    bench.look(stored(true, 1, expires(20)));
+    bench.until(20_000);
+    let hung = bench.revoke();
+    bench.until(20_000 + G * 1000);
+    bench.look(stored(true, 2, 5));
+    assert_eq!(bench.killed(), [hung]);
+    bench.take_over(1);
+    bench.until(21_000 + G * 1000);
+    assert!(!quiet(&bench), "it has not ended");
+    bench.end(hung, JobEnd::Killed);
+    assert!(quiet(&bench));
 }
