@@ -7,8 +7,9 @@ use super::options::Exit;
 use super::output::Output;
 use super::target::{self, Purpose, Target};
 use super::wording;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::model::{Excerpt, TicketName};
+use crate::sys::surroundings::System;
 use crate::wire::{ClientReply, ClientRequest, ResultCode};
 use std::time::Duration;
 
@@ -28,7 +29,8 @@ pub(super) struct Session {
 impl Session {
     /// Reads the configuration and chooses the member to ask; prints why if it cannot.
     pub fn open(args: &TargetArgs, purpose: Purpose, output: &Output) -> Result<Session, Exit> {
-        let config = super::load(&args.config).map_err(|errors| output.errors(&errors))?;
+        let config =
+            config::load(&args.config, &mut System).map_err(|errors| output.errors(&errors))?;
         if args.debug > 0 {
             for warning in &config.warnings {
                 output.warning(warning);

@@ -17,7 +17,7 @@ mod ticket;
 pub mod usage;
 mod wording;
 
-use crate::config::{self, Config, ConfigError};
+use crate::config::{self, Config};
 use crate::daemon::host::{self, Lack};
 use crate::daemon::{self, DaemonOptions};
 use crate::store::{after_boot, helper, keeper};
@@ -64,14 +64,6 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Reads and checks a configuration on this system.
-///
-/// # Errors
-/// All errors of the configuration.
-fn load(path_or_name: &str) -> Result<Config, Vec<ConfigError>> {
-    config::load(path_or_name, &mut System)
-}
-
 /// Runs the operation.
 fn run(invocation: Invocation, output: &Output) -> ExitCode {
     match invocation {
@@ -91,7 +83,7 @@ fn run(invocation: Invocation, output: &Output) -> ExitCode {
 /// `boothd daemon`: finds out which member this host is, and runs its daemon.
 fn run_daemon(args: DaemonArgs, output: &Output) -> ExitCode {
     sys::signals::outlive_requests();
-    let config = match load(&args.config) {
+    let config = match config::load(&args.config, &mut System) {
         Ok(config) => config,
         Err(errors) => return output.errors(&errors).into(),
     };
@@ -134,7 +126,7 @@ fn refuse(error: &UsageError, output: &Output) -> Exit {
 
 /// `booth check`: checks the configuration, and this host if it is a member.
 fn check(args: &args::CheckArgs, output: &Output) -> Exit {
-    let config = match load(&args.config) {
+    let config = match config::load(&args.config, &mut System) {
         Ok(config) => config,
         Err(errors) => return output.errors(&errors),
     };

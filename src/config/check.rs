@@ -2,12 +2,13 @@
 //! From a [`Raw`] configuration to a checked one: checks what concerns more than one line, or needs
 //! the system. Continues after an error, so that one run reports all errors.
 
+use super::checked::{Account, Config, ConfiguredMember, TicketConfig, TicketStore};
 use super::error::{system_words, ConfigError, NameProblem, Problem};
+use super::limits::{ERRORS_MAX, NAME_BYTES_MAX};
+use super::locate;
 use super::raw::{Located, Raw, RawMember, RawTicket};
 use super::surroundings::Surroundings;
 use super::times::{self, pick};
-use super::{locate, Account, Config, ConfiguredMember, Names, TicketConfig, TicketStore};
-use super::{ERRORS_MAX, NAME_BYTES_MAX};
 use crate::auth::Key;
 use crate::model::{Member, MemberId, MemberRole, TicketMode, TicketSpec, MEMBERS_MAX};
 use crate::time::Span;
@@ -21,6 +22,15 @@ const MAX_SKEW_DEFAULT: Span = Span::from_secs(600);
 const SITE_USER: &str = "hacluster";
 const SITE_GROUP: &str = "haclient";
 const ARBITRATOR_ACCOUNT: &str = "nobody";
+
+/// What is done with host names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Names {
+    /// They are looked up, which may need the network.
+    LookUp,
+    /// Their members are left out.
+    LeaveOut,
+}
 
 /// Checks what was read. Returns all errors, in file order.
 pub(super) fn check(

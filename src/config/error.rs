@@ -4,7 +4,7 @@
 
 use super::keyword::{self, TicketKey};
 use super::lexer::LineError;
-use super::{
+use super::limits::{
     CONFIG_BYTES_MAX, ERRORS_MAX, NAME_BYTES_MAX, RETRIES_MAX, RETRIES_MIN, TICKETS_MAX,
     TIME_MAX_MILLIS,
 };

@@ -3,11 +3,14 @@
 //! place and that each value by itself is well formed. `check` does what needs the whole file or
 //! the system.
 
+use super::checked::TicketStore;
 use super::error::{Expected, Problem};
 use super::keyword::{GlobalKey, TicketKey};
 use super::lexer::{self, Assignment};
+use super::limits::{DEFAULT_PORT, TICKETS_MAX};
 use super::raw::{Located, Raw, RawMember, RawTicket, Settings};
-use super::{times, value, TicketStore, DEFAULT_PORT, TICKETS_MAX};
+use super::times;
+use super::value::{self, Spelled};
 use crate::model::{Excerpt, MemberRole, TicketName};
 use crate::time::Span;
 use std::collections::BTreeMap;
@@ -223,8 +226,9 @@ impl Parser {
         if text.is_empty() || text.contains([' ', '\t', ':', '/', ',']) {
             return Err(wrong(key.word(), text, Expected::Account));
         }
-        if let Some((number, odd)) = value::account_number(text) {
-            self.warn_odd(key.word(), odd, &format!("{number} unless it is a name"));
+        if let Some(number) = value::spelled_account(text) {
+            let read_as = format!("{} unless it is a name", number.value);
+            self.warn_odd(key.word(), number.odd, &read_as);
         }
         self.keep(key, slot, text.to_owned());
         Ok(())
@@ -308,12 +312,12 @@ impl Parser {
                 self.put(key, |settings| &mut settings.renewal, value);
             }
             TicketKey::Retries => {
-                let (value, odd) = with_value(word, utf8(word, bytes)?, value::retries)?;
+                let Spelled { value, odd } = with_value(word, utf8(word, bytes)?, value::retries)?;
                 self.warn_odd(word, odd, &value.to_string());
                 self.put(key, |settings| &mut settings.retries, value);
             }
             TicketKey::Weights => {
-                let (value, odd) = with_value(word, utf8(word, bytes)?, value::weights)?;
+                let Spelled { value, odd } = with_value(word, utf8(word, bytes)?, value::weights)?;
                 self.warn_odd(word, odd, &format!("{value:?}"));
                 self.put(key, |settings| &mut settings.weights, value);
             }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A configuration as read: each line is well formed, but lines are not checked against each other.
 
+use super::checked::{Handler, TicketStore};
 use super::error::Problem;
-use super::{Handler, TicketStore};
 use crate::model::{AttrRule, MemberRole, TicketMode, TicketName};
 use crate::time::Span;
 use std::path::PathBuf;

@@ -3,6 +3,7 @@
 
 use super::error::{Problem, TimesProblem};
 use super::keyword::TicketKey;
+use super::limits::{RETRIES_MIN, TIME_MAX_MILLIS};
 use super::raw::{Located, RawTicket, Settings};
 use crate::model::{TicketMode, TicketSpec};
 use crate::time::Span;
@@ -170,13 +171,13 @@ fn describe(spec: &TicketSpec, renewal_set: bool) -> TimesProblem {
         hints.push((TicketKey::Timeout, in_words(shorter)));
     }
     let fewer = (below / timeout).saturating_sub(1);
-    if fewer >= u64::from(super::RETRIES_MIN) {
+    if fewer >= u64::from(RETRIES_MIN) {
         hints.push((TicketKey::Retries, fewer.to_string()));
     }
     let longer = round_up(spec.patience().as_millis().saturating_add(1));
     if !renewal_set {
         let expire = round_up(spec.patience().as_millis().saturating_add(1).saturating_mul(2));
-        if expire <= super::TIME_MAX_MILLIS {
+        if expire <= TIME_MAX_MILLIS {
             hints.push((TicketKey::Expire, in_words(expire)));
         }
     } else if Span::from_millis(longer) < window(spec) {

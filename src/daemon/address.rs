@@ -10,7 +10,7 @@
 //!
 //! Sockets stay bound to an address that goes, and work again when it comes back.
 
-use super::{clients, udp, StartError};
+use super::{clients, udp};
 use crate::sys::local_addr::{self, in_words, LocalAddress};
 use crate::sys::poll;
 use crate::sys::signals::Signals;
@@ -37,8 +37,8 @@ pub(super) struct Bound {
 /// again for some seconds. `None`: a signal asks to stop meanwhile; it has not been taken.
 ///
 /// # Errors
-/// The address cannot be had.
-pub(super) fn bind(address: SocketAddr, signals: &Signals) -> Result<Option<Bound>, StartError> {
+/// The address cannot be had; the text says why, and what there is instead.
+pub(super) fn bind(address: SocketAddr, signals: &Signals) -> io::Result<Option<Bound>> {
     let until = Instant::now() + BIND_LIMIT;
     let mut said = false;
     loop {
@@ -52,7 +52,7 @@ pub(super) fn bind(address: SocketAddr, signals: &Signals) -> Result<Option<Boun
             Err(error) => error,
         };
         if !may_pass(&error) || Instant::now() >= until {
-            return Err(StartError::Bind(address, error));
+            return Err(io::Error::other(explain(address, &error)));
         }
         if !said {
             let limit = BIND_LIMIT.as_secs();
@@ -81,7 +81,7 @@ fn may_pass(error: &io::Error) -> bool {
 }
 
 /// Why the sockets cannot be bound, and what there is instead.
-pub(super) fn explain(address: SocketAddr, error: &io::Error) -> String {
+fn explain(address: SocketAddr, error: &io::Error) -> String {
     let what = format!("failed to bind socket {address}: {error}");
     match error.kind() {
         io::ErrorKind::AddrInUse => format!("{what}; does another daemon run here?"),

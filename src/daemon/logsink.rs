@@ -15,6 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use syslog::LoggerBackend;
 
+/// How long the log may take at the end. A daemon that has a bug holds up nobody for longer.
+pub(super) const LOG_LIMIT: Duration = Duration::from_millis(500);
 /// Longer lines are cut: syslog daemons take a few kilobytes at most.
 const LINE_MAX: usize = 2000;
 /// How long a line is held back to see whether the same comes again.

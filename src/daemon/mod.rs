@@ -34,7 +34,7 @@ use address::{AddressWatch, Bound};
 use clients::places::Bounds;
 use limiter::Limiter;
 use log::LevelFilter;
-use logsink::{LogSink, Target};
+use logsink::{LogSink, Target, LOG_LIMIT};
 use notify::Notifier;
 use start_error::StartError;
 use std::io;
@@ -55,9 +55,6 @@ pub struct DaemonOptions {
     /// `-c` as given: the process title names it, since resource agents search for it.
     pub config_given: String,
 }
-
-/// How long the log may take at the end.
-const LOG_LIMIT: Duration = Duration::from_millis(500);
 
 /// How long the main thread rests when it cannot wait.
 const REST: Duration = Duration::from_millis(100);
@@ -222,7 +219,8 @@ fn start_and_serve(
     host::find_tool(config, config.members[me].member.role).map_err(StartError::Lack)?;
     lock.write(&state_line(config, me, DaemonState::Starting)).map_err(StartError::Lock)?;
     let address = threads::address_of(config, me);
-    let Some(Bound { datagrams, listener }) = address::bind(address, signals)? else {
+    let bound = address::bind(address, signals).map_err(StartError::Bind)?;
+    let Some(Bound { datagrams, listener }) = bound else {
         is_over(signals.take(), None);
         return Ok(());
     };

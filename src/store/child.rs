@@ -4,7 +4,7 @@
 //!
 //! When to start and when to end it, others decide.
 
-use super::helper::HelperExit;
+use super::helper::exit;
 use crate::slots::Ending;
 use crate::sys::os::{self, BeforeExec, Signal};
 use crate::time::{MonoTime, Span};
@@ -223,7 +223,7 @@ impl Finished {
 
     /// Whether a helper of ours gave up before it became or ran anything else.
     pub fn was_refused(&self) -> bool {
-        self.status.code() == Some(i32::from(HelperExit::Failed.code()))
+        self.status.code() == Some(i32::from(exit::FAILED))
     }
 
     /// How it failed, for a message: its exit code or signal, and what it said first.

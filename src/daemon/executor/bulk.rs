@@ -5,7 +5,7 @@
 //! A ticket that it does not find, and every ticket if it fails, is asked for alone: that alone
 //! tells an absent ticket from one that could not be read.
 
-use super::ExecutorConfig;
+use super::config::ExecutorConfig;
 use crate::engine::CibTicket;
 use crate::model::TicketIndex;
 use crate::slots::JobId;

@@ -2,8 +2,8 @@
 //! The executor's thread: carries the actions of the slots out, passes wishes on to the keeper,
 //! and reports what became of them.
 
+use super::config::ExecutorConfig;
 use super::jobs::Jobs;
-use super::ExecutorConfig;
 use crate::daemon::channels::ToExecutor;
 use crate::engine::{CibLoad, Event, JobWish, StoreWish};
 use crate::keeper::{Answer, Grant, Word};

@@ -4,7 +4,7 @@
 
 use super::journal::log;
 use super::leftovers::Label;
-use super::Setup;
+use super::setup::Setup;
 use crate::config::TicketStore;
 use crate::engine::{CibLoad, NoteLevel};
 use crate::keeper::{Change, JobEnd, JobId, Place, Values, Work};

@@ -3,7 +3,7 @@
 //!
 //! In values `%` and control characters stand as `%XX`, so that every value is one line.
 
-use super::BootMark;
+use super::boot::BootMark;
 use crate::engine::{AttrChange, CibTicket};
 use crate::model::{AttrName, AttrValue, Excerpt};
 use crate::pacemaker::{owner_number, parse_owner, parse_term, TicketValues};
