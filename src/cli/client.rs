@@ -57,38 +57,29 @@ impl Session {
                     names.push("...");
                 }
                 let names = names.join(", ");
-                output.error(&format!("No ticket given. There is more than one: {names}"));
-                Err(Exit::Failure)
+                let text = format!("No ticket given. There is more than one: {names}");
+                Err(output.failure(&text))
             }
         }
     }
 }
 
-/// `booth list`.
-pub fn list(args: &ListArgs, output: &Output) -> Exit {
-    show(args, &ClientRequest::List, output)
-}
-
-/// `booth peers`.
-pub fn peers(args: &ListArgs, output: &Output) -> Exit {
-    show(args, &ClientRequest::Peers, output)
-}
-
-/// Asks for a text and prints it.
-fn show(args: &ListArgs, request: &ClientRequest, output: &Output) -> Exit {
+/// `booth list` and `booth peers`: asks for a text and prints it.
+pub(super) fn show(
+    args: &ListArgs,
+    request: &ClientRequest,
+    output: &Output,
+) -> Result<Exit, Exit> {
     // Hawk passes a literal redirection; there is nobody to warn.
     for word in args.ignored.iter().filter(|word| *word != "2>/dev/null") {
         let word = Excerpt::new(word);
         output.warning(&format!("argument \"{word}\" is ignored"));
     }
-    let session = match Session::open(&args.target, Purpose::Read, output) {
-        Ok(session) => session,
-        Err(exit) => return exit,
-    };
+    let session = Session::open(&args.target, Purpose::Read, output)?;
     match fetch_text(&session.codec, &session.target, request, ANSWER_LIMIT) {
-        Ok(Ok(text)) => output.data(&printable(&text)),
-        Ok(Err(code)) => output.failure(&text_refused(request, code)),
-        Err(error) => output.failure(&error),
+        Ok(Ok(text)) => Ok(output.data(&printable(&text))),
+        Ok(Err(code)) => Err(output.failure(&text_refused(request, code))),
+        Err(error) => Err(output.failure(&error)),
     }
 }
 

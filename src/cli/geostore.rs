@@ -24,27 +24,16 @@ struct Question {
 }
 
 /// Asks, and prints the answer.
-pub fn run(args: &AttrArgs, output: &Output) -> Exit {
+pub(super) fn run(args: &AttrArgs, output: &Output) -> Result<Exit, Exit> {
     let purpose = match args.action {
         AttrAction::List | AttrAction::Get(_) => Purpose::Read,
         AttrAction::Set(..) | AttrAction::Delete(_) => Purpose::Attribute,
     };
-    let session = match Session::open(&args.target, purpose, output) {
-        Ok(session) => session,
-        Err(exit) => return exit,
-    };
-    let ticket = match session.ticket(args.ticket.as_ref(), output) {
-        Ok(ticket) => ticket,
-        Err(exit) => return exit,
-    };
-    let question = match question(&args.action, &ticket) {
-        Ok(question) => question,
-        Err(text) => return output.failure(&text),
-    };
-    match ask(&session, &question) {
-        Ok(reply) => answer(&session, &question, &ticket, reply, output),
-        Err(error) => output.failure(&error),
-    }
+    let session = Session::open(&args.target, purpose, output)?;
+    let ticket = session.ticket(args.ticket.as_ref(), output)?;
+    let question = question(&args.action, &ticket).map_err(|text| output.failure(&text))?;
+    let reply = ask(&session, &question).map_err(|error| output.failure(&error))?;
+    Ok(answer(&session, &question, &ticket, reply, output))
 }
 
 /// The request of an operation, or why its arguments are invalid.
@@ -120,11 +109,7 @@ fn answer(
             if code == ResultCode::SyncFail && is_full(session, question) {
                 return output.failure(&format!("{text}; {}", wording::attributes_full()));
             }
-            match verdict.exit {
-                Exit::Success => output.message(&text),
-                Exit::Failure | Exit::NotRunning => output.error(&text),
-            }
-            verdict.exit
+            output.outcome(verdict.exit, &text)
         }
         (_, _) => output.failure(&NetError::Unexpected(address)),
     }

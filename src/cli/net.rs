@@ -111,8 +111,6 @@ impl fmt::Display for NetError {
     }
 }
 
-impl std::error::Error for NetError {}
-
 /// How this cluster encodes packets: its key, its allowed skew, its unit of time.
 pub struct Codec {
     /// Signs requests.

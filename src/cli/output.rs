@@ -28,10 +28,7 @@ impl Output {
             Ok(()) => Exit::Success,
             // The reader has seen all that it wanted.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
-            Err(error) => {
-                self.error(&format!("cannot write to standard output: {error}"));
-                Exit::Failure
-            }
+            Err(error) => self.failure(&format!("cannot write to standard output: {error}")),
         }
     }
 
@@ -50,6 +47,15 @@ impl Output {
     pub fn failure(&self, error: &dyn std::fmt::Display) -> Exit {
         self.error(&error.to_string());
         Exit::Failure
+    }
+
+    /// Prints how something has ended.
+    pub fn outcome(&self, exit: Exit, text: &str) -> Exit {
+        match exit {
+            Exit::Success => self.message(text),
+            Exit::Failure | Exit::NotRunning => self.error(text),
+        }
+        exit
     }
 
     /// Prints all errors, and fails.

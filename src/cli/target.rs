@@ -82,26 +82,22 @@ impl fmt::Display for TargetError {
     }
 }
 
-impl std::error::Error for TargetError {}
-
 /// Chooses the member that a client on this host asks.
 ///
 /// # Errors
 /// There is no such member, or it cannot do what the client wants.
 pub fn choose(config: &Config, site: &SiteArg, purpose: Purpose) -> Result<Target, TargetError> {
-    let addresses: Vec<IpAddr> = config.members.iter().map(|m| m.member.address).collect();
-    let local = local_addr::find_client(&addresses).map_err(TargetError::Local)?;
+    let local = local_addr::find_client(&config.addresses()).map_err(TargetError::Local)?;
     let index = match site {
         SiteArg::Local => local.ok_or(TargetError::NoLocalMember)?,
         SiteArg::Other => other_site(config, local).ok_or(TargetError::NoOther)?,
         SiteArg::Named(name) => find_named(config, name)?,
     };
-    let target = target_at(config, index, local);
-    let arbitrator = config.members[index].member.role == MemberRole::Arbitrator;
-    if arbitrator && purpose != Purpose::Read {
-        return Err(TargetError::Arbitrator(config.members[index].member.address, purpose));
+    let member = &config.members[index].member;
+    if member.role == MemberRole::Arbitrator && purpose != Purpose::Read {
+        return Err(TargetError::Arbitrator(member.address, purpose));
     }
-    Ok(target)
+    Ok(target_at(config, index, local))
 }
 
 /// The member with this id as the target of the same client; `None` if there is no such member.
@@ -131,16 +127,15 @@ fn other_site(config: &Config, local: Option<usize>) -> Option<usize> {
 /// No member has this name, or it cannot be resolved.
 pub(super) fn find_named(config: &Config, name: &str) -> Result<usize, TargetError> {
     let at = |address: IpAddr| config.members.iter().position(|m| m.member.address == address);
-    if let Ok(address) = name.parse::<IpAddr>() {
-        return at(address).ok_or_else(|| TargetError::NoSuchSite(name.to_owned()));
-    }
-    if let Some(index) = config.members.iter().position(|m| m.text.eq_ignore_ascii_case(name)) {
-        return Ok(index);
-    }
-    match (name, 0u16).to_socket_addrs() {
-        Ok(mut found) => found
-            .find_map(|socket| at(socket.ip()))
-            .ok_or_else(|| TargetError::NoSuchSite(name.to_owned())),
-        Err(error) => Err(TargetError::Unresolved(name.to_owned(), error)),
-    }
+    let found = if let Ok(address) = name.parse::<IpAddr>() {
+        at(address)
+    } else if let Some(index) =
+        config.members.iter().position(|m| m.text.eq_ignore_ascii_case(name))
+    {
+        Some(index)
+    } else {
+        let unresolved = |error| TargetError::Unresolved(name.to_owned(), error);
+        (name, 0u16).to_socket_addrs().map_err(unresolved)?.find_map(|socket| at(socket.ip()))
+    };
+    found.ok_or_else(|| TargetError::NoSuchSite(name.to_owned()))
 }

@@ -2,7 +2,7 @@
 //! `booth grant` and `revoke`: asks a daemon, follows redirects, waits and says for what, and
 //! ends with the exit code of the answer.
 
-use super::args::{GrantArgs, RevokeArgs, Target as TargetArgs};
+use super::args::TicketArgs;
 use super::client::{fetch_text, printable, Session};
 use super::net::{Connection, NetError, CHANGE_LIMIT};
 use super::options::Exit;
@@ -26,48 +26,20 @@ const WAIT_SLACK: Duration = Duration::from_secs(2);
 /// The `timeout` of a ticket that the local configuration does not have: the default.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// `booth grant`.
-pub fn grant(args: &GrantArgs, output: &Output) -> Exit {
-    let options = ClientOptions {
-        immediate: args.force,
-        // Reference: -C sends both bits.
-        wait: args.wait || args.wait_commit,
-        wait_commit: args.wait_commit,
-        explain: true,
-    };
-    let command = TicketCommand::Grant;
-    ticket_command(command, &args.target, args.ticket.as_ref(), options, output)
-}
-
-/// `booth revoke`.
-pub fn revoke(args: &RevokeArgs, output: &Output) -> Exit {
-    let options = ClientOptions { wait: args.wait, explain: true, ..ClientOptions::default() };
-    let command = TicketCommand::Revoke;
-    ticket_command(command, &args.target, args.ticket.as_ref(), options, output)
-}
-
-fn ticket_command(
+/// `booth grant` and `booth revoke`.
+pub(super) fn run(
     command: TicketCommand,
-    args: &TargetArgs,
-    named: Option<&TicketName>,
-    options: ClientOptions,
+    args: &TicketArgs,
     output: &Output,
-) -> Exit {
+) -> Result<Exit, Exit> {
     let purpose = match command {
         TicketCommand::Grant => Purpose::Grant,
         // Every member can name the holder.
         TicketCommand::Revoke => Purpose::Read,
     };
-    let session = match Session::open(args, purpose, output) {
-        Ok(session) => session,
-        Err(exit) => return exit,
-    };
-    let ticket = match session.ticket(named, output) {
-        Ok(ticket) => ticket,
-        Err(exit) => return exit,
-    };
-    let talk = TicketTalk { session: &session, command, ticket: &ticket, options, output };
-    talk.run()
+    let session = &Session::open(&args.target, purpose, output)?;
+    let ticket = &session.ticket(args.ticket.as_ref(), output)?;
+    Ok(TicketTalk { session, command, ticket, options: args.options, output }.run())
 }
 
 /// One grant or revoke, from the first question to the last answer.
@@ -127,12 +99,11 @@ impl TicketTalk<'_> {
     /// Prints the outcome, and the member that answered.
     fn say(&self, target: &Target, verdict: &Verdict) -> Exit {
         let text = format!("{} (answered by {})", verdict.text, target.address.ip());
-        match verdict.exit {
-            Exit::Success => self.output.message(&text),
-            Exit::Failure | Exit::NotRunning => self.output.error(&text),
-        }
+        self.output.outcome(verdict.exit, &text);
         if verdict.open {
-            self.show_line(target);
+            if let Some(line) = self.list_line(target) {
+                self.output.message(&line);
+            }
         }
         verdict.exit
     }
@@ -285,23 +256,8 @@ impl TicketTalk<'_> {
             {
                 Ok(Some(Ended::Verdict(wording::holder_unknown())))
             }
-            ResultCode::Success
-            | ResultCode::Async
-            | ResultCode::SyncSuccess
-            | ResultCode::SyncFail
-            | ResultCode::InvalidArg
-            | ResultCode::NoSuchAttr
-            | ResultCode::HandlerFailed
-            | ResultCode::AttrPrereq
-            | ResultCode::TicketIdle
-            | ResultCode::Overgrant
-            | ResultCode::ProbableSuccess
-            | ResultCode::Busy
-            | ResultCode::AuthFailed
-            | ResultCode::TermOutdated
-            | ResultCode::TermStillValid
-            | ResultCode::YouOutdated => {
-                let verdict = wording::ticket_verdict(self.command, self.ticket, answer.result);
+            code => {
+                let verdict = wording::ticket_verdict(self.command, self.ticket, code);
                 Ok(Some(Ended::Verdict(verdict)))
             }
         }
@@ -375,20 +331,13 @@ impl TicketTalk<'_> {
         }
     }
 
-    /// Shows the ticket's line in `list`, if the member answers soon.
-    fn show_line(&self, target: &Target) {
-        if let Some(line) = self.list_line(target) {
-            self.output.message(&line);
-        }
-    }
-
     /// The ticket's line in the member's `list`. This is optional, so it must not take long.
     fn list_line(&self, target: &Target) -> Option<String> {
         const LIST_LIMIT: Duration = Duration::from_secs(2);
         let codec = &self.session.codec;
         match fetch_text(codec, target, &ClientRequest::List, LIST_LIMIT) {
             Ok(Ok(text)) => line_of(&text, self.ticket).map(printable),
-            Ok(Err(_)) | Err(_) => None,
+            _ => None,
         }
     }
 }

@@ -122,6 +122,11 @@ impl Config {
         Roster::new(members, me).expect("a checked configuration makes a roster")
     }
 
+    /// The addresses of all members.
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        self.members.iter().map(|configured| configured.member.address).collect()
+    }
+
     /// The ticket with this name.
     pub fn ticket(&self, name: &TicketName) -> Option<&TicketConfig> {
         self.tickets.iter().find(|ticket| ticket.spec.name == *name)

@@ -78,8 +78,7 @@ pub struct Whereabouts {
 /// # Errors
 /// The kernel does not list its addresses.
 pub fn whereabouts(config: &Config) -> std::io::Result<Whereabouts> {
-    let members: Vec<IpAddr> = config.members.iter().map(|m| m.member.address).collect();
-    Ok(among(&members, &local_addr::local_addresses()?))
+    Ok(among(&config.addresses(), &local_addr::local_addresses()?))
 }
 
 fn among(members: &[IpAddr], local: &[LocalAddress]) -> Whereabouts {

@@ -4,24 +4,24 @@
 //! The threads carry, the engine decides. [`run`] is the whole life of a daemon.
 
 mod address;
-pub mod bonds;
+mod bonds;
 pub mod channels;
 pub mod clients;
 pub mod descriptors;
 pub mod engine_loop;
 pub mod executor;
-pub mod host;
-pub mod limiter;
-pub mod logsink;
+pub(crate) mod host;
+mod limiter;
+mod logsink;
 pub mod notify;
-pub mod outbox;
+mod outbox;
 mod panics;
 mod start_error;
 mod starting;
-pub mod text;
+mod text;
 mod threads;
 pub mod timer;
-pub mod udp;
+mod udp;
 
 use crate::config::Config;
 use crate::sys::lockfile::{DaemonState, LockFile, StateLine};
