@@ -4,7 +4,7 @@
 use super::error::{Problem, TimesProblem};
 use super::keyword::TicketKey;
 use super::limits::{RETRIES_MIN, TIME_MAX_MILLIS};
-use super::raw::{Located, RawTicket, Settings};
+use super::raw::{Located, RawTicket, Settings, Warnings};
 use crate::model::{TicketMode, TicketSpec};
 use crate::time::Span;
 
@@ -15,9 +15,6 @@ const RETRIES_DEFAULT: u32 = 10;
 /// A shorter time for one `crm_ticket` call causes a warning. This is ten times what a call takes
 /// on an idle machine.
 const GUARD_COMFORTABLE: Span = Span::from_millis(300);
-
-/// Warnings with their lines.
-pub(super) type Warnings = Vec<(usize, String)>;
 
 /// Sets the times of `spec` from the ticket's keys.
 ///
@@ -46,7 +43,7 @@ pub(super) fn settle(
                 spec.name.as_str(),
                 inherited.value
             );
-            warnings.push((raw.line, text));
+            warnings.push((Some(raw.line), text));
         }
     }
     if spec.patience() >= spec.renewal {
@@ -118,7 +115,7 @@ fn check_lease(
              complete {window} after the previous one; half of expire, {half}, is used instead",
             spec.renewal, spec.expire
         );
-        warnings.push((line, text));
+        warnings.push((Some(line), text));
         spec.renewal = half;
     } else if spec.renewal.plus(spec.timeout) >= window {
         let text = format!(
@@ -126,7 +123,7 @@ fn check_lease(
              {} + {} is not less than {window}, the time that expire = {} leaves for a renewal",
             spec.renewal, spec.timeout, spec.expire
         );
-        warnings.push((line, text));
+        warnings.push((Some(line), text));
     }
     if spec.guard() < GUARD_COMFORTABLE {
         let text = format!(
@@ -135,7 +132,7 @@ fn check_lease(
             spec.expire,
             spec.guard()
         );
-        warnings.push((raw.line, text));
+        warnings.push((Some(raw.line), text));
     }
     Ok(())
 }

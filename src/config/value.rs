@@ -12,11 +12,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-/// The longest time in whole seconds.
-pub(super) const SECONDS_MAX: u64 = TIME_MAX_MILLIS / 1000;
-
 /// The highest accepted level of log messages. Levels above 2 do not log more.
-pub(super) const DEBUG_MAX: u64 = 2_147_483_647;
+const DEBUG_MAX: u64 = 2_147_483_647;
 
 /// A time that must be positive.
 pub(super) fn time(text: &str) -> Result<Span, Expected> {
@@ -29,6 +26,18 @@ pub(super) fn time(text: &str) -> Result<Span, Expected> {
 /// A time that may be zero.
 pub(super) fn time_or_zero(text: &str) -> Result<Span, Expected> {
     read_time(text).ok_or(Expected::TimeOrZero)
+}
+
+/// Whole seconds.
+pub(super) fn seconds(text: &str) -> Result<Span, Expected> {
+    let secs = number_in(text, 0, TIME_MAX_MILLIS / 1000);
+    secs.map(Span::from_secs).ok_or(Expected::Seconds)
+}
+
+/// A level of log messages.
+pub(super) fn level(text: &str) -> Result<u32, Expected> {
+    let level = number_in(text, 0, DEBUG_MAX).and_then(|level| u32::try_from(level).ok());
+    level.ok_or(Expected::Level)
 }
 
 /// Whole seconds, or whole milliseconds directly followed by `ms`.
@@ -49,12 +58,8 @@ fn without_plus(text: &str) -> &str {
 }
 
 fn decimal(digits: &str) -> Option<u64> {
-    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    if plain {
-        digits.parse().ok()
-    } else {
-        None
-    }
+    // A plus sign is taken by `parse`, too.
+    digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// A decimal number between `min` and `max`.
