@@ -9,12 +9,11 @@ use super::target::Target;
 use crate::auth::{bond_of_answers, AuthError, Bond, Opener, Sealer};
 use crate::config::{system_words, Config};
 use crate::model::MemberId;
-use crate::sys::clock;
+use crate::sys::{clock, keepalive};
 use crate::wire::{
     decode_reply, encode_request, frame_len, ClientReply, ClientRequest, Life, TimeUnit, WireError,
     HEADER_LEN,
 };
-use socket2::{SockRef, TcpKeepalive};
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -29,13 +28,6 @@ pub const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 pub const CHANGE_LIMIT: Duration = Duration::from_secs(60);
 /// The most bytes that are read at once.
 const CHUNK: usize = 16 * 1024;
-/// Silence before the first keepalive probe. With the next two, a client that waits without limit
-/// notices within a minute that the other machine is gone.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
-/// The time between two probes of a silent machine.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
-/// The number of unanswered probes after which the machine counts as gone.
-const KEEPALIVE_PROBES: u32 = 6;
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -133,12 +125,9 @@ impl Codec {
 fn connect(address: SocketAddr) -> Result<TcpStream, NetError> {
     let stream = TcpStream::connect_timeout(&address, CONNECT_LIMIT)
         .map_err(|error| NetError::Connect(address, error))?;
-    // A connection without keepalive still works, so an error is ignored.
-    let keepalive = TcpKeepalive::new()
-        .with_time(KEEPALIVE_IDLE)
-        .with_interval(KEEPALIVE_INTERVAL)
-        .with_retries(KEEPALIVE_PROBES);
-    let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
+    // A client that waits without limit notices that the other machine is gone. A connection works
+    // without that, so an error is ignored.
+    let _ = keepalive::ask(&stream);
     Ok(stream)
 }
 

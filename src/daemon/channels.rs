@@ -36,9 +36,6 @@ pub const CONTROL_QUEUE: usize = 8;
 pub const EXECUTOR_QUEUE: usize = 64;
 /// Answers that wait for one client; a request has at most a handful.
 pub const REPLY_QUEUE: usize = 8;
-/// The stack of each of the daemon's threads, in bytes. The process is locked into memory, so
-/// that stacks are not to be larger than they need to be.
-pub const STACK: usize = 256 * 1024;
 /// Log lines that wait for a slow syslog or terminal.
 pub const LOG_QUEUE: usize = 1024;
 

@@ -16,6 +16,7 @@ mod logsink;
 pub mod notify;
 mod outbox;
 mod panics;
+mod spawn;
 mod start_error;
 mod starting;
 mod text;
@@ -218,7 +219,7 @@ fn start_and_serve(
     let Ready { signals, sink, notifier, bounds } = ready;
     host::find_tool(config, config.members[me].member.role).map_err(StartError::Lack)?;
     lock.write(&state_line(config, me, DaemonState::Starting)).map_err(StartError::Lock)?;
-    let address = threads::address_of(config, me);
+    let address = config.members[me].socket_address();
     let bound = address::bind(address, signals).map_err(StartError::Bind)?;
     let Some(Bound { datagrams, listener }) = bound else {
         is_over(signals.take(), None);
@@ -280,8 +281,7 @@ fn serve(
             Ok(ready) => ready,
             Err(error) => {
                 // What there is to do is looked for now and then instead.
-                if let Some(held_back) = troubles.pass(Instant::now()) {
-                    let more = limiter::more(held_back);
+                if let Some(more) = troubles.pass(Instant::now()) {
                     log::error!("cannot wait for signals: {error}; trying again{more}");
                 }
                 std::thread::sleep(REST);

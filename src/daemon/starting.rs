@@ -73,7 +73,7 @@ pub(super) fn watched<T: Send>(
             }
         };
         watcher
-            .stack_size(super::channels::STACK)
+            .stack_size(super::spawn::STACK)
             .spawn_scoped(scope, watch)
             .map_err(StartError::Thread)?;
         let done = part();

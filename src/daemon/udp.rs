@@ -7,10 +7,10 @@
 //! engine's business.
 
 use super::bonds::{Bonds, Tie};
-use super::limiter::{self, Limiter};
+use super::limiter::Limiter;
 use super::outbox::Post;
 use super::text::member_name;
-use crate::auth::{AuthError, Bond, Opener, Proof, ReplayGuard};
+use crate::auth::{AuthError, Opened, Opener, Proof, ReplayGuard};
 use crate::engine::{Event, RejectKind};
 use crate::model::{MemberId, MemberIndex, Roster};
 use crate::sys::poll;
@@ -118,48 +118,47 @@ impl Gate {
         if from == self.roster.me() {
             return Err(invalid(None, "its sender has the id of this member"));
         }
-        let packet = opened.packet;
-        let message = if opened.bond.is_some() && is_hello(&packet) {
+        let message = if opened.bond.is_some() && is_hello(&opened.packet) {
             None
         } else {
-            let decoded = decode_peer(&packet, self.unit);
+            let decoded = decode_peer(&opened.packet, self.unit);
             Some(decoded.map_err(|error| invalid(Some(from), &error.to_string()))?.1)
         };
-        let Some(bond) = opened.bond else {
-            self.remember(from, opened.proof, wall)?;
-            return Ok(Admitted { from, message, answers: Vec::new() });
-        };
-        self.admit_bound(from, &packet, bond, opened.proof, message, wall)
+        self.admit_bound(from, message, &opened, wall)
     }
 
-    /// Looks to whom a datagram of a member of ours is bound (P9). `message` is `None` for a HELLO.
+    /// Looks to whom a datagram of a member is bound (P9). `message` is `None` for a HELLO.
     fn admit_bound(
         &mut self,
         from: MemberIndex,
-        packet: &[u8],
-        bond: Bond,
-        proof: Option<Proof>,
         message: Option<PeerMessage>,
+        opened: &Opened<'_>,
         wall: WallTime,
     ) -> Result<Admitted, Refusal> {
-        let life = life_of(packet);
-        match (self.bonds.tie(bond), life) {
-            (Tie::Ours, _) => {
-                self.remember(from, proof, wall)?;
+        let life = life_of(&opened.packet);
+        let (message, answers) = match opened.bond.map(|bond| self.bonds.tie(bond)) {
+            // Nobody but ours binds datagrams.
+            None => {
+                self.remember(from, opened.proof, wall)?;
+                (message, Vec::new())
+            }
+            Some(Tie::Ours) => {
+                self.remember(from, opened.proof, wall)?;
                 let again = life.map(|life| self.bonds.learn(from, life, wall));
-                Ok(Admitted { from, message, answers: again.unwrap_or_default() })
+                (message, again.unwrap_or_default())
             }
-            (Tie::Elsewhere, _) => {
+            Some(Tie::Elsewhere) => {
                 let sender = self.roster.member(from).id;
-                Err(refusal(Some(from), &AuthError::Elsewhere { from: sender }))
-            }
-            (Tie::Unsure, Some(life)) if message.is_some() => {
-                let hello = self.bonds.hello(from, life, wall);
-                Ok(Admitted { from, message: None, answers: hello.into_iter().collect() })
+                return Err(refusal(Some(from), &AuthError::Elsewhere { from: sender }));
             }
             // A HELLO is not answered, or two members could go on for ever.
-            (Tie::Unsure, _) => Ok(Admitted { from, message: None, answers: Vec::new() }),
-        }
+            Some(Tie::Unsure) => {
+                let asks = life.filter(|_| message.is_some());
+                let hello = asks.and_then(|life| self.bonds.hello(from, life, wall));
+                (None, hello.into_iter().collect())
+            }
+        };
+        Ok(Admitted { from, message, answers })
     }
 
     /// Lets a datagram in that has not come before (L15).
@@ -278,8 +277,7 @@ impl Rejects {
         self.count(refusal.from, refusal.kind);
         let limiter = self.logged.entry((refusal.from, refusal.kind));
         let limiter = limiter.or_insert_with(|| Limiter::new(LOG_EVERY));
-        let Some(held_back) = limiter.pass(now) else { return };
-        let more = limiter::more(held_back);
+        let Some(more) = limiter.pass(now) else { return };
         let claim = match refusal.from {
             Some(member) => format!(" as {}", member_name(&self.roster, member)),
             None => String::new(),

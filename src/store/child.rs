@@ -8,6 +8,7 @@ use super::helper::exit;
 use crate::slots::Ending;
 use crate::sys::os::{self, BeforeExec, Signal};
 use crate::time::{MonoTime, Span};
+use std::borrow::Cow;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -226,6 +227,25 @@ impl Finished {
         self.status.code() == Some(i32::from(exit::FAILED))
     }
 
+    /// All of its output as text, if it succeeded and there is no more of it than these bytes.
+    ///
+    /// # Errors
+    /// Why not, for a message.
+    pub(super) fn answer(&self, max: usize) -> Result<Cow<'_, str>, String> {
+        if !self.status.success() {
+            Err(self.failure())
+        } else if self.cut {
+            Err(format!("the answer has more than {max} bytes"))
+        } else {
+            Ok(String::from_utf8_lossy(&self.output))
+        }
+    }
+
+    /// What it said first on standard error, or else how it failed.
+    pub(super) fn why(&self) -> String {
+        self.said().unwrap_or_else(|| self.failure())
+    }
+
     /// How it failed, for a message: its exit code or signal, and what it said first.
     pub fn failure(&self) -> String {
         let how = match (self.status.code(), self.status.signal()) {
@@ -233,10 +253,8 @@ impl Finished {
             (None, Some(signal)) => format!("ended by signal {signal}"),
             (None, None) => "ended".to_owned(),
         };
-        match first_line(&self.errors).or_else(|| first_line(&self.output)) {
-            Some(line) => format!("{how}: {line}"),
-            None => how,
-        }
+        let line = self.said().or_else(|| first_line(&self.output));
+        line.map_or(how.clone(), |line| format!("{how}: {line}"))
     }
 
     /// What it said first on standard error, if anything.

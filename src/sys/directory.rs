@@ -2,16 +2,12 @@
 //! Directories that the daemon makes, and whose they are.
 
 use super::accounts::{own_user, user_name, Identity};
-use super::lockholder::{self, Users};
+use super::lockholder::{self, Users, ALL_WRITE, OTHERS_WRITE};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-/// Bits of a mode that let others than the owner write.
-const OTHERS_WRITE: u32 = 0o022;
-/// The bit that lets everybody write.
-const ALL_WRITE: u32 = 0o002;
 /// The bit that lets nobody but its owner, and that of the directory, remove what lies there.
 const STICKY: u32 = 0o1000;
 

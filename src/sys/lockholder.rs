@@ -25,10 +25,9 @@ const NAMES: [&str; 2] = ["boothd", "booth"];
 /// How often a look is repeated when the holder changes meanwhile.
 const LOOKS: usize = 5;
 /// Bits of a mode that let others than the owner write.
-const OTHERS_WRITE: u32 = 0o022;
-
+pub(super) const OTHERS_WRITE: u32 = 0o022;
 /// The bit of a mode that lets everybody write.
-const ANYBODY_WRITES: u32 = 0o002;
+pub(super) const ALL_WRITE: u32 = 0o002;
 
 /// The users whose processes count: root, who asks, and those of the configuration.
 #[derive(Clone, Debug)]
@@ -234,7 +233,7 @@ fn is_ours(pid: u32, program: &Path) -> bool {
 fn may_be_installed(pid: u32) -> bool {
     // The file itself, whatever its path leads to by now. Whoever may not look at it cannot know.
     let file = fs::metadata(format!("/proc/{pid}/exe"));
-    file.is_ok_and(|file| Users::own().contains(file.uid()) && file.mode() & ANYBODY_WRITES == 0)
+    file.is_ok_and(|file| Users::own().contains(file.uid()) && file.mode() & ALL_WRITE == 0)
 }
 
 /// Whether a process calls itself so: its number here, or in a container in which it runs.

@@ -6,6 +6,7 @@ pub(crate) mod accounts;
 pub mod clock;
 pub(crate) mod directory;
 pub(crate) mod filelock;
+pub(crate) mod keepalive;
 pub mod local_addr;
 pub mod lockfile;
 pub(crate) mod lockholder;

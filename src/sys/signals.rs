@@ -76,9 +76,7 @@ impl Signals {
         let came = self.flags.iter().filter(|(_, flag)| flag.swap(false, Ordering::SeqCst));
         came.filter_map(|(signal, _)| wish_of(*signal)).collect()
     }
-}
 
-impl Signals {
     /// The signal that asks to stop, if one has come; [`Signals::take`] still tells of it.
     pub fn wants_stop(&self) -> Option<i32> {
         let came = self.flags.iter().filter(|(_, flag)| flag.load(Ordering::SeqCst));

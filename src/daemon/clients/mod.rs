@@ -22,11 +22,10 @@ pub mod listing;
 pub mod places;
 mod socket;
 
-use super::channels::STACK;
+use super::spawn::{spawn, Ended};
 use crate::auth::ReplayGuard;
 use crate::sys::poll::{self, Entry};
 use connection::Connection;
-use crossbeam_channel::{bounded, Receiver, RecvTimeoutError, Sender};
 use gateway::Gateway;
 pub use gateway::GatewaySetup;
 use places::Bounds;
@@ -60,8 +59,7 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// The thread that serves clients, from outside.
 pub struct Server {
     waker: Arc<UnixStream>,
-    /// The thread holds the sending end.
-    present: Receiver<()>,
+    ended: Ended,
 }
 
 impl Server {
@@ -79,13 +77,8 @@ impl Server {
         let (sleeper, waker) = poll::waker_pair()?;
         let waker = Arc::new(waker);
         let gateway = Gateway::new(setup, guard, bounds, Arc::clone(&waker));
-        let (present_end, present) = bounded(0);
-        let thread = std::thread::Builder::new().name("clients".to_owned()).stack_size(STACK);
-        thread.spawn(move || {
-            Clients { listener, sleeper, gateway, open: Vec::new(), rests: None }.run();
-            drop::<Sender<()>>(present_end);
-        })?;
-        Ok(Server { waker, present })
+        let clients = Clients { listener, sleeper, gateway, open: Vec::new(), rests: None };
+        Ok(Server { waker, ended: spawn("clients", move || clients.run())? })
     }
 
     /// Begins to stop: nothing more is accepted and all connections are closed.
@@ -95,8 +88,7 @@ impl Server {
 
     /// Waits for the end of the thread; false if it is left after the time.
     pub fn wait(&self, limit: Duration) -> bool {
-        // Nothing is ever sent: either the time is over or the sender has gone.
-        self.present.recv_timeout(limit) == Err(RecvTimeoutError::Disconnected)
+        self.ended.wait(limit)
     }
 }
 

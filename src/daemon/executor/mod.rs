@@ -14,30 +14,13 @@ mod thread;
 pub use config::{ExecutorConfig, ExecutorTicket};
 
 use super::channels::ToExecutor;
+use super::spawn::{spawn as spawn_thread, Ended};
 use crate::engine::Event;
 use crate::store;
-use crossbeam_channel::{bounded, Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, Sender};
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
 use thread::Executor;
-
-/// Stack of the thread: all of it is locked into memory in a daemon.
-const STACK: usize = 256 * 1024;
-
-/// The running executor.
-#[derive(Debug)]
-pub struct ExecutorHandle(Receiver<()>);
-
-impl ExecutorHandle {
-    /// Waits, at most so long, until the thread has ended, which [`ToExecutor::Stop`], or the end
-    /// of its channel, makes it do within two seconds; false if it takes longer. The tickets stay
-    /// as they are, and the keeper stays as long as there is any to keep.
-    pub fn wait(&self, limit: Duration) -> bool {
-        // Nothing is ever sent: the thread drops its end when it ends.
-        self.0.recv_timeout(limit) == Err(RecvTimeoutError::Disconnected)
-    }
-}
 
 /// Takes the keeper of this site over, or starts one, and starts the executor's thread.
 ///
@@ -47,24 +30,21 @@ impl ExecutorHandle {
 /// can change it any more (`RULES.md` L9): that may take the longest *g* of all where another
 /// node of the site may have begun it.
 ///
+/// The thread ends within two seconds after [`ToExecutor::Stop`], or the end of its channel. The
+/// tickets stay as they are, and the keeper stays as long as there is any to keep.
+///
 /// # Errors
 /// There is no keeper, or the thread cannot be started.
 pub fn spawn(
     mut config: ExecutorConfig,
     (wishes, sleeper): (Receiver<ToExecutor>, UnixStream),
     events: Sender<Event>,
-) -> io::Result<ExecutorHandle> {
+) -> io::Result<Ended> {
     store::prepare(&mut config.store);
     // Without a keeper nothing may be granted.
     let link = config.link().map_err(cannot_start("the keeper of the tickets"))?;
-    let thread = std::thread::Builder::new().name("executor".to_owned()).stack_size(STACK);
-    let (alive, ended) = bounded::<()>(0);
-    let executor = move || {
-        Executor::new(config, link, (wishes, sleeper), events).run();
-        drop(alive);
-    };
-    thread.spawn(executor).map_err(cannot_start("the executor"))?;
-    Ok(ExecutorHandle(ended))
+    let executor = Executor::new(config, link, (wishes, sleeper), events);
+    spawn_thread("executor", move || executor.run()).map_err(cannot_start("the executor"))
 }
 
 fn cannot_start(what: &str) -> impl Fn(io::Error) -> io::Error + '_ {

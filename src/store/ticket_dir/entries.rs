@@ -68,8 +68,6 @@ impl fmt::Display for EntriesError {
     }
 }
 
-impl std::error::Error for EntriesError {}
-
 impl Entries {
     /// The entries in a file's bytes.
     ///
