@@ -16,9 +16,9 @@ use std::ffi::OsString;
 /// The configuration that is used without `-c`: `/etc/booth/booth.conf`.
 pub const DEFAULT_CONFIG: &str = "booth";
 /// The longest attribute name: 64 bytes on the wire with its NUL.
-pub const ATTR_NAME_ARG_MAX: usize = 63;
+const ATTR_NAME_ARG_MAX: usize = 63;
 /// The longest attribute value: 128 bytes on the wire with its NUL.
-pub const ATTR_VALUE_ARG_MAX: usize = 127;
+const ATTR_VALUE_ARG_MAX: usize = 127;
 
 /// What the program is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]

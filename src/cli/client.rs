@@ -28,7 +28,11 @@ pub(super) struct Session {
 
 impl Session {
     /// Reads the configuration and chooses the member to ask; prints why if it cannot.
-    pub fn open(args: &TargetArgs, purpose: Purpose, output: &Output) -> Result<Session, Exit> {
+    pub(super) fn open(
+        args: &TargetArgs,
+        purpose: Purpose,
+        output: &Output,
+    ) -> Result<Session, Exit> {
         let config =
             config::load(&args.config, &mut System).map_err(|errors| output.errors(&errors))?;
         if args.debug > 0 {
@@ -46,7 +50,11 @@ impl Session {
     }
 
     /// The ticket that was named, or the only one in the configuration.
-    pub fn ticket(&self, named: Option<&TicketName>, output: &Output) -> Result<TicketName, Exit> {
+    pub(super) fn ticket(
+        &self,
+        named: Option<&TicketName>,
+        output: &Output,
+    ) -> Result<TicketName, Exit> {
         match (named, self.config.tickets.as_slice()) {
             (Some(name), _) => Ok(name.clone()),
             (None, [only]) => Ok(only.spec.name.clone()),
@@ -112,7 +120,7 @@ pub(super) fn fetch_text(
 }
 
 /// The text with `?` for control characters, which could control a terminal.
-pub fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let keep = |c: char| !c.is_control() || c == '\n' || c == '\t';
     text.chars().map(|c| if keep(c) { c } else { '?' }).collect()
 }

@@ -20,12 +20,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// How long connecting may take: long enough for two lost SYN packets.
-pub const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// How long the first answer may take if nothing is written. Our daemon needs milliseconds;
 /// the reference does nothing else while a `crm_ticket` runs.
-pub const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// How long the first answer may take if a `crm_ticket` may have to run before it.
-pub const CHANGE_LIMIT: Duration = Duration::from_secs(60);
+pub(super) const CHANGE_LIMIT: Duration = Duration::from_secs(60);
 /// The most bytes that are read at once.
 const CHUNK: usize = 16 * 1024;
 
@@ -104,7 +104,7 @@ impl fmt::Display for NetError {
 }
 
 /// How this cluster encodes packets: its key, its allowed skew, its unit of time.
-pub struct Codec {
+pub(super) struct Codec {
     /// Signs requests.
     pub sealer: Sealer,
     /// Checks answers.
@@ -115,7 +115,7 @@ pub struct Codec {
 
 impl Codec {
     /// The codec of this configuration.
-    pub fn of(config: &Config) -> Codec {
+    pub(super) fn of(config: &Config) -> Codec {
         let opener = Opener::new(config.key.clone(), config.max_skew);
         Codec { sealer: Sealer::new(config.key.clone()), opener, unit: config.unit }
     }
@@ -132,7 +132,7 @@ fn connect(address: SocketAddr) -> Result<TcpStream, NetError> {
 }
 
 /// A connection on which one request was sent.
-pub struct Connection<'a> {
+pub(super) struct Connection<'a> {
     stream: TcpStream,
     address: SocketAddr,
     to: MemberId,
@@ -152,7 +152,7 @@ impl<'a> Connection<'a> {
     ///
     /// # Errors
     /// Connecting fails or takes longer than [`CONNECT_LIMIT`], or the request cannot be sent.
-    pub fn ask(
+    pub(super) fn ask(
         target: &Target,
         codec: &'a Codec,
         request: &ClientRequest,
@@ -182,7 +182,7 @@ impl<'a> Connection<'a> {
     ///
     /// # Errors
     /// There is no answer, or it is invalid or not authenticated.
-    pub fn answer(&mut self, limit: Option<Duration>) -> Result<ClientReply, NetError> {
+    pub(super) fn answer(&mut self, limit: Option<Duration>) -> Result<ClientReply, NetError> {
         let until = limit.map(|limit| (Instant::now() + limit, limit));
         match self.next_reply(until)? {
             ClientReply::Hello(life) if !self.lively && self.bond.is_some() => {

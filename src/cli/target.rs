@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 /// The member that a client asks, and the member on whose behalf it asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub(super) struct Target {
     /// The index of the member in the configuration.
     pub index: usize,
     /// Its address and TCP port.
@@ -40,7 +40,7 @@ pub(super) enum TargetError {
 
 /// What a client wants from its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub(super) enum Purpose {
     /// Something that every member can answer.
     Read,
     /// To grant, which arbitrators cannot.
@@ -86,7 +86,11 @@ impl fmt::Display for TargetError {
 ///
 /// # Errors
 /// There is no such member, or it cannot do what the client wants.
-pub fn choose(config: &Config, site: &SiteArg, purpose: Purpose) -> Result<Target, TargetError> {
+pub(super) fn choose(
+    config: &Config,
+    site: &SiteArg,
+    purpose: Purpose,
+) -> Result<Target, TargetError> {
     let local = local_addr::find_client(&config.addresses()).map_err(TargetError::Local)?;
     let index = match site {
         SiteArg::Local => local.ok_or(TargetError::NoLocalMember)?,
@@ -101,7 +105,7 @@ pub fn choose(config: &Config, site: &SiteArg, purpose: Purpose) -> Result<Targe
 }
 
 /// The member with this id as the target of the same client; `None` if there is no such member.
-pub fn redirected(config: &Config, id: MemberId, from: MemberId) -> Option<Target> {
+pub(super) fn redirected(config: &Config, id: MemberId, from: MemberId) -> Option<Target> {
     let index = config.members.iter().position(|m| m.member.id == id)?;
     Some(Target { from, ..target_at(config, index, None) })
 }

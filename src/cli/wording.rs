@@ -19,7 +19,7 @@ pub(super) enum TicketCommand {
 
 impl TicketCommand {
     /// The word in messages.
-    pub const fn word(self) -> &'static str {
+    pub(super) const fn word(self) -> &'static str {
         match self {
             TicketCommand::Grant => "grant",
             TicketCommand::Revoke => "revoke",
@@ -29,7 +29,7 @@ impl TicketCommand {
 
 /// A message and how the program ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub(super) struct Verdict {
     /// How the program ends.
     pub exit: Exit,
     /// The message on standard error.
@@ -156,7 +156,7 @@ pub(super) fn attributes_full() -> String {
 pub(super) const AUTHENTICATION_ERROR: &str = "authentication error";
 
 /// The reference's message for an unknown ticket.
-pub fn no_such_ticket(ticket: &TicketName) -> String {
+fn no_such_ticket(ticket: &TicketName) -> String {
     format!("ticket \"{ticket}\" does not exist")
 }
 
@@ -169,7 +169,7 @@ fn odd(code: ResultCode) -> String {
 /// carry on with it; it is a failure if it has found no majority yet, or hangs at the CIB.
 ///
 /// Reference: gives up at the third answer and exits with 0 in any case.
-pub fn give_up(command: TicketCommand, cause: Option<WaitCause>) -> Verdict {
+pub(super) fn give_up(command: TicketCommand, cause: Option<WaitCause>) -> Verdict {
     let text = "Giving up on waiting for the definite result. \
                 Please use \"booth list\" later to see the outcome.";
     let under_way = match cause {
@@ -194,7 +194,7 @@ pub fn give_up(command: TicketCommand, cause: Option<WaitCause>) -> Verdict {
 ///
 /// `end` is the epoch if the end is not known; `forced` says that `-F` was given or does not apply;
 /// `site` is the address of the site that objects, if it is known.
-pub fn waiting(cause: WaitCause, end: WallTime, forced: bool, site: Option<&str>) -> String {
+pub(super) fn waiting(cause: WaitCause, end: WallTime, forced: bool, site: Option<&str>) -> String {
     if cause == WaitCause::Objection {
         return objected(site.unwrap_or("another site"), forced);
     }
@@ -230,7 +230,7 @@ fn objected(site: &str, forced: bool) -> String {
 }
 
 /// For a grant that waits at a reference member, whose `list` says until when.
-pub fn commit_pending(until: &str, forced: bool) -> String {
+pub(super) fn commit_pending(until: &str, forced: bool) -> String {
     let way_out = if forced { "" } else { "; -F would skip this" };
     format!("waiting until {until}: not every site has answered{way_out}")
 }

@@ -64,7 +64,7 @@ pub struct ConfiguredMember {
 
 impl ConfiguredMember {
     /// The address and port at which the member listens.
-    pub fn socket_address(&self) -> SocketAddr {
+    pub(crate) fn socket_address(&self) -> SocketAddr {
         match self.member.address {
             IpAddr::V4(v4) => SocketAddr::from((v4, self.port)),
             IpAddr::V6(v6) => SocketAddrV6::new(v6, self.port, 0, self.scope_id).into(),
@@ -75,7 +75,7 @@ impl ConfiguredMember {
 /// The user and group that the daemon runs as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// The user's name, or its number (see [`account_number`]).
+    /// The user's name, or its number (see [`super::account_number`]).
     pub user: String,
     /// The group's name, or its number.
     pub group: String,
@@ -135,7 +135,7 @@ impl Config {
 
 /// The daemon of a configuration: the name of its lock file, and the accounts that it may run as.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Instance {
+pub(crate) struct Instance {
     /// As [`Config::name`].
     pub name: String,
     /// User and group of the daemon if it is that of a site.
@@ -146,7 +146,7 @@ pub struct Instance {
 
 /// What a configuration says about its ticket store.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoreConfig {
+pub(crate) struct StoreConfig {
     /// As [`Config::name`].
     pub name: String,
     /// As [`Config::store`].

@@ -271,7 +271,7 @@ impl fmt::Display for MemberProblem {
 }
 
 /// The system's message for an error, without its number.
-pub fn system_words(error: &io::Error) -> String {
+pub(crate) fn system_words(error: &io::Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error ") {
         Some((words, _)) => words.to_owned(),

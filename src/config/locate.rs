@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// The directory in which short names are looked up.
-pub const DIRECTORY: &str = "/etc/booth";
+pub(crate) const DIRECTORY: &str = "/etc/booth";
 
 /// The file that an argument stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]

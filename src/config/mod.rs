@@ -21,16 +21,17 @@ mod tests;
 mod times;
 mod value;
 
-pub use checked::{
-    Account, Config, ConfiguredMember, Handler, Instance, StoreConfig, TicketConfig, TicketStore,
-};
-pub use error::{system_words, ConfigError, KeyFileProblem};
+pub use checked::{Account, Config, ConfiguredMember, Handler, TicketConfig, TicketStore};
+pub use error::{ConfigError, KeyFileProblem};
 pub use keyfile::read as read_key_file;
 pub use keyword::{words as keywords, GlobalKey, TicketKey};
 pub use limits::{CONFIG_BYTES_MAX, DEFAULT_PORT, ERRORS_MAX, NAME_BYTES_MAX, TICKETS_MAX};
-pub use locate::DIRECTORY;
 pub use surroundings::Surroundings;
-pub use value::account_number;
+
+pub(crate) use checked::{Instance, StoreConfig};
+pub(crate) use error::system_words;
+pub(crate) use locate::DIRECTORY;
+pub(crate) use value::account_number;
 
 use check::Names;
 use error::Problem;
@@ -61,7 +62,7 @@ pub fn load(
 ///
 /// # Errors
 /// All other errors of the file, in file order; at least one.
-pub fn load_instance(
+pub(crate) fn load_instance(
     path_or_name: &str,
     surroundings: &mut dyn Surroundings,
 ) -> Result<Instance, Vec<ConfigError>> {
@@ -98,7 +99,7 @@ pub fn read_text(
 ///
 /// # Errors
 /// The file cannot be read, or the line about the store is wrong.
-pub fn load_store(path_or_name: &str) -> Result<StoreConfig, Box<ConfigError>> {
+pub(crate) fn load_store(path_or_name: &str) -> Result<StoreConfig, Box<ConfigError>> {
     let path = locate::locate(path_or_name, Path::new(locate::DIRECTORY)).path;
     let failed = |line, problem| Box::new(ConfigError::new(&path, line, problem));
     let text = read_file(&path).map_err(|problem| failed(None, problem))?;

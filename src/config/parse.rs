@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 /// The name of a stanza that sets defaults for the tickets after it.
-pub(super) const DEFAULTS: &str = "__defaults__";
+const DEFAULTS: &str = "__defaults__";
 
 /// The longest host name that the domain name system knows, in bytes.
 const HOST_BYTES_MAX: usize = 255;

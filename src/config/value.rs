@@ -118,7 +118,7 @@ fn read_integer(text: &str) -> Option<(Spelled<i64>, &str)> {
 
 /// The number of a user or group that is given by number. If a name of this spelling exists, it
 /// takes precedence.
-pub fn account_number(text: &str) -> Option<u32> {
+pub(crate) fn account_number(text: &str) -> Option<u32> {
     spelled_account(text).map(|number| number.value)
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// Lets one line through per period and counts the others.
 #[derive(Debug)]
-pub struct Limiter {
+pub(super) struct Limiter {
     every: Duration,
     last: Option<Instant>,
     held_back: u32,
@@ -13,13 +13,13 @@ pub struct Limiter {
 
 impl Limiter {
     /// A limiter that lets one line through each `every`.
-    pub const fn new(every: Duration) -> Limiter {
+    pub(super) const fn new(every: Duration) -> Limiter {
         Limiter { every, last: None, held_back: 0 }
     }
 
     /// Whether a line may be written at `now`; then ` (3 more since the last time)` for its end, or
     /// nothing.
-    pub fn pass(&mut self, now: Instant) -> Option<String> {
+    pub(super) fn pass(&mut self, now: Instant) -> Option<String> {
         if self.last.is_some_and(|last| now.duration_since(last) < self.every) {
             self.held_back = self.held_back.saturating_add(1);
             return None;

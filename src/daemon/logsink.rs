@@ -30,7 +30,7 @@ const FACILITY_DAEMON: u8 = 3 << 3;
 
 /// Where lines go, and how they look there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
+pub(super) enum Target {
     /// Standard error, with time, host and process as the reference writes them.
     Stderr,
     /// Standard error that a journal reads: `<priority>text`, it knows the rest.
@@ -62,7 +62,7 @@ struct Front {
 
 /// The log, to be flushed at the end.
 #[derive(Clone)]
-pub struct LogSink {
+pub(super) struct LogSink {
     queue: Sender<Message>,
     target: Target,
     ident: String,
@@ -74,7 +74,7 @@ impl LogSink {
     ///
     /// # Errors
     /// The thread cannot be started, or this process has a log already.
-    pub fn start(target: Target, ident: &str, level: LevelFilter) -> io::Result<LogSink> {
+    pub(super) fn start(target: Target, ident: &str, level: LevelFilter) -> io::Result<LogSink> {
         let (sink, front) = LogSink::detached(Writer::new(target, ident))?;
         log::set_boxed_logger(Box::new(front)).map_err(io::Error::other)?;
         log::set_max_level(level);
@@ -92,7 +92,7 @@ impl LogSink {
     }
 
     /// Waits until everything said so far is written, but no longer than this; whether it is.
-    pub fn flush(&self, limit: Duration) -> bool {
+    pub(super) fn flush(&self, limit: Duration) -> bool {
         let (done, done_end) = bounded(1);
         self.queue.send_timeout(Message::Flush(done), limit).is_ok()
             && done_end.recv_timeout(limit).is_ok()
@@ -100,7 +100,7 @@ impl LogSink {
 
     /// The last words of a process that has a bug, perhaps in this very file: to standard error,
     /// and, unless the log has `written` them, past the queue to where the log goes.
-    pub fn last_words(&self, text: &str, written: bool) {
+    pub(super) fn last_words(&self, text: &str, written: bool) {
         let line = Line { wall: clock::wall(), level: Level::Error, text: clean(text) };
         if self.target == Target::Syslog {
             // Nobody may be there any more to read it.

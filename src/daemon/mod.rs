@@ -46,7 +46,7 @@ use threads::{Blueprint, Threads};
 
 /// What the command line says about a daemon.
 #[derive(Clone, Debug, Default)]
-pub struct DaemonOptions {
+pub(crate) struct DaemonOptions {
     /// `-D`, how often: added to the configuration's debug level.
     pub debug: u32,
     /// `-S`: stay in the foreground.
@@ -67,7 +67,7 @@ const LOG_EVERY: Duration = Duration::from_secs(10);
 ///
 /// The exit code is 0 after a clean stop, and in the parent of a daemon that is up; else 1, with
 /// the reason on stderr. Must be called before any thread exists.
-pub fn run(mut config: Config, me: usize, options: DaemonOptions) -> ExitCode {
+pub(crate) fn run(mut config: Config, me: usize, options: DaemonOptions) -> ExitCode {
     process::prepare();
     let lock_path = options.lock_file.clone();
     let lock_path = lock_path.unwrap_or_else(|| lockfile::default_path(&config.name));

@@ -55,7 +55,7 @@ impl Notifier {
     ///
     /// # Errors
     /// A socket is named but cannot be reached.
-    pub fn from_environment() -> io::Result<Notifier> {
+    pub(super) fn from_environment() -> io::Result<Notifier> {
         let socket = env::var_os(SOCKET_VARIABLE);
         let watchdog = env::var(WATCHDOG_VARIABLE).ok();
         let watchdog_pid = env::var(WATCHDOG_PID_VARIABLE).ok();
@@ -86,7 +86,7 @@ impl Notifier {
     }
 
     /// Whether a service manager listens.
-    pub fn is_active(&self) -> bool {
+    fn is_active(&self) -> bool {
         self.socket.is_some()
     }
 
@@ -122,7 +122,7 @@ impl Notifier {
     }
 
     /// When [`Notifier::alive`] has something to send next, if it ever has; `now` if it never had.
-    pub fn next_feed(&self, now: MonoTime) -> Option<MonoTime> {
+    pub(super) fn next_feed(&self, now: MonoTime) -> Option<MonoTime> {
         if self.feed_every.is_none() && self.unsent.is_none() {
             return None;
         }
@@ -130,7 +130,7 @@ impl Notifier {
     }
 
     /// Whether [`Notifier::status`] would do anything at `now`.
-    pub fn wants_status(&self, now: MonoTime) -> bool {
+    pub(super) fn wants_status(&self, now: MonoTime) -> bool {
         let rested = self.last_status.is_none_or(|last| now.since(last) >= STATUS_EVERY);
         self.is_active() && rested
     }

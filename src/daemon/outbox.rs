@@ -15,7 +15,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 /// The socket, and where the members are.
-pub struct Post {
+pub(super) struct Post {
     socket: Arc<UdpSocket>,
     /// Each member's address, in configuration order.
     addresses: Vec<SockAddr>,
@@ -23,7 +23,7 @@ pub struct Post {
 
 impl Post {
     /// Sends from this socket to members at these addresses, in the order of the roster.
-    pub fn new(socket: Arc<UdpSocket>, addresses: &[SocketAddr]) -> Post {
+    pub(super) fn new(socket: Arc<UdpSocket>, addresses: &[SocketAddr]) -> Post {
         Post { socket, addresses: addresses.iter().copied().map(SockAddr::from).collect() }
     }
 
@@ -31,7 +31,7 @@ impl Post {
     ///
     /// # Errors
     /// The kernel does not take it, or would have to wait.
-    pub fn send(&self, to: MemberIndex, packet: &[u8]) -> std::io::Result<()> {
+    pub(super) fn send(&self, to: MemberIndex, packet: &[u8]) -> std::io::Result<()> {
         let socket = SockRef::from(&*self.socket);
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         // A datagram is sent whole or not at all.
@@ -40,7 +40,7 @@ impl Post {
 }
 
 /// The way to all other members.
-pub struct Outbox {
+pub(super) struct Outbox {
     post: Arc<Post>,
     roster: Roster,
     bonds: Arc<Bonds>,
@@ -51,7 +51,12 @@ pub struct Outbox {
 
 impl Outbox {
     /// An outbox that sends by this post to the members of the roster.
-    pub fn new(post: Arc<Post>, roster: Roster, bonds: Arc<Bonds>, unit: TimeUnit) -> Outbox {
+    pub(super) fn new(
+        post: Arc<Post>,
+        roster: Roster,
+        bonds: Arc<Bonds>,
+        unit: TimeUnit,
+    ) -> Outbox {
         assert_eq!(post.addresses.len(), roster.len(), "every member has an address");
         Outbox { post, roster, bonds, unit, failing: MemberSet::EMPTY }
     }

@@ -10,7 +10,7 @@ use crate::sys::clock::LocalTime;
 use crate::time::WallTime;
 
 /// The answer to `booth list`: a line for each ticket, then the warnings.
-pub fn tickets(rows: &[TicketRow], roster: &Roster) -> String {
+pub(super) fn tickets(rows: &[TicketRow], roster: &Roster) -> String {
     let mut text = String::with_capacity(rows.len() * 64);
     for row in rows {
         ticket_line(&mut text, row, roster);
@@ -87,7 +87,7 @@ fn remark(remark: Remark, roster: &Roster) -> String {
 }
 
 /// The answer to `booth peers`: three lines and an empty one for each other member.
-pub fn peers(rows: &[PeerRow], roster: &Roster) -> String {
+pub(super) fn peers(rows: &[PeerRow], roster: &Roster) -> String {
     let mut text = String::with_capacity(rows.len() * 160);
     for row in rows {
         let member: &Member = roster.member(row.member);
@@ -113,7 +113,7 @@ pub fn peers(rows: &[PeerRow], roster: &Roster) -> String {
 }
 
 /// The answer to `geostore list`. The time is left out if the attribute came from the CIB.
-pub fn attributes(rows: &[AttrRow]) -> String {
+pub(super) fn attributes(rows: &[AttrRow]) -> String {
     let mut text = String::new();
     for row in rows {
         text += &format!("{} {} ", row.name, row.value);
@@ -126,13 +126,13 @@ pub fn attributes(rows: &[AttrRow]) -> String {
 }
 
 /// The answer to `geostore get`.
-pub fn attribute(value: &AttrValue) -> String {
+pub(super) fn attribute(value: &AttrValue) -> String {
     format!("{value}\n")
 }
 
 /// `holds 2 of 5 tickets`, or at an arbitrator `votes on 5 tickets`: the status line that systemd
 /// shows.
-pub fn held(held: Held) -> String {
+pub(super) fn held(held: Held) -> String {
     let tickets = if held.of == 1 { "ticket" } else { "tickets" };
     match held.here {
         Some(here) => format!("holds {here} of {} {tickets}", held.of),
@@ -141,7 +141,7 @@ pub fn held(held: Held) -> String {
 }
 
 /// `site-a (127.0.0.1)`, as log lines name a member.
-pub fn member_name(roster: &Roster, index: MemberIndex) -> String {
+pub(super) fn member_name(roster: &Roster, index: MemberIndex) -> String {
     let member = roster.member(index);
     format!("{} {}", member.role.word(), member.address)
 }

@@ -43,7 +43,7 @@ const REST: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// The address is not local, the port is in use, or the kernel refuses.
-pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+pub(super) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind(address)?;
     socket.set_read_timeout(Some(READ_LIMIT))?;
     // The kernel gives as much as it allows; less only matters with thousands of tickets.
@@ -52,7 +52,7 @@ pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
 }
 
 /// The receiver.
-pub struct Receiver {
+pub(super) struct Receiver {
     socket: Arc<UdpSocket>,
     post: Arc<Post>,
     gate: Gate,
@@ -62,7 +62,7 @@ pub struct Receiver {
 }
 
 /// Decides which datagrams come in.
-pub struct Gate {
+pub(super) struct Gate {
     roster: Roster,
     opener: Opener,
     guard: ReplayGuard,
@@ -72,7 +72,7 @@ pub struct Gate {
 
 /// What comes of a datagram that is not refused.
 #[derive(Debug)]
-pub struct Admitted {
+pub(super) struct Admitted {
     /// Its sender.
     pub from: MemberIndex,
     /// What it says to the engine, if it is let in.
@@ -83,7 +83,7 @@ pub struct Admitted {
 
 /// Why a datagram does not come in.
 #[derive(Debug)]
-pub struct Refusal {
+pub(super) struct Refusal {
     /// The member that it names, if it names one.
     pub from: Option<MemberIndex>,
     /// How it counts.
@@ -94,7 +94,7 @@ pub struct Refusal {
 
 impl Gate {
     /// A gate with these checks.
-    pub fn new(
+    pub(super) fn new(
         roster: Roster,
         opener: Opener,
         guard: ReplayGuard,
@@ -109,7 +109,7 @@ impl Gate {
     /// # Errors
     /// It is malformed, not authentic, old, a replay, for another member, or from somebody who
     /// is no other member.
-    pub fn admit(&mut self, bytes: &[u8], wall: WallTime) -> Result<Admitted, Refusal> {
+    pub(super) fn admit(&mut self, bytes: &[u8], wall: WallTime) -> Result<Admitted, Refusal> {
         let claimed = claimed_sender(bytes).and_then(|id| self.roster.index_of(id));
         let opened = self.opener.open(bytes, wall).map_err(|error| refusal(claimed, &error))?;
         let Some(from) = claimed else {
@@ -187,7 +187,7 @@ fn invalid(from: Option<MemberIndex>, reason: &str) -> Refusal {
 
 impl Receiver {
     /// A receiver that reads from `socket` into `queue`, and answers by `post`.
-    pub fn new(
+    pub(super) fn new(
         socket: Arc<UdpSocket>,
         post: Arc<Post>,
         gate: Gate,
@@ -199,7 +199,7 @@ impl Receiver {
     }
 
     /// Runs until `stop` becomes readable.
-    pub fn run(mut self, stop: &UnixStream) {
+    pub(super) fn run(mut self, stop: &UnixStream) {
         loop {
             let limit = self.rejects.report_due(Instant::now());
             match poll::wait([self.socket.as_fd(), stop.as_fd()], limit) {

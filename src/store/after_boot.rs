@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// The name of the program.
-pub const NAME: &str = "booth-after-boot";
+pub(crate) const NAME: &str = "booth-after-boot";
 
 const USAGE: &str = "\
 usage: booth-after-boot [CONFIGURATION...]
@@ -30,7 +30,7 @@ booted. Without arguments: for each /etc/booth/NAME.conf.
 ";
 
 /// The program: does it for the configurations in the arguments.
-pub fn main(args: &[OsString]) -> ExitCode {
+pub(crate) fn main(args: &[OsString]) -> ExitCode {
     let done = match args {
         [word] if word == "-h" || word == "--help" => {
             print!("{USAGE}");

@@ -23,7 +23,7 @@ const READ_AT_ONCE: usize = 128 * 1024;
 const ERRORS_MAX: usize = 2048;
 
 /// How much of the output of handlers and changes is kept: it is only for a message.
-pub const CHATTER_MAX: usize = 2048;
+pub(crate) const CHATTER_MAX: usize = 2048;
 /// How much of an answer about one ticket is read: a few thousand attributes.
 pub(super) const ANSWER_MAX: usize = 1 << 20;
 /// How much of an answer about all tickets is read: ten thousand with a few attributes.
@@ -36,11 +36,11 @@ const SHORT: Span = Span::from_secs(1);
 const LINE_MAX: usize = 300;
 
 /// How often a child is looked at where the kernel cannot tell when it ends.
-pub const LOOK: Duration = Duration::from_millis(50);
+pub(crate) const LOOK: Duration = Duration::from_millis(50);
 
 /// A child process that has not been collected.
 #[derive(Debug)]
-pub struct Child {
+pub(crate) struct Child {
     process: std::process::Child,
     handle: os::Handle,
     output: Pipe,
@@ -64,7 +64,7 @@ struct Pipe {
 
 /// A child that has ended.
 #[derive(Debug)]
-pub struct Finished {
+pub(crate) struct Finished {
     /// Its exit code, or the signal that ended it.
     pub status: ExitStatus,
     /// The beginning of its output.
@@ -83,7 +83,7 @@ impl Child {
     /// # Errors
     /// The program is missing or not executable, or there is no room for a process; the text names
     /// it. Or it was too late to run it, see [`os::is_late`].
-    pub fn spawn(
+    pub(crate) fn spawn(
         command: &mut Command,
         before: BeforeExec,
         output_max: usize,
@@ -110,7 +110,7 @@ impl Child {
     }
 
     /// Which descriptors tell at `now` that something has happened.
-    pub fn descriptors(&self, now: MonoTime) -> impl Iterator<Item = BorrowedFd<'_>> {
+    pub(crate) fn descriptors(&self, now: MonoTime) -> impl Iterator<Item = BorrowedFd<'_>> {
         let listens = now >= self.listened_to_at || self.handle.end().is_none();
         let pipes = [&self.output.end, &self.errors.end].into_iter().filter(move |_| listens);
         self.handle.end().into_iter().chain(pipes.flatten().map(AsFd::as_fd))
@@ -130,7 +130,7 @@ impl Child {
     }
 
     /// Whether its end can only be seen by looking now and then, see [`LOOK`].
-    pub fn needs_looks(&self) -> bool {
+    pub(crate) fn needs_looks(&self) -> bool {
         self.handle.end().is_none()
     }
 
@@ -142,7 +142,7 @@ impl Child {
     }
 
     /// Ends everything in its group.
-    pub fn end(&mut self, how: Ending) {
+    pub(crate) fn end(&mut self, how: Ending) {
         (self.alone, self.ended) = (true, true);
         let signal = match how {
             Ending::Ask => Signal::SIGTERM,
@@ -161,7 +161,7 @@ impl Child {
     ///
     /// A grandchild may keep the pipes open: what it says later is not waited for. If the child
     /// was ended by us, or [`Child::ends_alone`], what is left of its group is killed.
-    pub fn look(&mut self) -> Option<Finished> {
+    pub(crate) fn look(&mut self) -> Option<Finished> {
         // Asked first: what was said before the end is then in the pipes.
         let exited = os::has_exited(self.id());
         self.output.drain();
@@ -223,7 +223,7 @@ impl Finished {
     }
 
     /// Whether a helper of ours gave up before it became or ran anything else.
-    pub fn was_refused(&self) -> bool {
+    pub(crate) fn was_refused(&self) -> bool {
         self.status.code() == Some(i32::from(exit::FAILED))
     }
 
@@ -247,7 +247,7 @@ impl Finished {
     }
 
     /// How it failed, for a message: its exit code or signal, and what it said first.
-    pub fn failure(&self) -> String {
+    pub(crate) fn failure(&self) -> String {
         let how = match (self.status.code(), self.status.signal()) {
             (Some(code), _) => format!("exit code {code}"),
             (None, Some(signal)) => format!("ended by signal {signal}"),
@@ -258,7 +258,7 @@ impl Finished {
     }
 
     /// What it said first on standard error, if anything.
-    pub fn said(&self) -> Option<String> {
+    pub(crate) fn said(&self) -> Option<String> {
         first_line(&self.errors)
     }
 }

@@ -17,7 +17,7 @@ use std::process::Command;
 
 /// A store that can be asked.
 #[derive(Clone, Copy, Debug)]
-pub struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     /// Where the tickets are kept.
     pub store: &'a TicketStore,
     /// The name of the configuration.
@@ -31,7 +31,7 @@ impl Reader<'_> {
     ///
     /// # Errors
     /// The program cannot be started.
-    pub fn start_one(self, name: &TicketName) -> io::Result<Child> {
+    pub(crate) fn start_one(self, name: &TicketName) -> io::Result<Child> {
         match self.store {
             TicketStore::Pacemaker => {
                 spawn(tool(pacemaker::PROGRAM, pacemaker::load(name))?, ANSWER_MAX)
@@ -44,7 +44,10 @@ impl Reader<'_> {
     ///
     /// # Errors
     /// The program cannot be started.
-    pub fn start_all<'n>(self, names: impl Iterator<Item = &'n TicketName>) -> io::Result<Child> {
+    pub(crate) fn start_all<'n>(
+        self,
+        names: impl Iterator<Item = &'n TicketName>,
+    ) -> io::Result<Child> {
         let command = match self.store {
             TicketStore::Pacemaker => tool(pacemaker::PROGRAM, pacemaker::load_all())?,
             TicketStore::Directory(dir) => {
@@ -60,7 +63,7 @@ impl Reader<'_> {
     }
 
     /// What the end of [`Reader::start_one`] says.
-    pub fn one(self, name: &TicketName, finished: &Finished) -> CibLoad {
+    pub(crate) fn one(self, name: &TicketName, finished: &Finished) -> CibLoad {
         match self.store {
             TicketStore::Pacemaker => read_one(finished, name),
             TicketStore::Directory(_) => {
@@ -71,7 +74,7 @@ impl Reader<'_> {
 
     /// The tickets that the end of [`Reader::start_all`], with these names, tells of; none if it
     /// failed. A ticket that is missing may be there all the same: it must be asked for alone.
-    pub fn all<'n>(
+    pub(crate) fn all<'n>(
         self,
         names: impl Iterator<Item = &'n TicketName>,
         finished: &Finished,

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 /// A user and a group by their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// The user (uid_t).
     pub uid: u32,
     /// Its group (gid_t); further groups come from the user database.
@@ -21,7 +21,7 @@ pub struct Identity {
 
 /// Why the daemon cannot run as whom it should.
 #[derive(Debug)]
-pub enum AccountError {
+pub(crate) enum AccountError {
     /// There is no such user.
     NoUser {
         /// As the configuration, or the default, names it.
@@ -84,7 +84,7 @@ impl fmt::Display for AccountError {
 /// # Errors
 /// There is no such user, configured or by default, or no such configured group: nobody stays
 /// root for lack of them.
-pub fn look_up(account: &Account, role: MemberRole) -> Result<Identity, AccountError> {
+pub(crate) fn look_up(account: &Account, role: MemberRole) -> Result<Identity, AccountError> {
     let Some(user) = find_user(&account.user)? else {
         let (name, configured) = (account.user.clone(), account.user_configured);
         return Err(AccountError::NoUser { name, role, configured });
@@ -101,7 +101,7 @@ pub fn look_up(account: &Account, role: MemberRole) -> Result<Identity, AccountE
 ///
 /// # Errors
 /// The kernel refuses; then the daemon must not go on with the rights it has.
-pub fn become_user(account: &Account, identity: Identity) -> Result<(), AccountError> {
+pub(crate) fn become_user(account: &Account, identity: Identity) -> Result<(), AccountError> {
     let refused = |what| move |error: Errno| AccountError::System(what, error.into());
     let name = find_user(&account.user)?.map_or_else(|| account.user.clone(), |user| user.name);
     let name = CString::new(name)
@@ -113,7 +113,7 @@ pub fn become_user(account: &Account, identity: Identity) -> Result<(), AccountE
 }
 
 /// The user of this process, whose rights it has.
-pub fn own_user() -> u32 {
+pub(crate) fn own_user() -> u32 {
     unistd::geteuid().as_raw()
 }
 
@@ -127,13 +127,13 @@ pub(super) fn user_number(name: &str) -> Option<u32> {
 }
 
 /// The name of a user, or its number as text if it has none.
-pub fn user_name(number: u32) -> String {
+pub(crate) fn user_name(number: u32) -> String {
     let found = user_numbered(number).ok().flatten();
     found.map_or_else(|| number.to_string(), |user| user.name)
 }
 
 /// Name and home directory of a user whom this host knows, by its name or its number.
-pub fn name_and_home(name: &str) -> Option<(String, PathBuf)> {
+pub(crate) fn name_and_home(name: &str) -> Option<(String, PathBuf)> {
     let user = find_user(name).ok().flatten()?;
     Some((user.name, user.home?))
 }

@@ -33,7 +33,7 @@ pub fn wall() -> WallTime {
 
 /// A wall-clock time taken apart in the local time zone.
 #[derive(Clone, Copy, Debug)]
-pub struct LocalTime(libc::tm);
+pub(crate) struct LocalTime(libc::tm);
 
 /// The abbreviations in time stamps of log lines, whatever the locale is.
 const MONTHS: [&str; 12] =
@@ -41,7 +41,7 @@ const MONTHS: [&str; 12] =
 
 impl LocalTime {
     /// The local time at `wall`.
-    pub fn of(wall: WallTime) -> LocalTime {
+    pub(crate) fn of(wall: WallTime) -> LocalTime {
         let secs = libc::time_t::try_from(wall.as_secs()).unwrap_or(libc::time_t::MAX);
         // SAFETY: `tm` is a plain C structure for which all zeroes is a value.
         let mut parts: libc::tm = unsafe { std::mem::zeroed() };
@@ -55,7 +55,7 @@ impl LocalTime {
     }
 
     /// The form of log lines, `Nov  3 07:48:56`.
-    pub fn log_stamp(&self) -> String {
+    pub(crate) fn log_stamp(&self) -> String {
         let libc::tm { tm_mon, tm_mday, tm_hour, tm_min, tm_sec, .. } = self.0;
         let month = MONTHS[usize::try_from(tm_mon.clamp(0, 11)).unwrap_or(0)];
         format!("{month} {tm_mday:>2} {tm_hour:02}:{tm_min:02}:{tm_sec:02}")

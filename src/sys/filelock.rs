@@ -12,7 +12,7 @@ use std::os::fd::AsRawFd;
 ///
 /// # Errors
 /// The file system has no locks, or no room for one.
-pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
+pub(super) fn try_lock(file: &File) -> io::Result<bool> {
     match set(file, libc::F_WRLCK) {
         Ok(()) => Ok(true),
         Err(Errno::EACCES | Errno::EAGAIN) => Ok(false),
@@ -24,12 +24,12 @@ pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
 ///
 /// # Errors
 /// Somebody has it for writing, or the file system has no locks.
-pub fn lock_to_read(file: &File) -> io::Result<()> {
+pub(crate) fn lock_to_read(file: &File) -> io::Result<()> {
     Ok(set(file, libc::F_RDLCK)?)
 }
 
 /// Gives up a lock.
-pub fn unlock(file: &File) {
+pub(crate) fn unlock(file: &File) {
     // What fails only for a descriptor that is not open.
     let _ = set(file, libc::F_UNLCK);
 }
@@ -38,7 +38,7 @@ pub fn unlock(file: &File) {
 ///
 /// # Errors
 /// The file system has no locks.
-pub fn holder_of(file: &File) -> io::Result<Option<u32>> {
+pub(crate) fn holder_of(file: &File) -> io::Result<Option<u32>> {
     let found = in_the_way(file, libc::F_WRLCK)?;
     Ok(found.map(|lock| u32::try_from(lock.pid).unwrap_or(0)))
 }
@@ -58,7 +58,7 @@ pub(crate) struct Lock {
 ///
 /// # Errors
 /// The file cannot be asked for its locks.
-pub(crate) fn first_lock(file: &File) -> io::Result<Option<Lock>> {
+pub(super) fn first_lock(file: &File) -> io::Result<Option<Lock>> {
     match in_the_way(file, libc::F_RDLCK)? {
         None => in_the_way(file, libc::F_WRLCK),
         found => Ok(found),

@@ -23,7 +23,7 @@ pub struct LocalAddress {
 
 /// Why no member is this host.
 #[derive(Debug)]
-pub enum FindError {
+pub(crate) enum FindError {
     /// The interfaces cannot be listed.
     Interfaces(io::Error),
     /// No member has a local address.
@@ -60,7 +60,7 @@ impl fmt::Display for FindError {
 ///
 /// # Errors
 /// There is no such member, or the interfaces cannot be listed.
-pub fn find_daemon(members: &[IpAddr]) -> Result<usize, FindError> {
+pub(crate) fn find_daemon(members: &[IpAddr]) -> Result<usize, FindError> {
     let local = local_addresses().map_err(FindError::Interfaces)?;
     exact(members, &local).ok_or_else(|| FindError::Nobody { members: members.to_vec(), local })
 }
@@ -69,13 +69,13 @@ pub fn find_daemon(members: &[IpAddr]) -> Result<usize, FindError> {
 ///
 /// # Errors
 /// The interfaces cannot be listed.
-pub fn find_client(members: &[IpAddr]) -> Result<Option<usize>, FindError> {
+pub(crate) fn find_client(members: &[IpAddr]) -> Result<Option<usize>, FindError> {
     let local = local_addresses().map_err(FindError::Interfaces)?;
     Ok(exact(members, &local).or_else(|| nearest(members, &local)))
 }
 
 /// The first member whose address is one of these.
-pub fn exact(members: &[IpAddr], local: &[LocalAddress]) -> Option<usize> {
+fn exact(members: &[IpAddr], local: &[LocalAddress]) -> Option<usize> {
     members.iter().position(|member| local.iter().any(|here| here.address == *member))
 }
 
@@ -105,7 +105,7 @@ fn common_bits(a: IpAddr, b: IpAddr) -> u32 {
 }
 
 /// Addresses as people read them, each once.
-pub fn in_words(addresses: &[LocalAddress]) -> String {
+pub(crate) fn in_words(addresses: &[LocalAddress]) -> String {
     let mut words: Vec<String> = Vec::new();
     for here in addresses {
         let word = here.address.to_string();

@@ -89,7 +89,7 @@ pub(super) fn directory_of(path: &Path) -> io::Result<Metadata> {
 
 /// Who holds a lock on a lock file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Held {
+pub(crate) enum Held {
     /// Nobody holds one.
     No,
     /// A daemon, with this process.
@@ -134,7 +134,7 @@ impl fmt::Display for Stranger {
 ///
 /// # Errors
 /// The file cannot be asked for its locks.
-pub fn look(file: &File, path: &Path, users: &Users) -> io::Result<Held> {
+pub(crate) fn look(file: &File, path: &Path, users: &Users) -> io::Result<Held> {
     let metadata = file.metadata()?;
     let users = users.with_owner(path, &metadata);
     let mut lock = first_lock(file)?;
@@ -273,7 +273,7 @@ fn open_as(pid: u32, wanted: &Path) -> Option<File> {
 }
 
 /// The path without links above its last part, also if its directory was removed.
-pub fn resolved(path: &Path) -> Option<PathBuf> {
+pub(crate) fn resolved(path: &Path) -> Option<PathBuf> {
     let path = std::path::absolute(path).ok()?;
     let parent = path.parent()?;
     let found = parent.ancestors().find_map(|above| {

@@ -30,7 +30,7 @@ impl<'a> Entry<'a> {
 
     /// Whether that is possible now, or the descriptor has an error or has ended, which reading
     /// or writing tells.
-    pub const fn is_ready(&self) -> bool {
+    pub(crate) const fn is_ready(&self) -> bool {
         self.ready
     }
 }
@@ -55,7 +55,7 @@ pub fn wait<const N: usize>(
 /// # Errors
 /// The kernel refuses, for lack of memory, or because there are more entries than the limit of
 /// open files allows.
-pub fn wait_for(entries: &mut [Entry<'_>], limit: Option<Duration>) -> io::Result<()> {
+pub(crate) fn wait_for(entries: &mut [Entry<'_>], limit: Option<Duration>) -> io::Result<()> {
     let wanted = || |entry: &&mut Entry<'_>| !entry.events.is_empty();
     let polled = entries.iter_mut().filter(wanted());
     let mut polled: Vec<PollFd<'_>> =

@@ -78,7 +78,7 @@ struct Asked {
 }
 
 /// When a connection may be closed to make room for another, and which one first: the least.
-pub(super) type Yields = (Instant, (u8, Instant));
+type Yields = (Instant, (u8, Instant));
 
 impl Connection {
     /// One that has just come. Fails if the kernel lets nobody use it.

@@ -33,7 +33,7 @@ const LOG_EVERY: Duration = Duration::from_secs(10);
 const OFFER_AGAIN: Duration = Duration::from_millis(10);
 
 /// What connections need.
-pub struct GatewaySetup {
+pub(crate) struct GatewaySetup {
     /// The members; answers carry the id of this one.
     pub roster: Roster,
     /// Checks requests.

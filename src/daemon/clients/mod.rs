@@ -27,7 +27,7 @@ use crate::auth::ReplayGuard;
 use crate::sys::poll::{self, Entry};
 use connection::Connection;
 use gateway::Gateway;
-pub use gateway::GatewaySetup;
+pub(super) use gateway::GatewaySetup;
 use places::Bounds;
 use socket2::{Domain, Socket, Type};
 use std::io;
@@ -48,7 +48,7 @@ const REST: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// The address is not local, the port is in use, or the kernel refuses.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
@@ -57,7 +57,7 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// The thread that serves clients, from outside.
-pub struct Server {
+pub(super) struct Server {
     waker: Arc<UnixStream>,
     ended: Ended,
 }
@@ -67,7 +67,7 @@ impl Server {
     ///
     /// # Errors
     /// There cannot be another thread, or there are too many open descriptors.
-    pub fn start(
+    pub(super) fn start(
         listener: TcpListener,
         setup: GatewaySetup,
         guard: ReplayGuard,
@@ -82,12 +82,12 @@ impl Server {
     }
 
     /// Begins to stop: nothing more is accepted and all connections are closed.
-    pub fn stop(&self) {
+    pub(super) fn stop(&self) {
         let _ = self.waker.shutdown(Shutdown::Both);
     }
 
     /// Waits for the end of the thread; false if it is left after the time.
-    pub fn wait(&self, limit: Duration) -> bool {
+    pub(super) fn wait(&self, limit: Duration) -> bool {
         self.ended.wait(limit)
     }
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 /// The exit code of a helper that gave up before it became or ran anything else.
-pub(in crate::store) const FAILED: u8 = 201;
+pub(crate) const FAILED: u8 = 201;
 
 /// Says on standard error why a helper failed.
 pub(super) fn fail(why: &str) -> ExitCode {

@@ -84,7 +84,7 @@ const USUAL: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 ///
 /// # Errors
 /// It is in none of them; the text says so.
-pub fn find_program(name: &str) -> Result<PathBuf, String> {
+pub(crate) fn find_program(name: &str) -> Result<PathBuf, String> {
     find_in(&std::env::var_os("PATH").unwrap_or_default(), name)
         .ok_or_else(|| format!("{name} is not in PATH nor in {USUAL}"))
 }

@@ -228,7 +228,7 @@ impl Link {
     }
 
     /// Whether a wish has no answer yet.
-    pub fn is_waiting(&self) -> bool {
+    pub(crate) fn is_waiting(&self) -> bool {
         self.told.iter().any(|told| !told.open().is_empty())
     }
 

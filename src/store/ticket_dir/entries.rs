@@ -156,7 +156,7 @@ impl Entries {
     ///
     /// # Errors
     /// `granted` is neither true nor false.
-    pub(crate) fn is_left_over(&self, now: &BootMark) -> Result<bool, EntriesError> {
+    pub(super) fn is_left_over(&self, now: &BootMark) -> Result<bool, EntriesError> {
         let ticket = self.ticket()?;
         let leased = ticket.expires.is_some_and(|expires| expires > WallTime::EPOCH);
         let boot = self.0.get(BOOT).and_then(|text| BootMark::parse(text));
