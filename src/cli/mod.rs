@@ -32,21 +32,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use wording::TicketCommand;
 
-/// An internal program, which people do not run.
-struct Internal {
-    /// The last part of `argv[0]`.
-    name: &'static str,
-    /// Runs it with the arguments after `argv[0]`.
-    run: fn(&[OsString]) -> ExitCode,
-}
-
-/// The programs that the daemon, or the boot of the machine, runs under other names.
-const INTERNAL: &[Internal] = &[
-    Internal { name: keeper::NAME, run: keeper::main },
-    Internal { name: helper::NAME, run: helper::main },
-    Internal { name: after_boot::NAME, run: after_boot::main },
-];
-
 /// Runs the program that the arguments ask for and returns its exit code.
 pub fn main() -> ExitCode {
     let mut argv = std::env::args_os();
@@ -54,8 +39,12 @@ pub fn main() -> ExitCode {
     let argv0 = argv0.to_string_lossy();
     let rest: Vec<OsString> = argv.collect();
     let name = argv0.rsplit('/').next().unwrap_or_default();
-    if let Some(internal) = INTERNAL.iter().find(|internal| internal.name == name) {
-        return (internal.run)(&rest);
+    // The daemon, or the boot of the machine, runs some programs that people do not.
+    match name {
+        keeper::NAME => return keeper::main(&rest),
+        helper::NAME => return helper::main(&rest),
+        after_boot::NAME => return after_boot::main(&rest),
+        _ => {}
     }
     let program = args::program_of(name);
     let output = Output::new(program);

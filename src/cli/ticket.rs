@@ -8,7 +8,7 @@ use super::net::{Connection, NetError, CHANGE_LIMIT};
 use super::options::Exit;
 use super::output::Output;
 use super::target::{self, Purpose, Target};
-use super::wording::{self, TicketCommand, Verdict};
+use super::wording::{self, TicketCommand, Verdict, Waiting};
 use crate::model::{Holder, MemberId, TicketName};
 use crate::sys::clock;
 use crate::time::{Span, WallTime};
@@ -66,12 +66,10 @@ struct Heard {
     under_way: Option<Instant>,
     /// Whether the CIB commit is pending.
     pending: bool,
-    /// The last cause that was heard, and its end; the epoch if that is not known.
-    cause: Option<(WaitCause, WallTime)>,
-    /// The address of the site that objects.
-    site: Option<String>,
-    /// The last cause that was reported, and its end.
-    told: Option<(WaitCause, WallTime)>,
+    /// What it waits for, as heard last.
+    waiting: Option<Waiting>,
+    /// What it waits for, as reported last.
+    told: Option<Waiting>,
     /// Whether the member was asked for its list because it gave no cause.
     asked_list: bool,
 }
@@ -158,7 +156,7 @@ impl TicketTalk<'_> {
             let reply = match self.next_answer(&mut connection, &mut heard) {
                 Ok(reply) => reply,
                 Err(NetError::TimedOut(..)) if heard.under_way.is_some() => {
-                    let cause = heard.cause.map(|(cause, _)| cause);
+                    let cause = heard.waiting.map(|waiting| waiting.cause);
                     return Ok(Ended::Verdict(wording::give_up(self.command, cause)));
                 }
                 Err(error) => {
@@ -184,7 +182,7 @@ impl TicketTalk<'_> {
         heard: &mut Heard,
     ) -> Result<ClientReply, NetError> {
         let limit = self.limit(heard);
-        if heard.cause.is_some() && limit.is_none_or(|limit| limit > QUIET) {
+        if heard.waiting.is_some() && limit.is_none_or(|limit| limit > QUIET) {
             match connection.answer(Some(QUIET)) {
                 Err(NetError::TimedOut(..)) => self.tell_cause(heard),
                 answer => return answer,
@@ -288,9 +286,9 @@ impl TicketTalk<'_> {
     fn note_cause(&self, target: &Target, answer: &TicketAnswer, heard: &mut Heard) {
         match answer.cause {
             Some((cause, left)) => {
-                let end = if left.is_zero() { WallTime::EPOCH } else { clock::wall().plus(left) };
-                heard.cause = Some((cause, end));
-                heard.site = self.objector(target, answer);
+                let end = (!left.is_zero()).then(|| clock::wall().plus(left));
+                let site = self.objector(target, answer);
+                heard.waiting = Some(Waiting { cause, end, site });
             }
             None if answer.result == ResultCode::CibPending && !heard.asked_list => {
                 heard.asked_list = true;
@@ -302,15 +300,19 @@ impl TicketTalk<'_> {
 
     /// Says what the request waits for: once for each cause and each new end.
     fn tell_cause(&self, heard: &mut Heard) {
-        let Some((cause, end)) = heard.cause else { return };
-        let known = heard.told.is_some_and(|(told, told_end)| {
-            told == cause && end.since(told_end) <= SAME_END && told_end.since(end) <= SAME_END
+        let Some(waiting) = &heard.waiting else { return };
+        let near = |a: WallTime, b: WallTime| a.since(b) <= SAME_END && b.since(a) <= SAME_END;
+        let known = heard.told.as_ref().is_some_and(|told| {
+            let same_end = match (told.end, waiting.end) {
+                (Some(told), Some(end)) => near(told, end),
+                (told, end) => told == end,
+            };
+            told.cause == waiting.cause && same_end
         });
         if !known {
-            heard.told = heard.cause;
             let forced = self.options.immediate || self.command == TicketCommand::Revoke;
-            let site = heard.site.as_deref();
-            self.output.message(&wording::waiting(cause, end, forced, site));
+            self.output.message(&wording::waiting(waiting, forced));
+            heard.told = heard.waiting.clone();
         }
     }
 

@@ -190,15 +190,23 @@ pub(super) fn give_up(command: TicketCommand, cause: Option<WaitCause>) -> Verdi
     }
 }
 
-/// Says what a request waits for, until when at most, and what would end the wait sooner.
-///
-/// `end` is the epoch if the end is not known; `forced` says that `-F` was given or does not apply;
-/// `site` is the address of the site that objects, if it is known.
-pub(super) fn waiting(cause: WaitCause, end: WallTime, forced: bool, site: Option<&str>) -> String {
-    if cause == WaitCause::Objection {
-        return objected(site.unwrap_or("another site"), forced);
+/// What a request waits for.
+#[derive(Clone, Debug)]
+pub(super) struct Waiting {
+    pub cause: WaitCause,
+    /// Until when at most, if that is known.
+    pub end: Option<WallTime>,
+    /// The address of the site that objects, if it is known.
+    pub site: Option<String>,
+}
+
+/// Says what a request waits for, until when at most, and what would end the wait sooner. `forced`
+/// says that `-F` was given or does not apply.
+pub(super) fn waiting(waiting: &Waiting, forced: bool) -> String {
+    if waiting.cause == WaitCause::Objection {
+        return objected(waiting.site.as_deref().unwrap_or("another site"), forced);
     }
-    let (why, force_helps) = match cause {
+    let (why, force_helps) = match waiting.cause {
         WaitCause::Loading => ("the ticket's state has not been read from the cluster yet", false),
         WaitCause::Grace => ("the site has just started, and older leases must end first", true),
         WaitCause::Election => ("the members are voting", false),
@@ -210,10 +218,9 @@ pub(super) fn waiting(cause: WaitCause, end: WallTime, forced: bool, site: Optio
         WaitCause::CibFailing => ("writing to the CIB failed, trying again", false),
         WaitCause::Objection => ("another site may still have it granted", true),
     };
-    let until = if end == WallTime::EPOCH {
-        "waiting".to_owned()
-    } else {
-        format!("waiting until {} at most", LocalTime::of(end))
+    let until = match waiting.end {
+        None => "waiting".to_owned(),
+        Some(end) => format!("waiting until {} at most", LocalTime::of(end)),
     };
     let way_out = if force_helps && !forced { "; -F would skip this" } else { "" };
     format!("{until}: {why}{way_out}")

@@ -9,7 +9,7 @@ use super::limits::{
     TIME_MAX_MILLIS,
 };
 use crate::auth::KeyError;
-use crate::model::{AttrError, Excerpt, TicketNameError, MEMBERS_MAX};
+use crate::model::{AttrError, Excerpt, TicketNameError, TicketSpec, MEMBERS_MAX};
 use crate::time::Span;
 use std::fmt;
 use std::io;
@@ -81,7 +81,7 @@ pub(super) enum Problem {
     /// A member cannot be one.
     Member(MemberProblem),
     /// The retries do not fit into a renewal period.
-    Times(TimesProblem),
+    Times(Box<TimesProblem>),
     /// The lease ends before it can be renewed, and no other renewal period would help.
     Lease { ticket: String, expire: Span, renewal: Span, timeout: Span, enough: String },
     /// The key file is unusable.
@@ -131,11 +131,7 @@ pub(super) enum Expected {
 /// The arithmetic of a ticket whose retries do not fit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TimesProblem {
-    pub ticket: String,
-    pub timeout: Span,
-    pub retries: u32,
-    pub expire: Span,
-    pub renewal: Span,
+    pub spec: TicketSpec,
     /// Whether `renewal-freq` is configured, not derived from `expire`.
     pub renewal_set: bool,
     pub hints: Vec<(TicketKey, String)>,
@@ -373,20 +369,19 @@ impl fmt::Display for Expected {
 
 impl fmt::Display for TimesProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sends = u64::from(self.retries).saturating_add(1);
+        let TicketSpec { name, timeout, retries, expire, renewal, .. } = &self.spec;
+        let sends = u64::from(*retries).saturating_add(1);
         write!(
             f,
-            "ticket {:?}: timeout * (retries + 1) = {} * {sends} = {} must be less than the \
-             renewal period {}",
-            self.ticket,
-            self.timeout,
-            self.timeout.times(sends),
-            self.renewal
+            "ticket {:?}: timeout * (retries + 1) = {timeout} * {sends} = {} must be less than the \
+             renewal period {renewal}",
+            name.as_str(),
+            timeout.times(sends)
         )?;
         if self.renewal_set {
             write!(f, " (renewal-freq)")?;
         } else {
-            write!(f, " (half of expire = {})", self.expire)?;
+            write!(f, " (half of expire = {expire})")?;
         }
         for (index, (key, value)) in self.hints.iter().enumerate() {
             let before = if index == 0 { "; try " } else { ", or " };

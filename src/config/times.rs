@@ -151,14 +151,12 @@ fn blame(raw: &RawTicket) -> usize {
     let line = |located: &Option<Located<Span>>| located.as_ref().map_or(0, |it| it.line);
     let own = &raw.own;
     let retries = own.retries.as_ref().map_or(0, |located| located.line);
-    [raw.line, line(&own.expire), line(&own.timeout), line(&own.renewal), retries]
-        .into_iter()
-        .max()
-        .unwrap_or(raw.line)
+    let lines = [line(&own.expire), line(&own.timeout), line(&own.renewal), retries];
+    lines.into_iter().fold(raw.line, usize::max)
 }
 
 /// The sum, the limit, and values that would solve the problem, each of them alone.
-fn describe(spec: &TicketSpec, renewal_set: bool) -> TimesProblem {
+fn describe(spec: &TicketSpec, renewal_set: bool) -> Box<TimesProblem> {
     let sends = u64::from(spec.retries).saturating_add(1);
     let (renewal, timeout) = (spec.renewal.as_millis(), spec.timeout.as_millis().max(1));
     let below = renewal.saturating_sub(1);
@@ -180,33 +178,23 @@ fn describe(spec: &TicketSpec, renewal_set: bool) -> TimesProblem {
     } else if Span::from_millis(longer) < window(spec) {
         hints.push((TicketKey::RenewalFreq, in_words(longer)));
     }
-    TimesProblem {
-        ticket: spec.name.as_str().to_owned(),
-        timeout: spec.timeout,
-        retries: spec.retries,
-        expire: spec.expire,
-        renewal: spec.renewal,
-        renewal_set,
-        hints,
-    }
+    Box::new(TimesProblem { spec: spec.clone(), renewal_set, hints })
 }
 
 /// Rounds down to whole seconds, except times of less than a second.
 const fn round_down(millis: u64) -> u64 {
-    if millis >= 1000 {
-        millis / 1000 * 1000
-    } else {
-        millis
+    if millis < 1000 {
+        return millis;
     }
+    millis / 1000 * 1000
 }
 
 /// Rounds up to whole seconds, except times of less than a second.
 const fn round_up(millis: u64) -> u64 {
-    if millis >= 1000 {
-        millis.div_ceil(1000) * 1000
-    } else {
-        millis
+    if millis < 1000 {
+        return millis;
     }
+    millis.div_ceil(1000) * 1000
 }
 
 /// A time as it is written in the file.

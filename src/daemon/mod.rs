@@ -156,10 +156,9 @@ fn live(
         if let Err(error) = titled {
             log::warn!("cannot set the process title: {error}");
         }
-        let notifier = notifier.unwrap_or_else(|error| {
-            log::warn!("cannot reach the service manager: {error}");
-            Notifier::none()
-        });
+        let notifier = notifier
+            .inspect_err(|error| log::warn!("cannot reach the service manager: {error}"))
+            .unwrap_or_default();
         let signals = signals.map_err(StartError::Thread)?;
         let users = lockholder::Users::of([&config.site_account, &config.arbitrator_account]);
         if options.lock_file.is_some() {
@@ -260,7 +259,7 @@ fn serve(
     let mut started = Some(&threads.started);
     let mut troubles = Limiter::new(LOG_EVERY);
     let mut addresses = addresses
-        .map_err(|error| log::debug!("cannot watch the addresses of this machine: {error}"))
+        .inspect_err(|error| log::debug!("cannot watch the addresses of this machine: {error}"))
         .ok();
     if let Some(watch) = &mut addresses {
         watch.look();

@@ -26,7 +26,7 @@ const RETRY: Span = Span::from_secs(1);
 /// The status text is sent at most this often.
 const STATUS_EVERY: Span = Span::from_secs(1);
 
-/// The way to the service manager, if there is one.
+/// The way to the service manager, if there is one; by default there is none.
 #[derive(Debug, Default)]
 pub struct Notifier {
     socket: Option<UnixDatagram>,
@@ -45,11 +45,6 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// A notifier without a service manager.
-    pub fn none() -> Notifier {
-        Notifier::default()
-    }
-
     /// The notifier that the environment describes. The variables are taken out of it, because
     /// children must not speak for the daemon. Call it before any thread is started.
     ///
@@ -63,7 +58,7 @@ impl Notifier {
             env::remove_var(name);
         }
         let Some(socket) = socket else {
-            return Ok(Notifier::none());
+            return Ok(Notifier::default());
         };
         let meant = watchdog_pid.is_none_or(|pid| pid == std::process::id().to_string());
         let feed = watchdog.filter(|_| meant).and_then(|usec| usec.parse().ok());
@@ -277,7 +272,7 @@ mod tests {
         drop(socket);
         notifier.stopping();
         assert!(Notifier::connect(b"/no/such/socket", None).is_err());
-        assert!(!Notifier::none().is_active());
+        assert!(!Notifier::default().is_active());
     }
 
     #[test]

@@ -60,25 +60,6 @@ impl Outbox {
         assert_eq!(post.addresses.len(), roster.len(), "every member has an address");
         Outbox { post, roster, bonds, unit, failing: MemberSet::EMPTY }
     }
-
-    /// Notes the first failure in a row, and the end of the row.
-    fn note_outcome(&mut self, to: MemberIndex, outcome: std::io::Result<()>) -> bool {
-        match outcome {
-            Ok(()) => {
-                if self.failing.remove(to) {
-                    log::info!("can send to {} again", member_name(&self.roster, to));
-                }
-                true
-            }
-            Err(error) => {
-                if self.failing.insert(to) {
-                    let name = member_name(&self.roster, to);
-                    log::warn!("cannot send to {name}: {error}; its datagrams are lost");
-                }
-                false
-            }
-        }
-    }
 }
 
 impl Transport for Outbox {
@@ -86,6 +67,17 @@ impl Transport for Outbox {
         let packet = encode_peer(self.roster.my_id(), message, self.unit);
         let packet = self.bonds.seal(to, packet, clock::wall());
         let sent = self.post.send(to, &packet);
-        self.note_outcome(to, sent)
+        // The first failure in a row is noted, and the end of the row.
+        match &sent {
+            Ok(()) if self.failing.remove(to) => {
+                log::info!("can send to {} again", member_name(&self.roster, to));
+            }
+            Err(error) if self.failing.insert(to) => {
+                let name = member_name(&self.roster, to);
+                log::warn!("cannot send to {name}: {error}; its datagrams are lost");
+            }
+            Ok(()) | Err(_) => {}
+        }
+        sent.is_ok()
     }
 }

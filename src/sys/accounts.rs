@@ -149,7 +149,7 @@ struct User {
 
 /// The user of this name, or else of this number, who need not be known.
 fn find_user(text: &str) -> Result<Option<User>, AccountError> {
-    if let Some(user) = user_named(text)? {
+    if let Some(user) = known(unistd::User::from_name(text))? {
         return Ok(Some(user));
     }
     let Some(uid) = account_number(text) else {
@@ -159,22 +159,17 @@ fn find_user(text: &str) -> Result<Option<User>, AccountError> {
     Ok(Some(user_numbered(uid)?.unwrap_or_else(nameless)))
 }
 
-/// The user of this name.
-fn user_named(name: &str) -> Result<Option<User>, AccountError> {
-    Ok(found("look up the user", unistd::User::from_name(name))?.map(User::from))
-}
-
 /// The user of this number, if this host knows it.
 fn user_numbered(number: u32) -> Result<Option<User>, AccountError> {
-    let entry = unistd::User::from_uid(Uid::from_raw(number));
-    Ok(found("look up the user", entry)?.map(User::from))
+    known(unistd::User::from_uid(Uid::from_raw(number)))
 }
 
-impl From<unistd::User> for User {
-    fn from(entry: unistd::User) -> User {
+fn known(entry: nix::Result<Option<unistd::User>>) -> Result<Option<User>, AccountError> {
+    let user = |entry: unistd::User| {
         let (uid, gid) = (entry.uid.as_raw(), Some(entry.gid.as_raw()));
         User { uid, gid, name: entry.name, home: Some(entry.dir) }
-    }
+    };
+    Ok(found("look up the user", entry)?.map(user))
 }
 
 /// The number of a group.

@@ -40,7 +40,10 @@ pub(crate) fn unlock(file: &File) {
 /// The file system has no locks.
 pub(crate) fn holder_of(file: &File) -> io::Result<Option<u32>> {
     let found = in_the_way(file, libc::F_WRLCK)?;
-    Ok(found.map(|lock| u32::try_from(lock.pid).unwrap_or(0)))
+    Ok(found.map(|lock| match lock.owner {
+        Owner::Process(pid) => pid,
+        Owner::Unseen | Owner::OpenFile => 0,
+    }))
 }
 
 /// A lock as the kernel describes it.
@@ -50,8 +53,19 @@ pub(crate) struct Lock {
     pub(crate) write: bool,
     /// On the whole file, whatever its length.
     pub(crate) whole: bool,
-    /// Its process; -1: it belongs to an open file, 0: its process cannot be seen from here.
-    pub(crate) pid: libc::pid_t,
+    /// Whose it is.
+    pub(crate) owner: Owner,
+}
+
+/// Whose a lock is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// This process's.
+    Process(u32),
+    /// A process's that cannot be seen from here.
+    Unseen,
+    /// An open file's.
+    OpenFile,
 }
 
 /// The first write lock of others on a file; only if there is none, the first read lock.
@@ -70,8 +84,13 @@ fn in_the_way(file: &File, kind: libc::c_int) -> io::Result<Option<Lock>> {
     let mut lock = whole_file(kind);
     fcntl(file.as_raw_fd(), FcntlArg::F_GETLK(&mut lock))?;
     let is = |kind: libc::c_int| libc::c_int::from(lock.l_type) == kind;
+    let owner = match u32::try_from(lock.l_pid) {
+        Ok(0) => Owner::Unseen,
+        Ok(pid) => Owner::Process(pid),
+        Err(_) => Owner::OpenFile,
+    };
     let whole = lock.l_start == 0 && lock.l_len == 0;
-    let found = Lock { write: is(libc::F_WRLCK), whole, pid: lock.l_pid };
+    let found = Lock { write: is(libc::F_WRLCK), whole, owner };
     Ok((!is(libc::F_UNLCK)).then_some(found))
 }
 

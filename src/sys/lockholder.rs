@@ -7,7 +7,7 @@
 //! nothing is believed here but what the kernel says of lock and process.
 
 use super::accounts;
-use super::filelock::{first_lock, Lock};
+use super::filelock::{first_lock, Lock, Owner};
 use crate::config::Account;
 use std::ffi::OsStr;
 use std::fmt;
@@ -154,13 +154,15 @@ pub(crate) fn look(file: &File, path: &Path, users: &Users) -> io::Result<Held> 
 
 /// Whose lock it is.
 fn judge(lock: Lock, file: &Metadata, users: &Users) -> Held {
-    // The kernel says -1 for a lock of an open file, which no daemon takes, and 0 for a process
-    // outside of what can be seen from here.
-    let pid = u32::try_from(lock.pid).ok().filter(|pid| *pid > 0);
+    let pid = match lock.owner {
+        Owner::Process(pid) => Some(pid),
+        Owner::Unseen | Owner::OpenFile => None,
+    };
     let user = pid.and_then(user_of);
     let program = pid.and_then(program_of);
     let stranger = Held::Stranger(Stranger { pid, user, program: program.clone() });
-    if !lock.write || !lock.whole || lock.pid < 0 {
+    // No daemon takes a lock of an open file.
+    if !lock.write || !lock.whole || lock.owner == Owner::OpenFile {
         return stranger;
     }
     let Some(pid) = pid else {

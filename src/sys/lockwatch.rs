@@ -27,13 +27,11 @@ pub(crate) struct LockWatch {
 impl LockWatch {
     /// Begins to watch the file under this path.
     pub(crate) fn new(path: &Path) -> LockWatch {
-        match Watch::file(path) {
-            Ok(watch) => LockWatch { file: Some(watch), later: None, told: false },
-            Err(error) => {
-                log::debug!("cannot watch {}: {error}", path.display());
-                LockWatch { file: None, later: Some(Instant::now() + LOOK_AGAIN), told: false }
-            }
-        }
+        let file = Watch::file(path)
+            .inspect_err(|error| log::debug!("cannot watch {}: {error}", path.display()))
+            .ok();
+        let later = file.is_none().then(|| Instant::now() + LOOK_AGAIN);
+        LockWatch { file, later, told: false }
     }
 
     /// What becomes readable when something has happened to the file, if it is watched.

@@ -51,14 +51,11 @@ impl Presence {
     ///
     /// Without it the daemon goes on as well: somebody else may have the name.
     pub(crate) fn new(lock_file: &Path) -> Presence {
-        match listen(lock_file) {
-            Ok(listener) => Presence { listener: Some(listener) },
-            Err(error) => {
-                let path = lock_file.display();
-                log::debug!("cannot be found without the file {path}: {error}");
-                Presence { listener: None }
-            }
-        }
+        let path = lock_file.display();
+        let listener = listen(lock_file).inspect_err(|error| {
+            log::debug!("cannot be found without the file {path}: {error}");
+        });
+        Presence { listener: listener.ok() }
     }
 
     /// What becomes readable when somebody asks.

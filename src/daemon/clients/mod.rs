@@ -24,7 +24,7 @@ mod socket;
 
 use super::spawn::{spawn, Ended};
 use crate::auth::ReplayGuard;
-use crate::sys::poll::{self, Entry};
+use crate::sys::poll::{self, Entry, Wanted};
 use connection::Connection;
 use gateway::Gateway;
 pub(super) use gateway::GatewaySetup;
@@ -140,8 +140,8 @@ impl Clients {
         let until =
             until.chain(accepts_at.filter(|_| !accepts)).chain(self.gateway.next_offer()).min();
         let mut entries = Vec::with_capacity(2 + self.open.len());
-        entries.push(Entry::new(self.sleeper.as_fd(), true, false));
-        entries.push(Entry::new(self.listener.as_fd(), accepts, false));
+        entries.push(Entry::new(self.sleeper.as_fd(), Wanted::READ));
+        entries.push(Entry::new(self.listener.as_fd(), Wanted { read: accepts, write: false }));
         entries.extend(self.open.iter().map(Connection::entry));
         let limit = until.map(|until| until.saturating_duration_since(now));
         let outcome = poll::wait_for(&mut entries, limit);
@@ -159,7 +159,7 @@ impl Clients {
         let room_at = if self.has_room() {
             Some(now)
         } else {
-            self.open.iter().filter_map(Connection::yields).map(|(at, _)| at).min()
+            self.open.iter().filter_map(Connection::yields).map(|yields| yields.at).min()
         };
         let first_word = self.open.last().and_then(Connection::first_word);
         room_at.map(|at| at.max(self.rests.unwrap_or(at)).max(first_word.unwrap_or(at)))
@@ -215,8 +215,8 @@ impl Clients {
         let now = Instant::now();
         let yields = self.open.iter().enumerate();
         let yields = yields.filter_map(|(index, client)| Some((client.yields()?, index)));
-        let mut yields: Vec<_> = yields.filter(|((at, _), _)| *at <= now).collect();
-        yields.sort_by_key(|((_, order), _)| *order);
+        let mut yields: Vec<_> = yields.filter(|(yields, _)| yields.at <= now).collect();
+        yields.sort_by_key(|(yields, _)| (yields.kind, yields.since));
         let found = yields.into_iter().find(|(_, index)| !self.open[*index].has_sent());
         if let Some((_, index)) = found {
             self.open.remove(index).cut();

@@ -65,14 +65,6 @@ impl Wait {
             }
         }
     }
-
-    const fn index(self) -> usize {
-        match self {
-            Wait::Grant => 0,
-            Wait::Revoke => 1,
-            Wait::Change => 2,
-        }
-    }
 }
 
 /// The most clients of each kind.
@@ -105,7 +97,7 @@ impl Bounds {
 
     /// How many may wait for this.
     const fn waiting(&self, wait: Wait) -> usize {
-        self.waiting[wait.index()]
+        self.waiting[wait as usize]
     }
 
     /// How many connections there can be, each of which needs one descriptor.
@@ -134,7 +126,7 @@ impl Places {
 
     /// Takes a place; `None`: there is none.
     pub(super) fn take(&self, wait: Wait) -> Option<Place> {
-        let kind = &self.kinds[wait.index()];
+        let kind = &self.kinds[wait as usize];
         (waiting(kind) < self.bounds.waiting(wait)).then(|| kind.clone())
     }
 

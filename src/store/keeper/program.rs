@@ -449,11 +449,6 @@ fn is_set(mark: &File) -> bool {
 
 /// The result, or a line in the log.
 fn noted<T>(result: io::Result<T>, what: &str) -> Option<T> {
-    match result {
-        Ok(value) => Some(value),
-        Err(error) => {
-            log(NoteLevel::Error, &format!("cannot {what}: {error}"));
-            None
-        }
-    }
+    let say = |error: &io::Error| log(NoteLevel::Error, &format!("cannot {what}: {error}"));
+    result.inspect_err(say).ok()
 }
