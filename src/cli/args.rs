@@ -9,9 +9,11 @@
 use super::options::{find_operation, Operation, Program, OPTIONS};
 pub use super::scan::UsageError;
 use super::scan::{limited, scan, LowArgs};
+use crate::daemon::DaemonOptions;
 use crate::model::{TicketName, TICKET_NAME_MAX};
 use crate::wire::ClientOptions;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// The configuration that is used without `-c`: `/etc/booth/booth.conf`.
 pub const DEFAULT_CONFIG: &str = "booth";
@@ -48,16 +50,10 @@ pub enum Invocation {
 /// `boothd daemon`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DaemonArgs {
-    /// `-c` as typed: it must appear in the process title.
-    pub config: String,
-    /// `-l`: the lock file, if not the default one.
-    pub lockfile: Option<String>,
     /// `-s`: the member to be, instead of the one whose address is local.
     pub site: Option<String>,
-    /// `-S`: stay in the foreground.
-    pub foreground: bool,
-    /// How often `-D` was given.
-    pub debug: u8,
+    /// The other options.
+    pub options: DaemonOptions,
 }
 
 /// `booth status`.
@@ -223,8 +219,13 @@ fn build(
         Operation::Daemon => {
             no_more(words)?;
             let site = low.value('s').filter(|site| !site.is_empty());
-            let (foreground, debug) = (low.has('S'), low.debug());
-            Invocation::Daemon(DaemonArgs { config, lockfile, site, foreground, debug })
+            let options = DaemonOptions {
+                debug: low.debug().into(),
+                foreground: low.has('S'),
+                lock_file: lockfile.map(PathBuf::from),
+                config_given: config,
+            };
+            Invocation::Daemon(DaemonArgs { site, options })
         }
         Operation::Status => {
             no_more(words)?;

@@ -93,12 +93,11 @@ pub(super) fn show(
 
 /// The message for a refusal of list or peers.
 fn text_refused(request: &ClientRequest, code: ResultCode) -> String {
-    let word = if *request == ClientRequest::Peers { "peers" } else { "list" };
     if code == ResultCode::AuthFailed {
-        wording::AUTHENTICATION_ERROR.to_owned()
-    } else {
-        format!("{word} failed! ({code:?})")
+        return wording::AUTHENTICATION_ERROR.to_owned();
     }
+    let word = if *request == ClientRequest::Peers { "peers" } else { "list" };
+    format!("{word} failed! ({code:?})")
 }
 
 /// The text of list or peers, or the result code that came instead.
@@ -112,10 +111,7 @@ pub(super) fn fetch_text(
     match connection.answer(Some(limit))? {
         ClientReply::List(text) => Ok(Ok(text)),
         ClientReply::Result(code) => Ok(Err(code)),
-        ClientReply::Ticket(_)
-        | ClientReply::Attr(_)
-        | ClientReply::Attrs(_)
-        | ClientReply::Hello(_) => Err(NetError::Unexpected(target.address)),
+        _ => Err(NetError::Unexpected(target.address)),
     }
 }
 

@@ -18,8 +18,8 @@ pub mod usage;
 mod wording;
 
 use crate::config::{self, Config};
+use crate::daemon;
 use crate::daemon::host::{self, Lack};
-use crate::daemon::{self, DaemonOptions};
 use crate::store::{after_boot, helper, keeper};
 use crate::sys::surroundings::System;
 use crate::sys::{self, local_addr, process};
@@ -28,7 +28,6 @@ use args::{DaemonArgs, Invocation, UsageError};
 use options::Exit;
 use output::Output;
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use wording::TicketCommand;
 
@@ -47,7 +46,7 @@ pub fn main() -> ExitCode {
         _ => {}
     }
     let program = args::program_of(name);
-    let output = Output::new(program);
+    let output = Output { program };
     match args::parse(program, &rest) {
         Ok(invocation) => run(invocation, &output),
         Err(error) => refuse(&error, &output).into(),
@@ -57,10 +56,12 @@ pub fn main() -> ExitCode {
 /// Runs the operation.
 fn run(invocation: Invocation, output: &Output) -> ExitCode {
     let exit = match invocation {
-        Invocation::Daemon(args) => match prepare_daemon(args, output) {
-            Ok((config, me, options)) => return daemon::run(config, me, options),
-            Err(exit) => Err(exit),
-        },
+        Invocation::Daemon(DaemonArgs { site, options }) => {
+            match prepare_daemon(&options.config_given, site.as_deref(), output) {
+                Ok((config, me)) => return daemon::run(config, me, options),
+                Err(exit) => Err(exit),
+            }
+        }
         Invocation::Help(program) => Ok(output.data(&usage::usage(program))),
         Invocation::Version(program) => Ok(output.data(&usage::version(program))),
         Invocation::Check(config) => check(&config, output),
@@ -76,22 +77,16 @@ fn run(invocation: Invocation, output: &Output) -> ExitCode {
 
 /// `boothd daemon`: finds out which member this host is.
 fn prepare_daemon(
-    args: DaemonArgs,
+    config: &str,
+    site: Option<&str>,
     output: &Output,
-) -> Result<(Config, usize, DaemonOptions), Exit> {
+) -> Result<(Config, usize), Exit> {
     sys::signals::outlive_requests();
-    let config =
-        config::load(&args.config, &mut System).map_err(|errors| output.errors(&errors))?;
+    let config = config::load(config, &mut System).map_err(|errors| output.errors(&errors))?;
     // Not earlier: the configuration may be /dev/fd/N.
     sys::os::close_inherited();
-    let me = daemon_member(&config, args.site.as_deref()).map_err(|text| output.failure(&text))?;
-    let options = DaemonOptions {
-        debug: u32::from(args.debug),
-        foreground: args.foreground,
-        lock_file: args.lockfile.map(PathBuf::from),
-        config_given: args.config,
-    };
-    Ok((config, me, options))
+    let me = daemon_member(&config, site).map_err(|text| output.failure(&text))?;
+    Ok((config, me))
 }
 
 /// The index of the daemon's member, or why there is none.
@@ -107,7 +102,7 @@ fn daemon_member(config: &Config, site: Option<&str>) -> Result<usize, String> {
 /// Says why the arguments are invalid.
 fn refuse(error: &UsageError, output: &Output) -> Exit {
     output.error(&error.to_string());
-    let program = output.program().name();
+    let program = output.program.name();
     output.message(&format!("Please use '{program} -h' for usage."));
     Exit::Failure
 }

@@ -223,10 +223,11 @@ impl<'a> Connection<'a> {
             match self.stream.read(&mut chunk[..room]) {
                 Ok(0) => return Err(NetError::Closed { address, received: self.frame.len() }),
                 Ok(count) => self.frame.extend_from_slice(&chunk[..count]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // The limit is checked before the next read.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(NetError::Receive(address, error)),
+                Err(error) => match error.kind() {
+                    // The limit is checked before the next read.
+                    io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => {}
+                    _ => return Err(NetError::Receive(address, error)),
+                },
             }
         }
         Ok(())
@@ -234,13 +235,11 @@ impl<'a> Connection<'a> {
 
     /// Limits the next read to the remaining time.
     fn limit_read(&self, until: Option<(Instant, Duration)>) -> Result<(), NetError> {
-        let left = match until {
-            None => None,
-            Some((end, limit)) => match end.checked_duration_since(Instant::now()) {
-                Some(left) if !left.is_zero() => Some(left),
-                Some(_) | None => return Err(NetError::TimedOut(self.address, limit)),
-            },
-        };
+        let left = until.map(|(end, limit)| match end.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => Err(NetError::TimedOut(self.address, limit)),
+            left => Ok(left),
+        });
+        let left = left.transpose()?;
         let set = self.stream.set_read_timeout(left);
         set.map_err(|error| NetError::Receive(self.address, error))
     }

@@ -7,20 +7,10 @@ use std::io::{self, Write};
 
 /// The two outputs of a client.
 pub(super) struct Output {
-    program: Program,
+    pub(super) program: Program,
 }
 
 impl Output {
-    /// The outputs of this program.
-    pub(super) const fn new(program: Program) -> Output {
-        Output { program }
-    }
-
-    /// The program that prints.
-    pub(super) const fn program(&self) -> Program {
-        self.program
-    }
-
     /// Prints data to standard output; fails if it cannot be written.
     pub(super) fn data(&self, text: &str) -> Exit {
         let mut stdout = io::stdout().lock();

@@ -217,12 +217,7 @@ impl TicketTalk<'_> {
                 let verdict = wording::ticket_verdict(self.command, self.ticket, code);
                 return Ok(Some(Ended::Verdict(verdict)));
             }
-            ClientReply::List(_)
-            | ClientReply::Attr(_)
-            | ClientReply::Attrs(_)
-            | ClientReply::Hello(_) => {
-                return Err(NetError::Unexpected(target.address));
-            }
+            _ => return Err(NetError::Unexpected(target.address)),
         };
         if answer.ticket.as_ref().is_some_and(|name| name != self.ticket) {
             return Err(NetError::Unexpected(target.address));

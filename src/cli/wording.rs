@@ -172,17 +172,8 @@ fn odd(code: ResultCode) -> String {
 pub(super) fn give_up(command: TicketCommand, cause: Option<WaitCause>) -> Verdict {
     let text = "Giving up on waiting for the definite result. \
                 Please use \"booth list\" later to see the outcome.";
-    let under_way = match cause {
-        Some(WaitCause::Grace | WaitCause::Handler | WaitCause::CommitDelay) => true,
-        None
-        | Some(
-            WaitCause::Loading
-            | WaitCause::Election
-            | WaitCause::CibWrite
-            | WaitCause::CibFailing
-            | WaitCause::Objection,
-        ) => false,
-    };
+    let goes_on = [WaitCause::Grace, WaitCause::Handler, WaitCause::CommitDelay];
+    let under_way = cause.is_some_and(|cause| goes_on.contains(&cause));
     if under_way && command == TicketCommand::Grant {
         Verdict::success(text).left_open()
     } else {

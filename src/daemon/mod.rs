@@ -45,8 +45,8 @@ use std::time::{Duration, Instant};
 use threads::{Blueprint, Threads};
 
 /// What the command line says about a daemon.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct DaemonOptions {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DaemonOptions {
     /// `-D`, how often: added to the configuration's debug level.
     pub debug: u32,
     /// `-S`: stay in the foreground.

@@ -276,7 +276,8 @@ impl Threads {
         if let Some(executor) = self.executor {
             stop_executor(executor);
         }
-        let ended = [self.datagrams.ended.wait(OTHERS_LIMIT), self.clients.wait(OTHERS_LIMIT)];
+        let ended =
+            [self.datagrams.ended.wait(OTHERS_LIMIT), self.clients.ended.wait(OTHERS_LIMIT)];
         if ended.contains(&false) {
             log::debug!("ending although a thread is still busy");
         }

@@ -241,12 +241,9 @@ impl Receiver {
 
     /// Hands a message to the engine, or counts it as lost.
     fn pass_on(&mut self, from: MemberIndex, message: PeerMessage) {
-        match self.queue.try_send(Event::Peer { from, message }) {
-            // A queue without an engine: the daemon stops.
-            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
-            Err(TrySendError::Full(_)) => {
-                self.rejects.count(Some(from), RejectKind::Overflow);
-            }
+        // A queue without an engine: the daemon stops.
+        if let Err(TrySendError::Full(_)) = self.queue.try_send(Event::Peer { from, message }) {
+            self.rejects.count(Some(from), RejectKind::Overflow);
         }
     }
 

@@ -9,9 +9,7 @@
 use super::ticket_dir::{BootMark, TicketDir};
 use crate::config::{self, Account, StoreConfig, TicketStore};
 use crate::sys::accounts::{self, Identity};
-use crate::sys::lockfile;
-use crate::sys::process;
-use crate::sys::{directory, filelock};
+use crate::sys::{directory, filelock, lockfile, process};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;

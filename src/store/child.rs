@@ -45,12 +45,12 @@ pub(crate) struct Child {
     handle: os::Handle,
     output: Pipe,
     errors: Pipe,
-    /// From when on what it says is read before it ends.
-    listened_to_at: MonoTime,
+    /// From when on what it says is read before it ends; the descriptors have more to tell then.
+    pub(super) listened_to_at: MonoTime,
     /// Whether what is left of its group when it ends is killed.
     alone: bool,
-    /// Whether we have ended it.
-    ended: bool,
+    /// Whether it was told to end by [`Child::end`].
+    pub(super) ended: bool,
 }
 
 /// The reading end of a pipe, and what came out of it.
@@ -124,11 +124,6 @@ impl Child {
         self
     }
 
-    /// From when on [`Child::descriptors`] has more to tell.
-    pub(super) fn listened_to_at(&self) -> MonoTime {
-        self.listened_to_at
-    }
-
     /// Whether its end can only be seen by looking now and then, see [`LOOK`].
     pub(crate) fn needs_looks(&self) -> bool {
         self.handle.end().is_none()
@@ -150,11 +145,6 @@ impl Child {
         };
         // It has not been collected, so the number is still its own.
         os::signal_group(self.id(), signal);
-    }
-
-    /// Whether it was told to end by [`Child::end`].
-    pub(super) fn was_ended(&self) -> bool {
-        self.ended
     }
 
     /// Takes what it has said, without waiting; tells if it has ended.

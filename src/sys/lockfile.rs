@@ -132,29 +132,24 @@ pub(crate) enum LockError {
 
 impl fmt::Display for LockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (LockError::Open(path, _)
+        | LockError::Held { path, .. }
+        | LockError::Replace { path, .. }
+        | LockError::Use(path, _)) = self;
+        write!(f, "lockfile {} ", path.display())?;
         match self {
-            LockError::Open(path, error) => {
-                write!(f, "lockfile {} open error: {error}", path.display())
+            LockError::Open(_, error) => write!(f, "open error: {error}"),
+            LockError::Held { pid: Some(pid), .. } => {
+                write!(f, "is held by process {pid}: another daemon runs with it")
             }
-            LockError::Held { path, pid: Some(pid) } => write!(
-                f,
-                "lockfile {} is held by process {pid}: another daemon runs with it",
-                path.display()
+            LockError::Held { pid: None, .. } => f.write_str(
+                "is held by a process that cannot be seen from here, in a container perhaps: \
+                 another daemon may run with it",
             ),
-            LockError::Held { path, pid: None } => write!(
-                f,
-                "lockfile {} is held by a process that cannot be seen from here, in a container \
-                 perhaps: another daemon may run with it",
-                path.display()
-            ),
-            LockError::Replace { path, reason, error } => write!(
-                f,
-                "lockfile {} {reason}, and cannot be replaced: {error}; remove it",
-                path.display()
-            ),
-            LockError::Use(path, error) => {
-                write!(f, "lockfile {} cannot be locked or written: {error}", path.display())
+            LockError::Replace { reason, error, .. } => {
+                write!(f, "{reason}, and cannot be replaced: {error}; remove it")
             }
+            LockError::Use(_, error) => write!(f, "cannot be locked or written: {error}"),
         }
     }
 }

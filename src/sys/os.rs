@@ -153,17 +153,9 @@ pub(crate) fn new_session() -> io::Result<()> {
 
 /// Whether an error says that the kernel has no room for something now, and may have some later.
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(
-            libc::EMFILE
-                | libc::ENFILE
-                | libc::EAGAIN
-                | libc::ENOMEM
-                | libc::ENOBUFS
-                | libc::ENOSPC
-        )
-    )
+    use libc::{EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM, ENOSPC};
+    let shortages = [EMFILE, ENFILE, EAGAIN, ENOMEM, ENOBUFS, ENOSPC];
+    error.raw_os_error().is_some_and(|number| shortages.contains(&number))
 }
 
 /// Does something while these signals wait: they come to this thread afterwards.

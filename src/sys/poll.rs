@@ -33,8 +33,8 @@ pub struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// Waits until the descriptor can be used as it is wanted. If nothing is wanted it is not waited
-    /// for at all, also not for its end.
+    /// Waits until the descriptor can be used as it is wanted. If nothing is wanted it is not
+    /// waited for at all, also not for its end.
     pub fn new(descriptor: BorrowedFd<'a>, wanted: Wanted) -> Entry<'a> {
         let mut events = PollFlags::empty();
         events.set(PollFlags::POLLIN, wanted.read);

@@ -158,10 +158,10 @@ fn the_daemon_has_four_names() {
     for line in ["daemon", "start", "site", "arbitrator"] {
         let line = format!("{line} -SDc x -l /run/y -s 10.0.0.1");
         let Ok(Invocation::Daemon(args)) = booth(&line) else { panic!("{line}") };
-        assert_eq!(args.config, "x");
-        assert_eq!(args.lockfile.as_deref(), Some("/run/y"));
+        assert_eq!(args.options.config_given, "x");
+        assert_eq!(args.options.lock_file, Some("/run/y".into()));
         assert_eq!(args.site.as_deref(), Some("10.0.0.1"));
-        assert_eq!((args.foreground, args.debug), (true, 1));
+        assert_eq!((args.options.foreground, args.options.debug), (true, 1));
     }
 }
 

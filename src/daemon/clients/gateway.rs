@@ -135,12 +135,9 @@ impl Gateway {
 
     /// Tells the engine that a client has left before its last answer.
     pub(super) fn let_go(&mut self, client: ClientId) {
-        let asks = |message: &FromClient| match message {
-            FromClient::Request { client, .. } => Some(*client),
-            FromClient::Gone { .. } => None,
-        };
         let unsent = self.unsent.len();
-        self.unsent.retain(|(_, message)| asks(message) != Some(client));
+        let asks = |message: &FromClient| matches!(message, FromClient::Request { client: asking, .. } if *asking == client);
+        self.unsent.retain(|(_, message)| !asks(message));
         if self.unsent.len() == unsent {
             self.offer(FromClient::Gone { client });
         }
@@ -238,12 +235,7 @@ pub(super) fn no_place(request: &ClientRequest) -> Reply {
 pub(super) fn under_way(request: &ClientRequest) -> TicketAnswer {
     let ticket = match request {
         ClientRequest::Grant { ticket, .. } | ClientRequest::Revoke { ticket, .. } => ticket,
-        ClientRequest::List
-        | ClientRequest::Peers
-        | ClientRequest::AttrSet { .. }
-        | ClientRequest::AttrGet { .. }
-        | ClientRequest::AttrDelete { .. }
-        | ClientRequest::AttrList { .. } => &None,
+        _ => &None,
     };
     TicketAnswer {
         result: ResultCode::CibPending,

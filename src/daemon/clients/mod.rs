@@ -59,7 +59,7 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// The thread that serves clients, from outside.
 pub(super) struct Server {
     waker: Arc<UnixStream>,
-    ended: Ended,
+    pub(super) ended: Ended,
 }
 
 impl Server {
@@ -84,11 +84,6 @@ impl Server {
     /// Begins to stop: nothing more is accepted and all connections are closed.
     pub(super) fn stop(&self) {
         let _ = self.waker.shutdown(Shutdown::Both);
-    }
-
-    /// Waits for the end of the thread; false if it is left after the time.
-    pub(super) fn wait(&self, limit: Duration) -> bool {
-        self.ended.wait(limit)
     }
 }
 

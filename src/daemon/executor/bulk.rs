@@ -51,11 +51,8 @@ impl Bulk {
 
     /// The ticket is about to be changed: what was found out about it is old.
     pub(super) fn forget(&mut self, name: &str) {
-        match self {
-            Bulk::Known(tickets, _) => {
-                tickets.remove(name);
-            }
-            Bulk::Untried | Bulk::Running(..) | Bulk::Over => {}
+        if let Bulk::Known(tickets, _) = self {
+            tickets.remove(name);
         }
     }
 

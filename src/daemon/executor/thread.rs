@@ -154,17 +154,15 @@ impl Executor {
 
     /// Starts the reads that had to wait for what was begun before.
     fn start_early(&mut self) {
-        let ready: Vec<(TicketIndex, Span)> = self
-            .early
-            .iter()
-            .filter(|(ticket, _)| self.link.before(**ticket).is_some())
-            .map(|(ticket, limit)| (*ticket, *limit))
-            .collect();
-        for (ticket, limit) in ready {
-            self.early.remove(&ticket);
-            let load = JobWish::LoadCib { ticket, limit };
-            self.slots.offer(clock::mono(), load, &mut self.actions);
-        }
+        let Executor { early, link, slots, actions, .. } = self;
+        early.retain(|ticket, limit| {
+            let (ticket, limit) = (*ticket, *limit);
+            let waits = link.before(ticket).is_none();
+            if !waits {
+                slots.offer(clock::mono(), JobWish::LoadCib { ticket, limit }, actions);
+            }
+            waits
+        });
     }
 
     /// Takes in what the keeper says.

@@ -15,8 +15,7 @@ use crate::keeper::words::{Message, VERSION};
 use crate::keeper::{Input, JobId, Keeper, Kept, Output};
 use crate::model::Holder;
 use crate::store::child;
-use crate::sys::panics;
-use crate::sys::{accounts, clock, open_files, os, process};
+use crate::sys::{accounts, clock, filelock, open_files, os, panics, process};
 use crate::time::{MonoTime, Span};
 use socket2::Socket;
 use std::collections::VecDeque;
@@ -331,7 +330,7 @@ impl Program {
             boothd.packets.send(&[Message::Other]);
         }
         (self.resigned, self.listener, self.mark) = (true, None, None);
-        owner::disown(&self.dir);
+        filelock::unlock(&self.dir);
     }
 
     /// Whether there is nothing to keep any more. While a boothd could come back within *g*, this

@@ -235,7 +235,7 @@ impl Tools {
                 self.leaving.push(running.child);
                 continue;
             };
-            if finished.was_killed() && !running.child.was_ended() {
+            if finished.was_killed() && !running.child.ended {
                 // By somebody else, who has left alone what it had started.
                 self.label.end_jobs(&[job]);
             }
@@ -321,7 +321,7 @@ impl Tools {
             Task::Look(_, until) => until,
             _ => None,
         };
-        let silent = self.children().map(Child::listened_to_at).filter(|at| *at > now);
+        let silent = self.children().map(|child| child.listened_to_at).filter(|at| *at > now);
         self.jobs.values().filter_map(until).chain(silent).min()
     }
 
