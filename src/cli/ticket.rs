@@ -241,7 +241,13 @@ impl TicketTalk<'_> {
             ResultCode::CibPending => {
                 self.note_cause(target, &answer, heard);
                 self.tell_cause(heard);
-                Ok(Some(Ended::Verdict(self.pending_verdict(&answer))))
+                let code = ResultCode::CibPending;
+                let mut verdict = wording::ticket_verdict(self.command, self.ticket, code);
+                // A pending grant is a success, unless the CIB cannot be written.
+                if matches!(answer.cause, Some((WaitCause::CibFailing, _))) {
+                    verdict.exit = Exit::Failure;
+                }
+                Ok(Some(Ended::Verdict(verdict)))
             }
             ResultCode::Redirect => Ok(Some(Ended::Redirect(answer.leader))),
             ResultCode::SyncFail
@@ -254,16 +260,6 @@ impl TicketTalk<'_> {
                 Ok(Some(Ended::Verdict(verdict)))
             }
         }
-    }
-
-    /// A grant whose commit is pending is a success, unless the CIB cannot be written.
-    fn pending_verdict(&self, answer: &TicketAnswer) -> Verdict {
-        let mut verdict =
-            wording::ticket_verdict(self.command, self.ticket, ResultCode::CibPending);
-        if matches!(answer.cause, Some((WaitCause::CibFailing, _))) {
-            verdict.exit = Exit::Failure;
-        }
-        verdict
     }
 
     /// Says once that the request was accepted.
@@ -287,7 +283,11 @@ impl TicketTalk<'_> {
             }
             None if answer.result == ResultCode::CibPending && !heard.asked_list => {
                 heard.asked_list = true;
-                self.explain_by_list(target);
+                // A reference member gives no cause, but its list may; if not, nothing is said.
+                if let Some(until) = self.list_line(target).as_deref().and_then(pending_until) {
+                    let forced = self.options.immediate;
+                    self.output.message(&wording::commit_pending(until, forced));
+                }
             }
             None => {}
         }
@@ -317,15 +317,6 @@ impl TicketTalk<'_> {
         let id = answer.leader.member()?;
         let site = target::redirected(&self.session.config, id, target.from)?;
         Some(site.address.ip().to_string())
-    }
-
-    /// Explains the wait for the commit from the member's `list`, because a reference member gives
-    /// no cause. If that fails, nothing is said.
-    fn explain_by_list(&self, target: &Target) {
-        if let Some(until) = self.list_line(target).as_deref().and_then(pending_until) {
-            let forced = self.options.immediate;
-            self.output.message(&wording::commit_pending(until, forced));
-        }
     }
 
     /// The ticket's line in the member's `list`. This is optional, so it must not take long.

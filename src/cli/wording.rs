@@ -194,9 +194,6 @@ pub(super) struct Waiting {
 /// Says what a request waits for, until when at most, and what would end the wait sooner. `forced`
 /// says that `-F` was given or does not apply.
 pub(super) fn waiting(waiting: &Waiting, forced: bool) -> String {
-    if waiting.cause == WaitCause::Objection {
-        return objected(waiting.site.as_deref().unwrap_or("another site"), forced);
-    }
     let (why, force_helps) = match waiting.cause {
         WaitCause::Loading => ("the ticket's state has not been read from the cluster yet", false),
         WaitCause::Grace => ("the site has just started, and older leases must end first", true),
@@ -207,7 +204,9 @@ pub(super) fn waiting(waiting: &Waiting, forced: bool) -> String {
         }
         WaitCause::CibWrite => ("the CIB is being written", false),
         WaitCause::CibFailing => ("writing to the CIB failed, trying again", false),
-        WaitCause::Objection => ("another site may still have it granted", true),
+        WaitCause::Objection => {
+            return objected(waiting.site.as_deref().unwrap_or("another site"), forced)
+        }
     };
     let until = match waiting.end {
         None => "waiting".to_owned(),
@@ -219,12 +218,11 @@ pub(super) fn waiting(waiting: &Waiting, forced: bool) -> String {
 
 /// For a grant that waits because another site's CIB may still say *granted*.
 fn objected(site: &str, forced: bool) -> String {
-    let way_out = if forced {
-        String::new()
-    } else {
-        format!("; if the resources do not run at {site}, booth grant -F overrides")
-    };
-    format!("waiting: {site} says that the ticket may still be granted in its CIB{way_out}")
+    let why = format!("waiting: {site} says that the ticket may still be granted in its CIB");
+    if forced {
+        return why;
+    }
+    format!("{why}; if the resources do not run at {site}, booth grant -F overrides")
 }
 
 /// For a grant that waits at a reference member, whose `list` says until when.

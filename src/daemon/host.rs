@@ -45,12 +45,10 @@ pub(super) fn account_of(config: &Config, role: MemberRole) -> &Account {
 /// # Errors
 /// It is not there.
 pub(super) fn find_tool(config: &Config, role: MemberRole) -> Result<(), Lack> {
-    match (role, &config.store) {
-        (MemberRole::Site, TicketStore::Pacemaker) => {
-            helper::find_program(pacemaker::PROGRAM).map(drop).map_err(Lack::Tool)
-        }
-        (MemberRole::Site, TicketStore::Directory(_)) | (MemberRole::Arbitrator, _) => Ok(()),
+    if role == MemberRole::Site && config.store == TicketStore::Pacemaker {
+        helper::find_program(pacemaker::PROGRAM).map_err(Lack::Tool)?;
     }
+    Ok(())
 }
 
 /// All that this host lacks for the daemon of the member number `me`, started by root.

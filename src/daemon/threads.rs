@@ -185,8 +185,8 @@ fn start_datagrams(
     queue: Sender<Event>,
 ) -> io::Result<Stoppable> {
     let (opener, guard) = (common.opener(config), common.guard(config));
-    let bonds = Arc::clone(&common.bonds);
-    let gate = Gate::new(common.roster.clone(), opener, guard, bonds, common.unit);
+    let (roster, bonds) = (common.roster.clone(), Arc::clone(&common.bonds));
+    let gate = Gate { roster, opener, guard, bonds, unit: common.unit };
     let receiver = Datagrams::new(socket, post, gate, queue, clock::now);
     let (sleeper, stop) = poll::waker_pair()?;
     let ended = spawn("udp-recv", move || receiver.run(&sleeper))?;

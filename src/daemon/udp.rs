@@ -63,11 +63,11 @@ pub(super) struct Receiver {
 
 /// Decides which datagrams come in.
 pub(super) struct Gate {
-    roster: Roster,
-    opener: Opener,
-    guard: ReplayGuard,
-    bonds: Arc<Bonds>,
-    unit: TimeUnit,
+    pub roster: Roster,
+    pub opener: Opener,
+    pub guard: ReplayGuard,
+    pub bonds: Arc<Bonds>,
+    pub unit: TimeUnit,
 }
 
 /// What comes of a datagram that is not refused.
@@ -93,17 +93,6 @@ pub(super) struct Refusal {
 }
 
 impl Gate {
-    /// A gate with these checks.
-    pub(super) fn new(
-        roster: Roster,
-        opener: Opener,
-        guard: ReplayGuard,
-        bonds: Arc<Bonds>,
-        unit: TimeUnit,
-    ) -> Gate {
-        Gate { roster, opener, guard, bonds, unit }
-    }
-
     /// Opens and decodes a datagram.
     ///
     /// # Errors

@@ -136,7 +136,10 @@ impl Gateway {
     /// Tells the engine that a client has left before its last answer.
     pub(super) fn let_go(&mut self, client: ClientId) {
         let unsent = self.unsent.len();
-        let asks = |message: &FromClient| matches!(message, FromClient::Request { client: asking, .. } if *asking == client);
+        let asks = |message: &FromClient| match message {
+            FromClient::Request { client: asking, .. } => *asking == client,
+            FromClient::Gone { .. } => false,
+        };
         self.unsent.retain(|(_, message)| !asks(message));
         if self.unsent.len() == unsent {
             self.offer(FromClient::Gone { client });
