@@ -10,7 +10,7 @@ use super::bonds::{Bonds, Tie};
 use super::limiter::Limiter;
 use super::outbox::Post;
 use super::text::member_name;
-use crate::auth::{AuthError, Opened, Opener, Proof, ReplayGuard};
+use crate::auth::{AuthError, Opened, Opener, ReplayGuard};
 use crate::engine::{Event, RejectKind};
 use crate::model::{MemberId, MemberIndex, Roster};
 use crate::sys::poll;
@@ -125,14 +125,16 @@ impl Gate {
         wall: WallTime,
     ) -> Result<Admitted, Refusal> {
         let life = life_of(&opened.packet);
-        let (message, answers) = match opened.bond.map(|bond| self.bonds.tie(bond)) {
+        let tie = opened.bond.map(|bond| self.bonds.tie(bond));
+        if matches!(tie, None | Some(Tie::Ours)) {
+            // One that has come before is not let in (L15).
+            let admitted = self.guard.admit(opened.proof, wall);
+            admitted.map_err(|error| refusal(Some(from), &error))?;
+        }
+        let (message, answers) = match tie {
             // Nobody but ours binds datagrams.
-            None => {
-                self.remember(from, opened.proof, wall)?;
-                (message, Vec::new())
-            }
+            None => (message, Vec::new()),
             Some(Tie::Ours) => {
-                self.remember(from, opened.proof, wall)?;
                 let again = life.map(|life| self.bonds.learn(from, life, wall));
                 (message, again.unwrap_or_default())
             }
@@ -148,16 +150,6 @@ impl Gate {
             }
         };
         Ok(Admitted { from, message, answers })
-    }
-
-    /// Lets a datagram in that has not come before (L15).
-    fn remember(
-        &mut self,
-        from: MemberIndex,
-        proof: Option<Proof>,
-        wall: WallTime,
-    ) -> Result<(), Refusal> {
-        self.guard.admit(proof, wall).map_err(|error| refusal(Some(from), &error))
     }
 }
 
