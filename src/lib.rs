@@ -10,6 +10,9 @@
 //! What is pure is a crate of its own, `booth_core`, without the standard library: the compiler
 //! keeps clocks, files, threads and processes out of it.
 
+// `pub` is what other crates use: the test programs and the fuzz targets.
+#![warn(unreachable_pub)]
+
 pub mod cli;
 pub mod config;
 pub mod daemon;

@@ -9,15 +9,18 @@
 use super::options::{find_operation, Operation, Program, OPTIONS};
 pub use super::scan::UsageError;
 use super::scan::{limited, scan, LowArgs};
+use crate::daemon::DaemonOptions;
 use crate::model::{TicketName, TICKET_NAME_MAX};
+use crate::wire::ClientOptions;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// The configuration that is used without `-c`: `/etc/booth/booth.conf`.
 pub const DEFAULT_CONFIG: &str = "booth";
 /// The longest attribute name: 64 bytes on the wire with its NUL.
-pub const ATTR_NAME_ARG_MAX: usize = 63;
+const ATTR_NAME_ARG_MAX: usize = 63;
 /// The longest attribute value: 128 bytes on the wire with its NUL.
-pub const ATTR_VALUE_ARG_MAX: usize = 127;
+const ATTR_VALUE_ARG_MAX: usize = 127;
 
 /// What the program is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,16 +33,16 @@ pub enum Invocation {
     Daemon(DaemonArgs),
     /// Say whether the daemon runs.
     Status(StatusArgs),
-    /// Check the configuration and print its errors.
-    Check(CheckArgs),
+    /// Check this configuration, `-c` as typed, and print its errors.
+    Check(String),
     /// Show the tickets.
     List(ListArgs),
     /// Show the other members.
     Peers(ListArgs),
     /// Grant a ticket.
-    Grant(GrantArgs),
+    Grant(TicketArgs),
     /// Revoke a ticket.
-    Revoke(RevokeArgs),
+    Revoke(TicketArgs),
     /// Read or change attributes of a ticket.
     Attr(AttrArgs),
 }
@@ -47,16 +50,10 @@ pub enum Invocation {
 /// `boothd daemon`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DaemonArgs {
-    /// `-c` as typed: it must appear in the process title.
-    pub config: String,
-    /// `-l`: the lock file, if not the default one.
-    pub lockfile: Option<String>,
     /// `-s`: the member to be, instead of the one whose address is local.
     pub site: Option<String>,
-    /// `-S`: stay in the foreground.
-    pub foreground: bool,
-    /// How often `-D` was given.
-    pub debug: u8,
+    /// The other options.
+    pub options: DaemonOptions,
 }
 
 /// `booth status`.
@@ -66,15 +63,6 @@ pub struct StatusArgs {
     pub config: String,
     /// `-l`: the lock file, if not the default one.
     pub lockfile: Option<String>,
-    /// How often `-D` was given.
-    pub debug: u8,
-}
-
-/// `booth check`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CheckArgs {
-    /// `-c` as typed.
-    pub config: String,
 }
 
 /// The member that a client asks.
@@ -110,30 +98,15 @@ pub struct ListArgs {
     pub ignored: Vec<String>,
 }
 
-/// `booth grant`.
+/// `booth grant` and `booth revoke`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GrantArgs {
+pub struct TicketArgs {
     /// The member to ask.
     pub target: Target,
     /// The ticket; `None`: the only one that is configured.
     pub ticket: Option<TicketName>,
-    /// `-F`: do not wait for sites that cannot be reached.
-    pub force: bool,
-    /// `-w`: wait for the outcome without limit.
-    pub wait: bool,
-    /// `-C`: wait until the grant is in the CIB.
-    pub wait_commit: bool,
-}
-
-/// `booth revoke`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RevokeArgs {
-    /// The member to ask.
-    pub target: Target,
-    /// The ticket; `None`: the only one that is configured.
-    pub ticket: Option<TicketName>,
-    /// `-w`: wait for the outcome without limit.
-    pub wait: bool,
+    /// `-F`, `-w` and `-C`.
+    pub options: ClientOptions,
 }
 
 /// `geostore list`, `get`, `set` and `delete`.
@@ -177,7 +150,7 @@ pub fn parse(program: Program, argv: &[OsString]) -> Result<Invocation, UsageErr
         return Ok(Invocation::Help(program));
     }
     let low = scan(program, argv)?;
-    if low.help {
+    if low.has('h') {
         return Ok(Invocation::Help(program));
     }
     if low.version {
@@ -206,16 +179,17 @@ fn split_operation(
 
 /// Refuses options that the operation does not know.
 fn check_options(operation: Operation, low: &LowArgs) -> Result<(), UsageError> {
-    if low.site.is_some() && (operation == Operation::Status || operation == Operation::Check) {
+    let of_daemon = [Operation::Status, Operation::Check].contains(&operation)
+        || (operation == Operation::Daemon && !low.has('D'));
+    if of_daemon && low.has('s') {
         return Err(UsageError::SiteOfDaemon);
     }
-    if low.site.is_some() && operation == Operation::Daemon && low.debug == 0 {
-        return Err(UsageError::SiteOfDaemon);
+    for option in OPTIONS.iter().filter(|option| low.has(option.letter)) {
+        if let Some((_, only_for)) = option.only_for.filter(|(fit, _)| !fit.contains(&operation)) {
+            return Err(UsageError::Misplaced { letter: option.letter, only_for });
+        }
     }
-    match OPTIONS.iter().find(|o| low.has(o.letter) && !o.allowed.contains(&operation)) {
-        Some(option) => Err(UsageError::Misplaced(option)),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// Builds the complete struct of an operation.
@@ -225,67 +199,60 @@ fn build(
     low: &LowArgs,
     words: &[String],
 ) -> Result<Invocation, UsageError> {
-    let config = low.config.clone().unwrap_or_else(|| DEFAULT_CONFIG.to_owned());
-    let target = || Target { config: config.clone(), site: site_arg(low), debug: low.debug };
-    match operation {
-        Operation::Help => Ok(Invocation::Help(program)),
-        Operation::Version => Ok(Invocation::Version(program)),
+    let config = low.value('c').unwrap_or_else(|| DEFAULT_CONFIG.to_owned());
+    let lockfile = low.value('l');
+    let target = || Target { config: config.clone(), site: site_arg(low), debug: low.debug() };
+    let list = || ListArgs { target: target(), ignored: words.to_vec() };
+    let ticket = || {
+        let options = ClientOptions {
+            immediate: low.has('F'),
+            // Reference: -C sends both bits.
+            wait: low.has('w') || low.has('C'),
+            wait_commit: low.has('C'),
+            explain: true,
+        };
+        Ok(TicketArgs { target: target(), ticket: ticket_arg(low, words)?, options })
+    };
+    Ok(match operation {
+        Operation::Help => Invocation::Help(program),
+        Operation::Version => Invocation::Version(program),
         Operation::Daemon => {
             no_more(words)?;
-            Ok(Invocation::Daemon(DaemonArgs {
-                lockfile: low.lockfile.clone(),
-                site: low.site.clone().filter(|site| !site.is_empty()),
-                foreground: low.foreground,
-                debug: low.debug,
-                config,
-            }))
+            let site = low.value('s').filter(|site| !site.is_empty());
+            let options = DaemonOptions {
+                debug: low.debug().into(),
+                foreground: low.has('S'),
+                lock_file: lockfile.map(PathBuf::from),
+                config_given: config,
+            };
+            Invocation::Daemon(DaemonArgs { site, options })
         }
         Operation::Status => {
             no_more(words)?;
-            Ok(Invocation::Status(StatusArgs {
-                lockfile: low.lockfile.clone(),
-                debug: low.debug,
-                config,
-            }))
+            Invocation::Status(StatusArgs { config, lockfile })
         }
         Operation::Check => {
             no_more(words)?;
-            Ok(Invocation::Check(CheckArgs { config }))
+            Invocation::Check(config)
         }
-        Operation::List => {
-            Ok(Invocation::List(ListArgs { target: target(), ignored: words.to_vec() }))
-        }
-        Operation::Peers => {
-            Ok(Invocation::Peers(ListArgs { target: target(), ignored: words.to_vec() }))
-        }
-        Operation::Grant => Ok(Invocation::Grant(GrantArgs {
-            ticket: ticket_arg(low, words)?,
-            force: low.force,
-            wait: low.wait,
-            wait_commit: low.wait_commit,
-            target: target(),
-        })),
-        Operation::Revoke => Ok(Invocation::Revoke(RevokeArgs {
-            ticket: ticket_arg(low, words)?,
-            wait: low.wait,
-            target: target(),
-        })),
+        Operation::List => Invocation::List(list()),
+        Operation::Peers => Invocation::Peers(list()),
+        Operation::Grant => Invocation::Grant(ticket()?),
+        Operation::Revoke => Invocation::Revoke(ticket()?),
         Operation::AttrList | Operation::AttrGet | Operation::AttrSet | Operation::AttrDelete => {
-            Ok(Invocation::Attr(AttrArgs {
-                ticket: ticket_arg(low, &[])?,
-                action: attr_action(operation, words)?,
-                target: target(),
-            }))
+            let (ticket, action) = (ticket_arg(low, &[])?, attr_action(operation, words)?);
+            Invocation::Attr(AttrArgs { target: target(), ticket, action })
         }
-    }
+    })
 }
 
 /// The value of `-s`; an empty one counts as not given, as in the reference.
 fn site_arg(low: &LowArgs) -> SiteArg {
-    match low.site.as_deref() {
-        None | Some("") => SiteArg::Local,
-        Some("other") => SiteArg::Other,
-        Some(name) => SiteArg::Named(name.to_owned()),
+    match low.value('s') {
+        None => SiteArg::Local,
+        Some(name) if name.is_empty() => SiteArg::Local,
+        Some(name) if name == "other" => SiteArg::Other,
+        Some(name) => SiteArg::Named(name),
     }
 }
 
@@ -299,19 +266,18 @@ fn no_more(words: &[String]) -> Result<(), UsageError> {
 
 /// The ticket from `-t` or from the word after the operation; an empty one counts as not given.
 fn ticket_arg(low: &LowArgs, words: &[String]) -> Result<Option<TicketName>, UsageError> {
-    let text = match (low.ticket.as_deref(), words) {
+    let text = match (low.value('t'), words) {
         (given, []) => given,
-        (None, [word]) => Some(word.as_str()),
-        (None, [_, rest @ ..]) => return Err(UsageError::Superfluous(rest.to_vec())),
-        (Some(_), rest) => return Err(UsageError::Superfluous(rest.to_vec())),
+        (None, [word]) => Some(word.clone()),
+        (None, [_, rest @ ..]) | (Some(_), rest) => {
+            return Err(UsageError::Superfluous(rest.to_vec()));
+        }
     };
     let Some(text) = text.filter(|text| !text.is_empty()) else {
         return Ok(None);
     };
-    match TicketName::new(&limited(text, "ticket name", TICKET_NAME_MAX)?) {
-        Ok(name) => Ok(Some(name)),
-        Err(why) => Err(UsageError::NoTicketName(text.to_owned(), why)),
-    }
+    let name = TicketName::new(&limited(&text, "ticket name", TICKET_NAME_MAX)?);
+    name.map(Some).map_err(|why| UsageError::NoTicketName(text, why))
 }
 
 /// The arguments of `geostore`; `operation` is one of its four.
@@ -322,24 +288,14 @@ fn attr_action(operation: Operation, words: &[String]) -> Result<AttrAction, Usa
         limited(word, what, max)
     };
     let mut name = || next("the name of the attribute", "attribute name", ATTR_NAME_ARG_MAX);
-    let action = match operation {
-        Operation::AttrGet => AttrAction::Get(name()?),
-        Operation::AttrDelete => AttrAction::Delete(name()?),
-        Operation::AttrSet => {
-            let name = name()?;
-            let value = next("the value", "attribute value", ATTR_VALUE_ARG_MAX)?;
-            AttrAction::Set(name, value)
-        }
-        Operation::AttrList
-        | Operation::Help
-        | Operation::Version
-        | Operation::Daemon
-        | Operation::Status
-        | Operation::Check
-        | Operation::List
-        | Operation::Peers
-        | Operation::Grant
-        | Operation::Revoke => AttrAction::List,
+    let action = if operation == Operation::AttrGet {
+        AttrAction::Get(name()?)
+    } else if operation == Operation::AttrDelete {
+        AttrAction::Delete(name()?)
+    } else if operation == Operation::AttrSet {
+        AttrAction::Set(name()?, next("the value", "attribute value", ATTR_VALUE_ARG_MAX)?)
+    } else {
+        AttrAction::List
     };
     no_more(words.as_slice())?;
     Ok(action)

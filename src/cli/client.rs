@@ -7,8 +7,9 @@ use super::options::Exit;
 use super::output::Output;
 use super::target::{self, Purpose, Target};
 use super::wording;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::model::{Excerpt, TicketName};
+use crate::sys::surroundings::System;
 use crate::wire::{ClientReply, ClientRequest, ResultCode};
 use std::time::Duration;
 
@@ -27,8 +28,13 @@ pub(super) struct Session {
 
 impl Session {
     /// Reads the configuration and chooses the member to ask; prints why if it cannot.
-    pub fn open(args: &TargetArgs, purpose: Purpose, output: &Output) -> Result<Session, Exit> {
-        let config = super::load(&args.config).map_err(|errors| output.errors(&errors))?;
+    pub(super) fn open(
+        args: &TargetArgs,
+        purpose: Purpose,
+        output: &Output,
+    ) -> Result<Session, Exit> {
+        let config =
+            config::load(&args.config, &mut System).map_err(|errors| output.errors(&errors))?;
         if args.debug > 0 {
             for warning in &config.warnings {
                 output.warning(warning);
@@ -44,7 +50,11 @@ impl Session {
     }
 
     /// The ticket that was named, or the only one in the configuration.
-    pub fn ticket(&self, named: Option<&TicketName>, output: &Output) -> Result<TicketName, Exit> {
+    pub(super) fn ticket(
+        &self,
+        named: Option<&TicketName>,
+        output: &Output,
+    ) -> Result<TicketName, Exit> {
         match (named, self.config.tickets.as_slice()) {
             (Some(name), _) => Ok(name.clone()),
             (None, [only]) => Ok(only.spec.name.clone()),
@@ -55,49 +65,39 @@ impl Session {
                     names.push("...");
                 }
                 let names = names.join(", ");
-                output.error(&format!("No ticket given. There is more than one: {names}"));
-                Err(Exit::Failure)
+                let text = format!("No ticket given. There is more than one: {names}");
+                Err(output.failure(&text))
             }
         }
     }
 }
 
-/// `booth list`.
-pub fn list(args: &ListArgs, output: &Output) -> Exit {
-    show(args, &ClientRequest::List, output)
-}
-
-/// `booth peers`.
-pub fn peers(args: &ListArgs, output: &Output) -> Exit {
-    show(args, &ClientRequest::Peers, output)
-}
-
-/// Asks for a text and prints it.
-fn show(args: &ListArgs, request: &ClientRequest, output: &Output) -> Exit {
+/// `booth list` and `booth peers`: asks for a text and prints it.
+pub(super) fn show(
+    args: &ListArgs,
+    request: &ClientRequest,
+    output: &Output,
+) -> Result<Exit, Exit> {
     // Hawk passes a literal redirection; there is nobody to warn.
     for word in args.ignored.iter().filter(|word| *word != "2>/dev/null") {
         let word = Excerpt::new(word);
         output.warning(&format!("argument \"{word}\" is ignored"));
     }
-    let session = match Session::open(&args.target, Purpose::Read, output) {
-        Ok(session) => session,
-        Err(exit) => return exit,
-    };
+    let session = Session::open(&args.target, Purpose::Read, output)?;
     match fetch_text(&session.codec, &session.target, request, ANSWER_LIMIT) {
-        Ok(Ok(text)) => output.data(&printable(&text)),
-        Ok(Err(code)) => output.failure(&text_refused(request, code)),
-        Err(error) => output.failure(&error),
+        Ok(Ok(text)) => Ok(output.data(&printable(&text))),
+        Ok(Err(code)) => Err(output.failure(&text_refused(request, code))),
+        Err(error) => Err(output.failure(&error)),
     }
 }
 
 /// The message for a refusal of list or peers.
 fn text_refused(request: &ClientRequest, code: ResultCode) -> String {
-    let word = if *request == ClientRequest::Peers { "peers" } else { "list" };
     if code == ResultCode::AuthFailed {
-        wording::AUTHENTICATION_ERROR.to_owned()
-    } else {
-        format!("{word} failed! ({code:?})")
+        return wording::AUTHENTICATION_ERROR.to_owned();
     }
+    let word = if *request == ClientRequest::Peers { "peers" } else { "list" };
+    format!("{word} failed! ({code:?})")
 }
 
 /// The text of list or peers, or the result code that came instead.
@@ -111,15 +111,12 @@ pub(super) fn fetch_text(
     match connection.answer(Some(limit))? {
         ClientReply::List(text) => Ok(Ok(text)),
         ClientReply::Result(code) => Ok(Err(code)),
-        ClientReply::Ticket(_)
-        | ClientReply::Attr(_)
-        | ClientReply::Attrs(_)
-        | ClientReply::Hello(_) => Err(NetError::Unexpected(target.address)),
+        _ => Err(NetError::Unexpected(target.address)),
     }
 }
 
 /// The text with `?` for control characters, which could control a terminal.
-pub fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let keep = |c: char| !c.is_control() || c == '\n' || c == '\t';
     text.chars().map(|c| if keep(c) { c } else { '?' }).collect()
 }

@@ -8,7 +8,7 @@ use super::options::Exit;
 use super::output::Output;
 use super::target::Purpose;
 use super::wording;
-use crate::model::{AttrError, AttrName, AttrValue, TicketName, ATTRS_MAX};
+use crate::model::{AttrName, AttrValue, TicketName, ATTRS_MAX};
 use crate::wire::{ClientReply, ClientRequest, ResultCode};
 use std::time::Duration;
 
@@ -24,70 +24,48 @@ struct Question {
 }
 
 /// Asks, and prints the answer.
-pub fn run(args: &AttrArgs, output: &Output) -> Exit {
+pub(super) fn run(args: &AttrArgs, output: &Output) -> Result<Exit, Exit> {
     let purpose = match args.action {
         AttrAction::List | AttrAction::Get(_) => Purpose::Read,
         AttrAction::Set(..) | AttrAction::Delete(_) => Purpose::Attribute,
     };
-    let session = match Session::open(&args.target, purpose, output) {
-        Ok(session) => session,
-        Err(exit) => return exit,
-    };
-    let ticket = match session.ticket(args.ticket.as_ref(), output) {
-        Ok(ticket) => ticket,
-        Err(exit) => return exit,
-    };
-    let question = match question(&args.action, &ticket) {
-        Ok(question) => question,
-        Err(text) => return output.failure(&text),
-    };
-    match ask(&session, &question) {
-        Ok(reply) => answer(&session, &question, &ticket, reply, output),
-        Err(error) => output.failure(&error),
-    }
+    let session = Session::open(&args.target, purpose, output)?;
+    let ticket = session.ticket(args.ticket.as_ref(), output)?;
+    let question = question(&args.action, &ticket).map_err(|text| output.failure(&text))?;
+    let reply = ask(&session, &question).map_err(|error| output.failure(&error))?;
+    Ok(answer(&session, &question, &ticket, reply, output))
 }
 
 /// The request of an operation, or why its arguments are invalid.
 ///
 /// Reference: sends every name; some of them make the CIB unreadable (P18).
 fn question(action: &AttrAction, ticket: &TicketName) -> Result<Question, String> {
-    let ticket = Some(ticket.clone());
-    let named = |text: &str| AttrName::new(text).map(Some).map_err(|error| bad_name(text, error));
-    Ok(match action {
-        AttrAction::List => Question {
-            request: ClientRequest::AttrList { ticket },
-            word: "list",
-            attribute: None,
-            limit: ANSWER_LIMIT,
-        },
-        AttrAction::Get(name) => Question {
-            request: ClientRequest::AttrGet { ticket, name: named(name)? },
-            word: "get",
-            attribute: Some(name.clone()),
-            limit: ANSWER_LIMIT,
-        },
-        AttrAction::Set(name, value) => {
-            let stored = AttrValue::new(value)
-                .map_err(|error| format!("value \"{value}\" cannot be stored: {error}"))?;
-            let (name_sent, value) = (named(name)?, Some(stored));
-            Question {
-                request: ClientRequest::AttrSet { ticket, name: name_sent, value },
-                word: "set",
-                attribute: Some(name.clone()),
-                limit: CHANGE_LIMIT,
-            }
+    let (ticket, mut value) = (Some(ticket.clone()), None);
+    if let AttrAction::Set(_, text) = action {
+        let stored = AttrValue::new(text);
+        let refused = |error| format!("value \"{text}\" cannot be stored: {error}");
+        value = Some(stored.map_err(refused)?);
+    }
+    let attribute = match action {
+        AttrAction::List => None,
+        AttrAction::Get(name) | AttrAction::Set(name, _) | AttrAction::Delete(name) => Some(name),
+    };
+    let checked = |text: &String| {
+        let refused = |error| format!("attribute name \"{text}\" cannot be used: {error}");
+        AttrName::new(text).map_err(refused)
+    };
+    let name = attribute.map(checked).transpose()?;
+    let (word, limit, request) = match action {
+        AttrAction::List => ("list", ANSWER_LIMIT, ClientRequest::AttrList { ticket }),
+        AttrAction::Get(_) => ("get", ANSWER_LIMIT, ClientRequest::AttrGet { ticket, name }),
+        AttrAction::Set(..) => {
+            ("set", CHANGE_LIMIT, ClientRequest::AttrSet { ticket, name, value })
         }
-        AttrAction::Delete(name) => Question {
-            request: ClientRequest::AttrDelete { ticket, name: named(name)? },
-            word: "delete",
-            attribute: Some(name.clone()),
-            limit: CHANGE_LIMIT,
-        },
-    })
-}
-
-fn bad_name(text: &str, error: AttrError) -> String {
-    format!("attribute name \"{text}\" cannot be used: {error}")
+        AttrAction::Delete(_) => {
+            ("delete", CHANGE_LIMIT, ClientRequest::AttrDelete { ticket, name })
+        }
+    };
+    Ok(Question { request, word, attribute: attribute.cloned(), limit })
 }
 
 fn ask(session: &Session, question: &Question) -> Result<ClientReply, NetError> {
@@ -120,11 +98,7 @@ fn answer(
             if code == ResultCode::SyncFail && is_full(session, question) {
                 return output.failure(&format!("{text}; {}", wording::attributes_full()));
             }
-            match verdict.exit {
-                Exit::Success => output.message(&text),
-                Exit::Failure | Exit::NotRunning => output.error(&text),
-            }
-            verdict.exit
+            output.outcome(verdict.exit, &text)
         }
         (_, _) => output.failure(&NetError::Unexpected(address)),
     }

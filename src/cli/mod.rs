@@ -17,34 +17,19 @@ mod ticket;
 pub mod usage;
 mod wording;
 
-use crate::config::{self, Config, ConfigError};
+use crate::config::{self, Config};
+use crate::daemon;
 use crate::daemon::host::{self, Lack};
-use crate::daemon::{self, DaemonOptions};
 use crate::store::{after_boot, helper, keeper};
 use crate::sys::surroundings::System;
 use crate::sys::{self, local_addr, process};
+use crate::wire::ClientRequest;
 use args::{DaemonArgs, Invocation, UsageError};
 use options::Exit;
 use output::Output;
 use std::ffi::OsString;
-use std::net::IpAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
-
-/// An internal program, which people do not run.
-struct Internal {
-    /// The last part of `argv[0]`.
-    name: &'static str,
-    /// Runs it with the arguments after `argv[0]`.
-    run: fn(&[OsString]) -> ExitCode,
-}
-
-/// The programs that the daemon, or the boot of the machine, runs under other names.
-const INTERNAL: &[Internal] = &[
-    Internal { name: keeper::NAME, run: keeper::main },
-    Internal { name: helper::NAME, run: helper::main },
-    Internal { name: after_boot::NAME, run: after_boot::main },
-];
+use wording::TicketCommand;
 
 /// Runs the program that the arguments ask for and returns its exit code.
 pub fn main() -> ExitCode {
@@ -53,64 +38,55 @@ pub fn main() -> ExitCode {
     let argv0 = argv0.to_string_lossy();
     let rest: Vec<OsString> = argv.collect();
     let name = argv0.rsplit('/').next().unwrap_or_default();
-    if let Some(internal) = INTERNAL.iter().find(|internal| internal.name == name) {
-        return (internal.run)(&rest);
+    // The daemon, or the boot of the machine, runs some programs that people do not.
+    match name {
+        keeper::NAME => return keeper::main(&rest),
+        helper::NAME => return helper::main(&rest),
+        after_boot::NAME => return after_boot::main(&rest),
+        _ => {}
     }
     let program = args::program_of(name);
-    let output = Output::new(program);
+    let output = Output { program };
     match args::parse(program, &rest) {
         Ok(invocation) => run(invocation, &output),
         Err(error) => refuse(&error, &output).into(),
     }
 }
 
-/// Reads and checks a configuration on this system.
-///
-/// # Errors
-/// All errors of the configuration.
-fn load(path_or_name: &str) -> Result<Config, Vec<ConfigError>> {
-    config::load(path_or_name, &mut System)
-}
-
 /// Runs the operation.
 fn run(invocation: Invocation, output: &Output) -> ExitCode {
-    match invocation {
-        Invocation::Help(program) => output.data(&usage::usage(program)).into(),
-        Invocation::Version(program) => output.data(&usage::version(program)).into(),
-        Invocation::Check(args) => check(&args, output).into(),
-        Invocation::Daemon(args) => run_daemon(args, output),
-        Invocation::Status(args) => status::run(&args, output).into(),
-        Invocation::List(args) => client::list(&args, output).into(),
-        Invocation::Peers(args) => client::peers(&args, output).into(),
-        Invocation::Grant(args) => ticket::grant(&args, output).into(),
-        Invocation::Revoke(args) => ticket::revoke(&args, output).into(),
-        Invocation::Attr(args) => geostore::run(&args, output).into(),
-    }
+    let exit = match invocation {
+        Invocation::Daemon(DaemonArgs { site, options }) => {
+            match prepare_daemon(&options.config_given, site.as_deref(), output) {
+                Ok((config, me)) => return daemon::run(config, me, options),
+                Err(exit) => Err(exit),
+            }
+        }
+        Invocation::Help(program) => Ok(output.data(&usage::usage(program))),
+        Invocation::Version(program) => Ok(output.data(&usage::version(program))),
+        Invocation::Check(config) => check(&config, output),
+        Invocation::Status(args) => status::run(&args, output),
+        Invocation::List(args) => client::show(&args, &ClientRequest::List, output),
+        Invocation::Peers(args) => client::show(&args, &ClientRequest::Peers, output),
+        Invocation::Grant(args) => ticket::run(TicketCommand::Grant, &args, output),
+        Invocation::Revoke(args) => ticket::run(TicketCommand::Revoke, &args, output),
+        Invocation::Attr(args) => geostore::run(&args, output),
+    };
+    exit.unwrap_or_else(|exit| exit).into()
 }
 
-/// `boothd daemon`: finds out which member this host is, and runs its daemon.
-fn run_daemon(args: DaemonArgs, output: &Output) -> ExitCode {
+/// `boothd daemon`: finds out which member this host is.
+fn prepare_daemon(
+    config: &str,
+    site: Option<&str>,
+    output: &Output,
+) -> Result<(Config, usize), Exit> {
     sys::signals::outlive_requests();
-    let config = match load(&args.config) {
-        Ok(config) => config,
-        Err(errors) => return output.errors(&errors).into(),
-    };
+    let config = config::load(config, &mut System).map_err(|errors| output.errors(&errors))?;
     // Not earlier: the configuration may be /dev/fd/N.
     sys::os::close_inherited();
-    let me = match daemon_member(&config, args.site.as_deref()) {
-        Ok(me) => me,
-        Err(text) => {
-            output.error(&text);
-            return Exit::Failure.into();
-        }
-    };
-    let options = DaemonOptions {
-        debug: u32::from(args.debug),
-        foreground: args.foreground,
-        lock_file: args.lockfile.map(PathBuf::from),
-        config_given: args.config,
-    };
-    daemon::run(config, me, options)
+    let me = daemon_member(&config, site).map_err(|text| output.failure(&text))?;
+    Ok((config, me))
 }
 
 /// The index of the daemon's member, or why there is none.
@@ -120,31 +96,25 @@ fn daemon_member(config: &Config, site: Option<&str>) -> Result<usize, String> {
         return target::find_named(config, name)
             .map_err(|error| format!("Cannot find myself in the configuration. ({error})"));
     }
-    let addresses: Vec<IpAddr> = config.members.iter().map(|m| m.member.address).collect();
-    local_addr::find_daemon(&addresses, None).map_err(|error| error.to_string())
+    local_addr::find_daemon(&config.addresses()).map_err(|error| error.to_string())
 }
 
 /// Says why the arguments are invalid.
 fn refuse(error: &UsageError, output: &Output) -> Exit {
     output.error(&error.to_string());
-    let program = output.program().name();
+    let program = output.program.name();
     output.message(&format!("Please use '{program} -h' for usage."));
     Exit::Failure
 }
 
 /// `booth check`: checks the configuration, and this host if it is a member.
-fn check(args: &args::CheckArgs, output: &Output) -> Exit {
-    let config = match load(&args.config) {
-        Ok(config) => config,
-        Err(errors) => return output.errors(&errors),
-    };
+fn check(config: &str, output: &Output) -> Result<Exit, Exit> {
+    let config = config::load(config, &mut System).map_err(|errors| output.errors(&errors))?;
     for warning in &config.warnings {
         output.warning(warning);
     }
-    match check_host(&config, output) {
-        Ok(()) => output.data(&format!("{}: no errors\n", config.path.display())),
-        Err(exit) => exit,
-    }
+    check_host(&config, output)?;
+    Ok(output.data(&format!("{}: no errors\n", config.path.display())))
 }
 
 /// Says what this host lacks for the members that it is, or may become. It is an error only if the
@@ -173,9 +143,5 @@ fn check_host(config: &Config, output: &Output) -> Result<(), Exit> {
             output.warning(&format!("member {address}, if this host is one of its nodes: {lack}"));
         }
     }
-    if sound {
-        Ok(())
-    } else {
-        Err(Exit::Failure)
-    }
+    sound.then_some(()).ok_or(Exit::Failure)
 }

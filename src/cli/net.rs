@@ -9,33 +9,25 @@ use super::target::Target;
 use crate::auth::{bond_of_answers, AuthError, Bond, Opener, Sealer};
 use crate::config::{system_words, Config};
 use crate::model::MemberId;
-use crate::sys::clock;
+use crate::sys::{clock, keepalive};
 use crate::wire::{
     decode_reply, encode_request, frame_len, ClientReply, ClientRequest, Life, TimeUnit, WireError,
     HEADER_LEN,
 };
-use socket2::{SockRef, TcpKeepalive};
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// How long connecting may take: long enough for two lost SYN packets.
-pub const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// How long the first answer may take if nothing is written. Our daemon needs milliseconds;
 /// the reference does nothing else while a `crm_ticket` runs.
-pub const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// How long the first answer may take if a `crm_ticket` may have to run before it.
-pub const CHANGE_LIMIT: Duration = Duration::from_secs(60);
+pub(super) const CHANGE_LIMIT: Duration = Duration::from_secs(60);
 /// The most bytes that are read at once.
 const CHUNK: usize = 16 * 1024;
-/// Silence before the first keepalive probe. With the next two, a client that waits without limit
-/// notices within a minute that the other machine is gone.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
-/// The time between two probes of a silent machine.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
-/// The number of unanswered probes after which the machine counts as gone.
-const KEEPALIVE_PROBES: u32 = 6;
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -111,10 +103,8 @@ impl fmt::Display for NetError {
     }
 }
 
-impl std::error::Error for NetError {}
-
 /// How this cluster encodes packets: its key, its allowed skew, its unit of time.
-pub struct Codec {
+pub(super) struct Codec {
     /// Signs requests.
     pub sealer: Sealer,
     /// Checks answers.
@@ -125,7 +115,7 @@ pub struct Codec {
 
 impl Codec {
     /// The codec of this configuration.
-    pub fn of(config: &Config) -> Codec {
+    pub(super) fn of(config: &Config) -> Codec {
         let opener = Opener::new(config.key.clone(), config.max_skew);
         Codec { sealer: Sealer::new(config.key.clone()), opener, unit: config.unit }
     }
@@ -135,17 +125,14 @@ impl Codec {
 fn connect(address: SocketAddr) -> Result<TcpStream, NetError> {
     let stream = TcpStream::connect_timeout(&address, CONNECT_LIMIT)
         .map_err(|error| NetError::Connect(address, error))?;
-    // A connection without keepalive still works, so an error is ignored.
-    let keepalive = TcpKeepalive::new()
-        .with_time(KEEPALIVE_IDLE)
-        .with_interval(KEEPALIVE_INTERVAL)
-        .with_retries(KEEPALIVE_PROBES);
-    let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
+    // A client that waits without limit notices that the other machine is gone. A connection works
+    // without that, so an error is ignored.
+    let _ = keepalive::ask(&stream);
     Ok(stream)
 }
 
 /// A connection on which one request was sent.
-pub struct Connection<'a> {
+pub(super) struct Connection<'a> {
     stream: TcpStream,
     address: SocketAddr,
     to: MemberId,
@@ -165,7 +152,7 @@ impl<'a> Connection<'a> {
     ///
     /// # Errors
     /// Connecting fails or takes longer than [`CONNECT_LIMIT`], or the request cannot be sent.
-    pub fn ask(
+    pub(super) fn ask(
         target: &Target,
         codec: &'a Codec,
         request: &ClientRequest,
@@ -195,7 +182,7 @@ impl<'a> Connection<'a> {
     ///
     /// # Errors
     /// There is no answer, or it is invalid or not authenticated.
-    pub fn answer(&mut self, limit: Option<Duration>) -> Result<ClientReply, NetError> {
+    pub(super) fn answer(&mut self, limit: Option<Duration>) -> Result<ClientReply, NetError> {
         let until = limit.map(|limit| (Instant::now() + limit, limit));
         match self.next_reply(until)? {
             ClientReply::Hello(life) if !self.lively && self.bond.is_some() => {
@@ -236,10 +223,11 @@ impl<'a> Connection<'a> {
             match self.stream.read(&mut chunk[..room]) {
                 Ok(0) => return Err(NetError::Closed { address, received: self.frame.len() }),
                 Ok(count) => self.frame.extend_from_slice(&chunk[..count]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // The limit is checked before the next read.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(NetError::Receive(address, error)),
+                Err(error) => match error.kind() {
+                    // The limit is checked before the next read.
+                    io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => {}
+                    _ => return Err(NetError::Receive(address, error)),
+                },
             }
         }
         Ok(())
@@ -247,13 +235,11 @@ impl<'a> Connection<'a> {
 
     /// Limits the next read to the remaining time.
     fn limit_read(&self, until: Option<(Instant, Duration)>) -> Result<(), NetError> {
-        let left = match until {
-            None => None,
-            Some((end, limit)) => match end.checked_duration_since(Instant::now()) {
-                Some(left) if !left.is_zero() => Some(left),
-                Some(_) | None => return Err(NetError::TimedOut(self.address, limit)),
-            },
-        };
+        let left = until.map(|(end, limit)| match end.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => Err(NetError::TimedOut(self.address, limit)),
+            left => Ok(left),
+        });
+        let left = left.transpose()?;
         let set = self.stream.set_read_timeout(left);
         set.map_err(|error| NetError::Receive(self.address, error))
     }

@@ -2,6 +2,8 @@
 //! The tables of operations, options and exit codes. `args` parses with them, `usage` prints them,
 //! and a test compares the manual pages with them, so the three cannot differ.
 
+use Program::{Booth, Geostore};
+
 /// The program, by the name under which it was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
@@ -54,22 +56,9 @@ pub enum Operation {
 
 impl Operation {
     /// Whether it may follow `booth client`.
-    pub const fn of_client(self) -> bool {
-        match self {
-            Operation::List
-            | Operation::Peers
-            | Operation::Grant
-            | Operation::Revoke
-            | Operation::Help
-            | Operation::Version => true,
-            Operation::Daemon
-            | Operation::Status
-            | Operation::Check
-            | Operation::AttrList
-            | Operation::AttrGet
-            | Operation::AttrSet
-            | Operation::AttrDelete => false,
-        }
+    pub(super) const fn of_client(self) -> bool {
+        use Operation::{Grant, Help, List, Peers, Revoke, Version};
+        matches!(self, List | Peers | Grant | Revoke | Help | Version)
     }
 }
 
@@ -90,58 +79,48 @@ pub struct OperationDef {
 
 /// All operations, in the order of the help.
 pub const OPERATIONS: &[OperationDef] = &[
-    booth(Operation::List, &["list"], "", "show the tickets and their holders"),
-    booth(Operation::Peers, &["peers"], "", "show the other members and their counters"),
-    booth(Operation::Grant, &["grant"], "[TICKET]", "grant a ticket to a site"),
-    booth(Operation::Revoke, &["revoke"], "[TICKET]", "take a ticket away from its site"),
-    booth(Operation::Status, &["status"], "", "say whether the daemon runs here"),
-    booth(Operation::Check, &["check"], "", "check a configuration and print its errors"),
-    booth(
+    def(Booth, Operation::List, &["list"], "", "show the tickets and their holders"),
+    def(Booth, Operation::Peers, &["peers"], "", "show the other members and their counters"),
+    def(Booth, Operation::Grant, &["grant"], "[TICKET]", "grant a ticket to a site"),
+    def(Booth, Operation::Revoke, &["revoke"], "[TICKET]", "take a ticket away from its site"),
+    def(Booth, Operation::Status, &["status"], "", "say whether the daemon runs here"),
+    def(Booth, Operation::Check, &["check"], "", "check a configuration and print its errors"),
+    def(
+        Booth,
         Operation::Daemon,
         &["daemon", "start", "site", "arbitrator"],
         "",
         "run the daemon, as the site or arbitrator that it is in the configuration",
     ),
-    booth(Operation::Help, &["help"], "", "print this text"),
-    booth(Operation::Version, &["version"], "", "print the version"),
-    geostore(Operation::AttrList, &["list"], "", "show all attributes of a ticket"),
-    geostore(Operation::AttrGet, &["get"], "NAME", "show the value of an attribute"),
-    geostore(Operation::AttrSet, &["set"], "NAME VALUE", "set an attribute"),
-    geostore(Operation::AttrDelete, &["delete"], "NAME", "delete an attribute"),
-    geostore(Operation::Help, &["help"], "", "print this text"),
-    geostore(Operation::Version, &["version"], "", "print the version"),
+    def(Booth, Operation::Help, &["help"], "", "print this text"),
+    def(Booth, Operation::Version, &["version"], "", "print the version"),
+    def(Geostore, Operation::AttrList, &["list"], "", "show all attributes of a ticket"),
+    def(Geostore, Operation::AttrGet, &["get"], "NAME", "show the value of an attribute"),
+    def(Geostore, Operation::AttrSet, &["set"], "NAME VALUE", "set an attribute"),
+    def(Geostore, Operation::AttrDelete, &["delete"], "NAME", "delete an attribute"),
+    def(Geostore, Operation::Help, &["help"], "", "print this text"),
+    def(Geostore, Operation::Version, &["version"], "", "print the version"),
 ];
 
-/// An operation of `booth`.
-const fn booth(
+const fn def(
+    program: Program,
     operation: Operation,
     words: &'static [&'static str],
     arguments: &'static str,
     help: &'static str,
 ) -> OperationDef {
-    OperationDef { operation, program: Program::Booth, words, arguments, help }
-}
-
-/// An operation of `geostore`.
-const fn geostore(
-    operation: Operation,
-    words: &'static [&'static str],
-    arguments: &'static str,
-    help: &'static str,
-) -> OperationDef {
-    OperationDef { operation, program: Program::Geostore, words, arguments, help }
+    OperationDef { operation, program, words, arguments, help }
 }
 
 /// The operation with this name.
-pub fn find_operation(program: Program, word: &str) -> Option<Operation> {
-    OPERATIONS
-        .iter()
-        .find(|def| def.program == program && def.words.contains(&word))
-        .map(|def| def.operation)
+pub(super) fn find_operation(program: Program, word: &str) -> Option<Operation> {
+    let mut known = OPERATIONS.iter();
+    let found = known.find(|def| def.program == program && def.words.contains(&word));
+    found.map(|def| def.operation)
 }
 
 /// An option.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct OptionDef {
     /// The letter after the dash.
     pub letter: char,
@@ -149,123 +128,71 @@ pub struct OptionDef {
     pub value: Option<&'static str>,
     /// The programs that know it.
     pub programs: &'static [Program],
-    /// The operations that accept it; some of them ignore it, as in the reference.
-    pub allowed: &'static [Operation],
-    /// The operations that it is meant for, in words.
-    pub only_for: &'static str,
+    /// The operations that accept it, and these in words; `None`: all, though some ignore it, as in
+    /// the reference.
+    pub only_for: Option<(&'static [Operation], &'static str)>,
     /// The description in the help.
     pub help: &'static str,
 }
 
-const BOTH: &[Program] = &[Program::Booth, Program::Geostore];
-const BOOTH: &[Program] = &[Program::Booth];
-const ALL: &[Operation] = &[
-    Operation::Daemon,
-    Operation::Status,
-    Operation::Check,
-    Operation::List,
-    Operation::Peers,
+/// All options, in the order of the help.
+pub const OPTIONS: &[OptionDef] = &[
+    option(
+        'c',
+        Some("FILE"),
+        BOTH,
+        "configuration: a path, or NAME for /etc/booth/NAME.conf (default: booth)",
+    ),
+    option(
+        's',
+        Some("SITE"),
+        BOTH,
+        "ask this member: an address, a host name, or \"other\"; daemon: be this member",
+    ),
+    OptionDef {
+        only_for: Some((WITH_TICKET, "grant, revoke and geostore")),
+        ..option('t', Some("TICKET"), BOTH, "the ticket; required if more than one is configured")
+    },
+    OptionDef {
+        only_for: Some((&[Operation::Grant], "client grant")),
+        help: "grant now, without waiting for sites that cannot be reached; \
+               a manual ticket even if another site has it",
+        ..option('F', None, &[Booth], "")
+    },
+    OptionDef {
+        only_for: Some((&[Operation::Grant, Operation::Revoke], "grant and revoke")),
+        ..option('w', None, &[Booth], "wait for the outcome, however long it takes")
+    },
+    OptionDef {
+        only_for: Some((&[Operation::Grant], "grant")),
+        help: "wait until the grant is in the cluster, however long it takes",
+        ..option('C', None, &[Booth], "")
+    },
+    option('l', Some("LOCKFILE"), &[Booth], "lock file (default: /var/run/booth/NAME.pid)"),
+    option('S', None, &[Booth], "daemon: stay in the foreground"),
+    option('D', None, BOTH, "say more; may be repeated"),
+    option('h', None, BOTH, "print this text"),
+];
+
+const BOTH: &[Program] = &[Booth, Geostore];
+
+const WITH_TICKET: &[Operation] = &[
     Operation::Grant,
     Operation::Revoke,
     Operation::AttrList,
     Operation::AttrGet,
     Operation::AttrSet,
     Operation::AttrDelete,
-    Operation::Help,
-    Operation::Version,
 ];
 
-/// All options, in the order of the help.
-pub const OPTIONS: &[OptionDef] = &[
-    OptionDef {
-        letter: 'c',
-        value: Some("FILE"),
-        programs: BOTH,
-        allowed: ALL,
-        only_for: "operations that read a configuration",
-        help: "configuration: a path, or NAME for /etc/booth/NAME.conf (default: booth)",
-    },
-    OptionDef {
-        letter: 's',
-        value: Some("SITE"),
-        programs: BOTH,
-        allowed: ALL,
-        only_for: "clients",
-        help: "ask this member: an address, a host name, or \"other\"; daemon: be this member",
-    },
-    OptionDef {
-        letter: 't',
-        value: Some("TICKET"),
-        programs: BOTH,
-        allowed: &[
-            Operation::Grant,
-            Operation::Revoke,
-            Operation::AttrList,
-            Operation::AttrGet,
-            Operation::AttrSet,
-            Operation::AttrDelete,
-        ],
-        only_for: "grant, revoke and geostore",
-        help: "the ticket; required if more than one is configured",
-    },
-    OptionDef {
-        letter: 'F',
-        value: None,
-        programs: BOOTH,
-        allowed: &[Operation::Grant],
-        only_for: "client grant",
-        help: "grant now, without waiting for sites that cannot be reached; \
-               a manual ticket even if another site has it",
-    },
-    OptionDef {
-        letter: 'w',
-        value: None,
-        programs: BOOTH,
-        allowed: &[Operation::Grant, Operation::Revoke],
-        only_for: "grant and revoke",
-        help: "wait for the outcome, however long it takes",
-    },
-    OptionDef {
-        letter: 'C',
-        value: None,
-        programs: BOOTH,
-        allowed: &[Operation::Grant],
-        only_for: "grant",
-        help: "wait until the grant is in the cluster, however long it takes",
-    },
-    OptionDef {
-        letter: 'l',
-        value: Some("LOCKFILE"),
-        programs: BOOTH,
-        allowed: ALL,
-        only_for: "daemon and status",
-        help: "lock file (default: /var/run/booth/NAME.pid)",
-    },
-    OptionDef {
-        letter: 'S',
-        value: None,
-        programs: BOOTH,
-        allowed: ALL,
-        only_for: "daemon",
-        help: "daemon: stay in the foreground",
-    },
-    OptionDef {
-        letter: 'D',
-        value: None,
-        programs: BOTH,
-        allowed: ALL,
-        only_for: "all operations",
-        help: "say more; may be repeated",
-    },
-    OptionDef {
-        letter: 'h',
-        value: None,
-        programs: BOTH,
-        allowed: ALL,
-        only_for: "all operations",
-        help: "print this text",
-    },
-];
+const fn option(
+    letter: char,
+    value: Option<&'static str>,
+    programs: &'static [Program],
+    help: &'static str,
+) -> OptionDef {
+    OptionDef { letter, value, programs, only_for: None, help }
+}
 
 /// How a run of the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

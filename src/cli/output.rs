@@ -6,54 +6,50 @@ use super::options::{Exit, Program};
 use std::io::{self, Write};
 
 /// The two outputs of a client.
-pub struct Output {
-    program: Program,
+pub(super) struct Output {
+    pub(super) program: Program,
 }
 
 impl Output {
-    /// The outputs of this program.
-    pub const fn new(program: Program) -> Output {
-        Output { program }
-    }
-
-    /// The program that prints.
-    pub const fn program(&self) -> Program {
-        self.program
-    }
-
     /// Prints data to standard output; fails if it cannot be written.
-    pub fn data(&self, text: &str) -> Exit {
+    pub(super) fn data(&self, text: &str) -> Exit {
         let mut stdout = io::stdout().lock();
         match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
             Ok(()) => Exit::Success,
             // The reader has seen all that it wanted.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
-            Err(error) => {
-                self.error(&format!("cannot write to standard output: {error}"));
-                Exit::Failure
-            }
+            Err(error) => self.failure(&format!("cannot write to standard output: {error}")),
         }
     }
 
     /// Prints a message to standard error.
-    pub fn message(&self, text: &str) {
+    pub(super) fn message(&self, text: &str) {
         // If standard error is closed, only the exit code remains.
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
 
     /// Prints an error.
-    pub fn error(&self, text: &str) {
+    pub(super) fn error(&self, text: &str) {
         self.message(&format!("{}: {text}", self.program.name()));
     }
 
     /// Prints an error, and fails.
-    pub fn failure(&self, error: &dyn std::fmt::Display) -> Exit {
+    pub(super) fn failure(&self, error: &dyn std::fmt::Display) -> Exit {
         self.error(&error.to_string());
         Exit::Failure
     }
 
+    /// Prints how something has ended.
+    pub(super) fn outcome(&self, exit: Exit, text: &str) -> Exit {
+        match exit {
+            Exit::Success => self.message(text),
+            Exit::Failure | Exit::NotRunning => self.error(text),
+        }
+        exit
+    }
+
     /// Prints all errors, and fails.
-    pub fn errors<E: std::fmt::Display>(&self, errors: &[E]) -> Exit {
+    pub(super) fn errors<E: std::fmt::Display>(&self, errors: &[E]) -> Exit {
         for error in errors {
             self.error(&error.to_string());
         }
@@ -61,7 +57,7 @@ impl Output {
     }
 
     /// Prints a warning.
-    pub fn warning(&self, text: &str) {
+    pub(super) fn warning(&self, text: &str) {
         self.message(&format!("{}: warning: {text}", self.program.name()));
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The first step of parsing arguments: words, option letters and lengths, as typed.
 
-use super::options::{OptionDef, Program, OPTIONS};
+use super::options::{Program, OPTIONS};
 use crate::model::{Excerpt, TicketNameError, TICKET_NAME_MAX};
 use std::ffi::OsString;
 use std::fmt;
@@ -27,7 +27,12 @@ pub enum UsageError {
     /// The option needs a value and is the last word.
     MissingValue(char),
     /// The option does not belong to this operation.
-    Misplaced(&'static OptionDef),
+    Misplaced {
+        /// The letter of the option.
+        letter: char,
+        /// The operations that it belongs to.
+        only_for: &'static str,
+    },
     /// `-s` for the daemon without `-D`, or for `status`.
     SiteOfDaemon,
     /// More arguments than the operation takes: the surplus ones.
@@ -66,8 +71,8 @@ impl fmt::Display for UsageError {
             UsageError::MissingValue(letter) => {
                 write!(f, "option requires an argument -- '{letter}'")
             }
-            UsageError::Misplaced(option) => {
-                write!(f, "use \"-{}\" only for {}", option.letter, option.only_for)
+            UsageError::Misplaced { letter, only_for } => {
+                write!(f, "use \"-{letter}\" only for {only_for}")
             }
             UsageError::SiteOfDaemon => {
                 write!(f, "\"-s\" not allowed in daemon mode (\"daemon -D -s\" is, for tests)")
@@ -94,23 +99,34 @@ impl fmt::Display for UsageError {
     }
 }
 
-impl std::error::Error for UsageError {}
-
-/// The arguments as typed: the words in their order, the last value of each option, and the flags.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The arguments as typed.
 pub(super) struct LowArgs {
     pub(super) words: Vec<String>,
-    pub(super) config: Option<String>,
-    pub(super) site: Option<String>,
-    pub(super) lockfile: Option<String>,
-    pub(super) ticket: Option<String>,
-    pub(super) debug: u8,
-    pub(super) foreground: bool,
-    pub(super) force: bool,
-    pub(super) wait: bool,
-    pub(super) wait_commit: bool,
-    pub(super) help: bool,
+    /// Each time that an option was given, with its value.
+    given: Vec<(char, Option<String>)>,
     pub(super) version: bool,
+}
+
+impl LowArgs {
+    fn each(&self, letter: char) -> impl Iterator<Item = Option<&String>> {
+        let these = self.given.iter().filter(move |(given, _)| *given == letter);
+        these.map(|(_, value)| value.as_ref())
+    }
+
+    /// Whether an option was given.
+    pub(super) fn has(&self, letter: char) -> bool {
+        self.each(letter).next().is_some()
+    }
+
+    /// The last value of an option.
+    pub(super) fn value(&self, letter: char) -> Option<String> {
+        self.each(letter).last().flatten().cloned()
+    }
+
+    /// How often `-D` was given.
+    pub(super) fn debug(&self) -> u8 {
+        u8::try_from(self.each('D').count()).unwrap_or(DEBUG_MAX).min(DEBUG_MAX)
+    }
 }
 
 /// Separates options from words. Both may come in any order; `--` ends the options.
@@ -130,20 +146,29 @@ pub(super) fn scan(program: Program, argv: &[OsString]) -> Result<LowArgs, Usage
         };
     }
     let found = grammar.parse(argv).map_err(usage_error)?;
-    let mut low = LowArgs { version: found.opt_present("V"), ..LowArgs::default() };
+    let mut given = Vec::new();
     for option in known() {
         let letter = option.letter.to_string();
         if option.value.is_none() {
-            for _ in 0..found.opt_count(&letter) {
-                low.set_flag(option.letter);
-            }
+            given.extend((0..found.opt_count(&letter)).map(|_| (option.letter, None)));
         }
         for value in found.opt_strs(&letter) {
-            low.set_value(option.letter, &value)?;
+            let (what, max) = limit(option.letter);
+            given.push((option.letter, Some(limited(&value, what, max)?)));
         }
     }
-    low.words = found.free;
-    Ok(low)
+    Ok(LowArgs { version: found.opt_present("V"), words: found.free, given })
+}
+
+/// What the value of an option is, and how long it may be.
+fn limit(letter: char) -> (&'static str, usize) {
+    match letter {
+        'c' => ("config name", CONFIG_ARG_MAX),
+        's' => ("site name", SITE_ARG_MAX),
+        'l' => ("lock file", LOCKFILE_ARG_MAX),
+        't' => ("ticket name", TICKET_NAME_MAX),
+        other => unreachable!("-{other} has a value in the table of options, so it is known here"),
+    }
 }
 
 /// Turns an error of the library into one with the reference's message.
@@ -160,51 +185,6 @@ fn usage_error(fail: getopts::Fail) -> UsageError {
         | Fail::UnexpectedArgument(name) => {
             let long = name.chars().nth(1).is_some();
             UsageError::InvalidOption(if long { format!("--{name}") } else { name })
-        }
-    }
-}
-
-impl LowArgs {
-    /// Sets a flag; its letter comes from [`OPTIONS`].
-    fn set_flag(&mut self, letter: char) {
-        match letter {
-            'D' => self.debug = self.debug.saturating_add(1).min(DEBUG_MAX),
-            'S' => self.foreground = true,
-            'F' => self.force = true,
-            'w' => self.wait = true,
-            'C' => self.wait_commit = true,
-            'h' => self.help = true,
-            other => unreachable!("-{other} is in the table of options, so it is known here"),
-        }
-    }
-
-    /// Sets the value of an option; the last value counts.
-    fn set_value(&mut self, letter: char, value: &str) -> Result<(), UsageError> {
-        let (slot, what, max) = match letter {
-            'c' => (&mut self.config, "config name", CONFIG_ARG_MAX),
-            's' => (&mut self.site, "site name", SITE_ARG_MAX),
-            'l' => (&mut self.lockfile, "lock file", LOCKFILE_ARG_MAX),
-            't' => (&mut self.ticket, "ticket name", TICKET_NAME_MAX),
-            other => unreachable!("-{other} is in the table of options, so it is known here"),
-        };
-        *slot = Some(limited(value, what, max)?);
-        Ok(())
-    }
-
-    /// Whether an option was given.
-    pub(super) fn has(&self, letter: char) -> bool {
-        match letter {
-            'c' => self.config.is_some(),
-            's' => self.site.is_some(),
-            'l' => self.lockfile.is_some(),
-            't' => self.ticket.is_some(),
-            'D' => self.debug > 0,
-            'S' => self.foreground,
-            'F' => self.force,
-            'w' => self.wait,
-            'C' => self.wait_commit,
-            'h' => self.help,
-            other => unreachable!("-{other} is in the table of options, so it is known here"),
         }
     }
 }

@@ -16,54 +16,43 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// Prints what is known about the running daemon.
-pub fn run(args: &StatusArgs, output: &Output) -> Exit {
+pub(super) fn run(args: &StatusArgs, output: &Output) -> Result<Exit, Exit> {
     // Agents call this repeatedly, so it must not wait for a name server.
-    let instance = match config::load_instance(&args.config, &mut System) {
-        Ok(instance) => instance,
-        Err(errors) => return output.errors(&errors),
-    };
+    let instance = config::load_instance(&args.config, &mut System)
+        .map_err(|errors| output.errors(&errors))?;
     let given = args.lockfile.as_ref().map(PathBuf::from);
     let path = given.unwrap_or_else(|| lockfile::default_path(&instance.name));
     let users = Users::of([&instance.site_account, &instance.arbitrator_account]);
-    match lockfile::probe(&path, &users) {
+    let shown = path.display();
+    Err(match lockfile::probe(&path, &users) {
         Ok(Probe::NotRunning(None)) => {
-            output.message(&format!("not running: no process holds {}", path.display()));
+            output.message(&format!("not running: no process holds {shown}"));
             Exit::NotRunning
         }
         Ok(Probe::NotRunning(Some(stranger))) => {
             output.message(&format!(
-                "not running: {} is locked by {stranger}, which is not a boothd of {users}; end \
-                 that process or remove the file",
-                path.display()
+                "not running: {shown} is locked by {stranger}, which is not a boothd of {users}; \
+                 end that process or remove the file"
             ));
             Exit::NotRunning
         }
-        Ok(Probe::Unseen) => {
-            output.error(&format!(
-                "{} is locked by a process that is not visible from here, perhaps in a container",
-                path.display()
-            ));
-            Exit::Failure
-        }
+        Ok(Probe::Unseen) => output.failure(&format!(
+            "{shown} is locked by a process that is not visible from here, perhaps in a container"
+        )),
         Ok(Probe::Running { pid, line }) => match state_line(pid, &path, &line) {
-            Some(text) => output.data(&text),
-            None => {
-                output.error(&format!(
-                    "process {pid} holds {}, but its content is not the state of a daemon",
-                    path.display()
-                ));
-                Exit::Failure
-            }
+            Some(text) => return Ok(output.data(&text)),
+            None => output.failure(&format!(
+                "process {pid} holds {shown}, but its content is not the state of a daemon"
+            )),
         },
         Err(error) => {
             let hint = match error.kind() {
                 io::ErrorKind::PermissionDenied => "; only root and the daemon's user may read it",
                 _ => "",
             };
-            output.error(&format!("cannot read lock file {}: {error}{hint}", path.display()));
-            Exit::Failure
+            output.failure(&format!("cannot read lock file {shown}: {error}{hint}"))
         }
-    }
+    })
 }
 
 /// The line that scripts evaluate; `None` if the file's line is not a list of assignments.

@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 /// The member that a client asks, and the member on whose behalf it asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub(super) struct Target {
     /// The index of the member in the configuration.
     pub index: usize,
     /// Its address and TCP port.
@@ -40,7 +40,7 @@ pub(super) enum TargetError {
 
 /// What a client wants from its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub(super) enum Purpose {
     /// Something that every member can answer.
     Read,
     /// To grant, which arbitrators cannot.
@@ -82,30 +82,30 @@ impl fmt::Display for TargetError {
     }
 }
 
-impl std::error::Error for TargetError {}
-
 /// Chooses the member that a client on this host asks.
 ///
 /// # Errors
 /// There is no such member, or it cannot do what the client wants.
-pub fn choose(config: &Config, site: &SiteArg, purpose: Purpose) -> Result<Target, TargetError> {
-    let addresses: Vec<IpAddr> = config.members.iter().map(|m| m.member.address).collect();
-    let local = local_addr::find_client(&addresses).map_err(TargetError::Local)?;
+pub(super) fn choose(
+    config: &Config,
+    site: &SiteArg,
+    purpose: Purpose,
+) -> Result<Target, TargetError> {
+    let local = local_addr::find_client(&config.addresses()).map_err(TargetError::Local)?;
     let index = match site {
         SiteArg::Local => local.ok_or(TargetError::NoLocalMember)?,
         SiteArg::Other => other_site(config, local).ok_or(TargetError::NoOther)?,
         SiteArg::Named(name) => find_named(config, name)?,
     };
-    let target = target_at(config, index, local);
-    let arbitrator = config.members[index].member.role == MemberRole::Arbitrator;
-    if arbitrator && purpose != Purpose::Read {
-        return Err(TargetError::Arbitrator(config.members[index].member.address, purpose));
+    let member = &config.members[index].member;
+    if member.role == MemberRole::Arbitrator && purpose != Purpose::Read {
+        return Err(TargetError::Arbitrator(member.address, purpose));
     }
-    Ok(target)
+    Ok(target_at(config, index, local))
 }
 
 /// The member with this id as the target of the same client; `None` if there is no such member.
-pub fn redirected(config: &Config, id: MemberId, from: MemberId) -> Option<Target> {
+pub(super) fn redirected(config: &Config, id: MemberId, from: MemberId) -> Option<Target> {
     let index = config.members.iter().position(|m| m.member.id == id)?;
     Some(Target { from, ..target_at(config, index, None) })
 }
@@ -131,16 +131,15 @@ fn other_site(config: &Config, local: Option<usize>) -> Option<usize> {
 /// No member has this name, or it cannot be resolved.
 pub(super) fn find_named(config: &Config, name: &str) -> Result<usize, TargetError> {
     let at = |address: IpAddr| config.members.iter().position(|m| m.member.address == address);
-    if let Ok(address) = name.parse::<IpAddr>() {
-        return at(address).ok_or_else(|| TargetError::NoSuchSite(name.to_owned()));
-    }
-    if let Some(index) = config.members.iter().position(|m| m.text.eq_ignore_ascii_case(name)) {
-        return Ok(index);
-    }
-    match (name, 0u16).to_socket_addrs() {
-        Ok(mut found) => found
-            .find_map(|socket| at(socket.ip()))
-            .ok_or_else(|| TargetError::NoSuchSite(name.to_owned())),
-        Err(error) => Err(TargetError::Unresolved(name.to_owned(), error)),
-    }
+    let found = if let Ok(address) = name.parse::<IpAddr>() {
+        at(address)
+    } else if let Some(index) =
+        config.members.iter().position(|m| m.text.eq_ignore_ascii_case(name))
+    {
+        Some(index)
+    } else {
+        let unresolved = |error| TargetError::Unresolved(name.to_owned(), error);
+        (name, 0u16).to_socket_addrs().map_err(unresolved)?.find_map(|socket| at(socket.ip()))
+    };
+    found.ok_or_else(|| TargetError::NoSuchSite(name.to_owned()))
 }

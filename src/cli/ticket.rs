@@ -2,13 +2,13 @@
 //! `booth grant` and `revoke`: asks a daemon, follows redirects, waits and says for what, and
 //! ends with the exit code of the answer.
 
-use super::args::{GrantArgs, RevokeArgs, Target as TargetArgs};
+use super::args::TicketArgs;
 use super::client::{fetch_text, printable, Session};
 use super::net::{Connection, NetError, CHANGE_LIMIT};
 use super::options::Exit;
 use super::output::Output;
 use super::target::{self, Purpose, Target};
-use super::wording::{self, TicketCommand, Verdict};
+use super::wording::{self, TicketCommand, Verdict, Waiting};
 use crate::model::{Holder, MemberId, TicketName};
 use crate::sys::clock;
 use crate::time::{Span, WallTime};
@@ -26,48 +26,20 @@ const WAIT_SLACK: Duration = Duration::from_secs(2);
 /// The `timeout` of a ticket that the local configuration does not have: the default.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// `booth grant`.
-pub fn grant(args: &GrantArgs, output: &Output) -> Exit {
-    let options = ClientOptions {
-        immediate: args.force,
-        // Reference: -C sends both bits.
-        wait: args.wait || args.wait_commit,
-        wait_commit: args.wait_commit,
-        explain: true,
-    };
-    let command = TicketCommand::Grant;
-    ticket_command(command, &args.target, args.ticket.as_ref(), options, output)
-}
-
-/// `booth revoke`.
-pub fn revoke(args: &RevokeArgs, output: &Output) -> Exit {
-    let options = ClientOptions { wait: args.wait, explain: true, ..ClientOptions::default() };
-    let command = TicketCommand::Revoke;
-    ticket_command(command, &args.target, args.ticket.as_ref(), options, output)
-}
-
-fn ticket_command(
+/// `booth grant` and `booth revoke`.
+pub(super) fn run(
     command: TicketCommand,
-    args: &TargetArgs,
-    named: Option<&TicketName>,
-    options: ClientOptions,
+    args: &TicketArgs,
     output: &Output,
-) -> Exit {
+) -> Result<Exit, Exit> {
     let purpose = match command {
         TicketCommand::Grant => Purpose::Grant,
         // Every member can name the holder.
         TicketCommand::Revoke => Purpose::Read,
     };
-    let session = match Session::open(args, purpose, output) {
-        Ok(session) => session,
-        Err(exit) => return exit,
-    };
-    let ticket = match session.ticket(named, output) {
-        Ok(ticket) => ticket,
-        Err(exit) => return exit,
-    };
-    let talk = TicketTalk { session: &session, command, ticket: &ticket, options, output };
-    talk.run()
+    let session = &Session::open(&args.target, purpose, output)?;
+    let ticket = &session.ticket(args.ticket.as_ref(), output)?;
+    Ok(TicketTalk { session, command, ticket, options: args.options, output }.run())
 }
 
 /// One grant or revoke, from the first question to the last answer.
@@ -94,12 +66,10 @@ struct Heard {
     under_way: Option<Instant>,
     /// Whether the CIB commit is pending.
     pending: bool,
-    /// The last cause that was heard, and its end; the epoch if that is not known.
-    cause: Option<(WaitCause, WallTime)>,
-    /// The address of the site that objects.
-    site: Option<String>,
-    /// The last cause that was reported, and its end.
-    told: Option<(WaitCause, WallTime)>,
+    /// What it waits for, as heard last.
+    waiting: Option<Waiting>,
+    /// What it waits for, as reported last.
+    told: Option<Waiting>,
     /// Whether the member was asked for its list because it gave no cause.
     asked_list: bool,
 }
@@ -127,12 +97,11 @@ impl TicketTalk<'_> {
     /// Prints the outcome, and the member that answered.
     fn say(&self, target: &Target, verdict: &Verdict) -> Exit {
         let text = format!("{} (answered by {})", verdict.text, target.address.ip());
-        match verdict.exit {
-            Exit::Success => self.output.message(&text),
-            Exit::Failure | Exit::NotRunning => self.output.error(&text),
-        }
+        self.output.outcome(verdict.exit, &text);
         if verdict.open {
-            self.show_line(target);
+            if let Some(line) = self.list_line(target) {
+                self.output.message(&line);
+            }
         }
         verdict.exit
     }
@@ -187,7 +156,7 @@ impl TicketTalk<'_> {
             let reply = match self.next_answer(&mut connection, &mut heard) {
                 Ok(reply) => reply,
                 Err(NetError::TimedOut(..)) if heard.under_way.is_some() => {
-                    let cause = heard.cause.map(|(cause, _)| cause);
+                    let cause = heard.waiting.map(|waiting| waiting.cause);
                     return Ok(Ended::Verdict(wording::give_up(self.command, cause)));
                 }
                 Err(error) => {
@@ -213,7 +182,7 @@ impl TicketTalk<'_> {
         heard: &mut Heard,
     ) -> Result<ClientReply, NetError> {
         let limit = self.limit(heard);
-        if heard.cause.is_some() && limit.is_none_or(|limit| limit > QUIET) {
+        if heard.waiting.is_some() && limit.is_none_or(|limit| limit > QUIET) {
             match connection.answer(Some(QUIET)) {
                 Err(NetError::TimedOut(..)) => self.tell_cause(heard),
                 answer => return answer,
@@ -248,12 +217,7 @@ impl TicketTalk<'_> {
                 let verdict = wording::ticket_verdict(self.command, self.ticket, code);
                 return Ok(Some(Ended::Verdict(verdict)));
             }
-            ClientReply::List(_)
-            | ClientReply::Attr(_)
-            | ClientReply::Attrs(_)
-            | ClientReply::Hello(_) => {
-                return Err(NetError::Unexpected(target.address));
-            }
+            _ => return Err(NetError::Unexpected(target.address)),
         };
         if answer.ticket.as_ref().is_some_and(|name| name != self.ticket) {
             return Err(NetError::Unexpected(target.address));
@@ -277,7 +241,13 @@ impl TicketTalk<'_> {
             ResultCode::CibPending => {
                 self.note_cause(target, &answer, heard);
                 self.tell_cause(heard);
-                Ok(Some(Ended::Verdict(self.pending_verdict(&answer))))
+                let code = ResultCode::CibPending;
+                let mut verdict = wording::ticket_verdict(self.command, self.ticket, code);
+                // A pending grant is a success, unless the CIB cannot be written.
+                if matches!(answer.cause, Some((WaitCause::CibFailing, _))) {
+                    verdict.exit = Exit::Failure;
+                }
+                Ok(Some(Ended::Verdict(verdict)))
             }
             ResultCode::Redirect => Ok(Some(Ended::Redirect(answer.leader))),
             ResultCode::SyncFail
@@ -285,36 +255,11 @@ impl TicketTalk<'_> {
             {
                 Ok(Some(Ended::Verdict(wording::holder_unknown())))
             }
-            ResultCode::Success
-            | ResultCode::Async
-            | ResultCode::SyncSuccess
-            | ResultCode::SyncFail
-            | ResultCode::InvalidArg
-            | ResultCode::NoSuchAttr
-            | ResultCode::HandlerFailed
-            | ResultCode::AttrPrereq
-            | ResultCode::TicketIdle
-            | ResultCode::Overgrant
-            | ResultCode::ProbableSuccess
-            | ResultCode::Busy
-            | ResultCode::AuthFailed
-            | ResultCode::TermOutdated
-            | ResultCode::TermStillValid
-            | ResultCode::YouOutdated => {
-                let verdict = wording::ticket_verdict(self.command, self.ticket, answer.result);
+            code => {
+                let verdict = wording::ticket_verdict(self.command, self.ticket, code);
                 Ok(Some(Ended::Verdict(verdict)))
             }
         }
-    }
-
-    /// A grant whose commit is pending is a success, unless the CIB cannot be written.
-    fn pending_verdict(&self, answer: &TicketAnswer) -> Verdict {
-        let mut verdict =
-            wording::ticket_verdict(self.command, self.ticket, ResultCode::CibPending);
-        if matches!(answer.cause, Some((WaitCause::CibFailing, _))) {
-            verdict.exit = Exit::Failure;
-        }
-        verdict
     }
 
     /// Says once that the request was accepted.
@@ -332,13 +277,17 @@ impl TicketTalk<'_> {
     fn note_cause(&self, target: &Target, answer: &TicketAnswer, heard: &mut Heard) {
         match answer.cause {
             Some((cause, left)) => {
-                let end = if left.is_zero() { WallTime::EPOCH } else { clock::wall().plus(left) };
-                heard.cause = Some((cause, end));
-                heard.site = self.objector(target, answer);
+                let end = (!left.is_zero()).then(|| clock::wall().plus(left));
+                let site = self.objector(target, answer);
+                heard.waiting = Some(Waiting { cause, end, site });
             }
             None if answer.result == ResultCode::CibPending && !heard.asked_list => {
                 heard.asked_list = true;
-                self.explain_by_list(target);
+                // A reference member gives no cause, but its list may; if not, nothing is said.
+                if let Some(until) = self.list_line(target).as_deref().and_then(pending_until) {
+                    let forced = self.options.immediate;
+                    self.output.message(&wording::commit_pending(until, forced));
+                }
             }
             None => {}
         }
@@ -346,15 +295,19 @@ impl TicketTalk<'_> {
 
     /// Says what the request waits for: once for each cause and each new end.
     fn tell_cause(&self, heard: &mut Heard) {
-        let Some((cause, end)) = heard.cause else { return };
-        let known = heard.told.is_some_and(|(told, told_end)| {
-            told == cause && end.since(told_end) <= SAME_END && told_end.since(end) <= SAME_END
+        let Some(waiting) = &heard.waiting else { return };
+        let near = |a: WallTime, b: WallTime| a.since(b) <= SAME_END && b.since(a) <= SAME_END;
+        let known = heard.told.as_ref().is_some_and(|told| {
+            let same_end = match (told.end, waiting.end) {
+                (Some(told), Some(end)) => near(told, end),
+                (told, end) => told == end,
+            };
+            told.cause == waiting.cause && same_end
         });
         if !known {
-            heard.told = heard.cause;
             let forced = self.options.immediate || self.command == TicketCommand::Revoke;
-            let site = heard.site.as_deref();
-            self.output.message(&wording::waiting(cause, end, forced, site));
+            self.output.message(&wording::waiting(waiting, forced));
+            heard.told = heard.waiting.clone();
         }
     }
 
@@ -366,29 +319,13 @@ impl TicketTalk<'_> {
         Some(site.address.ip().to_string())
     }
 
-    /// Explains the wait for the commit from the member's `list`, because a reference member gives
-    /// no cause. If that fails, nothing is said.
-    fn explain_by_list(&self, target: &Target) {
-        if let Some(until) = self.list_line(target).as_deref().and_then(pending_until) {
-            let forced = self.options.immediate;
-            self.output.message(&wording::commit_pending(until, forced));
-        }
-    }
-
-    /// Shows the ticket's line in `list`, if the member answers soon.
-    fn show_line(&self, target: &Target) {
-        if let Some(line) = self.list_line(target) {
-            self.output.message(&line);
-        }
-    }
-
     /// The ticket's line in the member's `list`. This is optional, so it must not take long.
     fn list_line(&self, target: &Target) -> Option<String> {
         const LIST_LIMIT: Duration = Duration::from_secs(2);
         let codec = &self.session.codec;
         match fetch_text(codec, target, &ClientRequest::List, LIST_LIMIT) {
             Ok(Ok(text)) => line_of(&text, self.ticket).map(printable),
-            Ok(Err(_)) | Err(_) => None,
+            _ => None,
         }
     }
 }

@@ -31,7 +31,7 @@ pub fn version(program: Program) -> String {
 }
 
 /// The option as typed, with the name of its value: `-c FILE`, `-D`.
-pub fn option_form(option: &OptionDef) -> String {
+fn option_form(option: &OptionDef) -> String {
     match option.value {
         Some(value) => format!("-{} {value}", option.letter),
         None => format!("-{}", option.letter),

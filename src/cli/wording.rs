@@ -19,7 +19,7 @@ pub(super) enum TicketCommand {
 
 impl TicketCommand {
     /// The word in messages.
-    pub const fn word(self) -> &'static str {
+    pub(super) const fn word(self) -> &'static str {
         match self {
             TicketCommand::Grant => "grant",
             TicketCommand::Revoke => "revoke",
@@ -29,7 +29,7 @@ impl TicketCommand {
 
 /// A message and how the program ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub(super) struct Verdict {
     /// How the program ends.
     pub exit: Exit,
     /// The message on standard error.
@@ -156,7 +156,7 @@ pub(super) fn attributes_full() -> String {
 pub(super) const AUTHENTICATION_ERROR: &str = "authentication error";
 
 /// The reference's message for an unknown ticket.
-pub fn no_such_ticket(ticket: &TicketName) -> String {
+fn no_such_ticket(ticket: &TicketName) -> String {
     format!("ticket \"{ticket}\" does not exist")
 }
 
@@ -169,20 +169,11 @@ fn odd(code: ResultCode) -> String {
 /// carry on with it; it is a failure if it has found no majority yet, or hangs at the CIB.
 ///
 /// Reference: gives up at the third answer and exits with 0 in any case.
-pub fn give_up(command: TicketCommand, cause: Option<WaitCause>) -> Verdict {
+pub(super) fn give_up(command: TicketCommand, cause: Option<WaitCause>) -> Verdict {
     let text = "Giving up on waiting for the definite result. \
                 Please use \"booth list\" later to see the outcome.";
-    let under_way = match cause {
-        Some(WaitCause::Grace | WaitCause::Handler | WaitCause::CommitDelay) => true,
-        None
-        | Some(
-            WaitCause::Loading
-            | WaitCause::Election
-            | WaitCause::CibWrite
-            | WaitCause::CibFailing
-            | WaitCause::Objection,
-        ) => false,
-    };
+    let goes_on = [WaitCause::Grace, WaitCause::Handler, WaitCause::CommitDelay];
+    let under_way = cause.is_some_and(|cause| goes_on.contains(&cause));
     if under_way && command == TicketCommand::Grant {
         Verdict::success(text).left_open()
     } else {
@@ -190,15 +181,20 @@ pub fn give_up(command: TicketCommand, cause: Option<WaitCause>) -> Verdict {
     }
 }
 
-/// Says what a request waits for, until when at most, and what would end the wait sooner.
-///
-/// `end` is the epoch if the end is not known; `forced` says that `-F` was given or does not apply;
-/// `site` is the address of the site that objects, if it is known.
-pub fn waiting(cause: WaitCause, end: WallTime, forced: bool, site: Option<&str>) -> String {
-    if cause == WaitCause::Objection {
-        return objected(site.unwrap_or("another site"), forced);
-    }
-    let (why, force_helps) = match cause {
+/// What a request waits for.
+#[derive(Clone, Debug)]
+pub(super) struct Waiting {
+    pub cause: WaitCause,
+    /// Until when at most, if that is known.
+    pub end: Option<WallTime>,
+    /// The address of the site that objects, if it is known.
+    pub site: Option<String>,
+}
+
+/// Says what a request waits for, until when at most, and what would end the wait sooner. `forced`
+/// says that `-F` was given or does not apply.
+pub(super) fn waiting(waiting: &Waiting, forced: bool) -> String {
+    let (why, force_helps) = match waiting.cause {
         WaitCause::Loading => ("the ticket's state has not been read from the cluster yet", false),
         WaitCause::Grace => ("the site has just started, and older leases must end first", true),
         WaitCause::Election => ("the members are voting", false),
@@ -208,12 +204,13 @@ pub fn waiting(cause: WaitCause, end: WallTime, forced: bool, site: Option<&str>
         }
         WaitCause::CibWrite => ("the CIB is being written", false),
         WaitCause::CibFailing => ("writing to the CIB failed, trying again", false),
-        WaitCause::Objection => ("another site may still have it granted", true),
+        WaitCause::Objection => {
+            return objected(waiting.site.as_deref().unwrap_or("another site"), forced)
+        }
     };
-    let until = if end == WallTime::EPOCH {
-        "waiting".to_owned()
-    } else {
-        format!("waiting until {} at most", LocalTime::of(end))
+    let until = match waiting.end {
+        None => "waiting".to_owned(),
+        Some(end) => format!("waiting until {} at most", LocalTime::of(end)),
     };
     let way_out = if force_helps && !forced { "; -F would skip this" } else { "" };
     format!("{until}: {why}{way_out}")
@@ -221,16 +218,15 @@ pub fn waiting(cause: WaitCause, end: WallTime, forced: bool, site: Option<&str>
 
 /// For a grant that waits because another site's CIB may still say *granted*.
 fn objected(site: &str, forced: bool) -> String {
-    let way_out = if forced {
-        String::new()
-    } else {
-        format!("; if the resources do not run at {site}, booth grant -F overrides")
-    };
-    format!("waiting: {site} says that the ticket may still be granted in its CIB{way_out}")
+    let why = format!("waiting: {site} says that the ticket may still be granted in its CIB");
+    if forced {
+        return why;
+    }
+    format!("{why}; if the resources do not run at {site}, booth grant -F overrides")
 }
 
 /// For a grant that waits at a reference member, whose `list` says until when.
-pub fn commit_pending(until: &str, forced: bool) -> String {
+pub(super) fn commit_pending(until: &str, forced: bool) -> String {
     let way_out = if forced { "" } else { "; -F would skip this" };
     format!("waiting until {until}: not every site has answered{way_out}")
 }

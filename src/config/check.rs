@@ -2,12 +2,13 @@
 //! From a [`Raw`] configuration to a checked one: checks what concerns more than one line, or needs
 //! the system. Continues after an error, so that one run reports all errors.
 
-use super::error::{system_words, ConfigError, NameProblem, Problem};
-use super::raw::{Located, Raw, RawMember, RawTicket};
+use super::checked::{Account, Config, ConfiguredMember, TicketConfig, TicketStore};
+use super::error::{system_words, ConfigError, MemberProblem, Problem};
+use super::limits::{ERRORS_MAX, NAME_BYTES_MAX};
+use super::locate;
+use super::raw::{Located, Raw, RawMember, RawTicket, Warnings};
 use super::surroundings::Surroundings;
 use super::times::{self, pick};
-use super::{locate, Account, Config, ConfiguredMember, Names, TicketConfig, TicketStore};
-use super::{ERRORS_MAX, NAME_BYTES_MAX};
 use crate::auth::Key;
 use crate::model::{Member, MemberId, MemberRole, TicketMode, TicketSpec, MEMBERS_MAX};
 use crate::time::Span;
@@ -22,6 +23,15 @@ const SITE_USER: &str = "hacluster";
 const SITE_GROUP: &str = "haclient";
 const ARBITRATOR_ACCOUNT: &str = "nobody";
 
+/// What is done with host names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Names {
+    /// They are looked up, which may need the network.
+    LookUp,
+    /// Their members are left out.
+    LeaveOut,
+}
+
 /// Checks what was read. Returns all errors, in file order.
 pub(super) fn check(
     raw: Raw,
@@ -31,8 +41,9 @@ pub(super) fn check(
 ) -> Result<Config, Vec<ConfigError>> {
     let mut report = Report { errors: raw.errors, warnings: raw.warnings };
     let name = report.name(raw.name, path);
-    let site_account = site_account(raw.site_user, raw.site_group);
-    let arbitrator_account = arbitrator_account(raw.arbitrator_user, raw.arbitrator_group);
+    let site_account = account(raw.site_user, raw.site_group, SITE_USER, SITE_GROUP);
+    let (user, group) = (raw.arbitrator_user, raw.arbitrator_group);
+    let arbitrator_account = account(user, group, ARBITRATOR_ACCOUNT, ARBITRATOR_ACCOUNT);
     let members = report.members(&raw.members, names, surroundings);
     // Whoever runs the daemon may own the key; pcs gives it to the default user.
     let owners = [SITE_USER, &site_account.user, &arbitrator_account.user];
@@ -62,10 +73,10 @@ pub(super) fn check(
     })
 }
 
-/// Errors and warnings so far, with their lines; warnings about the whole file have line 0.
+/// Errors and warnings so far, with their lines, unless they are about the whole file.
 struct Report {
     errors: Vec<(Option<usize>, Problem)>,
-    warnings: times::Warnings,
+    warnings: Warnings,
 }
 
 impl Report {
@@ -73,8 +84,12 @@ impl Report {
         self.errors.push((Some(line), problem));
     }
 
-    fn warn(&mut self, line: usize, text: impl Into<String>) {
-        self.warnings.push((line, text.into()));
+    fn bad_member(&mut self, line: usize, problem: MemberProblem) {
+        self.error(line, Problem::Member(problem));
+    }
+
+    fn warn(&mut self, line: impl Into<Option<usize>>, text: impl Into<String>) {
+        self.warnings.push((line.into(), text.into()));
     }
 
     fn name(&mut self, configured: Option<Located<String>>, path: &Path) -> String {
@@ -82,17 +97,12 @@ impl Report {
         let line = given.as_ref().map(|located| located.line);
         let name = given.map_or_else(|| locate::default_name(path), |located| located.value);
         let unfit = |c: &char| c.is_control() || matches!(c, '/' | '\'');
-        let why = if name.is_empty() {
-            Some(NameProblem::Empty)
-        } else if let Some(c) = name.chars().find(unfit) {
-            Some(NameProblem::Character(c))
+        if name.is_empty() {
+            self.errors.push((line, Problem::NameEmpty));
+        } else if let Some(unfit) = name.chars().find(unfit) {
+            self.errors.push((line, Problem::NameUnfit { name: name.clone(), unfit }));
         } else if name.len() > NAME_BYTES_MAX {
-            Some(NameProblem::TooLong(name.len()))
-        } else {
-            None
-        };
-        if let Some(why) = why {
-            self.errors.push((line, Problem::Name { name: name.clone(), why }));
+            self.errors.push((line, Problem::NameTooLong { len: name.len() }));
         }
         name
     }
@@ -129,27 +139,22 @@ impl Report {
                 "authfile does not begin with '/': it depends on the working directory",
             );
         }
-        match surroundings.read_key(&path, owners) {
-            Ok(key) => {
-                self.remark_key(line, &path, &key);
-                (Some(path), Some(key))
-            }
+        let key = match surroundings.read_key(&path, owners) {
+            Ok(key) => Some(key),
             Err(why) => {
                 self.error(line, Problem::KeyFile { path: path.clone(), why });
-                (Some(path), None)
+                None
             }
-        }
-    }
-
-    fn remark_key(&mut self, line: usize, path: &Path, key: &Key) {
-        let path = path.display();
-        if key.disarms_reference() {
+        };
+        if key.as_ref().is_some_and(Key::disarms_reference) {
             let text = format!(
-                "authfile {path}: the key begins with a zero byte, so the C boothd neither sends \
-                 nor checks authentication; this one does, with the whole key"
+                "authfile {}: the key begins with a zero byte, so the C boothd neither sends nor \
+                 checks authentication; this one does, with the whole key",
+                path.display()
             );
             self.warn(line, text);
         }
+        (Some(path), key)
     }
 
     fn max_skew(&mut self, configured: Option<Located<Span>>) -> Span {
@@ -170,21 +175,21 @@ impl Report {
     ) -> Vec<ConfiguredMember> {
         let mut members: Vec<ConfiguredMember> = Vec::new();
         if let Some(surplus) = raw.get(MEMBERS_MAX) {
-            self.error(surplus.line, Problem::TooManyMembers);
+            self.bad_member(surplus.line, MemberProblem::TooMany);
         }
         for member in raw.iter().take(MEMBERS_MAX) {
             let Some(address) = self.address(member, names, surroundings) else { continue };
             let found = configured(member, address);
             if matches!(found.member.id.raw(), 0 | MemberId::NOBODY) {
-                self.error(member.line, Problem::ReservedId { address: address.ip() });
+                self.bad_member(member.line, MemberProblem::Reserved { address: address.ip() });
             } else if let Some(twin) = members.iter().find(|it| it.member.id == found.member.id) {
-                let problem = Problem::SameId {
-                    text: found.text,
-                    first: twin.text.clone(),
-                    first_line: twin.line,
-                    same_address: twin.member.address == found.member.address,
+                let (text, first, first_line) = (found.text, twin.text.clone(), twin.line);
+                let problem = if twin.member.address == found.member.address {
+                    MemberProblem::SameMember { text, first, first_line }
+                } else {
+                    MemberProblem::SameId { text, first, first_line }
                 };
-                self.error(member.line, problem);
+                self.bad_member(member.line, problem);
             } else {
                 members.push(found);
             }
@@ -207,18 +212,18 @@ impl Report {
                 Ok(addresses) => self.choose(member, &addresses)?,
                 Err(error) => {
                     let reason = system_words(&error);
-                    self.error(line, Problem::Resolve { host: text.clone(), reason });
+                    self.bad_member(line, MemberProblem::Resolve { host: text.clone(), reason });
                     return None;
                 }
             },
         };
         if let Some(why) = unusable(address.ip()) {
             let (text, address) = (text.clone(), address.ip());
-            self.error(line, Problem::Address { text, address, why });
+            self.bad_member(line, MemberProblem::Address { text, address, why });
             return None;
         }
         if let SocketAddr::V6(v6) = address {
-            if v6.scope_id() == 0 && v6.ip().segments()[0] & 0xFFC0 == 0xFE80 {
+            if v6.scope_id() == 0 && v6.ip().is_unicast_link_local() {
                 let text = format!("{text}: a link-local address needs its interface: {text}%eth0");
                 self.warn(line, text);
             }
@@ -232,7 +237,10 @@ impl Report {
     fn choose(&mut self, member: &RawMember, addresses: &[SocketAddr]) -> Option<SocketAddr> {
         let Some(first) = addresses.first() else {
             let reason = "it has no address".to_owned();
-            self.error(member.line, Problem::Resolve { host: member.text.clone(), reason });
+            self.bad_member(
+                member.line,
+                MemberProblem::Resolve { host: member.text.clone(), reason },
+            );
             return None;
         };
         let mut others: Vec<String> = Vec::new();
@@ -294,47 +302,47 @@ impl Report {
     /// Warns of what is unusual about the whole file.
     fn remarks(&mut self, members: &[ConfiguredMember], tickets: &[TicketConfig]) {
         if tickets.is_empty() {
-            self.warn(0, "no ticket is configured");
+            self.warn(None, "no ticket is configured");
         }
         if members.is_empty() {
-            self.warn(0, "no site and no arbitrator is configured");
+            self.warn(None, "no site and no arbitrator is configured");
         } else if members.iter().all(|it| it.member.role == MemberRole::Arbitrator) {
-            self.warn(0, "no site is configured: no ticket can be held");
+            self.warn(None, "no site is configured: no ticket can be held");
         } else if members.len() % 2 == 0 {
             let text = format!(
                 "there are {} members; an odd number is recommended, because more than half must \
                  be alive",
                 members.len()
             );
-            self.warn(0, text);
+            self.warn(None, text);
         }
     }
 
     fn into_warnings(mut self, path: &Path) -> Vec<String> {
-        self.warnings.sort_by_key(|(line, _)| *line);
-        let surplus = self.warnings.len().saturating_sub(ERRORS_MAX);
-        if surplus > 0 {
-            self.warnings.truncate(ERRORS_MAX);
-            let text = format!("{surplus} more warnings; only the first {ERRORS_MAX} are shown");
-            self.warnings.push((0, text));
-        }
+        let more = |count| format!("{count} more warnings; only the first {ERRORS_MAX} are shown");
+        in_order(&mut self.warnings, more);
         let path = path.display();
-        let in_words = |(line, text): (usize, String)| match line {
-            0 => format!("{path}: {text}"),
-            line => format!("{path}:{line}: {text}"),
+        let in_words = |(line, text): (Option<usize>, String)| match line {
+            None => format!("{path}: {text}"),
+            Some(line) => format!("{path}:{line}: {text}"),
         };
         self.warnings.into_iter().map(in_words).collect()
     }
 
     fn into_errors(mut self, path: &Path) -> Vec<ConfigError> {
-        self.errors.sort_by_key(|(line, _)| *line);
-        let surplus = self.errors.len().saturating_sub(ERRORS_MAX);
-        if surplus > 0 {
-            self.errors.truncate(ERRORS_MAX);
-            self.errors.push((None, Problem::More { count: surplus }));
-        }
+        in_order(&mut self.errors, |count| Problem::More { count });
         let located = |(line, problem)| ConfigError::new(path, line, problem);
         self.errors.into_iter().map(located).collect()
+    }
+}
+
+/// In the order of the file, the first [`ERRORS_MAX`], and how many more there are.
+fn in_order<T>(found: &mut Vec<(Option<usize>, T)>, more: impl Fn(usize) -> T) {
+    found.sort_by_key(|(line, _)| *line);
+    let surplus = found.len().saturating_sub(ERRORS_MAX);
+    if surplus > 0 {
+        found.truncate(ERRORS_MAX);
+        found.push((None, more(surplus)));
     }
 }
 
@@ -343,14 +351,10 @@ fn configured(raw: &RawMember, address: SocketAddr) -> ConfiguredMember {
         SocketAddr::V4(_) => 0,
         SocketAddr::V6(v6) => v6.scope_id(),
     };
-    let (id, address) = (MemberId::of_address(address.ip()), address.ip());
-    ConfiguredMember {
-        member: Member { id, role: raw.role, address },
-        port: raw.port,
-        text: raw.text.clone(),
-        scope_id,
-        line: raw.line,
-    }
+    let RawMember { role, port, line, .. } = *raw;
+    let address = address.ip();
+    let member = Member { id: MemberId::of_address(address), role, address };
+    ConfiguredMember { member, port, text: raw.text.clone(), scope_id, line }
 }
 
 /// Why no member can be reached at this address; `None` if one can.
@@ -365,14 +369,6 @@ fn unusable(address: IpAddr) -> Option<&'static str> {
     } else {
         None
     }
-}
-
-fn site_account(user: Option<Located<String>>, group: Option<Located<String>>) -> Account {
-    account(user, group, SITE_USER, SITE_GROUP)
-}
-
-fn arbitrator_account(user: Option<Located<String>>, group: Option<Located<String>>) -> Account {
-    account(user, group, ARBITRATOR_ACCOUNT, ARBITRATOR_ACCOUNT)
 }
 
 fn account(

@@ -4,12 +4,12 @@
 
 use super::keyword::{self, TicketKey};
 use super::lexer::LineError;
-use super::{
+use super::limits::{
     CONFIG_BYTES_MAX, ERRORS_MAX, NAME_BYTES_MAX, RETRIES_MAX, RETRIES_MIN, TICKETS_MAX,
     TIME_MAX_MILLIS,
 };
 use crate::auth::KeyError;
-use crate::model::{AttrError, Excerpt, TicketNameError, MEMBERS_MAX};
+use crate::model::{AttrError, Excerpt, TicketNameError, TicketSpec, MEMBERS_MAX};
 use crate::time::Span;
 use std::fmt;
 use std::io;
@@ -47,8 +47,6 @@ impl fmt::Display for ConfigError {
     }
 }
 
-impl std::error::Error for ConfigError {}
-
 /// What is wrong, without its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Problem {
@@ -68,32 +66,45 @@ pub(super) enum Problem {
     Transport { value: String },
     /// A key that may appear only once appears twice.
     Twice { key: &'static str, first: usize },
-    /// The name of the configuration cannot be used.
-    Name { name: String, why: NameProblem },
+    /// The file's name without its suffix is empty, and so the name of the configuration.
+    NameEmpty,
+    /// That name has a character that does not fit into a file name or a shell assignment.
+    NameUnfit { name: String, unfit: char },
+    /// It is too long for the name of a lock file; the length in bytes.
+    NameTooLong { len: usize },
     /// A ticket's name is wrong.
     TicketName { name: String, why: TicketNameError },
     /// Two tickets have the same name.
     TicketTwice { name: String, first: usize },
     /// There are more than [`TICKETS_MAX`] tickets.
     TooManyTickets,
-    /// There are more than [`MEMBERS_MAX`] members.
-    TooManyMembers,
-    /// A host name has no address.
-    Resolve { host: String, reason: String },
-    /// The address cannot be a member's.
-    Address { text: String, address: IpAddr, why: &'static str },
-    /// Two members have the same id.
-    SameId { text: String, first: String, first_line: usize, same_address: bool },
-    /// The member's id is one of the two reserved numbers.
-    ReservedId { address: IpAddr },
+    /// A member cannot be one.
+    Member(MemberProblem),
     /// The retries do not fit into a renewal period.
-    Times(TimesProblem),
+    Times(Box<TimesProblem>),
     /// The lease ends before it can be renewed, and no other renewal period would help.
     Lease { ticket: String, expire: Span, renewal: Span, timeout: Span, enough: String },
     /// The key file is unusable.
     KeyFile { path: PathBuf, why: KeyFileProblem },
     /// There were more errors than [`ERRORS_MAX`].
     More { count: usize },
+}
+
+/// Why a member cannot be one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum MemberProblem {
+    /// There are more than [`MEMBERS_MAX`] members.
+    TooMany,
+    /// A host name has no address.
+    Resolve { host: String, reason: String },
+    /// The address cannot be a member's.
+    Address { text: String, address: IpAddr, why: &'static str },
+    /// Two members have the same address.
+    SameMember { text: String, first: String, first_line: usize },
+    /// Two members have the same id, but not the same address.
+    SameId { text: String, first: String, first_line: usize },
+    /// The member's id is one of the two reserved numbers.
+    Reserved { address: IpAddr },
 }
 
 /// What the value of a key should have been.
@@ -117,25 +128,10 @@ pub(super) enum Expected {
     OneHost,
 }
 
-/// Why a configuration cannot have this name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NameProblem {
-    /// The file's name without its suffix is empty.
-    Empty,
-    /// It has a character that does not fit into a file name or a shell assignment.
-    Character(char),
-    /// It is too long for the name of a lock file; the length in bytes.
-    TooLong(usize),
-}
-
 /// The arithmetic of a ticket whose retries do not fit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TimesProblem {
-    pub ticket: String,
-    pub timeout: Span,
-    pub retries: u32,
-    pub expire: Span,
-    pub renewal: Span,
+    pub spec: TicketSpec,
     /// Whether `renewal-freq` is configured, not derived from `expire`.
     pub renewal_set: bool,
     pub hints: Vec<(TicketKey, String)>,
@@ -197,7 +193,20 @@ impl fmt::Display for Problem {
             Problem::Twice { key, first } => {
                 write!(f, "{key} is given twice, first on line {first}")
             }
-            Problem::Name { name, why } => write_name(f, name, *why),
+            Problem::NameEmpty => write!(
+                f,
+                "the file's name gives the configuration an empty name; set one with name ="
+            ),
+            Problem::NameUnfit { name, unfit } => write!(
+                f,
+                "the configuration's name {:?} has {unfit:?}, which cannot be part of the lock \
+                 file's name and of the status line; set another one with name =",
+                Excerpt::new(name)
+            ),
+            Problem::NameTooLong { len } => write!(
+                f,
+                "the configuration's name has {len} bytes; the maximum is {NAME_BYTES_MAX}"
+            ),
             Problem::TicketName { name, why } => {
                 write!(f, "ticket name {:?} invalid: {why}", Excerpt::new(name))
             }
@@ -207,21 +216,7 @@ impl fmt::Display for Problem {
             Problem::TooManyTickets => {
                 write!(f, "too many tickets: at most {TICKETS_MAX} are possible")
             }
-            Problem::TooManyMembers => write!(
-                f,
-                "too many members: at most {MEMBERS_MAX} sites and arbitrators are possible"
-            ),
-            Problem::Resolve { host, reason } => {
-                let host = Excerpt::new(host);
-                write!(f, "cannot find an address for the host {host:?}: {reason}")
-            }
-            Problem::Address { text, address, why } => write_address(f, text, *address, why),
-            Problem::SameId { text, first, first_line, same_address } => {
-                write_same_id(f, text, first, *first_line, *same_address)
-            }
-            Problem::ReservedId { address } => {
-                write!(f, "the id of member {address} is a reserved number; use another address")
-            }
+            Problem::Member(problem) => problem.fmt(f),
             Problem::Times(times) => times.fmt(f),
             Problem::Lease { ticket, expire, renewal, timeout, enough } => write!(
                 f,
@@ -238,8 +233,41 @@ impl fmt::Display for Problem {
     }
 }
 
+impl fmt::Display for MemberProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MemberProblem::TooMany => write!(
+                f,
+                "too many members: at most {MEMBERS_MAX} sites and arbitrators are possible"
+            ),
+            MemberProblem::Resolve { host, reason } => {
+                let host = Excerpt::new(host);
+                write!(f, "cannot find an address for the host {host:?}: {reason}")
+            }
+            MemberProblem::Address { text, address, why } => {
+                write!(f, "a member cannot have the address {address}")?;
+                if *text != address.to_string() {
+                    write!(f, " (of {:?})", Excerpt::new(text))?;
+                }
+                write!(f, ": {why}")
+            }
+            MemberProblem::SameMember { text, first, first_line } => {
+                write!(f, "{text:?} is the same member as {first:?} on line {first_line}")
+            }
+            MemberProblem::SameId { text, first, first_line } => write!(
+                f,
+                "{text:?} happens to have the same id as {first:?} on line {first_line}; \
+                 change one of the two addresses"
+            ),
+            MemberProblem::Reserved { address } => {
+                write!(f, "the id of member {address} is a reserved number; use another address")
+            }
+        }
+    }
+}
+
 /// The system's message for an error, without its number.
-pub fn system_words(error: &io::Error) -> String {
+pub(crate) fn system_words(error: &io::Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error ") {
         Some((words, _)) => words.to_owned(),
@@ -257,54 +285,6 @@ fn write_key(f: &mut fmt::Formatter<'_>, key: &str, under_ticket: bool) -> fmt::
     match keyword::similar_to(key) {
         Some(word) => write!(f, ": did you mean {word:?}?"),
         None => write!(f, ": there is no such key"),
-    }
-}
-
-fn write_name(f: &mut fmt::Formatter<'_>, name: &str, why: NameProblem) -> fmt::Result {
-    match why {
-        NameProblem::Empty => {
-            write!(f, "the file's name gives the configuration an empty name; set one with name =")
-        }
-        NameProblem::Character(c) => write!(
-            f,
-            "the configuration's name {:?} has {c:?}, which cannot be part of the lock file's \
-             name and of the status line; set another one with name =",
-            Excerpt::new(name)
-        ),
-        NameProblem::TooLong(len) => {
-            write!(f, "the configuration's name has {len} bytes; the maximum is {NAME_BYTES_MAX}")
-        }
-    }
-}
-
-fn write_address(
-    f: &mut fmt::Formatter<'_>,
-    text: &str,
-    address: IpAddr,
-    why: &str,
-) -> fmt::Result {
-    write!(f, "a member cannot have the address {address}")?;
-    if text != address.to_string() {
-        write!(f, " (of {:?})", Excerpt::new(text))?;
-    }
-    write!(f, ": {why}")
-}
-
-fn write_same_id(
-    f: &mut fmt::Formatter<'_>,
-    text: &str,
-    first: &str,
-    first_line: usize,
-    same_address: bool,
-) -> fmt::Result {
-    if same_address {
-        write!(f, "{text:?} is the same member as {first:?} on line {first_line}")
-    } else {
-        write!(
-            f,
-            "{text:?} happens to have the same id as {first:?} on line {first_line}; \
-             change one of the two addresses"
-        )
     }
 }
 
@@ -389,20 +369,19 @@ impl fmt::Display for Expected {
 
 impl fmt::Display for TimesProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sends = u64::from(self.retries).saturating_add(1);
+        let TicketSpec { name, timeout, retries, expire, renewal, .. } = &self.spec;
+        let sends = u64::from(*retries).saturating_add(1);
         write!(
             f,
-            "ticket {:?}: timeout * (retries + 1) = {} * {sends} = {} must be less than the \
-             renewal period {}",
-            self.ticket,
-            self.timeout,
-            self.timeout.times(sends),
-            self.renewal
+            "ticket {:?}: timeout * (retries + 1) = {timeout} * {sends} = {} must be less than the \
+             renewal period {renewal}",
+            name.as_str(),
+            timeout.times(sends)
         )?;
         if self.renewal_set {
             write!(f, " (renewal-freq)")?;
         } else {
-            write!(f, " (half of expire = {})", self.expire)?;
+            write!(f, " (half of expire = {expire})")?;
         }
         for (index, (key, value)) in self.hints.iter().enumerate() {
             let before = if index == 0 { "; try " } else { ", or " };

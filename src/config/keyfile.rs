@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The key file: its permissions and owner, and which of its bytes count.
 
-pub use super::error::KeyFileProblem;
-
+use super::error::KeyFileProblem;
 use crate::auth::{Key, KEY_MAX};
 use std::fs::File;
 use std::io::{self, Read};

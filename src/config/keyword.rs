@@ -2,150 +2,98 @@
 //! The keys of the configuration file, in two tables. The parser, its messages and the test of the
 //! manual page use them.
 
-/// A key that concerns the whole file. It may appear anywhere, also between the keys of a ticket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GlobalKey {
-    /// How members talk to each other: always `udp`.
-    Transport,
-    /// UDP and TCP port of the members that follow.
-    Port,
-    /// The name of the cluster's configuration.
-    Name,
-    /// A member that may hold tickets.
-    Site,
-    /// A member that only votes.
-    Arbitrator,
-    /// The file with the shared key.
-    Authfile,
-    /// Accepted for files written on Enterprise Linux.
-    EnableAuthfile,
-    /// How far the time stamp of a packet may be off.
-    MaxTimeSkew,
-    /// User of the daemon on a site.
-    SiteUser,
-    /// Group of the daemon on a site.
-    SiteGroup,
-    /// User of the daemon on an arbitrator.
-    ArbitratorUser,
-    /// Group of the daemon on an arbitrator.
-    ArbitratorGroup,
-    /// The level of log messages.
-    Debug,
-    /// Where sites keep their tickets. The C version does not know this key.
-    TicketStore,
-    /// Begins a ticket, or the defaults of those that follow.
-    Ticket,
-}
-
-/// A key of a ticket, below its `ticket` line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TicketKey {
-    /// How long a lease lasts.
-    Expire,
-    /// The time between two renewals of a lease.
-    RenewalFreq,
-    /// How long an answer is awaited before a message is sent again.
-    Timeout,
-    /// How often an unanswered message is sent again.
-    Retries,
-    /// Time that a lost site's resources need to stop.
-    AcquireAfter,
-    /// The order in which sites stand for election.
-    Weights,
-    /// The program that must succeed before a ticket is acquired or renewed.
-    Handler,
-    /// A condition on an attribute, for an acquisition or a grant.
-    AttrPrereq,
-    /// Whether the members or only administrators move the ticket.
-    Mode,
-}
-
-impl GlobalKey {
-    /// All of them, in the order of the manual page.
-    pub const ALL: [GlobalKey; 15] = [
-        GlobalKey::Transport,
-        GlobalKey::Port,
-        GlobalKey::Name,
-        GlobalKey::Site,
-        GlobalKey::Arbitrator,
-        GlobalKey::Authfile,
-        GlobalKey::EnableAuthfile,
-        GlobalKey::MaxTimeSkew,
-        GlobalKey::SiteUser,
-        GlobalKey::SiteGroup,
-        GlobalKey::ArbitratorUser,
-        GlobalKey::ArbitratorGroup,
-        GlobalKey::Debug,
-        GlobalKey::TicketStore,
-        GlobalKey::Ticket,
-    ];
-
-    /// The key as written in the file.
-    pub const fn word(self) -> &'static str {
-        match self {
-            GlobalKey::Transport => "transport",
-            GlobalKey::Port => "port",
-            GlobalKey::Name => "name",
-            GlobalKey::Site => "site",
-            GlobalKey::Arbitrator => "arbitrator",
-            GlobalKey::Authfile => "authfile",
-            GlobalKey::EnableAuthfile => "enable-authfile",
-            GlobalKey::MaxTimeSkew => "maxtimeskew",
-            GlobalKey::SiteUser => "site-user",
-            GlobalKey::SiteGroup => "site-group",
-            GlobalKey::ArbitratorUser => "arbitrator-user",
-            GlobalKey::ArbitratorGroup => "arbitrator-group",
-            GlobalKey::Debug => "debug",
-            GlobalKey::TicketStore => "ticket-store",
-            GlobalKey::Ticket => "ticket",
+/// An enum of keys, with the spelling of each.
+macro_rules! keys {
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $key:ident = $word:literal,)* }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$doc])* $key,)*
         }
-    }
 
-    /// The key with this spelling. Capitals matter, as in the reference.
-    pub(super) fn from_word(word: &str) -> Option<GlobalKey> {
-        GlobalKey::ALL.into_iter().find(|key| key.word() == word)
+        impl $name {
+            /// All of them, in the order of the manual page.
+            pub const ALL: &'static [$name] = &[$($name::$key,)*];
+
+            /// The key as written in the file.
+            pub const fn word(self) -> &'static str {
+                match self {
+                    $($name::$key => $word,)*
+                }
+            }
+
+            /// The key with this spelling. Capitals matter, as in the reference.
+            pub(super) fn from_word(word: &str) -> Option<$name> {
+                $name::ALL.iter().copied().find(|key| key.word() == word)
+            }
+        }
+    };
+}
+
+keys! {
+    /// A key that concerns the whole file. It may appear anywhere, also between a ticket's keys.
+    GlobalKey {
+        /// How members talk to each other: always `udp`.
+        Transport = "transport",
+        /// UDP and TCP port of the members that follow.
+        Port = "port",
+        /// The name of the cluster's configuration.
+        Name = "name",
+        /// A member that may hold tickets.
+        Site = "site",
+        /// A member that only votes.
+        Arbitrator = "arbitrator",
+        /// The file with the shared key.
+        Authfile = "authfile",
+        /// Accepted for files written on Enterprise Linux.
+        EnableAuthfile = "enable-authfile",
+        /// How far the time stamp of a packet may be off.
+        MaxTimeSkew = "maxtimeskew",
+        /// User of the daemon on a site.
+        SiteUser = "site-user",
+        /// Group of the daemon on a site.
+        SiteGroup = "site-group",
+        /// User of the daemon on an arbitrator.
+        ArbitratorUser = "arbitrator-user",
+        /// Group of the daemon on an arbitrator.
+        ArbitratorGroup = "arbitrator-group",
+        /// The level of log messages.
+        Debug = "debug",
+        /// Where sites keep their tickets. The C version does not know this key.
+        TicketStore = "ticket-store",
+        /// Begins a ticket, or the defaults of those that follow.
+        Ticket = "ticket",
     }
 }
 
-impl TicketKey {
-    /// All of them, in the order of the manual page.
-    pub const ALL: [TicketKey; 9] = [
-        TicketKey::Expire,
-        TicketKey::RenewalFreq,
-        TicketKey::Timeout,
-        TicketKey::Retries,
-        TicketKey::AcquireAfter,
-        TicketKey::Weights,
-        TicketKey::Handler,
-        TicketKey::AttrPrereq,
-        TicketKey::Mode,
-    ];
-
-    /// The key as written in the file.
-    pub const fn word(self) -> &'static str {
-        match self {
-            TicketKey::Expire => "expire",
-            TicketKey::RenewalFreq => "renewal-freq",
-            TicketKey::Timeout => "timeout",
-            TicketKey::Retries => "retries",
-            TicketKey::AcquireAfter => "acquire-after",
-            TicketKey::Weights => "weights",
-            TicketKey::Handler => "before-acquire-handler",
-            TicketKey::AttrPrereq => "attr-prereq",
-            TicketKey::Mode => "mode",
-        }
-    }
-
-    /// The key with this spelling. Capitals matter, as in the reference.
-    pub(super) fn from_word(word: &str) -> Option<TicketKey> {
-        TicketKey::ALL.into_iter().find(|key| key.word() == word)
+keys! {
+    /// A key of a ticket, below its `ticket` line.
+    TicketKey {
+        /// How long a lease lasts.
+        Expire = "expire",
+        /// The time between two renewals of a lease.
+        RenewalFreq = "renewal-freq",
+        /// How long an answer is awaited before a message is sent again.
+        Timeout = "timeout",
+        /// How often an unanswered message is sent again.
+        Retries = "retries",
+        /// Time that a lost site's resources need to stop.
+        AcquireAfter = "acquire-after",
+        /// The order in which sites stand for election.
+        Weights = "weights",
+        /// The program that must succeed before a ticket is acquired or renewed.
+        Handler = "before-acquire-handler",
+        /// A condition on an attribute, for an acquisition or a grant.
+        AttrPrereq = "attr-prereq",
+        /// Whether the members or only administrators move the ticket.
+        Mode = "mode",
     }
 }
 
 /// All keys as written in the file.
 pub fn words() -> impl Iterator<Item = &'static str> {
-    let global = GlobalKey::ALL.into_iter().map(GlobalKey::word);
-    global.chain(TicketKey::ALL.into_iter().map(TicketKey::word))
+    let global = GlobalKey::ALL.iter().map(|key| key.word());
+    global.chain(TicketKey::ALL.iter().map(|key| key.word()))
 }
 
 /// The key that a person may have meant by an unknown word. The word may differ in case, have `_`

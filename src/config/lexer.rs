@@ -67,10 +67,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// The text without a leading byte order mark, and whether there was one.
 pub(super) fn strip_mark(text: &[u8]) -> (&[u8], bool) {
-    match text.strip_prefix(BYTE_ORDER_MARK) {
-        Some(rest) => (rest, true),
-        None => (text, false),
-    }
+    text.strip_prefix(BYTE_ORDER_MARK).map_or((text, false), |rest| (rest, true))
 }
 
 /// The lines that are neither blank nor comments, with their numbers from 1. A last line without a

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// The directory in which short names are looked up.
-pub const DIRECTORY: &str = "/etc/booth";
+pub(crate) const DIRECTORY: &str = "/etc/booth";
 
 /// The file that an argument stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,20 +29,19 @@ pub(super) fn locate(given: &str, directory: &Path) -> Found {
     if !given.contains('.') {
         return Found { path: with_suffix, warning: None };
     }
-    match (bare.is_file(), with_suffix.is_file()) {
-        (true, true) if given.ends_with(".conf") => Found { path: bare, warning: None },
-        (true, true) => {
-            let warning = format!(
-                "{}: chosen for {given:?} although there is a file {}; write its whole path if \
-                 you mean that one",
-                with_suffix.display(),
-                bare.display()
-            );
-            Found { path: with_suffix, warning: Some(warning) }
-        }
-        (false, true) => Found { path: with_suffix, warning: None },
-        (true | false, false) => Found { path: bare, warning: None },
+    let bare_exists = bare.is_file();
+    if !with_suffix.is_file() || (bare_exists && given.ends_with(".conf")) {
+        return Found { path: bare, warning: None };
     }
+    let warning = bare_exists.then(|| {
+        format!(
+            "{}: chosen for {given:?} although there is a file {}; write its whole path if you \
+             mean that one",
+            with_suffix.display(),
+            bare.display()
+        )
+    });
+    Found { path: with_suffix, warning }
 }
 
 /// The default name of the configuration in this file: the file's name without its last suffix.

@@ -3,11 +3,14 @@
 //! place and that each value by itself is well formed. `check` does what needs the whole file or
 //! the system.
 
+use super::checked::TicketStore;
 use super::error::{Expected, Problem};
 use super::keyword::{GlobalKey, TicketKey};
 use super::lexer::{self, Assignment};
+use super::limits::{DEFAULT_PORT, TICKETS_MAX};
 use super::raw::{Located, Raw, RawMember, RawTicket, Settings};
-use super::{times, value, TicketStore, DEFAULT_PORT, TICKETS_MAX};
+use super::times;
+use super::value::{self, Spelled};
 use crate::model::{Excerpt, MemberRole, TicketName};
 use crate::time::Span;
 use std::collections::BTreeMap;
@@ -17,7 +20,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 /// The name of a stanza that sets defaults for the tickets after it.
-pub(super) const DEFAULTS: &str = "__defaults__";
+const DEFAULTS: &str = "__defaults__";
 
 /// The longest host name that the domain name system knows, in bytes.
 const HOST_BYTES_MAX: usize = 255;
@@ -25,7 +28,7 @@ const HOST_BYTES_MAX: usize = 255;
 /// Reads the text of a configuration file. The result contains the errors.
 pub(super) fn parse(text: &[u8]) -> Raw {
     let (text, marked) = lexer::strip_mark(text);
-    let mut parser = Parser::new();
+    let mut parser = Parser::default();
     if marked {
         parser.warn(1, "the file begins with a byte order mark, which the C boothd refuses");
     }
@@ -40,9 +43,10 @@ pub(super) fn parse(text: &[u8]) -> Raw {
 }
 
 /// The stanza that ticket keys belong to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Stanza {
     /// No ticket has begun.
+    #[default]
     None,
     /// The defaults of the tickets that follow.
     Defaults,
@@ -52,35 +56,24 @@ enum Stanza {
     Broken,
 }
 
+#[derive(Default)]
 struct Parser {
     raw: Raw,
     line: usize,
-    port: u16,
-    port_line: Option<usize>,
+    /// The last `port` line.
+    port: Option<Located<u16>>,
     stanza: Stanza,
     stanza_line: usize,
     defaults: Rc<Settings>,
     broken: Settings,
     names: BTreeMap<TicketName, usize>,
+    /// The first `transport` line.
+    transport: Option<usize>,
 }
 
 impl Parser {
-    fn new() -> Parser {
-        Parser {
-            raw: Raw::default(),
-            line: 0,
-            port: DEFAULT_PORT,
-            port_line: None,
-            stanza: Stanza::None,
-            stanza_line: 0,
-            defaults: Rc::new(Settings::default()),
-            broken: Settings::default(),
-            names: BTreeMap::new(),
-        }
-    }
-
     fn warn(&mut self, line: usize, text: impl Into<String>) {
-        self.raw.warnings.push((line, text.into()));
+        self.raw.warnings.push((Some(line), text.into()));
     }
 
     fn assign(&mut self, assignment: &Assignment<'_>) -> Result<(), Problem> {
@@ -107,25 +100,18 @@ impl Parser {
             GlobalKey::Transport => return self.transport(utf8(word, bytes)?),
             GlobalKey::Port => return self.set_port(utf8(word, bytes)?),
             GlobalKey::Name => {
-                let name = utf8(word, bytes)?.to_owned();
-                self.keep(key, |raw| &mut raw.name, name);
+                self.keep(key, |raw| &mut raw.name, utf8(word, bytes)?.to_owned());
             }
-            GlobalKey::Authfile => {
-                let path = PathBuf::from(OsStr::from_bytes(bytes));
-                self.keep(key, |raw| &mut raw.authfile, path);
-            }
+            GlobalKey::Authfile => self.keep(key, |raw| &mut raw.authfile, path(bytes)),
             GlobalKey::EnableAuthfile => {
-                let wanted = with_value(word, utf8(word, bytes)?, value::yes_or_no)?;
+                let wanted = read(word, bytes, value::yes_or_no)?;
                 self.keep(key, |raw| &mut raw.enable_authfile, wanted);
             }
             GlobalKey::MaxTimeSkew => {
-                let secs = number(word, bytes, value::SECONDS_MAX, Expected::Seconds)?;
-                self.keep(key, |raw| &mut raw.max_skew, Span::from_secs(secs));
+                self.keep(key, |raw| &mut raw.max_skew, read(word, bytes, value::seconds)?);
             }
             GlobalKey::Debug => {
-                let level = number(word, bytes, value::DEBUG_MAX, Expected::Level)?;
-                let level = u32::try_from(level).unwrap_or(u32::MAX);
-                self.keep(key, |raw| &mut raw.debug, level);
+                self.keep(key, |raw| &mut raw.debug, read(word, bytes, value::level)?);
             }
             GlobalKey::TicketStore => return self.ticket_store(bytes),
             GlobalKey::Site => return self.member(key, MemberRole::Site, bytes),
@@ -166,13 +152,11 @@ impl Parser {
         if !text.eq_ignore_ascii_case("udp") {
             return Err(Problem::Transport { value: text.to_owned() });
         }
-        match self.raw.transport {
-            Some(first) => Err(Problem::Twice { key: GlobalKey::Transport.word(), first }),
-            None => {
-                self.raw.transport = Some(self.line);
-                Ok(())
-            }
+        if let Some(first) = self.transport {
+            return Err(Problem::Twice { key: GlobalKey::Transport.word(), first });
         }
+        self.transport = Some(self.line);
+        Ok(())
     }
 
     fn set_port(&mut self, text: &str) -> Result<(), Problem> {
@@ -182,34 +166,29 @@ impl Parser {
             return Err(wrong(GlobalKey::Port.word(), text, Expected::Port));
         };
         let others = self.raw.members.iter().filter(|member| member.port != port).count();
+        let before = self.port.replace(Located { value: port, line: self.line });
         if others > 0 {
             let text = format!(
                 "port: {others} of the members above have another port; this line applies only \
                  to the members below it"
             );
             self.warn(self.line, text);
-        } else if let Some(first) = self.port_line.filter(|_| self.raw.members.is_empty()) {
-            self.warn_twice(GlobalKey::Port.word(), first);
+        } else if let Some(before) = before.filter(|_| self.raw.members.is_empty()) {
+            self.warn_twice(GlobalKey::Port.word(), before.line);
         }
-        self.port = port;
-        self.port_line = Some(self.line);
         Ok(())
     }
 
     fn ticket_store(&mut self, bytes: &[u8]) -> Result<(), Problem> {
-        let path = PathBuf::from(OsStr::from_bytes(bytes));
+        let (key, path) = (GlobalKey::TicketStore, path(bytes));
         let store = if bytes == b"pacemaker" {
             TicketStore::Pacemaker
         } else if path.is_absolute() {
             TicketStore::Directory(path)
         } else {
-            return Err(wrong(
-                GlobalKey::TicketStore.word(),
-                &path.to_string_lossy(),
-                Expected::Store,
-            ));
+            return Err(wrong(key.word(), &path.to_string_lossy(), Expected::Store));
         };
-        self.keep(GlobalKey::TicketStore, |raw| &mut raw.store, store);
+        self.keep(key, |raw| &mut raw.store, store);
         Ok(())
     }
 
@@ -223,8 +202,9 @@ impl Parser {
         if text.is_empty() || text.contains([' ', '\t', ':', '/', ',']) {
             return Err(wrong(key.word(), text, Expected::Account));
         }
-        if let Some((number, odd)) = value::account_number(text) {
-            self.warn_odd(key.word(), odd, &format!("{number} unless it is a name"));
+        if let Some(number) = value::spelled_account(text) {
+            let read_as = format!("{} unless it is a name", number.value);
+            self.warn_odd(key.word(), number.odd, &read_as);
         }
         self.keep(key, slot, text.to_owned());
         Ok(())
@@ -236,7 +216,8 @@ impl Parser {
         if text.is_empty() || blank || text.len() > HOST_BYTES_MAX {
             return Err(wrong(key.word(), text, Expected::OneHost));
         }
-        let (text, port, line) = (text.to_owned(), self.port, self.line);
+        let port = self.port.as_ref().map_or(DEFAULT_PORT, |port| port.value);
+        let (text, line) = (text.to_owned(), self.line);
         self.raw.members.push(RawMember { role, text, port, line });
         Ok(())
     }
@@ -288,44 +269,30 @@ impl Parser {
     }
 
     fn setting(&mut self, key: TicketKey, bytes: &[u8]) -> Result<(), Problem> {
-        let line = self.line;
         let word = key.word();
         match key {
-            TicketKey::Expire => {
-                let value = self.time(word, bytes, value::time)?;
-                self.put(key, |settings| &mut settings.expire, value);
-            }
+            TicketKey::Expire => self.time(key, bytes, value::time, |it| &mut it.expire)?,
             TicketKey::AcquireAfter => {
-                let value = self.time(word, bytes, value::time_or_zero)?;
-                self.put(key, |settings| &mut settings.acquire_after, value);
+                self.time(key, bytes, value::time_or_zero, |it| &mut it.acquire_after)?;
             }
-            TicketKey::Timeout => {
-                let value = self.time(word, bytes, value::time)?;
-                self.put(key, |settings| &mut settings.timeout, value);
-            }
-            TicketKey::RenewalFreq => {
-                let value = self.time(word, bytes, value::time)?;
-                self.put(key, |settings| &mut settings.renewal, value);
-            }
+            TicketKey::Timeout => self.time(key, bytes, value::time, |it| &mut it.timeout)?,
+            TicketKey::RenewalFreq => self.time(key, bytes, value::time, |it| &mut it.renewal)?,
             TicketKey::Retries => {
-                let (value, odd) = with_value(word, utf8(word, bytes)?, value::retries)?;
+                let Spelled { value, odd } = read(word, bytes, value::retries)?;
                 self.warn_odd(word, odd, &value.to_string());
-                self.put(key, |settings| &mut settings.retries, value);
+                self.put(key, |it| &mut it.retries, value);
             }
             TicketKey::Weights => {
-                let (value, odd) = with_value(word, utf8(word, bytes)?, value::weights)?;
+                let Spelled { value, odd } = read(word, bytes, value::weights)?;
                 self.warn_odd(word, odd, &format!("{value:?}"));
-                self.put(key, |settings| &mut settings.weights, value);
+                self.put(key, |it| &mut it.weights, value);
             }
-            TicketKey::Mode => {
-                let value = with_value(word, utf8(word, bytes)?, value::mode)?;
-                self.put(key, |settings| &mut settings.mode, value);
-            }
+            TicketKey::Mode => self.put(key, |it| &mut it.mode, read(word, bytes, value::mode)?),
             TicketKey::AttrPrereq => {
-                let rule = with_value(word, utf8(word, bytes)?, value::attr_rule)?;
+                let rule = read(word, bytes, value::attr_rule)?;
                 if rule.value.as_str().contains(['"', '\'']) {
                     let text = "attr-prereq: the quotes are part of the attribute's value";
-                    self.warn(line, text);
+                    self.warn(self.line, text);
                 }
                 self.settings().rules.push(rule);
             }
@@ -355,13 +322,15 @@ impl Parser {
     /// `expire = 600500ms` in the defaults); `600000ms` does not.
     fn time(
         &mut self,
-        key: &'static str,
+        key: TicketKey,
         bytes: &[u8],
-        read: fn(&str) -> Result<Span, Expected>,
-    ) -> Result<Span, Problem> {
-        let span = with_value(key, utf8(key, bytes)?, read)?;
+        form: fn(&str) -> Result<Span, Expected>,
+        slot: impl Fn(&mut Settings) -> &mut Option<Located<Span>>,
+    ) -> Result<(), Problem> {
+        let span = read(key.word(), bytes, form)?;
         self.raw.sub_second |= span.as_millis() % 1000 != 0;
-        Ok(span)
+        self.put(key, slot, span);
+        Ok(())
     }
 
     fn warn_odd(&mut self, key: &'static str, odd: bool, read_as: &str) {
@@ -402,15 +371,16 @@ fn wrong(key: &'static str, value: &str, expected: Expected) -> Problem {
     Problem::Value { key, value: value.to_owned(), expected }
 }
 
-fn with_value<T>(
+/// The value, if it is text and has the form that its key needs.
+fn read<T>(
     key: &'static str,
-    text: &str,
-    read: fn(&str) -> Result<T, Expected>,
+    bytes: &[u8],
+    form: fn(&str) -> Result<T, Expected>,
 ) -> Result<T, Problem> {
-    read(text).map_err(|expected| wrong(key, text, expected))
+    let text = utf8(key, bytes)?;
+    form(text).map_err(|expected| wrong(key, text, expected))
 }
 
-fn number(key: &'static str, bytes: &[u8], max: u64, expected: Expected) -> Result<u64, Problem> {
-    let text = utf8(key, bytes)?;
-    value::number_in(text, 0, max).ok_or_else(|| wrong(key, text, expected))
+fn path(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(bytes))
 }

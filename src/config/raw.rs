@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A configuration as read: each line is well formed, but lines are not checked against each other.
 
+use super::checked::{Handler, TicketStore};
 use super::error::Problem;
-use super::{Handler, TicketStore};
 use crate::model::{AttrRule, MemberRole, TicketMode, TicketName};
 use crate::time::Span;
 use std::path::PathBuf;
@@ -15,10 +15,12 @@ pub(super) struct Located<T> {
     pub line: usize,
 }
 
+/// Warnings with their lines, unless they are about the whole file.
+pub(super) type Warnings = Vec<(Option<usize>, String)>;
+
 /// Everything that the text of a file says, and its errors.
 #[derive(Debug, Default)]
 pub(super) struct Raw {
-    pub transport: Option<usize>,
     pub name: Option<Located<String>>,
     pub authfile: Option<Located<PathBuf>>,
     pub enable_authfile: Option<Located<bool>>,
@@ -33,7 +35,7 @@ pub(super) struct Raw {
     pub tickets: Vec<RawTicket>,
     /// Whether any time in the file has a part of a second.
     pub sub_second: bool,
-    pub warnings: Vec<(usize, String)>,
+    pub warnings: Warnings,
     pub errors: Vec<(Option<usize>, Problem)>,
 }
 

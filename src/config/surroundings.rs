@@ -2,7 +2,7 @@
 //! What a configuration needs from outside its text: addresses of host names and the key file.
 //! `sys::surroundings` supplies those of the system; tests supply their own.
 
-use super::keyfile::KeyFileProblem;
+use super::error::KeyFileProblem;
 use crate::auth::Key;
 use std::io;
 use std::net::SocketAddr;

@@ -3,7 +3,8 @@
 
 use super::error::{Problem, TimesProblem};
 use super::keyword::TicketKey;
-use super::raw::{Located, RawTicket, Settings};
+use super::limits::{RETRIES_MIN, TIME_MAX_MILLIS};
+use super::raw::{Located, RawTicket, Settings, Warnings};
 use crate::model::{TicketMode, TicketSpec};
 use crate::time::Span;
 
@@ -14,9 +15,6 @@ const RETRIES_DEFAULT: u32 = 10;
 /// A shorter time for one `crm_ticket` call causes a warning. This is ten times what a call takes
 /// on an idle machine.
 const GUARD_COMFORTABLE: Span = Span::from_millis(300);
-
-/// Warnings with their lines.
-pub(super) type Warnings = Vec<(usize, String)>;
 
 /// Sets the times of `spec` from the ticket's keys.
 ///
@@ -45,7 +43,7 @@ pub(super) fn settle(
                 spec.name.as_str(),
                 inherited.value
             );
-            warnings.push((raw.line, text));
+            warnings.push((Some(raw.line), text));
         }
     }
     if spec.patience() >= spec.renewal {
@@ -117,7 +115,7 @@ fn check_lease(
              complete {window} after the previous one; half of expire, {half}, is used instead",
             spec.renewal, spec.expire
         );
-        warnings.push((line, text));
+        warnings.push((Some(line), text));
         spec.renewal = half;
     } else if spec.renewal.plus(spec.timeout) >= window {
         let text = format!(
@@ -125,7 +123,7 @@ fn check_lease(
              {} + {} is not less than {window}, the time that expire = {} leaves for a renewal",
             spec.renewal, spec.timeout, spec.expire
         );
-        warnings.push((line, text));
+        warnings.push((Some(line), text));
     }
     if spec.guard() < GUARD_COMFORTABLE {
         let text = format!(
@@ -134,7 +132,7 @@ fn check_lease(
             spec.expire,
             spec.guard()
         );
-        warnings.push((raw.line, text));
+        warnings.push((Some(raw.line), text));
     }
     Ok(())
 }
@@ -153,14 +151,12 @@ fn blame(raw: &RawTicket) -> usize {
     let line = |located: &Option<Located<Span>>| located.as_ref().map_or(0, |it| it.line);
     let own = &raw.own;
     let retries = own.retries.as_ref().map_or(0, |located| located.line);
-    [raw.line, line(&own.expire), line(&own.timeout), line(&own.renewal), retries]
-        .into_iter()
-        .max()
-        .unwrap_or(raw.line)
+    let lines = [line(&own.expire), line(&own.timeout), line(&own.renewal), retries];
+    lines.into_iter().fold(raw.line, usize::max)
 }
 
 /// The sum, the limit, and values that would solve the problem, each of them alone.
-fn describe(spec: &TicketSpec, renewal_set: bool) -> TimesProblem {
+fn describe(spec: &TicketSpec, renewal_set: bool) -> Box<TimesProblem> {
     let sends = u64::from(spec.retries).saturating_add(1);
     let (renewal, timeout) = (spec.renewal.as_millis(), spec.timeout.as_millis().max(1));
     let below = renewal.saturating_sub(1);
@@ -170,45 +166,35 @@ fn describe(spec: &TicketSpec, renewal_set: bool) -> TimesProblem {
         hints.push((TicketKey::Timeout, in_words(shorter)));
     }
     let fewer = (below / timeout).saturating_sub(1);
-    if fewer >= u64::from(super::RETRIES_MIN) {
+    if fewer >= u64::from(RETRIES_MIN) {
         hints.push((TicketKey::Retries, fewer.to_string()));
     }
     let longer = round_up(spec.patience().as_millis().saturating_add(1));
     if !renewal_set {
         let expire = round_up(spec.patience().as_millis().saturating_add(1).saturating_mul(2));
-        if expire <= super::TIME_MAX_MILLIS {
+        if expire <= TIME_MAX_MILLIS {
             hints.push((TicketKey::Expire, in_words(expire)));
         }
     } else if Span::from_millis(longer) < window(spec) {
         hints.push((TicketKey::RenewalFreq, in_words(longer)));
     }
-    TimesProblem {
-        ticket: spec.name.as_str().to_owned(),
-        timeout: spec.timeout,
-        retries: spec.retries,
-        expire: spec.expire,
-        renewal: spec.renewal,
-        renewal_set,
-        hints,
-    }
+    Box::new(TimesProblem { spec: spec.clone(), renewal_set, hints })
 }
 
 /// Rounds down to whole seconds, except times of less than a second.
 const fn round_down(millis: u64) -> u64 {
-    if millis >= 1000 {
-        millis / 1000 * 1000
-    } else {
-        millis
+    if millis < 1000 {
+        return millis;
     }
+    millis / 1000 * 1000
 }
 
 /// Rounds up to whole seconds, except times of less than a second.
 const fn round_up(millis: u64) -> u64 {
-    if millis >= 1000 {
-        millis.div_ceil(1000) * 1000
-    } else {
-        millis
+    if millis < 1000 {
+        return millis;
     }
+    millis.div_ceil(1000) * 1000
 }
 
 /// A time as it is written in the file.

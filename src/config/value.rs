@@ -3,20 +3,17 @@
 //!
 //! This module checks that a value is well formed; `check` checks that values fit each other.
 
+use super::checked::Handler;
 use super::error::Expected;
-use super::Handler;
-use super::{RETRIES_MAX, RETRIES_MIN, TIME_MAX_MILLIS};
+use super::limits::{RETRIES_MAX, RETRIES_MIN, TIME_MAX_MILLIS};
 use crate::model::{AttrName, AttrOp, AttrRule, AttrValue, RuleMode, TicketMode};
 use crate::time::Span;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-/// The longest time in whole seconds.
-pub(super) const SECONDS_MAX: u64 = TIME_MAX_MILLIS / 1000;
-
 /// The highest accepted level of log messages. Levels above 2 do not log more.
-pub(super) const DEBUG_MAX: u64 = 2_147_483_647;
+const DEBUG_MAX: u64 = 2_147_483_647;
 
 /// A time that must be positive.
 pub(super) fn time(text: &str) -> Result<Span, Expected> {
@@ -29,6 +26,18 @@ pub(super) fn time(text: &str) -> Result<Span, Expected> {
 /// A time that may be zero.
 pub(super) fn time_or_zero(text: &str) -> Result<Span, Expected> {
     read_time(text).ok_or(Expected::TimeOrZero)
+}
+
+/// Whole seconds.
+pub(super) fn seconds(text: &str) -> Result<Span, Expected> {
+    let secs = number_in(text, 0, TIME_MAX_MILLIS / 1000);
+    secs.map(Span::from_secs).ok_or(Expected::Seconds)
+}
+
+/// A level of log messages.
+pub(super) fn level(text: &str) -> Result<u32, Expected> {
+    let level = number_in(text, 0, DEBUG_MAX).and_then(|level| u32::try_from(level).ok());
+    level.ok_or(Expected::Level)
 }
 
 /// Whole seconds, or whole milliseconds directly followed by `ms`.
@@ -49,12 +58,8 @@ fn without_plus(text: &str) -> &str {
 }
 
 fn decimal(digits: &str) -> Option<u64> {
-    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    if plain {
-        digits.parse().ok()
-    } else {
-        None
-    }
+    // A plus sign is taken by `parse`, too.
+    digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// A decimal number between `min` and `max`.
@@ -62,22 +67,38 @@ pub(super) fn number_in(text: &str, min: u64, max: u64) -> Option<u64> {
     decimal(without_plus(text)).filter(|number| (min..=max).contains(number))
 }
 
-/// A number of retries, and whether its spelling was not plain decimal.
-pub(super) fn retries(text: &str) -> Result<(u32, bool), Expected> {
-    let text = text.trim_start_matches(is_blank);
-    match read_integer(text) {
-        Some((number, "", odd)) => match u32::try_from(number) {
-            Ok(number) if (RETRIES_MIN..=RETRIES_MAX).contains(&number) => Ok((number, odd)),
-            _ => Err(Expected::Retries),
-        },
-        _ => Err(Expected::Retries),
+/// A number, or several, as in C.
+#[derive(Debug)]
+pub(super) struct Spelled<T> {
+    pub value: T,
+    /// Whether any was spelled octal or hexadecimal.
+    pub odd: bool,
+}
+
+impl<T> Spelled<T> {
+    fn try_map<U>(self, convert: impl FnOnce(T) -> Option<U>) -> Option<Spelled<U>> {
+        Some(Spelled { value: convert(self.value)?, odd: self.odd })
     }
 }
 
-/// The integer at the start of `text`, the rest, and whether it was octal or hexadecimal.
+/// A number of retries.
+pub(super) fn retries(text: &str) -> Result<Spelled<u32>, Expected> {
+    let in_range = |number: i64| {
+        u32::try_from(number).ok().filter(|number| (RETRIES_MIN..=RETRIES_MAX).contains(number))
+    };
+    let number = whole_integer(text.trim_start_matches(is_blank));
+    number.and_then(|number| number.try_map(in_range)).ok_or(Expected::Retries)
+}
+
+/// The integer that is all of `text`.
+fn whole_integer(text: &str) -> Option<Spelled<i64>> {
+    read_integer(text).filter(|(_, rest)| rest.is_empty()).map(|(number, _)| number)
+}
+
+/// The integer at the start of `text`, and the rest.
 ///
 /// Reference: reads these numbers as in C, so `010` is 8.
-fn read_integer(text: &str) -> Option<(i64, &str, bool)> {
+fn read_integer(text: &str) -> Option<(Spelled<i64>, &str)> {
     let (negative, unsigned) = match text.strip_prefix(['-', '+']) {
         Some(rest) => (text.starts_with('-'), rest),
         None => (false, text),
@@ -92,44 +113,44 @@ fn read_integer(text: &str) -> Option<(i64, &str, bool)> {
     let (digits, rest) = digits.split_at(length);
     let number = i64::from_str_radix(digits, radix).ok()?;
     let odd = radix == 16 || (radix == 8 && digits.len() > 1);
-    Some((if negative { -number } else { number }, rest, odd))
+    Some((Spelled { value: if negative { -number } else { number }, odd }, rest))
 }
 
-/// The number of a user or group that is given by number, and whether its spelling is not plain
-/// decimal; `None` if the text can only be a name. The largest number means nobody to the kernel.
+/// The number of a user or group that is given by number. If a name of this spelling exists, it
+/// takes precedence.
+pub(crate) fn account_number(text: &str) -> Option<u32> {
+    spelled_account(text).map(|number| number.value)
+}
+
+/// As [`account_number`]; `None` if the text can only be a name. The largest number means nobody to
+/// the kernel.
 ///
 /// Reference: the same spellings. It ignores what follows the digits, and takes what is not a
 /// number as 4294967294.
-pub(super) fn account_number(text: &str) -> Option<(u32, bool)> {
-    match read_integer(text)? {
-        (number, "", odd) => {
-            let number = u32::try_from(number).ok().filter(|number| *number != u32::MAX)?;
-            Some((number, odd))
-        }
-        _ => None,
-    }
+pub(super) fn spelled_account(text: &str) -> Option<Spelled<u32>> {
+    let known = |number| u32::try_from(number).ok().filter(|number| *number != u32::MAX);
+    whole_integer(text)?.try_map(known)
 }
 
-/// The numbers of a `weights` line, and whether one was not spelled as a plain decimal.
+/// The numbers of a `weights` line.
 ///
 /// Reference: numbers are separated by white space, `,`, `;`, `:` or `-`; several separators count
 /// as one. Ours accepts `-` only as a sign, because `1-2` would be ambiguous.
-pub(super) fn weights(text: &str) -> Result<(Vec<i32>, bool), Expected> {
+pub(super) fn weights(text: &str) -> Result<Spelled<Vec<i32>>, Expected> {
     let separator = |c: char| is_blank(c) || matches!(c, ',' | ';' | ':');
     let mut rest = text.trim_start_matches(is_blank);
-    let mut numbers = Vec::new();
-    let mut any_odd = false;
+    let mut weights = Spelled { value: Vec::new(), odd: false };
     while !rest.is_empty() {
         let wrong = || Expected::Weights { at: rest.to_owned() };
-        let (number, after, odd) = read_integer(rest).ok_or_else(wrong)?;
+        let (number, after) = read_integer(rest).ok_or_else(wrong)?;
         if !after.is_empty() && !after.starts_with(separator) {
             return Err(Expected::Weights { at: after.to_owned() });
         }
-        numbers.push(i32::try_from(number).map_err(|_| wrong())?);
-        any_odd |= odd;
+        weights.value.push(i32::try_from(number.value).map_err(|_| wrong())?);
+        weights.odd |= number.odd;
         rest = after.trim_start_matches(separator);
     }
-    Ok((numbers, any_odd))
+    Ok(weights)
 }
 
 /// A ticket's mode.

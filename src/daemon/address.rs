@@ -10,14 +10,14 @@
 //!
 //! Sockets stay bound to an address that goes, and work again when it comes back.
 
-use super::{clients, udp, StartError};
+use super::{clients, udp};
 use crate::sys::local_addr::{self, in_words, LocalAddress};
 use crate::sys::poll;
 use crate::sys::signals::Signals;
-use crate::sys::watch::AddressChanges;
+use crate::sys::watch::Watch;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// How long a start waits for its address.
@@ -37,8 +37,8 @@ pub(super) struct Bound {
 /// again for some seconds. `None`: a signal asks to stop meanwhile; it has not been taken.
 ///
 /// # Errors
-/// The address cannot be had.
-pub(super) fn bind(address: SocketAddr, signals: &Signals) -> Result<Option<Bound>, StartError> {
+/// The address cannot be had; the text says why, and what there is instead.
+pub(super) fn bind(address: SocketAddr, signals: &Signals) -> io::Result<Option<Bound>> {
     let until = Instant::now() + BIND_LIMIT;
     let mut said = false;
     loop {
@@ -52,7 +52,7 @@ pub(super) fn bind(address: SocketAddr, signals: &Signals) -> Result<Option<Boun
             Err(error) => error,
         };
         if !may_pass(&error) || Instant::now() >= until {
-            return Err(StartError::Bind(address, error));
+            return Err(io::Error::other(explain(address, &error)));
         }
         if !said {
             let limit = BIND_LIMIT.as_secs();
@@ -81,8 +81,10 @@ fn may_pass(error: &io::Error) -> bool {
 }
 
 /// Why the sockets cannot be bound, and what there is instead.
-pub(super) fn explain(address: SocketAddr, error: &io::Error) -> String {
+fn explain(address: SocketAddr, error: &io::Error) -> String {
     let what = format!("failed to bind socket {address}: {error}");
+    let needs_interface = matches!(address, SocketAddr::V6(v6)
+        if v6.scope_id() == 0 && v6.ip().is_unicast_link_local());
     match error.kind() {
         io::ErrorKind::AddrInUse => format!("{what}; does another daemon run here?"),
         io::ErrorKind::AddrNotAvailable => {
@@ -97,18 +99,12 @@ pub(super) fn explain(address: SocketAddr, error: &io::Error) -> String {
                 Err(_) => what,
             }
         }
-        _ if needs_interface(address) => format!(
+        _ if needs_interface => format!(
             "{what}; a link-local address needs its interface: {}%eth0 in the configuration",
             address.ip()
         ),
         _ => what,
     }
-}
-
-/// Whether an address means nothing without an interface, and has none.
-fn needs_interface(address: SocketAddr) -> bool {
-    matches!(address, SocketAddr::V6(v6)
-        if v6.scope_id() == 0 && v6.ip().segments()[0] & 0xFFC0 == 0xFE80)
 }
 
 /// Where the address of this member is.
@@ -139,7 +135,7 @@ fn place(address: SocketAddr, here: &[LocalAddress]) -> Place {
 /// again.
 pub(super) struct AddressWatch {
     address: SocketAddr,
-    changes: AddressChanges,
+    changes: Watch<OwnedFd>,
     place: Place,
 }
 
@@ -149,7 +145,7 @@ impl AddressWatch {
     /// # Errors
     /// The kernel does not tell of changes here.
     pub(super) fn new(address: SocketAddr) -> io::Result<AddressWatch> {
-        let changes = AddressChanges::new()?;
+        let changes = Watch::addresses()?;
         // Some that can be bound are in no list: 127.0.0.2, or one of a local route.
         let here = local_addr::local_addresses();
         let place = here.map_or(Place::Gone, |here| place(address, &here));

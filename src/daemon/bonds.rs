@@ -40,7 +40,7 @@ const TOLD_MAX: usize = 8;
 
 /// One daemon, from its start to its end.
 #[derive(Clone, Copy, Debug)]
-pub struct Birth {
+pub(super) struct Birth {
     /// Its number.
     pub life: Life,
     /// When it began, by the wall clock.
@@ -48,7 +48,7 @@ pub struct Birth {
 }
 
 /// The bonds between this member and the others.
-pub struct Bonds {
+pub(super) struct Bonds {
     sealer: Sealer,
     me: MemberId,
     life: Life,
@@ -81,7 +81,7 @@ struct Sent {
 
 /// To whom a received packet is bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tie {
+pub(super) enum Tie {
     /// To this member in this life.
     Ours,
     /// To another member.
@@ -93,7 +93,7 @@ pub enum Tie {
 
 impl Bonds {
     /// The bonds of the member of this roster that has begun this life.
-    pub fn new(roster: &Roster, sealer: Sealer, life: Life) -> Bonds {
+    pub(super) fn new(roster: &Roster, sealer: Sealer, life: Life) -> Bonds {
         let other = |index| {
             let id = roster.member(index).id;
             let unknown = sealer.bond(id, None);
@@ -112,7 +112,7 @@ impl Bonds {
 
     /// Seals a message for a member, what [`crate::wire::encode_peer`] made, and remembers it
     /// for a while.
-    pub fn seal(&self, to: MemberIndex, mut packet: Vec<u8>, wall: WallTime) -> Vec<u8> {
+    pub(super) fn seal(&self, to: MemberIndex, mut packet: Vec<u8>, wall: WallTime) -> Vec<u8> {
         let mut others = self.others();
         let other = &mut others[to.get()];
         let Some(bond) = other.bond else {
@@ -128,7 +128,7 @@ impl Bonds {
     }
 
     /// To whom a packet with this bond is bound.
-    pub fn tie(&self, bond: Bond) -> Tie {
+    pub(super) fn tie(&self, bond: Bond) -> Tie {
         if self.own == Some(bond) {
             return Tie::Ours;
         }
@@ -144,7 +144,7 @@ impl Bonds {
 
     /// Notes the life of a member that has told it in a packet bound to ours. Returns what has
     /// to be sent to it again, because it was not bound to that life.
-    pub fn learn(&self, from: MemberIndex, life: Life, wall: WallTime) -> Vec<Vec<u8>> {
+    pub(super) fn learn(&self, from: MemberIndex, life: Life, wall: WallTime) -> Vec<Vec<u8>> {
         let mut others = self.others();
         let other = &mut others[from.get()];
         if other.life == Some(life) {
@@ -164,7 +164,7 @@ impl Bonds {
 
     /// The HELLO that tells our life to a member whose packet is not bound to it; `life` is the
     /// one that the packet carried. `None`: it was told a moment ago.
-    pub fn hello(&self, to: MemberIndex, life: Life, wall: WallTime) -> Option<Vec<u8>> {
+    pub(super) fn hello(&self, to: MemberIndex, life: Life, wall: WallTime) -> Option<Vec<u8>> {
         let mut others = self.others();
         let other = &mut others[to.get()];
         let now = Instant::now();
@@ -185,7 +185,7 @@ impl Bonds {
 
 /// What a client's request that changes something gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pass {
+pub(super) enum Pass {
     /// Its way to the memory against replays, which decides.
     Granted,
     /// Our life, to ask again with it: it could be one that our predecessor has let in.
@@ -200,7 +200,7 @@ pub enum Pass {
 /// predecessor has let in was stamped at most `maxtimeskew` after our start, and later ones
 /// are remembered. Only within that time a client has to ask twice.
 #[derive(Clone, Debug)]
-pub struct ClientBonds {
+pub(super) struct ClientBonds {
     life: Life,
     own: Option<Bond>,
     unknown: Option<Bond>,
@@ -210,7 +210,7 @@ pub struct ClientBonds {
 
 impl ClientBonds {
     /// Judges for the member with this id, with the key of `sealer`.
-    pub fn new(sealer: &Sealer, me: MemberId, birth: Birth, max_skew: Span) -> ClientBonds {
+    pub(super) fn new(sealer: &Sealer, me: MemberId, birth: Birth, max_skew: Span) -> ClientBonds {
         let own = sealer.bond(me, Some(birth.life));
         let unknown = sealer.bond(me, None);
         let doubtful = WallTime::from_secs(birth.at.plus(max_skew).as_secs());
@@ -219,7 +219,7 @@ impl ClientBonds {
 
     /// What a request gets that was opened. One that is bound to nothing passes: a client of
     /// the C version has sent it, or there is no key.
-    pub fn judge(&self, opened: &Opened<'_>) -> Pass {
+    pub(super) fn judge(&self, opened: &Opened<'_>) -> Pass {
         let (Some(bond), Some(proof)) = (opened.bond, opened.proof) else {
             return Pass::Granted;
         };

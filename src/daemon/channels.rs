@@ -27,7 +27,7 @@ use std::time::Duration;
 /// Requests that wait for the engine: one for each connection that there can be.
 pub const CLIENT_QUEUE: usize = super::clients::places::CONNECTIONS_MAX;
 /// How long a request waits for room in [`CLIENT_QUEUE`].
-pub const CLIENT_PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const CLIENT_PATIENCE: Duration = Duration::from_secs(2);
 /// Results of children that wait for the engine.
 pub const RESULT_QUEUE: usize = 64;
 /// Signals that wait for the engine.
@@ -36,11 +36,8 @@ pub const CONTROL_QUEUE: usize = 8;
 pub const EXECUTOR_QUEUE: usize = 64;
 /// Answers that wait for one client; a request has at most a handful.
 pub const REPLY_QUEUE: usize = 8;
-/// The stack of each of the daemon's threads, in bytes. The process is locked into memory, so
-/// that stacks are not to be larger than they need to be.
-pub const STACK: usize = 256 * 1024;
 /// Log lines that wait for a slow syslog or terminal.
-pub const LOG_QUEUE: usize = 1024;
+pub(super) const LOG_QUEUE: usize = 1024;
 
 /// What the main thread, which receives the signals, tells the engine's loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,13 +27,13 @@ const FOR_A_START: usize = 8;
 
 /// The fewest descriptors with which a site works: its own, those that serve clients, and those
 /// for one call of `crm_ticket` and for the keeper beside it.
-pub const LEAST_OF_SITE: usize = 64;
+const LEAST_OF_SITE: usize = 64;
 /// The same for an arbitrator, which has neither.
-pub const LEAST_OF_ARBITRATOR: usize = 48;
+const LEAST_OF_ARBITRATOR: usize = 48;
 
 /// The limit of open files of this process, as [`raise`] leaves it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limit {
+pub(super) struct Limit {
     /// How many there may be.
     pub files: usize,
     /// How many the bounds need.
@@ -59,7 +59,7 @@ const fn for_children(am_site: bool) -> usize {
 impl Limit {
     /// How many clients can be served with it: all, or those to whom what is left beside the
     /// daemon's own descriptors is enough, at a site half of it.
-    pub fn bounds(&self) -> Bounds {
+    pub(super) fn bounds(&self) -> Bounds {
         if self.is_enough() {
             return Bounds::FULL;
         }
@@ -68,7 +68,7 @@ impl Limit {
     }
 
     /// How many it takes to work at all.
-    pub const fn least(&self) -> usize {
+    pub(super) const fn least(&self) -> usize {
         if self.am_site {
             LEAST_OF_SITE
         } else {
@@ -78,17 +78,17 @@ impl Limit {
 
     /// Whether there are too few to work at all: a site could not call `crm_ticket`, and yet
     /// would answer its clients.
-    pub const fn is_too_low(&self) -> bool {
+    pub(super) const fn is_too_low(&self) -> bool {
         self.files < self.least()
     }
 
     /// Whether all that the bounds allow is possible.
-    pub const fn is_enough(&self) -> bool {
+    const fn is_enough(&self) -> bool {
         self.files >= self.needed
     }
 
     /// Says in the log what is not possible with it.
-    pub fn note(&self) {
+    pub(super) fn note(&self) {
         if !self.is_enough() {
             let Limit { files, needed, .. } = self;
             let clients = self.bounds().connections();
@@ -106,7 +106,7 @@ impl Limit {
 ///
 /// # Errors
 /// The kernel refuses; the limit is as it was.
-pub fn raise(am_site: bool) -> io::Result<Limit> {
+pub(super) fn raise(am_site: bool) -> io::Result<Limit> {
     let needed = needed(am_site);
     Ok(Limit { files: open_files::raise(needed)?, needed, am_site })
 }

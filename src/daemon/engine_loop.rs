@@ -93,7 +93,7 @@ const KEPT_BESIDES: usize = 4096;
 const LONG_PAUSE: Span = Span::from_secs(2);
 
 /// What a round may take at most, for clients to be answered in time.
-pub const ROUND_GOAL: Span = Span::from_millis(50);
+const ROUND_GOAL: Span = Span::from_millis(50);
 
 /// What the loop has seen, for tests and for the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

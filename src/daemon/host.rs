@@ -12,7 +12,7 @@ use std::net::IpAddr;
 
 /// Something that is not there.
 #[derive(Debug)]
-pub enum Lack {
+pub(crate) enum Lack {
     /// As whom to run.
     Account(AccountError),
     /// The program through which a site reaches Pacemaker; the text says where it was looked for.
@@ -32,10 +32,8 @@ impl fmt::Display for Lack {
     }
 }
 
-impl std::error::Error for Lack {}
-
 /// As whom the daemon of a member with this role runs.
-pub fn account_of(config: &Config, role: MemberRole) -> &Account {
+pub(super) fn account_of(config: &Config, role: MemberRole) -> &Account {
     match role {
         MemberRole::Site => &config.site_account,
         MemberRole::Arbitrator => &config.arbitrator_account,
@@ -46,17 +44,15 @@ pub fn account_of(config: &Config, role: MemberRole) -> &Account {
 ///
 /// # Errors
 /// It is not there.
-pub fn find_tool(config: &Config, role: MemberRole) -> Result<(), Lack> {
-    match (role, &config.store) {
-        (MemberRole::Site, TicketStore::Pacemaker) => {
-            helper::find_program(pacemaker::PROGRAM).map(drop).map_err(Lack::Tool)
-        }
-        (MemberRole::Site, TicketStore::Directory(_)) | (MemberRole::Arbitrator, _) => Ok(()),
+pub(super) fn find_tool(config: &Config, role: MemberRole) -> Result<(), Lack> {
+    if role == MemberRole::Site && config.store == TicketStore::Pacemaker {
+        helper::find_program(pacemaker::PROGRAM).map_err(Lack::Tool)?;
     }
+    Ok(())
 }
 
 /// All that this host lacks for the daemon of the member number `me`, started by root.
-pub fn lacks(config: &Config, me: usize) -> Vec<Lack> {
+pub(crate) fn lacks(config: &Config, me: usize) -> Vec<Lack> {
     let role = config.members[me].member.role;
     let account = accounts::look_up(account_of(config, role), role).map(drop);
     let results = [account.map_err(Lack::Account), find_tool(config, role)];
@@ -65,7 +61,7 @@ pub fn lacks(config: &Config, me: usize) -> Vec<Lack> {
 
 /// Which members this host is or may become.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Whereabouts {
+pub(crate) struct Whereabouts {
     /// The members whose addresses it has.
     pub certain: Vec<usize>,
     /// If there is none: the member in one of its subnets, of whose nodes it may be one. The
@@ -77,9 +73,8 @@ pub struct Whereabouts {
 ///
 /// # Errors
 /// The kernel does not list its addresses.
-pub fn whereabouts(config: &Config) -> std::io::Result<Whereabouts> {
-    let members: Vec<IpAddr> = config.members.iter().map(|m| m.member.address).collect();
-    Ok(among(&members, &local_addr::local_addresses()?))
+pub(crate) fn whereabouts(config: &Config) -> std::io::Result<Whereabouts> {
+    Ok(among(&config.addresses(), &local_addr::local_addresses()?))
 }
 
 fn among(members: &[IpAddr], local: &[LocalAddress]) -> Whereabouts {

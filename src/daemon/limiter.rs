@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// Lets one line through per period and counts the others.
 #[derive(Debug)]
-pub struct Limiter {
+pub(super) struct Limiter {
     every: Duration,
     last: Option<Instant>,
     held_back: u32,
@@ -13,26 +13,22 @@ pub struct Limiter {
 
 impl Limiter {
     /// A limiter that lets one line through each `every`.
-    pub const fn new(every: Duration) -> Limiter {
+    pub(super) const fn new(every: Duration) -> Limiter {
         Limiter { every, last: None, held_back: 0 }
     }
 
-    /// Whether a line may be written at `now`; then how many were held back before it.
-    pub fn pass(&mut self, now: Instant) -> Option<u32> {
+    /// Whether a line may be written at `now`; then ` (3 more since the last time)` for its end, or
+    /// nothing.
+    pub(super) fn pass(&mut self, now: Instant) -> Option<String> {
         if self.last.is_some_and(|last| now.duration_since(last) < self.every) {
             self.held_back = self.held_back.saturating_add(1);
             return None;
         }
         self.last = Some(now);
-        Some(std::mem::take(&mut self.held_back))
-    }
-}
-
-/// ` (3 more since the last time)`, or nothing.
-pub fn more(held_back: u32) -> String {
-    match held_back {
-        0 => String::new(),
-        count => format!(" ({count} more since the last time)"),
+        Some(match std::mem::take(&mut self.held_back) {
+            0 => String::new(),
+            count => format!(" ({count} more since the last time)"),
+        })
     }
 }
 
@@ -45,11 +41,11 @@ mod tests {
         let mut limiter = Limiter::new(Duration::from_secs(10));
         let begun = Instant::now();
         let after = |secs| begun + Duration::from_secs(secs);
-        assert_eq!(limiter.pass(after(0)), Some(0));
+        assert_eq!(limiter.pass(after(0)).as_deref(), Some(""));
         assert_eq!(limiter.pass(after(1)), None);
         assert_eq!(limiter.pass(after(9)), None);
-        assert_eq!(limiter.pass(after(10)), Some(2));
-        assert_eq!(limiter.pass(after(20)), Some(0));
-        assert_eq!((more(0).as_str(), more(2).as_str()), ("", " (2 more since the last time)"));
+        let more = limiter.pass(after(10));
+        assert_eq!(more.as_deref(), Some(" (2 more since the last time)"));
+        assert_eq!(limiter.pass(after(20)).as_deref(), Some(""));
     }
 }

@@ -3,10 +3,10 @@
 //! to standard error. A log that is stuck stops nobody; what it misses is counted and said.
 
 use super::channels::LOG_QUEUE;
-use super::channels::STACK;
+use super::spawn::spawn;
 use crate::sys::clock::{self, LocalTime};
 use crate::time::WallTime;
-use crossbeam_channel::{bounded, Receiver, RecvTimeoutError, Sender, TrySendError};
+use crossbeam_channel::{bounded, Receiver, RecvTimeoutError, Sender};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -15,6 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use syslog::LoggerBackend;
 
+/// How long the log may take at the end. A daemon that has a bug holds up nobody for longer.
+pub(super) const LOG_LIMIT: Duration = Duration::from_millis(500);
 /// Longer lines are cut: syslog daemons take a few kilobytes at most.
 const LINE_MAX: usize = 2000;
 /// How long a line is held back to see whether the same comes again.
@@ -28,7 +30,7 @@ const FACILITY_DAEMON: u8 = 3 << 3;
 
 /// Where lines go, and how they look there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
+pub(super) enum Target {
     /// Standard error, with time, host and process as the reference writes them.
     Stderr,
     /// Standard error that a journal reads: `<priority>text`, it knows the rest.
@@ -60,7 +62,7 @@ struct Front {
 
 /// The log, to be flushed at the end.
 #[derive(Clone)]
-pub struct LogSink {
+pub(super) struct LogSink {
     queue: Sender<Message>,
     target: Target,
     ident: String,
@@ -72,7 +74,7 @@ impl LogSink {
     ///
     /// # Errors
     /// The thread cannot be started, or this process has a log already.
-    pub fn start(target: Target, ident: &str, level: LevelFilter) -> io::Result<LogSink> {
+    pub(super) fn start(target: Target, ident: &str, level: LevelFilter) -> io::Result<LogSink> {
         let (sink, front) = LogSink::detached(Writer::new(target, ident))?;
         log::set_boxed_logger(Box::new(front)).map_err(io::Error::other)?;
         log::set_max_level(level);
@@ -85,15 +87,12 @@ impl LogSink {
         let lost = Arc::new(AtomicU64::new(0));
         let (target, ident) = (writer.target, writer.ident.clone());
         let back = Back { lines, lost: Arc::clone(&lost), writer, last: None, repeated: 0 };
-        std::thread::Builder::new()
-            .name("log".to_owned())
-            .stack_size(STACK)
-            .spawn(move || back.run())?;
+        spawn("log", move || back.run())?;
         Ok((LogSink { queue: queue.clone(), target, ident }, Front { queue, lost }))
     }
 
     /// Waits until everything said so far is written, but no longer than this; whether it is.
-    pub fn flush(&self, limit: Duration) -> bool {
+    pub(super) fn flush(&self, limit: Duration) -> bool {
         let (done, done_end) = bounded(1);
         self.queue.send_timeout(Message::Flush(done), limit).is_ok()
             && done_end.recv_timeout(limit).is_ok()
@@ -101,7 +100,7 @@ impl LogSink {
 
     /// The last words of a process that has a bug, perhaps in this very file: to standard error,
     /// and, unless the log has `written` them, past the queue to where the log goes.
-    pub fn last_words(&self, text: &str, written: bool) {
+    pub(super) fn last_words(&self, text: &str, written: bool) {
         let line = Line { wall: clock::wall(), level: Level::Error, text: clean(text) };
         if self.target == Target::Syslog {
             // Nobody may be there any more to read it.
@@ -124,11 +123,8 @@ impl Log for Front {
         }
         let text = clean(&record.args().to_string());
         let line = Line { wall: clock::wall(), level: record.level(), text };
-        match self.queue.try_send(Message::Line(line)) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.lost.fetch_add(1, Ordering::Relaxed);
-            }
+        if self.queue.try_send(Message::Line(line)).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -179,11 +175,10 @@ impl Back {
     }
 
     fn take(&mut self, line: Line) {
-        if self.last.as_ref().is_some_and(|last| same(last, &line)) {
+        let same = |last: &&mut Line| (last.level, &last.text) == (line.level, &line.text);
+        if let Some(last) = self.last.as_mut().filter(same) {
             self.repeated += 1;
-            if let Some(last) = &mut self.last {
-                last.wall = line.wall;
-            }
+            last.wall = line.wall;
             return;
         }
         self.write_repeats();
@@ -219,10 +214,6 @@ impl Back {
             }
         }
     }
-}
-
-fn same(a: &Line, b: &Line) -> bool {
-    a.level == b.level && a.text == b.text
 }
 
 /// Turns lines into text and brings it to where it shall be.
@@ -263,13 +254,13 @@ impl Writer {
     fn form(&self, line: &Line) -> String {
         let (ident, pid, text) = (&self.ident, self.pid, &line.text);
         let stamp = LocalTime::of(line.wall).log_stamp();
-        let word = word(line.level);
+        let (word, severity) = names(line.level);
         match self.target {
             // Reference: this very form on standard error.
             Target::Stderr => format!("{stamp} {} {ident}: [{pid}]: {word}: {text}", self.host),
-            Target::Journal => format!("<{}>{text}", severity(line.level)),
+            Target::Journal => format!("<{severity}>{text}"),
             Target::Syslog => {
-                let priority = FACILITY_DAEMON | severity(line.level);
+                let priority = FACILITY_DAEMON | severity;
                 format!("<{priority}>{stamp} {ident}[{pid}]: {word}: {text}")
             }
         }
@@ -288,7 +279,7 @@ impl Out for StandardError {
 /// The syslog daemon, which may be restarted at any time.
 struct SyslogOut {
     path: PathBuf,
-    open: Option<Syslog>,
+    open: Option<LoggerBackend>,
 }
 
 impl Out for SyslogOut {
@@ -296,12 +287,13 @@ impl Out for SyslogOut {
         // Once more with a new connection if the old one turns out to be dead.
         for _ in 0..2 {
             if self.open.is_none() {
-                self.open = Syslog::connect(&self.path).ok();
+                self.open = connect(&self.path).ok();
             }
             let Some(syslog) = &mut self.open else {
                 return false;
             };
-            match syslog.write(text) {
+            // The library writes all of it at once, and ends the messages of a stream with a NUL.
+            match syslog.write_all(text.as_bytes()).and_then(|()| syslog.flush()) {
                 Ok(()) => return true,
                 Err(error) => {
                     self.open = None;
@@ -316,23 +308,13 @@ impl Out for SyslogOut {
     }
 }
 
-/// The word of the reference for a level.
-const fn word(level: Level) -> &'static str {
+/// The word of the reference for a level, and its severity for syslog.
+const fn names(level: Level) -> (&'static str, u8) {
     match level {
-        Level::Error => "ERROR",
-        Level::Warn => "WARN",
-        Level::Info => "info",
-        Level::Debug | Level::Trace => "debug",
-    }
-}
-
-/// The syslog severity of a level.
-const fn severity(level: Level) -> u8 {
-    match level {
-        Level::Error => 3,
-        Level::Warn => 4,
-        Level::Info => 6,
-        Level::Debug | Level::Trace => 7,
+        Level::Error => ("ERROR", 3),
+        Level::Warn => ("WARN", 4),
+        Level::Info => ("info", 6),
+        Level::Debug | Level::Trace => ("debug", 7),
     }
 }
 
@@ -340,27 +322,17 @@ const fn severity(level: Level) -> u8 {
 ///
 /// The library connects and sends. The line is ours: the library's own would state UTC, since it
 /// cannot learn the local time in a program with several threads.
-struct Syslog(LoggerBackend);
-
-impl Syslog {
-    fn connect(path: &Path) -> io::Result<Syslog> {
-        let logger = syslog::unix_custom((), path)
-            .map_err(|error| io::Error::new(io::ErrorKind::NotConnected, error.to_string()))?;
-        match &logger.backend {
-            LoggerBackend::Unix(socket) => socket.set_write_timeout(Some(SYSLOG_LIMIT))?,
-            LoggerBackend::UnixStream(stream) => {
-                stream.get_ref().set_write_timeout(Some(SYSLOG_LIMIT))?;
-            }
-            LoggerBackend::Udp(..) | LoggerBackend::Tcp(_) => {}
+fn connect(path: &Path) -> io::Result<LoggerBackend> {
+    let logger = syslog::unix_custom((), path)
+        .map_err(|error| io::Error::new(io::ErrorKind::NotConnected, error.to_string()))?;
+    match &logger.backend {
+        LoggerBackend::Unix(socket) => socket.set_write_timeout(Some(SYSLOG_LIMIT))?,
+        LoggerBackend::UnixStream(stream) => {
+            stream.get_ref().set_write_timeout(Some(SYSLOG_LIMIT))?;
         }
-        Ok(Syslog(logger.backend))
+        LoggerBackend::Udp(..) | LoggerBackend::Tcp(_) => {}
     }
-
-    fn write(&mut self, text: &str) -> io::Result<()> {
-        // The library writes all of it at once, and ends the messages of a stream with a NUL.
-        self.0.write_all(text.as_bytes())?;
-        self.0.flush()
-    }
+    Ok(logger.backend)
 }
 
 #[cfg(test)]
@@ -459,13 +431,13 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("stream");
         let listener = std::os::unix::net::UnixListener::bind(&path).expect("bound");
-        let mut syslog = Syslog::connect(&path).expect("connected");
-        syslog.write("text").expect("written");
+        let mut syslog = SyslogOut { path, open: None };
+        assert!(syslog.write("text"));
         drop(syslog);
         let (mut stream, _) = listener.accept().expect("accepted");
         let mut text = String::new();
         io::Read::read_to_string(&mut stream, &mut text).expect("read");
         assert_eq!(text, "text\0");
-        assert!(Syslog::connect(Path::new("/no/such/socket")).is_err());
+        assert!(connect(Path::new("/no/such/socket")).is_err());
     }
 }

@@ -4,24 +4,25 @@
 //! The threads carry, the engine decides. [`run`] is the whole life of a daemon.
 
 mod address;
-pub mod bonds;
+mod bonds;
 pub mod channels;
 pub mod clients;
 pub mod descriptors;
 pub mod engine_loop;
 pub mod executor;
-pub mod host;
-pub mod limiter;
-pub mod logsink;
+pub(crate) mod host;
+mod limiter;
+mod logsink;
 pub mod notify;
-pub mod outbox;
+mod outbox;
 mod panics;
+mod spawn;
 mod start_error;
 mod starting;
-pub mod text;
+mod text;
 mod threads;
 pub mod timer;
-pub mod udp;
+mod udp;
 
 use crate::config::Config;
 use crate::sys::lockfile::{DaemonState, LockFile, StateLine};
@@ -34,7 +35,7 @@ use address::{AddressWatch, Bound};
 use clients::places::Bounds;
 use limiter::Limiter;
 use log::LevelFilter;
-use logsink::{LogSink, Target};
+use logsink::{LogSink, Target, LOG_LIMIT};
 use notify::Notifier;
 use start_error::StartError;
 use std::io;
@@ -44,7 +45,7 @@ use std::time::{Duration, Instant};
 use threads::{Blueprint, Threads};
 
 /// What the command line says about a daemon.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DaemonOptions {
     /// `-D`, how often: added to the configuration's debug level.
     pub debug: u32,
@@ -56,9 +57,6 @@ pub struct DaemonOptions {
     pub config_given: String,
 }
 
-/// How long the log may take at the end.
-const LOG_LIMIT: Duration = Duration::from_millis(500);
-
 /// How long the main thread rests when it cannot wait.
 const REST: Duration = Duration::from_millis(100);
 /// That it cannot is logged this often.
@@ -69,7 +67,7 @@ const LOG_EVERY: Duration = Duration::from_secs(10);
 ///
 /// The exit code is 0 after a clean stop, and in the parent of a daemon that is up; else 1, with
 /// the reason on stderr. Must be called before any thread exists.
-pub fn run(mut config: Config, me: usize, options: DaemonOptions) -> ExitCode {
+pub(crate) fn run(mut config: Config, me: usize, options: DaemonOptions) -> ExitCode {
     process::prepare();
     let lock_path = options.lock_file.clone();
     let lock_path = lock_path.unwrap_or_else(|| lockfile::default_path(&config.name));
@@ -158,10 +156,9 @@ fn live(
         if let Err(error) = titled {
             log::warn!("cannot set the process title: {error}");
         }
-        let notifier = notifier.unwrap_or_else(|error| {
-            log::warn!("cannot reach the service manager: {error}");
-            Notifier::none()
-        });
+        let notifier = notifier
+            .inspect_err(|error| log::warn!("cannot reach the service manager: {error}"))
+            .unwrap_or_default();
         let signals = signals.map_err(StartError::Thread)?;
         let users = lockholder::Users::of([&config.site_account, &config.arbitrator_account]);
         if options.lock_file.is_some() {
@@ -221,8 +218,9 @@ fn start_and_serve(
     let Ready { signals, sink, notifier, bounds } = ready;
     host::find_tool(config, config.members[me].member.role).map_err(StartError::Lack)?;
     lock.write(&state_line(config, me, DaemonState::Starting)).map_err(StartError::Lock)?;
-    let address = threads::address_of(config, me);
-    let Some(Bound { datagrams, listener }) = address::bind(address, signals)? else {
+    let address = config.members[me].socket_address();
+    let bound = address::bind(address, signals).map_err(StartError::Bind)?;
+    let Some(Bound { datagrams, listener }) = bound else {
         is_over(signals.take(), None);
         return Ok(());
     };
@@ -261,7 +259,7 @@ fn serve(
     let mut started = Some(&threads.started);
     let mut troubles = Limiter::new(LOG_EVERY);
     let mut addresses = addresses
-        .map_err(|error| log::debug!("cannot watch the addresses of this machine: {error}"))
+        .inspect_err(|error| log::debug!("cannot watch the addresses of this machine: {error}"))
         .ok();
     if let Some(watch) = &mut addresses {
         watch.look();
@@ -282,8 +280,7 @@ fn serve(
             Ok(ready) => ready,
             Err(error) => {
                 // What there is to do is looked for now and then instead.
-                if let Some(held_back) = troubles.pass(Instant::now()) {
-                    let more = limiter::more(held_back);
+                if let Some(more) = troubles.pass(Instant::now()) {
                     log::error!("cannot wait for signals: {error}; trying again{more}");
                 }
                 std::thread::sleep(REST);

@@ -26,7 +26,7 @@ const RETRY: Span = Span::from_secs(1);
 /// The status text is sent at most this often.
 const STATUS_EVERY: Span = Span::from_secs(1);
 
-/// The way to the service manager, if there is one.
+/// The way to the service manager, if there is one; by default there is none.
 #[derive(Debug, Default)]
 pub struct Notifier {
     socket: Option<UnixDatagram>,
@@ -45,17 +45,12 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// A notifier without a service manager.
-    pub fn none() -> Notifier {
-        Notifier::default()
-    }
-
     /// The notifier that the environment describes. The variables are taken out of it, because
     /// children must not speak for the daemon. Call it before any thread is started.
     ///
     /// # Errors
     /// A socket is named but cannot be reached.
-    pub fn from_environment() -> io::Result<Notifier> {
+    pub(super) fn from_environment() -> io::Result<Notifier> {
         let socket = env::var_os(SOCKET_VARIABLE);
         let watchdog = env::var(WATCHDOG_VARIABLE).ok();
         let watchdog_pid = env::var(WATCHDOG_PID_VARIABLE).ok();
@@ -63,7 +58,7 @@ impl Notifier {
             env::remove_var(name);
         }
         let Some(socket) = socket else {
-            return Ok(Notifier::none());
+            return Ok(Notifier::default());
         };
         let meant = watchdog_pid.is_none_or(|pid| pid == std::process::id().to_string());
         let feed = watchdog.filter(|_| meant).and_then(|usec| usec.parse().ok());
@@ -86,7 +81,7 @@ impl Notifier {
     }
 
     /// Whether a service manager listens.
-    pub fn is_active(&self) -> bool {
+    fn is_active(&self) -> bool {
         self.socket.is_some()
     }
 
@@ -122,7 +117,7 @@ impl Notifier {
     }
 
     /// When [`Notifier::alive`] has something to send next, if it ever has; `now` if it never had.
-    pub fn next_feed(&self, now: MonoTime) -> Option<MonoTime> {
+    pub(super) fn next_feed(&self, now: MonoTime) -> Option<MonoTime> {
         if self.feed_every.is_none() && self.unsent.is_none() {
             return None;
         }
@@ -130,7 +125,7 @@ impl Notifier {
     }
 
     /// Whether [`Notifier::status`] would do anything at `now`.
-    pub fn wants_status(&self, now: MonoTime) -> bool {
+    pub(super) fn wants_status(&self, now: MonoTime) -> bool {
         let rested = self.last_status.is_none_or(|last| now.since(last) >= STATUS_EVERY);
         self.is_active() && rested
     }
@@ -277,7 +272,7 @@ mod tests {
         drop(socket);
         notifier.stopping();
         assert!(Notifier::connect(b"/no/such/socket", None).is_err());
-        assert!(!Notifier::none().is_active());
+        assert!(!Notifier::default().is_active());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 /// The socket, and where the members are.
-pub struct Post {
+pub(super) struct Post {
     socket: Arc<UdpSocket>,
     /// Each member's address, in configuration order.
     addresses: Vec<SockAddr>,
@@ -23,7 +23,7 @@ pub struct Post {
 
 impl Post {
     /// Sends from this socket to members at these addresses, in the order of the roster.
-    pub fn new(socket: Arc<UdpSocket>, addresses: &[SocketAddr]) -> Post {
+    pub(super) fn new(socket: Arc<UdpSocket>, addresses: &[SocketAddr]) -> Post {
         Post { socket, addresses: addresses.iter().copied().map(SockAddr::from).collect() }
     }
 
@@ -31,7 +31,7 @@ impl Post {
     ///
     /// # Errors
     /// The kernel does not take it, or would have to wait.
-    pub fn send(&self, to: MemberIndex, packet: &[u8]) -> std::io::Result<()> {
+    pub(super) fn send(&self, to: MemberIndex, packet: &[u8]) -> std::io::Result<()> {
         let socket = SockRef::from(&*self.socket);
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         // A datagram is sent whole or not at all.
@@ -40,7 +40,7 @@ impl Post {
 }
 
 /// The way to all other members.
-pub struct Outbox {
+pub(super) struct Outbox {
     post: Arc<Post>,
     roster: Roster,
     bonds: Arc<Bonds>,
@@ -51,28 +51,14 @@ pub struct Outbox {
 
 impl Outbox {
     /// An outbox that sends by this post to the members of the roster.
-    pub fn new(post: Arc<Post>, roster: Roster, bonds: Arc<Bonds>, unit: TimeUnit) -> Outbox {
+    pub(super) fn new(
+        post: Arc<Post>,
+        roster: Roster,
+        bonds: Arc<Bonds>,
+        unit: TimeUnit,
+    ) -> Outbox {
         assert_eq!(post.addresses.len(), roster.len(), "every member has an address");
         Outbox { post, roster, bonds, unit, failing: MemberSet::EMPTY }
-    }
-
-    /// Notes the first failure in a row, and the end of the row.
-    fn note_outcome(&mut self, to: MemberIndex, outcome: std::io::Result<()>) -> bool {
-        match outcome {
-            Ok(()) => {
-                if self.failing.remove(to) {
-                    log::info!("can send to {} again", member_name(&self.roster, to));
-                }
-                true
-            }
-            Err(error) => {
-                if self.failing.insert(to) {
-                    let name = member_name(&self.roster, to);
-                    log::warn!("cannot send to {name}: {error}; its datagrams are lost");
-                }
-                false
-            }
-        }
     }
 }
 
@@ -81,6 +67,17 @@ impl Transport for Outbox {
         let packet = encode_peer(self.roster.my_id(), message, self.unit);
         let packet = self.bonds.seal(to, packet, clock::wall());
         let sent = self.post.send(to, &packet);
-        self.note_outcome(to, sent)
+        // The first failure in a row is noted, and the end of the row.
+        match &sent {
+            Ok(()) if self.failing.remove(to) => {
+                log::info!("can send to {} again", member_name(&self.roster, to));
+            }
+            Err(error) if self.failing.insert(to) => {
+                let name = member_name(&self.roster, to);
+                log::warn!("cannot send to {name}: {error}; its datagrams are lost");
+            }
+            Ok(()) | Err(_) => {}
+        }
+        sent.is_ok()
     }
 }

@@ -3,13 +3,9 @@
 //! (`panic = "abort"`), in the background without a terminal: so the log has to have the reason
 //! before.
 
-use super::logsink::LogSink;
+use super::logsink::{LogSink, LOG_LIMIT};
 use crate::sys::panics::in_words;
 use std::panic;
-use std::time::Duration;
-
-/// How long the log may take. A daemon that has a bug holds up nobody for longer.
-const LOG_LIMIT: Duration = Duration::from_millis(500);
 
 /// From now on, the reason for a panic goes to the log, and to standard error if the log does not
 /// lead there or does not take it in time.

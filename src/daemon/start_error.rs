@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Why a daemon does not come up, in words.
 
-use super::executor::ExecutorError;
+use super::descriptors;
 use super::host::Lack;
-use super::{address, descriptors};
 use crate::sys::accounts::AccountError;
 use crate::sys::lockfile::LockError;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// Why the daemon does not come up.
@@ -23,7 +21,7 @@ pub(super) enum StartError {
     /// The lock file cannot be had.
     Lock(LockError),
     /// The own address or port cannot be used.
-    Bind(SocketAddr, io::Error),
+    Bind(io::Error),
     /// The daemon cannot run as whom it should.
     Account(AccountError),
     /// The host has not what the member needs.
@@ -31,7 +29,7 @@ pub(super) enum StartError {
     /// The directory of the keeper or of the lock file cannot be made, or is another user's.
     RunDir(PathBuf, io::Error),
     /// The executor cannot be started.
-    Executor(ExecutorError),
+    Executor(io::Error),
     /// Another thread, or the handling of signals, cannot be started.
     Thread(io::Error),
 }
@@ -56,31 +54,13 @@ impl fmt::Display for StartError {
                 limit.least()
             ),
             StartError::Lock(error) => error.fmt(f),
-            StartError::Bind(address, error) => f.write_str(&address::explain(*address, error)),
+            StartError::Bind(error) | StartError::Executor(error) => error.fmt(f),
             StartError::Account(error) => error.fmt(f),
             StartError::Lack(error) => error.fmt(f),
             StartError::RunDir(path, error) => {
                 write!(f, "cannot use the directory {}: {error}", path.display())
             }
-            StartError::Executor(error) => error.fmt(f),
             StartError::Thread(error) => write!(f, "cannot start a thread: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            StartError::Background(error)
-            | StartError::Log(error)
-            | StartError::Bind(_, error)
-            | StartError::RunDir(_, error)
-            | StartError::Thread(error) => Some(error),
-            StartError::Descriptors(_) => None,
-            StartError::Lock(error) => Some(error),
-            StartError::Account(error) => Some(error),
-            StartError::Lack(error) => Some(error),
-            StartError::Executor(error) => Some(error),
         }
     }
 }

@@ -5,8 +5,8 @@
 //! Until its threads run, nothing depends on an orderly end: nothing is granted, and a keeper that
 //! was found goes on by itself. So the process just ends, without the lock file.
 
-use super::logsink::LogSink;
-use super::{StartError, LOG_LIMIT};
+use super::logsink::{LogSink, LOG_LIMIT};
+use super::start_error::StartError;
 use crate::config::Account;
 use crate::sys::lockfile::{LockError, LockFile};
 use crate::sys::lockholder::Users;
@@ -73,7 +73,7 @@ pub(super) fn watched<T: Send>(
             }
         };
         watcher
-            .stack_size(super::channels::STACK)
+            .stack_size(super::spawn::STACK)
             .spawn_scoped(scope, watch)
             .map_err(StartError::Thread)?;
         let done = part();

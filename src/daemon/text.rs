@@ -8,10 +8,9 @@ use crate::engine::{AttrRow, Held, PeerRow, Remark, TicketRow};
 use crate::model::{AttrValue, Holder, Member, MemberIndex, Roster};
 use crate::sys::clock::LocalTime;
 use crate::time::WallTime;
-use std::fmt::Write;
 
 /// The answer to `booth list`: a line for each ticket, then the warnings.
-pub fn tickets(rows: &[TicketRow], roster: &Roster) -> String {
+pub(super) fn tickets(rows: &[TicketRow], roster: &Roster) -> String {
     let mut text = String::with_capacity(rows.len() * 64);
     for row in rows {
         ticket_line(&mut text, row, roster);
@@ -21,13 +20,10 @@ pub fn tickets(rows: &[TicketRow], roster: &Roster) -> String {
             row.also_granted.iter().map(|site| roster.member(*site).address.to_string()).collect();
         let sites = sites.join(", ");
         // Reference: each warning follows an empty line.
-        put(
-            &mut text,
-            format_args!(
-                "\nWARNING: The ticket {} is granted to multiple sites: {sites}. \
-                 Revoke the ticket from the faulty sites.\n",
-                row.name
-            ),
+        text += &format!(
+            "\nWARNING: The ticket {} is granted to multiple sites: {sites}. \
+             Revoke the ticket from the faulty sites.\n",
+            row.name
         );
     }
     text
@@ -41,100 +37,88 @@ pub fn tickets(rows: &[TicketRow], roster: &Roster) -> String {
 /// name of our field ends in `ticket:`, which Hawk forgets at the end of the line, and nothing in
 /// it looks like another field.
 fn ticket_line(text: &mut String, row: &TicketRow, roster: &Roster) {
-    put(text, format_args!("ticket: {}, leader: ", row.name));
+    *text += &format!("ticket: {}, leader: ", row.name);
     match row.leader {
         Holder::Unknown => text.push_str("NONE"),
         Holder::Nobody => text.push_str("none"),
         Holder::Member(id) => match roster.index_of(id) {
-            Some(index) => put(text, format_args!("{}", roster.member(index).address)),
+            Some(index) => *text += &format!("{}", roster.member(index).address),
             // The engine lets no such leader in; shown as not known all the same.
             None => text.push_str("NONE"),
         },
     }
     if row.leader.member().is_some() {
         match row.expires {
-            Some(expires) => put(text, format_args!(", expires: {}", LocalTime::of(expires))),
+            Some(expires) => *text += &format!(", expires: {}", LocalTime::of(expires)),
             None => text.push_str(", expires: INF"),
         }
     }
     if let Some(until) = row.commit_pending {
-        put(text, format_args!(" (commit pending until {})", LocalTime::of(until)));
+        *text += &format!(" (commit pending until {})", LocalTime::of(until));
     }
     if row.manual {
         text.push_str(" [manual mode]");
     }
-    for (n, remark) in row.remarks.iter().enumerate() {
+    for (n, row_remark) in row.remarks.iter().enumerate() {
         text.push_str(if n == 0 { ", note on ticket: " } else { "; " });
-        put_remark(text, *remark, roster);
+        text.push_str(&remark(*row_remark, roster));
     }
     text.push('\n');
 }
 
 /// One of our own remarks.
-fn put_remark(text: &mut String, remark: Remark, roster: &Roster) {
+fn remark(remark: Remark, roster: &Roster) -> String {
+    let address = |member| roster.member(member).address.to_string();
     match remark {
-        Remark::CibFailing(since) => {
-            put(text, format_args!("CIB update failing since {}", LocalTime::of(since)));
-        }
-        Remark::CibSlow(since) => {
-            put(text, format_args!("CIB update running since {}", LocalTime::of(since)));
-        }
-        Remark::StartingUp(Some(until)) => {
-            put(text, format_args!("starting up until {}", LocalTime::of(until)));
-        }
-        Remark::StartingUp(None) => text.push_str("starting up: the CIB has not been read yet"),
-        Remark::HandlerRunning(since) => {
-            put(text, format_args!("handler running since {}", LocalTime::of(since)));
-        }
+        Remark::CibFailing(since) => format!("CIB update failing since {}", LocalTime::of(since)),
+        Remark::CibSlow(since) => format!("CIB update running since {}", LocalTime::of(since)),
+        Remark::StartingUp(Some(until)) => format!("starting up until {}", LocalTime::of(until)),
+        Remark::StartingUp(None) => "starting up: the CIB has not been read yet".to_owned(),
+        Remark::HandlerRunning(since) => format!("handler running since {}", LocalTime::of(since)),
         Remark::ExpireDiffers(members) => {
-            let address = |member| roster.member(member).address.to_string();
             let addresses: Vec<String> = members.iter().map(address).collect();
             // Clients split the line at a comma: none is put between several members.
-            put(text, format_args!("expire differs at {}", addresses.join(" and ")));
+            format!("expire differs at {}", addresses.join(" and "))
         }
         Remark::Objection(site) => {
-            let site = roster.member(site).address;
-            put(text, format_args!("{site} may still have it granted: grant -F overrides"));
+            format!("{} may still have it granted: grant -F overrides", address(site))
         }
     }
 }
 
 /// The answer to `booth peers`: three lines and an empty one for each other member.
-pub fn peers(rows: &[PeerRow], roster: &Roster) -> String {
+pub(super) fn peers(rows: &[PeerRow], roster: &Roster) -> String {
     let mut text = String::with_capacity(rows.len() * 160);
     for row in rows {
         let member: &Member = roster.member(row.member);
         let counters = &row.counters;
         // Reference: a member that was never heard shows the epoch.
         let last = LocalTime::of(row.last_recv.unwrap_or(WallTime::EPOCH));
-        put(
-            &mut text,
-            format_args!(
-                "{:<12} {}, last recv: {last}\n\
-                 \tSent pkts:{} error:{} resends:{}\n\
-                 \tRecv pkts:{} error:{} authfail:{} invalid:{}\n\n",
-                member.role.word(),
-                member.address,
-                counters.sent,
-                counters.sent_errors,
-                counters.resends,
-                counters.received,
-                counters.recv_errors,
-                counters.auth_failures,
-                counters.invalid
-            ),
+        text += &format!(
+            "{:<12} {}, last recv: {last}\n\
+             \tSent pkts:{} error:{} resends:{}\n\
+             \tRecv pkts:{} error:{} authfail:{} invalid:{}\n\n",
+            member.role.word(),
+            member.address,
+            counters.sent,
+            counters.sent_errors,
+            counters.resends,
+            counters.received,
+            counters.recv_errors,
+            counters.auth_failures,
+            counters.invalid
         );
     }
     text
 }
 
 /// The answer to `geostore list`. The time is left out if the attribute came from the CIB.
-pub fn attributes(rows: &[AttrRow]) -> String {
+pub(super) fn attributes(rows: &[AttrRow]) -> String {
     let mut text = String::new();
     for row in rows {
-        put(&mut text, format_args!("{} {} ", row.name, row.value));
+        text += &format!("{} {} ", row.name, row.value);
         if let Some(set_at) = row.set_at {
-            put(&mut text, format_args!("{}", LocalTime::of(set_at)));
+            text += &format!("{}", LocalTime::of(set_at));
         }
         text.push('\n');
     }
@@ -142,13 +126,13 @@ pub fn attributes(rows: &[AttrRow]) -> String {
 }
 
 /// The answer to `geostore get`.
-pub fn attribute(value: &AttrValue) -> String {
+pub(super) fn attribute(value: &AttrValue) -> String {
     format!("{value}\n")
 }
 
 /// `holds 2 of 5 tickets`, or at an arbitrator `votes on 5 tickets`: the status line that systemd
 /// shows.
-pub fn held(held: Held) -> String {
+pub(super) fn held(held: Held) -> String {
     let tickets = if held.of == 1 { "ticket" } else { "tickets" };
     match held.here {
         Some(here) => format!("holds {here} of {} {tickets}", held.of),
@@ -157,15 +141,9 @@ pub fn held(held: Held) -> String {
 }
 
 /// `site-a (127.0.0.1)`, as log lines name a member.
-pub fn member_name(roster: &Roster, index: MemberIndex) -> String {
+pub(super) fn member_name(roster: &Roster, index: MemberIndex) -> String {
     let member = roster.member(index);
     format!("{} {}", member.role.word(), member.address)
-}
-
-/// Appends to a string, which cannot fail.
-fn put(text: &mut String, arguments: std::fmt::Arguments<'_>) {
-    // Writing to a String has no error to report.
-    let _ = text.write_fmt(arguments);
 }
 
 #[cfg(test)]

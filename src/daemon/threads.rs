@@ -4,25 +4,26 @@
 use super::bonds::{Birth, Bonds, ClientBonds};
 use super::channels::{
     Control, FromClient, ToExecutor, CLIENT_QUEUE, CONTROL_QUEUE, EXECUTOR_QUEUE, PEER_QUEUE,
-    RESULT_QUEUE, STACK,
+    RESULT_QUEUE,
 };
 use super::clients::listing::Steps;
 use super::clients::places::Bounds;
 use super::clients::{GatewaySetup, Server};
 use super::engine_loop::{EngineLoop, Inbox, Outlets};
-use super::executor::{self, ExecutorConfig, ExecutorHandle};
+use super::executor::{self, ExecutorConfig};
 use super::notify::Notifier;
 use super::outbox::{Outbox, Post};
+use super::spawn::{spawn, Ended};
+use super::start_error::StartError;
 use super::timer::Timer;
 use super::udp::{Gate, Receiver as Datagrams};
-use super::StartError;
 use crate::auth::{Key, Opener, ReplayGuard, Sealer};
-use crate::config::Config;
+use crate::config::{Config, ConfiguredMember};
 use crate::engine::{Engine, Event, Setup};
 use crate::model::{MemberId, Roster};
 use crate::sys::{clock, poll};
 use crate::wire::{Life, TimeUnit};
-use crossbeam_channel::{bounded, Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{bounded, Receiver, Sender};
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::net::UnixStream;
@@ -69,43 +70,13 @@ pub(super) struct Threads {
 struct Executor {
     wishes: Sender<ToExecutor>,
     waker: UnixStream,
-    handle: ExecutorHandle,
+    ended: Ended,
 }
 
 /// A thread that ends when it is woken.
 struct Stoppable {
     stop: UnixStream,
     ended: Ended,
-}
-
-/// What tells that a thread has ended.
-struct Ended(Receiver<()>);
-
-impl Ended {
-    /// Waits for the thread's end; false if it takes longer.
-    fn wait(&self, limit: Duration) -> bool {
-        // Nothing is ever sent: the thread drops its end when it ends.
-        self.0.recv_timeout(limit) == Err(RecvTimeoutError::Disconnected)
-    }
-}
-
-/// The socket address of a member.
-///
-/// Panics if `index` is not an index into the members.
-pub(super) fn address_of(config: &Config, index: usize) -> SocketAddr {
-    config.members[index].socket_address()
-}
-
-/// Starts a thread with a small stack.
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<Ended, StartError> {
-    let (alive, ended) = bounded::<()>(0);
-    let body = move || {
-        run();
-        drop(alive);
-    };
-    let builder = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK);
-    builder.spawn(body).map_err(StartError::Thread)?;
-    Ok(Ended(ended))
 }
 
 /// What several threads need to know.
@@ -122,10 +93,10 @@ struct Common {
 
 impl Common {
     /// Begins a life.
-    fn new(config: &Config, me: usize) -> Result<Common, StartError> {
+    fn new(config: &Config, me: usize) -> io::Result<Common> {
         let ids = config.members.iter().map(|configured| configured.member.id).collect();
         let (roster, key, unit) = (config.roster(me), config.key.clone(), config.unit);
-        let life = Life::from_random(seed().map_err(StartError::Thread)?);
+        let life = Life::from_random(seed()?);
         let birth = Birth { life, at: clock::wall() };
         let bonds = Arc::new(Bonds::new(&roster, Sealer::new(key.clone()), life));
         Ok(Common { roster, ids, key, unit, birth, bonds, steps: Steps::default() })
@@ -140,63 +111,70 @@ impl Common {
     }
 }
 
-/// The receiving ends of the engine's queues, and their sending ends.
-struct Queues {
-    control: (Sender<Control>, Receiver<Control>),
-    results: (Sender<Event>, Receiver<Event>),
-    peers: (Sender<Event>, Receiver<Event>),
-    clients: (Sender<FromClient>, Receiver<FromClient>),
-}
-
 /// Starts everything. The executor first: without a keeper nothing may be granted.
 pub(super) fn start(blueprint: Blueprint<'_>) -> Result<Threads, StartError> {
-    let Blueprint { config, me, datagrams, listener, run_dir, notifier, bounds } = blueprint;
-    let common = Common::new(config, me)?;
-    let queues = Queues {
-        control: bounded(CONTROL_QUEUE),
-        results: bounded(RESULT_QUEUE),
-        peers: bounded(PEER_QUEUE),
-        clients: bounded(CLIENT_QUEUE),
-    };
+    let Blueprint { config, me, run_dir, .. } = blueprint;
+    let common = Common::new(config, me).map_err(StartError::Thread)?;
+    let (results, results_end) = bounded(RESULT_QUEUE);
     let executor = if common.roster.am_site() {
-        let config = ExecutorConfig::new(config, me, run_dir);
-        Some(start_executor(config, queues.results.0.clone())?)
+        Some(start_executor(ExecutorConfig::new(config, me, run_dir), results.clone())?)
     } else {
         None
     };
+    start_others(blueprint, &common, executor, (results, results_end)).map_err(StartError::Thread)
+}
+
+fn start_others(
+    blueprint: Blueprint<'_>,
+    common: &Common,
+    executor: Option<Executor>,
+    (results, results_end): (Sender<Event>, Receiver<Event>),
+) -> io::Result<Threads> {
+    let Blueprint { config, datagrams, listener, notifier, bounds, .. } = blueprint;
+    let (control, control_end) = bounded(CONTROL_QUEUE);
+    let (peers, peers_end) = bounded(PEER_QUEUE);
+    let (clients, clients_end) = bounded(CLIENT_QUEUE);
+    let inbox = Inbox {
+        control: control_end,
+        results: results_end,
+        peers: peers_end,
+        clients: clients_end,
+    };
     let datagrams = Arc::new(datagrams);
-    let post = Arc::new(make_post(config, Arc::clone(&datagrams)));
+    let addresses: Vec<SocketAddr> =
+        config.members.iter().map(ConfiguredMember::socket_address).collect();
+    let post = Arc::new(Post::new(Arc::clone(&datagrams), &addresses));
     let bonds = Arc::clone(&common.bonds);
     let outbox = Outbox::new(Arc::clone(&post), common.roster.clone(), bonds, common.unit);
-    let peers = queues.peers.0.clone();
-    let datagrams = start_datagrams(config, &common, datagrams, post, peers)?;
-    let clients = start_server(config, &common, (listener, bounds), queues.clients.0.clone())?;
-    let control = queues.control.0.clone();
-    let wishes = executor.as_ref().map(Executor::port).transpose()?;
-    let (engine, started) = start_engine(config, &common, queues, outbox, wishes, notifier)?;
+    // No queue is closed under the loop, which keeps a sending end of each.
+    let senders = (results, peers.clone(), clients.clone());
+    let datagrams = start_datagrams(config, common, datagrams, post, peers)?;
+    let clients = start_server(config, common, (listener, bounds), clients)?;
+    let port = executor.as_ref().map(Executor::port).transpose()?;
+    let (started, waker) = poll::waker_pair()?;
+    let engine = make_engine(config, common, outbox, port, notifier, waker)?;
+    let engine = spawn("engine", move || {
+        let stats = engine.run(&inbox);
+        drop(senders);
+        let (rounds, steps, longest) = (stats.rounds, stats.steps, stats.longest_round);
+        log::debug!("the engine made {steps} steps in {rounds} rounds, the longest of {longest}");
+    })?;
     Ok(Threads { started, control, engine, executor, datagrams, clients })
 }
 
 fn start_executor(config: ExecutorConfig, results: Sender<Event>) -> Result<Executor, StartError> {
     let (wishes, wishes_end) = bounded(EXECUTOR_QUEUE);
     let (sleeper, waker) = poll::waker_pair().map_err(StartError::Thread)?;
-    let handle = executor::spawn(config, (wishes_end, sleeper), results);
-    let handle = handle.map_err(StartError::Executor)?;
-    Ok(Executor { wishes, waker, handle })
+    let ended = executor::spawn(config, (wishes_end, sleeper), results);
+    let ended = ended.map_err(StartError::Executor)?;
+    Ok(Executor { wishes, waker, ended })
 }
 
 impl Executor {
     /// The engine's way to it.
-    fn port(&self) -> Result<(Sender<ToExecutor>, UnixStream), StartError> {
-        let waker = self.waker.try_clone().map_err(StartError::Thread)?;
-        Ok((self.wishes.clone(), waker))
+    fn port(&self) -> io::Result<(Sender<ToExecutor>, UnixStream)> {
+        Ok((self.wishes.clone(), self.waker.try_clone()?))
     }
-}
-
-fn make_post(config: &Config, socket: Arc<UdpSocket>) -> Post {
-    let addresses: Vec<SocketAddr> =
-        (0..config.members.len()).map(|index| address_of(config, index)).collect();
-    Post::new(socket, &addresses)
 }
 
 fn start_datagrams(
@@ -205,12 +183,12 @@ fn start_datagrams(
     socket: Arc<UdpSocket>,
     post: Arc<Post>,
     queue: Sender<Event>,
-) -> Result<Stoppable, StartError> {
+) -> io::Result<Stoppable> {
     let (opener, guard) = (common.opener(config), common.guard(config));
-    let bonds = Arc::clone(&common.bonds);
-    let gate = Gate::new(common.roster.clone(), opener, guard, bonds, common.unit);
+    let (roster, bonds) = (common.roster.clone(), Arc::clone(&common.bonds));
+    let gate = Gate { roster, opener, guard, bonds, unit: common.unit };
     let receiver = Datagrams::new(socket, post, gate, queue, clock::now);
-    let (sleeper, stop) = poll::waker_pair().map_err(StartError::Thread)?;
+    let (sleeper, stop) = poll::waker_pair()?;
     let ended = spawn("udp-recv", move || receiver.run(&sleeper))?;
     Ok(Stoppable { stop, ended })
 }
@@ -220,7 +198,7 @@ fn start_server(
     common: &Common,
     (listener, bounds): (TcpListener, Bounds),
     queue: Sender<FromClient>,
-) -> Result<Server, StartError> {
+) -> io::Result<Server> {
     let sealer = Sealer::new(common.key.clone());
     let (me, max_skew) = (common.roster.my_id(), config.max_skew);
     let setup = GatewaySetup {
@@ -234,47 +212,35 @@ fn start_server(
         steps: common.steps.clone(),
         clock: clock::now,
     };
-    Server::start(listener, setup, common.guard(config), bounds).map_err(StartError::Thread)
+    Server::start(listener, setup, common.guard(config), bounds)
 }
 
-fn start_engine(
+fn make_engine(
     config: &Config,
     common: &Common,
-    queues: Queues,
     outbox: Outbox,
     port: Option<(Sender<ToExecutor>, UnixStream)>,
     notifier: Notifier,
-) -> Result<(Ended, UnixStream), StartError> {
-    let (started, waker) = poll::waker_pair().map_err(StartError::Thread)?;
+    waker: UnixStream,
+) -> io::Result<EngineLoop<Engine, Outbox>> {
     let setup = Setup {
         roster: common.roster.clone(),
         tickets: config.tickets.iter().map(|ticket| ticket.spec.clone()).collect(),
-        seed: seed().map_err(StartError::Thread)?,
+        seed: seed()?,
     };
     let loads = if port.is_some() { setup.tickets.len() } else { 0 };
-    let (wishes, executor_waker) = port.unzip();
+    let (executor, executor_waker) = port.unzip();
     let outlets = Outlets {
         transport: outbox,
-        timer: Timer::start(clock::now).map_err(StartError::Thread)?,
-        executor: wishes,
+        timer: Timer::start(clock::now)?,
+        executor,
         executor_waker,
         started: Box::new(move || poll::wake(&waker)),
         notifier,
         steps: common.steps.clone(),
         clock: clock::now,
     };
-    let ended = spawn("engine", move || {
-        // The sending ends stay here too: no queue is closed under the loop.
-        let Queues { control, results, peers, clients } = queues;
-        let inbox =
-            Inbox { control: control.1, results: results.1, peers: peers.1, clients: clients.1 };
-        let senders = (results.0, peers.0, clients.0);
-        let stats = EngineLoop::new(Engine::new(setup), outlets, loads).run(&inbox);
-        drop(senders);
-        let (rounds, steps, longest) = (stats.rounds, stats.steps, stats.longest_round);
-        log::debug!("the engine made {steps} steps in {rounds} rounds, the longest of {longest}");
-    })?;
-    Ok((ended, started))
+    Ok(EngineLoop::new(Engine::new(setup), outlets, loads))
 }
 
 /// A seed that nobody can guess.
@@ -310,7 +276,8 @@ impl Threads {
         if let Some(executor) = self.executor {
             stop_executor(executor);
         }
-        let ended = [self.datagrams.ended.wait(OTHERS_LIMIT), self.clients.wait(OTHERS_LIMIT)];
+        let ended =
+            [self.datagrams.ended.wait(OTHERS_LIMIT), self.clients.ended.wait(OTHERS_LIMIT)];
         if ended.contains(&false) {
             log::debug!("ending although a thread is still busy");
         }
@@ -323,7 +290,7 @@ fn stop_executor(executor: Executor) {
     let _ = executor.wishes.send_timeout(ToExecutor::Stop, OTHERS_LIMIT);
     drop(executor.wishes);
     poll::wake(&executor.waker);
-    if !executor.handle.wait(EXECUTOR_LIMIT) {
+    if !executor.ended.wait(EXECUTOR_LIMIT) {
         log::warn!("a child does not end; ending without it");
     }
 }

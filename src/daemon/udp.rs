@@ -7,10 +7,10 @@
 //! engine's business.
 
 use super::bonds::{Bonds, Tie};
-use super::limiter::{self, Limiter};
+use super::limiter::Limiter;
 use super::outbox::Post;
 use super::text::member_name;
-use crate::auth::{AuthError, Bond, Opener, Proof, ReplayGuard};
+use crate::auth::{AuthError, Opened, Opener, ReplayGuard};
 use crate::engine::{Event, RejectKind};
 use crate::model::{MemberId, MemberIndex, Roster};
 use crate::sys::poll;
@@ -43,7 +43,7 @@ const REST: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// The address is not local, the port is in use, or the kernel refuses.
-pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+pub(super) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind(address)?;
     socket.set_read_timeout(Some(READ_LIMIT))?;
     // The kernel gives as much as it allows; less only matters with thousands of tickets.
@@ -52,7 +52,7 @@ pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
 }
 
 /// The receiver.
-pub struct Receiver {
+pub(super) struct Receiver {
     socket: Arc<UdpSocket>,
     post: Arc<Post>,
     gate: Gate,
@@ -62,17 +62,17 @@ pub struct Receiver {
 }
 
 /// Decides which datagrams come in.
-pub struct Gate {
-    roster: Roster,
-    opener: Opener,
-    guard: ReplayGuard,
-    bonds: Arc<Bonds>,
-    unit: TimeUnit,
+pub(super) struct Gate {
+    pub roster: Roster,
+    pub opener: Opener,
+    pub guard: ReplayGuard,
+    pub bonds: Arc<Bonds>,
+    pub unit: TimeUnit,
 }
 
 /// What comes of a datagram that is not refused.
 #[derive(Debug)]
-pub struct Admitted {
+pub(super) struct Admitted {
     /// Its sender.
     pub from: MemberIndex,
     /// What it says to the engine, if it is let in.
@@ -83,7 +83,7 @@ pub struct Admitted {
 
 /// Why a datagram does not come in.
 #[derive(Debug)]
-pub struct Refusal {
+pub(super) struct Refusal {
     /// The member that it names, if it names one.
     pub from: Option<MemberIndex>,
     /// How it counts.
@@ -93,23 +93,12 @@ pub struct Refusal {
 }
 
 impl Gate {
-    /// A gate with these checks.
-    pub fn new(
-        roster: Roster,
-        opener: Opener,
-        guard: ReplayGuard,
-        bonds: Arc<Bonds>,
-        unit: TimeUnit,
-    ) -> Gate {
-        Gate { roster, opener, guard, bonds, unit }
-    }
-
     /// Opens and decodes a datagram.
     ///
     /// # Errors
     /// It is malformed, not authentic, old, a replay, for another member, or from somebody who
     /// is no other member.
-    pub fn admit(&mut self, bytes: &[u8], wall: WallTime) -> Result<Admitted, Refusal> {
+    pub(super) fn admit(&mut self, bytes: &[u8], wall: WallTime) -> Result<Admitted, Refusal> {
         let claimed = claimed_sender(bytes).and_then(|id| self.roster.index_of(id));
         let opened = self.opener.open(bytes, wall).map_err(|error| refusal(claimed, &error))?;
         let Some(from) = claimed else {
@@ -118,58 +107,49 @@ impl Gate {
         if from == self.roster.me() {
             return Err(invalid(None, "its sender has the id of this member"));
         }
-        let packet = opened.packet;
-        let message = if opened.bond.is_some() && is_hello(&packet) {
+        let message = if opened.bond.is_some() && is_hello(&opened.packet) {
             None
         } else {
-            let decoded = decode_peer(&packet, self.unit);
+            let decoded = decode_peer(&opened.packet, self.unit);
             Some(decoded.map_err(|error| invalid(Some(from), &error.to_string()))?.1)
         };
-        let Some(bond) = opened.bond else {
-            self.remember(from, opened.proof, wall)?;
-            return Ok(Admitted { from, message, answers: Vec::new() });
-        };
-        self.admit_bound(from, &packet, bond, opened.proof, message, wall)
+        self.admit_bound(from, message, &opened, wall)
     }
 
-    /// Looks to whom a datagram of a member of ours is bound (P9). `message` is `None` for a HELLO.
+    /// Looks to whom a datagram of a member is bound (P9). `message` is `None` for a HELLO.
     fn admit_bound(
         &mut self,
         from: MemberIndex,
-        packet: &[u8],
-        bond: Bond,
-        proof: Option<Proof>,
         message: Option<PeerMessage>,
+        opened: &Opened<'_>,
         wall: WallTime,
     ) -> Result<Admitted, Refusal> {
-        let life = life_of(packet);
-        match (self.bonds.tie(bond), life) {
-            (Tie::Ours, _) => {
-                self.remember(from, proof, wall)?;
+        let life = life_of(&opened.packet);
+        let tie = opened.bond.map(|bond| self.bonds.tie(bond));
+        if matches!(tie, None | Some(Tie::Ours)) {
+            // One that has come before is not let in (L15).
+            let admitted = self.guard.admit(opened.proof, wall);
+            admitted.map_err(|error| refusal(Some(from), &error))?;
+        }
+        let (message, answers) = match tie {
+            // Nobody but ours binds datagrams.
+            None => (message, Vec::new()),
+            Some(Tie::Ours) => {
                 let again = life.map(|life| self.bonds.learn(from, life, wall));
-                Ok(Admitted { from, message, answers: again.unwrap_or_default() })
+                (message, again.unwrap_or_default())
             }
-            (Tie::Elsewhere, _) => {
+            Some(Tie::Elsewhere) => {
                 let sender = self.roster.member(from).id;
-                Err(refusal(Some(from), &AuthError::Elsewhere { from: sender }))
-            }
-            (Tie::Unsure, Some(life)) if message.is_some() => {
-                let hello = self.bonds.hello(from, life, wall);
-                Ok(Admitted { from, message: None, answers: hello.into_iter().collect() })
+                return Err(refusal(Some(from), &AuthError::Elsewhere { from: sender }));
             }
             // A HELLO is not answered, or two members could go on for ever.
-            (Tie::Unsure, _) => Ok(Admitted { from, message: None, answers: Vec::new() }),
-        }
-    }
-
-    /// Lets a datagram in that has not come before (L15).
-    fn remember(
-        &mut self,
-        from: MemberIndex,
-        proof: Option<Proof>,
-        wall: WallTime,
-    ) -> Result<(), Refusal> {
-        self.guard.admit(proof, wall).map_err(|error| refusal(Some(from), &error))
+            Some(Tie::Unsure) => {
+                let asks = life.filter(|_| message.is_some());
+                let hello = asks.and_then(|life| self.bonds.hello(from, life, wall));
+                (None, hello.into_iter().collect())
+            }
+        };
+        Ok(Admitted { from, message, answers })
     }
 }
 
@@ -188,7 +168,7 @@ fn invalid(from: Option<MemberIndex>, reason: &str) -> Refusal {
 
 impl Receiver {
     /// A receiver that reads from `socket` into `queue`, and answers by `post`.
-    pub fn new(
+    pub(super) fn new(
         socket: Arc<UdpSocket>,
         post: Arc<Post>,
         gate: Gate,
@@ -200,7 +180,7 @@ impl Receiver {
     }
 
     /// Runs until `stop` becomes readable.
-    pub fn run(mut self, stop: &UnixStream) {
+    pub(super) fn run(mut self, stop: &UnixStream) {
         loop {
             let limit = self.rejects.report_due(Instant::now());
             match poll::wait([self.socket.as_fd(), stop.as_fd()], limit) {
@@ -242,12 +222,9 @@ impl Receiver {
 
     /// Hands a message to the engine, or counts it as lost.
     fn pass_on(&mut self, from: MemberIndex, message: PeerMessage) {
-        match self.queue.try_send(Event::Peer { from, message }) {
-            // A queue without an engine: the daemon stops.
-            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
-            Err(TrySendError::Full(_)) => {
-                self.rejects.count(Some(from), RejectKind::Overflow);
-            }
+        // A queue without an engine: the daemon stops.
+        if let Err(TrySendError::Full(_)) = self.queue.try_send(Event::Peer { from, message }) {
+            self.rejects.count(Some(from), RejectKind::Overflow);
         }
     }
 
@@ -278,8 +255,7 @@ impl Rejects {
         self.count(refusal.from, refusal.kind);
         let limiter = self.logged.entry((refusal.from, refusal.kind));
         let limiter = limiter.or_insert_with(|| Limiter::new(LOG_EVERY));
-        let Some(held_back) = limiter.pass(now) else { return };
-        let more = limiter::more(held_back);
+        let Some(more) = limiter.pass(now) else { return };
         let claim = match refusal.from {
             Some(member) => format!(" as {}", member_name(&self.roster, member)),
             None => String::new(),

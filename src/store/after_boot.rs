@@ -9,9 +9,7 @@
 use super::ticket_dir::{BootMark, TicketDir};
 use crate::config::{self, Account, StoreConfig, TicketStore};
 use crate::sys::accounts::{self, Identity};
-use crate::sys::lockfile;
-use crate::sys::process;
-use crate::sys::{directory, filelock};
+use crate::sys::{directory, filelock, lockfile, process};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
@@ -21,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// The name of the program.
-pub const NAME: &str = "booth-after-boot";
+pub(crate) const NAME: &str = "booth-after-boot";
 
 const USAGE: &str = "\
 usage: booth-after-boot [CONFIGURATION...]
@@ -30,30 +28,29 @@ booted. Without arguments: for each /etc/booth/NAME.conf.
 ";
 
 /// The program: does it for the configurations in the arguments.
-pub fn main(args: &[OsString]) -> ExitCode {
+pub(crate) fn main(args: &[OsString]) -> ExitCode {
     let done = match args {
         [word] if word == "-h" || word == "--help" => {
             print!("{USAGE}");
-            true
+            Ok(true)
         }
         [word, ..] if word.as_encoded_bytes().starts_with(b"-") => {
             eprint!("{USAGE}");
-            false
+            Ok(false)
         }
-        [] => match all_configurations() {
-            Ok(paths) => each(&paths),
-            Err(error) => {
-                say(&format!("cannot look for configurations: {error}"));
-                false
-            }
-        },
+        [] => all_configurations()
+            .map(|paths| each(&paths))
+            .map_err(|error| format!("cannot look for configurations: {error}")),
         [one] => of_configuration(&one.to_string_lossy()),
-        many => each(many),
+        many => Ok(each(many)),
     };
-    if done {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(text) => {
+            say(&text);
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -65,9 +62,8 @@ fn say(text: &str) {
 fn all_configurations() -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     let entries = match fs::read_dir(config::DIRECTORY) {
-        Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(paths),
-        Err(error) => return Err(error),
+        entries => entries?,
     };
     for entry in entries {
         let path = entry?.path();
@@ -103,33 +99,19 @@ fn each(configurations: &[impl AsRef<OsStr>]) -> bool {
     done
 }
 
-fn of_configuration(given: &str) -> bool {
-    let found = match config::load_store(given) {
-        Ok(found) => found,
-        Err(error) => {
-            say(&error.to_string());
-            return false;
-        }
-    };
+/// Does it for one configuration; false: not all of it.
+fn of_configuration(given: &str) -> Result<bool, String> {
+    let found = config::load_store(given).map_err(|error| error.to_string())?;
     let StoreConfig { name, store: TicketStore::Directory(directory) } = found else {
-        return true;
+        return Ok(true);
     };
     // Its daemon has started since the boot, and reads the tickets itself.
-    match keeper_lives(&name) {
-        Ok(true) => return true,
-        Ok(false) => {}
-        Err(error) => {
-            say(&format!("{name}: cannot tell whether its keeper lives: {error}"));
-            return false;
-        }
+    let lives = keeper_lives(&name)
+        .map_err(|error| format!("{name}: cannot tell whether its keeper lives: {error}"))?;
+    if lives {
+        return Ok(true);
     }
-    match sweep(&directory) {
-        Ok(done) => done,
-        Err(error) => {
-            say(&format!("{}: {error}", directory.display()));
-            false
-        }
-    }
+    sweep(&directory).map_err(|error| format!("{}: {error}", directory.display()))
 }
 
 /// Whether a keeper of this configuration lives: it has a lock on its directory. A directory alone
@@ -210,5 +192,5 @@ fn become_owner(path: &Path) -> io::Result<()> {
     let account =
         Account { user: name, group: String::new(), user_configured: true, group_configured: true };
     let identity = Identity { uid: found.uid(), gid: found.gid() };
-    accounts::become_user(&account, identity).map_err(io::Error::other)
+    accounts::become_user(&account, identity).map_err(|error| io::Error::other(error.to_string()))
 }

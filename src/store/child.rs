@@ -4,10 +4,11 @@
 //!
 //! When to start and when to end it, others decide.
 
-use super::helper::HelperExit;
+use super::helper::exit;
 use crate::slots::Ending;
 use crate::sys::os::{self, BeforeExec, Signal};
 use crate::time::{MonoTime, Span};
+use std::borrow::Cow;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -22,7 +23,7 @@ const READ_AT_ONCE: usize = 128 * 1024;
 const ERRORS_MAX: usize = 2048;
 
 /// How much of the output of handlers and changes is kept: it is only for a message.
-pub const CHATTER_MAX: usize = 2048;
+pub(crate) const CHATTER_MAX: usize = 2048;
 /// How much of an answer about one ticket is read: a few thousand attributes.
 pub(super) const ANSWER_MAX: usize = 1 << 20;
 /// How much of an answer about all tickets is read: ten thousand with a few attributes.
@@ -35,21 +36,21 @@ const SHORT: Span = Span::from_secs(1);
 const LINE_MAX: usize = 300;
 
 /// How often a child is looked at where the kernel cannot tell when it ends.
-pub const LOOK: Duration = Duration::from_millis(50);
+pub(crate) const LOOK: Duration = Duration::from_millis(50);
 
 /// A child process that has not been collected.
 #[derive(Debug)]
-pub struct Child {
+pub(crate) struct Child {
     process: std::process::Child,
     handle: os::Handle,
     output: Pipe,
     errors: Pipe,
-    /// From when on what it says is read before it ends.
-    listened_to_at: MonoTime,
+    /// From when on what it says is read before it ends; the descriptors have more to tell then.
+    pub(super) listened_to_at: MonoTime,
     /// Whether what is left of its group when it ends is killed.
     alone: bool,
-    /// Whether we have ended it.
-    ended: bool,
+    /// Whether it was told to end by [`Child::end`].
+    pub(super) ended: bool,
 }
 
 /// The reading end of a pipe, and what came out of it.
@@ -63,7 +64,7 @@ struct Pipe {
 
 /// A child that has ended.
 #[derive(Debug)]
-pub struct Finished {
+pub(crate) struct Finished {
     /// Its exit code, or the signal that ended it.
     pub status: ExitStatus,
     /// The beginning of its output.
@@ -82,7 +83,7 @@ impl Child {
     /// # Errors
     /// The program is missing or not executable, or there is no room for a process; the text names
     /// it. Or it was too late to run it, see [`os::is_late`].
-    pub fn spawn(
+    pub(crate) fn spawn(
         command: &mut Command,
         before: BeforeExec,
         output_max: usize,
@@ -109,7 +110,7 @@ impl Child {
     }
 
     /// Which descriptors tell at `now` that something has happened.
-    pub fn descriptors(&self, now: MonoTime) -> impl Iterator<Item = BorrowedFd<'_>> {
+    pub(crate) fn descriptors(&self, now: MonoTime) -> impl Iterator<Item = BorrowedFd<'_>> {
         let listens = now >= self.listened_to_at || self.handle.end().is_none();
         let pipes = [&self.output.end, &self.errors.end].into_iter().filter(move |_| listens);
         self.handle.end().into_iter().chain(pipes.flatten().map(AsFd::as_fd))
@@ -123,13 +124,8 @@ impl Child {
         self
     }
 
-    /// From when on [`Child::descriptors`] has more to tell.
-    pub(super) fn listened_to_at(&self) -> MonoTime {
-        self.listened_to_at
-    }
-
     /// Whether its end can only be seen by looking now and then, see [`LOOK`].
-    pub fn needs_looks(&self) -> bool {
+    pub(crate) fn needs_looks(&self) -> bool {
         self.handle.end().is_none()
     }
 
@@ -141,7 +137,7 @@ impl Child {
     }
 
     /// Ends everything in its group.
-    pub fn end(&mut self, how: Ending) {
+    pub(crate) fn end(&mut self, how: Ending) {
         (self.alone, self.ended) = (true, true);
         let signal = match how {
             Ending::Ask => Signal::SIGTERM,
@@ -151,16 +147,11 @@ impl Child {
         os::signal_group(self.id(), signal);
     }
 
-    /// Whether it was told to end by [`Child::end`].
-    pub(super) fn was_ended(&self) -> bool {
-        self.ended
-    }
-
     /// Takes what it has said, without waiting; tells if it has ended.
     ///
     /// A grandchild may keep the pipes open: what it says later is not waited for. If the child
     /// was ended by us, or [`Child::ends_alone`], what is left of its group is killed.
-    pub fn look(&mut self) -> Option<Finished> {
+    pub(crate) fn look(&mut self) -> Option<Finished> {
         // Asked first: what was said before the end is then in the pipes.
         let exited = os::has_exited(self.id());
         self.output.drain();
@@ -222,25 +213,42 @@ impl Finished {
     }
 
     /// Whether a helper of ours gave up before it became or ran anything else.
-    pub fn was_refused(&self) -> bool {
-        self.status.code() == Some(i32::from(HelperExit::Failed.code()))
+    pub(crate) fn was_refused(&self) -> bool {
+        self.status.code() == Some(i32::from(exit::FAILED))
+    }
+
+    /// All of its output as text, if it succeeded and there is no more of it than these bytes.
+    ///
+    /// # Errors
+    /// Why not, for a message.
+    pub(super) fn answer(&self, max: usize) -> Result<Cow<'_, str>, String> {
+        if !self.status.success() {
+            Err(self.failure())
+        } else if self.cut {
+            Err(format!("the answer has more than {max} bytes"))
+        } else {
+            Ok(String::from_utf8_lossy(&self.output))
+        }
+    }
+
+    /// What it said first on standard error, or else how it failed.
+    pub(super) fn why(&self) -> String {
+        self.said().unwrap_or_else(|| self.failure())
     }
 
     /// How it failed, for a message: its exit code or signal, and what it said first.
-    pub fn failure(&self) -> String {
+    pub(crate) fn failure(&self) -> String {
         let how = match (self.status.code(), self.status.signal()) {
             (Some(code), _) => format!("exit code {code}"),
             (None, Some(signal)) => format!("ended by signal {signal}"),
             (None, None) => "ended".to_owned(),
         };
-        match first_line(&self.errors).or_else(|| first_line(&self.output)) {
-            Some(line) => format!("{how}: {line}"),
-            None => how,
-        }
+        let line = self.said().or_else(|| first_line(&self.output));
+        line.map_or(how.clone(), |line| format!("{how}: {line}"))
     }
 
     /// What it said first on standard error, if anything.
-    pub fn said(&self) -> Option<String> {
+    pub(crate) fn said(&self) -> Option<String> {
         first_line(&self.errors)
     }
 }

@@ -6,11 +6,11 @@
 //! [`child`] runs any of them, or Pacemaker's tools, beside whoever has started it. [`reading`]
 //! asks a store of either kind; [`after_boot`] revokes what an earlier boot left granted.
 
-pub mod after_boot;
-pub mod child;
+pub(crate) mod after_boot;
+pub(crate) mod child;
 pub mod helper;
 pub mod keeper;
-pub mod reading;
+pub(crate) mod reading;
 mod ticket_dir;
 
 use crate::config::TicketStore;

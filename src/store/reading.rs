@@ -9,6 +9,7 @@ use crate::keeper::JobEnd;
 use crate::model::TicketName;
 use crate::pacemaker;
 use crate::sys::os::{self, BeforeExec};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -16,7 +17,7 @@ use std::process::Command;
 
 /// A store that can be asked.
 #[derive(Clone, Copy, Debug)]
-pub struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     /// Where the tickets are kept.
     pub store: &'a TicketStore,
     /// The name of the configuration.
@@ -30,7 +31,7 @@ impl Reader<'_> {
     ///
     /// # Errors
     /// The program cannot be started.
-    pub fn start_one(self, name: &TicketName) -> io::Result<Child> {
+    pub(crate) fn start_one(self, name: &TicketName) -> io::Result<Child> {
         match self.store {
             TicketStore::Pacemaker => {
                 spawn(tool(pacemaker::PROGRAM, pacemaker::load(name))?, ANSWER_MAX)
@@ -43,7 +44,10 @@ impl Reader<'_> {
     ///
     /// # Errors
     /// The program cannot be started.
-    pub fn start_all<'n>(self, names: impl Iterator<Item = &'n TicketName>) -> io::Result<Child> {
+    pub(crate) fn start_all<'n>(
+        self,
+        names: impl Iterator<Item = &'n TicketName>,
+    ) -> io::Result<Child> {
         let command = match self.store {
             TicketStore::Pacemaker => tool(pacemaker::PROGRAM, pacemaker::load_all())?,
             TicketStore::Directory(dir) => {
@@ -59,28 +63,25 @@ impl Reader<'_> {
     }
 
     /// What the end of [`Reader::start_one`] says.
-    pub fn one(self, name: &TicketName, finished: &Finished) -> CibLoad {
+    pub(crate) fn one(self, name: &TicketName, finished: &Finished) -> CibLoad {
         match self.store {
             TicketStore::Pacemaker => read_one(finished, name),
-            TicketStore::Directory(_) => lines(finished).next().unwrap_or_else(|| {
-                CibLoad::Failed(finished.said().unwrap_or_else(|| finished.failure()))
-            }),
+            TicketStore::Directory(_) => {
+                lines(finished).next().unwrap_or_else(|| CibLoad::Failed(finished.why()))
+            }
         }
     }
 
     /// The tickets that the end of [`Reader::start_all`], with these names, tells of; none if it
     /// failed. A ticket that is missing may be there all the same: it must be asked for alone.
-    pub fn all<'n>(
+    pub(crate) fn all<'n>(
         self,
         names: impl Iterator<Item = &'n TicketName>,
         finished: &Finished,
     ) -> BTreeMap<String, CibTicket> {
-        if !finished.status.success() || finished.cut {
-            return BTreeMap::new();
-        }
+        let Ok(answer) = finished.answer(ANSWERS_MAX) else { return BTreeMap::new() };
         match self.store {
             TicketStore::Pacemaker => {
-                let answer = String::from_utf8_lossy(&finished.output);
                 let all = pacemaker::read_all(&answer).unwrap_or_default();
                 all.into_iter().filter_map(|(name, read)| Some((name, read.ok()?))).collect()
             }
@@ -112,15 +113,9 @@ pub(super) fn read_one(finished: &Finished, name: &TicketName) -> CibLoad {
     if finished.status.code().is_some_and(pacemaker::is_absent) {
         return CibLoad::Absent;
     }
-    let answer = if !finished.status.success() {
-        Err(finished.failure())
-    } else if finished.cut {
-        Err(format!("the answer has more than {ANSWER_MAX} bytes"))
-    } else {
-        let answer = String::from_utf8_lossy(&finished.output);
-        pacemaker::read(&answer, name).map_err(|error| error.to_string())
-    };
-    match answer {
+    let read =
+        |answer: Cow<'_, str>| pacemaker::read(&answer, name).map_err(|error| error.to_string());
+    match finished.answer(ANSWER_MAX).and_then(read) {
         Ok(ticket) => CibLoad::Loaded(ticket),
         Err(text) => CibLoad::Failed(format!("{}: {text}", pacemaker::PROGRAM)),
     }

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 /// A user and a group by their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// The user (uid_t).
     pub uid: u32,
     /// Its group (gid_t); further groups come from the user database.
@@ -21,7 +21,7 @@ pub struct Identity {
 
 /// Why the daemon cannot run as whom it should.
 #[derive(Debug)]
-pub enum AccountError {
+pub(crate) enum AccountError {
     /// There is no such user.
     NoUser {
         /// As the configuration, or the default, names it.
@@ -77,15 +77,6 @@ impl fmt::Display for AccountError {
     }
 }
 
-impl std::error::Error for AccountError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            AccountError::System(_, error) => Some(error),
-            AccountError::NoUser { .. } | AccountError::NoGroup { .. } => None,
-        }
-    }
-}
-
 /// The numbers of the account of a member with this role. What is no name of this host may be a
 /// number. In place of a default group that this host does not have stands the group that the user
 /// has in the user database, if it is there.
@@ -93,7 +84,7 @@ impl std::error::Error for AccountError {
 /// # Errors
 /// There is no such user, configured or by default, or no such configured group: nobody stays
 /// root for lack of them.
-pub fn look_up(account: &Account, role: MemberRole) -> Result<Identity, AccountError> {
+pub(crate) fn look_up(account: &Account, role: MemberRole) -> Result<Identity, AccountError> {
     let Some(user) = find_user(&account.user)? else {
         let (name, configured) = (account.user.clone(), account.user_configured);
         return Err(AccountError::NoUser { name, role, configured });
@@ -110,7 +101,7 @@ pub fn look_up(account: &Account, role: MemberRole) -> Result<Identity, AccountE
 ///
 /// # Errors
 /// The kernel refuses; then the daemon must not go on with the rights it has.
-pub fn become_user(account: &Account, identity: Identity) -> Result<(), AccountError> {
+pub(crate) fn become_user(account: &Account, identity: Identity) -> Result<(), AccountError> {
     let refused = |what| move |error: Errno| AccountError::System(what, error.into());
     let name = find_user(&account.user)?.map_or_else(|| account.user.clone(), |user| user.name);
     let name = CString::new(name)
@@ -122,7 +113,7 @@ pub fn become_user(account: &Account, identity: Identity) -> Result<(), AccountE
 }
 
 /// The user of this process, whose rights it has.
-pub fn own_user() -> u32 {
+pub(crate) fn own_user() -> u32 {
     unistd::geteuid().as_raw()
 }
 
@@ -136,13 +127,13 @@ pub(super) fn user_number(name: &str) -> Option<u32> {
 }
 
 /// The name of a user, or its number as text if it has none.
-pub fn user_name(number: u32) -> String {
+pub(crate) fn user_name(number: u32) -> String {
     let found = user_numbered(number).ok().flatten();
     found.map_or_else(|| number.to_string(), |user| user.name)
 }
 
 /// Name and home directory of a user whom this host knows, by its name or its number.
-pub fn name_and_home(name: &str) -> Option<(String, PathBuf)> {
+pub(crate) fn name_and_home(name: &str) -> Option<(String, PathBuf)> {
     let user = find_user(name).ok().flatten()?;
     Some((user.name, user.home?))
 }
@@ -158,7 +149,7 @@ struct User {
 
 /// The user of this name, or else of this number, who need not be known.
 fn find_user(text: &str) -> Result<Option<User>, AccountError> {
-    if let Some(user) = user_named(text)? {
+    if let Some(user) = known(unistd::User::from_name(text))? {
         return Ok(Some(user));
     }
     let Some(uid) = account_number(text) else {
@@ -168,22 +159,17 @@ fn find_user(text: &str) -> Result<Option<User>, AccountError> {
     Ok(Some(user_numbered(uid)?.unwrap_or_else(nameless)))
 }
 
-/// The user of this name.
-fn user_named(name: &str) -> Result<Option<User>, AccountError> {
-    Ok(found("look up the user", unistd::User::from_name(name))?.map(User::from))
-}
-
 /// The user of this number, if this host knows it.
 fn user_numbered(number: u32) -> Result<Option<User>, AccountError> {
-    let entry = unistd::User::from_uid(Uid::from_raw(number));
-    Ok(found("look up the user", entry)?.map(User::from))
+    known(unistd::User::from_uid(Uid::from_raw(number)))
 }
 
-impl From<unistd::User> for User {
-    fn from(entry: unistd::User) -> User {
+fn known(entry: nix::Result<Option<unistd::User>>) -> Result<Option<User>, AccountError> {
+    let user = |entry: unistd::User| {
         let (uid, gid) = (entry.uid.as_raw(), Some(entry.gid.as_raw()));
         User { uid, gid, name: entry.name, home: Some(entry.dir) }
-    }
+    };
+    Ok(found("look up the user", entry)?.map(user))
 }
 
 /// The number of a group.

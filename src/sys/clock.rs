@@ -32,15 +32,8 @@ pub fn wall() -> WallTime {
 }
 
 /// A wall-clock time taken apart in the local time zone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LocalTime {
-    year: i64,
-    month: u8,
-    day: u8,
-    hour: u8,
-    minute: u8,
-    second: u8,
-}
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LocalTime(libc::tm);
 
 /// The abbreviations in time stamps of log lines, whatever the locale is.
 const MONTHS: [&str; 12] =
@@ -48,43 +41,33 @@ const MONTHS: [&str; 12] =
 
 impl LocalTime {
     /// The local time at `wall`.
-    pub fn of(wall: WallTime) -> LocalTime {
+    pub(crate) fn of(wall: WallTime) -> LocalTime {
         let secs = libc::time_t::try_from(wall.as_secs()).unwrap_or(libc::time_t::MAX);
         // SAFETY: `tm` is a plain C structure for which all zeroes is a value.
         let mut parts: libc::tm = unsafe { std::mem::zeroed() };
         // The crate nix knows no time zones.
         // SAFETY: both pointers are valid for the call; the function is the reentrant one.
-        let result = unsafe { libc::localtime_r(&secs, &mut parts) };
-        if result.is_null() {
+        if unsafe { libc::localtime_r(&secs, &mut parts) }.is_null() {
             // The year does not fit: said as the epoch, like a time that is not known.
-            return LocalTime { year: 1970, month: 1, day: 1, hour: 0, minute: 0, second: 0 };
+            (parts.tm_year, parts.tm_mday) = (70, 1);
         }
-        let small = |number: libc::c_int| u8::try_from(number).unwrap_or(0);
-        LocalTime {
-            year: i64::from(parts.tm_year) + 1900,
-            month: small(parts.tm_mon + 1),
-            day: small(parts.tm_mday),
-            hour: small(parts.tm_hour),
-            minute: small(parts.tm_min),
-            second: small(parts.tm_sec),
-        }
+        LocalTime(parts)
     }
 
     /// The form of log lines, `Nov  3 07:48:56`.
-    pub fn log_stamp(&self) -> String {
-        let month = MONTHS[usize::from(self.month.clamp(1, 12)) - 1];
-        format!("{month} {:>2} {:02}:{:02}:{:02}", self.day, self.hour, self.minute, self.second)
+    pub(crate) fn log_stamp(&self) -> String {
+        let libc::tm { tm_mon, tm_mday, tm_hour, tm_min, tm_sec, .. } = self.0;
+        let month = MONTHS[usize::try_from(tm_mon.clamp(0, 11)).unwrap_or(0)];
+        format!("{month} {tm_mday:>2} {tm_hour:02}:{tm_min:02}:{tm_sec:02}")
     }
 }
 
 impl fmt::Display for LocalTime {
     /// The form `%F %T` of the texts for clients.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
-            self.year, self.month, self.day, self.hour, self.minute, self.second
-        )
+        let libc::tm { tm_mday, tm_hour, tm_min, tm_sec, .. } = self.0;
+        let (year, month) = (i64::from(self.0.tm_year) + 1900, self.0.tm_mon + 1);
+        write!(f, "{year:04}-{month:02}-{tm_mday:02} {tm_hour:02}:{tm_min:02}:{tm_sec:02}")
     }
 }
 

@@ -2,16 +2,12 @@
 //! Directories that the daemon makes, and whose they are.
 
 use super::accounts::{own_user, user_name, Identity};
-use super::lockholder::{self, Users};
+use super::lockholder::{self, Users, ALL_WRITE, OTHERS_WRITE};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-/// Bits of a mode that let others than the owner write.
-const OTHERS_WRITE: u32 = 0o022;
-/// The bit that lets everybody write.
-const ALL_WRITE: u32 = 0o002;
 /// The bit that lets nobody but its owner, and that of the directory, remove what lies there.
 const STICKY: u32 = 0o1000;
 
@@ -22,7 +18,7 @@ const STICKY: u32 = 0o1000;
 /// # Errors
 /// It cannot be made, belongs to another user, others can write in it, or there is something
 /// else, a link for instance, in its place.
-pub fn make(path: &Path, identity: Option<Identity>) -> io::Result<()> {
+pub(crate) fn make(path: &Path, identity: Option<Identity>) -> io::Result<()> {
     let user = identity.map_or_else(own_user, |identity| identity.uid);
     match fs::symlink_metadata(path) {
         Ok(there) if !there.is_dir() => return Err(io::ErrorKind::NotADirectory.into()),
@@ -52,7 +48,7 @@ pub fn make(path: &Path, identity: Option<Identity>) -> io::Result<()> {
 ///
 /// # Errors
 /// It is not there, is something else, or may not be read.
-pub fn open(path: &Path) -> io::Result<File> {
+pub(crate) fn open(path: &Path) -> io::Result<File> {
     File::options().read(true).custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW).open(path)
 }
 
@@ -72,7 +68,7 @@ fn foreign(owner: u32, user: u32, error: &io::Error) -> io::Error {
 ///
 /// # Errors
 /// It belongs to somebody else than these users, or everybody can rename what lies there.
-pub fn check(path: &Path, users: &Users) -> io::Result<()> {
+pub(crate) fn check(path: &Path, users: &Users) -> io::Result<()> {
     // If it is not there, the lock file cannot be made, which says so.
     let Ok(found) = lockholder::directory_of(path) else {
         return Ok(());
@@ -91,7 +87,7 @@ pub fn check(path: &Path, users: &Users) -> io::Result<()> {
 }
 
 /// Says who can replace the lock file although the daemon is not theirs, if anybody can.
-pub fn note_owner(path: &Path, users: &Users) {
+pub(crate) fn note_owner(path: &Path, users: &Users) {
     let Some(directory) = path.parent() else {
         return;
     };

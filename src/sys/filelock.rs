@@ -12,7 +12,7 @@ use std::os::fd::AsRawFd;
 ///
 /// # Errors
 /// The file system has no locks, or no room for one.
-pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
+pub(super) fn try_lock(file: &File) -> io::Result<bool> {
     match set(file, libc::F_WRLCK) {
         Ok(()) => Ok(true),
         Err(Errno::EACCES | Errno::EAGAIN) => Ok(false),
@@ -24,12 +24,12 @@ pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
 ///
 /// # Errors
 /// Somebody has it for writing, or the file system has no locks.
-pub fn lock_to_read(file: &File) -> io::Result<()> {
+pub(crate) fn lock_to_read(file: &File) -> io::Result<()> {
     Ok(set(file, libc::F_RDLCK)?)
 }
 
 /// Gives up a lock.
-pub fn unlock(file: &File) {
+pub(crate) fn unlock(file: &File) {
     // What fails only for a descriptor that is not open.
     let _ = set(file, libc::F_UNLCK);
 }
@@ -38,9 +38,12 @@ pub fn unlock(file: &File) {
 ///
 /// # Errors
 /// The file system has no locks.
-pub fn holder_of(file: &File) -> io::Result<Option<u32>> {
+pub(crate) fn holder_of(file: &File) -> io::Result<Option<u32>> {
     let found = in_the_way(file, libc::F_WRLCK)?;
-    Ok(found.map(|lock| u32::try_from(lock.pid).unwrap_or(0)))
+    Ok(found.map(|lock| match lock.owner {
+        Owner::Process(pid) => pid,
+        Owner::Unseen | Owner::OpenFile => 0,
+    }))
 }
 
 /// A lock as the kernel describes it.
@@ -50,15 +53,26 @@ pub(crate) struct Lock {
     pub(crate) write: bool,
     /// On the whole file, whatever its length.
     pub(crate) whole: bool,
-    /// Its process; -1: it belongs to an open file, 0: its process cannot be seen from here.
-    pub(crate) pid: libc::pid_t,
+    /// Whose it is.
+    pub(crate) owner: Owner,
+}
+
+/// Whose a lock is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// This process's.
+    Process(u32),
+    /// A process's that cannot be seen from here.
+    Unseen,
+    /// An open file's.
+    OpenFile,
 }
 
 /// The first write lock of others on a file; only if there is none, the first read lock.
 ///
 /// # Errors
 /// The file cannot be asked for its locks.
-pub(crate) fn first_lock(file: &File) -> io::Result<Option<Lock>> {
+pub(super) fn first_lock(file: &File) -> io::Result<Option<Lock>> {
     match in_the_way(file, libc::F_RDLCK)? {
         None => in_the_way(file, libc::F_WRLCK),
         found => Ok(found),
@@ -70,8 +84,13 @@ fn in_the_way(file: &File, kind: libc::c_int) -> io::Result<Option<Lock>> {
     let mut lock = whole_file(kind);
     fcntl(file.as_raw_fd(), FcntlArg::F_GETLK(&mut lock))?;
     let is = |kind: libc::c_int| libc::c_int::from(lock.l_type) == kind;
+    let owner = match u32::try_from(lock.l_pid) {
+        Ok(0) => Owner::Unseen,
+        Ok(pid) => Owner::Process(pid),
+        Err(_) => Owner::OpenFile,
+    };
     let whole = lock.l_start == 0 && lock.l_len == 0;
-    let found = Lock { write: is(libc::F_WRLCK), whole, pid: lock.l_pid };
+    let found = Lock { write: is(libc::F_WRLCK), whole, owner };
     Ok((!is(libc::F_UNLCK)).then_some(found))
 }
 

@@ -23,7 +23,7 @@ pub struct LocalAddress {
 
 /// Why no member is this host.
 #[derive(Debug)]
-pub enum FindError {
+pub(crate) enum FindError {
     /// The interfaces cannot be listed.
     Interfaces(io::Error),
     /// No member has a local address.
@@ -33,8 +33,6 @@ pub enum FindError {
         /// The addresses that there are.
         local: Vec<LocalAddress>,
     },
-    /// The address that was asked for is no member's.
-    NoSuchMember(IpAddr),
 }
 
 impl fmt::Display for FindError {
@@ -54,32 +52,15 @@ impl fmt::Display for FindError {
                     in_words(local)
                 )
             }
-            FindError::NoSuchMember(address) => {
-                write!(f, "{address} is no site or arbitrator of the configuration")
-            }
         }
     }
 }
 
-impl std::error::Error for FindError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            FindError::Interfaces(error) => Some(error),
-            FindError::Nobody { .. } | FindError::NoSuchMember(_) => None,
-        }
-    }
-}
-
-/// The index of the member that a daemon on this host is: the one with address `wanted` if one
-/// is given (`-s`), else the first whose address is local.
+/// The index of the member that a daemon on this host is: the first whose address is local.
 ///
 /// # Errors
 /// There is no such member, or the interfaces cannot be listed.
-pub fn find_daemon(members: &[IpAddr], wanted: Option<IpAddr>) -> Result<usize, FindError> {
-    if let Some(address) = wanted {
-        let index = members.iter().position(|member| *member == address);
-        return index.ok_or(FindError::NoSuchMember(address));
-    }
+pub(crate) fn find_daemon(members: &[IpAddr]) -> Result<usize, FindError> {
     let local = local_addresses().map_err(FindError::Interfaces)?;
     exact(members, &local).ok_or_else(|| FindError::Nobody { members: members.to_vec(), local })
 }
@@ -88,13 +69,13 @@ pub fn find_daemon(members: &[IpAddr], wanted: Option<IpAddr>) -> Result<usize, 
 ///
 /// # Errors
 /// The interfaces cannot be listed.
-pub fn find_client(members: &[IpAddr]) -> Result<Option<usize>, FindError> {
+pub(crate) fn find_client(members: &[IpAddr]) -> Result<Option<usize>, FindError> {
     let local = local_addresses().map_err(FindError::Interfaces)?;
     Ok(exact(members, &local).or_else(|| nearest(members, &local)))
 }
 
 /// The first member whose address is one of these.
-pub fn exact(members: &[IpAddr], local: &[LocalAddress]) -> Option<usize> {
+fn exact(members: &[IpAddr], local: &[LocalAddress]) -> Option<usize> {
     members.iter().position(|member| local.iter().any(|here| here.address == *member))
 }
 
@@ -124,7 +105,7 @@ fn common_bits(a: IpAddr, b: IpAddr) -> u32 {
 }
 
 /// Addresses as people read them, each once.
-pub fn in_words(addresses: &[LocalAddress]) -> String {
+pub(crate) fn in_words(addresses: &[LocalAddress]) -> String {
     let mut words: Vec<String> = Vec::new();
     for here in addresses {
         let word = here.address.to_string();
@@ -190,16 +171,8 @@ mod tests {
     #[test]
     fn a_daemon_is_the_member_with_a_local_address_and_no_neighbour() {
         let members = [ip("192.0.2.7"), ip("127.0.0.2"), ip("127.0.0.1")];
-        assert_eq!(find_daemon(&members, None).ok(), Some(2));
-        assert!(matches!(find_daemon(&members[..2], None), Err(FindError::Nobody { .. })));
-    }
-
-    #[test]
-    fn a_daemon_can_be_told_who_it_is() {
-        let members = [ip("192.0.2.7"), ip("2001:db8::1")];
-        assert_eq!(find_daemon(&members, Some(members[1])).ok(), Some(1));
-        let other = find_daemon(&members, Some(ip("192.0.2.8")));
-        assert!(matches!(other, Err(FindError::NoSuchMember(_))));
+        assert_eq!(find_daemon(&members).ok(), Some(2));
+        assert!(matches!(find_daemon(&members[..2]), Err(FindError::Nobody { .. })));
     }
 
     #[test]

@@ -8,7 +8,7 @@
 use super::filelock::try_lock;
 use super::lockholder::{self, Held, Stranger, Users};
 use super::presence;
-pub use super::state_line::{DaemonState, StateLine};
+pub(crate) use super::state_line::{DaemonState, StateLine};
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read};
@@ -107,7 +107,7 @@ fn open_plain(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
 
 /// Why a lock file cannot be had.
 #[derive(Debug)]
-pub enum LockError {
+pub(crate) enum LockError {
     /// It cannot be opened or created.
     Open(PathBuf, io::Error),
     /// Another process holds it.
@@ -132,47 +132,31 @@ pub enum LockError {
 
 impl fmt::Display for LockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (LockError::Open(path, _)
+        | LockError::Held { path, .. }
+        | LockError::Replace { path, .. }
+        | LockError::Use(path, _)) = self;
+        write!(f, "lockfile {} ", path.display())?;
         match self {
-            LockError::Open(path, error) => {
-                write!(f, "lockfile {} open error: {error}", path.display())
+            LockError::Open(_, error) => write!(f, "open error: {error}"),
+            LockError::Held { pid: Some(pid), .. } => {
+                write!(f, "is held by process {pid}: another daemon runs with it")
             }
-            LockError::Held { path, pid: Some(pid) } => write!(
-                f,
-                "lockfile {} is held by process {pid}: another daemon runs with it",
-                path.display()
+            LockError::Held { pid: None, .. } => f.write_str(
+                "is held by a process that cannot be seen from here, in a container perhaps: \
+                 another daemon may run with it",
             ),
-            LockError::Held { path, pid: None } => write!(
-                f,
-                "lockfile {} is held by a process that cannot be seen from here, in a container \
-                 perhaps: another daemon may run with it",
-                path.display()
-            ),
-            LockError::Replace { path, reason, error } => write!(
-                f,
-                "lockfile {} {reason}, and cannot be replaced: {error}; remove it",
-                path.display()
-            ),
-            LockError::Use(path, error) => {
-                write!(f, "lockfile {} cannot be locked or written: {error}", path.display())
+            LockError::Replace { reason, error, .. } => {
+                write!(f, "{reason}, and cannot be replaced: {error}; remove it")
             }
-        }
-    }
-}
-
-impl std::error::Error for LockError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            LockError::Open(_, error)
-            | LockError::Replace { error, .. }
-            | LockError::Use(_, error) => Some(error),
-            LockError::Held { .. } => None,
+            LockError::Use(_, error) => write!(f, "cannot be locked or written: {error}"),
         }
     }
 }
 
 /// A lock file that this process holds. Dropping it gives up the lock and leaves the file.
 #[derive(Debug)]
-pub struct LockFile {
+pub(crate) struct LockFile {
     path: PathBuf,
     users: Users,
     file: File,
@@ -186,7 +170,7 @@ impl LockFile {
     ///
     /// # Errors
     /// The file cannot be opened, locked or replaced, or another daemon holds it.
-    pub fn acquire(path: &Path, users: &Users) -> Result<LockFile, LockError> {
+    pub(crate) fn acquire(path: &Path, users: &Users) -> Result<LockFile, LockError> {
         make_default_directory(path);
         // A lock on a file that was removed between opening and locking protects nothing;
         // somebody who removes the file each time can only make the start fail.
@@ -224,7 +208,7 @@ impl LockFile {
     ///
     /// # Errors
     /// The file cannot be written, for instance because the disk is full.
-    pub fn write(&mut self, line: &StateLine) -> Result<(), LockError> {
+    pub(crate) fn write(&mut self, line: &StateLine) -> Result<(), LockError> {
         let text = format!("{line}\n");
         let wrap = |error| LockError::Use(self.path.clone(), error);
         // Longer than before or equal in all but "starting"/"started": written first and cut
@@ -240,7 +224,7 @@ impl LockFile {
     ///
     /// # Errors
     /// The owner cannot be changed.
-    pub fn give_to(&self, uid: u32, gid: u32) -> io::Result<()> {
+    pub(crate) fn give_to(&self, uid: u32, gid: u32) -> io::Result<()> {
         std::os::unix::fs::fchown(&self.file, Some(uid), Some(gid))
     }
 
@@ -269,14 +253,14 @@ impl LockFile {
     }
 
     /// What was written last.
-    pub fn line(&self) -> Option<&StateLine> {
+    pub(crate) fn line(&self) -> Option<&StateLine> {
         self.line.as_ref()
     }
 
     /// Puts another lock file in the place of this one, or stays as it is after an error. If both
     /// are the same file after all (it was moved away and back, or could not be looked at for a
     /// moment), closing either descriptor drops the lock: it is taken again.
-    pub(crate) fn give_way_to(
+    pub(super) fn give_way_to(
         &mut self,
         fresh: Result<LockFile, LockError>,
     ) -> Result<(), LockError> {
@@ -289,17 +273,17 @@ impl LockFile {
     }
 
     /// The path under which the file was made.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Removes the file if it is still this daemon's own, then gives up the lock.
-    pub fn remove(self) {
+    pub(crate) fn remove(self) {
         self.remove_file();
     }
 
     /// Removes the file if it is still this daemon's own, and keeps the lock.
-    pub fn remove_file(&self) {
+    pub(crate) fn remove_file(&self) {
         if self.is_in_place() && fs::remove_file(&self.path).is_err() {
             // The directory is not the daemon's. Without a line the file cannot mislead anybody
             // who does not ask for its lock.

@@ -7,7 +7,7 @@
 //! nothing is believed here but what the kernel says of lock and process.
 
 use super::accounts;
-use super::filelock::{first_lock, Lock};
+use super::filelock::{first_lock, Lock, Owner};
 use crate::config::Account;
 use std::ffi::OsStr;
 use std::fmt;
@@ -25,10 +25,9 @@ const NAMES: [&str; 2] = ["boothd", "booth"];
 /// How often a look is repeated when the holder changes meanwhile.
 const LOOKS: usize = 5;
 /// Bits of a mode that let others than the owner write.
-const OTHERS_WRITE: u32 = 0o022;
-
+pub(super) const OTHERS_WRITE: u32 = 0o022;
 /// The bit of a mode that lets everybody write.
-const ANYBODY_WRITES: u32 = 0o002;
+pub(super) const ALL_WRITE: u32 = 0o002;
 
 /// The users whose processes count: root, who asks, and those of the configuration.
 #[derive(Clone, Debug)]
@@ -90,7 +89,7 @@ pub(super) fn directory_of(path: &Path) -> io::Result<Metadata> {
 
 /// Who holds a lock on a lock file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Held {
+pub(crate) enum Held {
     /// Nobody holds one.
     No,
     /// A daemon, with this process.
@@ -135,7 +134,7 @@ impl fmt::Display for Stranger {
 ///
 /// # Errors
 /// The file cannot be asked for its locks.
-pub fn look(file: &File, path: &Path, users: &Users) -> io::Result<Held> {
+pub(crate) fn look(file: &File, path: &Path, users: &Users) -> io::Result<Held> {
     let metadata = file.metadata()?;
     let users = users.with_owner(path, &metadata);
     let mut lock = first_lock(file)?;
@@ -155,13 +154,15 @@ pub fn look(file: &File, path: &Path, users: &Users) -> io::Result<Held> {
 
 /// Whose lock it is.
 fn judge(lock: Lock, file: &Metadata, users: &Users) -> Held {
-    // The kernel says -1 for a lock of an open file, which no daemon takes, and 0 for a process
-    // outside of what can be seen from here.
-    let pid = u32::try_from(lock.pid).ok().filter(|pid| *pid > 0);
+    let pid = match lock.owner {
+        Owner::Process(pid) => Some(pid),
+        Owner::Unseen | Owner::OpenFile => None,
+    };
     let user = pid.and_then(user_of);
     let program = pid.and_then(program_of);
     let stranger = Held::Stranger(Stranger { pid, user, program: program.clone() });
-    if !lock.write || !lock.whole || lock.pid < 0 {
+    // No daemon takes a lock of an open file.
+    if !lock.write || !lock.whole || lock.owner == Owner::OpenFile {
         return stranger;
     }
     let Some(pid) = pid else {
@@ -234,7 +235,7 @@ fn is_ours(pid: u32, program: &Path) -> bool {
 fn may_be_installed(pid: u32) -> bool {
     // The file itself, whatever its path leads to by now. Whoever may not look at it cannot know.
     let file = fs::metadata(format!("/proc/{pid}/exe"));
-    file.is_ok_and(|file| Users::own().contains(file.uid()) && file.mode() & ANYBODY_WRITES == 0)
+    file.is_ok_and(|file| Users::own().contains(file.uid()) && file.mode() & ALL_WRITE == 0)
 }
 
 /// Whether a process calls itself so: its number here, or in a container in which it runs.
@@ -274,7 +275,7 @@ fn open_as(pid: u32, wanted: &Path) -> Option<File> {
 }
 
 /// The path without links above its last part, also if its directory was removed.
-pub fn resolved(path: &Path) -> Option<PathBuf> {
+pub(crate) fn resolved(path: &Path) -> Option<PathBuf> {
     let path = std::path::absolute(path).ok()?;
     let parent = path.parent()?;
     let found = parent.ancestors().find_map(|above| {

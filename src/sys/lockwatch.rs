@@ -4,7 +4,8 @@
 #![forbid(unsafe_code)]
 
 use super::lockfile::LockFile;
-use super::watch::FileWatch;
+use super::watch::Watch;
+use nix::sys::inotify::Inotify;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Notices that somebody has removed the lock file.
 pub(crate) struct LockWatch {
-    file: Option<FileWatch>,
+    file: Option<Watch<Inotify>>,
     /// It cannot be watched for now: when it is looked at again.
     later: Option<Instant>,
     /// What keeps it from being made anew has been said.
@@ -26,18 +27,16 @@ pub(crate) struct LockWatch {
 impl LockWatch {
     /// Begins to watch the file under this path.
     pub(crate) fn new(path: &Path) -> LockWatch {
-        match FileWatch::new(path) {
-            Ok(watch) => LockWatch { file: Some(watch), later: None, told: false },
-            Err(error) => {
-                log::debug!("cannot watch {}: {error}", path.display());
-                LockWatch { file: None, later: Some(Instant::now() + LOOK_AGAIN), told: false }
-            }
-        }
+        let file = Watch::file(path)
+            .inspect_err(|error| log::debug!("cannot watch {}: {error}", path.display()))
+            .ok();
+        let later = file.is_none().then(|| Instant::now() + LOOK_AGAIN);
+        LockWatch { file, later, told: false }
     }
 
     /// What becomes readable when something has happened to the file, if it is watched.
     pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.file.as_ref().map(FileWatch::descriptor)
+        self.file.as_ref().map(Watch::descriptor)
     }
 
     /// How long to wait for anything else before the file is looked at.

@@ -2,25 +2,26 @@
 //! The operating system, as far as the standard library has no words for it: clocks, waiting,
 //! processes and signals, users, addresses, and the lock file. All `unsafe` code is here.
 
-pub mod accounts;
+pub(crate) mod accounts;
 pub mod clock;
-pub mod directory;
-pub mod filelock;
+pub(crate) mod directory;
+pub(crate) mod filelock;
+pub(crate) mod keepalive;
 pub mod local_addr;
 pub mod lockfile;
-pub mod lockholder;
-pub mod lockwatch;
-pub mod open_files;
-pub mod os;
-pub mod panics;
+pub(crate) mod lockholder;
+pub(crate) mod lockwatch;
+pub(crate) mod open_files;
+pub(crate) mod os;
+pub(crate) mod panics;
 pub mod poll;
-pub mod presence;
-pub mod process;
-pub mod signals;
-pub mod state_line;
+pub(crate) mod presence;
+pub(crate) mod process;
+pub(crate) mod signals;
+mod state_line;
 pub mod surroundings;
-pub mod title;
-pub mod watch;
+pub(crate) mod title;
+pub(crate) mod watch;
 
 #[cfg(test)]
 mod tests;

@@ -22,7 +22,7 @@ static OLD: OnceLock<rlim_t> = OnceLock::new();
 /// The kernel refuses; the limit is as it was.
 ///
 /// [`BeforeExec`]: super::os::BeforeExec
-pub fn raise(needed: usize) -> io::Result<usize> {
+pub(crate) fn raise(needed: usize) -> io::Result<usize> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     let wanted = rlim_t::try_from(needed).unwrap_or(rlim_t::MAX).min(hard);
     if soft < wanted {
@@ -47,7 +47,7 @@ pub(super) fn lower_to(soft: rlim_t) {
 }
 
 /// Lets a program of ours that needs as many descriptors as this one know what others get.
-pub fn hand_on(command: &mut Command) {
+pub(crate) fn hand_on(command: &mut Command) {
     if let Some(soft) = old() {
         command.env(OLD_LIMIT, soft.to_string());
     }
@@ -55,7 +55,7 @@ pub fn hand_on(command: &mut Command) {
 
 /// In a program that was started behind [`hand_on`], first of all: takes the limit out of the
 /// environment, for those that it starts.
-pub fn adopt() {
+pub(crate) fn adopt() {
     if let Some(soft) = env::var(OLD_LIMIT).ok().and_then(|text| text.parse().ok()) {
         let _ = OLD.set(soft);
     }

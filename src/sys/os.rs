@@ -13,12 +13,12 @@ use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::memfd::{memfd_create, MemFdCreateFlag};
 use nix::sys::mman::{mlockall, MlockAllFlags};
 use nix::sys::resource::{getrlimit, Resource};
-pub use nix::sys::signal::Signal;
+pub(crate) use nix::sys::signal::Signal;
 use nix::sys::signal::{kill, killpg, SigSet, SigmaskHow};
 use nix::sys::socket::{getsockopt, sockopt};
 use nix::sys::stat::Mode;
 use nix::sys::time::TimeSpec;
-pub use nix::sys::timerfd::TimerFd;
+pub(crate) use nix::sys::timerfd::TimerFd;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFlags, TimerSetTimeFlags};
 use nix::sys::wait::{waitid, Id, WaitPidFlag, WaitStatus};
 use nix::unistd::{close, dup2, getppid, write, Pid};
@@ -37,7 +37,7 @@ fn single(number: u32) -> Option<Pid> {
 }
 
 /// Sends a signal to a process group, if it is a single one.
-pub fn signal_group(group: u32, signal: Signal) {
+pub(crate) fn signal_group(group: u32, signal: Signal) {
     if let Some(group) = single(group) {
         // None of it may be left.
         let _ = killpg(group, signal);
@@ -46,7 +46,7 @@ pub fn signal_group(group: u32, signal: Signal) {
 
 /// Whether a child of ours has ended; it is not collected, so its number stays taken. Whoever is
 /// no child of ours counts as ended.
-pub fn has_exited(pid: u32) -> bool {
+pub(crate) fn has_exited(pid: u32) -> bool {
     let Some(pid) = single(pid) else { return true };
     let options = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     // The end by a signal that has no name is an error here.
@@ -56,14 +56,14 @@ pub fn has_exited(pid: u32) -> bool {
 /// Another process, by its number. On kernels since 5.3 it is not mistaken for a later one that has
 /// got the same number.
 #[derive(Debug)]
-pub struct Handle {
+pub(crate) struct Handle {
     number: u32,
     end: Option<OwnedFd>,
 }
 
 impl Handle {
     /// Of the process that has this number now; there need not be one.
-    pub fn new(number: u32) -> Handle {
+    pub(crate) fn new(number: u32) -> Handle {
         let open = |number: libc::pid_t| {
             // SAFETY: the call takes two numbers.
             let result = unsafe { libc::syscall(libc::SYS_pidfd_open, number, 0) };
@@ -75,22 +75,22 @@ impl Handle {
     }
 
     /// Its number.
-    pub fn number(&self) -> u32 {
+    pub(crate) fn number(&self) -> u32 {
         self.number
     }
 
     /// What becomes readable when it ends; `None`: the kernel cannot tell, or it was not there.
-    pub fn end(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn end(&self) -> Option<BorrowedFd<'_>> {
         self.end.as_ref().map(AsFd::as_fd)
     }
 
     /// Waits, at most so long, until it ends; where the kernel cannot tell that, so long.
-    pub fn wait_end(&self, limit: Duration) {
+    pub(crate) fn wait_end(&self, limit: Duration) {
         wait_readable(&Vec::from_iter(self.end()), Some(limit));
     }
 
     /// Kills it.
-    pub fn kill(&self) {
+    pub(crate) fn kill(&self) {
         let Some(end) = &self.end else {
             if let Some(pid) = single(self.number) {
                 let _ = kill(pid, Signal::SIGKILL);
@@ -109,7 +109,7 @@ impl Handle {
 /// Waits until one of the descriptors can be read or is closed at the other end, or until the
 /// time is over, rounded up to milliseconds. An interruption counts as the end; so does a refusal
 /// of the kernel, after a pause, or the caller would keep the processor busy.
-pub fn wait_readable(descriptors: &[BorrowedFd<'_>], limit: Option<Duration>) {
+pub(crate) fn wait_readable(descriptors: &[BorrowedFd<'_>], limit: Option<Duration>) {
     let mut entries: Vec<PollFd<'_>> =
         descriptors.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
     let timeout = limit.map_or(PollTimeout::NONE, |limit| {
@@ -129,7 +129,7 @@ pub fn wait_readable(descriptors: &[BorrowedFd<'_>], limit: Option<Duration>) {
 /// left descriptors open, and a helper or guard must keep none of them.
 ///
 /// To be called first in a program, before anything has been opened.
-pub fn close_inherited() {
+pub(crate) fn close_inherited() {
     const FIRST: libc::c_uint = 3;
     // SAFETY: nothing in this process has opened a descriptor yet, so nothing relies on one.
     let result = unsafe { libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, 0) };
@@ -146,24 +146,16 @@ pub fn close_inherited() {
 ///
 /// # Errors
 /// This process leads a group already.
-pub fn new_session() -> io::Result<()> {
+pub(crate) fn new_session() -> io::Result<()> {
     nix::unistd::setsid()?;
     Ok(())
 }
 
 /// Whether an error says that the kernel has no room for something now, and may have some later.
-pub fn is_shortage(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(
-            libc::EMFILE
-                | libc::ENFILE
-                | libc::EAGAIN
-                | libc::ENOMEM
-                | libc::ENOBUFS
-                | libc::ENOSPC
-        )
-    )
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
+    use libc::{EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM, ENOSPC};
+    let shortages = [EMFILE, ENFILE, EAGAIN, ENOMEM, ENOBUFS, ENOSPC];
+    error.raw_os_error().is_some_and(|number| shortages.contains(&number))
 }
 
 /// Does something while these signals wait: they come to this thread afterwards.
@@ -178,7 +170,7 @@ pub(super) fn without_signals<T>(signals: &[libc::c_int], body: impl FnOnce() ->
 }
 
 /// The name that `ps -o comm` and `pgrep` see, at most 15 bytes of it.
-pub fn set_name(name: &CStr) {
+pub(crate) fn set_name(name: &CStr) {
     let _ = nix::sys::prctl::set_name(name);
 }
 
@@ -187,7 +179,7 @@ pub fn set_name(name: &CStr) {
 ///
 /// # Errors
 /// There are too many open descriptors.
-pub fn boot_timer() -> io::Result<TimerFd> {
+pub(crate) fn boot_timer() -> io::Result<TimerFd> {
     let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
     Ok(TimerFd::new(ClockId::CLOCK_BOOTTIME, flags)?)
 }
@@ -196,7 +188,7 @@ pub fn boot_timer() -> io::Result<TimerFd> {
 ///
 /// # Errors
 /// None that a valid timer can cause.
-pub fn set_boot_timer(timer: &TimerFd, at: Option<u64>) -> io::Result<()> {
+pub(crate) fn set_boot_timer(timer: &TimerFd, at: Option<u64>) -> io::Result<()> {
     let Some(at) = at else { return Ok(timer.unset()?) };
     // An instant of zero would switch the timer off: it is past anyway.
     let (secs, nanos) = (at / 1_000_000, (at % 1_000_000) * 1_000 + 1);
@@ -209,7 +201,7 @@ pub fn set_boot_timer(timer: &TimerFd, at: Option<u64>) -> io::Result<()> {
 ///
 /// # Errors
 /// None that a valid descriptor can cause.
-pub fn set_nonblocking(file: BorrowedFd<'_>) -> io::Result<()> {
+pub(crate) fn set_nonblocking(file: BorrowedFd<'_>) -> io::Result<()> {
     let flags = OFlag::from_bits_retain(fcntl(file.as_raw_fd(), FcntlArg::F_GETFL)?);
     fcntl(file.as_raw_fd(), FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
     Ok(())
@@ -219,7 +211,7 @@ pub fn set_nonblocking(file: BorrowedFd<'_>) -> io::Result<()> {
 ///
 /// # Errors
 /// `/dev/null` cannot be opened.
-pub fn point_to_null(standard: &[RawFd]) -> io::Result<()> {
+pub(crate) fn point_to_null(standard: &[RawFd]) -> io::Result<()> {
     let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
     for place in standard {
         dup2(null.as_raw_fd(), *place)?;
@@ -276,7 +268,7 @@ fn die_with(parent: u32) -> io::Result<()> {
 ///
 /// # Errors
 /// There is no memory, or there are too many open descriptors.
-pub fn memory_file(content: &[u8]) -> io::Result<std::fs::File> {
+pub(crate) fn memory_file(content: &[u8]) -> io::Result<std::fs::File> {
     use std::io::{Seek, Write};
     let mut file = std::fs::File::from(memfd_create(c"booth", MemFdCreateFlag::MFD_CLOEXEC)?);
     file.write_all(content)?;
@@ -288,14 +280,14 @@ pub fn memory_file(content: &[u8]) -> io::Result<std::fs::File> {
 ///
 /// # Errors
 /// It is no such socket.
-pub fn peer_of(socket: BorrowedFd<'_>) -> io::Result<(u32, u32)> {
+pub(crate) fn peer_of(socket: BorrowedFd<'_>) -> io::Result<(u32, u32)> {
     let peer = getsockopt(&socket, sockopt::PeerCredentials)?;
     Ok((u32::try_from(peer.pid()).unwrap_or(0), peer.uid()))
 }
 
 /// What a command does between fork and exec.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct BeforeExec {
+pub(crate) struct BeforeExec {
     /// The kernel kills it when this process, whose only thread starts it, ends.
     pub dies_with: Option<u32>,
     /// It is not executed at this instant or later: then starting it fails with [`is_late`].
@@ -305,7 +297,7 @@ pub struct BeforeExec {
 impl BeforeExec {
     /// Adds it to a command, which also becomes an ordinary process: not scheduled in real time,
     /// not protected from the memory killer, with the limit of open files of others.
-    pub fn add_to(self, command: &mut std::process::Command) {
+    pub(crate) fn add_to(self, command: &mut std::process::Command) {
         use std::os::unix::process::CommandExt;
         let soft_limit = open_files::old();
         let act = move || {
@@ -327,13 +319,13 @@ impl BeforeExec {
 }
 
 /// Whether a command was not executed because it was too late, see [`BeforeExec::start_before`].
-pub fn is_late(error: &io::Error) -> bool {
+pub(crate) fn is_late(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ETIME)
 }
 
 /// How much memory is taken by what the other end of a local socket has not yet read; nothing if
 /// it has read all.
-pub fn unread(socket: BorrowedFd<'_>) -> usize {
+pub(crate) fn unread(socket: BorrowedFd<'_>) -> usize {
     let mut unread: libc::c_int = 0;
     // SAFETY: the descriptor is open, and `unread` is a valid place for the result.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &mut unread) };
@@ -342,7 +334,7 @@ pub fn unread(socket: BorrowedFd<'_>) -> usize {
 
 /// Keeps this process in memory, as far as that is permitted; only pages that are used. With a
 /// limit, memory that is asked for later is not locked: it would be refused.
-pub fn lock_memory() {
+pub(crate) fn lock_memory() {
     let free =
         getrlimit(Resource::RLIMIT_MEMLOCK).is_ok_and(|(soft, _)| soft == libc::RLIM_INFINITY);
     let later = if free { libc::MCL_FUTURE } else { 0 };

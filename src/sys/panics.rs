@@ -4,7 +4,7 @@
 use std::panic::PanicHookInfo;
 
 /// What has happened, and what that means.
-pub fn in_words(info: &PanicHookInfo<'_>, program: &str) -> String {
+pub(crate) fn in_words(info: &PanicHookInfo<'_>, program: &str) -> String {
     let payload = info.payload();
     let message = payload.downcast_ref::<&str>().copied();
     let message = message.or_else(|| payload.downcast_ref::<String>().map(String::as_str));

@@ -10,6 +10,20 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+/// For what a descriptor is waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// Until it can be read.
+    pub read: bool,
+    /// Until it can be written to.
+    pub write: bool,
+}
+
+impl Wanted {
+    /// To be read only.
+    pub const READ: Wanted = Wanted { read: true, write: false };
+}
+
 /// A descriptor that is waited for, and what came of it.
 #[derive(Debug)]
 pub struct Entry<'a> {
@@ -19,18 +33,18 @@ pub struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// Waits until the descriptor can be read, or written to, or either. If neither is wanted it
-    /// is not waited for at all, also not for its end.
-    pub fn new(descriptor: BorrowedFd<'a>, read: bool, write: bool) -> Entry<'a> {
+    /// Waits until the descriptor can be used as it is wanted. If nothing is wanted it is not
+    /// waited for at all, also not for its end.
+    pub fn new(descriptor: BorrowedFd<'a>, wanted: Wanted) -> Entry<'a> {
         let mut events = PollFlags::empty();
-        events.set(PollFlags::POLLIN, read);
-        events.set(PollFlags::POLLOUT, write);
+        events.set(PollFlags::POLLIN, wanted.read);
+        events.set(PollFlags::POLLOUT, wanted.write);
         Entry { descriptor, events, ready: false }
     }
 
     /// Whether that is possible now, or the descriptor has an error or has ended, which reading
     /// or writing tells.
-    pub const fn is_ready(&self) -> bool {
+    pub(crate) const fn is_ready(&self) -> bool {
         self.ready
     }
 }
@@ -44,7 +58,7 @@ pub fn wait<const N: usize>(
     descriptors: [BorrowedFd<'_>; N],
     limit: Option<Duration>,
 ) -> io::Result<[bool; N]> {
-    let mut entries = descriptors.map(|descriptor| Entry::new(descriptor, true, false));
+    let mut entries = descriptors.map(|descriptor| Entry::new(descriptor, Wanted::READ));
     wait_for(&mut entries, limit)?;
     Ok(entries.map(|entry| entry.is_ready()))
 }
@@ -55,7 +69,7 @@ pub fn wait<const N: usize>(
 /// # Errors
 /// The kernel refuses, for lack of memory, or because there are more entries than the limit of
 /// open files allows.
-pub fn wait_for(entries: &mut [Entry<'_>], limit: Option<Duration>) -> io::Result<()> {
+pub(crate) fn wait_for(entries: &mut [Entry<'_>], limit: Option<Duration>) -> io::Result<()> {
     let wanted = || |entry: &&mut Entry<'_>| !entry.events.is_empty();
     let polled = entries.iter_mut().filter(wanted());
     let mut polled: Vec<PollFd<'_>> =
@@ -139,7 +153,7 @@ mod tests {
     fn an_entry_is_ready_for_what_it_waits_for_only() {
         let (end, other) = waker_pair().expect("a pair");
         let ready = |read, write| {
-            let mut entries = [Entry::new(end.as_fd(), read, write)];
+            let mut entries = [Entry::new(end.as_fd(), Wanted { read, write })];
             wait_for(&mut entries, Some(Duration::ZERO)).expect("polled");
             entries[0].is_ready()
         };

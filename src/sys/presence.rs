@@ -41,7 +41,7 @@ fn name_of(path: &Path) -> io::Result<SockAddr> {
 
 /// The daemon's socket, at which those ask who look for it.
 #[derive(Debug)]
-pub struct Presence {
+pub(crate) struct Presence {
     listener: Option<Socket>,
 }
 
@@ -50,24 +50,21 @@ impl Presence {
     /// daemon goes on, because that one is seen.
     ///
     /// Without it the daemon goes on as well: somebody else may have the name.
-    pub fn new(lock_file: &Path) -> Presence {
-        match listen(lock_file) {
-            Ok(listener) => Presence { listener: Some(listener) },
-            Err(error) => {
-                let path = lock_file.display();
-                log::debug!("cannot be found without the file {path}: {error}");
-                Presence { listener: None }
-            }
-        }
+    pub(crate) fn new(lock_file: &Path) -> Presence {
+        let path = lock_file.display();
+        let listener = listen(lock_file).inspect_err(|error| {
+            log::debug!("cannot be found without the file {path}: {error}");
+        });
+        Presence { listener: listener.ok() }
     }
 
     /// What becomes readable when somebody asks.
-    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.listener.as_ref().map(AsFd::as_fd)
     }
 
     /// Tells all who ask what stands in the lock file, or would. Never waits.
-    pub fn answer(&mut self, lock_file: &Path, line: Option<&StateLine>) {
+    pub(crate) fn answer(&mut self, lock_file: &Path, line: Option<&StateLine>) {
         let Some(listener) = &self.listener else {
             return;
         };
@@ -120,7 +117,7 @@ fn lookup_path(path: &Path) -> std::path::PathBuf {
 
 /// A daemon that says of itself that it holds this lock file: its process, and its state line,
 /// which is empty if it does not tell it now. Asks for a second at most.
-pub fn find(path: &Path, users: &Users) -> Option<(u32, String)> {
+pub(crate) fn find(path: &Path, users: &Users) -> Option<(u32, String)> {
     let path = lookup_path(path);
     let mut socket = Socket::new(Domain::UNIX, Type::STREAM, None).ok()?;
     // Where too many ask, this returns at once.

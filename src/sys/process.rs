@@ -23,7 +23,7 @@ use std::time::Duration;
 const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// The two processes after [`daemonize`].
-pub enum Side {
+pub(crate) enum Side {
     /// The one that was started; it says whether the daemon came up.
     Parent(Start),
     /// The daemon, leader of a new session.
@@ -31,17 +31,17 @@ pub enum Side {
 }
 
 /// The parent's view of a daemon that starts.
-pub struct Start(UnixStream);
+pub(crate) struct Start(UnixStream);
 
 /// The daemon's way to say that it is up.
-pub struct Report(Option<UnixStream>);
+pub(crate) struct Report(Option<UnixStream>);
 
 /// Goes on in a new process with a session of its own, so that init scripts can signal the
 /// session of the process that holds the lock file. Must be called before any thread exists.
 ///
 /// # Errors
 /// There cannot be another process.
-pub fn daemonize() -> io::Result<Side> {
+pub(crate) fn daemonize() -> io::Result<Side> {
     let (parent_end, daemon_end) = UnixStream::pair()?;
     // SAFETY: no other thread exists, so the child may go on as usual.
     match unsafe { fork() }? {
@@ -70,7 +70,7 @@ enum Waited {
 impl Start {
     /// Waits until the daemon is up, or ends; gives the exit code that says which. A daemon that
     /// takes longer than a minute is left alone, and it is said that it goes on.
-    pub fn wait(self) -> ExitCode {
+    pub(crate) fn wait(self) -> ExitCode {
         match self.outcome(START_LIMIT) {
             Waited::Up => ExitCode::SUCCESS,
             Waited::Ended => ExitCode::FAILURE,
@@ -94,7 +94,7 @@ impl Start {
 
 impl Report {
     /// For a daemon that stays in the foreground.
-    pub fn nobody() -> Report {
+    pub(crate) fn nobody() -> Report {
         Report(None)
     }
 
@@ -102,7 +102,7 @@ impl Report {
     ///
     /// # Errors
     /// `/dev/null` cannot be opened.
-    pub fn up(&mut self) -> io::Result<()> {
+    pub(crate) fn up(&mut self) -> io::Result<()> {
         let Some(mut stream) = self.0.take() else {
             return Ok(());
         };
@@ -114,12 +114,12 @@ impl Report {
 }
 
 /// Whether this process has root's rights.
-pub fn am_root() -> bool {
+pub(crate) fn am_root() -> bool {
     own_user() == 0
 }
 
 /// Keeps the process in memory and away from the out-of-memory killer.
-pub fn raise_rights() {
+pub(crate) fn raise_rights() {
     if !am_root() {
         log::debug!("not root: no memory lock, no real-time scheduling, no oom protection");
         return;
@@ -149,7 +149,7 @@ pub fn raise_rights() {
 
 /// Logs what could not be had. What this process may not do at all, in a container for
 /// instance, is no news to whoever set it up.
-pub fn note_refusal(what: &str, error: &io::Error) {
+pub(crate) fn note_refusal(what: &str, error: &io::Error) {
     if error.kind() == io::ErrorKind::PermissionDenied {
         log::debug!("not permitted to {what}: {error}");
     } else {
@@ -166,7 +166,7 @@ const REALTIME_PRIORITY: libc::c_int = 99;
 ///
 /// # Errors
 /// This process is root and the kernel refuses; for others it is not tried.
-pub fn enter_realtime() -> io::Result<()> {
+pub(crate) fn enter_realtime() -> io::Result<()> {
     if am_root() {
         os::schedule(libc::SCHED_RR, REALTIME_PRIORITY)
     } else {
@@ -176,7 +176,7 @@ pub fn enter_realtime() -> io::Result<()> {
 
 /// What comes before everything else: files that others may read, and one heap for all threads,
 /// which glibc would otherwise give one of some megabytes each.
-pub fn prepare() {
+pub(crate) fn prepare() {
     umask(Mode::S_IWGRP | Mode::S_IWOTH);
     #[cfg(target_env = "gnu")]
     {

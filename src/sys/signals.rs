@@ -16,7 +16,7 @@ const WATCHED: [i32; 5] = [SIGTERM, SIGINT, SIGUSR1, SIGHUP, SIGCHLD];
 /// From now on SIGHUP and SIGUSR1 do not end this process: until [`Signals::watch`] they mean
 /// nothing. A name server can keep a daemon from getting there for long. Must be called before any
 /// thread exists.
-pub fn outlive_requests() {
+pub(crate) fn outlive_requests() {
     for signal in [SIGHUP, SIGUSR1] {
         // Where that is refused, so is all that comes later, and said.
         let _ = signal_hook::flag::register(signal, Arc::default());
@@ -25,7 +25,7 @@ pub fn outlive_requests() {
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub(crate) enum Wish {
     /// SIGTERM, SIGINT: the daemon shall stop, because of this signal.
     Stop(i32),
     /// SIGUSR1: log the state of every ticket.
@@ -37,7 +37,7 @@ pub enum Wish {
 }
 
 /// The signals that have come.
-pub struct Signals {
+pub(crate) struct Signals {
     flags: Vec<(i32, Arc<AtomicBool>)>,
     sleeper: UnixStream,
 }
@@ -47,7 +47,7 @@ impl Signals {
     ///
     /// # Errors
     /// The kernel refuses a handler, or there are too many open descriptors.
-    pub fn watch() -> io::Result<Signals> {
+    pub(crate) fn watch() -> io::Result<Signals> {
         // One that came between handler and flag would be lost.
         os::without_signals(&WATCHED, Signals::register)
     }
@@ -66,28 +66,26 @@ impl Signals {
     }
 
     /// What becomes readable when a signal comes.
-    pub fn descriptor(&self) -> BorrowedFd<'_> {
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
         self.sleeper.as_fd()
     }
 
     /// The signals that came since the last call, each once.
-    pub fn take(&self) -> Vec<Wish> {
+    pub(crate) fn take(&self) -> Vec<Wish> {
         poll::drain(&self.sleeper);
         let came = self.flags.iter().filter(|(_, flag)| flag.swap(false, Ordering::SeqCst));
         came.filter_map(|(signal, _)| wish_of(*signal)).collect()
     }
-}
 
-impl Signals {
     /// The signal that asks to stop, if one has come; [`Signals::take`] still tells of it.
-    pub fn wants_stop(&self) -> Option<i32> {
+    pub(crate) fn wants_stop(&self) -> Option<i32> {
         let came = self.flags.iter().filter(|(_, flag)| flag.load(Ordering::SeqCst));
         came.map(|(signal, _)| *signal)
             .find(|signal| matches!(wish_of(*signal), Some(Wish::Stop(_))))
     }
 
     /// What has been heard so far is no longer readable; [`Signals::take`] still tells of it.
-    pub fn quiet(&self) {
+    pub(crate) fn quiet(&self) {
         poll::drain(&self.sleeper);
     }
 }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 /// What the state line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StateLine {
+pub(crate) struct StateLine {
     /// Its process number, `booth_pid`.
     pub pid: u32,
     /// Whether it has begun to work on its tickets.
@@ -26,7 +26,7 @@ pub struct StateLine {
 
 /// How far a daemon's start has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DaemonState {
+pub(crate) enum DaemonState {
     /// It has not yet an answer from the store about every ticket.
     Starting,
     /// It has one about every ticket.

@@ -2,7 +2,7 @@
 //! What a configuration needs from outside its text, from the system on which this process runs.
 
 use crate::auth::Key;
-use crate::config::{keyfile, KeyFileProblem, Surroundings};
+use crate::config::{read_key_file, KeyFileProblem, Surroundings};
 use crate::sys::accounts;
 use std::fs::File;
 use std::io;
@@ -31,7 +31,7 @@ impl Surroundings for System {
             Some(libc::ENXIO) => KeyFileProblem::NotAFile,
             _ => KeyFileProblem::open(&error),
         })?;
-        keyfile::read(&file, |owner| {
+        read_key_file(&file, |owner| {
             let is_that = |name: &&str| accounts::user_number(name) == Some(owner);
             owner == accounts::own_user() || owners.iter().any(is_that)
         })

@@ -20,7 +20,7 @@ struct Area {
 ///
 /// # Errors
 /// The kernel does not tell where the arguments are.
-pub fn set(name: &str, title: &str) -> io::Result<()> {
+pub(crate) fn set(name: &str, title: &str) -> io::Result<()> {
     // The kernel cuts what is too long.
     fs::write("/proc/self/comm", name)?;
     let area = area(&fs::read_to_string("/proc/self/stat")?)?;

@@ -11,75 +11,56 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-pub(super) struct FileWatch {
-    inotify: Inotify,
-}
+/// Something that becomes readable when what it watches has changed.
+pub(crate) struct Watch<T>(T);
 
-impl FileWatch {
+impl Watch<Inotify> {
     /// Watches the file that is under this path now.
     ///
     /// # Errors
     /// The file is not there, or the kernel has no room for another watch.
-    pub fn new(path: &Path) -> io::Result<FileWatch> {
+    pub(super) fn file(path: &Path) -> io::Result<Watch<Inotify>> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
         // An open file whose last name goes changes its attributes; it is not deleted yet.
         let gone = AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF;
         inotify.add_watch(path, AddWatchFlags::IN_ATTRIB | gone)?;
-        Ok(FileWatch { inotify })
-    }
-
-    /// What becomes readable when something happened to the file.
-    pub fn descriptor(&self) -> BorrowedFd<'_> {
-        self.inotify.as_fd()
-    }
-
-    /// Takes note of what happened.
-    pub fn drain(&self) {
-        drain(self.inotify.as_fd());
+        Ok(Watch(inotify))
     }
 }
 
-/// The kernel's word that addresses of interfaces have come or gone.
-pub struct AddressChanges {
-    netlink: OwnedFd,
-}
-
-impl AddressChanges {
-    /// Listens from now on.
+impl Watch<OwnedFd> {
+    /// Listens from now on to the kernel's word that addresses of interfaces have come or gone.
     ///
     /// # Errors
     /// This process may not listen, or there are too many open descriptors.
-    pub fn new() -> io::Result<AddressChanges> {
+    pub(crate) fn addresses() -> io::Result<Watch<OwnedFd>> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let route = SockProtocol::NetlinkRoute;
         let netlink = socket(AddressFamily::Netlink, SockType::Raw, flags, route)?;
         let groups = (libc::RTMGRP_IPV4_IFADDR | libc::RTMGRP_IPV6_IFADDR) as u32;
         bind(netlink.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
-        Ok(AddressChanges { netlink })
-    }
-
-    /// What becomes readable at a change.
-    pub fn descriptor(&self) -> BorrowedFd<'_> {
-        self.netlink.as_fd()
-    }
-
-    /// Takes note of all changes.
-    pub fn drain(&self) {
-        drain(self.netlink.as_fd());
+        Ok(Watch(netlink))
     }
 }
 
 /// How many events are taken at once: more would only be read when the next ones come.
 const EVENTS_MAX: usize = 10_000;
 
-/// Reads what there is. The events themselves do not matter: the caller looks.
-fn drain(file: BorrowedFd<'_>) {
-    let mut buffer = [0u8; 1024];
-    for _ in 0..EVENTS_MAX {
-        match nix::unistd::read(file.as_raw_fd(), &mut buffer) {
-            // Events that the kernel had no room for are told once as an error.
-            Ok(1..) | Err(Errno::ENOBUFS) => {}
-            Ok(0) | Err(_) => return,
+impl<T: AsFd> Watch<T> {
+    /// What becomes readable when something has changed.
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    /// Takes note of what has changed. The events themselves do not matter: the caller looks.
+    pub(crate) fn drain(&self) {
+        let mut buffer = [0u8; 1024];
+        for _ in 0..EVENTS_MAX {
+            match nix::unistd::read(self.descriptor().as_raw_fd(), &mut buffer) {
+                // Events that the kernel had no room for are told once as an error.
+                Ok(1..) | Err(Errno::ENOBUFS) => {}
+                Ok(0) | Err(_) => return,
+            }
         }
     }
 }
@@ -91,7 +72,7 @@ mod tests {
     use std::fs;
     use std::time::Duration;
 
-    fn happened(watch: &FileWatch, limit: Duration) -> bool {
+    fn happened(watch: &Watch<Inotify>, limit: Duration) -> bool {
         let [ready] = poll::wait([watch.descriptor()], Some(limit)).expect("polled");
         watch.drain();
         ready
@@ -103,12 +84,12 @@ mod tests {
         let path = dir.path().join("x.pid");
         fs::write(&path, "x").expect("written");
         let open = fs::File::open(&path).expect("open");
-        let watch = FileWatch::new(&path).expect("watched");
+        let watch = Watch::file(&path).expect("watched");
         fs::write(&path, "y").expect("written");
         assert!(!happened(&watch, Duration::from_millis(50)));
         fs::remove_file(&path).expect("removed");
         assert!(happened(&watch, Duration::from_secs(5)));
         drop(open);
-        assert!(FileWatch::new(&path).is_err());
+        assert!(Watch::file(&path).is_err());
     }
 }

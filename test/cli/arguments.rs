@@ -118,12 +118,13 @@ fn grant_takes_its_ticket_as_word_or_option() {
         };
         assert_eq!(args.ticket.as_ref().map(|t| t.as_str()), Some("t1"), "booth {line}");
         assert_eq!(args.target, default_target());
-        assert!(!args.force && !args.wait && !args.wait_commit);
+        let options = args.options;
+        assert!(!options.immediate && !options.wait && !options.wait_commit);
     }
     let Ok(Invocation::Grant(args)) = booth("grant -FwC -s other a/b-9") else {
         panic!("{:?}", booth("grant -FwC -s other a/b-9"));
     };
-    assert!(args.force && args.wait && args.wait_commit);
+    assert!(args.options.immediate && args.options.wait && args.options.wait_commit);
     assert_eq!(args.target.site, SiteArg::Other);
     assert_eq!(args.ticket.map(|t| t.to_string()), Some("a/b-9".to_owned()));
     let Ok(Invocation::Grant(args)) = booth("grant") else { panic!("no ticket is fine here") };
@@ -145,7 +146,8 @@ fn empty_values_count_as_not_given() {
 fn revoke_waits_but_knows_nothing_of_force_and_commit() {
     match booth("revoke -w t1") {
         Ok(Invocation::Revoke(args)) => {
-            assert_eq!((args.wait, args.ticket.map(|t| t.to_string())), (true, Some("t1".into())));
+            let ticket = args.ticket.map(|t| t.to_string());
+            assert_eq!((args.options.wait, ticket), (true, Some("t1".into())));
         }
         other => panic!("{other:?}"),
     }
@@ -156,10 +158,10 @@ fn the_daemon_has_four_names() {
     for line in ["daemon", "start", "site", "arbitrator"] {
         let line = format!("{line} -SDc x -l /run/y -s 10.0.0.1");
         let Ok(Invocation::Daemon(args)) = booth(&line) else { panic!("{line}") };
-        assert_eq!(args.config, "x");
-        assert_eq!(args.lockfile.as_deref(), Some("/run/y"));
+        assert_eq!(args.options.config_given, "x");
+        assert_eq!(args.options.lock_file, Some("/run/y".into()));
         assert_eq!(args.site.as_deref(), Some("10.0.0.1"));
-        assert_eq!((args.foreground, args.debug), (true, 1));
+        assert_eq!((args.options.foreground, args.options.debug), (true, 1));
     }
 }
 
@@ -310,7 +312,7 @@ fn the_tables_and_the_parser_know_the_same() {
                 argv.push(format!("-{}", option.letter).into());
                 argv.extend(option.value.map(OsString::from));
                 let belongs = option.programs.contains(&def.program)
-                    && option.allowed.contains(&def.operation);
+                    && option.only_for.is_none_or(|(fit, _)| fit.contains(&def.operation));
                 let daemon_site = option.letter == 's'
                     && [Operation::Daemon, Operation::Status, Operation::Check]
                         .contains(&def.operation);

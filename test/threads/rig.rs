@@ -126,7 +126,7 @@ impl Rig {
             executor: Some(wishes),
             executor_waker: None,
             started: Box::new(|| {}),
-            notifier: Notifier::none(),
+            notifier: Notifier::default(),
             steps: Steps::default(),
             clock: clock::now,
         };

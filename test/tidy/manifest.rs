@@ -80,7 +80,7 @@ fn every_test_program_is_built() {
     let manifest = manifest();
     for file in files() {
         let Some(folder) = file.path.strip_prefix("test/") else { continue };
-        if folder.ends_with("/main.rs") && !folder.starts_with("fuzz/") {
+        if folder.ends_with("/main.rs") {
             let inside = folder.strip_prefix("sim/");
             let there = inside.map_or_else(|| format!("../{folder}"), str::to_owned);
             let named = |manifest: &str, path: &str| {

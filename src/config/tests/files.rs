@@ -2,7 +2,8 @@
 //! Real files: which one an argument means, which may be read, what is in a key file.
 
 use crate::auth::{Key, KeyError};
-use crate::config::keyfile::{read, trim, KeyFileProblem};
+use crate::config::error::KeyFileProblem;
+use crate::config::keyfile::{read, trim};
 use crate::config::locate::{default_name, locate};
 use crate::config::{
     load, load_instance, load_store, Account, ConfigError, StoreConfig, Surroundings, TicketStore,

@@ -10,7 +10,7 @@ use super::socket::{take, watch_over, Failure, Frame, Unread};
 use crate::auth::Bond;
 use crate::daemon::channels::Answer;
 use crate::engine::ClientId;
-use crate::sys::poll::{self, Entry};
+use crate::sys::poll::{self, Entry, Wanted};
 use crate::wire::{ClientReply, ClientRequest, TicketAnswer, REQUEST_TAIL};
 use crossbeam_channel::{Receiver, TryRecvError};
 use std::io::{self, Read};
@@ -77,8 +77,20 @@ struct Asked {
     excess: usize,
 }
 
-/// When a connection may be closed to make room for another, and which one first: the least.
-pub(super) type Yields = (Instant, (u8, Instant));
+/// When a connection may be closed to make room for another: those of a kind, the oldest first.
+pub(super) struct Yields {
+    pub at: Instant,
+    pub kind: Kind,
+    pub since: Instant,
+}
+
+/// In the order in which they are closed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Leaves,
+    Silent,
+    Reads,
+}
 
 impl Connection {
     /// One that has just come. Fails if the kernel lets nobody use it.
@@ -90,13 +102,13 @@ impl Connection {
 
     /// What has to happen at its socket before it can go on.
     pub(super) fn entry(&self) -> Entry<'_> {
-        let reads = match &self.stage {
+        let read = match &self.stage {
             Stage::Silent(_) => true,
             Stage::Asked(asked) => asked.watches(),
             // Who leaves wakes nobody: there is time until the next client comes.
             Stage::Answered { .. } | Stage::Leaves { .. } => false,
         };
-        Entry::new(self.stream.as_fd(), reads, !self.unread.is_empty())
+        Entry::new(self.stream.as_fd(), Wanted { read, write: !self.unread.is_empty() })
     }
 
     /// When it has to go on although nothing has happened.
@@ -114,14 +126,13 @@ impl Connection {
     /// that has not said what it wants, or else the one that has been reading for the longest
     /// time.
     pub(super) fn yields(&self) -> Option<Yields> {
-        match &self.stage {
-            Stage::Leaves { .. } => Some((self.came, (0, self.came))),
-            Stage::Silent(_) => Some((self.came + SILENCE, (1, self.came))),
-            Stage::Answered { .. } => {
-                Some((self.unread.since + SLOW_READER, (2, self.unread.since)))
-            }
-            Stage::Asked(_) => None,
-        }
+        let (kind, since, patience) = match &self.stage {
+            Stage::Leaves { .. } => (Kind::Leaves, self.came, Duration::ZERO),
+            Stage::Silent(_) => (Kind::Silent, self.came, SILENCE),
+            Stage::Answered { .. } => (Kind::Reads, self.unread.since, SLOW_READER),
+            Stage::Asked(_) => return None,
+        };
+        Some(Yields { at: since + patience, kind, since })
     }
 
     /// Until when no other is accepted, if this is the last that was.

@@ -11,7 +11,7 @@ use super::socket::Failure;
 use crate::auth::{AuthError, Bond, Opened, Opener, ReplayGuard, Sealer};
 use crate::daemon::bonds::{ClientBonds, Pass};
 use crate::daemon::channels::{Answer, FromClient, Mailbox, CLIENT_PATIENCE, REPLY_QUEUE};
-use crate::daemon::limiter::{self, Limiter};
+use crate::daemon::limiter::Limiter;
 use crate::daemon::text;
 use crate::engine::{ClientId, Reply};
 use crate::model::{Holder, MemberId, Roster, Term};
@@ -33,7 +33,7 @@ const LOG_EVERY: Duration = Duration::from_secs(10);
 const OFFER_AGAIN: Duration = Duration::from_millis(10);
 
 /// What connections need.
-pub struct GatewaySetup {
+pub(crate) struct GatewaySetup {
     /// The members; answers carry the id of this one.
     pub roster: Roster,
     /// Checks requests.
@@ -135,12 +135,12 @@ impl Gateway {
 
     /// Tells the engine that a client has left before its last answer.
     pub(super) fn let_go(&mut self, client: ClientId) {
-        let asks = |message: &FromClient| match message {
-            FromClient::Request { client, .. } => Some(*client),
-            FromClient::Gone { .. } => None,
-        };
         let unsent = self.unsent.len();
-        self.unsent.retain(|(_, message)| asks(message) != Some(client));
+        let asks = |message: &FromClient| match message {
+            FromClient::Request { client: asking, .. } => *asking == client,
+            FromClient::Gone { .. } => false,
+        };
+        self.unsent.retain(|(_, message)| !asks(message));
         if self.unsent.len() == unsent {
             self.offer(FromClient::Gone { client });
         }
@@ -208,14 +208,9 @@ impl Gateway {
                 log::debug!("a client's connection ends: {failure}");
             }
             Failure::Malformed(_) | Failure::NotAuthentic(_) => {
-                let Some(held_back) = self.refused.pass(Instant::now()) else {
-                    return;
-                };
-                let who = match stream.peer_addr() {
-                    Ok(address) => address.to_string(),
-                    Err(_) => "a client".to_owned(),
-                };
-                let more = limiter::more(held_back);
+                let Some(more) = self.refused.pass(Instant::now()) else { return };
+                let address = stream.peer_addr().map(|address| address.to_string());
+                let who = address.unwrap_or_else(|_| "a client".to_owned());
                 log::warn!("refused a request of {who}: {failure}{more}");
             }
         }
@@ -223,8 +218,7 @@ impl Gateway {
 
     /// Logs what would fill the log if it came again and again.
     pub(super) fn complain(&mut self, text: &str) {
-        if let Some(held_back) = self.errors.pass(Instant::now()) {
-            let more = limiter::more(held_back);
+        if let Some(more) = self.errors.pass(Instant::now()) {
             log::warn!("{text}{more}");
         }
     }
@@ -244,12 +238,7 @@ pub(super) fn no_place(request: &ClientRequest) -> Reply {
 pub(super) fn under_way(request: &ClientRequest) -> TicketAnswer {
     let ticket = match request {
         ClientRequest::Grant { ticket, .. } | ClientRequest::Revoke { ticket, .. } => ticket,
-        ClientRequest::List
-        | ClientRequest::Peers
-        | ClientRequest::AttrSet { .. }
-        | ClientRequest::AttrGet { .. }
-        | ClientRequest::AttrDelete { .. }
-        | ClientRequest::AttrList { .. } => &None,
+        _ => &None,
     };
     TicketAnswer {
         result: ResultCode::CibPending,

@@ -35,7 +35,7 @@ impl Steps {
 
 /// The last answer to `list`.
 #[derive(Debug)]
-pub struct Listing {
+pub(super) struct Listing {
     steps: Steps,
     kept: Option<Kept>,
 }
@@ -49,24 +49,24 @@ struct Kept {
 
 impl Listing {
     /// None yet. `steps` counts what the engine does.
-    pub const fn new(steps: Steps) -> Listing {
+    pub(super) const fn new(steps: Steps) -> Listing {
         Listing { steps, kept: None }
     }
 
     /// What [`Listing::keep`] is to be told by who is about to ask the engine.
-    pub fn steps(&self) -> u64 {
+    pub(super) fn steps(&self) -> u64 {
         self.steps.now()
     }
 
     /// Keeps an answer of the engine, which was asked after so many steps.
-    pub fn keep(&mut self, steps: u64, text: &str) {
+    pub(super) fn keep(&mut self, steps: u64, text: &str) {
         if steps == self.steps.now() && text.len() <= TEXT_MAX {
             self.kept = Some(Kept { steps, at: Instant::now(), text: text.to_owned() });
         }
     }
 
     /// What the engine would answer now, if that is known.
-    pub fn fresh(&mut self) -> Option<String> {
+    pub(super) fn fresh(&mut self) -> Option<String> {
         let now = self.steps.now();
         self.kept.take_if(|kept| kept.steps != now || kept.at.elapsed() >= FRESH);
         self.kept.as_ref().map(|kept| kept.text.clone())

@@ -22,13 +22,12 @@ pub mod listing;
 pub mod places;
 mod socket;
 
-use super::channels::STACK;
+use super::spawn::{spawn, Ended};
 use crate::auth::ReplayGuard;
-use crate::sys::poll::{self, Entry};
+use crate::sys::poll::{self, Entry, Wanted};
 use connection::Connection;
-use crossbeam_channel::{bounded, Receiver, RecvTimeoutError, Sender};
 use gateway::Gateway;
-pub use gateway::GatewaySetup;
+pub(super) use gateway::GatewaySetup;
 use places::Bounds;
 use socket2::{Domain, Socket, Type};
 use std::io;
@@ -49,7 +48,7 @@ const REST: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// The address is not local, the port is in use, or the kernel refuses.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
@@ -58,10 +57,9 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// The thread that serves clients, from outside.
-pub struct Server {
+pub(super) struct Server {
     waker: Arc<UnixStream>,
-    /// The thread holds the sending end.
-    present: Receiver<()>,
+    pub(super) ended: Ended,
 }
 
 impl Server {
@@ -69,7 +67,7 @@ impl Server {
     ///
     /// # Errors
     /// There cannot be another thread, or there are too many open descriptors.
-    pub fn start(
+    pub(super) fn start(
         listener: TcpListener,
         setup: GatewaySetup,
         guard: ReplayGuard,
@@ -79,24 +77,13 @@ impl Server {
         let (sleeper, waker) = poll::waker_pair()?;
         let waker = Arc::new(waker);
         let gateway = Gateway::new(setup, guard, bounds, Arc::clone(&waker));
-        let (present_end, present) = bounded(0);
-        let thread = std::thread::Builder::new().name("clients".to_owned()).stack_size(STACK);
-        thread.spawn(move || {
-            Clients { listener, sleeper, gateway, open: Vec::new(), rests: None }.run();
-            drop::<Sender<()>>(present_end);
-        })?;
-        Ok(Server { waker, present })
+        let clients = Clients { listener, sleeper, gateway, open: Vec::new(), rests: None };
+        Ok(Server { waker, ended: spawn("clients", move || clients.run())? })
     }
 
     /// Begins to stop: nothing more is accepted and all connections are closed.
-    pub fn stop(&self) {
+    pub(super) fn stop(&self) {
         let _ = self.waker.shutdown(Shutdown::Both);
-    }
-
-    /// Waits for the end of the thread; false if it is left after the time.
-    pub fn wait(&self, limit: Duration) -> bool {
-        // Nothing is ever sent: either the time is over or the sender has gone.
-        self.present.recv_timeout(limit) == Err(RecvTimeoutError::Disconnected)
     }
 }
 
@@ -148,8 +135,8 @@ impl Clients {
         let until =
             until.chain(accepts_at.filter(|_| !accepts)).chain(self.gateway.next_offer()).min();
         let mut entries = Vec::with_capacity(2 + self.open.len());
-        entries.push(Entry::new(self.sleeper.as_fd(), true, false));
-        entries.push(Entry::new(self.listener.as_fd(), accepts, false));
+        entries.push(Entry::new(self.sleeper.as_fd(), Wanted::READ));
+        entries.push(Entry::new(self.listener.as_fd(), Wanted { read: accepts, write: false }));
         entries.extend(self.open.iter().map(Connection::entry));
         let limit = until.map(|until| until.saturating_duration_since(now));
         let outcome = poll::wait_for(&mut entries, limit);
@@ -167,7 +154,7 @@ impl Clients {
         let room_at = if self.has_room() {
             Some(now)
         } else {
-            self.open.iter().filter_map(Connection::yields).map(|(at, _)| at).min()
+            self.open.iter().filter_map(Connection::yields).map(|yields| yields.at).min()
         };
         let first_word = self.open.last().and_then(Connection::first_word);
         room_at.map(|at| at.max(self.rests.unwrap_or(at)).max(first_word.unwrap_or(at)))
@@ -223,8 +210,8 @@ impl Clients {
         let now = Instant::now();
         let yields = self.open.iter().enumerate();
         let yields = yields.filter_map(|(index, client)| Some((client.yields()?, index)));
-        let mut yields: Vec<_> = yields.filter(|((at, _), _)| *at <= now).collect();
-        yields.sort_by_key(|((_, order), _)| *order);
+        let mut yields: Vec<_> = yields.filter(|(yields, _)| yields.at <= now).collect();
+        yields.sort_by_key(|(yields, _)| (yields.kind, yields.since));
         let found = yields.into_iter().find(|(_, index)| !self.open[*index].has_sent());
         if let Some((_, index)) = found {
             self.open.remove(index).cut();

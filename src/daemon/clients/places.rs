@@ -26,7 +26,7 @@ const SERVED_MIN: usize = 2;
 
 /// What a request may wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Wait {
+pub(super) enum Wait {
     /// A grant: votes, older leases, the CIB.
     Grant,
     /// A revoke: the CIB.
@@ -37,10 +37,11 @@ pub enum Wait {
 
 impl Wait {
     /// All of them.
-    pub const ALL: [Wait; 3] = [Wait::Grant, Wait::Revoke, Wait::Change];
+    #[cfg(test)]
+    const ALL: [Wait; 3] = [Wait::Grant, Wait::Revoke, Wait::Change];
 
     /// What this request may wait for; `None`: the engine answers it at once.
-    pub fn of(request: &ClientRequest) -> Option<Wait> {
+    pub(super) fn of(request: &ClientRequest) -> Option<Wait> {
         match request {
             ClientRequest::Grant { .. } => Some(Wait::Grant),
             ClientRequest::Revoke { .. } => Some(Wait::Revoke),
@@ -53,7 +54,7 @@ impl Wait {
     }
 
     /// What the log says when one more than there are places for wants to wait.
-    pub const fn crowd(self) -> &'static str {
+    pub(super) const fn crowd(self) -> &'static str {
         match self {
             Wait::Grant => "so many clients wait for grants that another one is refused",
             Wait::Revoke => {
@@ -64,19 +65,11 @@ impl Wait {
             }
         }
     }
-
-    const fn index(self) -> usize {
-        match self {
-            Wait::Grant => 0,
-            Wait::Revoke => 1,
-            Wait::Change => 2,
-        }
-    }
 }
 
 /// The most clients of each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
+pub(crate) struct Bounds {
     /// That send their request, take their answer or are about to leave.
     pub served: usize,
     /// That wait, by [`Wait`].
@@ -85,12 +78,12 @@ pub struct Bounds {
 
 impl Bounds {
     /// Where there are descriptors enough.
-    pub const FULL: Bounds =
+    pub(crate) const FULL: Bounds =
         Bounds { served: SERVED_MAX, waiting: [GRANTS_MAX, REVOKES_MAX, CHANGES_MAX] };
 
     /// What so many descriptors allow, one for each connection: of each kind the same part of
-    /// [`Bounds::FULL`], and at least what it takes to serve anybody, which is [`Bounds::MIN`].
-    pub fn within(descriptors: usize) -> Bounds {
+    /// [`Bounds::FULL`], and at least what it takes to serve anybody.
+    pub(crate) fn within(descriptors: usize) -> Bounds {
         let full = Bounds::FULL;
         let part = |max: usize| max.saturating_mul(descriptors) / full.connections();
         let waiting = full.waiting.map(|max| part(max).clamp(1, max));
@@ -99,22 +92,23 @@ impl Bounds {
     }
 
     /// The fewest clients that are served: one waits for each kind of thing.
-    pub const MIN: usize = SERVED_MIN + 3;
+    #[cfg(test)]
+    pub(crate) const MIN: usize = SERVED_MIN + 3;
 
     /// How many may wait for this.
-    pub const fn waiting(&self, wait: Wait) -> usize {
-        self.waiting[wait.index()]
+    const fn waiting(&self, wait: Wait) -> usize {
+        self.waiting[wait as usize]
     }
 
     /// How many connections there can be, each of which needs one descriptor.
-    pub const fn connections(&self) -> usize {
+    pub(crate) const fn connections(&self) -> usize {
         self.served + self.waiting[0] + self.waiting[1] + self.waiting[2]
     }
 }
 
 /// Who waits.
 #[derive(Debug)]
-pub struct Places {
+pub(super) struct Places {
     bounds: Bounds,
     /// Of each kind one more than waits.
     kinds: [Place; 3],
@@ -122,22 +116,22 @@ pub struct Places {
 
 /// A place where a client waits; it is free again when this is dropped.
 #[derive(Clone, Debug, Default)]
-pub struct Place(Arc<()>);
+pub(super) struct Place(Arc<()>);
 
 impl Places {
     /// Nobody waits.
-    pub fn new(bounds: Bounds) -> Places {
+    pub(super) fn new(bounds: Bounds) -> Places {
         Places { bounds, kinds: Default::default() }
     }
 
     /// Takes a place; `None`: there is none.
-    pub fn take(&self, wait: Wait) -> Option<Place> {
-        let kind = &self.kinds[wait.index()];
+    pub(super) fn take(&self, wait: Wait) -> Option<Place> {
+        let kind = &self.kinds[wait as usize];
         (waiting(kind) < self.bounds.waiting(wait)).then(|| kind.clone())
     }
 
     /// Whether another connection has room, of so many that there are.
-    pub fn has_room_beside(&self, connections: usize) -> bool {
+    pub(super) fn has_room_beside(&self, connections: usize) -> bool {
         connections < self.bounds.served + self.kinds.iter().map(waiting).sum::<usize>()
     }
 }

@@ -3,10 +3,11 @@
 //! end; and its answers. Nothing here waits.
 
 use crate::auth::AuthError;
+use crate::sys::keepalive::{self, VANISHED};
 use crate::wire::{
     request_len, ClientReply, Life, ResultCode, WireError, HEADER_LEN, REQUEST_MAX, REQUEST_TAIL,
 };
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 use std::fmt;
 use std::io::{self, Read};
 use std::net::TcpStream;
@@ -18,15 +19,6 @@ const IO_LIMIT: Duration = Duration::from_secs(2);
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// How many bytes after its request we take from a client that goes on sending.
 const EXCESS_MAX: usize = 4096;
-/// A client that waits and whose machine vanished without a word is asked after this whether it
-/// is there,
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
-/// then this often,
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
-/// and after so many unanswered questions it has left: a minute after its last word.
-const KEEPALIVE_PROBES: u32 = 6;
-/// What the three above amount to; and so long a client may leave a word unacknowledged.
-const VANISHED: Duration = Duration::from_secs(60);
 
 /// Why a connection is closed without its last answer.
 #[derive(Debug)]
@@ -215,14 +207,9 @@ impl Unread {
 
 /// Has the kernel notice when the client's machine vanishes without a word.
 pub(super) fn watch_over(stream: &TcpStream) -> io::Result<()> {
-    let keepalive = TcpKeepalive::new()
-        .with_time(KEEPALIVE_IDLE)
-        .with_interval(KEEPALIVE_INTERVAL)
-        .with_retries(KEEPALIVE_PROBES);
-    let socket = SockRef::from(stream);
-    socket.set_tcp_keepalive(&keepalive)?;
+    keepalive::ask(stream)?;
     // Nobody is asked while something that was sent to them is on its way.
-    socket.set_tcp_user_timeout(Some(VANISHED))
+    SockRef::from(stream).set_tcp_user_timeout(Some(VANISHED))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! A ticket that it does not find, and every ticket if it fails, is asked for alone: that alone
 //! tells an absent ticket from one that could not be read.
 
-use super::ExecutorConfig;
+use super::config::ExecutorConfig;
 use crate::engine::CibTicket;
 use crate::model::TicketIndex;
 use crate::slots::JobId;
@@ -51,11 +51,8 @@ impl Bulk {
 
     /// The ticket is about to be changed: what was found out about it is old.
     pub(super) fn forget(&mut self, name: &str) {
-        match self {
-            Bulk::Known(tickets, _) => {
-                tickets.remove(name);
-            }
-            Bulk::Untried | Bulk::Running(..) | Bulk::Over => {}
+        if let Bulk::Known(tickets, _) = self {
+            tickets.remove(name);
         }
     }
 

@@ -2,7 +2,7 @@
 //! The jobs that run: what is started for each read and handler, and what its end means.
 
 use super::bulk::{self, Bulk};
-use super::ExecutorConfig;
+use super::config::ExecutorConfig;
 use crate::engine::CibLoad;
 use crate::model::{TicketIndex, TicketName};
 use crate::slots::{Ending, Job, JobEnd, JobId};

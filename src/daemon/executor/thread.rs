@@ -2,8 +2,8 @@
 //! The executor's thread: carries the actions of the slots out, passes wishes on to the keeper,
 //! and reports what became of them.
 
+use super::config::ExecutorConfig;
 use super::jobs::Jobs;
-use super::ExecutorConfig;
 use crate::daemon::channels::ToExecutor;
 use crate::engine::{CibLoad, Event, JobWish, StoreWish};
 use crate::keeper::{Answer, Grant, Word};
@@ -45,7 +45,7 @@ pub(super) struct Executor {
     events: Sender<Event>,
     /// Events that the engine had no room for.
     outbox: VecDeque<Event>,
-    actions: VecDeque<Action>,
+    actions: Vec<Action>,
     stop_at: Option<MonoTime>,
     /// The clocks when the engine started: it counts `expires` from then.
     started: Now,
@@ -68,7 +68,7 @@ impl Executor {
             sleeper,
             events,
             outbox: VecDeque::new(),
-            actions: VecDeque::new(),
+            actions: Vec::new(),
             stop_at: None,
             started: clock::now(),
         }
@@ -83,9 +83,7 @@ impl Executor {
             self.link.look(now);
             self.link.flush();
             self.hear();
-            let mut actions = Vec::new();
-            self.slots.tick(now, &mut actions);
-            self.actions.extend(actions);
+            self.slots.tick(now, &mut self.actions);
             self.perform();
             self.collect();
             self.flush();
@@ -119,61 +117,52 @@ impl Executor {
 
     /// Passes on what is meant for the keeper.
     fn tell_keeper(&mut self, wish: StoreWish) {
-        let now = clock::mono();
-        let mut actions = Vec::new();
         let word = match wish {
             StoreWish::Hold { ticket, window, term } => Word::Hold { ticket, window, term },
             StoreWish::WriteCib { ticket, serial, state } => {
-                self.spoil(now, ticket, &mut actions);
+                self.spoil(ticket);
                 Word::Write { ticket, serial, state }
             }
             StoreWish::WriteAttr { ticket, serial, change, limit } => {
-                self.spoil(now, ticket, &mut actions);
+                self.spoil(ticket);
                 Word::Attr { ticket, serial, change, limit }
             }
         };
         self.link.say(word);
-        self.actions.extend(actions);
         self.perform();
     }
 
     /// Takes in what a job is wanted for.
     fn take(&mut self, wish: JobWish) {
-        let mut actions = Vec::new();
         match wish {
             JobWish::LoadCib { ticket, limit } => {
                 self.early.insert(ticket, limit);
                 self.start_early();
             }
             JobWish::StartProbe { .. } | JobWish::StopProbe { .. } => {
-                self.slots.offer(clock::mono(), wish, &mut actions);
+                self.slots.offer(clock::mono(), wish, &mut self.actions);
             }
         }
-        self.actions.extend(actions);
         self.perform();
     }
 
     /// The ticket is about to be changed.
-    fn spoil(&mut self, now: MonoTime, ticket: TicketIndex, actions: &mut Vec<Action>) {
+    fn spoil(&mut self, ticket: TicketIndex) {
         self.jobs.forget(&self.config.tickets[ticket.get()].name);
-        self.slots.spoil(now, ticket, actions);
+        self.slots.spoil(clock::mono(), ticket, &mut self.actions);
     }
 
     /// Starts the reads that had to wait for what was begun before.
     fn start_early(&mut self) {
-        let ready: Vec<(TicketIndex, Span)> = self
-            .early
-            .iter()
-            .filter(|(ticket, _)| self.link.before(**ticket).is_some())
-            .map(|(ticket, limit)| (*ticket, *limit))
-            .collect();
-        for (ticket, limit) in ready {
-            self.early.remove(&ticket);
-            let mut actions = Vec::new();
-            let load = JobWish::LoadCib { ticket, limit };
-            self.slots.offer(clock::mono(), load, &mut actions);
-            self.actions.extend(actions);
-        }
+        let Executor { early, link, slots, actions, .. } = self;
+        early.retain(|ticket, limit| {
+            let (ticket, limit) = (*ticket, *limit);
+            let waits = link.before(ticket).is_none();
+            if !waits {
+                slots.offer(clock::mono(), JobWish::LoadCib { ticket, limit }, actions);
+            }
+            waits
+        });
     }
 
     /// Takes in what the keeper says.
@@ -204,16 +193,20 @@ impl Executor {
             // What was said comes first, also for the keeper.
             self.link.flush();
         }
-        while let Some(action) = self.actions.pop_front() {
-            match action {
-                Action::Start { id, job } => self.jobs.start(&self.config, (id, job), &mut ends),
-                Action::End { id, how } => self.jobs.end(id, how, &mut ends),
-                Action::Report(Event::CibLoaded { ticket, outcome }) => {
-                    self.loaded(ticket, outcome);
+        while !self.actions.is_empty() {
+            for action in std::mem::take(&mut self.actions) {
+                match action {
+                    Action::Start { id, job } => {
+                        self.jobs.start(&self.config, (id, job), &mut ends);
+                    }
+                    Action::End { id, how } => self.jobs.end(id, how, &mut ends),
+                    Action::Report(Event::CibLoaded { ticket, outcome }) => {
+                        self.loaded(ticket, outcome);
+                    }
+                    Action::Report(event) => self.report(event),
                 }
-                Action::Report(event) => self.report(event),
+                self.finished(&mut ends);
             }
-            self.finished(&mut ends);
         }
     }
 
@@ -246,9 +239,7 @@ impl Executor {
 
     fn finished(&mut self, ends: &mut Vec<(JobId, JobEnd)>) {
         for (id, end) in ends.drain(..) {
-            let mut actions = Vec::new();
-            self.slots.finished(clock::mono(), id, end, &mut actions);
-            self.actions.extend(actions);
+            self.slots.finished(clock::mono(), id, end, &mut self.actions);
         }
     }
 
@@ -276,9 +267,7 @@ impl Executor {
         let now = clock::mono();
         self.stop_at = Some(now.plus(STOP_WRITES));
         self.early.clear();
-        let mut actions = Vec::new();
-        self.slots.stop(now, &mut actions);
-        self.actions.extend(actions);
+        self.slots.stop(now, &mut self.actions);
         self.perform();
     }
 

@@ -54,7 +54,8 @@ impl Side {
         let sealer = Sealer::new(key.clone());
         let bonds = Arc::new(Bonds::new(&roster, sealer, Life::from_random(life)));
         let (opener, guard) = (Opener::new(key, SKEW), ReplayGuard::new(ids, SKEW));
-        let gate = Gate::new(roster, opener, guard, Arc::clone(&bonds), TimeUnit::Seconds);
+        let unit = TimeUnit::Seconds;
+        let gate = Gate { roster, opener, guard, bonds: Arc::clone(&bonds), unit };
         Side { me, id, bonds, gate }
     }
 

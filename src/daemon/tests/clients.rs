@@ -161,7 +161,7 @@ impl Rig {
     pub(super) fn stop(self) {
         let begun = Instant::now();
         self.server.stop();
-        assert!(self.server.wait(Duration::from_secs(2)), "no connection thread is left");
+        assert!(self.server.ended.wait(Duration::from_secs(2)), "no connection thread is left");
         assert!(begun.elapsed() < Duration::from_secs(2));
     }
 }

@@ -74,7 +74,7 @@ struct Plan {
 impl Default for Plan {
     fn default() -> Plan {
         let script = Box::new(|_: Now, _: &Event| Vec::new());
-        let notifier = Notifier::none();
+        let notifier = Notifier::default();
         Plan { script, loads: 0, executor_room: 4, notifier, clock: clock::now }
     }
 }

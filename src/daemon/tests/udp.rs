@@ -61,13 +61,8 @@ impl Rig {
         let nowhere = SocketAddr::from(([127, 20, 0, 3], 9));
         let post = Arc::new(Post::new(Arc::clone(&socket), &[nowhere; 3]));
         let ids = roster.everyone().iter().map(|m| roster.member(m).id).collect::<Vec<MemberId>>();
-        let gate = Gate::new(
-            roster,
-            Opener::new(key, SKEW),
-            ReplayGuard::new(ids, SKEW),
-            bonds,
-            TimeUnit::Seconds,
-        );
+        let (opener, guard) = (Opener::new(key, SKEW), ReplayGuard::new(ids, SKEW));
+        let gate = Gate { roster, opener, guard, bonds, unit: TimeUnit::Seconds };
         let receiver = Receiver::new(socket, post, gate, queue, clock::now);
         let (stop_end, stop) = poll::waker_pair().expect("a pair");
         let thread = std::thread::spawn(move || receiver.run(&stop_end));

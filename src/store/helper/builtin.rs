@@ -5,7 +5,7 @@
 //! each, in the same order. Fields are separated by tabs; no value has one. A disk that hangs
 //! hangs this process and nobody else.
 
-use super::{fail, HelperExit};
+use super::exit::{fail, FAILED};
 use crate::engine::{AttrChange, CibLoad};
 use crate::keeper::{Change, JobEnd, Values};
 use crate::model::{AttrName, AttrValue, Holder, Term, TicketName};
@@ -15,6 +15,7 @@ use crate::sys::clock;
 use crate::time::MonoTime;
 use std::io::{BufRead, Write};
 use std::path::Path;
+use std::process::ExitCode;
 
 /// One line of standard input: reads the ticket (`None`), or changes it.
 pub(crate) fn request(ticket: &TicketName, change: Option<&Change>) -> String {
@@ -65,7 +66,7 @@ fn answer(line: &str) -> Option<JobEnd> {
 }
 
 /// Does everything that standard input says.
-pub(super) fn run(dir: &Path, config_name: &str) -> HelperExit {
+pub(super) fn run(dir: &Path, config_name: &str) -> ExitCode {
     let dir = TicketDir::new(dir);
     for line in std::io::stdin().lock().lines() {
         let line = match line {
@@ -77,10 +78,10 @@ pub(super) fn run(dir: &Path, config_name: &str) -> HelperExit {
         };
         // Line by line: whoever kills this process knows what has been done.
         if writeln!(std::io::stdout(), "{answer}").is_err() {
-            return HelperExit::Failed;
+            return ExitCode::from(FAILED);
         }
     }
-    HelperExit::Done
+    ExitCode::SUCCESS
 }
 
 /// Does what a line says; `None` if it says nothing.

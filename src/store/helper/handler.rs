@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Before-acquire handlers: one program, or all in a directory (P23).
 
-use super::{fail, HelperExit};
+use super::exit::fail;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
-fn become_path(path: &Path, args: &[OsString]) -> HelperExit {
+fn become_path(path: &Path, args: &[OsString]) -> ExitCode {
     // It only returns if it fails.
     let error = Command::new(path).args(args).exec();
     fail(&format!("cannot run {}: {error}", path.display()))
@@ -18,7 +18,7 @@ fn become_path(path: &Path, args: &[OsString]) -> HelperExit {
 
 /// Runs the handler: becomes the program, or runs the programs in a directory one after the
 /// other, in the byte order of their names, until one fails.
-pub(super) fn run(path: &Path, args: &[OsString]) -> HelperExit {
+pub(super) fn run(path: &Path, args: &[OsString]) -> ExitCode {
     if !path.is_dir() {
         return become_path(path, args);
     }
@@ -41,7 +41,7 @@ fn entries(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(names.into_iter().map(|name| path.join(name)).collect())
 }
 
-fn run_all(entries: &[PathBuf], args: &[OsString]) -> HelperExit {
+fn run_all(entries: &[PathBuf], args: &[OsString]) -> ExitCode {
     // SIGTERM to the group is for the program that runs; this process waits for its end and
     // starts nothing more.
     let ended = Arc::new(AtomicBool::new(false));
@@ -60,5 +60,5 @@ fn run_all(entries: &[PathBuf], args: &[OsString]) -> HelperExit {
             Err(error) => return fail(&format!("cannot run {name}: {error}")),
         }
     }
-    HelperExit::Done
+    ExitCode::SUCCESS
 }

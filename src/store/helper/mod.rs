@@ -7,35 +7,18 @@
 //! directly.
 
 pub(super) mod builtin;
+pub(super) mod exit;
 mod handler;
 
 use crate::sys::os;
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 /// The name under which the helper runs: no resource agent and no init script looks for it.
 pub const NAME: &str = "booth-ticket-writer";
-
-/// How a helper ended, where it was not the program that it became.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum HelperExit {
-    /// It did what it was asked to.
-    Done,
-    /// It failed; standard error says how.
-    Failed,
-}
-
-impl HelperExit {
-    pub(super) const fn code(self) -> u8 {
-        match self {
-            HelperExit::Done => 0,
-            HelperExit::Failed => 201,
-        }
-    }
-}
 
 /// What a helper is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,19 +69,11 @@ impl Call {
 pub fn main(args: &[OsString]) -> ExitCode {
     os::set_name(c"booth-ticket-wr");
     os::close_inherited();
-    let exit = match Call::parse(args) {
+    match Call::parse(args) {
         Some(Call::Handler { path, args }) => handler::run(&path, &args),
         Some(Call::Store { dir, config_name }) => builtin::run(&dir, &config_name),
-        None => fail("this program is started by boothd only"),
-    };
-    ExitCode::from(exit.code())
-}
-
-/// Says why it failed.
-fn fail(why: &str) -> HelperExit {
-    // Nobody to tell if that fails.
-    let _ = writeln!(std::io::stderr(), "{why}");
-    HelperExit::Failed
+        None => exit::fail("this program is started by boothd only"),
+    }
 }
 
 /// Where programs of administrators are.
@@ -109,7 +84,7 @@ const USUAL: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 ///
 /// # Errors
 /// It is in none of them; the text says so.
-pub fn find_program(name: &str) -> Result<PathBuf, String> {
+pub(crate) fn find_program(name: &str) -> Result<PathBuf, String> {
     find_in(&std::env::var_os("PATH").unwrap_or_default(), name)
         .ok_or_else(|| format!("{name} is not in PATH nor in {USUAL}"))
 }

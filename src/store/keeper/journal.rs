@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The keeper's lines in the system's log.
 
-use super::NAME;
+use super::setup::NAME;
 use crate::engine::NoteLevel;
 use std::os::unix::net::UnixDatagram;
 

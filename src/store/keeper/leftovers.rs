@@ -6,7 +6,7 @@
 //! (`timeout` makes one), or when the keeper has been killed, neither. It is known by a variable
 //! of its environment that says for which keeper and job it works.
 
-use super::is_keeper;
+use super::setup::is_keeper;
 use crate::keeper::JobId;
 use crate::sys::clock;
 use crate::sys::os::Handle;

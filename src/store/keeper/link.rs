@@ -3,7 +3,7 @@
 //! wishes, hears its answers, and puts another in its place when it is gone or does not listen.
 
 use super::packets::{Gone, OFFER_AGAIN};
-use super::{Setup, NAME};
+use super::setup::{Setup, NAME};
 use crate::keeper::words::{Message, VERSION};
 use crate::keeper::{Answer, Before, Kept, Told, Word};
 use crate::model::TicketIndex;
@@ -22,20 +22,14 @@ mod peer;
 #[cfg(test)]
 mod tests;
 
-use peer::Peer;
+use peer::{Peer, LOOK, PATIENCE_MIN};
 
-/// How long a keeper may take until boothd has taken over.
-const READY: Span = Span::from_secs(10);
 /// How long a keeper may leave words unread while no deadline is near.
 const PATIENCE: Span = Span::from_secs(5);
-/// How long it may in any case: a busy machine is no reason to end it.
-const PATIENCE_MIN: Span = Span::from_millis(500);
 /// How long before the end of a window a keeper that does not listen has to be noticed.
 const NOTICE: Span = Span::from_millis(1500);
 /// How often a keeper that seems not to listen is looked at before that is believed.
 const LOOKS: u32 = 5;
-/// The pause between those looks.
-const LOOK: Span = Span::from_millis(20);
 /// The pause before a keeper that ended is replaced, when that happens again; it doubles.
 const PAUSE_MIN: Span = Span::from_millis(100);
 /// The longest that this pause becomes.
@@ -234,7 +228,7 @@ impl Link {
     }
 
     /// Whether a wish has no answer yet.
-    pub fn is_waiting(&self) -> bool {
+    pub(crate) fn is_waiting(&self) -> bool {
         self.told.iter().any(|told| !told.open().is_empty())
     }
 

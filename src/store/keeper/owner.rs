@@ -39,11 +39,6 @@ pub(super) fn own(dir: &File) -> io::Result<()> {
     }
 }
 
-/// Leaves it to another.
-pub(super) fn disown(dir: &File) {
-    filelock::unlock(dir);
-}
-
 /// The process that owns the directory, if it is another one; 0 if it cannot be seen from here.
 ///
 /// # Errors

@@ -6,16 +6,16 @@ use super::journal::log;
 use super::leftovers::Label;
 use super::owner;
 use super::packets::{Gone, Packets, OFFER_AGAIN};
+use super::run_dir::{path_in, socket_at, MARK, SOCKET};
+use super::setup::Setup;
 use super::tools::{Ends, Tools};
-use super::{path_in, socket_at, Setup, MARK, SOCKET};
 use crate::config::TicketStore;
 use crate::engine::NoteLevel;
 use crate::keeper::words::{Message, VERSION};
 use crate::keeper::{Input, JobId, Keeper, Kept, Output};
 use crate::model::Holder;
 use crate::store::child;
-use crate::sys::panics;
-use crate::sys::{accounts, clock, open_files, os, process};
+use crate::sys::{accounts, clock, filelock, open_files, os, panics, process};
 use crate::time::{MonoTime, Span};
 use socket2::Socket;
 use std::collections::VecDeque;
@@ -330,7 +330,7 @@ impl Program {
             boothd.packets.send(&[Message::Other]);
         }
         (self.resigned, self.listener, self.mark) = (true, None, None);
-        owner::disown(&self.dir);
+        filelock::unlock(&self.dir);
     }
 
     /// Whether there is nothing to keep any more. While a boothd could come back within *g*, this
@@ -448,11 +448,6 @@ fn is_set(mark: &File) -> bool {
 
 /// The result, or a line in the log.
 fn noted<T>(result: io::Result<T>, what: &str) -> Option<T> {
-    match result {
-        Ok(value) => Some(value),
-        Err(error) => {
-            log(NoteLevel::Error, &format!("cannot {what}: {error}"));
-            None
-        }
-    }
+    let say = |error: &io::Error| log(NoteLevel::Error, &format!("cannot {what}: {error}"));
+    result.inspect_err(say).ok()
 }

@@ -4,7 +4,7 @@
 
 use super::journal::log;
 use super::leftovers::Label;
-use super::Setup;
+use super::setup::Setup;
 use crate::config::TicketStore;
 use crate::engine::{CibLoad, NoteLevel};
 use crate::keeper::{Change, JobEnd, JobId, Place, Values, Work};
@@ -40,9 +40,10 @@ pub(super) struct Tools {
     jobs: BTreeMap<JobId, Tool>,
     /// Processes whose answer is not wanted any more.
     leaving: Vec<Child>,
-    /// Whether a revoke was looked at and had worked, one alone, and one of many: this user may
-    /// change the CIB.
-    trusted: [bool; 2],
+    /// Whether a revoke of one ticket was looked at and had worked: this user may change the CIB.
+    trusts_one: bool,
+    /// The same of a revoke of many.
+    trusts_many: bool,
     label: Label,
 }
 
@@ -54,19 +55,19 @@ struct Tool {
 /// What a process is for.
 enum Task {
     /// It changes a ticket in the CIB.
-    Change(Place, TicketName, bool),
+    Change { place: Place, name: TicketName, revokes: bool },
     /// It revokes many in the CIB.
     Revokes(Named),
     /// It reads tickets in the CIB; `Some`: to see until then whether a revoke has worked.
     Look(Named, Option<MonoTime>),
-    /// It does one thing for each in the built-in store.
-    Lines(Vec<(Place, bool)>),
+    /// It reads or changes each in the built-in store.
+    Lines { places: Vec<Place>, looks: bool },
 }
 
 impl Tools {
     pub(super) fn new(setup: Setup, program: PathBuf, label: Label) -> Tools {
         let (jobs, leaving) = (BTreeMap::new(), Vec::new());
-        Tools { setup, program, jobs, leaving, trusted: [false; 2], label }
+        Tools { setup, program, jobs, leaving, trusts_one: false, trusts_many: false, label }
     }
 
     /// Starts a job, or says at once how it ended.
@@ -77,14 +78,12 @@ impl Tools {
         name: impl Fn(Place) -> TicketName,
         ends: &mut Ends,
     ) {
-        let places: Vec<Place> = match &work {
-            Work::Change(changes) => changes.iter().map(|(place, _)| *place).collect(),
-            Work::Look(places) => places.clone(),
-        };
+        let places = places_of(&work);
         let started = match &self.setup.store {
             TicketStore::Pacemaker => self.start_cib(job, work, name),
             TicketStore::Directory(dir) => {
-                let call = Call::Store { dir: dir.clone(), config_name: self.config_name() };
+                let config_name = self.setup.config_name.clone();
+                let call = Call::Store { dir: dir.clone(), config_name };
                 self.start_lines(&call, work, name)
             }
         };
@@ -101,10 +100,6 @@ impl Tools {
                 ends.push((job, places.into_iter().map(|place| (place, end.clone())).collect()));
             }
         }
-    }
-
-    fn config_name(&self) -> String {
-        self.setup.config_name.clone()
     }
 
     fn start_cib(
@@ -126,7 +121,7 @@ impl Tools {
                 self.label.put_on(&mut command, job);
                 let child = spawn(&mut command, start_before, CHATTER_MAX)?;
                 let revokes = matches!(change, Change::Revoke(_));
-                Ok(Tool { child, task: Task::Change(*place, name, revokes) })
+                Ok(Tool { child, task: Task::Change { place: *place, name, revokes } })
             }
             Work::Change(changes) => {
                 let named: Named =
@@ -186,22 +181,20 @@ impl Tools {
         work: Work,
         name: impl Fn(Place) -> TicketName,
     ) -> io::Result<Tool> {
-        let (places, text): (Vec<_>, String) = match &work {
+        let (places, looks) = (places_of(&work), matches!(work, Work::Look(_)));
+        let text: String = match &work {
             Work::Change(changes) => changes
                 .iter()
-                .map(|(place, change)| {
-                    ((*place, false), builtin::request(&name(*place), Some(change)))
-                })
-                .unzip(),
-            Work::Look(places) => places
-                .iter()
-                .map(|place| ((*place, true), builtin::request(&name(*place), None)))
-                .unzip(),
+                .map(|(place, change)| builtin::request(&name(*place), Some(change)))
+                .collect(),
+            Work::Look(places) => {
+                places.iter().map(|place| builtin::request(&name(*place), None)).collect()
+            }
         };
         let mut command = call.command(&self.program);
         command.stdin(os::memory_file(text.as_bytes())?);
         let child = spawn(&mut command, None, ANSWERS_MAX)?;
-        Ok(Tool { child, task: Task::Lines(places) })
+        Ok(Tool { child, task: Task::Lines { places, looks } })
     }
 
     /// Kills jobs, and whatever they have started.
@@ -210,7 +203,7 @@ impl Tools {
         for job in jobs {
             let Some(running) = self.jobs.get_mut(job) else { continue };
             running.child.end(Ending::Kill);
-            if matches!(running.task, Task::Change(..) | Task::Revokes(_)) {
+            if matches!(running.task, Task::Change { .. } | Task::Revokes(_)) {
                 changes.push(*job);
             }
         }
@@ -226,10 +219,9 @@ impl Tools {
         let mut over = Vec::new();
         for (job, running) in &mut self.jobs {
             let late = matches!(running.task, Task::Look(_, Some(until)) if now >= until);
-            match running.child.look() {
-                Some(finished) => over.push((*job, Some(finished))),
-                None if late => over.push((*job, None)),
-                None => {}
+            let finished = running.child.look();
+            if finished.is_some() || late {
+                over.push((*job, finished));
             }
         }
         for (job, finished) in over {
@@ -237,11 +229,13 @@ impl Tools {
             let Some(finished) = finished else {
                 // What cannot be read in time is no evidence against the success of the revoke.
                 running.child.end(Ending::Kill);
-                ends.push((job, all_done(&running.task)));
+                if let Task::Look(named, _) = running.task {
+                    ends.push((job, each(named, |_| JobEnd::Done)));
+                }
                 self.leaving.push(running.child);
                 continue;
             };
-            if finished.was_killed() && !running.child.was_ended() {
+            if finished.was_killed() && !running.child.ended {
                 // By somebody else, who has left alone what it had started.
                 self.label.end_jobs(&[job]);
             }
@@ -266,17 +260,20 @@ impl Tools {
     fn meaning(&mut self, task: Task, finished: &Finished) -> Result<PlaceEnds, Named> {
         let success = finished.status.success();
         match task {
-            Task::Change(place, name, true) if success && !self.trusted[0] => {
+            Task::Change { place, name, revokes: true } if success && !self.trusts_one => {
                 Err(vec![(place, name)])
             }
-            Task::Change(place, _, _) if success => Ok(vec![(place, JobEnd::Done)]),
-            Task::Change(..) if finished.was_killed() => Ok(Vec::new()),
-            Task::Change(place, ..) => {
+            Task::Change { place, .. } if success => Ok(vec![(place, JobEnd::Done)]),
+            Task::Change { .. } if finished.was_killed() => Ok(Vec::new()),
+            Task::Change { place, .. } => {
                 let text = format!("{}: {}", pacemaker::PROGRAM, finished.failure());
                 Ok(vec![(place, JobEnd::Failed(text))])
             }
-            Task::Revokes(named) if success && !self.trusted[1] => Err(named),
-            Task::Revokes(named) if success => Ok(together(named)),
+            Task::Revokes(named) if success && !self.trusts_many => Err(named),
+            Task::Revokes(named) if success => {
+                note_together(named.len());
+                Ok(each(named, |_| JobEnd::Done))
+            }
             Task::Revokes(_) if finished.was_killed() => Ok(Vec::new()),
             Task::Revokes(named) => {
                 let text = format!("{}: {}", pacemaker::MANY_PROGRAM, finished.failure());
@@ -291,7 +288,7 @@ impl Tools {
                 note_together(ends.iter().filter(|(_, end)| *end == JobEnd::Done).count());
                 Ok(ends)
             }
-            Task::Lines(places) => Ok(lines(&places, finished)),
+            Task::Lines { places, looks } => Ok(lines(&places, looks, finished)),
         }
     }
 
@@ -314,7 +311,7 @@ impl Tools {
                 }
             })
             .collect();
-        self.trusted[usize::from(ends.len() > 1)] = known;
+        *if ends.len() > 1 { &mut self.trusts_many } else { &mut self.trusts_one } = known;
         ends
     }
 
@@ -324,7 +321,7 @@ impl Tools {
             Task::Look(_, until) => until,
             _ => None,
         };
-        let silent = self.children().map(Child::listened_to_at).filter(|at| *at > now);
+        let silent = self.children().map(|child| child.listened_to_at).filter(|at| *at > now);
         self.jobs.values().filter_map(until).chain(silent).min()
     }
 
@@ -348,6 +345,14 @@ impl Tools {
     }
 }
 
+/// The tickets that a job is about.
+fn places_of(work: &Work) -> Vec<Place> {
+    match work {
+        Work::Change(changes) => changes.iter().map(|(place, _)| *place).collect(),
+        Work::Look(places) => places.clone(),
+    }
+}
+
 fn spawn(
     command: &mut Command,
     start_before: Option<MonoTime>,
@@ -363,22 +368,9 @@ fn each(named: Named, end: impl Fn(&TicketName) -> JobEnd) -> PlaceEnds {
     named.into_iter().map(|(place, name)| (place, end(&name))).collect()
 }
 
-/// Many revokes that were made with one call.
-fn together(named: Named) -> PlaceEnds {
-    note_together(named.len());
-    each(named, |_| JobEnd::Done)
-}
-
 fn note_together(count: usize) {
     if count > 1 {
         log(NoteLevel::Info, &format!("{count} tickets were written as not granted with one call"));
-    }
-}
-
-fn all_done(task: &Task) -> PlaceEnds {
-    match task {
-        Task::Look(named, _) => each(named.clone(), |_| JobEnd::Done),
-        Task::Change(..) | Task::Revokes(_) | Task::Lines(_) => Vec::new(),
     }
 }
 
@@ -387,16 +379,11 @@ fn looked(named: Named, finished: &Finished) -> PlaceEnds {
     if let [(place, name)] = &named[..] {
         return vec![(*place, JobEnd::Looked(read_one(finished, name)))];
     }
-    let absent = finished.status.code().is_some_and(pacemaker::is_absent);
-    let all = if absent {
+    let all = if finished.status.code().is_some_and(pacemaker::is_absent) {
         Ok(BTreeMap::new())
-    } else if !finished.status.success() {
-        Err(finished.failure())
-    } else if finished.cut {
-        Err(format!("the answer has more than {ANSWERS_MAX} bytes"))
     } else {
-        let answer = String::from_utf8_lossy(&finished.output);
-        pacemaker::read_all(&answer).map_err(|error| error.to_string())
+        let answer = finished.answer(ANSWERS_MAX);
+        answer.and_then(|answer| pacemaker::read_all(&answer).map_err(|error| error.to_string()))
     };
     each(named, |name| {
         JobEnd::Looked(match &all {
@@ -411,16 +398,16 @@ fn looked(named: Named, finished: &Finished) -> PlaceEnds {
 }
 
 /// What the helper of the built-in store says of each ticket.
-fn lines(places: &[(Place, bool)], finished: &Finished) -> PlaceEnds {
+fn lines(places: &[Place], looks: bool, finished: &Finished) -> PlaceEnds {
     let mut answers = builtin::answers(&finished.output).into_iter();
     let killed = finished.was_killed();
-    let why = finished.said().unwrap_or_else(|| finished.failure());
+    let why = finished.why();
     let mut ends = Vec::new();
-    for (place, looks) in places {
+    for place in places {
         let end = match answers.next().flatten() {
             Some(end) => end,
             None if killed => JobEnd::Killed,
-            None if *looks => JobEnd::Looked(CibLoad::Failed(why.clone())),
+            None if looks => JobEnd::Looked(CibLoad::Failed(why.clone())),
             None => JobEnd::Failed(why.clone()),
         };
         ends.push((*place, end));

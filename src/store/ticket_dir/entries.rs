@@ -3,7 +3,7 @@
 //!
 //! In values `%` and control characters stand as `%XX`, so that every value is one line.
 
-use super::BootMark;
+use super::boot::BootMark;
 use crate::engine::{AttrChange, CibTicket};
 use crate::model::{AttrName, AttrValue, Excerpt};
 use crate::pacemaker::{owner_number, parse_owner, parse_term, TicketValues};
@@ -67,8 +67,6 @@ impl fmt::Display for EntriesError {
         }
     }
 }
-
-impl std::error::Error for EntriesError {}
 
 impl Entries {
     /// The entries in a file's bytes.
@@ -158,7 +156,7 @@ impl Entries {
     ///
     /// # Errors
     /// `granted` is neither true nor false.
-    pub(crate) fn is_left_over(&self, now: &BootMark) -> Result<bool, EntriesError> {
+    pub(super) fn is_left_over(&self, now: &BootMark) -> Result<bool, EntriesError> {
         let ticket = self.ticket()?;
         let leased = ticket.expires.is_some_and(|expires| expires > WallTime::EPOCH);
         let boot = self.0.get(BOOT).and_then(|text| BootMark::parse(text));
@@ -192,23 +190,14 @@ fn escape(value: &str) -> String {
 }
 
 fn unescape(text: &str) -> Option<String> {
-    if !text.contains('%') {
-        return Some(text.to_owned());
-    }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((byte, after)) = rest.split_first() {
-        if *byte == b'%' {
-            let digits = std::str::from_utf8(after.get(..2)?).ok()?;
-            if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-                return None;
-            }
-            bytes.push(u8::from_str_radix(digits, 16).ok()?);
-            rest = after.get(2..)?;
-        } else {
-            bytes.push(*byte);
-            rest = after;
-        }
+    let mut parts = text.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        // A sign is no digit, but a number may begin with it.
+        let byte = u8::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'))?;
+        bytes.push(byte);
+        bytes.extend_from_slice(rest.as_bytes());
     }
     String::from_utf8(bytes).ok()
 }

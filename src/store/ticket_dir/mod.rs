@@ -59,16 +59,6 @@ impl fmt::Display for DirError {
     }
 }
 
-impl std::error::Error for DirError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            DirError::Io(_, _, error) => Some(error),
-            DirError::Content(_, error) => Some(error),
-            DirError::NoFile(_) | DirError::TooLong(_) => None,
-        }
-    }
-}
-
 impl TicketDir {
     /// The store in this directory, which need not exist yet.
     pub(super) fn new(path: &Path) -> TicketDir {
@@ -101,11 +91,8 @@ impl TicketDir {
             Ok(_) => return Err(DirError::NoFile(path)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // Without the directory nothing is known about any ticket.
-                let there = fs::metadata(&self.path);
-                return match there {
-                    Ok(_) => Ok(None),
-                    Err(error) => Err(DirError::Io("find", self.path.clone(), error)),
-                };
+                let missing = |error| DirError::Io("find", self.path.clone(), error);
+                return fs::metadata(&self.path).map(|_| None).map_err(missing);
             }
             Err(error) => return Err(failed(error)),
         };
@@ -114,10 +101,7 @@ impl TicketDir {
         if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > FILE_MAX {
             return Err(DirError::TooLong(path));
         }
-        match Entries::parse(&bytes) {
-            Ok(entries) => Ok(Some(entries)),
-            Err(error) => Err(DirError::Content(path, error)),
-        }
+        Entries::parse(&bytes).map(Some).map_err(|error| DirError::Content(path, error))
     }
 
     /// The files of all tickets, in the order of their names; none if there is no directory.
@@ -126,9 +110,8 @@ impl TicketDir {
     /// The directory cannot be read.
     pub(super) fn files(&self) -> io::Result<Vec<PathBuf>> {
         let entries = match fs::read_dir(&self.path) {
-            Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
+            entries => entries?,
         };
         let mut paths = Vec::new();
         for entry in entries {

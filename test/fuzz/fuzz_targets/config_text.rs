@@ -2,7 +2,4 @@
 //! libFuzzer's entry to the target of the same name.
 #![no_main]
 
-#[path = "../targets/mod.rs"]
-mod targets;
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| (targets::target("config_text").run)(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| (booth_fuzz::target("config_text").run)(bytes));

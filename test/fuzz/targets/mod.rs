@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What is fuzzed: one function of bytes for each target. It panics if a promise is broken.
 //!
-//! Two drivers share these: libFuzzer (`fuzz_targets`, nightly) and a bounded test on stable
-//! (`stable`).
+//! Two drivers share these: libFuzzer (`fuzz_targets`, nightly), for which this is a library, and a
+//! bounded test on stable (`main.rs`), of which it is a module.
 
 mod argv;
 mod client_frame;

@@ -2,8 +2,10 @@
 //! How boothd finds the keeper that is there, and makes sure that there is none before it starts
 //! one.
 
-use super::{LOOK, PATIENCE_MIN};
-use crate::store::keeper::{is_keeper, owner, path_in, socket_at, SOCKET};
+use super::peer::{LOOK, PATIENCE_MIN};
+use crate::store::keeper::owner;
+use crate::store::keeper::run_dir::{path_in, socket_at, SOCKET};
+use crate::store::keeper::setup::is_keeper;
 use crate::sys::accounts::{own_user, user_name};
 use crate::sys::os::{self, Handle};
 use crate::sys::{clock, directory};

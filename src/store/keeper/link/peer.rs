@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A keeper as boothd sees it: a socket, a process, and whether it listens.
 
-use super::READY;
 use crate::keeper::words::Message;
 use crate::store::keeper::packets::Packets;
 use crate::sys::clock;
 use crate::sys::os::Handle;
-use crate::time::MonoTime;
+use crate::time::{MonoTime, Span};
 use socket2::Socket;
 use std::process;
+
+/// How long a keeper may take until boothd has taken over.
+const READY: Span = Span::from_secs(10);
+/// How long it may leave words unread in any case: a busy machine is no reason to end it.
+pub(super) const PATIENCE_MIN: Span = Span::from_millis(500);
+/// The pause between two looks at a keeper that seems not to listen, or not to be there.
+pub(super) const LOOK: Span = Span::from_millis(20);
 
 /// A keeper at the other end of a socket.
 #[derive(Debug)]

@@ -2,9 +2,7 @@
 //! The fuzz targets on a stable toolchain: every seed, every crash that was ever found, and a
 //! bounded number of mutations of them. `BOOTH_FUZZ_CASES` sets how many for each target.
 
-#[path = "../seeds.rs"]
 mod seeds;
-#[path = "../targets/mod.rs"]
 mod targets;
 
 use proptest::prelude::*;
