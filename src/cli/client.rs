@@ -111,7 +111,10 @@ pub(super) fn fetch_text(
     match connection.answer(Some(limit))? {
         ClientReply::List(text) => Ok(Ok(text)),
         ClientReply::Result(code) => Ok(Err(code)),
-        _ => Err(NetError::Unexpected(target.address)),
+        ClientReply::Ticket(_)
+        | ClientReply::Attr(_)
+        | ClientReply::Attrs(_)
+        | ClientReply::Hello(_) => Err(NetError::Unexpected(target.address)),
     }
 }
 

@@ -103,6 +103,8 @@ impl fmt::Display for NetError {
     }
 }
 
+impl std::error::Error for NetError {}
+
 /// How this cluster encodes packets: its key, its allowed skew, its unit of time.
 pub(super) struct Codec {
     /// Signs requests.

@@ -99,6 +99,8 @@ impl fmt::Display for UsageError {
     }
 }
 
+impl std::error::Error for UsageError {}
+
 /// The arguments as typed.
 pub(super) struct LowArgs {
     pub(super) words: Vec<String>,

@@ -82,6 +82,8 @@ impl fmt::Display for TargetError {
     }
 }
 
+impl std::error::Error for TargetError {}
+
 /// Chooses the member that a client on this host asks.
 ///
 /// # Errors

@@ -217,7 +217,10 @@ impl TicketTalk<'_> {
                 let verdict = wording::ticket_verdict(self.command, self.ticket, code);
                 return Ok(Some(Ended::Verdict(verdict)));
             }
-            _ => return Err(NetError::Unexpected(target.address)),
+            ClientReply::List(_)
+            | ClientReply::Attr(_)
+            | ClientReply::Attrs(_)
+            | ClientReply::Hello(_) => return Err(NetError::Unexpected(target.address)),
         };
         if answer.ticket.as_ref().is_some_and(|name| name != self.ticket) {
             return Err(NetError::Unexpected(target.address));
@@ -325,7 +328,7 @@ impl TicketTalk<'_> {
         let codec = &self.session.codec;
         match fetch_text(codec, target, &ClientRequest::List, LIST_LIMIT) {
             Ok(Ok(text)) => line_of(&text, self.ticket).map(printable),
-            _ => None,
+            Ok(Err(_)) | Err(_) => None,
         }
     }
 }

@@ -47,6 +47,8 @@ impl fmt::Display for ConfigError {
     }
 }
 
+impl std::error::Error for ConfigError {}
+
 /// What is wrong, without its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Problem {

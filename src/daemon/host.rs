@@ -32,6 +32,8 @@ impl fmt::Display for Lack {
     }
 }
 
+impl std::error::Error for Lack {}
+
 /// As whom the daemon of a member with this role runs.
 pub(super) fn account_of(config: &Config, role: MemberRole) -> &Account {
     match role {

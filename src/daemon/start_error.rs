@@ -64,3 +64,20 @@ impl fmt::Display for StartError {
         }
     }
 }
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            StartError::Background(error)
+            | StartError::Log(error)
+            | StartError::Bind(error)
+            | StartError::RunDir(_, error)
+            | StartError::Thread(error) => Some(error),
+            StartError::Descriptors(_) => None,
+            StartError::Lock(error) => Some(error),
+            StartError::Account(error) => Some(error),
+            StartError::Lack(error) => Some(error),
+            StartError::Executor(error) => Some(error),
+        }
+    }
+}

@@ -77,6 +77,15 @@ impl fmt::Display for AccountError {
     }
 }
 
+impl std::error::Error for AccountError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            AccountError::System(_, error) => Some(error),
+            AccountError::NoUser { .. } | AccountError::NoGroup { .. } => None,
+        }
+    }
+}
+
 /// The numbers of the account of a member with this role. What is no name of this host may be a
 /// number. In place of a default group that this host does not have stands the group that the user
 /// has in the user database, if it is there.

@@ -56,6 +56,15 @@ impl fmt::Display for FindError {
     }
 }
 
+impl std::error::Error for FindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            FindError::Interfaces(error) => Some(error),
+            FindError::Nobody { .. } => None,
+        }
+    }
+}
+
 /// The index of the member that a daemon on this host is: the first whose address is local.
 ///
 /// # Errors

@@ -154,6 +154,17 @@ impl fmt::Display for LockError {
     }
 }
 
+impl std::error::Error for LockError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            LockError::Open(_, error)
+            | LockError::Replace { error, .. }
+            | LockError::Use(_, error) => Some(error),
+            LockError::Held { .. } => None,
+        }
+    }
+}
+
 /// A lock file that this process holds. Dropping it gives up the lock and leaves the file.
 #[derive(Debug)]
 pub(crate) struct LockFile {

@@ -238,7 +238,12 @@ pub(super) fn no_place(request: &ClientRequest) -> Reply {
 pub(super) fn under_way(request: &ClientRequest) -> TicketAnswer {
     let ticket = match request {
         ClientRequest::Grant { ticket, .. } | ClientRequest::Revoke { ticket, .. } => ticket,
-        _ => &None,
+        ClientRequest::List
+        | ClientRequest::Peers
+        | ClientRequest::AttrSet { .. }
+        | ClientRequest::AttrGet { .. }
+        | ClientRequest::AttrDelete { .. }
+        | ClientRequest::AttrList { .. } => &None,
     };
     TicketAnswer {
         result: ResultCode::CibPending,

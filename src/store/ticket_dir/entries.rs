@@ -68,6 +68,8 @@ impl fmt::Display for EntriesError {
     }
 }
 
+impl std::error::Error for EntriesError {}
+
 impl Entries {
     /// The entries in a file's bytes.
     ///

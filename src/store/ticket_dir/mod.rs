@@ -59,6 +59,16 @@ impl fmt::Display for DirError {
     }
 }
 
+impl std::error::Error for DirError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            DirError::Io(_, _, error) => Some(error),
+            DirError::Content(_, error) => Some(error),
+            DirError::NoFile(_) | DirError::TooLong(_) => None,
+        }
+    }
+}
+
 impl TicketDir {
     /// The store in this directory, which need not exist yet.
     pub(super) fn new(path: &Path) -> TicketDir {
