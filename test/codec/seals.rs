@@ -6,7 +6,7 @@ use booth::auth::{bond_of_answers, Key, Opener, ReplayGuard, Sealer};
 use booth::time::Span;
 use booth::wire::{
     decode_peer, decode_reply, decode_request, encode_hello, encode_peer, encode_reply,
-    encode_request, is_hello, life_of, put_life, DATAGRAM_MAX,
+    encode_request, is_hello, life_of, put_life, ClientReply, ResultCode, DATAGRAM_MAX,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -58,6 +58,9 @@ proptest! {
         let opened = opener.open(&sealed, wall).expect("it opens");
         prop_assert_eq!(decode_peer(&opened.packet, unit), Ok((from, message)));
         prop_assert_eq!(life_of(&opened.packet), Some(mine));
+        prop_assert!(!is_hello(&opened.packet));
+        let bare = ClientReply::Result(ResultCode::Success);
+        prop_assert!(!is_hello(&encode_reply(from, &bare, unit)));
         prop_assert_eq!(opened.bond, bond);
         prop_assert_eq!(opened.answer, bond_of_answers(&sealed));
         prop_assert_eq!(opened.answer.is_some(), keyed);

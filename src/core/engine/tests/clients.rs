@@ -3,7 +3,9 @@
 
 use super::bench::{Bench, Deeds, World, SECOND};
 use super::cluster::spec;
-use crate::engine::{CibOutcome, CibTicket, ClientId, Effect, Event, ProbeOutcome, StoreWish};
+use crate::engine::{
+    CibOutcome, CibTicket, ClientId, Effect, Event, ProbeOutcome, Reply, StoreWish,
+};
 use crate::model::{Holder, TicketSpec};
 use crate::time::Span;
 use crate::wire::{ClientOptions, PeerBody, Reason, ResultCode, WaitCause};
@@ -320,4 +322,16 @@ pub fn the_clients_that_wait_for_one_revoke_are_bounded() {
     for client in waiting.into_iter().chain([first]) {
         assert_eq!(done.final_answer(client), Some(ResultCode::Success));
     }
+}
+
+#[test]
+pub fn an_answer_states_the_term_of_the_ticket() {
+    let mut bench = Bench::three();
+    let term = bench.hold();
+    let (_, deeds) = bench.grant(ClientOptions::default());
+    let stated = deeds.0.iter().find_map(|(_, effect)| match effect {
+        Effect::Reply { reply: Reply::Ticket(answer), .. } => Some(answer.term.get()),
+        _ => None,
+    });
+    assert_eq!(stated, Some(term));
 }
