@@ -2,10 +2,12 @@
 //! What the store is asked to write, in which order, and what follows its answers (L6, L10).
 
 use super::bench::{granted, stamp, writes, Bench, Deeds, World, SECOND};
-use super::cluster::spec;
-use crate::engine::{CibExpiry, CibOutcome, CibTicket, Effect, Remark, StoreWish};
+use super::cluster::{roster, spec, the_ticket};
+use crate::engine::{
+    CibExpiry, CibLoad, CibOutcome, CibTicket, Effect, Engine, Event, Remark, Setup, StoreWish,
+};
 use crate::model::{Holder, Term, TicketSpec};
-use crate::time::{MonoTime, Span};
+use crate::time::{MonoTime, Now, Span};
 use crate::wire::{ClientOptions, PeerBody, ResultCode};
 
 fn failed() -> CibOutcome {
@@ -273,4 +275,28 @@ pub fn a_restarted_holder_writes_its_new_term() {
     assert!(state.granted);
     assert_eq!((state.term, state.expires), (Term::new(5), CibExpiry::Lease));
     assert_eq!(CibTicket::default().owner.unwrap_or_default(), Holder::Unknown);
+}
+
+/// A store that fails is asked ever more rarely; with many tickets, all of them make no more than
+/// twenty attempts a second, but each one every half minute.
+#[test]
+fn a_store_that_fails_is_asked_more_rarely_the_more_tickets_there_are() {
+    for (tickets, longest) in [(1, 5), (100, 5), (200, 10), (10_000, 30)] {
+        let ticket = |n: usize| spec(&format!("t{n}"));
+        let tickets: Vec<TicketSpec> = (0..tickets).map(ticket).collect();
+        let mut engine = Engine::new(Setup { roster: roster(2, 1, 0), tickets, seed: 5 });
+        let (mut now, mut effects) = (Now::default(), Vec::new());
+        engine.step(now, Event::Start, &mut effects);
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            let outcome = CibLoad::Failed("exit status 1".into());
+            engine.step(now, Event::CibLoaded { ticket: the_ticket(), outcome }, &mut effects);
+            let at = engine.deadline_of(the_ticket()).expect("it is asked again");
+            pauses.push(at.since(now.mono).as_secs());
+            now.mono = at;
+            engine.step(now, Event::Due { ticket: the_ticket() }, &mut effects);
+        }
+        assert_eq!(pauses[..3], [1, 2, 4]);
+        assert_eq!(pauses[7], longest, "{pauses:?}");
+    }
 }
