@@ -163,8 +163,10 @@ impl Ticket<Leased> {
         let Some(lead) = &mut self.kind.lead else { return };
         let acked = self.links.iter().filter_map(|link| link.acked_at());
         let own = acked.fold(lead.renewal.started(), MonoTime::max).plus(expire);
-        let length = lease_length(&self.links, expire, majority).unwrap_or(expire);
-        lead.renewal.next_by(lead.renewal.started().plus(renewal_pause(&self.spec, length)));
+        let started = lead.renewal.started();
+        let length = lease_length(&self.links, expire, majority, started);
+        let length = length.unwrap_or_else(|| lead.length());
+        lead.renewal.plan_next(started.plus(renewal_pause(&self.spec, length)));
         let Some(until) = lease_end(&self.links, own, majority) else { return };
         let window = window(&self.spec, until, length);
         let usable = now < window.hold_until;

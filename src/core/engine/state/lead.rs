@@ -218,9 +218,9 @@ impl Renewal {
         self.next_at
     }
 
-    /// The next one begins no later than this.
-    pub fn next_by(&mut self, at: MonoTime) {
-        self.next_at = self.next_at.min(at);
+    /// The next one begins then.
+    pub fn plan_next(&mut self, at: MonoTime) {
+        self.next_at = at;
     }
 
     /// The next one, if it is due, begins then.

@@ -237,10 +237,17 @@ pub fn lease_end(links: &[Link], own: MonoTime, majority: usize) -> Option<MonoT
     majority_bears(links.iter().map(|link| link.bound_by_acks), own, majority)
 }
 
-/// How long a renewal makes the lease last when it is acknowledged as the last one was: `expire`,
-/// or less where the majority needs members whose words are shorter.
-pub fn lease_length(links: &[Link], expire: Span, majority: usize) -> Option<Span> {
-    majority_bears(links.iter().map(|link| link.word), expire, majority)
+/// How long a renewal that began at `since` makes the lease last: `expire`, or less where the
+/// majority needs members whose words are shorter. Whoever has not acknowledged this renewal may be
+/// gone: its word does not count. `None`: too few have acknowledged it yet.
+pub fn lease_length(
+    links: &[Link],
+    expire: Span,
+    majority: usize,
+    since: MonoTime,
+) -> Option<Span> {
+    let word = |link: &Link| link.word.filter(|_| link.acked_at >= Some(since));
+    majority_bears(links.iter().map(word), expire, majority)
 }
 
 /// When the next renewal begins after one that makes the lease last `length`: `renewal-freq`, or

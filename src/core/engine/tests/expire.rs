@@ -85,6 +85,25 @@ fn a_holder_with_a_longer_expire_renews_as_often_as_the_others_need() {
     assert!((59..=61).contains(&writes.len()), "{} renewals in 60 times 5 s", writes.len());
 }
 
+/// So it does when the only other member with as long an `expire` is not heard any more.
+#[test]
+fn a_holder_keeps_its_ticket_when_only_members_with_a_shorter_expire_are_left() {
+    let mut cluster = granted([LONG, LONG, LONG.divided(2)]);
+    let renewals = |cluster: &mut Cluster| {
+        let before = cluster.nodes[0].writes.len();
+        cluster.advance(LONG.times(10));
+        assert_eq!(cluster.granted(), [0]);
+        let writes = &cluster.nodes[0].writes[before..];
+        assert!(writes.iter().all(|state| state.granted), "never revoked");
+        writes.len()
+    };
+    let all = renewals(&mut cluster);
+    cluster.crash(1);
+    let left = renewals(&mut cluster);
+    // The first of them still waits for as long as the site's word allowed.
+    assert!((2 * all - 2..=2 * all).contains(&left), "{all} renewals, then {left}");
+}
+
 /// A holder with a shorter `expire` than the others is not affected by theirs.
 #[test]
 fn a_holder_with_a_shorter_expire_renews_as_it_is_configured() {
