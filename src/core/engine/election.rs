@@ -428,9 +428,10 @@ impl Ticket<Leased> {
     }
 
     /// A leader learned of a higher term: it stands with a higher one and goes on holding, at most
-    /// once per renewal (L11).
+    /// once per renewal (L11). In its grace, only as long as it has a bound (L9).
     fn stand_again(&mut self, cx: &mut Cx<'_>) {
-        let Some(lead) = &mut self.kind.lead else { return };
+        let allowed = self.kind.grace.is_none() || self.established(cx.now.mono);
+        let Some(lead) = self.kind.lead.as_mut().filter(|_| allowed) else { return };
         if lead.renewal.challenge() {
             return;
         }

@@ -7,7 +7,7 @@ use super::cluster::spec;
 use crate::engine::{CibLoad, CibOutcome, CibTicket, Effect, JobWish, Remark, StoreWish};
 use crate::model::{Holder, Term, TicketSpec};
 use crate::time::{Span, WallTime};
-use crate::wire::{ClientOptions, PeerBody, Reason, ResultCode};
+use crate::wire::{ClientOptions, Command, PeerBody, Reason, ResultCode};
 use std::collections::BTreeSet;
 
 /// A site of three that has not started.
@@ -388,4 +388,20 @@ pub fn a_restarted_holder_announces_the_end_of_the_term_that_it_won_last() {
     let gone = bench.written(&deeds);
     let said: Vec<Term> = gone.announcements().iter().map(|sent| sent.message.term).collect();
     assert_eq!(said, [term, term]);
+}
+
+/// L9, L11: a restarted holder whose bound has ended, with a win that nobody has acknowledged, does
+/// not stand in its grace, whatever term it hears of.
+#[test]
+fn a_restarted_holder_without_a_bound_does_not_stand_again_in_its_grace() {
+    for over in [false, true] {
+        let mut bench = Bench::new(2, 1, 0, spec("T"));
+        let stored = granted(bench.id(0), 4, later(&bench, 3));
+        let term = bench.start(stored).requests()[0].message.term.get();
+        assert!(!bench.vote(1, term).heartbeats().is_empty());
+        // The store does not obey, so it goes on leading.
+        bench.advance(Span::from_millis(if over { 3_500 } else { 500 }));
+        let told = bench.reject(2, Command::Heartbeat, ResultCode::TermOutdated, term + 5);
+        assert_eq!(told.requests().is_empty(), over, "the bound is over: {over}");
+    }
 }
