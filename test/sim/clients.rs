@@ -188,11 +188,17 @@ impl World {
         }
         let (Reply::Ticket(answer), Some(order)) = (reply, connection.order) else { return };
         let ticket = connection.ticket;
-        if order == Order::Grant && !last {
+        if order != Order::Revoke && !last {
             self.checks.ghosts.order_joins(n, ticket);
+        } else if order != Order::Revoke {
+            let same = |c: &Connection| c.node == n && c.life == life && c.ticket == ticket;
+            let grants = |c: &Connection| c.order.is_some_and(|order| order != Order::Revoke);
+            if !self.clients.open.iter().any(|c| same(c) && grants(c)) {
+                self.checks.ghosts.orders_are_answered(self.decided, n, ticket);
+            }
         }
         if order == Order::Revoke && last {
-            self.checks.ghosts.order_ends(n, ticket);
+            self.checks.ghosts.order_ends(self.decided, n, ticket);
         }
         self.check_answer(&connection, answer.result, last);
         match answer.result {

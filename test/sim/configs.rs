@@ -199,7 +199,7 @@ impl World {
                 self.coverage.note("members: expire is lowered safely");
             } else {
                 self.coverage.note("members: expire is lowered at once");
-                self.checks.suspended.begin(ticket, Excuse::LoweredExpire, until);
+                self.checks.suspended.begin(self.now, ticket, Excuse::LoweredExpire, until);
             }
         }
         self.nodes[n].tickets = Some(tickets);

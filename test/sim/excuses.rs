@@ -195,6 +195,8 @@ pub struct Suspension {
     /// What happened: [`Excuse::Override`] (nothing is asserted) or [`Excuse::ClockSet`] (S1, S2
     /// and S11 are not).
     pub why: Excuse,
+    /// When it began.
+    since: True,
     /// Not before this it ends.
     until: True,
 }
@@ -203,22 +205,22 @@ pub struct Suspension {
 #[derive(Debug)]
 pub struct Suspensions {
     all: Vec<Vec<Suspension>>,
-    /// Per ticket, when the last override ended.
-    overridden: Vec<True>,
+    /// Per ticket, when the last override that is over began, and when it ended.
+    overridden: Vec<(True, True)>,
 }
 
 impl Suspensions {
     /// None.
     pub fn new(tickets: usize) -> Suspensions {
-        Suspensions { all: vec![Vec::new(); tickets], overridden: vec![0; tickets] }
+        Suspensions { all: vec![Vec::new(); tickets], overridden: vec![(0, 0); tickets] }
     }
 
-    /// Begins one, or makes it longer.
-    pub fn begin(&mut self, ticket: usize, why: Excuse, until: True) {
+    /// Begins one now, or makes it longer.
+    pub fn begin(&mut self, now: True, ticket: usize, why: Excuse, until: True) {
         let all = &mut self.all[ticket];
         match all.iter_mut().find(|suspension| suspension.why == why) {
             Some(suspension) => suspension.until = suspension.until.max(until),
-            None => all.push(Suspension { why, until }),
+            None => all.push(Suspension { why, since: now, until }),
         }
     }
 
@@ -264,8 +266,9 @@ impl World {
     pub fn fail_of(&mut self, ticket: usize, code: &'static str, text: String) {
         let lasts = |why| self.checks.suspended.lasts(ticket, why);
         // What was decided under an override may be said later, by a process that was stopped.
-        let decided = self.decided < self.checks.suspended.overridden[ticket] && code == "L9";
-        if lasts(Excuse::Override) || decided {
+        let (since, ended) = self.checks.suspended.overridden[ticket];
+        let decided = since <= self.decided && self.decided < ended;
+        if lasts(Excuse::Override) || (code == "L9" && decided) {
             self.excuse(Excuse::Override);
         } else if matches!(code, "S1" | "S2" | "S11" | "K1") && lasts(Excuse::ClockSet) {
             self.excuse(Excuse::ClockSet);
@@ -297,7 +300,7 @@ impl World {
         let after = attempt.plus(longest(|spec| spec.expire)).as_micros();
         // Clocks run up to 0.5 % apart.
         let until = self.now + after * 101 / 100 + super::clock::MILLI;
-        self.checks.suspended.begin(ticket, Excuse::Override, until);
+        self.checks.suspended.begin(self.now, ticket, Excuse::Override, until);
     }
 
     /// A member sends a vote request with `-F`: C5, somebody who asked for that still waits there.
@@ -342,7 +345,7 @@ impl World {
         let all = (0..self.nodes.len()).map(|n| self.spec(n, ticket).expire.as_micros());
         let expire = all.max().unwrap_or(0);
         let until = self.now + 2 * expire * 101 / 100;
-        self.checks.suspended.begin(ticket, Excuse::ClockSet, until);
+        self.checks.suspended.begin(self.now, ticket, Excuse::ClockSet, until);
     }
 
     /// Ends the suspensions whose time has passed, of tickets that one site at most holds: has in
@@ -367,8 +370,8 @@ impl World {
                 self.trace(|_| format!("t{ticket} is judged again"));
                 let suspended = &mut self.checks.suspended;
                 let forced = |one: &Suspension| one.why == Excuse::Override && over(one);
-                if suspended.all[ticket].iter().any(forced) {
-                    suspended.overridden[ticket] = now;
+                if let Some(one) = suspended.all[ticket].iter().find(|one| forced(one)) {
+                    suspended.overridden[ticket] = (one.since, now);
                 }
                 suspended.all[ticket].retain(|one| !over(one));
                 self.check_one_holder(ticket);

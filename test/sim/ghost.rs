@@ -126,9 +126,14 @@ impl Ghosts {
         self.account(n, ticket).rules.order_joins();
     }
 
+    /// A site has given every such grant its last answer.
+    pub fn orders_are_answered(&mut self, now: True, n: usize, ticket: usize) {
+        self.account(n, ticket).rules.orders_are_answered(now);
+    }
+
     /// A site has answered a revoke that was not carried out there.
-    pub fn order_ends(&mut self, n: usize, ticket: usize) {
-        self.account(n, ticket).rules.order_ends();
+    pub fn order_ends(&mut self, now: True, n: usize, ticket: usize) {
+        self.account(n, ticket).rules.order_ends(now);
     }
 
     /// A site has revoked.

@@ -33,8 +33,8 @@ pub struct Warden {
     wake_at: True,
     /// Per ticket, what that life wished last.
     wishes: Vec<Option<CibState>>,
-    /// Revokes that it has killed: of which ticket, and when it hears that they have ended.
-    pub lingering: Vec<(usize, True)>,
+    /// Revokes that it has killed: of which ticket, when, and when it hears that they have ended.
+    pub lingering: Vec<(usize, True, True)>,
     /// It is stopped; this waits for it.
     pub stopped: Option<Vec<Input>>,
 }
@@ -405,8 +405,8 @@ impl World {
         }
         let now = self.now;
         if let Some(warden) = self.sites[site].keepers[machine].as_mut().filter(|_| revokes) {
-            warden.lingering.retain(|(_, until)| *until > now);
-            warden.lingering.push((ticket, now + late));
+            warden.lingering.retain(|(_, _, until)| *until > now);
+            warden.lingering.push((ticket, now, now + late));
         }
         let ends = place.map(|place| (place, JobEnd::Killed)).into_iter().collect();
         self.keeper_job_ends(self.now + late, site, (machine, number), Over { job, ends });

@@ -64,8 +64,8 @@ pub struct Rules {
     ordered: bool,
     /// An administrator ordered it.
     by_admin: bool,
-    /// A grant waits for it that came when it stood already.
-    joined: bool,
+    /// Until when a grant waits for it that came when it stood already.
+    joined: Option<True>,
     /// When it won.
     won: Option<True>,
     /// Who has acknowledged it in this term.
@@ -149,13 +149,18 @@ impl Rules {
 
     /// An administrator's grant waits for the attempt under way, if there is one.
     pub fn order_joins(&mut self) {
-        self.joined = true;
+        self.joined = Some(True::MAX);
+    }
+
+    /// Every such grant has had its last answer.
+    pub fn orders_are_answered(&mut self, now: True) {
+        self.joined = self.joined.map(|until| until.min(now));
     }
 
     /// A revoke was answered, perhaps with whom to ask instead: an attempt that an administrator's
     /// grant waits for is over all the same. One of its own goes on.
-    pub fn order_ends(&mut self) {
-        if self.by_admin || self.joined {
+    pub fn order_ends(&mut self, now: True) {
+        if self.by_admin || self.joined.is_some_and(|until| now <= until) {
             self.silent_until = 0;
         }
     }
@@ -205,7 +210,7 @@ impl Rules {
                     self.stands = Some((m.term, said.attempt_until));
                     (self.votes, self.acked, self.won, self.vouched) = (1 << n, 0, None, true);
                     self.by_admin = reason == Reason::Admin;
-                    self.joined = false;
+                    self.joined = None;
                     self.ordered = self.by_admin && !force;
                     // The clocks are told apart by a few microseconds only.
                     self.silent_until = said.attempt_until.saturating_sub(32);

@@ -399,8 +399,8 @@ impl World {
     }
 
     /// K2: a keeper kills a process. `done`: it has just heard that a change of it was made. An
-    /// attempt that it has killed, and that the kernel does not end, is one of eight until it ends.
-    /// Tells whether it is a revoke.
+    /// attempt that it has killed, and that the kernel has not ended within a second, is one of
+    /// eight until it ends. Tells whether it is a revoke.
     pub fn check_keeper_kills(&mut self, site: usize, number: u32, child: u32, done: bool) -> bool {
         let Some(killed) = self.sites[site].child(child).cloned() else { return false };
         let revokes = |child: &Child| matches!(&child.task, Task::Write(entry) if !entry.granted);
@@ -411,8 +411,10 @@ impl World {
         let alive = self.sites[site].children.iter().filter(same).count();
         let wardens = self.sites[site].keepers.iter().flatten();
         let killer = wardens.filter(|warden| warden.number == number);
-        let ends = killer.flat_map(|warden| &warden.lingering);
-        let count = alive + ends.filter(|(of, at)| *of == killed.ticket && *at > self.now).count();
+        let lingers = |(of, since, until): &&(usize, True, True)| {
+            *of == killed.ticket && since + SECOND <= self.now && self.now < *until
+        };
+        let count = alive + killer.flat_map(|warden| &warden.lingering).filter(lingers).count();
         if revokes(&killed) && !done && count < ATTEMPTS {
             let ticket = killed.ticket;
             let text = format!("m{site}, t{ticket}: a revoke is killed, one of {count} attempts");
