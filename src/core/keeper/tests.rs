@@ -116,6 +116,21 @@ impl Bench {
         self.step(Input::Tick);
     }
 
+    /// Lets a hundred seconds pass in which changes are made at once and looks hang, as many as the
+    /// keeper runs beside each other.
+    fn let_looks_hang(&mut self) {
+        for second in 0..100 {
+            self.until(second * 1000);
+            for (job, work) in self.started() {
+                if let Work::Change(changes) = work {
+                    let ends = changes.iter().map(|(place, _)| (*place, JobEnd::Done));
+                    self.step(Input::Ended(job, ends.collect()));
+                }
+            }
+        }
+        assert_eq!(self.keeper.running(), 64, "all looks hang");
+    }
+
     fn end(&mut self, job: JobId, end: JobEnd) {
         self.step(Input::Ended(job, vec![(Place(0), end)]));
     }

@@ -176,16 +176,7 @@ fn a_renewal_whose_look_gets_no_room_is_written_all_the_same() {
     bench.write(64, 1, state(true, 1));
     let grant = bench.grant();
     bench.step(Input::Ended(grant, vec![(Place(64), JobEnd::Done)]));
-    for second in 0..100 {
-        bench.until(second * 1000);
-        for (job, work) in bench.started() {
-            if let Work::Change(changes) = work {
-                let ends = changes.iter().map(|(place, _)| (*place, JobEnd::Done));
-                bench.step(Input::Ended(job, ends.collect()));
-            }
-        }
-    }
-    assert_eq!(bench.keeper.running(), 64, "all looks hang");
+    bench.let_looks_hang();
     bench.write(64, 2, state(true, 1));
     bench.until(100_999);
     assert!(bench.started().is_empty());

@@ -43,9 +43,8 @@ fn what_another_node_was_granted_while_the_store_failed_is_left_alone() {
     }
 }
 
-/// The same where the first attempt hangs: it is ended.
-#[test]
-fn an_attempt_that_hangs_is_ended_when_another_node_was_granted_the_ticket() {
+/// A keeper whose revoke hangs finds that another node was granted the ticket, and ends it.
+fn outlived_by_another_node() -> (Bench, JobId) {
     let mut bench = Bench::held(20);
     bench.until(16_000);
     bench.look(stored(true, 1, expires(20)));
@@ -54,6 +53,13 @@ fn an_attempt_that_hangs_is_ended_when_another_node_was_granted_the_ticket() {
     bench.until(20_000 + G * 1000);
     bench.look(stored(true, 2, 5));
     assert_eq!(bench.killed(), [hung]);
+    (bench, hung)
+}
+
+/// The same where the first attempt hangs: it is ended.
+#[test]
+fn an_attempt_that_hangs_is_ended_when_another_node_was_granted_the_ticket() {
+    let (mut bench, hung) = outlived_by_another_node();
     bench.end(hung, JobEnd::Killed);
     bench.until(100_000);
     assert!(bench.started().is_empty() && !bench.keeper.is_needed(millis(100_000)));
@@ -306,14 +312,7 @@ fn a_successor_waits_for_a_revoke_between_two_attempts_and_for_one_that_is_being
     bench.end(revoke, JobEnd::Done);
     assert!(quiet(&bench));
     // Another node was granted the ticket while an attempt hung.
-    let mut bench = Bench::held(20);
-    bench.until(16_000);
-    bench.look(stored(true, 1, expires(20)));
-    bench.until(20_000);
-    let hung = bench.revoke();
-    bench.until(20_000 + G * 1000);
-    bench.look(stored(true, 2, 5));
-    assert_eq!(bench.killed(), [hung]);
+    let (mut bench, hung) = outlived_by_another_node();
     bench.take_over(1);
     bench.until(21_000 + G * 1000);
     assert!(!quiet(&bench), "it has not ended");
