@@ -77,7 +77,7 @@ fn members_messages_and_answers_are_no_requests() {
     for command in Command::ALL {
         let decoded = decode_request(&with(list(), CMD, &command.raw().to_be_bytes()));
         match command {
-            Command::List | Command::Peers | Command::Grant | Command::Revoke => {
+            Command::List | Command::Peers | Command::Report | Command::Grant | Command::Revoke => {
                 assert!(decoded.is_ok(), "{command}");
             }
             Command::AttrSet | Command::AttrGet | Command::AttrDelete | Command::AttrList => {

@@ -133,6 +133,7 @@ pub fn request() -> impl Strategy<Value = ClientRequest> {
     prop_oneof![
         Just(ClientRequest::List),
         Just(ClientRequest::Peers),
+        proptest::bool::ANY.prop_map(|history| ClientRequest::Report { history }),
         (ticket(), options())
             .prop_map(|(ticket, options)| ClientRequest::Grant { ticket, options }),
         (ticket(), options())

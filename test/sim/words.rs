@@ -160,6 +160,7 @@ impl World {
             ),
             Reply::Tickets(_)
             | Reply::Peers(_)
+            | Reply::Report(_)
             | Reply::Result(_)
             | Reply::Attr(_)
             | Reply::Attrs(_) => format!("{reply:?}"),

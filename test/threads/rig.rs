@@ -286,11 +286,12 @@ fn any_request(random: &mut Prng) -> ClientRequest {
         wait_commit: random.below(2) == 0,
         explain: random.below(2) == 0,
     };
-    match random.below(6) {
+    match random.below(7) {
         0 => ClientRequest::List,
         1 => ClientRequest::Peers,
         2 => ClientRequest::Revoke { ticket, options },
         3 => ClientRequest::AttrList { ticket },
+        4 => ClientRequest::Report { history: random.below(2) == 0 },
         _ => ClientRequest::Grant { ticket, options },
     }
 }

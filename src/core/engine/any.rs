@@ -84,6 +84,7 @@ impl AnyTicket {
         either!(self, t => {
             t.run_due(cx);
             Kind::end_step(t, cx);
+            t.tell_changes(cx);
             let nearest = t.nearest();
             t.check_invariants(cx, nearest);
             nearest

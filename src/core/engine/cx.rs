@@ -2,12 +2,12 @@
 //! What a ticket may use while it handles one event: the time, the members, the generator, and
 //! the list of effects. Everything a ticket sends goes through here, so that it is counted.
 
-use super::effect::{Effect, Note, NoteLevel};
+use super::effect::{Effect, Note, NoteEvent, NoteLevel};
 use super::event::{ClientId, ProbeRun, WriteSerial};
-use super::report::{PeerCounters, Reply};
+use super::report::{Figures, PeerCounters, Reply};
 use crate::model::{MemberIndex, MemberRole, MemberSet, Roster, TicketIndex};
 use crate::prng::Prng;
-use crate::time::{Now, Span, WallTime};
+use crate::time::{MonoTime, Now, Span, WallTime};
 use crate::wire::{PeerMessage, NONCE_MAX};
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
@@ -18,6 +18,10 @@ use alloc::vec::Vec;
 pub(super) struct PeerBook {
     /// When something was last heard from it.
     pub last_recv: Option<WallTime>,
+    /// The same by the clock that counts leases.
+    pub heard_at: Option<MonoTime>,
+    /// The last round trip that was measured.
+    pub round_trip: Option<Span>,
     /// Its counters.
     pub counters: PeerCounters,
 }
@@ -47,6 +51,10 @@ pub(super) struct Cx<'a> {
     pub serials: &'a mut Serials,
     /// Which ticket each waiting client waits for.
     pub clients: &'a mut BTreeMap<ClientId, TicketIndex>,
+    /// What is counted over all tickets.
+    pub figures: &'a mut Figures,
+    /// Where in the effects the last log line of this step is that people see.
+    pub said: Option<usize>,
 }
 
 /// The longest pause between two attempts at a store that fails, with few tickets: whoever mends
@@ -86,7 +94,22 @@ impl Cx<'_> {
 
     /// Writes a line to the log.
     pub fn note(&mut self, level: NoteLevel, text: String) {
-        self.effects.push(Effect::Note(Note { level, text }));
+        if level <= NoteLevel::Info {
+            self.said = Some(self.effects.len());
+        }
+        self.effects.push(Effect::Note(Note { level, text, event: None }));
+    }
+
+    /// The last log line of this step tells this event. False: there is none that tells no other.
+    pub fn tell_by_last_note(&mut self, event: NoteEvent) -> bool {
+        let said = self.said.take().and_then(|at| self.effects.get_mut(at));
+        match said {
+            Some(Effect::Note(note)) if note.event.is_none() => {
+                note.event = Some(event);
+                true
+            }
+            Some(_) | None => false,
+        }
     }
 
     /// A number that marks the answers to one question; in `1..=NONCE_MAX`.

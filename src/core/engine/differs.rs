@@ -30,7 +30,7 @@
 //! `tests/expire.rs` shows all of it, and two holders where the pause is left out.
 
 use super::cx::Cx;
-use super::effect::NoteLevel;
+use super::effect::{EventKind, NoteLevel};
 use super::state::{Leased, OTHER_UNIT};
 use super::ticket::Ticket;
 use crate::model::MemberIndex;
@@ -75,10 +75,11 @@ impl Ticket<Leased> {
                     "expire differs: {stated} at {name}, {own} here; leases count by the shorter"
                 );
                 self.note(cx, NoteLevel::Warning, &text);
+                self.tell(cx, EventKind::ConfigDiffers, Some(from), &text);
             }
             None => {
                 let text = format!("expire does not differ at {name} any more");
-                self.note(cx, NoteLevel::Info, &text);
+                self.tell(cx, EventKind::ConfigAgrees, Some(from), &text);
             }
         }
     }

@@ -173,4 +173,129 @@ pub struct Note {
     pub level: NoteLevel,
     /// Lower case, without full stop; begins with the ticket's prefix if it is about one.
     pub text: String,
+    /// What it tells for the history and the alerts, if it is of that kind.
+    pub event: Option<NoteEvent>,
+}
+
+/// What a log line tells that an administrator looks for afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoteEvent {
+    /// What has happened.
+    pub kind: EventKind,
+    /// To which ticket.
+    pub ticket: Option<TicketIndex>,
+    /// Which other member it has to do with.
+    pub member: Option<MemberIndex>,
+    /// In which term.
+    pub term: Option<Term>,
+}
+
+/// The kinds of events in the history. The words are an interface: alerts, logs and reports carry
+/// them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EventKind {
+    /// The store of this site says *granted*.
+    Granted,
+    /// This site had the ticket and gives it up, for another reason than a revoke.
+    Lost,
+    /// This site had the ticket and gives it up because somebody revoked it.
+    Revoked,
+    /// Another member has the ticket now, as far as this one knows.
+    Moved,
+    /// Nobody has the ticket any more, as far as this member knows.
+    Freed,
+    /// A renewal was not acknowledged by a majority in time.
+    NoMajority,
+    /// A majority acknowledges renewals again.
+    MajorityBack,
+    /// The ticket store cannot be read or written.
+    StoreFailing,
+    /// It can be used again.
+    StoreWorking,
+    /// The before-acquire handler failed or did not end in time.
+    HandlerFailed,
+    /// A member has another `expire`, or another configuration.
+    ConfigDiffers,
+    /// It has the same again.
+    ConfigAgrees,
+    /// This site stands for election.
+    Standing,
+    /// It has won.
+    Elected,
+    /// A member was not heard from for a while, nor does it answer.
+    MemberLost,
+    /// It was heard from again.
+    MemberBack,
+    /// A member's clock is off.
+    ClockOff,
+    /// It is right again.
+    ClockRight,
+    /// Packets were refused that a key should have sealed.
+    AuthFailed,
+    /// A request of a client was refused.
+    Refused,
+    /// A client asks for a grant or revoke, or changes an attribute.
+    Asked,
+    /// What came of that.
+    Answered,
+    /// The daemon has started.
+    Started,
+}
+
+impl EventKind {
+    /// All kinds.
+    pub const ALL: [EventKind; 23] = [
+        EventKind::Granted,
+        EventKind::Lost,
+        EventKind::Revoked,
+        EventKind::Moved,
+        EventKind::Freed,
+        EventKind::NoMajority,
+        EventKind::MajorityBack,
+        EventKind::StoreFailing,
+        EventKind::StoreWorking,
+        EventKind::HandlerFailed,
+        EventKind::ConfigDiffers,
+        EventKind::ConfigAgrees,
+        EventKind::Standing,
+        EventKind::Elected,
+        EventKind::MemberLost,
+        EventKind::MemberBack,
+        EventKind::ClockOff,
+        EventKind::ClockRight,
+        EventKind::AuthFailed,
+        EventKind::Refused,
+        EventKind::Asked,
+        EventKind::Answered,
+        EventKind::Started,
+    ];
+
+    /// Its name in the history, in logs, alerts and reports.
+    pub const fn word(self) -> &'static str {
+        match self {
+            EventKind::Granted => "granted",
+            EventKind::Lost => "lost",
+            EventKind::Revoked => "revoked",
+            EventKind::Moved => "moved",
+            EventKind::Freed => "freed",
+            EventKind::NoMajority => "no-majority",
+            EventKind::MajorityBack => "majority-back",
+            EventKind::StoreFailing => "store-failing",
+            EventKind::StoreWorking => "store-working",
+            EventKind::HandlerFailed => "handler-failed",
+            EventKind::ConfigDiffers => "config-differs",
+            EventKind::ConfigAgrees => "config-agrees",
+            EventKind::Standing => "standing",
+            EventKind::Elected => "elected",
+            EventKind::MemberLost => "member-lost",
+            EventKind::MemberBack => "member-back",
+            EventKind::ClockOff => "clock-off",
+            EventKind::ClockRight => "clock-right",
+            EventKind::AuthFailed => "auth-failed",
+            EventKind::Refused => "refused",
+            EventKind::Asked => "asked",
+            EventKind::Answered => "answered",
+            EventKind::Started => "started",
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! counted, and what follows a failed attempt. When a site stands is in [`super::standing`].
 
 use super::cx::Cx;
-use super::effect::NoteLevel;
+use super::effect::{EventKind, NoteLevel};
 use super::standing::UNHEARD_BEFORE_DOUBLING;
 use super::state::{bound_ended, Attempt, CommitWait, Known, Lead, Leased, Stand, Told, Vote};
 use super::ticket::Ticket;
@@ -50,7 +50,9 @@ impl Ticket<Leased> {
             told: self.kind.heard.last(),
         });
         let text = format!("standing for election ({})", reason_word(reason));
+        cx.figures.elections += 1;
         self.note(cx, NoteLevel::Info, &text);
+        self.tell(cx, EventKind::Standing, None, &text);
         for peer in cx.roster.peers().iter() {
             self.ask_for_vote(cx, peer, None);
         }
@@ -296,7 +298,9 @@ impl Ticket<Leased> {
             quit.term = Some(attempt.term);
         }
         let text = format!("won the election with the votes of {}", cx.names(attempt.votes));
+        cx.figures.wins += 1;
         self.note(cx, NoteLevel::Info, &text);
+        self.tell(cx, EventKind::Elected, None, &text);
         self.start_renewal(cx);
         if let (Some(lead), true) =
             (&mut self.kind.lead, before.is_some_and(|b| b.renewal.challenged()))

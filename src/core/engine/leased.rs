@@ -5,10 +5,10 @@
 use super::cx::Cx;
 use super::effect::{CibExpiry, Effect, StoreWish};
 use super::event::{ClientId, HoldWindow};
-use super::report::{Remark, TicketRow};
+use super::report::{Remark, TicketRow, TicketView};
 use super::state::{
-    window, Announce, DeadlineKind, Grace, Lead, Leased, Loading, ProbeFor, Promise, Quit, Told,
-    Wait,
+    window, Announce, DeadlineKind, Grace, Lead, Leased, Loading, ProbeFor, Promise, Quit,
+    QuitKind, Told, Wait,
 };
 use super::ticket::{Act, Kind, Loaded, Ticket};
 use crate::model::{Holder, MemberIndex, Roster, Term};
@@ -263,6 +263,22 @@ impl Kind for Leased {
         } else {
             format!("; expire differs at {}", cx.names(differing))
         }
+    }
+
+    fn view(t: &Ticket<Leased>, cx: &Cx<'_>, view: &mut TicketView) {
+        t.fill_view(cx, view);
+    }
+
+    fn quits_by_revoke(t: &Ticket<Leased>) -> bool {
+        t.quit.is_some_and(|quit| quit.kind == QuitKind::Revoke)
+    }
+
+    fn lacks_majority(t: &Ticket<Leased>, now: MonoTime) -> bool {
+        t.waits_for_majority(now)
+    }
+
+    fn who_is_silent(t: &Ticket<Leased>, cx: &Cx<'_>) -> String {
+        t.unacknowledged(cx)
     }
 
     fn word_until(t: &Ticket<Leased>) -> Option<MonoTime> {

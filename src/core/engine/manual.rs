@@ -399,6 +399,11 @@ impl Kind for Manual {
         }
     }
 
+    fn quits_by_revoke(_: &Ticket<Manual>) -> bool {
+        // Nothing else takes it away.
+        true
+    }
+
     fn free_expiry(_: &Ticket<Manual>, _: Now, _: Holder) -> CibExpiry {
         CibExpiry::Never
     }

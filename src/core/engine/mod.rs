@@ -40,23 +40,33 @@ mod requests;
 mod rows;
 mod standing;
 mod state;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod ticket;
 mod told;
 mod verified;
+mod view;
 mod writes;
 
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
-pub use effect::{AttrChange, CibExpiry, CibState, Effect, JobWish, Note, NoteLevel, StoreWish};
+pub use effect::{
+    AttrChange, CibExpiry, CibState, Effect, EventKind, JobWish, Note, NoteEvent, NoteLevel,
+    StoreWish,
+};
 pub use event::{
     CibLoad, CibOutcome, CibTicket, ClientId, Event, HoldWindow, ProbeOutcome, ProbeRun,
     RejectKind, WriteSerial,
 };
-pub use report::{AttrRow, Held, PeerCounters, PeerRow, Remark, Reply, TicketRow};
+pub use report::{
+    AttrRow, CommitView, Figures, Held, LeaseView, MemberView, PeerCounters, PeerRow, PeerView,
+    PromiseView, Remark, Reply, RequestView, Stage, StoreView, TicketRow, TicketView,
+    RENEWAL_BOUNDS,
+};
+pub use state::DeadlineKind;
 
 use crate::model::{Holder, MemberId, MemberIndex, Roster, TicketIndex, TicketName, TicketSpec};
 use crate::prng::Prng;
@@ -88,6 +98,7 @@ pub struct Engine {
     books: Vec<PeerBook>,
     serials: Serials,
     clients: BTreeMap<ClientId, TicketIndex>,
+    figures: Figures,
     held: usize,
     last: MonoTime,
     stopped: bool,
@@ -111,6 +122,7 @@ impl Engine {
             books: vec![PeerBook::default(); roster.len()],
             serials: Serials::default(),
             clients: BTreeMap::new(),
+            figures: Figures::default(),
             held: 0,
             last: MonoTime::ZERO,
             stopped: false,
@@ -171,7 +183,7 @@ impl Engine {
                     }
                     Held { here: None, .. } => "stopping".to_owned(),
                 };
-                effects.push(Effect::Note(Note { level: NoteLevel::Info, text }));
+                effects.push(Effect::Note(Note { level: NoteLevel::Info, text, event: None }));
             }
         }
     }
@@ -206,6 +218,8 @@ impl Engine {
             books: &mut self.books,
             serials: &mut self.serials,
             clients: &mut self.clients,
+            figures: &mut self.figures,
+            said: None,
         };
         let (held_before, told) = (ticket.holding(), ticket.nearest());
         let nearest = ticket.step(&mut cx, act);
@@ -267,6 +281,7 @@ impl Engine {
         }
         let book = &mut self.books[from.get()];
         book.last_recv = Some(now.wall);
+        book.heard_at = Some(now.mono);
         book.counters.received += 1;
         let leader_known = match message.leader {
             Holder::Member(id) => self.roster.index_of(id).is_some(),
@@ -288,7 +303,7 @@ impl Engine {
                 self.roster.member(from).address,
                 message.ticket
             );
-            effects.push(Effect::Note(Note { level, text }));
+            effects.push(Effect::Note(Note { level, text, event: None }));
             return;
         };
         let mut sane = true;
@@ -330,6 +345,10 @@ impl Engine {
                 self.peers(effects, client);
                 return;
             }
+            ClientRequest::Report { history } => {
+                self.report(now, effects, client, *history);
+                return;
+            }
             ClientRequest::Grant { ticket, .. }
             | ClientRequest::Revoke { ticket, .. }
             | ClientRequest::AttrSet { ticket, .. }
@@ -361,6 +380,7 @@ fn no_such_ticket(request: &ClientRequest) -> Reply {
         }),
         ClientRequest::List
         | ClientRequest::Peers
+        | ClientRequest::Report { .. }
         | ClientRequest::AttrSet { .. }
         | ClientRequest::AttrGet { .. }
         | ClientRequest::AttrDelete { .. }

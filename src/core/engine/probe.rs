@@ -3,7 +3,7 @@
 //! each renewal, and before a manual ticket is taken (P23).
 
 use super::cx::Cx;
-use super::effect::{Effect, JobWish, NoteLevel};
+use super::effect::{Effect, EventKind, JobWish, NoteLevel};
 use super::event::{ProbeOutcome, ProbeRun};
 use super::state::{Leased, Probe, ProbeFor};
 use super::ticket::{Kind, Ticket};
@@ -58,6 +58,10 @@ impl<K: Kind> Ticket<K> {
                 false
             }
         };
+        if !agreed {
+            cx.figures.handler_failures += 1;
+            self.tell(cx, EventKind::HandlerFailed, None, "the before-acquire handler failed");
+        }
         K::probed(self, cx, probe.purpose, agreed);
     }
 }

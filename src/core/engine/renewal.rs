@@ -12,6 +12,7 @@ use crate::model::{Holder, MemberIndex, MemberSet};
 use crate::time::{MonoTime, Span};
 use crate::wire::{Command, PeerBody, Round, Stamp};
 use alloc::format;
+use alloc::string::String;
 
 /// A renewal may begin early by one such part of the pause before it (L5).
 const EARLY_PART: u64 = 16;
@@ -96,6 +97,23 @@ impl Ticket<Leased> {
         }
     }
 
+    /// Whether the renewal under way has not been acknowledged by a majority within `timeout`.
+    pub fn waits_for_majority(&self, now: MonoTime) -> bool {
+        let Some(lead) = self.kind.lead.as_ref().filter(|_| self.holding()) else { return false };
+        let renewal = &lead.renewal;
+        !renewal.extended() && now >= renewal.started().plus(self.spec.timeout)
+    }
+
+    /// Who has not acknowledged the renewal under way, and for how long nothing, in words.
+    pub fn unacknowledged(&self, cx: &Cx<'_>) -> String {
+        let Some(lead) = &self.kind.lead else { return String::new() };
+        let silent = lead.renewal.unacked().iter().map(|member| {
+            let acked = self.links[member.get()].acked_at().unwrap_or(lead.won_at());
+            (member, cx.now.mono.since(acked))
+        });
+        format!("not acknowledged by {}", cx.silence(silent))
+    }
+
     /// Sends HEARTBEAT or UPDATE to one member; each send has its own time and round (L5). The
     /// leader of a heartbeat is its sender (P7).
     pub fn send_lead(&mut self, cx: &mut Cx<'_>, to: MemberIndex, kind: Command, resend: bool) {
@@ -137,7 +155,12 @@ impl Ticket<Leased> {
         let number = lead.renewal.number();
         // A reference member states nothing that could be counted on.
         let word = round.map_or(self.spec.expire, |_| stated.min(self.spec.expire));
-        let counted = self.links[from.get()].note_ack(of, round, number, word);
+        let acked = self.links[from.get()].note_ack(of, round, number, word);
+        // Without a round, it may answer a repetition.
+        if let Some(sent) = acked.filter(|_| round.is_some()) {
+            cx.books[from.get()].round_trip = Some(cx.now.mono.since(sent.at));
+        }
+        let counted = acked.map(|sent| sent.renewal);
         if counted.is_some() {
             lead.commit.note_answer(from);
         }
@@ -178,6 +201,7 @@ impl Ticket<Leased> {
         if self.holding() {
             self.tell_window(cx);
         }
+        cx.figures.note_renewal(now.since(started));
         if first && !self.holding() {
             self.note(cx, NoteLevel::Debug, "acknowledged by a majority");
         }

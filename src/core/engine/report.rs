@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What clients are told, as data: the shell formats times and text.
 
-use crate::model::{AttrName, AttrValue, Holder, MemberIndex, MemberSet, TicketName};
-use crate::time::WallTime;
-use crate::wire::{ResultCode, TicketAnswer};
+use super::event::ClientId;
+use super::state::DeadlineKind;
+use crate::model::{AttrName, AttrValue, Holder, MemberIndex, MemberSet, Term, TicketName};
+use crate::time::{Now, Span, WallTime};
+use crate::wire::{ClientOptions, Reason, ResultCode, TicketAnswer, WaitCause};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// An answer to a client.
@@ -17,6 +20,8 @@ pub enum Reply {
     Ticket(TicketAnswer),
     /// To attribute set and delete, and to every failed attribute command (`Rslt`, header only).
     Result(ResultCode),
+    /// To report (`RLst` with text in JSON).
+    Report(Box<MemberView>),
     /// To attribute get (`AGet` with text).
     Attr(AttrValue),
     /// To attribute list (`ALst` with text).
@@ -108,4 +113,186 @@ pub struct AttrRow {
     pub value: AttrValue,
     /// When it was set; `None` if it came from the CIB.
     pub set_at: Option<WallTime>,
+}
+
+/// All that a member knows: what its report is made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberView {
+    /// When it was asked, by both clocks.
+    pub now: Now,
+    /// Its tickets, in configuration order.
+    pub tickets: Vec<TicketView>,
+    /// The other members.
+    pub peers: Vec<PeerView>,
+    /// What was counted over all tickets.
+    pub figures: Figures,
+    /// Whether the whole history is wanted.
+    pub history: bool,
+}
+
+/// What a member knows of one ticket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TicketView {
+    /// Its line of `booth list`.
+    pub row: TicketRow,
+    /// What this member does with it.
+    pub stage: Stage,
+    /// The member's own term.
+    pub term: Option<Term>,
+    /// Since when it has known this holder, or none.
+    pub holder_since: WallTime,
+    /// What the ticket store says; `None`: an arbitrator has none.
+    pub store: Option<StoreView>,
+    /// The lease of this site, if it has one that lasts.
+    pub lease: Option<LeaseView>,
+    /// The word that this member has given to another one.
+    pub promise: Option<PromiseView>,
+    /// Until when this member, which has just started, helps nobody new.
+    pub grace_until: Option<WallTime>,
+    /// What an administrator's grant waits for here, and until when if that is known.
+    pub waits_for: Option<(WaitCause, Option<WallTime>)>,
+    /// Sites whose answers the first grant waits for, and until when.
+    pub commit: Option<CommitView>,
+    /// Clients that wait for a grant or a revoke of it.
+    pub requests: Vec<RequestView>,
+    /// Since when the handler runs.
+    pub handler_since: Option<WallTime>,
+    /// When this site stands for election, if nothing comes between, and why.
+    pub stands: Option<(WallTime, Reason)>,
+    /// Whether the attribute prerequisites hold here.
+    pub prerequisites: bool,
+    /// The store may still say *granted* there: these sites say so.
+    pub objectors: MemberSet,
+    /// Members that state another `expire`, and which.
+    pub expire_differs: Vec<(MemberIndex, Span)>,
+    /// The next deadline.
+    pub next: Option<(DeadlineKind, WallTime)>,
+}
+
+/// What a member does with a ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// A site reads its store, or revokes what it found there.
+    Starting,
+    /// Follows a holder, or nobody.
+    Follower,
+    /// Asks the others for their votes.
+    Candidate,
+    /// Was elected, or holds a manual ticket.
+    Leader,
+    /// Gives the ticket up: its store still has to say *revoked*.
+    Leaving,
+}
+
+/// What a ticket store says, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreView {
+    /// A grant is known to stand in it.
+    pub granted: bool,
+    /// A grant may stand in it.
+    pub maybe_granted: bool,
+    /// Since when calls have failed.
+    pub failing_since: Option<WallTime>,
+    /// How many in a row.
+    pub failures: u32,
+    /// Since when the running write runs.
+    pub writing_since: Option<WallTime>,
+}
+
+/// The lease of a holder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseView {
+    /// When it ends.
+    pub until: WallTime,
+    /// How long a renewal makes it last.
+    pub length: Span,
+    /// When the renewal began that a majority has acknowledged.
+    pub renewed: Option<WallTime>,
+    /// When the next renewal begins.
+    pub next_renewal: WallTime,
+    /// Whether a majority has acknowledged the current renewal.
+    pub majority: bool,
+    /// Who has not acknowledged it.
+    pub silent: MemberSet,
+}
+
+/// A word given to another member: to follow nobody else until it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PromiseView {
+    /// To whom.
+    pub to: MemberIndex,
+    /// In which term.
+    pub term: Term,
+    /// Until when.
+    pub until: WallTime,
+}
+
+/// What the first grant waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommitView {
+    /// Until when at most.
+    pub until: WallTime,
+    /// Sites that have not answered; empty if only `acquire-after` is waited for.
+    pub missing: MemberSet,
+}
+
+/// A client that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestView {
+    /// Which.
+    pub client: ClientId,
+    /// Whether it waits for a grant, or else for a revoke.
+    pub grant: bool,
+    /// Its options.
+    pub options: ClientOptions,
+}
+
+/// What a member knows of another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerView {
+    /// Its row of `booth peers`.
+    pub row: PeerRow,
+    /// Whether it can be reached; `None`: it was never heard, nor has it been probed in vain.
+    pub reachable: Option<bool>,
+    /// Since when that is so.
+    pub since: Option<WallTime>,
+    /// The last round trip that was measured.
+    pub round_trip: Option<Span>,
+    /// Whether it numbers its sends, as ours do; `None`: not known.
+    pub ours: Option<bool>,
+}
+
+/// The upper bounds of the buckets of [`Figures::renewals`], in microseconds; the last bucket has
+/// none.
+pub const RENEWAL_BOUNDS: [u64; 8] =
+    [1_000, 5_000, 25_000, 100_000, 500_000, 1_000_000, 5_000_000, 10_000_000];
+
+/// What was counted over all tickets since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Attempts of this site to be elected.
+    pub elections: u64,
+    /// Those that it has won.
+    pub wins: u64,
+    /// How often this site has lost a ticket that it held.
+    pub losses: u64,
+    /// How long renewals took until a majority had acknowledged them, by [`RENEWAL_BOUNDS`].
+    pub renewals: [u64; RENEWAL_BOUNDS.len() + 1],
+    /// The sum of these times.
+    pub renewals_sum: Span,
+    /// Calls of the ticket store that have succeeded.
+    pub store_calls: u64,
+    /// Those that have failed.
+    pub store_failures: u64,
+    /// Runs of handlers that have failed.
+    pub handler_failures: u64,
+}
+
+impl Figures {
+    /// A renewal has been acknowledged by a majority after this time.
+    pub(super) fn note_renewal(&mut self, took: Span) {
+        let bucket = RENEWAL_BOUNDS.iter().position(|bound| took.as_micros() <= *bound);
+        self.renewals[bucket.unwrap_or(RENEWAL_BOUNDS.len())] += 1;
+        self.renewals_sum = self.renewals_sum.plus(took);
+    }
 }

@@ -50,7 +50,7 @@ impl Engine {
             Held { here: Some(held), of } => format!("{held} of {of} tickets are held here"),
             Held { here: None, of } => format!("votes on {of} tickets"),
         };
-        effects.push(Effect::Note(Note { level: NoteLevel::Info, text }));
+        effects.push(Effect::Note(Note { level: NoteLevel::Info, text, event: None }));
     }
 }
 
@@ -79,7 +79,7 @@ impl<K: Kind> Ticket<K> {
             }
             ClientRequest::AttrGet { name, .. } => self.attr_get(cx, client, name),
             ClientRequest::AttrList { .. } => self.attr_list(cx, client),
-            ClientRequest::List | ClientRequest::Peers => {}
+            ClientRequest::List | ClientRequest::Peers | ClientRequest::Report { .. } => {}
         }
     }
 

@@ -8,9 +8,10 @@
 use super::cx::Cx;
 use super::effect::{CibExpiry, NoteLevel};
 use super::event::ClientId;
-use super::report::TicketRow;
+use super::report::{TicketRow, TicketView};
 use super::state::{
-    Announce, Attrs, Cib, DeadlineKind, GrantJob, Known, Link, Phase, Probe, Revokers, Wait,
+    Announce, Attrs, Cib, DeadlineKind, GrantJob, Known, Link, Outward, Phase, Probe, Revokers,
+    Wait,
 };
 use crate::model::{Holder, MemberId, MemberIndex, Roster, Term, TicketIndex, TicketSpec};
 use crate::prng::Prng;
@@ -49,6 +50,8 @@ pub(super) struct Ticket<K: Kind> {
     pub grant: Option<GrantJob>,
     pub revokers: Revokers,
     pub attrs: Attrs,
+    /// What the history was told last.
+    pub outward: Outward,
     pub kind: K,
 }
 
@@ -127,6 +130,18 @@ pub(super) trait Kind: Debug + Sized {
     fn shown_until(t: &Ticket<Self>) -> MonoTime;
     /// The ticket's line of `booth list`.
     fn row(t: &Ticket<Self>, cx: &Cx<'_>) -> TicketRow;
+    /// Fills in what a report says of a ticket of this kind.
+    fn view(_: &Ticket<Self>, _: &Cx<'_>, _: &mut TicketView) {}
+    /// Whether the ticket is being given up because somebody has revoked it.
+    fn quits_by_revoke(t: &Ticket<Self>) -> bool;
+    /// Whether a renewal waits for its majority for longer than it should.
+    fn lacks_majority(_: &Ticket<Self>, _: MonoTime) -> bool {
+        false
+    }
+    /// Who does not acknowledge the lease, and for how long, in words.
+    fn who_is_silent(_: &Ticket<Self>, _: &Cx<'_>) -> String {
+        String::new()
+    }
     /// What SIGUSR1 logs besides.
     fn remark(_: &Ticket<Self>, _: &Cx<'_>) -> String {
         String::new()
@@ -192,6 +207,7 @@ impl<K: Kind> Ticket<K> {
             grant: None,
             revokers: Revokers::default(),
             attrs: Attrs::default(),
+            outward: Outward::default(),
             kind: K::new(roster),
         }
     }

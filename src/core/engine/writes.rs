@@ -70,6 +70,11 @@ impl<K: Kind> Ticket<K> {
     pub fn handle_written(&mut self, cx: &mut Cx<'_>, serial: WriteSerial, outcome: CibOutcome) {
         let Some(state) = self.cib.end_flight(serial) else { return };
         match outcome {
+            CibOutcome::Written => cx.figures.store_calls += 1,
+            CibOutcome::Killed | CibOutcome::Failed(_) => cx.figures.store_failures += 1,
+            CibOutcome::TooLate | CibOutcome::Superseded => {}
+        }
+        match outcome {
             CibOutcome::Written => self.written(cx, state),
             CibOutcome::TooLate => self.write_failed(cx, state, None),
             CibOutcome::Superseded => {}

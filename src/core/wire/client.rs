@@ -27,6 +27,11 @@ pub enum ClientRequest {
     List,
     /// Return the text of `booth peers`.
     Peers,
+    /// Report all that the member knows, as text in JSON; only in ours.
+    Report {
+        /// With the whole history, not only the last few events of each ticket.
+        history: bool,
+    },
     /// Grant a ticket to the site that is asked.
     Grant {
         /// The ticket; `None` if the name is not a valid ticket name.

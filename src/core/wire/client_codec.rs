@@ -23,6 +23,8 @@ const WAIT_BIT: u32 = 2;
 const WAIT_COMMIT_BIT: u32 = 4;
 /// Bit 3 of a request's `options`, only in ours: the client understands [`WaitCause`].
 const EXPLAIN_BIT: u32 = 8;
+/// Bit 4 of the `options` of a request for a report: with the whole history.
+const HISTORY_BIT: u32 = 16;
 
 /// The longest text of an answer, in bytes.
 const TEXT_MAX: usize = FRAME_MAX - HEADER_LEN - MAC_LEN;
@@ -37,6 +39,7 @@ pub fn encode_request(from: u32, request: &ClientRequest) -> Vec<u8> {
     let (command, options) = match request {
         ClientRequest::List => (Command::List, ClientOptions::default()),
         ClientRequest::Peers => (Command::Peers, ClientOptions::default()),
+        ClientRequest::Report { .. } => (Command::Report, ClientOptions::default()),
         ClientRequest::Grant { options, .. } => (Command::Grant, *options),
         ClientRequest::Revoke { options, .. } => (Command::Revoke, *options),
         ClientRequest::AttrSet { .. } => (Command::AttrSet, ClientOptions::default()),
@@ -45,7 +48,9 @@ pub fn encode_request(from: u32, request: &ClientRequest) -> Vec<u8> {
         ClientRequest::AttrList { .. } => (Command::AttrList, ClientOptions::default()),
     };
     let payload = match request {
-        ClientRequest::List | ClientRequest::Peers => TicketPayload::NONE.bytes(),
+        ClientRequest::List | ClientRequest::Peers | ClientRequest::Report { .. } => {
+            TicketPayload::NONE.bytes()
+        }
         ClientRequest::Grant { ticket, .. } | ClientRequest::Revoke { ticket, .. } => {
             TicketPayload { name: ticket_text(ticket), ..TicketPayload::NONE }.bytes()
         }
@@ -60,7 +65,9 @@ pub fn encode_request(from: u32, request: &ClientRequest) -> Vec<u8> {
             AttrPayload { ticket: ticket_text(ticket), name: "", value: "" }.bytes()
         }
     };
-    Header { options: options_bits(options), ..Header::of(command, from) }.packet(&payload)
+    let history = matches!(request, ClientRequest::Report { history: true });
+    let options = options_bits(options) | if history { HISTORY_BIT } else { 0 };
+    Header { options, ..Header::of(command, from) }.packet(&payload)
 }
 
 /// The sender's member and the request of an opened packet, without its MAC.
@@ -76,6 +83,10 @@ pub fn decode_request(packet: &[u8]) -> Result<(u32, ClientRequest), WireError> 
     let request = match command {
         Command::List => of_size(packet, command, TICKET_LEN).map(|()| ClientRequest::List)?,
         Command::Peers => of_size(packet, command, TICKET_LEN).map(|()| ClientRequest::Peers)?,
+        Command::Report => {
+            of_size(packet, command, TICKET_LEN)?;
+            ClientRequest::Report { history: header.options & HISTORY_BIT != 0 }
+        }
         Command::Grant => ClientRequest::Grant { ticket: ticket_of(packet, command)?, options },
         Command::Revoke => ClientRequest::Revoke { ticket: ticket_of(packet, command)?, options },
         Command::AttrSet => {
@@ -152,6 +163,7 @@ pub fn decode_reply(packet: &[u8], unit: TimeUnit) -> Result<ClientReply, WireEr
         | Command::Grant
         | Command::Revoke
         | Command::Peers
+        | Command::Report
         | Command::AttrSet
         | Command::AttrDelete
         | Command::Status

@@ -59,6 +59,8 @@ codes! {
         Revoke = four(b"CRvk");
         /// Client: show the other members.
         Peers = four(b"Peer");
+        /// Client, only in ours: report all that the member knows.
+        Report = four(b"Rprt");
         /// Client: set an attribute.
         AttrSet = four(b"ASet");
         /// Client: read an attribute; also its answer.

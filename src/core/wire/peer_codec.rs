@@ -145,6 +145,7 @@ fn body_of(command: Command, header: &Header, leader: Holder) -> Result<PeerBody
         | Command::Grant
         | Command::Revoke
         | Command::Peers
+        | Command::Report
         | Command::AttrSet
         | Command::AttrGet
         | Command::AttrDelete
@@ -220,6 +221,7 @@ const fn is_between_members(command: Command) -> bool {
         | Command::Grant
         | Command::Revoke
         | Command::Peers
+        | Command::Report
         | Command::AttrSet
         | Command::AttrGet
         | Command::AttrDelete

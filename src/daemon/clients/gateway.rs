@@ -240,6 +240,7 @@ pub(super) fn under_way(request: &ClientRequest) -> TicketAnswer {
         ClientRequest::Grant { ticket, .. } | ClientRequest::Revoke { ticket, .. } => ticket,
         ClientRequest::List
         | ClientRequest::Peers
+        | ClientRequest::Report { .. }
         | ClientRequest::AttrSet { .. }
         | ClientRequest::AttrGet { .. }
         | ClientRequest::AttrDelete { .. }
@@ -262,6 +263,7 @@ fn changes_something(request: &ClientRequest) -> bool {
     match request {
         ClientRequest::List
         | ClientRequest::Peers
+        | ClientRequest::Report { .. }
         | ClientRequest::AttrGet { .. }
         | ClientRequest::AttrList { .. } => false,
         ClientRequest::Grant { .. }

@@ -48,6 +48,7 @@ impl Wait {
             ClientRequest::AttrSet { .. } | ClientRequest::AttrDelete { .. } => Some(Wait::Change),
             ClientRequest::List
             | ClientRequest::Peers
+            | ClientRequest::Report { .. }
             | ClientRequest::AttrGet { .. }
             | ClientRequest::AttrList { .. } => None,
         }

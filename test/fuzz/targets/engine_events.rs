@@ -206,7 +206,7 @@ impl World {
         let mut request = request(source);
         let known = self.tickets[source.below(self.tickets.len())].clone();
         match &mut request {
-            ClientRequest::List | ClientRequest::Peers => {}
+            ClientRequest::List | ClientRequest::Peers | ClientRequest::Report { .. } => {}
             ClientRequest::Grant { ticket, .. }
             | ClientRequest::Revoke { ticket, .. }
             | ClientRequest::AttrSet { ticket, .. }

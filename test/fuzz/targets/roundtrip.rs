@@ -59,7 +59,7 @@ fn message(source: &mut Source<'_>, unit: TimeUnit) -> PeerMessage {
 }
 
 pub fn request(source: &mut Source<'_>) -> ClientRequest {
-    let kind = source.below(8);
+    let kind = source.below(9);
     let ticket: Option<TicketName> = source.flag().then(|| source.ticket());
     let name = || booth::model::AttrName::new("name").ok();
     let options = ClientOptions {
@@ -79,6 +79,7 @@ pub fn request(source: &mut Source<'_>) -> ClientRequest {
             ClientRequest::AttrSet { ticket, name: name(), value }
         }
         5 => ClientRequest::AttrGet { ticket, name: name() },
+        7 => ClientRequest::Report { history: source.flag() },
         6 => ClientRequest::AttrDelete { ticket, name: name() },
         _ => ClientRequest::AttrList { ticket },
     }

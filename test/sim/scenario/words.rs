@@ -75,6 +75,7 @@ pub fn reply(reply: &Reply, last: bool) -> String {
         Reply::Result(result) => code(*result),
         Reply::Tickets(rows) => format!("{} tickets", rows.len()),
         Reply::Peers(rows) => format!("{} peers", rows.len()),
+        Reply::Report(view) => format!("a report of {} tickets", view.tickets.len()),
         Reply::Attr(value) => format!("value {value}"),
         Reply::Attrs(rows) => format!("{} attributes", rows.len()),
     };

@@ -210,6 +210,16 @@ impl Cib {
         self.failing_since
     }
 
+    /// How many writes in a row have failed.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Since when the write under way runs.
+    pub fn writing_since(&self) -> Option<MonoTime> {
+        self.flight.map(|flight| flight.since)
+    }
+
     /// Since when a write has been taking longer than it should.
     pub fn slow_since(&self, now: MonoTime) -> Option<MonoTime> {
         self.flight.map(|flight| flight.since).filter(|since| now.since(*since) >= SLOW_WRITE)

@@ -41,3 +41,29 @@ pub enum DeadlineKind {
     /// A manual ticket's claim is repeated.
     Claim,
 }
+
+impl DeadlineKind {
+    /// Its name in reports.
+    pub const fn word(self) -> &'static str {
+        match self {
+            DeadlineKind::PromiseEnd => "promise-end",
+            DeadlineKind::HoldEnd => "hold-end",
+            DeadlineKind::GiveUp => "give-up",
+            DeadlineKind::GraceEnd => "grace-end",
+            DeadlineKind::ElectionEnd => "election-end",
+            DeadlineKind::AskAgain => "ask-again",
+            DeadlineKind::LoadRetry => "load-retry",
+            DeadlineKind::CibRetry => "cib-retry",
+            DeadlineKind::CommitDelay => "commit-delay",
+            DeadlineKind::Renewal => "renewal",
+            DeadlineKind::Retry => "retry",
+            DeadlineKind::UpdateRetry => "update-retry",
+            DeadlineKind::Announce => "announce",
+            DeadlineKind::Objection => "objection",
+            DeadlineKind::Stand => "stand",
+            DeadlineKind::GrantRetry => "grant-retry",
+            DeadlineKind::ProbeLimit => "probe-limit",
+            DeadlineKind::Claim => "claim",
+        }
+    }
+}

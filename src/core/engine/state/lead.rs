@@ -109,6 +109,11 @@ impl Lead {
         self.lease_until.is_some()
     }
 
+    /// When it was won.
+    pub fn won_at(&self) -> MonoTime {
+        self.won_at
+    }
+
     /// When a win that nobody acknowledges is given up (L12).
     pub fn gives_up_at(&self, patience: Span) -> MonoTime {
         self.won_at.plus(patience)

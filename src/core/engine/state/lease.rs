@@ -100,11 +100,13 @@ impl Promise {
 
 /// One send of a heartbeat or update to one member.
 #[derive(Clone, Copy, Debug)]
-struct Sent {
+pub struct Sent {
     of: Command,
     round: Round,
-    at: MonoTime,
-    renewal: u64,
+    /// When.
+    pub at: MonoTime,
+    /// For which renewal.
+    pub renewal: u64,
     acked: bool,
 }
 
@@ -175,7 +177,7 @@ impl Link {
     }
 
     /// Notes an acknowledgement that counts for `word` after the send, no longer than `expire`;
-    /// returns the renewal of the send that it counts for (L5). Without a round it counts for the
+    /// returns the send that it counts for (L5). Without a round it counts for the
     /// oldest unacknowledged send of this kind in this renewal.
     pub fn note_ack(
         &mut self,
@@ -183,7 +185,7 @@ impl Link {
         round: Option<Round>,
         renewal: u64,
         word: Span,
-    ) -> Option<u64> {
+    ) -> Option<Sent> {
         self.echoes = Some(round.is_some());
         let entry = match round {
             Some(round) => self.sent.iter_mut().find(|sent| sent.round == round),
@@ -196,7 +198,7 @@ impl Link {
         self.acked_at = self.acked_at.max(Some(entry.at));
         self.bound_by_acks = self.bound_by_acks.max(Some(entry.at.plus(word)));
         self.word = Some(word);
-        Some(entry.renewal)
+        Some(*entry)
     }
 
     /// Forgets what was acknowledged: a new term begins.

@@ -27,6 +27,16 @@ pub enum Loading {
     Revoking,
 }
 
+impl Loading {
+    /// How often in a row reading has failed.
+    pub fn failures(self) -> u32 {
+        match self {
+            Loading::Failed { failures, .. } => failures,
+            Loading::Reading | Loading::Revoking => 0,
+        }
+    }
+}
+
 impl Phase {
     /// A site has not read its store yet (L9); an arbitrator has none.
     pub fn at_start(site: bool) -> Phase {

@@ -395,9 +395,11 @@ impl Cluster {
         let code = |reply: &Reply| match reply {
             Reply::Ticket(answer) => answer.result,
             Reply::Result(code) => *code,
-            Reply::Tickets(_) | Reply::Peers(_) | Reply::Attr(_) | Reply::Attrs(_) => {
-                ResultCode::Success
-            }
+            Reply::Tickets(_)
+            | Reply::Peers(_)
+            | Reply::Report(_)
+            | Reply::Attr(_)
+            | Reply::Attrs(_) => ResultCode::Success,
         };
         let mine = self.replies.iter().filter(|(to, ..)| *to == client);
         mine.map(|(_, reply, last)| (code(reply), *last)).collect()
