@@ -113,6 +113,7 @@ pub(super) fn fetch_text(
         ClientReply::Result(code) => Ok(Err(code)),
         ClientReply::Ticket(_)
         | ClientReply::Attr(_)
+        | ClientReply::Report(_)
         | ClientReply::Attrs(_)
         | ClientReply::Hello(_) => Err(NetError::Unexpected(target.address)),
     }

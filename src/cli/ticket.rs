@@ -219,6 +219,7 @@ impl TicketTalk<'_> {
             }
             ClientReply::List(_)
             | ClientReply::Attr(_)
+            | ClientReply::Report(_)
             | ClientReply::Attrs(_)
             | ClientReply::Hello(_) => return Err(NetError::Unexpected(target.address)),
         };

@@ -15,6 +15,7 @@ mod limits;
 mod locate;
 mod parse;
 mod raw;
+mod shared;
 mod surroundings;
 #[cfg(test)]
 mod tests;

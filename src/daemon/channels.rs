@@ -20,6 +20,7 @@ use crate::engine::{ClientId, JobWish, Reply, StoreWish};
 pub use crate::queues::PEER_QUEUE;
 use crate::wire::ClientRequest;
 use crossbeam_channel::Sender;
+use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,6 +71,8 @@ pub enum FromClient {
         client: ClientId,
         /// What it wants.
         request: ClientRequest,
+        /// From where it comes, if that is known.
+        from: Option<IpAddr>,
         /// Where the answers go.
         mailbox: Mailbox,
     },

@@ -4,12 +4,15 @@
 //! Nothing here waits but the one wait for something to do. The queues have a quota each per
 //! round, so a flood in one cannot starve the others. So has the timer.
 
+use super::asked::Asked;
 use super::channels::{Answer, Control, FromClient, Mailbox, ToExecutor};
 use super::clients::listing::Steps;
+use super::health::Health;
+use super::history::{Entry, History};
 use super::notify::Notifier;
 use super::timer::{Timer, LOOK_EVERY};
 use crate::engine::{ClientId, Effect, Engine, Event, Held, Note, NoteLevel};
-use crate::model::{MemberIndex, TicketIndex};
+use crate::model::{MemberIndex, TicketIndex, TicketName};
 use crate::sys::poll;
 use crate::time::{MonoTime, Now, Span};
 use crate::wire::{ClientRequest, PeerMessage};
@@ -71,6 +74,12 @@ pub struct Outlets<C> {
     pub notifier: Notifier,
     /// Counts the steps, apart from those that only list.
     pub steps: Steps,
+    /// What the loop has seen of itself, for reports.
+    pub health: Health,
+    /// What has happened.
+    pub history: History,
+    /// The names of the tickets, for the history.
+    pub names: Vec<TicketName>,
     /// The clocks.
     pub clock: fn() -> Now,
 }
@@ -112,7 +121,7 @@ pub struct LoopStats {
 pub struct EngineLoop<M, C> {
     machine: M,
     outlets: Outlets<C>,
-    clients: BTreeMap<ClientId, Mailbox>,
+    clients: BTreeMap<ClientId, Asked>,
     /// Wishes that the executor's queue had no room for, in order.
     kept: VecDeque<ToExecutor>,
     kept_max: usize,
@@ -176,7 +185,7 @@ impl<M: Machine, C: Transport> EngineLoop<M, C> {
                 self.wait_for_executor_too(select.clone(), pause);
             }
             woken = self.now();
-            note_pause(woken.mono.since(until));
+            self.note_pause(woken.mono.since(until));
         }
     }
 
@@ -243,13 +252,16 @@ impl<M: Machine, C: Transport> EngineLoop<M, C> {
 
     fn take_from_client(&mut self, message: FromClient) {
         match message {
-            FromClient::Request { client, request, mailbox } => {
-                self.clients.insert(client, mailbox);
+            FromClient::Request { client, request, from, mailbox } => {
+                let (now, history) = (self.now(), &self.outlets.history);
+                let asked = Asked::new(now, &request, from, mailbox, history);
+                self.clients.insert(client, asked);
                 self.step(Event::Client { client, request });
             }
             FromClient::Gone { client } => {
                 // A client that has had its last answer is no concern of the engine any more.
-                if self.clients.remove(&client).is_some() {
+                if let Some(asked) = self.clients.remove(&client) {
+                    asked.left(self.now(), &self.outlets.history);
                     self.step(Event::ClientGone { client });
                 }
             }
@@ -260,7 +272,8 @@ impl<M: Machine, C: Transport> EngineLoop<M, C> {
     fn shut_down(&mut self) {
         self.outlets.notifier.stopping();
         self.step(Event::Shutdown);
-        for Mailbox { answers, waker } in std::mem::take(&mut self.clients).into_values() {
+        for asked in std::mem::take(&mut self.clients).into_values() {
+            let Mailbox { answers, waker } = asked.mailbox;
             drop(answers);
             poll::wake(&waker);
         }
@@ -300,7 +313,7 @@ impl<M: Machine, C: Transport> EngineLoop<M, C> {
             Effect::Reply { client, reply, last } => self.answer(client, Answer { reply, last }),
             Effect::Arm { ticket, at } => self.outlets.timer.arm(ticket, at),
             Effect::Disarm { ticket } => self.outlets.timer.disarm(ticket),
-            Effect::Note(note) => write_note(&note),
+            Effect::Note(note) => self.write_note(note),
             Effect::Store(wish) => self.wish(ToExecutor::Store(wish)),
             Effect::Job(wish) => self.wish(ToExecutor::Job(wish)),
         }
@@ -308,10 +321,13 @@ impl<M: Machine, C: Transport> EngineLoop<M, C> {
 
     /// Hands an answer to the client's connection, or forgets a client that does not read.
     fn answer(&mut self, client: ClientId, answer: Answer) {
-        let Some(mailbox) = self.clients.get(&client) else {
+        let Some(asked) = self.clients.get(&client) else {
             return;
         };
-        let last = answer.last;
+        let (last, mailbox) = (answer.last, &asked.mailbox);
+        if last {
+            asked.answered(self.now(), &answer.reply, &self.outlets.history);
+        }
         let taken = mailbox.answers.try_send(answer).is_ok();
         let waker = Arc::clone(&mailbox.waker);
         if !taken || last {
@@ -380,26 +396,41 @@ impl<M: Machine, C: Transport> EngineLoop<M, C> {
     }
 
     fn note_round(&mut self, took: Span) {
+        let slow = took > ROUND_GOAL;
         self.stats.longest_round = self.stats.longest_round.max(took);
-        self.stats.slow_rounds += u64::from(took > ROUND_GOAL);
+        self.stats.slow_rounds += u64::from(slow);
+        self.outlets.health.note_round(self.stats.steps, took, slow);
     }
-}
 
-/// Says that the process stood still: it slept far longer than it meant to.
-fn note_pause(late: Span) {
-    if late >= LONG_PAUSE {
-        let secs = late.as_secs();
-        log::warn!("stood still for {secs} s (stopped, suspended or starved); leases may be over");
+    /// Says that the process stood still: it slept far longer than it meant to.
+    fn note_pause(&self, late: Span) {
+        self.outlets.health.note_pause(late);
+        if late >= LONG_PAUSE {
+            let secs = late.as_secs();
+            log::warn!(
+                "stood still for {secs} s (stopped, suspended or starved); leases may be over"
+            );
+        }
     }
-}
 
-/// Hands a line of the engine to the log.
-fn write_note(note: &Note) {
-    let level = match note.level {
-        NoteLevel::Error => log::Level::Error,
-        NoteLevel::Warning => log::Level::Warn,
-        NoteLevel::Info => log::Level::Info,
-        NoteLevel::Debug => log::Level::Debug,
-    };
-    log::log!(level, "{}", note.text);
+    /// Hands a line of the engine to the log, and what it tells to the history.
+    fn write_note(&self, note: Note) {
+        let level = match note.level {
+            NoteLevel::Error => log::Level::Error,
+            NoteLevel::Warning => log::Level::Warn,
+            NoteLevel::Info => log::Level::Info,
+            NoteLevel::Debug => log::Level::Debug,
+        };
+        let Some(event) = note.event else {
+            log::log!(level, "{}", note.text);
+            return;
+        };
+        let ticket = event.ticket.and_then(|ticket| self.outlets.names.get(ticket.get()).cloned());
+        // Without the prefix of a ticket's line: an entry has the same in fields.
+        let bare = ticket.as_ref().and_then(|_| note.text.split_once("): "));
+        let text = bare.map_or(note.text.as_str(), |(_, text)| text).to_owned();
+        let (member, term) = (event.member, event.term);
+        let entry = Entry { ticket, member, term, ..Entry::new(self.now().wall, event.kind, text) };
+        self.outlets.history.tell(level, entry, &note.text);
+    }
 }

@@ -3,10 +3,12 @@
 //! to standard error. A log that is stuck stops nobody; what it misses is counted and said.
 
 use super::channels::LOG_QUEUE;
+use super::journal::Journal;
 use super::spawn::spawn;
 use crate::sys::clock::{self, LocalTime};
 use crate::time::WallTime;
 use crossbeam_channel::{bounded, Receiver, RecvTimeoutError, Sender};
+use log::kv::{self, VisitSource};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -52,6 +54,26 @@ struct Line {
     wall: WallTime,
     level: Level,
     text: String,
+    /// What it tells, for a journal: names and values.
+    fields: Vec<(String, String)>,
+}
+
+impl Line {
+    /// A line without fields.
+    const fn plain(wall: WallTime, level: Level, text: String) -> Line {
+        Line { wall, level, text, fields: Vec::new() }
+    }
+}
+
+/// The fields of a line.
+#[derive(Default)]
+struct Fields(Vec<(String, String)>);
+
+impl<'kvs> VisitSource<'kvs> for Fields {
+    fn visit_pair(&mut self, key: kv::Key<'kvs>, value: kv::Value<'kvs>) -> Result<(), kv::Error> {
+        self.0.push((key.to_string(), clean(&value.to_string())));
+        Ok(())
+    }
 }
 
 /// The end that the `log` macros use.
@@ -101,7 +123,7 @@ impl LogSink {
     /// The last words of a process that has a bug, perhaps in this very file: to standard error,
     /// and, unless the log has `written` them, past the queue to where the log goes.
     pub(super) fn last_words(&self, text: &str, written: bool) {
-        let line = Line { wall: clock::wall(), level: Level::Error, text: clean(text) };
+        let line = Line::plain(clock::wall(), Level::Error, clean(text));
         if self.target == Target::Syslog {
             // Nobody may be there any more to read it.
             let _ = writeln!(io::stderr(), "boothd: {text}");
@@ -122,7 +144,11 @@ impl Log for Front {
             return;
         }
         let text = clean(&record.args().to_string());
-        let line = Line { wall: clock::wall(), level: record.level(), text };
+        let mut fields = Fields::default();
+        // Only a field that cannot be read fails; the line is worth more than it.
+        let _ = record.key_values().visit(&mut fields);
+        let Fields(fields) = fields;
+        let line = Line { wall: clock::wall(), level: record.level(), text, fields };
         if self.queue.try_send(Message::Line(line)).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -199,7 +225,7 @@ impl Back {
         let times = std::mem::take(&mut self.repeated);
         if let (Some(last), true) = (&self.last, times > 0) {
             let text = format!("the last message came {times} more time(s)");
-            let line = Line { wall: last.wall, level: last.level, text };
+            let line = Line::plain(last.wall, last.level, text);
             self.write(&line);
         }
     }
@@ -208,7 +234,7 @@ impl Back {
         let lost = self.lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
             let text = format!("{lost} lines were lost because the log was slow");
-            let line = Line { wall: clock::wall(), level: Level::Warn, text };
+            let line = Line::plain(clock::wall(), Level::Warn, text);
             if !self.writer.write(&line) {
                 self.lost.fetch_add(lost, Ordering::Relaxed);
             }
@@ -223,6 +249,7 @@ struct Writer {
     host: String,
     pid: u32,
     out: Box<dyn Out>,
+    journal: Journal,
 }
 
 /// Where text goes. False: it got lost.
@@ -242,10 +269,18 @@ impl Writer {
     fn with_out(target: Target, ident: &str, out: Box<dyn Out>) -> Writer {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let host = host.split(['.', '\n']).next().unwrap_or_default().to_owned();
-        Writer { target, ident: ident.to_owned(), host, pid: std::process::id(), out }
+        let (ident, pid) = (ident.to_owned(), std::process::id());
+        Writer { target, ident, host, pid, out, journal: Journal::default() }
     }
 
     fn write(&mut self, line: &Line) -> bool {
+        if self.target == Target::Journal && !line.fields.is_empty() {
+            // Fields go to the journal's own socket; where there is none, the line goes without.
+            let (_, severity) = names(line.level);
+            if self.journal.send(&self.ident, severity, &line.text, &line.fields) {
+                return true;
+            }
+        }
         let text = self.form(line);
         self.out.write(&text)
     }
@@ -358,7 +393,7 @@ mod tests {
 
     fn say(front: &Front, level: Level, text: &str) {
         // The global level is that of the test runner: the front is asked behind that check.
-        let line = Line { wall: WallTime::from_secs(9), level, text: clean(text) };
+        let line = Line::plain(WallTime::from_secs(9), level, clean(text));
         if front.queue.try_send(Message::Line(line)).is_err() {
             front.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -379,7 +414,7 @@ mod tests {
         assert!(lines[0].ends_with(&format!(" boothd-site: [{pid}]: info: caught signal 15")));
         assert!(lines[1].ends_with("]: WARN: w"), "{lines:?}");
         let writer = Writer::new(Target::Syslog, "boothd-arbitrator");
-        let line = Line { wall: WallTime::EPOCH, level: Level::Error, text: "e".to_owned() };
+        let line = Line::plain(WallTime::EPOCH, Level::Error, "e".to_owned());
         let text = writer.form(&line);
         assert!(text.starts_with("<27>") && text.ends_with("]: ERROR: e"), "{text}");
         assert_eq!(Writer::new(Target::Journal, "x").form(&line), "<3>e");

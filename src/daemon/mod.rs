@@ -4,18 +4,23 @@
 //! The threads carry, the engine decides. [`run`] is the whole life of a daemon.
 
 mod address;
+mod asked;
 mod bonds;
 pub mod channels;
 pub mod clients;
 pub mod descriptors;
 pub mod engine_loop;
 pub mod executor;
+pub mod health;
+pub mod history;
 pub(crate) mod host;
+mod journal;
 mod limiter;
 mod logsink;
 pub mod notify;
 mod outbox;
 mod panics;
+mod reporting;
 mod spawn;
 mod start_error;
 mod starting;

@@ -11,8 +11,11 @@ use super::clients::places::Bounds;
 use super::clients::{GatewaySetup, Server};
 use super::engine_loop::{EngineLoop, Inbox, Outlets};
 use super::executor::{self, ExecutorConfig};
+use super::health::Health;
+use super::history::History;
 use super::notify::Notifier;
 use super::outbox::{Outbox, Post};
+use super::reporting::Reporter;
 use super::spawn::{spawn, Ended};
 use super::start_error::StartError;
 use super::timer::Timer;
@@ -89,6 +92,8 @@ struct Common {
     bonds: Arc<Bonds>,
     /// Counts what the engine does.
     steps: Steps,
+    health: Health,
+    history: History,
 }
 
 impl Common {
@@ -99,11 +104,18 @@ impl Common {
         let life = Life::from_random(seed()?);
         let birth = Birth { life, at: clock::wall() };
         let bonds = Arc::new(Bonds::new(&roster, Sealer::new(key.clone()), life));
-        Ok(Common { roster, ids, key, unit, birth, bonds, steps: Steps::default() })
+        let history = History::new(roster.clone());
+        let (steps, health) = (Steps::default(), Health::default());
+        Ok(Common { roster, ids, key, unit, birth, bonds, steps, health, history })
     }
 
     fn opener(&self, config: &Config) -> Opener {
         Opener::new(self.key.clone(), config.max_skew)
+    }
+
+    fn reporter(&self, config: &Config) -> Reporter {
+        let (health, history) = (self.health.clone(), self.history.clone());
+        Reporter::new(config, self.roster.me().get(), self.birth.at, health, history)
     }
 
     fn guard(&self, config: &Config) -> ReplayGuard {
@@ -186,7 +198,8 @@ fn start_datagrams(
 ) -> io::Result<Stoppable> {
     let (opener, guard) = (common.opener(config), common.guard(config));
     let (roster, bonds) = (common.roster.clone(), Arc::clone(&common.bonds));
-    let gate = Gate { roster, opener, guard, bonds, unit: common.unit };
+    let health = common.health.clone();
+    let gate = Gate { roster, opener, guard, bonds, unit: common.unit, health };
     let receiver = Datagrams::new(socket, post, gate, queue, clock::now);
     let (sleeper, stop) = poll::waker_pair()?;
     let ended = spawn("udp-recv", move || receiver.run(&sleeper))?;
@@ -210,6 +223,7 @@ fn start_server(
         unit: common.unit,
         queue,
         steps: common.steps.clone(),
+        reporter: common.reporter(config),
         clock: clock::now,
     };
     Server::start(listener, setup, common.guard(config), bounds)
@@ -228,6 +242,7 @@ fn make_engine(
         tickets: config.tickets.iter().map(|ticket| ticket.spec.clone()).collect(),
         seed: seed()?,
     };
+    let names = setup.tickets.iter().map(|ticket| ticket.name.clone()).collect();
     let loads = if port.is_some() { setup.tickets.len() } else { 0 };
     let (executor, executor_waker) = port.unzip();
     let outlets = Outlets {
@@ -238,6 +253,9 @@ fn make_engine(
         started: Box::new(move || poll::wake(&waker)),
         notifier,
         steps: common.steps.clone(),
+        health: common.health.clone(),
+        history: common.history.clone(),
+        names,
         clock: clock::now,
     };
     Ok(EngineLoop::new(Engine::new(setup), outlets, loads))

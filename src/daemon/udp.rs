@@ -7,6 +7,7 @@
 //! engine's business.
 
 use super::bonds::{Bonds, Tie};
+use super::health::Health;
 use super::limiter::Limiter;
 use super::outbox::Post;
 use super::text::member_name;
@@ -16,7 +17,7 @@ use crate::model::{MemberId, MemberIndex, Roster};
 use crate::sys::poll;
 use crate::time::{Now, WallTime};
 use crate::wire::{
-    claimed_sender, decode_peer, is_hello, life_of, PeerMessage, TimeUnit, DATAGRAM_MAX,
+    claimed_sender, decode_peer, is_hello, life_of, stamp_of, PeerMessage, TimeUnit, DATAGRAM_MAX,
 };
 use crossbeam_channel::{Sender, TrySendError};
 use std::collections::BTreeMap;
@@ -68,6 +69,7 @@ pub(super) struct Gate {
     pub guard: ReplayGuard,
     pub bonds: Arc<Bonds>,
     pub unit: TimeUnit,
+    pub health: Health,
 }
 
 /// What comes of a datagram that is not refused.
@@ -106,6 +108,9 @@ impl Gate {
         };
         if from == self.roster.me() {
             return Err(invalid(None, "its sender has the id of this member"));
+        }
+        if let Some(stamp) = stamp_of(bytes) {
+            self.health.note_stamp(from, stamp, wall);
         }
         let message = if opened.bond.is_some() && is_hello(&opened.packet) {
             None
@@ -224,6 +229,7 @@ impl Receiver {
     fn pass_on(&mut self, from: MemberIndex, message: PeerMessage) {
         // A queue without an engine: the daemon stops.
         if let Err(TrySendError::Full(_)) = self.queue.try_send(Event::Peer { from, message }) {
+            self.gate.health.note_drop();
             self.rejects.count(Some(from), RejectKind::Overflow);
         }
     }

@@ -54,6 +54,18 @@ impl LocalTime {
         LocalTime(parts)
     }
 
+    /// The form of RFC 3339 with milliseconds and the offset of the local zone:
+    /// `2026-11-03T07:48:56.250+01:00`.
+    pub(crate) fn rfc3339(wall: WallTime) -> String {
+        let time = LocalTime::of(wall);
+        let (millis, offset) = (wall.subsec_micros() / 1000, time.0.tm_gmtoff);
+        let sign = if offset < 0 { '-' } else { '+' };
+        let minutes = offset.unsigned_abs() / 60;
+        let (hours, minutes) = (minutes / 60, minutes % 60);
+        let text = time.to_string().replace(' ', "T");
+        format!("{text}.{millis:03}{sign}{hours:02}:{minutes:02}")
+    }
+
     /// The form of log lines, `Nov  3 07:48:56`.
     pub(crate) fn log_stamp(&self) -> String {
         let libc::tm { tm_mon, tm_mday, tm_hour, tm_min, tm_sec, .. } = self.0;
@@ -92,6 +104,9 @@ mod tests {
         assert_eq!((text.len(), &text[..8], &text[16..]), (19, "2026-11-", ":58"));
         assert_eq!(time.log_stamp().len(), "Nov 23 07:48:58".len());
         assert!(time.log_stamp().starts_with("Nov 2"));
+        let text = LocalTime::rfc3339(WallTime::from_micros(1_795_420_138_250_999));
+        assert_eq!((text.len(), &text[..8], &text[16..23]), (29, "2026-11-", ":58.250"));
+        assert_eq!((&text[10..11], &text[26..27]), ("T", ":"));
     }
 
     #[test]

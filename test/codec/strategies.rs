@@ -190,6 +190,7 @@ pub fn reply() -> impl Strategy<Value = (TimeUnit, ClientReply)> {
             "(\\PC{0,60}\n){0,20}".prop_map(ClientReply::List),
             "\\PC{0,60}\n".prop_map(ClientReply::Attr),
             "(\\PC{0,60}\n){0,20}".prop_map(ClientReply::Attrs),
+            "\\PC{0,600}".prop_map(ClientReply::Report),
             life().prop_map(ClientReply::Hello),
         ];
         (Just(unit), reply)

@@ -7,6 +7,8 @@ use booth::daemon::channels::{
 };
 use booth::daemon::clients::listing::Steps;
 use booth::daemon::engine_loop::{EngineLoop, Inbox, LoopStats, Outlets, Transport};
+use booth::daemon::health::Health;
+use booth::daemon::history::History;
 use booth::daemon::notify::Notifier;
 use booth::daemon::timer::Timer;
 use booth::engine::{
@@ -128,6 +130,9 @@ impl Rig {
             started: Box::new(|| {}),
             notifier: Notifier::default(),
             steps: Steps::default(),
+            health: Health::default(),
+            history: History::new(setup(seed).roster),
+            names: Vec::new(),
             clock: clock::now,
         };
         let inbox = Inbox {
@@ -181,7 +186,7 @@ impl Neighbour {
             let (answers, answers_end) = bounded(REPLY_QUEUE);
             let mailbox = Mailbox { answers, waker: Arc::clone(&waker) };
             let request = any_request(&mut random);
-            let message = FromClient::Request { client, request, mailbox };
+            let message = FromClient::Request { client, request, from: None, mailbox };
             if queue.send_timeout(message, Duration::from_millis(50)).is_err() {
                 continue;
             }

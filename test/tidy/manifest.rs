@@ -16,6 +16,8 @@ const CRATES: &[&str] = &[
     "log",
     "nix",
     "roxmltree",
+    "serde",
+    "serde_json",
     "sha1",
     "signal-hook",
     "socket2",

@@ -6,8 +6,9 @@
 //! (`RULES.md` L6); the others after it.
 
 use super::cx::Cx;
+use super::deadline::DeadlineKind;
 use super::effect::NoteLevel;
-use super::state::{DeadlineKind, Grace, Lead, Leased, Loading, PROBE_EXTRA};
+use super::state::{Grace, Lead, Leased, Loading, PROBE_EXTRA};
 use super::ticket::{Act, Kind, Ticket};
 use crate::time::MonoTime;
 use alloc::format;

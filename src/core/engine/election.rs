@@ -49,7 +49,7 @@ impl Ticket<Leased> {
             stated_until: MonoTime::ZERO,
             told: self.kind.heard.last(),
         });
-        let text = format!("standing for election ({})", reason_word(reason));
+        let text = format!("standing for election ({})", reason.words());
         cx.figures.elections += 1;
         self.note(cx, NoteLevel::Info, &text);
         self.tell(cx, EventKind::Standing, None, &text);
@@ -441,19 +441,5 @@ impl Ticket<Leased> {
         }
         self.note(cx, NoteLevel::Info, "a higher term is known: standing for re-election");
         self.stand_for_election(cx, Reason::Reacquire, false);
-    }
-}
-
-/// A reason in words.
-fn reason_word(reason: Reason) -> &'static str {
-    match reason {
-        Reason::None => "no reason",
-        Reason::Again => "again",
-        Reason::TicketLost => "ticket lost",
-        Reason::Reacquire => "re-acquire",
-        Reason::Admin => "administrator",
-        Reason::LocalFail => "local failure",
-        Reason::StepDown => "step-down",
-        Reason::Split => "split votes",
     }
 }

@@ -3,12 +3,12 @@
 //! that both kinds share leave it to the kind.
 
 use super::cx::Cx;
+use super::deadline::DeadlineKind;
 use super::effect::{CibExpiry, Effect, StoreWish};
 use super::event::{ClientId, HoldWindow};
 use super::report::{Remark, TicketRow, TicketView};
 use super::state::{
-    window, Announce, DeadlineKind, Grace, Lead, Leased, Loading, ProbeFor, Promise, Quit,
-    QuitKind, Told, Wait,
+    window, Announce, Grace, Lead, Leased, Loading, ProbeFor, Promise, Quit, QuitKind, Told, Wait,
 };
 use super::ticket::{Act, Kind, Loaded, Ticket};
 use crate::model::{Holder, MemberIndex, Roster, Term};

@@ -3,12 +3,11 @@
 //! expiry and no failover. What sites claim is in [`super::claims`].
 
 use super::cx::Cx;
+use super::deadline::DeadlineKind;
 use super::effect::{CibExpiry, NoteLevel};
 use super::event::ClientId;
 use super::report::{Remark, TicketRow};
-use super::state::{
-    Announce, AnnounceKind, DeadlineKind, GrantJob, Link, Manual, Wait, Waiter, REPEAT,
-};
+use super::state::{Announce, AnnounceKind, GrantJob, Link, Manual, Wait, Waiter, REPEAT};
 use super::ticket::{Act, Kind, Loaded, Ticket};
 use crate::model::{Holder, MemberIndex, Roster, RuleMode};
 use crate::time::{MonoTime, Now, Span};

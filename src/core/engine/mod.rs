@@ -19,6 +19,7 @@ mod claims;
 mod client;
 mod commit;
 mod cx;
+mod deadline;
 mod deadlines;
 mod differs;
 mod effect;
@@ -53,6 +54,7 @@ use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
+pub use deadline::DeadlineKind;
 pub use effect::{
     AttrChange, CibExpiry, CibState, Effect, EventKind, JobWish, Note, NoteEvent, NoteLevel,
     StoreWish,
@@ -66,7 +68,6 @@ pub use report::{
     PromiseView, Remark, Reply, RequestView, Stage, StoreView, TicketRow, TicketView,
     RENEWAL_BOUNDS,
 };
-pub use state::DeadlineKind;
 
 use crate::model::{Holder, MemberId, MemberIndex, Roster, TicketIndex, TicketName, TicketSpec};
 use crate::prng::Prng;

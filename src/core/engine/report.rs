@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What clients are told, as data: the shell formats times and text.
 
+use super::deadline::DeadlineKind;
 use super::event::ClientId;
-use super::state::DeadlineKind;
 use crate::model::{AttrName, AttrValue, Holder, MemberIndex, MemberSet, Term, TicketName};
 use crate::time::{Now, Span, WallTime};
 use crate::wire::{ClientOptions, Reason, ResultCode, TicketAnswer, WaitCause};

@@ -6,12 +6,12 @@
 //! against the `now` of the step. The rules are in the sibling modules, one subject each.
 
 use super::cx::Cx;
+use super::deadline::DeadlineKind;
 use super::effect::{CibExpiry, NoteLevel};
 use super::event::ClientId;
 use super::report::{TicketRow, TicketView};
 use super::state::{
-    Announce, Attrs, Cib, DeadlineKind, GrantJob, Known, Link, Outward, Phase, Probe, Revokers,
-    Wait,
+    Announce, Attrs, Cib, GrantJob, Known, Link, Outward, Phase, Probe, Revokers, Wait,
 };
 use crate::model::{Holder, MemberId, MemberIndex, Roster, Term, TicketIndex, TicketSpec};
 use crate::prng::Prng;

@@ -3,6 +3,7 @@
 //! values; they do no I/O.
 
 mod attr;
+mod digest;
 mod excerpt;
 mod member;
 mod term;
@@ -11,6 +12,7 @@ mod ticket;
 pub use attr::{
     AttrError, AttrName, AttrOp, AttrRule, AttrValue, RuleMode, ATTRS_MAX, RESERVED_ATTRS,
 };
+pub use digest::digest_of;
 pub use excerpt::Excerpt;
 pub use member::{
     Holder, Member, MemberId, MemberIndex, MemberRole, MemberSet, Roster, RosterError, MEMBERS_MAX,

@@ -103,6 +103,8 @@ pub enum ClientReply {
     Result(ResultCode),
     /// `RLst`: the lines of list or peers.
     List(String),
+    /// `Rprt`, only in ours: the report in JSON; its MAC covers all of it.
+    Report(String),
     /// `AGet`: the attribute's value and a newline.
     Attr(String),
     /// `ALst`: one line for each attribute.

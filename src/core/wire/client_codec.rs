@@ -133,6 +133,7 @@ pub fn encode_reply(from: MemberId, reply: &ClientReply, unit: TimeUnit) -> Vec<
             Header { result: result.raw(), ..header }.packet(&[])
         }
         ClientReply::List(text) => encode_text(from, Command::ResultList, text),
+        ClientReply::Report(text) => encode_text(from, Command::Report, text),
         ClientReply::Attr(text) => encode_text(from, Command::AttrGet, text),
         ClientReply::Attrs(text) => encode_text(from, Command::AttrList, text),
         ClientReply::Hello(life) => encode_hello(from, *life),
@@ -153,6 +154,7 @@ pub fn decode_reply(packet: &[u8], unit: TimeUnit) -> Result<ClientReply, WireEr
         }
         Command::Result => decode_answer(&header, packet, unit).map(ClientReply::Ticket),
         Command::ResultList => Ok(ClientReply::List(text())),
+        Command::Report => Ok(ClientReply::Report(text())),
         Command::AttrGet => Ok(ClientReply::Attr(text())),
         Command::AttrList => Ok(ClientReply::Attrs(text())),
         Command::Hello => {
@@ -163,7 +165,6 @@ pub fn decode_reply(packet: &[u8], unit: TimeUnit) -> Result<ClientReply, WireEr
         | Command::Grant
         | Command::Revoke
         | Command::Peers
-        | Command::Report
         | Command::AttrSet
         | Command::AttrDelete
         | Command::Status

@@ -59,7 +59,7 @@ codes! {
         Revoke = four(b"CRvk");
         /// Client: show the other members.
         Peers = four(b"Peer");
-        /// Client, only in ours: report all that the member knows.
+        /// Client, only in ours: report all that the member knows; also its answer.
         Report = four(b"Rprt");
         /// Client: set an attribute.
         AttrSet = four(b"ASet");
@@ -159,6 +159,22 @@ codes! {
         StepDown = four(b"Spdn");
         /// The votes were split.
         Split = four(b"Splt");
+    }
+}
+
+impl Reason {
+    /// It in words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Reason::None => "no reason",
+            Reason::Again => "again",
+            Reason::TicketLost => "ticket lost",
+            Reason::Reacquire => "re-acquire",
+            Reason::Admin => "administrator",
+            Reason::LocalFail => "local failure",
+            Reason::StepDown => "step-down",
+            Reason::Split => "split votes",
+        }
     }
 }
 

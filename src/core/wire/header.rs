@@ -7,6 +7,7 @@ use super::code::Command;
 use super::error::WireError;
 use super::reader::{Reader, Writer};
 use crate::model::MemberId;
+use crate::time::WallTime;
 use alloc::vec::Vec;
 
 /// The length of the header in bytes.
@@ -185,6 +186,14 @@ fn bounded_len(header: &[u8; HEADER_LEN], max: usize) -> Result<usize, WireError
     } else {
         Ok(len)
     }
+}
+
+/// The time of day that an authenticated packet states; `None`: it states none. The microseconds
+/// of a reference peer are of another clock: its stamps may be off by a second.
+pub fn stamp_of(bytes: &[u8]) -> Option<WallTime> {
+    let header = Header::read(bytes).ok().filter(Header::is_authenticated)?;
+    let micros = u64::from(header.secs) * 1_000_000 + u64::from(header.usecs);
+    Some(WallTime::from_micros(micros))
 }
 
 /// The sender that a packet names, if it is long enough. Magic and version are not checked, so that

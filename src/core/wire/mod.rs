@@ -21,8 +21,8 @@ pub use client_codec::{decode_reply, decode_request, encode_reply, encode_reques
 pub use code::{Command, Reason, ResultCode, WaitCause};
 pub use error::{Field, WireError};
 pub use header::{
-    claimed_sender, frame_len, request_len, DATAGRAM_MAX, FRAME_MAX, HEADER_LEN, MAC_LEN, PEER_LEN,
-    REQUEST_MAX, REQUEST_TAIL,
+    claimed_sender, frame_len, request_len, stamp_of, DATAGRAM_MAX, FRAME_MAX, HEADER_LEN, MAC_LEN,
+    PEER_LEN, REQUEST_MAX, REQUEST_TAIL,
 };
 pub use life::{encode_hello, is_hello, life_of, put_life, Life};
 pub use peer::{LastKnown, PeerBody, PeerMessage, Round, Stamp, NONCE_MAX};

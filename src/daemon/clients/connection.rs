@@ -269,7 +269,8 @@ impl Connection {
         }
         let (until, under_way) = brief.unzip();
         let lists_at = lists.then(|| gateway.listing.steps());
-        let (client, answers) = gateway.ask(request);
+        let from = self.stream.peer_addr().ok().map(|address| address.ip().to_canonical());
+        let (client, answers) = gateway.ask(request, from);
         self.stage = Stage::Asked(Asked {
             client,
             answers,

@@ -11,24 +11,29 @@ use super::socket::Failure;
 use crate::auth::{AuthError, Bond, Opened, Opener, ReplayGuard, Sealer};
 use crate::daemon::bonds::{ClientBonds, Pass};
 use crate::daemon::channels::{Answer, FromClient, Mailbox, CLIENT_PATIENCE, REPLY_QUEUE};
+use crate::daemon::history::Entry;
 use crate::daemon::limiter::Limiter;
+use crate::daemon::reporting::Reporter;
 use crate::daemon::text;
-use crate::engine::{ClientId, Reply};
+use crate::engine::{ClientId, EventKind, Reply};
 use crate::model::{Holder, MemberId, Roster, Term};
 use crate::time::{Now, Span, WallTime};
 use crate::wire::{
     decode_request, encode_reply, ClientReply, ClientRequest, ResultCode, TicketAnswer, TimeUnit,
-    WaitCause, REQUEST_TAIL,
+    WaitCause, FRAME_MAX, HEADER_LEN, MAC_LEN, REQUEST_TAIL,
 };
 use crossbeam_channel::{bounded, Receiver, Sender, TrySendError};
+use log::Level;
 use std::collections::VecDeque;
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A reason for refusing requests, and one for not serving, is logged this often.
 const LOG_EVERY: Duration = Duration::from_secs(10);
+/// The longest report in bytes that is sent: of some ten thousand tickets.
+const REPORT_MAX: usize = FRAME_MAX - HEADER_LEN - MAC_LEN;
 /// How often the engine's queue is looked at while it is full.
 const OFFER_AGAIN: Duration = Duration::from_millis(10);
 
@@ -50,6 +55,8 @@ pub(crate) struct GatewaySetup {
     pub queue: Sender<FromClient>,
     /// Counts what the engine does.
     pub steps: Steps,
+    /// Makes reports.
+    pub reporter: Reporter,
     /// The clocks.
     pub clock: fn() -> Now,
 }
@@ -124,12 +131,16 @@ impl Gateway {
     }
 
     /// Passes a request to the engine. Gives its client's number, and where the answers come.
-    pub(super) fn ask(&mut self, request: ClientRequest) -> (ClientId, Receiver<Answer>) {
+    pub(super) fn ask(
+        &mut self,
+        request: ClientRequest,
+        from: Option<IpAddr>,
+    ) -> (ClientId, Receiver<Answer>) {
         self.last_client += 1;
         let client = ClientId(self.last_client);
         let (answers, answers_end) = bounded(REPLY_QUEUE);
         let mailbox = Mailbox { answers, waker: Arc::clone(&self.waker) };
-        self.offer(FromClient::Request { client, request, mailbox });
+        self.offer(FromClient::Request { client, request, from, mailbox });
         (client, answers_end)
     }
 
@@ -177,6 +188,10 @@ impl Gateway {
         match reply {
             Reply::Tickets(rows) => ClientReply::List(text::tickets(&rows, roster)),
             Reply::Peers(rows) => ClientReply::List(text::peers(&rows, roster)),
+            Reply::Report(view) => match self.setup.reporter.json(&view) {
+                text if text.len() <= REPORT_MAX => ClientReply::Report(text),
+                _ => ClientReply::Result(ResultCode::SyncFail),
+            },
             Reply::Ticket(answer) => ClientReply::Ticket(answer),
             Reply::Result(result) => ClientReply::Result(result),
             Reply::Attr(value) => ClientReply::Attr(text::attribute(&value)),
@@ -208,12 +223,25 @@ impl Gateway {
                 log::debug!("a client's connection ends: {failure}");
             }
             Failure::Malformed(_) | Failure::NotAuthentic(_) => {
-                let Some(more) = self.refused.pass(Instant::now()) else { return };
-                let address = stream.peer_addr().map(|address| address.to_string());
-                let who = address.unwrap_or_else(|_| "a client".to_owned());
-                log::warn!("refused a request of {who}: {failure}{more}");
+                self.note_refused(stream, failure);
             }
         }
+    }
+
+    /// A request was refused: the history is told of each, the log not too often.
+    fn note_refused(&mut self, stream: &TcpStream, failure: &Failure) {
+        let address = stream.peer_addr().ok();
+        let who = address.map_or_else(|| "a client".to_owned(), |address| address.to_string());
+        let text = format!("refused a request of {who}: {failure}");
+        let client = address.map(|address| address.ip().to_canonical());
+        let reporter = &self.setup.reporter;
+        reporter.health().note_refused();
+        let wall = (self.setup.clock)().wall;
+        let entry = Entry { client, ..Entry::new(wall, EventKind::Refused, text.clone()) };
+        let passed = self.refused.pass(Instant::now());
+        let level = if passed.is_some() { Level::Warn } else { Level::Debug };
+        let line = format!("{text}{}", passed.unwrap_or_default());
+        reporter.history().tell(level, entry.provoked(), &line);
     }
 
     /// Logs what would fill the log if it came again and again.

@@ -4,6 +4,7 @@
 use super::{roster, ticket};
 use crate::auth::{Key, Opener, ReplayGuard, Sealer};
 use crate::daemon::bonds::{Birth, Bonds, ClientBonds, Pass};
+use crate::daemon::health::Health;
 use crate::daemon::udp::{Admitted, Gate};
 use crate::engine::RejectKind;
 use crate::model::{Holder, MemberId, MemberIndex, Roster, Term};
@@ -55,7 +56,8 @@ impl Side {
         let bonds = Arc::new(Bonds::new(&roster, sealer, Life::from_random(life)));
         let (opener, guard) = (Opener::new(key, SKEW), ReplayGuard::new(ids, SKEW));
         let unit = TimeUnit::Seconds;
-        let gate = Gate { roster, opener, guard, bonds: Arc::clone(&bonds), unit };
+        let health = Health::default();
+        let gate = Gate { roster, opener, guard, bonds: Arc::clone(&bonds), unit, health };
         Side { me, id, bonds, gate }
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The thread that serves clients, with real sockets; the engine is a closure.
 
-use super::{roster, ticket};
+use super::{reporter, roster, ticket};
 use crate::auth::{bond_of_answers, Bond, Key, Opener, ReplayGuard, Sealer};
 use crate::daemon::bonds::{Birth, ClientBonds};
 use crate::daemon::channels::{Answer, FromClient, Mailbox, CLIENT_QUEUE};
@@ -66,7 +66,7 @@ fn run_engine(
     loop {
         crossbeam_channel::select! {
             recv(queue) -> message => match message {
-                Ok(FromClient::Request { client, request, mailbox }) => {
+                Ok(FromClient::Request { client, request, mailbox, .. }) => {
                     // It is to be asked every time.
                     steps.count();
                     let is_list = request == ClientRequest::List;
@@ -133,6 +133,7 @@ impl Rig {
             unit: TimeUnit::Seconds,
             queue,
             steps,
+            reporter: reporter(),
             clock: clock::now,
         };
         let guard = ReplayGuard::new(ids, SKEW);
@@ -217,6 +218,7 @@ pub(super) fn result_of(reply: &ClientReply) -> ResultCode {
         ClientReply::Result(result) => *result,
         ClientReply::List(_)
         | ClientReply::Attr(_)
+        | ClientReply::Report(_)
         | ClientReply::Attrs(_)
         | ClientReply::Hello(_) => {
             panic!("{reply:?} has no result")

@@ -8,6 +8,8 @@ use crate::daemon::channels::{
 };
 use crate::daemon::clients::listing::Steps;
 use crate::daemon::engine_loop::{EngineLoop, Inbox, LoopStats, Machine, Outlets, Transport};
+use crate::daemon::health::Health;
+use crate::daemon::history::History;
 use crate::daemon::notify::Notifier;
 use crate::daemon::timer::Timer;
 use crate::engine::{CibLoad, ClientId, Effect, Event, Held, JobWish, RejectKind, Reply};
@@ -98,6 +100,9 @@ impl Rig {
             started: Box::new(move || started_end.send(()).expect("the test listens")),
             notifier: plan.notifier,
             steps: Steps::default(),
+            health: Health::default(),
+            history: History::new(roster()),
+            names: Vec::new(),
             clock: plan.clock,
         };
         let inbox = Inbox {
@@ -126,7 +131,7 @@ impl Rig {
         let mailbox = Mailbox { answers, waker: Arc::new(waker) };
         let client = ClientId(number);
         let request = ClientRequest::List;
-        let message = FromClient::Request { client, request, mailbox: mailbox.clone() };
+        let message = FromClient::Request { client, request, from: None, mailbox: mailbox.clone() };
         self.clients.send(message).expect("the loop runs");
         (answers_end, mailbox)
     }

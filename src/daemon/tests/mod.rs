@@ -9,7 +9,13 @@ mod listing;
 mod panics;
 mod udp;
 
+use super::health::Health;
+use super::history::History;
+use super::reporting::Reporter;
+use crate::config;
 use crate::model::{Member, MemberId, MemberRole, Roster, TicketName};
+use crate::sys::surroundings::System;
+use crate::time::WallTime;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -25,6 +31,17 @@ fn roster() -> Roster {
         member(3, MemberRole::Arbitrator),
     ];
     Roster::new(members, 0).expect("three members make a roster")
+}
+
+/// A reporter of the first of them, with one ticket.
+fn reporter() -> Reporter {
+    let text = "site = 127.20.0.1\nsite = 127.20.0.2\narbitrator = 127.20.0.3\nticket = t1\n";
+    let mut file = tempfile::Builder::new().prefix("booth-").tempfile().expect("a file");
+    std::io::Write::write_all(&mut file, text.as_bytes()).expect("written");
+    let path = file.path().to_str().expect("a plain path");
+    let config = config::load(path, &mut System).expect("a configuration");
+    let history = History::new(config.roster(0));
+    Reporter::new(&config, 0, WallTime::from_secs(1_000), Health::default(), history)
 }
 
 fn ticket(name: &str) -> TicketName {

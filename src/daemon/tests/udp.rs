@@ -5,6 +5,7 @@ use super::{roster, ticket, wait_until};
 use crate::auth::{Key, Opener, ReplayGuard, Sealer};
 use crate::daemon::bonds::Bonds;
 use crate::daemon::engine_loop::Transport;
+use crate::daemon::health::Health;
 use crate::daemon::outbox::{Outbox, Post};
 use crate::daemon::udp::{self, Gate, Receiver};
 use crate::engine::{Event, RejectKind};
@@ -62,7 +63,8 @@ impl Rig {
         let post = Arc::new(Post::new(Arc::clone(&socket), &[nowhere; 3]));
         let ids = roster.everyone().iter().map(|m| roster.member(m).id).collect::<Vec<MemberId>>();
         let (opener, guard) = (Opener::new(key, SKEW), ReplayGuard::new(ids, SKEW));
-        let gate = Gate { roster, opener, guard, bonds, unit: TimeUnit::Seconds };
+        let health = Health::default();
+        let gate = Gate { roster, opener, guard, bonds, unit: TimeUnit::Seconds, health };
         let receiver = Receiver::new(socket, post, gate, queue, clock::now);
         let (stop_end, stop) = poll::waker_pair().expect("a pair");
         let thread = std::thread::spawn(move || receiver.run(&stop_end));

@@ -87,7 +87,8 @@ pub fn request(source: &mut Source<'_>) -> ClientRequest {
 
 fn reply(source: &mut Source<'_>, unit: TimeUnit) -> ClientReply {
     let result = source.pick(ResultCode::ALL);
-    match source.below(6) {
+    match source.below(7) {
+        6 => ClientReply::Report(source.text(b"{}\"a:1", 255)),
         0 => ClientReply::List(source.text(b"abc,: \n()", 255)),
         1 => ClientReply::Attr(source.text(b"abc\n", 127)),
         2 => ClientReply::Attrs(source.text(b"abc \n", 255)),

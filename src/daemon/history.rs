@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What has happened lately: a bounded ring that every report can be asked for. What is in it is in
+//! the log, too, with the same words and, where a journal reads it, with fields.
+#![forbid(unsafe_code)]
+
+use crate::engine::EventKind;
+use crate::model::{MemberIndex, Roster, Term, TicketName};
+use crate::time::WallTime;
+use log::{Level, Record};
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// So many events of tickets and members are kept.
+pub const EVENTS_KEPT: usize = 800;
+/// So many of those are kept besides that clients can provoke at will: refused requests and
+/// changes of attributes. They do not drive out the others.
+pub const PROVOKED_KEPT: usize = 200;
+
+/// Something that has happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number, from 1.
+    pub number: u64,
+    /// When.
+    pub at: WallTime,
+    /// What.
+    pub kind: EventKind,
+    /// To which ticket.
+    pub ticket: Option<TicketName>,
+    /// Which other member it has to do with.
+    pub member: Option<MemberIndex>,
+    /// From where a client asked.
+    pub client: Option<IpAddr>,
+    /// In which term.
+    pub term: Option<Term>,
+    /// What the log says.
+    pub text: String,
+    /// Whether clients, or whoever sends packets, can provoke it at will.
+    pub provoked: bool,
+}
+
+impl Entry {
+    /// Something of this kind has happened now; the rest is filled in by who knows it.
+    pub fn new(at: WallTime, kind: EventKind, text: String) -> Entry {
+        let (ticket, member, client, term) = (None, None, None, None);
+        Entry { number: 0, at, kind, ticket, member, client, term, text, provoked: false }
+    }
+
+    /// The same as something that can be provoked at will.
+    pub fn provoked(self) -> Entry {
+        Entry { provoked: true, ..self }
+    }
+}
+
+/// The ring, shared by all threads.
+#[derive(Clone, Debug)]
+pub struct History {
+    roster: Roster,
+    ring: Arc<Mutex<Ring>>,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    events: VecDeque<Entry>,
+    provoked: VecDeque<Entry>,
+    count: u64,
+}
+
+/// What a history remembers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// The events, the oldest first.
+    pub entries: Vec<Entry>,
+    /// How many were forgotten.
+    pub forgotten: u64,
+}
+
+impl History {
+    /// Nothing has happened.
+    pub fn new(roster: Roster) -> History {
+        History { roster, ring: Arc::default() }
+    }
+
+    /// A panic of one thread ends the process: there is no half-changed ring.
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers what has happened, and writes it to the log with these words.
+    pub fn tell(&self, level: Level, entry: Entry, line: &str) {
+        self.log(level, &entry, line);
+        let mut ring = self.ring();
+        ring.count += 1;
+        let (number, provoked) = (ring.count, entry.provoked);
+        let (kept, max) = match provoked {
+            true => (&mut ring.provoked, PROVOKED_KEPT),
+            false => (&mut ring.events, EVENTS_KEPT),
+        };
+        if kept.len() >= max {
+            kept.pop_front();
+        }
+        kept.push_back(Entry { number, ..entry });
+    }
+
+    /// All that is remembered.
+    pub fn all(&self) -> Remembered {
+        let ring = self.ring();
+        let mut entries: Vec<Entry> = ring.events.iter().chain(&ring.provoked).cloned().collect();
+        entries.sort_unstable_by_key(|entry| entry.number);
+        let kept = u64::try_from(entries.len()).unwrap_or(u64::MAX);
+        Remembered { forgotten: ring.count.saturating_sub(kept), entries }
+    }
+
+    /// The last few events of each ticket, the oldest first.
+    pub fn last_of(&self, ticket: &TicketName, count: usize) -> Vec<Entry> {
+        let ring = self.ring();
+        let mine = |entry: &&Entry| entry.ticket.as_ref() == Some(ticket);
+        let mut last: Vec<Entry> =
+            ring.events.iter().rev().filter(mine).take(count).cloned().collect();
+        last.reverse();
+        last
+    }
+
+    /// Writes the line with the fields of a journal.
+    fn log(&self, level: Level, entry: &Entry, line: &str) {
+        let mut fields = vec![("BOOTH_EVENT", entry.kind.word().to_owned())];
+        fields.extend(entry.ticket.as_ref().map(|name| ("BOOTH_TICKET", name.to_string())));
+        let member = entry.member.map(|member| self.roster.member(member).address.to_string());
+        fields.extend(member.map(|address| ("BOOTH_PEER", address)));
+        fields.extend(entry.client.map(|client| ("BOOTH_CLIENT", client.to_string())));
+        fields.extend(entry.term.map(|term| ("BOOTH_TERM", term.to_string())));
+        let fields: Vec<(&str, &str)> =
+            fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let logger = log::logger();
+        logger.log(
+            &Record::builder()
+                .level(level)
+                .target("booth")
+                .args(format_args!("{line}"))
+                .key_values(&fields.as_slice())
+                .build(),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Member, MemberId, MemberRole};
+
+    fn history() -> History {
+        let address = IpAddr::from([192, 0, 2, 1]);
+        let id = MemberId::of_address(address);
+        let members = vec![Member { id, role: MemberRole::Site, address }];
+        History::new(Roster::new(members, 0).expect("a roster"))
+    }
+
+    fn entry(kind: EventKind, ticket: &str) -> Entry {
+        let ticket = TicketName::new(ticket).ok();
+        Entry { ticket, ..Entry::new(WallTime::from_secs(7), kind, "text".to_owned()) }
+    }
+
+    #[test]
+    fn what_is_provoked_drives_out_nothing_else_and_the_oldest_goes_first() {
+        let history = history();
+        history.tell(Level::Info, entry(EventKind::Granted, "t"), "granted");
+        for _ in 0..PROVOKED_KEPT + 5 {
+            history.tell(Level::Warn, entry(EventKind::Refused, "").provoked(), "refused");
+        }
+        let all = history.all();
+        assert_eq!((all.entries.len(), all.forgotten), (PROVOKED_KEPT + 1, 5));
+        assert_eq!((all.entries[0].number, all.entries[0].kind), (1, EventKind::Granted));
+        assert_eq!(all.entries[1].number, 7);
+        for _ in 0..EVENTS_KEPT {
+            history.tell(Level::Info, entry(EventKind::Lost, "u"), "lost");
+        }
+        assert!(history.all().entries.iter().all(|entry| entry.kind != EventKind::Granted));
+    }
+
+    #[test]
+    fn the_last_events_of_a_ticket_are_found() {
+        let history = history();
+        for (kind, ticket) in
+            [(EventKind::Standing, "t"), (EventKind::Moved, "u"), (EventKind::Elected, "t")]
+        {
+            history.tell(Level::Info, entry(kind, ticket), "line");
+        }
+        let kinds = |count| {
+            let last = history.last_of(&TicketName::new("t").expect("a name"), count);
+            last.into_iter().map(|entry| entry.kind).collect::<Vec<_>>()
+        };
+        assert_eq!(kinds(5), [EventKind::Standing, EventKind::Elected]);
+        assert_eq!(kinds(1), [EventKind::Elected]);
+    }
+}
