@@ -33,8 +33,14 @@ pub enum Invocation {
     Daemon(DaemonArgs),
     /// Say whether the daemon runs.
     Status(StatusArgs),
-    /// Check this configuration, `-c` as typed, and print its errors.
-    Check(String),
+    /// Check a configuration and print its errors.
+    Check(CheckArgs),
+    /// Show the whole cluster.
+    Overview(OverviewArgs),
+    /// Say why a ticket is where it is.
+    Explain(ExplainArgs),
+    /// Show what has happened.
+    History(HistoryArgs),
     /// Show the tickets.
     List(ListArgs),
     /// Show the other members.
@@ -56,6 +62,58 @@ pub struct DaemonArgs {
     pub options: DaemonOptions,
 }
 
+/// How something is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs, as `booth-report(5)` says.
+    Json,
+}
+
+/// `booth check`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckArgs {
+    /// `-c` as typed.
+    pub config: String,
+    /// `-o`.
+    pub format: Format,
+}
+
+/// `booth overview`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OverviewArgs {
+    /// `-c` and `-D`; all members are asked, whatever `-s` says.
+    pub target: Target,
+    /// The ticket; `None`: all.
+    pub ticket: Option<TicketName>,
+    /// `-o`.
+    pub format: Format,
+    /// `-w`: after how many seconds it is shown again.
+    pub watch: Option<u64>,
+}
+
+/// `booth explain`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExplainArgs {
+    /// `-c` and `-D`; all members are asked, whatever `-s` says.
+    pub target: Target,
+    /// The ticket; `None`: all.
+    pub ticket: Option<TicketName>,
+}
+
+/// `booth history`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryArgs {
+    /// The member to ask.
+    pub target: Target,
+    /// The ticket; `None`: all.
+    pub ticket: Option<TicketName>,
+    /// `-o`.
+    pub format: Format,
+}
+
 /// `booth status`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusArgs {
@@ -63,6 +121,8 @@ pub struct StatusArgs {
     pub config: String,
     /// `-l`: the lock file, if not the default one.
     pub lockfile: Option<String>,
+    /// `-o`.
+    pub format: Format,
 }
 
 /// The member that a client asks.
@@ -96,6 +156,8 @@ pub struct ListArgs {
     ///
     /// Reference: both commands ignore further arguments; Hawk passes a literal `2>/dev/null`.
     pub ignored: Vec<String>,
+    /// `-o`.
+    pub format: Format,
 }
 
 /// `booth grant` and `booth revoke`.
@@ -118,6 +180,8 @@ pub struct AttrArgs {
     pub ticket: Option<TicketName>,
     /// The operation and its arguments.
     pub action: AttrAction,
+    /// `-o`.
+    pub format: Format,
 }
 
 /// The operation of `geostore` and its arguments.
@@ -202,7 +266,8 @@ fn build(
     let config = low.value('c').unwrap_or_else(|| DEFAULT_CONFIG.to_owned());
     let lockfile = low.value('l');
     let target = || Target { config: config.clone(), site: site_arg(low), debug: low.debug() };
-    let list = || ListArgs { target: target(), ignored: words.to_vec() };
+    let format = format(low)?;
+    let list = || ListArgs { target: target(), ignored: words.to_vec(), format };
     let ticket = || {
         let options = ClientOptions {
             immediate: low.has('F'),
@@ -229,11 +294,24 @@ fn build(
         }
         Operation::Status => {
             no_more(words)?;
-            Invocation::Status(StatusArgs { config, lockfile })
+            Invocation::Status(StatusArgs { config, lockfile, format })
         }
         Operation::Check => {
             no_more(words)?;
-            Invocation::Check(config)
+            Invocation::Check(CheckArgs { config, format })
+        }
+        Operation::Overview => {
+            let (watch, words) = watch(low, words)?;
+            let ticket = ticket_arg(low, words)?;
+            Invocation::Overview(OverviewArgs { target: target(), ticket, format, watch })
+        }
+        Operation::Explain => {
+            let ticket = ticket_arg(low, words)?;
+            Invocation::Explain(ExplainArgs { target: target(), ticket })
+        }
+        Operation::History => {
+            let ticket = ticket_arg(low, words)?;
+            Invocation::History(HistoryArgs { target: target(), ticket, format })
         }
         Operation::List => Invocation::List(list()),
         Operation::Peers => Invocation::Peers(list()),
@@ -241,7 +319,7 @@ fn build(
         Operation::Revoke => Invocation::Revoke(ticket()?),
         Operation::AttrList | Operation::AttrGet | Operation::AttrSet | Operation::AttrDelete => {
             let (ticket, action) = (ticket_arg(low, &[])?, attr_action(operation, words)?);
-            Invocation::Attr(AttrArgs { target: target(), ticket, action })
+            Invocation::Attr(AttrArgs { target: target(), ticket, action, format })
         }
     })
 }
@@ -253,6 +331,39 @@ fn site_arg(low: &LowArgs) -> SiteArg {
         Some(name) if name.is_empty() => SiteArg::Local,
         Some(name) if name == "other" => SiteArg::Other,
         Some(name) => SiteArg::Named(name),
+    }
+}
+
+/// The value of `-o`.
+fn format(low: &LowArgs) -> Result<Format, UsageError> {
+    match low.value('o').as_deref() {
+        None | Some("text") => Ok(Format::Text),
+        Some("json") => Ok(Format::Json),
+        Some(other) => Err(UsageError::UnknownFormat(other.to_owned())),
+    }
+}
+
+/// How often `overview -w` shows the cluster again if it is not told.
+const WATCH_SECS: u64 = 2;
+/// The longest pause in seconds that may be given.
+const WATCH_MAX: u64 = 86_400;
+
+/// The pause of `overview -w`, and the words that are not it: a number behind `-w` is the pause, so
+/// a ticket that is called by a number needs `-t`.
+fn watch<'a>(
+    low: &LowArgs,
+    words: &'a [String],
+) -> Result<(Option<u64>, &'a [String]), UsageError> {
+    if !low.has('w') {
+        return Ok((None, words));
+    }
+    let is_number = |word: &String| word.chars().all(|c| c.is_ascii_digit());
+    match words.split_last() {
+        Some((last, rest)) if is_number(last) => match last.parse() {
+            Ok(secs @ 1..=WATCH_MAX) => Ok((Some(secs), rest)),
+            Ok(_) | Err(_) => Err(UsageError::BadPause(last.clone(), WATCH_MAX)),
+        },
+        Some(_) | None => Ok((Some(WATCH_SECS), words)),
     }
 }
 

@@ -33,13 +33,7 @@ impl Session {
         purpose: Purpose,
         output: &Output,
     ) -> Result<Session, Exit> {
-        let config =
-            config::load(&args.config, &mut System).map_err(|errors| output.errors(&errors))?;
-        if args.debug > 0 {
-            for warning in &config.warnings {
-                output.warning(warning);
-            }
-        }
+        let config = load(args, output)?;
         let codec = Codec::of(&config);
         let target =
             target::choose(&config, &args.site, purpose).map_err(|error| output.failure(&error))?;
@@ -70,6 +64,18 @@ impl Session {
             }
         }
     }
+}
+
+/// Reads the configuration; prints why if it cannot, and its warnings if that is wanted.
+pub(super) fn load(args: &TargetArgs, output: &Output) -> Result<Config, Exit> {
+    let config =
+        config::load(&args.config, &mut System).map_err(|errors| output.errors(&errors))?;
+    if args.debug > 0 {
+        for warning in &config.warnings {
+            output.warning(warning);
+        }
+    }
+    Ok(config)
 }
 
 /// `booth list` and `booth peers`: asks for a text and prints it.

@@ -6,16 +6,20 @@
 
 pub mod args;
 mod client;
+mod findings;
 mod geostore;
 mod net;
 pub mod options;
 mod output;
+mod overview;
+mod reports;
 mod scan;
 mod status;
 mod target;
 mod ticket;
 pub mod usage;
 mod wording;
+mod words;
 
 use crate::config::{self, Config};
 use crate::daemon;
@@ -64,7 +68,9 @@ fn run(invocation: Invocation, output: &Output) -> ExitCode {
         }
         Invocation::Help(program) => Ok(output.data(&usage::usage(program))),
         Invocation::Version(program) => Ok(output.data(&usage::version(program))),
-        Invocation::Check(config) => check(&config, output),
+        Invocation::Check(args) => check(&args.config, output),
+        Invocation::Overview(args) => overview::run(&args, output),
+        Invocation::Explain(_) | Invocation::History(_) => unreachable!(),
         Invocation::Status(args) => status::run(&args, output),
         Invocation::List(args) => client::show(&args, &ClientRequest::List, output),
         Invocation::Peers(args) => client::show(&args, &ClientRequest::Peers, output),

@@ -123,9 +123,9 @@ impl Codec {
     }
 }
 
-/// Connects within [`CONNECT_LIMIT`], with keepalive probes.
-fn connect(address: SocketAddr) -> Result<TcpStream, NetError> {
-    let stream = TcpStream::connect_timeout(&address, CONNECT_LIMIT)
+/// Connects within `limit`, with keepalive probes.
+fn connect(address: SocketAddr, limit: Duration) -> Result<TcpStream, NetError> {
+    let stream = TcpStream::connect_timeout(&address, limit)
         .map_err(|error| NetError::Connect(address, error))?;
     // A client that waits without limit notices that the other machine is gone. A connection works
     // without that, so an error is ignored.
@@ -147,6 +147,8 @@ pub(super) struct Connection<'a> {
     lively: bool,
     /// The part of the next answer that has arrived.
     frame: Vec<u8>,
+    /// How long connecting may take.
+    limit: Duration,
 }
 
 impl<'a> Connection<'a> {
@@ -159,11 +161,22 @@ impl<'a> Connection<'a> {
         codec: &'a Codec,
         request: &ClientRequest,
     ) -> Result<Connection<'a>, NetError> {
+        Connection::ask_within(target, codec, request, CONNECT_LIMIT)
+    }
+
+    /// The same, if connecting takes no longer than `limit`.
+    pub(super) fn ask_within(
+        target: &Target,
+        codec: &'a Codec,
+        request: &ClientRequest,
+        limit: Duration,
+    ) -> Result<Connection<'a>, NetError> {
         let (address, to) = (target.address, target.to);
         let request = encode_request(target.from.raw(), request);
-        let stream = connect(address)?;
+        let stream = connect(address, limit)?;
         let (bond, lively, frame) = (None, false, Vec::new());
-        let mut talk = Connection { stream, address, to, codec, request, bond, lively, frame };
+        let mut talk =
+            Connection { stream, address, to, codec, request, bond, lively, frame, limit };
         talk.send(None).map_err(|error| NetError::Send(address, error))?;
         Ok(talk)
     }
@@ -189,7 +202,7 @@ impl<'a> Connection<'a> {
         match self.next_reply(until)? {
             ClientReply::Hello(life) if !self.lively && self.bond.is_some() => {
                 let address = self.address;
-                self.stream = connect(address)?;
+                self.stream = connect(address, self.limit)?;
                 self.send(Some(life)).map_err(|error| NetError::Send(address, error))?;
                 self.next_reply(until)
             }

@@ -36,6 +36,12 @@ pub enum Operation {
     List,
     /// Show the other members.
     Peers,
+    /// Show the whole cluster.
+    Overview,
+    /// Say why a ticket is where it is.
+    Explain,
+    /// Show what has happened.
+    History,
     /// Grant a ticket.
     Grant,
     /// Revoke a ticket.
@@ -57,8 +63,11 @@ pub enum Operation {
 impl Operation {
     /// Whether it may follow `booth client`.
     pub(super) const fn of_client(self) -> bool {
-        use Operation::{Grant, Help, List, Peers, Revoke, Version};
-        matches!(self, List | Peers | Grant | Revoke | Help | Version)
+        use Operation::{Explain, Grant, Help, History, List, Overview, Peers, Revoke, Version};
+        matches!(
+            self,
+            List | Peers | Overview | Explain | History | Grant | Revoke | Help | Version
+        )
     }
 }
 
@@ -81,6 +90,9 @@ pub struct OperationDef {
 pub const OPERATIONS: &[OperationDef] = &[
     def(Booth, Operation::List, &["list"], "", "show the tickets and their holders"),
     def(Booth, Operation::Peers, &["peers"], "", "show the other members and their counters"),
+    def(Booth, Operation::Overview, &["overview"], "[TICKET]", "show the whole cluster"),
+    def(Booth, Operation::Explain, &["explain"], "[TICKET]", "say why a ticket is where it is"),
+    def(Booth, Operation::History, &["history"], "[TICKET]", "show what has happened lately"),
     def(Booth, Operation::Grant, &["grant"], "[TICKET]", "grant a ticket to a site"),
     def(Booth, Operation::Revoke, &["revoke"], "[TICKET]", "take a ticket away from its site"),
     def(Booth, Operation::Status, &["status"], "", "say whether the daemon runs here"),
@@ -124,6 +136,8 @@ pub(super) fn find_operation(program: Program, word: &str) -> Option<Operation> 
 pub struct OptionDef {
     /// The letter after the dash.
     pub letter: char,
+    /// The word after two dashes; empty: it has none.
+    pub long: &'static str,
     /// The name of its value, if it has one.
     pub value: Option<&'static str>,
     /// The programs that know it.
@@ -160,21 +174,41 @@ pub const OPTIONS: &[OptionDef] = &[
         ..option('F', None, &[Booth], "")
     },
     OptionDef {
-        only_for: Some((&[Operation::Grant, Operation::Revoke], "grant and revoke")),
-        ..option('w', None, &[Booth], "wait for the outcome, however long it takes")
+        only_for: Some((
+            &[Operation::Grant, Operation::Revoke, Operation::Overview],
+            "grant, revoke and overview",
+        )),
+        help: "wait for the outcome, however long it takes; \
+               overview: show it again every 2 seconds, or as many as follow",
+        ..option('w', None, &[Booth], "")
     },
     OptionDef {
         only_for: Some((&[Operation::Grant], "grant")),
         help: "wait until the grant is in the cluster, however long it takes",
         ..option('C', None, &[Booth], "")
     },
+    OptionDef {
+        long: "output-format",
+        only_for: Some((WITH_JSON, "what shows something")),
+        ..option('o', Some("FORMAT"), BOTH, "text, or json as in booth-report(5)")
+    },
     option('l', Some("LOCKFILE"), &[Booth], "lock file (default: /var/run/booth/NAME.pid)"),
     option('S', None, &[Booth], "daemon: stay in the foreground"),
     option('D', None, BOTH, "say more; may be repeated"),
-    option('h', None, BOTH, "print this text"),
+    OptionDef { long: "help", ..option('h', None, BOTH, "print this text") },
 ];
 
 const BOTH: &[Program] = &[Booth, Geostore];
+
+const WITH_JSON: &[Operation] = &[
+    Operation::List,
+    Operation::Peers,
+    Operation::Overview,
+    Operation::History,
+    Operation::Status,
+    Operation::Check,
+    Operation::AttrList,
+];
 
 const WITH_TICKET: &[Operation] = &[
     Operation::Grant,
@@ -191,7 +225,7 @@ const fn option(
     programs: &'static [Program],
     help: &'static str,
 ) -> OptionDef {
-    OptionDef { letter, value, programs, only_for: None, help }
+    OptionDef { letter, long: "", value, programs, only_for: None, help }
 }
 
 /// How a run of the program ends.
@@ -201,19 +235,23 @@ pub enum Exit {
     Success,
     /// It did not do what was asked.
     Failure,
+    /// `overview`: nobody could tell.
+    CannotTell,
     /// `status`: no daemon runs.
     NotRunning,
 }
 
 impl Exit {
     /// All variants.
-    pub const ALL: &'static [Exit] = &[Exit::Success, Exit::Failure, Exit::NotRunning];
+    pub const ALL: &'static [Exit] =
+        &[Exit::Success, Exit::Failure, Exit::CannotTell, Exit::NotRunning];
 
     /// The exit code of the process.
     pub const fn code(self) -> u8 {
         match self {
             Exit::Success => 0,
             Exit::Failure => 1,
+            Exit::CannotTell => 2,
             Exit::NotRunning => 7,
         }
     }

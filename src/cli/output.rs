@@ -43,7 +43,7 @@ impl Output {
     pub(super) fn outcome(&self, exit: Exit, text: &str) -> Exit {
         match exit {
             Exit::Success => self.message(text),
-            Exit::Failure | Exit::NotRunning => self.error(text),
+            Exit::Failure | Exit::CannotTell | Exit::NotRunning => self.error(text),
         }
         exit
     }

@@ -12,6 +12,8 @@ const CONFIG_ARG_MAX: usize = 4079;
 const LOCKFILE_ARG_MAX: usize = 4095;
 /// The longest `-s`, as in the reference.
 const SITE_ARG_MAX: usize = 63;
+/// The longest `-o`; the formats are shorter.
+const FORMAT_ARG_MAX: usize = 63;
 /// Further `-D` options are not counted.
 const DEBUG_MAX: u8 = 9;
 
@@ -50,6 +52,10 @@ pub enum UsageError {
     },
     /// The text is not a valid ticket name, so no such ticket can exist.
     NoTicketName(String, TicketNameError),
+    /// `-o` names no format.
+    UnknownFormat(String),
+    /// The seconds behind `-w` are out of bounds; the most that may be given.
+    BadPause(String, u64),
     /// An argument is not UTF-8 text.
     NotUtf8(OsString),
 }
@@ -91,6 +97,14 @@ impl fmt::Display for UsageError {
             }
             UsageError::NoTicketName(text, why) => {
                 write!(f, "ticket \"{text}\" does not exist: {why}")
+            }
+            UsageError::UnknownFormat(text) => {
+                let text = Excerpt::new(text);
+                write!(f, "output format \"{text}\" is unknown: use text or json")
+            }
+            UsageError::BadPause(text, max) => {
+                let text = Excerpt::new(text);
+                write!(f, "a pause of {text} s is not possible: give 1 to {max} seconds after -w")
             }
             UsageError::NotUtf8(word) => {
                 write!(f, "argument {:?} is not UTF-8 text", Excerpt::new(&word.to_string_lossy()))
@@ -141,7 +155,7 @@ pub(super) fn scan(program: Program, argv: &[OsString]) -> Result<LowArgs, Usage
     grammar.optflagmulti("V", "version", "");
     for option in known() {
         let letter = option.letter.to_string();
-        let long = if option.letter == 'h' { "help" } else { "" };
+        let long = option.long;
         match option.value {
             Some(value) => grammar.optmulti(&letter, long, "", value),
             None => grammar.optflagmulti(&letter, long, ""),
@@ -169,6 +183,7 @@ fn limit(letter: char) -> (&'static str, usize) {
         's' => ("site name", SITE_ARG_MAX),
         'l' => ("lock file", LOCKFILE_ARG_MAX),
         't' => ("ticket name", TICKET_NAME_MAX),
+        'o' => ("output format", FORMAT_ARG_MAX),
         other => unreachable!("-{other} has a value in the table of options, so it is known here"),
     }
 }

@@ -112,6 +112,16 @@ pub(super) fn redirected(config: &Config, id: MemberId, from: MemberId) -> Optio
     Some(Target { from, ..target_at(config, index, None) })
 }
 
+/// The member that this host belongs to, if that can be found out.
+pub(super) fn local(config: &Config) -> Option<usize> {
+    local_addr::find_client(&config.addresses()).ok().flatten()
+}
+
+/// A member as the target of a client at the member `local`, or at none.
+pub(super) fn at(config: &Config, index: usize, local: Option<usize>) -> Target {
+    target_at(config, index, local)
+}
+
 fn target_at(config: &Config, index: usize, local: Option<usize>) -> Target {
     let member = &config.members[index];
     let from = config.members[local.unwrap_or(index)].member.id;

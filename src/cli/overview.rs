@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `booth overview`: the whole cluster in one table, from the answers of all members.
+
+use super::args::{Format, OverviewArgs};
+use super::client::load;
+use super::findings::{self, Finding, Verdict};
+use super::net::Codec;
+use super::options::Exit;
+use super::output::Output;
+use super::reports::{ask_all, Answer, Said};
+use super::words::{bar, short, span, Paint};
+use crate::config::Config;
+use crate::report::{HolderState, Mode, Peer, Report, StoreSays, Ticket};
+use crate::sys::clock::{self, LocalTime};
+use serde::Serialize;
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+/// An address that is longer has a line of its own.
+const ADDRESS_WIDTH: usize = 15;
+/// How wide the bar of a lease is.
+const BAR_WIDTH: usize = 20;
+/// What clears the rest of a terminal's line, and of its screen.
+const CLEAR_LINE: &str = "\x1b[K\n";
+const HOME: &str = "\x1b[H";
+const CLEAR_BELOW: &str = "\x1b[J";
+
+/// The overview for programs.
+#[derive(Serialize)]
+struct Overview<'a> {
+    overview: u32,
+    time: String,
+    cluster: &'a str,
+    verdict: Verdict,
+    findings: &'a [Finding],
+    members: Vec<MemberAnswer<'a>>,
+}
+
+/// What a member has answered, for programs.
+#[derive(Serialize)]
+struct MemberAnswer<'a> {
+    address: String,
+    role: &'static str,
+    clock_offset_seconds: Option<f64>,
+    answer_seconds: Option<f64>,
+    report: Option<&'a Report>,
+    list: Option<&'a str>,
+    error: Option<String>,
+}
+
+/// Asks all members, and prints what they say; again and again if that is wanted.
+pub(super) fn run(args: &OverviewArgs, output: &Output) -> Result<Exit, Exit> {
+    let config = load(&args.target, output).map_err(|_| Exit::CannotTell)?;
+    let only = args.ticket.as_ref().map(|name| name.as_str());
+    if let Some(name) = args.ticket.as_ref().filter(|name| config.ticket(name).is_none()) {
+        output.error(&format!("there is no ticket \"{name}\" in {}", config.path.display()));
+        return Err(Exit::CannotTell);
+    }
+    let codec = Codec::of(&config);
+    loop {
+        let begun = Instant::now();
+        let answers = ask_all(&config, &codec, false);
+        let found = findings::find(&config, &answers, only);
+        let verdict = findings::verdict(&answers, &found);
+        let text = match args.format {
+            Format::Json => json(&config, &answers, &found, verdict),
+            Format::Text => text(&config, &answers, &found, only),
+        };
+        let Some(pause) = args.watch else {
+            let exit = output.data(&text);
+            return Ok(if exit == Exit::Success { exit_of(verdict) } else { exit });
+        };
+        if output.data(&again(&text)) != Exit::Success {
+            return Err(Exit::CannotTell);
+        }
+        std::thread::sleep(Duration::from_secs(pause).saturating_sub(begun.elapsed()));
+    }
+}
+
+const fn exit_of(verdict: Verdict) -> Exit {
+    match verdict {
+        Verdict::Well => Exit::Success,
+        Verdict::Attention => Exit::Failure,
+        Verdict::Unknown => Exit::CannotTell,
+    }
+}
+
+/// The text in place of the one before it on a terminal, else behind it.
+fn again(text: &str) -> String {
+    if std::io::stdout().is_terminal() {
+        format!("{HOME}{}{CLEAR_BELOW}", text.replace('\n', CLEAR_LINE))
+    } else {
+        format!("{text}\n")
+    }
+}
+
+fn json(config: &Config, answers: &[Answer], findings: &[Finding], verdict: Verdict) -> String {
+    let members = answers.iter().map(|answer| member_answer(config, answer)).collect();
+    let time = LocalTime::rfc3339(clock::wall());
+    let cluster = config.name.as_str();
+    let overview = Overview { overview: 1, time, cluster, verdict, findings, members };
+    // There is nothing in it that JSON lacks.
+    serde_json::to_string_pretty(&overview).expect("an overview is JSON") + "\n"
+}
+
+fn member_answer<'a>(config: &Config, answer: &'a Answer) -> MemberAnswer<'a> {
+    let mut member = MemberAnswer {
+        address: findings::address(config, answer.index),
+        role: config.members[answer.index].member.role.word(),
+        clock_offset_seconds: None,
+        answer_seconds: None,
+        report: None,
+        list: None,
+        error: None,
+    };
+    match &answer.said {
+        Said::Report(told) => {
+            member.clock_offset_seconds = Some(told.clock_offset);
+            member.answer_seconds = Some(told.took.as_secs_f64());
+            member.report = Some(&told.report);
+        }
+        Said::List(list) => member.list = Some(list),
+        Said::Nothing(why) => member.error = Some(why.to_string()),
+    }
+    member
+}
+
+fn text(config: &Config, answers: &[Answer], findings: &[Finding], only: Option<&str>) -> String {
+    let paint = Paint::of_output();
+    let now = LocalTime::of(clock::wall());
+    let (members, tickets) = (config.members.len(), config.tickets.len());
+    let mut text =
+        format!("cluster {} at {now}: {members} members, {tickets} tickets\n\n", config.name);
+    text += "MEMBER          ROLE STATE  HEARD   TRIP    CLOCK   VERSION  CONFIG\n";
+    for answer in answers {
+        text += &member_line(config, answers, answer, &paint);
+    }
+    for ticket in &config.tickets {
+        let name = ticket.spec.name.as_str();
+        if only.is_none_or(|only| only == name) {
+            text += &ticket_lines(config, answers, name, &paint);
+        }
+    }
+    text.push('\n');
+    for finding in findings {
+        let mark = if finding.attention { paint.red("!") } else { "-".to_owned() };
+        text += &wrapped(&mark, &finding.text);
+    }
+    if !findings.iter().any(|finding| finding.attention) {
+        text += &format!("{}\n", paint.green("All is well."));
+    }
+    text
+}
+
+/// A text behind a mark, in lines of 80 columns.
+fn wrapped(mark: &str, text: &str) -> String {
+    const WIDTH: usize = 78;
+    let (mut lines, mut line) = (String::new(), String::new());
+    for word in text.split(' ') {
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            lines += &format!("{} {line}\n", if lines.is_empty() { mark } else { " " });
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line += word;
+    }
+    format!("{lines}{} {line}\n", if lines.is_empty() { mark } else { " " })
+}
+
+fn member_line(config: &Config, answers: &[Answer], answer: &Answer, paint: &Paint) -> String {
+    let address = findings::address(config, answer.index);
+    let role = match config.members[answer.index].member.role {
+        crate::model::MemberRole::Site => "site",
+        crate::model::MemberRole::Arbitrator => "arb",
+    };
+    let seen: Vec<&Peer> = findings::reports(config, answers)
+        .filter_map(|(_, report)| report.peer(&address))
+        .collect();
+    let heard = seen.iter().filter_map(|peer| peer.last_heard.as_ref());
+    let heard = heard.map(|past| past.seconds_ago).reduce(f64::min);
+    let heard = heard.map_or_else(|| "never".to_owned(), short);
+    let trip = seen.iter().filter_map(|peer| peer.round_trip_seconds).reduce(f64::min);
+    let trip = trip.map_or_else(|| "-".to_owned(), short);
+    let own = format!("{:08x}", config.digest());
+    let (state, clock, version, same) = match &answer.said {
+        Said::Report(told) => {
+            let report = &told.report;
+            let same = if report.configuration.digest == own { "same" } else { "DIFFERS" };
+            let clock = format!("{:+.1} s", told.clock_offset);
+            ("up", clock, report.member.version.clone(), same)
+        }
+        Said::List(_) => ("up", "-".to_owned(), "C".to_owned(), "-"),
+        Said::Nothing(_) => ("SILENT", "-".to_owned(), "-".to_owned(), "-"),
+    };
+    let state = format!("{state:<6}");
+    let state = if matches!(answer.said, Said::Nothing(_)) { paint.red(&state) } else { state };
+    let long = address.len() > ADDRESS_WIDTH;
+    let (above, column) =
+        if long { (format!("{address}\n"), "") } else { (String::new(), &*address) };
+    format!(
+        "{above}{column:<15} {role:<4} {state} {heard:<7} {trip:<7} {clock:<7} {version:<8} {same}\n"
+    )
+}
+
+/// The member whose word of a ticket counts most: the one that holds it, else one that knows the
+/// holder, else the first that knows anything.
+pub(super) fn best<'a>(
+    config: &'a Config,
+    answers: &'a [Answer],
+    name: &str,
+) -> Option<(String, &'a Ticket)> {
+    let all = || {
+        findings::reports(config, answers)
+            .filter_map(|(address, report)| Some((address, report.ticket(name)?)))
+    };
+    all()
+        .find(|(_, ticket)| ticket.holder.here && ticket.holder.state == HolderState::Held)
+        .or_else(|| all().find(|(_, ticket)| ticket.holder.state == HolderState::Held))
+        .or_else(|| all().find(|(_, ticket)| ticket.holder.state == HolderState::Free))
+        .or_else(|| all().next())
+}
+
+fn ticket_lines(config: &Config, answers: &[Answer], name: &str, paint: &Paint) -> String {
+    let Some((by, ticket)) = best(config, answers, name) else {
+        let list = answers.iter().find_map(|answer| match &answer.said {
+            Said::List(list) => list.lines().find(|l| l.starts_with(&format!("ticket: {name},"))),
+            Said::Report(_) | Said::Nothing(_) => None,
+        });
+        let known = list.unwrap_or("no member that answers knows it");
+        return format!("\nTICKET {name}  {known}\n");
+    };
+    let manual = if ticket.mode == Mode::Manual { "  (manual)" } else { "" };
+    let holder = match (ticket.holder.state, &ticket.holder.member) {
+        (HolderState::Held, Some(member)) => format!("held by {member}"),
+        (HolderState::Free, _) => "free".to_owned(),
+        (HolderState::Held | HolderState::Unknown, _) => paint.red("no holder is known"),
+    };
+    let since = span(ticket.holder.since.seconds_ago);
+    let term = ticket.term.map_or_else(String::new, |term| format!(", term {term}"));
+    let mut text = format!("\nTICKET {name}{manual}  {holder} for {since}{term}\n");
+    if let Some(lease) = &ticket.lease {
+        let left = lease.until.seconds_left;
+        let bar = bar(left, lease.length_seconds, BAR_WIDTH);
+        let renewed = lease.renewed.as_ref().map_or_else(String::new, |renewed| {
+            format!("renewed {} ago, ", span(renewed.seconds_ago))
+        });
+        let majority = match lease.majority {
+            true => "majority".to_owned(),
+            false => paint.red("NO MAJORITY"),
+        };
+        text += &format!("  {bar} {renewed}{} left, {majority}\n", span(left));
+    } else if let Some(expires) = &ticket.expires {
+        let of = ticket.settings.expire_seconds;
+        let bar = bar(expires.seconds_left, of, BAR_WIDTH);
+        text += &format!("  {bar} {} left, as {by} knows\n", span(expires.seconds_left));
+    }
+    if let Some(store) = ticket.store.as_ref().filter(|_| ticket.holder.here) {
+        let says = match store.says {
+            StoreSays::Granted => "granted",
+            StoreSays::PerhapsGranted => "perhaps granted",
+            StoreSays::Revoked => "not granted yet",
+            StoreSays::Unread => "not read yet",
+        };
+        text += &format!("  the ticket store there says: {says}\n");
+    }
+    if let Some(commit) = &ticket.commit {
+        text += &format!("  the grant waits for {}\n", span(commit.until.seconds_left));
+    }
+    text
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Asks members for their reports: one, or all at once, each in a thread of its own, none for longer
+//! than [`LIMIT`]. A member of the C version has no report; its `list` says what there is.
+
+use super::client::{printable, Session};
+use super::net::{Codec, Connection, NetError};
+use super::target::{self, Target};
+use crate::config::Config;
+use crate::report::{self, Report};
+use crate::sys::clock;
+use crate::time::WallTime;
+use crate::wire::{ClientReply, ClientRequest, ResultCode};
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// How long all members are waited for.
+pub(super) const LIMIT: Duration = Duration::from_secs(2);
+
+/// What a member has answered.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// Its index in the configuration.
+    pub index: usize,
+    /// What it said.
+    pub said: Said,
+}
+
+/// What a member said when it was asked for its report.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// Its report.
+    Report(Box<Told>),
+    /// Its `list`: it is of the C version.
+    List(String),
+    /// Nothing that helps.
+    Nothing(Silence),
+}
+
+/// A report, and how it came.
+#[derive(Debug)]
+pub(super) struct Told {
+    /// The report.
+    pub report: Report,
+    /// How far the member's clock is ahead of this host's, in seconds.
+    pub clock_offset: f64,
+    /// How long the answer took.
+    pub took: Duration,
+}
+
+/// Why there is neither a report nor a list.
+#[derive(Debug)]
+pub(super) enum Silence {
+    /// There was no answer.
+    Net(NetError),
+    /// It refused.
+    Refused(ResultCode),
+    /// The answer is no report that this version knows.
+    Unreadable(String),
+}
+
+impl fmt::Display for Silence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Silence::Net(error) => error.fmt(f),
+            Silence::Refused(ResultCode::AuthFailed) => {
+                write!(f, "it refuses this host's key: compare authfile and the clocks")
+            }
+            Silence::Refused(code) => write!(f, "it refuses to report ({code:?})"),
+            Silence::Unreadable(why) => write!(f, "its report cannot be read: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for Silence {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Silence::Net(error) => Some(error),
+            Silence::Refused(_) | Silence::Unreadable(_) => None,
+        }
+    }
+}
+
+impl Answer {
+    /// The report, if there is one.
+    pub(super) fn report(&self) -> Option<&Report> {
+        match &self.said {
+            Said::Report(told) => Some(&told.report),
+            Said::List(_) | Said::Nothing(_) => None,
+        }
+    }
+}
+
+/// Asks all members at once. The answers are in configuration order.
+pub(super) fn ask_all(config: &Config, codec: &Codec, history: bool) -> Vec<Answer> {
+    let until = Instant::now() + LIMIT;
+    let local = target::local(config);
+    std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..config.members.len())
+            .map(|index| {
+                let target = target::at(config, index, local);
+                scope.spawn(move || Answer { index, said: ask(codec, &target, history, until) })
+            })
+            .collect();
+        // A thread that panics has found a bug: so has this one.
+        asking.into_iter().map(|thread| thread.join().expect("asking does not panic")).collect()
+    })
+}
+
+/// Asks the member that was named, or the local one.
+pub(super) fn ask_one(session: &Session, history: bool) -> Answer {
+    let target = &session.target;
+    let said = ask(&session.codec, target, history, Instant::now() + LIMIT);
+    Answer { index: target.index, said }
+}
+
+fn ask(codec: &Codec, target: &Target, history: bool, until: Instant) -> Said {
+    match ask_report(codec, target, history, until) {
+        Ok(Ok(told)) => Said::Report(told),
+        // Reference: to a command that it does not know it says that an argument is invalid.
+        Ok(Err(Silence::Refused(ResultCode::InvalidArg))) => ask_list(codec, target, until),
+        Ok(Err(silence)) => Said::Nothing(silence),
+        Err(error @ NetError::Closed { .. }) => match ask_list(codec, target, until) {
+            // One of ours that is older than reports closes the connection.
+            Said::List(list) => Said::List(list),
+            Said::Report(_) | Said::Nothing(_) => Said::Nothing(Silence::Net(error)),
+        },
+        Err(error) => Said::Nothing(Silence::Net(error)),
+    }
+}
+
+type Outcome = Result<Result<Box<Told>, Silence>, NetError>;
+
+fn ask_report(codec: &Codec, target: &Target, history: bool, until: Instant) -> Outcome {
+    let request = ClientRequest::Report { history };
+    let mut connection = Connection::ask_within(target, codec, &request, left(until))?;
+    let (asked, begun) = (clock::wall(), Instant::now());
+    let reply = connection.answer(Some(left(until)))?;
+    let took = begun.elapsed();
+    Ok(match reply {
+        ClientReply::Report(text) => read(&text).map(|report| {
+            let clock_offset = offset(&report, asked, took);
+            Box::new(Told { report, clock_offset, took })
+        }),
+        ClientReply::Result(code) => Err(Silence::Refused(code)),
+        ClientReply::Ticket(_)
+        | ClientReply::List(_)
+        | ClientReply::Attr(_)
+        | ClientReply::Attrs(_)
+        | ClientReply::Hello(_) => return Err(NetError::Unexpected(target.address)),
+    })
+}
+
+fn ask_list(codec: &Codec, target: &Target, until: Instant) -> Said {
+    let list = || {
+        let request = ClientRequest::List;
+        Connection::ask_within(target, codec, &request, left(until))?.answer(Some(left(until)))
+    };
+    match list() {
+        Ok(ClientReply::List(text)) => Said::List(printable(&text)),
+        Ok(ClientReply::Result(code)) => Said::Nothing(Silence::Refused(code)),
+        Ok(_) => Said::Nothing(Silence::Net(NetError::Unexpected(target.address))),
+        Err(error) => Said::Nothing(Silence::Net(error)),
+    }
+}
+
+/// What is left of the time; never nothing, which would mean no limit.
+fn left(until: Instant) -> Duration {
+    until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
+}
+
+/// Reads a report. What a member wrote must not control a terminal.
+fn read(text: &str) -> Result<Report, Silence> {
+    let report: Report = serde_json::from_str(&printable(text))
+        .map_err(|error| Silence::Unreadable(error.to_string()))?;
+    if report.report != report::VERSION {
+        let text = format!("it has version {}, this is {}", report.report, report::VERSION);
+        return Err(Silence::Unreadable(text));
+    }
+    Ok(report)
+}
+
+/// How far the member's clock is ahead: it wrote its time about when half of the answer's time had
+/// passed.
+fn offset(report: &Report, asked: WallTime, took: Duration) -> f64 {
+    let asked = Duration::from_micros(asked.as_micros()).as_secs_f64();
+    report.unix_time - (asked + took.as_secs_f64() / 2.0)
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Spans of time for people, and colours on a terminal.
+
+use std::io::IsTerminal;
+
+/// A number of seconds in words: `0.4 s`, `51 s`, `3 min 20 s`, `2 h 5 min`, `4 d 3 h`.
+pub(super) fn span(seconds: f64) -> String {
+    let seconds = seconds.max(0.0);
+    if seconds < 1.0 {
+        return format!("{seconds:.1} s");
+    }
+    let whole = std::time::Duration::try_from_secs_f64(seconds).map_or(u64::MAX, |d| d.as_secs());
+    let two = |big: u64, big_unit: &str, small: u64, small_unit: &str| match small {
+        0 => format!("{big} {big_unit}"),
+        small => format!("{big} {big_unit} {small} {small_unit}"),
+    };
+    match whole {
+        0..60 => format!("{whole} s"),
+        60..3_600 => two(whole / 60, "min", whole % 60, "s"),
+        3_600..86_400 => two(whole / 3_600, "h", whole % 3_600 / 60, "min"),
+        _ => two(whole / 86_400, "d", whole % 86_400 / 3_600, "h"),
+    }
+}
+
+/// A short span for a column: `3 ms`, `51 s`, `3 min`, `2 h`, `4 d`.
+pub(super) fn short(seconds: f64) -> String {
+    if seconds < 1.0 {
+        return format!("{:.0} ms", seconds.max(0.0) * 1000.0);
+    }
+    let text = span(seconds);
+    text.split(' ').take(2).collect::<Vec<_>>().join(" ")
+}
+
+/// What is left of a lease as a bar of so many characters.
+pub(super) fn bar(left: f64, of: f64, width: usize) -> String {
+    let part = if of > 0.0 { (left / of).clamp(0.0, 1.0) } else { 0.0 };
+    let full = (0..width)
+        .filter(|at| {
+            (f64::from(u32::try_from(*at).unwrap_or(0)) + 0.5)
+                / f64::from(u32::try_from(width).unwrap_or(1))
+                <= part
+        })
+        .count();
+    format!("[{}{}]", "=".repeat(full), " ".repeat(width - full))
+}
+
+/// The text in red and in green, if standard output is a terminal and nobody objects
+/// (<https://no-color.org>).
+pub(super) struct Paint(bool);
+
+impl Paint {
+    /// Colours if standard output may have them.
+    pub(super) fn of_output() -> Paint {
+        let objected = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        Paint(std::io::stdout().is_terminal() && !objected && !dumb)
+    }
+
+    /// For what needs attention.
+    pub(super) fn red(&self, text: &str) -> String {
+        self.with("31", text)
+    }
+
+    /// For what is well.
+    pub(super) fn green(&self, text: &str) -> String {
+        self.with("32", text)
+    }
+
+    fn with(&self, code: &str, text: &str) -> String {
+        match self.0 {
+            true => format!("\x1b[{code}m{text}\x1b[0m"),
+            false => text.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_told_in_their_two_largest_units() {
+        for (seconds, words, column) in [
+            (-1.0, "0.0 s", "0 ms"),
+            (0.42, "0.4 s", "420 ms"),
+            (51.9, "51 s", "51 s"),
+            (60.0, "1 min", "1 min"),
+            (200.0, "3 min 20 s", "3 min"),
+            (7_500.0, "2 h 5 min", "2 h"),
+            (356_400.0, "4 d 3 h", "4 d"),
+        ] {
+            assert_eq!((span(seconds), short(seconds)), (words.to_owned(), column.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_bar_shows_what_is_left() {
+        assert_eq!(bar(60.0, 60.0, 4), "[====]");
+        assert_eq!(bar(30.0, 60.0, 4), "[==  ]");
+        assert_eq!(bar(0.0, 60.0, 4), "[    ]");
+        assert_eq!(bar(5.0, 0.0, 4), "[    ]");
+    }
+}
