@@ -6,8 +6,10 @@
 
 pub mod args;
 mod client;
+mod explain;
 mod findings;
 mod geostore;
+mod history;
 mod net;
 pub mod options;
 mod output;
@@ -70,7 +72,8 @@ fn run(invocation: Invocation, output: &Output) -> ExitCode {
         Invocation::Version(program) => Ok(output.data(&usage::version(program))),
         Invocation::Check(args) => check(&args.config, output),
         Invocation::Overview(args) => overview::run(&args, output),
-        Invocation::Explain(_) | Invocation::History(_) => unreachable!(),
+        Invocation::Explain(args) => explain::run(&args, output),
+        Invocation::History(args) => history::run(&args, output),
         Invocation::Status(args) => status::run(&args, output),
         Invocation::List(args) => client::show(&args, &ClientRequest::List, output),
         Invocation::Peers(args) => client::show(&args, &ClientRequest::Peers, output),

@@ -8,7 +8,7 @@ use super::net::Codec;
 use super::options::Exit;
 use super::output::Output;
 use super::reports::{ask_all, Answer, Said};
-use super::words::{bar, short, span, Paint};
+use super::words::{bar, paragraph, short, span, Paint};
 use crate::config::Config;
 use crate::report::{HolderState, Mode, Peer, Report, StoreSays, Ticket};
 use crate::sys::clock::{self, LocalTime};
@@ -143,30 +143,13 @@ fn text(config: &Config, answers: &[Answer], findings: &[Finding], only: Option<
     }
     text.push('\n');
     for finding in findings {
-        let mark = if finding.attention { paint.red("!") } else { "-".to_owned() };
-        text += &wrapped(&mark, &finding.text);
+        let lines = paragraph(if finding.attention { "! " } else { "- " }, &finding.text);
+        text += &if finding.attention { paint.red(&lines) } else { lines };
     }
     if !findings.iter().any(|finding| finding.attention) {
         text += &format!("{}\n", paint.green("All is well."));
     }
     text
-}
-
-/// A text behind a mark, in lines of 80 columns.
-fn wrapped(mark: &str, text: &str) -> String {
-    const WIDTH: usize = 78;
-    let (mut lines, mut line) = (String::new(), String::new());
-    for word in text.split(' ') {
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
-            lines += &format!("{} {line}\n", if lines.is_empty() { mark } else { " " });
-            line.clear();
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line += word;
-    }
-    format!("{lines}{} {line}\n", if lines.is_empty() { mark } else { " " })
 }
 
 fn member_line(config: &Config, answers: &[Answer], answer: &Answer, paint: &Paint) -> String {
@@ -188,7 +171,10 @@ fn member_line(config: &Config, answers: &[Answer], answer: &Answer, paint: &Pai
         Said::Report(told) => {
             let report = &told.report;
             let same = if report.configuration.digest == own { "same" } else { "DIFFERS" };
-            let clock = format!("{:+.1} s", told.clock_offset);
+            let clock = match told.clock_offset {
+                offset if offset.abs() < 0.05 => "right".to_owned(),
+                offset => format!("{offset:+.1} s"),
+            };
             ("up", clock, report.member.version.clone(), same)
         }
         Said::List(_) => ("up", "-".to_owned(), "C".to_owned(), "-"),

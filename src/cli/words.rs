@@ -44,6 +44,28 @@ pub(super) fn bar(left: f64, of: f64, width: usize) -> String {
     format!("[{}{}]", "=".repeat(full), " ".repeat(width - full))
 }
 
+/// A text in lines of at most 80 columns, the first of which begins with `first`, and the others
+/// as far to the right.
+pub(super) fn paragraph(first: &str, text: &str) -> String {
+    const WIDTH: usize = 80;
+    let indent = first.chars().count();
+    let (mut lines, mut line) = (String::new(), first.to_owned());
+    let mut empty = true;
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        let len = word.chars().count();
+        if !empty && line.chars().count() + 1 + len > WIDTH {
+            lines += &(std::mem::replace(&mut line, " ".repeat(indent)) + "\n");
+            empty = true;
+        }
+        if !empty {
+            line.push(' ');
+        }
+        line += word;
+        empty = false;
+    }
+    lines + &line + "\n"
+}
+
 /// The text in red and in green, if standard output is a terminal and nobody objects
 /// (<https://no-color.org>).
 pub(super) struct Paint(bool);
@@ -91,6 +113,16 @@ mod tests {
         ] {
             assert_eq!((span(seconds), short(seconds)), (words.to_owned(), column.to_owned()));
         }
+    }
+
+    #[test]
+    fn paragraphs_are_wrapped_behind_their_mark() {
+        let text = paragraph("! ", &"word ".repeat(20));
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].starts_with("! word") && lines[1].starts_with("  word"), "{lines:?}");
+        assert!(lines.iter().all(|line| line.len() <= 80), "{lines:?}");
+        assert_eq!(paragraph("  ", &"x".repeat(90)), format!("  {}\n", "x".repeat(90)));
     }
 
     #[test]

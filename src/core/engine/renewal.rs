@@ -97,11 +97,13 @@ impl Ticket<Leased> {
         }
     }
 
-    /// Whether the renewal under way has not been acknowledged by a majority within `timeout`.
+    /// Whether a holder's lease was not extended by a majority within `timeout` after that was due,
+    /// however many renewals have begun since.
     pub fn waits_for_majority(&self, now: MonoTime) -> bool {
         let Some(lead) = self.kind.lead.as_ref().filter(|_| self.holding()) else { return false };
-        let renewal = &lead.renewal;
-        !renewal.extended() && now >= renewal.started().plus(self.spec.timeout)
+        let Some(until) = lead.lease_until() else { return false };
+        let due = until.minus(lead.length()).plus(renewal_pause(&self.spec, lead.length()));
+        !lead.renewal.extended() && now >= due.plus(self.spec.timeout)
     }
 
     /// Who has not acknowledged the renewal under way, and for how long nothing, in words.
