@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `geostore list`, `get`, `set`, `delete`: attributes of a ticket at one site.
 
-use super::args::{AttrAction, AttrArgs};
+use super::args::{AttrAction, AttrArgs, Format};
 use super::client::{printable, Session};
+use super::json;
 use super::net::{Connection, NetError, ANSWER_LIMIT, CHANGE_LIMIT};
 use super::options::Exit;
 use super::output::Output;
@@ -31,6 +32,9 @@ pub(super) fn run(args: &AttrArgs, output: &Output) -> Result<Exit, Exit> {
     };
     let session = Session::open(&args.target, purpose, output)?;
     let ticket = session.ticket(args.ticket.as_ref(), output)?;
+    if args.action == AttrAction::List && args.format == Format::Json {
+        return json::attributes(&session, &ticket, output);
+    }
     let question = question(&args.action, &ticket).map_err(|text| output.failure(&text))?;
     let reply = ask(&session, &question).map_err(|error| output.failure(&error))?;
     Ok(answer(&session, &question, &ticket, reply, output))

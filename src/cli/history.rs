@@ -55,8 +55,7 @@ fn json(report: &Report, history: Vec<&Event>) -> String {
         history,
         history_forgotten: report.history_forgotten,
     };
-    // There is nothing in it that JSON lacks.
-    serde_json::to_string_pretty(&history).expect("a history is JSON") + "\n"
+    super::json::text(&history)
 }
 
 /// A line for each event: when, by the member's clock, what, of which ticket, and the words of the

@@ -10,6 +10,7 @@ mod explain;
 mod findings;
 mod geostore;
 mod history;
+mod json;
 mod net;
 pub mod options;
 mod output;
@@ -30,7 +31,7 @@ use crate::store::{after_boot, helper, keeper};
 use crate::sys::surroundings::System;
 use crate::sys::{self, local_addr, process};
 use crate::wire::ClientRequest;
-use args::{DaemonArgs, Invocation, UsageError};
+use args::{DaemonArgs, Format, Invocation, UsageError};
 use options::Exit;
 use output::Output;
 use std::ffi::OsString;
@@ -75,6 +76,8 @@ fn run(invocation: Invocation, output: &Output) -> ExitCode {
         Invocation::Explain(args) => explain::run(&args, output),
         Invocation::History(args) => history::run(&args, output),
         Invocation::Status(args) => status::run(&args, output),
+        Invocation::List(args) if args.format == Format::Json => json::show(&args, false, output),
+        Invocation::Peers(args) if args.format == Format::Json => json::show(&args, true, output),
         Invocation::List(args) => client::show(&args, &ClientRequest::List, output),
         Invocation::Peers(args) => client::show(&args, &ClientRequest::Peers, output),
         Invocation::Grant(args) => ticket::run(TicketCommand::Grant, &args, output),

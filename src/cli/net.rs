@@ -78,7 +78,7 @@ impl fmt::Display for NetError {
                 write!(f, "cannot read the answer from {}: {}", address.ip(), system_words(error))
             }
             NetError::TimedOut(address, limit) => {
-                write!(f, "no answer from {} within {} s", address.ip(), limit.as_secs())
+                write!(f, "no answer from {} within {:.0} s", address.ip(), limit.as_secs_f64())
             }
             NetError::Closed { address, received: 0 } => {
                 write!(f, "{} closed the connection without an answer", address.ip())

@@ -99,8 +99,7 @@ fn json(config: &Config, answers: &[Answer], findings: &[Finding], verdict: Verd
     let time = LocalTime::rfc3339(clock::wall());
     let cluster = config.name.as_str();
     let overview = Overview { overview: 1, time, cluster, verdict, findings, members };
-    // There is nothing in it that JSON lacks.
-    serde_json::to_string_pretty(&overview).expect("an overview is JSON") + "\n"
+    super::json::text(&overview)
 }
 
 fn member_answer<'a>(config: &Config, answer: &'a Answer) -> MemberAnswer<'a> {

@@ -5,7 +5,8 @@
 //! Scripts evaluate the printed line in a shell (P17, `CLIENTS.md`), so only lines that look like
 //! assignments are printed.
 
-use super::args::StatusArgs;
+use super::args::{Format, StatusArgs};
+use super::json;
 use super::options::Exit;
 use super::output::Output;
 use crate::config;
@@ -23,25 +24,64 @@ pub(super) fn run(args: &StatusArgs, output: &Output) -> Result<Exit, Exit> {
     let given = args.lockfile.as_ref().map(PathBuf::from);
     let path = given.unwrap_or_else(|| lockfile::default_path(&instance.name));
     let users = Users::of([&instance.site_account, &instance.arbitrator_account]);
+    let found = look(&path, &users);
+    match args.format {
+        Format::Text => tell(found, output),
+        Format::Json => Ok(tell_json(&path, &found, output)),
+    }
+}
+
+/// What was found.
+enum Found {
+    /// A daemon runs, and this is its line.
+    Running(String),
+    /// None does.
+    NotRunning(String),
+    /// That cannot be found out.
+    Unknown(String),
+}
+
+fn tell(found: Found, output: &Output) -> Result<Exit, Exit> {
+    match found {
+        Found::Running(text) => Ok(output.data(&text)),
+        Found::NotRunning(why) => {
+            output.message(&why);
+            Err(Exit::NotRunning)
+        }
+        Found::Unknown(why) => Err(output.failure(&why)),
+    }
+}
+
+/// The same exit codes, with an object on standard output whatever was found.
+fn tell_json(path: &Path, found: &Found, output: &Output) -> Exit {
+    let path = path.display().to_string();
+    let (text, exit) = match found {
+        Found::Running(line) => (json::running(&path, line), Exit::Success),
+        Found::NotRunning(why) => (json::not_running(&path, why), Exit::NotRunning),
+        Found::Unknown(why) => (json::not_running(&path, why), Exit::Failure),
+    };
+    match output.data(&text) {
+        Exit::Success => exit,
+        failed => failed,
+    }
+}
+
+fn look(path: &Path, users: &Users) -> Found {
     let shown = path.display();
-    Err(match lockfile::probe(&path, &users) {
+    match lockfile::probe(path, users) {
         Ok(Probe::NotRunning(None)) => {
-            output.message(&format!("not running: no process holds {shown}"));
-            Exit::NotRunning
+            Found::NotRunning(format!("not running: no process holds {shown}"))
         }
-        Ok(Probe::NotRunning(Some(stranger))) => {
-            output.message(&format!(
-                "not running: {shown} is locked by {stranger}, which is not a boothd of {users}; \
-                 end that process or remove the file"
-            ));
-            Exit::NotRunning
-        }
-        Ok(Probe::Unseen) => output.failure(&format!(
+        Ok(Probe::NotRunning(Some(stranger))) => Found::NotRunning(format!(
+            "not running: {shown} is locked by {stranger}, which is not a boothd of {users}; \
+             end that process or remove the file"
+        )),
+        Ok(Probe::Unseen) => Found::Unknown(format!(
             "{shown} is locked by a process that is not visible from here, perhaps in a container"
         )),
-        Ok(Probe::Running { pid, line }) => match state_line(pid, &path, &line) {
-            Some(text) => return Ok(output.data(&text)),
-            None => output.failure(&format!(
+        Ok(Probe::Running { pid, line }) => match state_line(pid, path, &line) {
+            Some(text) => Found::Running(text),
+            None => Found::Unknown(format!(
                 "process {pid} holds {shown}, but its content is not the state of a daemon"
             )),
         },
@@ -50,9 +90,9 @@ pub(super) fn run(args: &StatusArgs, output: &Output) -> Result<Exit, Exit> {
                 io::ErrorKind::PermissionDenied => "; only root and the daemon's user may read it",
                 _ => "",
             };
-            output.failure(&format!("cannot read lock file {shown}: {error}{hint}"))
+            Found::Unknown(format!("cannot read lock file {shown}: {error}{hint}"))
         }
-    })
+    }
 }
 
 /// The line that scripts evaluate; `None` if the file's line is not a list of assignments.

@@ -11,7 +11,7 @@ use super::health::Health;
 use super::history::{Entry, History};
 use super::notify::Notifier;
 use super::timer::{Timer, LOOK_EVERY};
-use crate::engine::{ClientId, Effect, Engine, Event, Held, Note, NoteLevel};
+use crate::engine::{ClientId, Effect, Engine, Event, EventKind, Held, Note, NoteLevel};
 use crate::model::{MemberIndex, TicketIndex, TicketName};
 use crate::sys::poll;
 use crate::time::{MonoTime, Now, Span};
@@ -431,6 +431,9 @@ impl<M: Machine, C: Transport> EngineLoop<M, C> {
         let text = bare.map_or(note.text.as_str(), |(_, text)| text).to_owned();
         let (member, term) = (event.member, event.term);
         let entry = Entry { ticket, member, term, ..Entry::new(self.now().wall, event.kind, text) };
+        // A site without a majority stands again and again.
+        let often = event.kind == EventKind::Standing;
+        let entry = if often { entry.provoked() } else { entry };
         self.outlets.history.tell(level, entry, &note.text);
     }
 }

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// So many events of tickets and members are kept.
 pub const EVENTS_KEPT: usize = 800;
-/// So many of those are kept besides that clients can provoke at will: refused requests and
-/// changes of attributes. They do not drive out the others.
+/// So many of those are kept besides that may come often: refused requests, changes of attributes,
+/// attempts to be elected. They do not drive out the others.
 pub const PROVOKED_KEPT: usize = 200;
 
 /// Something that has happened.
@@ -36,7 +36,7 @@ pub struct Entry {
     pub term: Option<Term>,
     /// What the log says.
     pub text: String,
-    /// Whether clients, or whoever sends packets, can provoke it at will.
+    /// Whether the like may come often: clients, or whoever sends packets, can provoke it at will.
     pub provoked: bool,
 }
 
@@ -47,7 +47,7 @@ impl Entry {
         Entry { number: 0, at, kind, ticket, member, client, term, text, provoked: false }
     }
 
-    /// The same as something that can be provoked at will.
+    /// The same as something of which the like may come often.
     pub fn provoked(self) -> Entry {
         Entry { provoked: true, ..self }
     }

@@ -6,7 +6,7 @@ use super::health::Health;
 use super::history::{Entry, History};
 use crate::config::{Config, TicketConfig};
 use crate::engine::{
-    CommitView, Figures, LeaseView, MemberView, PeerView, RequestView, Stage, StoreView,
+    AttrRow, CommitView, Figures, LeaseView, MemberView, PeerView, RequestView, Stage, StoreView,
     TicketView, RENEWAL_BOUNDS,
 };
 use crate::model::{Holder, MemberIndex, MemberSet, Roster};
@@ -162,6 +162,7 @@ impl Reporter {
                 at: at.future(when),
                 reason: reason.words().to_owned(),
             }),
+            attributes: view.attributes.iter().map(|row| attribute(at, row)).collect(),
             prerequisites_hold: view.prerequisites,
             objectors: self.names(view.objectors),
             also_granted: row.also_granted.iter().map(|member| name(*member)).collect(),
@@ -291,6 +292,14 @@ fn settings(config: &Config, ticket: &TicketConfig) -> report::Settings {
         renewal_seconds: seconds(spec.renewal),
         retries: spec.retries,
         weights,
+    }
+}
+
+fn attribute(at: At, row: &AttrRow) -> report::Attribute {
+    report::Attribute {
+        name: row.name.to_string(),
+        value: row.value.to_string(),
+        set: row.set_at.map(|set| at.past(set)),
     }
 }
 

@@ -16,8 +16,8 @@ mod ticket;
 pub use event::{Event, Future, Past};
 pub use peer::{Counters, Kind, Peer, PeerState};
 pub use ticket::{
-    Commit, Differs, Handler, Holder, HolderState, Lease, Mode, Next, Promise, Request, Settings,
-    Stand, Store, StoreSays, Ticket, TicketState, Waits,
+    Attribute, Commit, Differs, Handler, Holder, HolderState, Lease, Mode, Next, Promise, Request,
+    Settings, Stand, Store, StoreSays, Ticket, TicketState, Waits,
 };
 
 use serde::{Deserialize, Serialize};

@@ -38,6 +38,8 @@ pub struct Ticket {
     pub store: Option<Store>,
     /// When this site stands for election, if nothing comes between.
     pub stands: Option<Stand>,
+    /// Its attributes; an arbitrator has none.
+    pub attributes: Vec<Attribute>,
     /// Whether its attribute prerequisites hold here.
     pub prerequisites_hold: bool,
     /// Sites that say that their store may still say *granted*.
@@ -52,6 +54,17 @@ pub struct Ticket {
     pub settings: Settings,
     /// The last few events, the oldest first.
     pub recent: Vec<Event>,
+}
+
+/// An attribute of a ticket.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attribute {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// When it was set; `None` if it was in the store when the daemon started.
+    pub set: Option<Past>,
 }
 
 /// Who moves a ticket.

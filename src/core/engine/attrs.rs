@@ -11,6 +11,7 @@ use crate::model::{AttrName, AttrValue};
 use crate::time::WallTime;
 use crate::wire::ResultCode;
 use alloc::format;
+use alloc::vec::Vec;
 
 /// Attribute writes of one ticket under way, also those whose clients have left. They are made one
 /// after the other, so with a store that hangs each has to wait for all before it. Half of the
@@ -40,13 +41,17 @@ impl<K: Kind> Ticket<K> {
             cx.reply(client, Reply::Result(ResultCode::SyncFail), true);
             return;
         }
+        cx.reply(client, Reply::Attrs(self.attr_rows()), true);
+    }
+
+    /// All attributes.
+    pub fn attr_rows(&self) -> Vec<AttrRow> {
         let row = |(name, (value, set_at)): (&AttrName, &(AttrValue, Option<WallTime>))| AttrRow {
             name: name.clone(),
             value: value.clone(),
             set_at: *set_at,
         };
-        let rows = self.attrs.values.iter().map(row).collect();
-        cx.reply(client, Reply::Attrs(rows), true);
+        self.attrs.values.iter().map(row).collect()
     }
 
     /// Sets or deletes one attribute: the answer comes when the store has it.

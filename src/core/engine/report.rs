@@ -159,6 +159,8 @@ pub struct TicketView {
     pub handler_since: Option<WallTime>,
     /// When this site stands for election, if nothing comes between, and why.
     pub stands: Option<(WallTime, Reason)>,
+    /// Its attributes.
+    pub attributes: Vec<AttrRow>,
     /// Whether the attribute prerequisites hold here.
     pub prerequisites: bool,
     /// The store may still say *granted* there: these sites say so.

@@ -75,6 +75,7 @@ impl<K: Kind> Ticket<K> {
             requests: self.request_views(),
             handler_since: self.probe.map(|probe| wall(probe.since)),
             stands: None,
+            attributes: self.attr_rows(),
             prerequisites: self.attrs.fulfil(&self.spec.rules, mode),
             objectors: MemberSet::EMPTY,
             expire_differs: Vec::new(),
