@@ -21,5 +21,5 @@ pub mod store;
 pub mod sys;
 
 pub use booth_core::{
-    auth, engine, keeper, model, pacemaker, prng, queues, slots, time, wheel, wire,
+    auth, engine, keeper, model, pacemaker, prng, queues, reach, slots, time, wheel, wire,
 };

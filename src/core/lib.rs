@@ -18,6 +18,7 @@ pub mod model;
 pub mod pacemaker;
 pub mod prng;
 pub mod queues;
+pub mod reach;
 pub mod slots;
 pub mod time;
 pub mod wheel;

@@ -5,6 +5,7 @@
 //! | channel | capacity | when full |
 //! |---|---|---|
 //! | receiver -> engine | [`PEER_QUEUE`] | drop and count: loss is part of the protocol's model |
+//! | receiver -> engine, probes | [`PROBE_QUEUE`] | drop: another one follows |
 //! | clients -> engine | [`CLIENT_QUEUE`] | offer it again for [`CLIENT_PATIENCE`], then close the connection |
 //! | executor -> engine | [`RESULT_QUEUE`] | wait: blocking sends point towards the engine only |
 //! | main -> engine | [`CONTROL_QUEUE`] | wait: signals are rare |
@@ -27,6 +28,8 @@ use std::time::Duration;
 
 /// Requests that wait for the engine: one for each connection that there can be.
 pub const CLIENT_QUEUE: usize = super::clients::places::CONNECTIONS_MAX;
+/// Probes of other members, and their answers, that wait for the engine's loop: a few of each.
+pub const PROBE_QUEUE: usize = 64;
 /// How long a request waits for room in [`CLIENT_QUEUE`].
 pub(super) const CLIENT_PATIENCE: Duration = Duration::from_secs(2);
 /// Results of children that wait for the engine.

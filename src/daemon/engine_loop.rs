@@ -11,11 +11,13 @@ use super::health::Health;
 use super::history::{Entry, History};
 use super::notify::Notifier;
 use super::timer::{Timer, LOOK_EVERY};
+pub use super::transport::Transport;
+use super::watch::Watch;
 use crate::engine::{ClientId, Effect, Engine, Event, EventKind, Held, Note, NoteLevel};
 use crate::model::{MemberIndex, TicketIndex, TicketName};
 use crate::sys::poll;
 use crate::time::{MonoTime, Now, Span};
-use crate::wire::{ClientRequest, PeerMessage};
+use crate::wire::{ClientRequest, Probe};
 use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, TrySendError};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::unix::net::UnixStream;
@@ -40,12 +42,6 @@ impl Machine for Engine {
     }
 }
 
-/// The way to the other members; never waits.
-pub trait Transport {
-    /// Sends a message. False: the kernel did not take it.
-    fn send(&mut self, to: MemberIndex, message: &PeerMessage) -> bool;
-}
-
 /// The queues that end here.
 pub struct Inbox {
     /// Signals.
@@ -56,6 +52,8 @@ pub struct Inbox {
     pub peers: Receiver<Event>,
     /// Requests of clients.
     pub clients: Receiver<FromClient>,
+    /// Probes of other members, and their answers.
+    pub probes: Receiver<(MemberIndex, Probe)>,
 }
 
 /// What the loop needs besides its machine and its queues.
@@ -80,6 +78,8 @@ pub struct Outlets<C> {
     pub history: History,
     /// The names of the tickets, for the history.
     pub names: Vec<TicketName>,
+    /// Who can be reached.
+    pub watch: Watch,
     /// The clocks.
     pub clock: fn() -> Now,
 }
@@ -164,6 +164,7 @@ impl<M: Machine, C: Transport> EngineLoop<M, C> {
         select.recv(&inbox.results);
         select.recv(&inbox.peers);
         select.recv(&inbox.clients);
+        select.recv(&inbox.probes);
         let mut woken = self.now();
         self.step_at(woken, Event::Start);
         self.outlets.notifier.ready(woken.mono);
@@ -227,8 +228,12 @@ impl<M: Machine, C: Transport> EngineLoop<M, C> {
             self.step(event);
         }
         self.look_at_time();
+        for (from, probe) in inbox.probes.try_iter().take(PEER_QUOTA) {
+            let now = self.now();
+            self.outlets.watch.probed(now, from, probe, &mut self.outlets.transport);
+        }
         for event in inbox.peers.try_iter().take(PEER_QUOTA) {
-            self.step(event);
+            self.take_from_peer(event);
         }
         for message in inbox.clients.try_iter().take(CLIENT_QUOTA) {
             self.take_from_client(message);
@@ -248,6 +253,18 @@ impl<M: Machine, C: Transport> EngineLoop<M, C> {
             self.outlets.notifier.status(now.mono, held);
         }
         self.outlets.notifier.alive(now.mono);
+        self.outlets.watch.look(now, &mut self.outlets.transport);
+    }
+
+    /// A message of another member, or that some were refused.
+    fn take_from_peer(&mut self, event: Event) {
+        if let Event::Peer { from, message } = &event {
+            let now = self.now();
+            if self.outlets.watch.heard(now, *from, message, &mut self.outlets.transport) {
+                return;
+            }
+        }
+        self.step(event);
     }
 
     fn take_from_client(&mut self, message: FromClient) {
@@ -310,7 +327,10 @@ impl<M: Machine, C: Transport> EngineLoop<M, C> {
                     self.inner.push_back(Event::SendFailed { to });
                 }
             }
-            Effect::Reply { client, reply, last } => self.answer(client, Answer { reply, last }),
+            Effect::Reply { client, mut reply, last } => {
+                self.outlets.watch.complete(self.now(), &mut reply);
+                self.answer(client, Answer { reply, last });
+            }
             Effect::Arm { ticket, at } => self.outlets.timer.arm(ticket, at),
             Effect::Disarm { ticket } => self.outlets.timer.disarm(ticket),
             Effect::Note(note) => self.write_note(note),

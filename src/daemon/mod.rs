@@ -27,7 +27,9 @@ mod starting;
 mod text;
 mod threads;
 pub mod timer;
+pub mod transport;
 mod udp;
+pub mod watch;
 
 use crate::config::Config;
 use crate::sys::lockfile::{DaemonState, LockFile, StateLine};

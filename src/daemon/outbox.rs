@@ -5,11 +5,11 @@
 //! receiver reads from the very same socket.
 
 use super::bonds::Bonds;
-use super::engine_loop::Transport;
 use super::text::member_name;
-use crate::model::{MemberIndex, MemberSet, Roster};
+use super::transport::Transport;
+use crate::model::{MemberIndex, MemberSet, Roster, TicketName};
 use crate::sys::clock;
-use crate::wire::{encode_peer, PeerMessage, TimeUnit};
+use crate::wire::{encode_peer, encode_probe, PeerMessage, Probe, TimeUnit};
 use socket2::{SockAddr, SockRef};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -62,9 +62,9 @@ impl Outbox {
     }
 }
 
-impl Transport for Outbox {
-    fn send(&mut self, to: MemberIndex, message: &PeerMessage) -> bool {
-        let packet = encode_peer(self.roster.my_id(), message, self.unit);
+impl Outbox {
+    /// Seals a packet for a member and hands it to the kernel. False: it was not taken.
+    fn post(&mut self, to: MemberIndex, packet: Vec<u8>) -> bool {
         let packet = self.bonds.seal(to, packet, clock::wall());
         let sent = self.post.send(to, &packet);
         // The first failure in a row is noted, and the end of the row.
@@ -79,5 +79,17 @@ impl Transport for Outbox {
             Ok(()) | Err(_) => {}
         }
         sent.is_ok()
+    }
+}
+
+impl Transport for Outbox {
+    fn send(&mut self, to: MemberIndex, message: &PeerMessage) -> bool {
+        let packet = encode_peer(self.roster.my_id(), message, self.unit);
+        self.post(to, packet)
+    }
+
+    fn probe(&mut self, to: MemberIndex, ticket: &TicketName, probe: Probe) {
+        let packet = encode_probe(self.roster.my_id(), ticket, probe);
+        self.post(to, packet);
     }
 }

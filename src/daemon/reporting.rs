@@ -229,6 +229,7 @@ impl Reporter {
             last_heard: view.row.last_recv.map(|heard| at.past(heard)),
             round_trip_seconds: view.round_trip.map(seconds),
             clock_offset_seconds: offset.map(micros_to_seconds),
+            configuration_differs: view.differs,
             kind: match view.ours {
                 Some(true) => report::Kind::Ours,
                 Some(false) => report::Kind::C,

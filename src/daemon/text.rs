@@ -86,7 +86,8 @@ fn remark(remark: Remark, roster: &Roster) -> String {
     }
 }
 
-/// The answer to `booth peers`: three lines and an empty one for each other member.
+/// The answer to `booth peers`: three lines and an empty one for each other member; before that a
+/// further one for a member that is unreachable.
 pub(super) fn peers(rows: &[PeerRow], roster: &Roster) -> String {
     let mut text = String::with_capacity(rows.len() * 160);
     for row in rows {
@@ -97,7 +98,7 @@ pub(super) fn peers(rows: &[PeerRow], roster: &Roster) -> String {
         text += &format!(
             "{:<12} {}, last recv: {last}\n\
              \tSent pkts:{} error:{} resends:{}\n\
-             \tRecv pkts:{} error:{} authfail:{} invalid:{}\n\n",
+             \tRecv pkts:{} error:{} authfail:{} invalid:{}\n",
             member.role.word(),
             member.address,
             counters.sent,
@@ -108,6 +109,10 @@ pub(super) fn peers(rows: &[PeerRow], roster: &Roster) -> String {
             counters.auth_failures,
             counters.invalid
         );
+        if let Some(since) = row.unreachable_since {
+            text += &format!("\tUnreachable since {}\n", LocalTime::of(since));
+        }
+        text.push('\n');
     }
     text
 }
@@ -279,15 +284,20 @@ mod tests {
     fn peers_have_the_lines_of_the_reference() {
         let counters = PeerCounters { sent: 6, received: 4, invalid: 2, ..PeerCounters::default() };
         let rows = [
-            PeerRow { member: index(1), last_recv: Some(T), counters },
-            PeerRow { member: index(2), last_recv: None, counters: PeerCounters::default() },
+            PeerRow { member: index(1), last_recv: Some(T), unreachable_since: None, counters },
+            PeerRow {
+                member: index(2),
+                last_recv: None,
+                unreachable_since: Some(T),
+                counters: PeerCounters::default(),
+            },
         ];
         let (time, never) = (LocalTime::of(T), LocalTime::of(WallTime::EPOCH));
         let expected = format!(
             "site         10.99.0.11, last recv: {time}\n\tSent pkts:6 error:0 resends:0\n\
              \tRecv pkts:4 error:0 authfail:0 invalid:2\n\n\
              arbitrator   10.99.0.12, last recv: {never}\n\tSent pkts:0 error:0 resends:0\n\
-             \tRecv pkts:0 error:0 authfail:0 invalid:0\n\n"
+             \tRecv pkts:0 error:0 authfail:0 invalid:0\n\tUnreachable since {time}\n\n"
         );
         assert_eq!(peers(&rows, &roster()), expected);
     }

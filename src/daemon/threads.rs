@@ -4,7 +4,7 @@
 use super::bonds::{Birth, Bonds, ClientBonds};
 use super::channels::{
     Control, FromClient, ToExecutor, CLIENT_QUEUE, CONTROL_QUEUE, EXECUTOR_QUEUE, PEER_QUEUE,
-    RESULT_QUEUE,
+    PROBE_QUEUE, RESULT_QUEUE,
 };
 use super::clients::listing::Steps;
 use super::clients::places::Bounds;
@@ -20,12 +20,14 @@ use super::spawn::{spawn, Ended};
 use super::start_error::StartError;
 use super::timer::Timer;
 use super::udp::{Gate, Receiver as Datagrams};
+use super::watch::Watch;
 use crate::auth::{Key, Opener, ReplayGuard, Sealer};
 use crate::config::{Config, ConfiguredMember};
 use crate::engine::{Engine, Event, Setup};
-use crate::model::{MemberId, Roster};
+use crate::model::{MemberId, MemberIndex, Roster, TicketName};
+use crate::reach::Reach;
 use crate::sys::{clock, poll};
-use crate::wire::{Life, TimeUnit};
+use crate::wire::{Life, Probe, TimeUnit};
 use crossbeam_channel::{bounded, Receiver, Sender};
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -146,11 +148,13 @@ fn start_others(
     let (control, control_end) = bounded(CONTROL_QUEUE);
     let (peers, peers_end) = bounded(PEER_QUEUE);
     let (clients, clients_end) = bounded(CLIENT_QUEUE);
+    let (probes, probes_end) = bounded(PROBE_QUEUE);
     let inbox = Inbox {
         control: control_end,
         results: results_end,
         peers: peers_end,
         clients: clients_end,
+        probes: probes_end,
     };
     let datagrams = Arc::new(datagrams);
     let addresses: Vec<SocketAddr> =
@@ -159,8 +163,8 @@ fn start_others(
     let bonds = Arc::clone(&common.bonds);
     let outbox = Outbox::new(Arc::clone(&post), common.roster.clone(), bonds, common.unit);
     // No queue is closed under the loop, which keeps a sending end of each.
-    let senders = (results, peers.clone(), clients.clone());
-    let datagrams = start_datagrams(config, common, datagrams, post, peers)?;
+    let senders = (results, peers.clone(), clients.clone(), probes.clone());
+    let datagrams = start_datagrams(config, common, datagrams, post, (peers, probes))?;
     let clients = start_server(config, common, (listener, bounds), clients)?;
     let port = executor.as_ref().map(Executor::port).transpose()?;
     let (started, waker) = poll::waker_pair()?;
@@ -194,13 +198,13 @@ fn start_datagrams(
     common: &Common,
     socket: Arc<UdpSocket>,
     post: Arc<Post>,
-    queue: Sender<Event>,
+    queues: (Sender<Event>, Sender<(MemberIndex, Probe)>),
 ) -> io::Result<Stoppable> {
     let (opener, guard) = (common.opener(config), common.guard(config));
     let (roster, bonds) = (common.roster.clone(), Arc::clone(&common.bonds));
     let health = common.health.clone();
     let gate = Gate { roster, opener, guard, bonds, unit: common.unit, health };
-    let receiver = Datagrams::new(socket, post, gate, queue, clock::now);
+    let receiver = Datagrams::new(socket, post, gate, queues, clock::now);
     let (sleeper, stop) = poll::waker_pair()?;
     let ended = spawn("udp-recv", move || receiver.run(&sleeper))?;
     Ok(Stoppable { stop, ended })
@@ -242,7 +246,10 @@ fn make_engine(
         tickets: config.tickets.iter().map(|ticket| ticket.spec.clone()).collect(),
         seed: seed()?,
     };
-    let names = setup.tickets.iter().map(|ticket| ticket.name.clone()).collect();
+    let names: Vec<TicketName> = setup.tickets.iter().map(|ticket| ticket.name.clone()).collect();
+    let (roster, digest) = (common.roster.clone(), config.digest());
+    let reach = Reach::new(roster.clone(), names.clone(), digest, seed()?, clock::mono());
+    let watch = Watch::new(roster, reach, common.health.clone(), common.history.clone());
     let loads = if port.is_some() { setup.tickets.len() } else { 0 };
     let (executor, executor_waker) = port.unzip();
     let outlets = Outlets {
@@ -256,6 +263,7 @@ fn make_engine(
         health: common.health.clone(),
         history: common.history.clone(),
         names,
+        watch,
         clock: clock::now,
     };
     Ok(EngineLoop::new(Engine::new(setup), outlets, loads))

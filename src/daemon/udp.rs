@@ -17,7 +17,8 @@ use crate::model::{MemberId, MemberIndex, Roster};
 use crate::sys::poll;
 use crate::time::{Now, WallTime};
 use crate::wire::{
-    claimed_sender, decode_peer, is_hello, life_of, stamp_of, PeerMessage, TimeUnit, DATAGRAM_MAX,
+    claimed_sender, decode_peer, decode_probe, is_hello, life_of, stamp_of, PeerMessage, Probe,
+    TimeUnit, DATAGRAM_MAX,
 };
 use crossbeam_channel::{Sender, TrySendError};
 use std::collections::BTreeMap;
@@ -58,6 +59,7 @@ pub(super) struct Receiver {
     post: Arc<Post>,
     gate: Gate,
     queue: Sender<Event>,
+    probes: Sender<(MemberIndex, Probe)>,
     rejects: Rejects,
     clock: fn() -> Now,
 }
@@ -77,10 +79,19 @@ pub(super) struct Gate {
 pub(super) struct Admitted {
     /// Its sender.
     pub from: MemberIndex,
-    /// What it says to the engine, if it is let in.
-    pub message: Option<PeerMessage>,
+    /// What it says, if it is let in.
+    pub message: Option<Said>,
     /// What its sender gets for it at once, sealed.
     pub answers: Vec<Vec<u8>>,
+}
+
+/// What a datagram says.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// Something about a ticket, to the engine.
+    Message(PeerMessage),
+    /// That its sender is there, or wants to know whether we are.
+    Probe(Probe),
 }
 
 /// Why a datagram does not come in.
@@ -114,9 +125,12 @@ impl Gate {
         }
         let message = if opened.bond.is_some() && is_hello(&opened.packet) {
             None
+        } else if let Some(probe) = decode_probe(&opened.packet) {
+            Some(Said::Probe(probe))
         } else {
             let decoded = decode_peer(&opened.packet, self.unit);
-            Some(decoded.map_err(|error| invalid(Some(from), &error.to_string()))?.1)
+            let message = decoded.map_err(|error| invalid(Some(from), &error.to_string()))?.1;
+            Some(Said::Message(message))
         };
         self.admit_bound(from, message, &opened, wall)
     }
@@ -125,7 +139,7 @@ impl Gate {
     fn admit_bound(
         &mut self,
         from: MemberIndex,
-        message: Option<PeerMessage>,
+        message: Option<Said>,
         opened: &Opened<'_>,
         wall: WallTime,
     ) -> Result<Admitted, Refusal> {
@@ -177,11 +191,11 @@ impl Receiver {
         socket: Arc<UdpSocket>,
         post: Arc<Post>,
         gate: Gate,
-        queue: Sender<Event>,
+        (queue, probes): (Sender<Event>, Sender<(MemberIndex, Probe)>),
         clock: fn() -> Now,
     ) -> Receiver {
         let roster = gate.roster.clone();
-        Receiver { socket, post, gate, queue, rejects: Rejects::new(roster), clock }
+        Receiver { socket, post, gate, queue, probes, rejects: Rejects::new(roster), clock }
     }
 
     /// Runs until `stop` becomes readable.
@@ -213,8 +227,13 @@ impl Receiver {
         };
         match self.gate.admit(&buffer[..len], (self.clock)().wall) {
             Ok(Admitted { from, message, answers }) => {
-                if let Some(message) = message {
-                    self.pass_on(from, message);
+                match message {
+                    Some(Said::Message(message)) => self.pass_on(from, message),
+                    // One that there is no room for is lost: another one follows.
+                    Some(Said::Probe(probe)) => {
+                        let _ = self.probes.try_send((from, probe));
+                    }
+                    None => {}
                 }
                 for packet in answers {
                     // Whoever cannot be reached is told of by the outbox.

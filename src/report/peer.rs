@@ -22,6 +22,9 @@ pub struct Peer {
     /// How far its clock is ahead, as far as its packets tell: they carry its time where there is a
     /// key. It includes the way of the packet.
     pub clock_offset_seconds: Option<f64>,
+    /// Whether its configuration differs from that of the member that reports, where it must not;
+    /// `None`: it has not told.
+    pub configuration_differs: Option<bool>,
     /// Which program it runs, as far as its packets tell.
     pub kind: Kind,
     /// What was counted.

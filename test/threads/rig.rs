@@ -11,6 +11,7 @@ use booth::daemon::health::Health;
 use booth::daemon::history::History;
 use booth::daemon::notify::Notifier;
 use booth::daemon::timer::Timer;
+use booth::daemon::watch::Watch;
 use booth::engine::{
     CibLoad, CibOutcome, ClientId, Engine, Event, JobWish, ProbeOutcome, Setup, StoreWish,
 };
@@ -19,10 +20,11 @@ use booth::model::{
     TicketSpec,
 };
 use booth::prng::Prng;
+use booth::reach::Reach;
 use booth::sys::{clock, poll};
 use booth::time::Span;
 use booth::wire::{
-    ClientOptions, ClientRequest, Command, PeerBody, PeerMessage, Reason, ResultCode, Stamp,
+    ClientOptions, ClientRequest, Command, PeerBody, PeerMessage, Probe, Reason, ResultCode, Stamp,
 };
 use crossbeam_channel::{bounded, Receiver, Sender};
 use std::net::IpAddr;
@@ -77,6 +79,8 @@ impl Transport for BadNetwork {
     fn send(&mut self, _: MemberIndex, _: &PeerMessage) -> bool {
         self.0.below(10) > 0
     }
+
+    fn probe(&mut self, _: MemberIndex, _: &TicketName, _: Probe) {}
 }
 
 /// What happened at the loop's outside.
@@ -95,6 +99,14 @@ pub struct Rig {
     neighbours: Vec<JoinHandle<()>>,
     over: Arc<AtomicBool>,
     pub counts: Arc<Counts>,
+}
+
+/// Nobody is probed: the test is too short for that.
+fn watch(seed: u64) -> Watch {
+    let roster = setup(seed).roster;
+    let (health, history) = (Health::default(), History::new(roster.clone()));
+    let reach = Reach::new(roster.clone(), Vec::new(), 1, seed, clock::mono());
+    Watch::new(roster, reach, health, history)
 }
 
 impl Rig {
@@ -133,6 +145,7 @@ impl Rig {
             health: Health::default(),
             history: History::new(setup(seed).roster),
             names: Vec::new(),
+            watch: watch(seed),
             clock: clock::now,
         };
         let inbox = Inbox {
@@ -140,6 +153,7 @@ impl Rig {
             results: results_end,
             peers: peers_end,
             clients: clients_end,
+            probes: crossbeam_channel::never(),
         };
         let engine = std::thread::spawn(move || {
             EngineLoop::new(Engine::new(setup(seed)), outlets, TICKETS).run(&inbox)

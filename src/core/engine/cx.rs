@@ -4,10 +4,10 @@
 
 use super::effect::{Effect, Note, NoteEvent, NoteLevel};
 use super::event::{ClientId, ProbeRun, WriteSerial};
-use super::report::{Figures, PeerCounters, Reply};
+use super::report::{Figures, PeerCounters, PeerRow, Reply};
 use crate::model::{MemberIndex, MemberRole, MemberSet, Roster, TicketIndex};
 use crate::prng::Prng;
-use crate::time::{MonoTime, Now, Span, WallTime};
+use crate::time::{Now, Span, WallTime};
 use crate::wire::{PeerMessage, NONCE_MAX};
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
@@ -18,12 +18,18 @@ use alloc::vec::Vec;
 pub(super) struct PeerBook {
     /// When something was last heard from it.
     pub last_recv: Option<WallTime>,
-    /// The same by the clock that counts leases.
-    pub heard_at: Option<MonoTime>,
     /// The last round trip that was measured.
     pub round_trip: Option<Span>,
     /// Its counters.
     pub counters: PeerCounters,
+}
+
+impl PeerBook {
+    /// Its row of `booth peers`.
+    pub fn row(&self, member: MemberIndex) -> PeerRow {
+        let (last_recv, counters) = (self.last_recv, self.counters);
+        PeerRow { member, last_recv, unreachable_since: None, counters }
+    }
 }
 
 /// The numbers that are never used twice.

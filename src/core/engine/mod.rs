@@ -282,7 +282,6 @@ impl Engine {
         }
         let book = &mut self.books[from.get()];
         book.last_recv = Some(now.wall);
-        book.heard_at = Some(now.mono);
         book.counters.received += 1;
         let leader_known = match message.leader {
             Holder::Member(id) => self.roster.index_of(id).is_some(),

@@ -81,6 +81,9 @@ pub struct PeerRow {
     pub member: MemberIndex,
     /// When something was last heard from it; `None`: never.
     pub last_recv: Option<WallTime>,
+    /// Since when it does not answer; `None`: it does, or that is not known. The engine does not
+    /// know it.
+    pub unreachable_since: Option<WallTime>,
     /// Its counters.
     pub counters: PeerCounters,
 }
@@ -254,11 +257,13 @@ pub struct RequestView {
 pub struct PeerView {
     /// Its row of `booth peers`.
     pub row: PeerRow,
-    /// Whether it can be reached; `None`: it was never heard, nor has it been probed in vain.
+    /// Whether it can be reached. The engine does not know that: whoever answers the client does.
     pub reachable: Option<bool>,
-    /// Since when that is so.
+    /// When it became unreachable, or was last heard.
     pub since: Option<WallTime>,
-    /// The last round trip that was measured.
+    /// Whether its configuration differs. The engine does not know that either.
+    pub differs: Option<bool>,
+    /// The last round trip of a renewal.
     pub round_trip: Option<Span>,
     /// Whether it numbers its sends, as ours do; `None`: not known.
     pub ours: Option<bool>,

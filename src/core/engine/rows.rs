@@ -6,7 +6,7 @@ use super::any::{either, AnyTicket};
 use super::cx::Cx;
 use super::effect::{AttrChange, Effect, Note, NoteLevel};
 use super::event::ClientId;
-use super::report::{Held, PeerRow, Remark, Reply};
+use super::report::{Held, Remark, Reply};
 use super::ticket::{Kind, Ticket};
 use super::Engine;
 use crate::model::{Holder, TicketIndex};
@@ -33,11 +33,8 @@ impl Engine {
 
     /// Answers `booth peers`.
     pub(super) fn peers(&self, effects: &mut Vec<Effect>, client: ClientId) {
-        let row = |member: crate::model::MemberIndex| {
-            let book = &self.books[member.get()];
-            PeerRow { member, last_recv: book.last_recv, counters: book.counters }
-        };
-        let rows = self.roster.peers().iter().map(row).collect();
+        let rows = self.roster.peers().iter().map(|peer| self.books[peer.get()].row(peer));
+        let rows = rows.collect();
         effects.push(Effect::Reply { client, reply: Reply::Peers(rows), last: true });
     }
 

@@ -6,8 +6,8 @@ use super::cx::Cx;
 use super::effect::Effect;
 use super::event::ClientId;
 use super::report::{
-    CommitView, LeaseView, MemberView, PeerRow, PeerView, PromiseView, Reply, RequestView, Stage,
-    StoreView, TicketView,
+    CommitView, LeaseView, MemberView, PeerView, PromiseView, Reply, RequestView, Stage, StoreView,
+    TicketView,
 };
 use super::state::{Leased, Waiter};
 use super::ticket::{Kind, Ticket};
@@ -32,18 +32,19 @@ impl Engine {
                 tickets.push(either!(ticket, t => t.view(cx)));
             });
         }
-        let peers = self.roster.peers().iter().map(|peer| self.peer_view(now, peer)).collect();
+        let peers = self.roster.peers().iter().map(|peer| self.peer_view(peer)).collect();
         let view = MemberView { now, tickets, peers, figures: self.figures, history };
         effects.push(Effect::Reply { client, reply: Reply::Report(Box::new(view)), last: true });
     }
 
-    fn peer_view(&self, now: Now, member: MemberIndex) -> PeerView {
+    fn peer_view(&self, member: MemberIndex) -> PeerView {
         let book = &self.books[member.get()];
         let ours = self.tickets.iter().find_map(|t| either!(t, t => t.links[member.get()].echoes));
         PeerView {
-            row: PeerRow { member, last_recv: book.last_recv, counters: book.counters },
-            reachable: book.heard_at.map(|_| true),
-            since: book.heard_at.map(|at| now.wall_at(at)),
+            row: book.row(member),
+            reachable: None,
+            since: None,
+            differs: None,
             round_trip: book.round_trip,
             ours,
         }

@@ -13,6 +13,7 @@ mod life;
 mod payload;
 mod peer;
 mod peer_codec;
+mod probe;
 mod reader;
 mod unit;
 
@@ -27,6 +28,7 @@ pub use header::{
 pub use life::{encode_hello, is_hello, life_of, put_life, Life};
 pub use peer::{LastKnown, PeerBody, PeerMessage, Round, Stamp, NONCE_MAX};
 pub use peer_codec::{decode_peer, encode_peer};
+pub use probe::{decode_probe, encode_probe, Probe};
 pub use unit::TimeUnit;
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::{roster, ticket};
 use crate::auth::{Key, Opener, ReplayGuard, Sealer};
 use crate::daemon::bonds::{Birth, Bonds, ClientBonds, Pass};
 use crate::daemon::health::Health;
-use crate::daemon::udp::{Admitted, Gate};
+use crate::daemon::udp::{Admitted, Gate, Said};
 use crate::engine::RejectKind;
 use crate::model::{Holder, MemberId, MemberIndex, Roster, Term};
 use crate::time::{Span, WallTime};
@@ -253,7 +253,10 @@ fn an_acknowledgement_and_a_rejection_carry_the_life_too() {
         let sealed =
             first.bonds.seal(second.me, encode_peer(first.id, &message, TimeUnit::Seconds), NOW);
         assert_eq!(life_of(&sealed), Some(Life::from_random(11)));
-        assert_eq!(second.hear(&sealed).message, Some(message));
+        match second.hear(&sealed).message {
+            Some(Said::Message(heard)) => assert_eq!(heard, message),
+            other => panic!("{other:?}"),
+        }
     }
 }
 

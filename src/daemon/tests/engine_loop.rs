@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The engine's loop around a scripted machine: order, quotas, waking, and full queues.
 
-use super::{roster, ticket, wait_until};
+use super::{roster, ticket, wait_until, watch};
 use crate::daemon::channels::{
     Control, FromClient, Mailbox, ToExecutor, CLIENT_QUEUE, CONTROL_QUEUE, PEER_QUEUE, REPLY_QUEUE,
     RESULT_QUEUE,
@@ -13,10 +13,10 @@ use crate::daemon::history::History;
 use crate::daemon::notify::Notifier;
 use crate::daemon::timer::Timer;
 use crate::engine::{CibLoad, ClientId, Effect, Event, Held, JobWish, RejectKind, Reply};
-use crate::model::{Holder, MemberIndex, Term, TicketIndex};
+use crate::model::{Holder, MemberIndex, Term, TicketIndex, TicketName};
 use crate::sys::{clock, poll};
 use crate::time::{MonoTime, Now, Span};
-use crate::wire::{ClientRequest, PeerBody, PeerMessage, ResultCode};
+use crate::wire::{ClientRequest, PeerBody, PeerMessage, Probe, ResultCode};
 use crossbeam_channel::{bounded, unbounded, Receiver, Sender};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
@@ -50,6 +50,8 @@ impl Transport for OneWay {
     fn send(&mut self, to: MemberIndex, message: &PeerMessage) -> bool {
         to.get() == 1 && self.0.send(message.clone()).is_ok()
     }
+
+    fn probe(&mut self, _: MemberIndex, _: &TicketName, _: Probe) {}
 }
 
 /// A running loop and all its ends.
@@ -103,6 +105,7 @@ impl Rig {
             health: Health::default(),
             history: History::new(roster()),
             names: Vec::new(),
+            watch: watch(),
             clock: plan.clock,
         };
         let inbox = Inbox {
@@ -110,6 +113,7 @@ impl Rig {
             results: results_end,
             peers: peers_end,
             clients: clients_end,
+            probes: crossbeam_channel::never(),
         };
         let thread =
             std::thread::spawn(move || EngineLoop::new(machine, outlets, plan.loads).run(&inbox));

@@ -12,8 +12,11 @@ mod udp;
 use super::health::Health;
 use super::history::History;
 use super::reporting::Reporter;
+use super::watch::Watch;
 use crate::config;
 use crate::model::{Member, MemberId, MemberRole, Roster, TicketName};
+use crate::reach::Reach;
+use crate::sys::clock;
 use crate::sys::surroundings::System;
 use crate::time::WallTime;
 use std::net::IpAddr;
@@ -42,6 +45,14 @@ fn reporter() -> Reporter {
     let config = config::load(path, &mut System).expect("a configuration");
     let history = History::new(config.roster(0));
     Reporter::new(&config, 0, WallTime::from_secs(1_000), Health::default(), history)
+}
+
+/// A watch of the first of them. It probes nobody: there is no ticket to ask about.
+fn watch() -> Watch {
+    let (roster, health) = (roster(), Health::default());
+    let history = History::new(roster.clone());
+    let reach = Reach::new(roster.clone(), Vec::new(), 1, 1, clock::mono());
+    Watch::new(roster, reach, health, history)
 }
 
 fn ticket(name: &str) -> TicketName {

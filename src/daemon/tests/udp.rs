@@ -65,7 +65,8 @@ impl Rig {
         let (opener, guard) = (Opener::new(key, SKEW), ReplayGuard::new(ids, SKEW));
         let health = Health::default();
         let gate = Gate { roster, opener, guard, bonds, unit: TimeUnit::Seconds, health };
-        let receiver = Receiver::new(socket, post, gate, queue, clock::now);
+        let (probes, _) = crossbeam_channel::bounded(1);
+        let receiver = Receiver::new(socket, post, gate, (queue, probes), clock::now);
         let (stop_end, stop) = poll::waker_pair().expect("a pair");
         let thread = std::thread::spawn(move || receiver.run(&stop_end));
         Rig { at, events, stop, thread }
