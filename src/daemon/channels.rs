@@ -13,10 +13,12 @@
 //! | engine -> timer | 1 | drop: a wake that waits says the same; the alarms are in the wheel |
 //! | engine -> executor | [`EXECUTOR_QUEUE`] | keep the wish in order, offer it again |
 //! | engine -> clients | [`REPLY_QUEUE`] for each | forget the client: slow readers only hurt themselves |
+//! | any -> alerts | [`ALERT_QUEUE`] | drop, count, report the count later |
 //! | any -> log | [`LOG_QUEUE`] | drop, count, report the count later |
 //!
 //! The engine never waits for anybody, so no circle of waiting threads can exist.
 
+pub use super::alerts::ALERT_QUEUE;
 use crate::engine::{ClientId, JobWish, Reply, StoreWish};
 pub use crate::queues::PEER_QUEUE;
 use crate::wire::ClientRequest;

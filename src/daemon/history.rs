@@ -3,12 +3,11 @@
 //! the log, too, with the same words and, where a journal reads it, with fields.
 #![forbid(unsafe_code)]
 
-use crate::engine::EventKind;
-use crate::model::{MemberIndex, Roster, Term, TicketName};
-use crate::time::WallTime;
+use super::alerts::Alerts;
+pub use super::entry::Entry;
+use crate::model::{Roster, TicketName};
 use log::{Level, Record};
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// So many events of tickets and members are kept.
@@ -17,47 +16,12 @@ pub const EVENTS_KEPT: usize = 800;
 /// attempts to be elected. They do not drive out the others.
 pub const PROVOKED_KEPT: usize = 200;
 
-/// Something that has happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Its number, from 1.
-    pub number: u64,
-    /// When.
-    pub at: WallTime,
-    /// What.
-    pub kind: EventKind,
-    /// To which ticket.
-    pub ticket: Option<TicketName>,
-    /// Which other member it has to do with.
-    pub member: Option<MemberIndex>,
-    /// From where a client asked.
-    pub client: Option<IpAddr>,
-    /// In which term.
-    pub term: Option<Term>,
-    /// What the log says.
-    pub text: String,
-    /// Whether the like may come often: clients, or whoever sends packets, can provoke it at will.
-    pub provoked: bool,
-}
-
-impl Entry {
-    /// Something of this kind has happened now; the rest is filled in by who knows it.
-    pub fn new(at: WallTime, kind: EventKind, text: String) -> Entry {
-        let (ticket, member, client, term) = (None, None, None, None);
-        Entry { number: 0, at, kind, ticket, member, client, term, text, provoked: false }
-    }
-
-    /// The same as something of which the like may come often.
-    pub fn provoked(self) -> Entry {
-        Entry { provoked: true, ..self }
-    }
-}
-
 /// The ring, shared by all threads.
 #[derive(Clone, Debug)]
 pub struct History {
     roster: Roster,
     ring: Arc<Mutex<Ring>>,
+    alerts: Option<Alerts>,
 }
 
 #[derive(Debug, Default)]
@@ -79,7 +43,12 @@ pub struct Remembered {
 impl History {
     /// Nothing has happened.
     pub fn new(roster: Roster) -> History {
-        History { roster, ring: Arc::default() }
+        History { roster, ring: Arc::default(), alerts: None }
+    }
+
+    /// The same history, which also tells alerts of what happens.
+    pub fn with_alerts(self, alerts: Option<Alerts>) -> History {
+        History { alerts, ..self }
     }
 
     /// A panic of one thread ends the process: there is no half-changed ring.
@@ -93,6 +62,10 @@ impl History {
         let mut ring = self.ring();
         ring.count += 1;
         let (number, provoked) = (ring.count, entry.provoked);
+        let entry = Entry { number, ..entry };
+        if let Some(alerts) = &self.alerts {
+            alerts.tell(&entry);
+        }
         let (kept, max) = match provoked {
             true => (&mut ring.provoked, PROVOKED_KEPT),
             false => (&mut ring.events, EVENTS_KEPT),
@@ -100,7 +73,7 @@ impl History {
         if kept.len() >= max {
             kept.pop_front();
         }
-        kept.push_back(Entry { number, ..entry });
+        kept.push_back(entry);
     }
 
     /// All that is remembered.
@@ -147,7 +120,10 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::EventKind;
     use crate::model::{Member, MemberId, MemberRole};
+    use crate::time::WallTime;
+    use std::net::IpAddr;
 
     fn history() -> History {
         let address = IpAddr::from([192, 0, 2, 1]);

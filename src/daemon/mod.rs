@@ -4,12 +4,14 @@
 //! The threads carry, the engine decides. [`run`] is the whole life of a daemon.
 
 mod address;
+pub mod alerts;
 mod asked;
 mod bonds;
 pub mod channels;
 pub mod clients;
 pub mod descriptors;
 pub mod engine_loop;
+pub mod entry;
 pub mod executor;
 pub mod health;
 pub mod history;

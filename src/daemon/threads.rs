@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Starts the daemon's threads in the right order and stops them within a bounded time.
 
+use super::alerts::{self, Alerts, Origin};
 use super::bonds::{Birth, Bonds, ClientBonds};
 use super::channels::{
     Control, FromClient, ToExecutor, CLIENT_QUEUE, CONTROL_QUEUE, EXECUTOR_QUEUE, PEER_QUEUE,
@@ -106,7 +107,9 @@ impl Common {
         let life = Life::from_random(seed()?);
         let birth = Birth { life, at: clock::wall() };
         let bonds = Arc::new(Bonds::new(&roster, Sealer::new(key.clone()), life));
-        let history = History::new(roster.clone());
+        let origin = Origin { cluster: config.name.clone(), roster: roster.clone() };
+        let alerts = Alerts::start(Path::new(alerts::DIRECTORY), alerts::LIMIT, origin)?;
+        let history = History::new(roster.clone()).with_alerts(Some(alerts));
         let (steps, health) = (Steps::default(), Health::default());
         Ok(Common { roster, ids, key, unit, birth, bonds, steps, health, history })
     }
@@ -202,8 +205,8 @@ fn start_datagrams(
 ) -> io::Result<Stoppable> {
     let (opener, guard) = (common.opener(config), common.guard(config));
     let (roster, bonds) = (common.roster.clone(), Arc::clone(&common.bonds));
-    let health = common.health.clone();
-    let gate = Gate { roster, opener, guard, bonds, unit: common.unit, health };
+    let (health, history) = (common.health.clone(), common.history.clone());
+    let gate = Gate { roster, opener, guard, bonds, unit: common.unit, health, history };
     let receiver = Datagrams::new(socket, post, gate, queues, clock::now);
     let (sleeper, stop) = poll::waker_pair()?;
     let ended = spawn("udp-recv", move || receiver.run(&sleeper))?;

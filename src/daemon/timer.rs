@@ -151,9 +151,11 @@ mod tests {
             let soon = clock::mono().plus(Span::from_millis(2));
             (0..300).for_each(|index| timer.arm(TicketIndex::new(index), soon));
             timer.flush();
-            timer.rings().recv_timeout(Duration::from_secs(5)).expect("it rings");
+            // A ring that was on its way when the last round took its tickets comes early.
+            while timer.due(clock::mono()).is_none() {
+                timer.rings().recv_timeout(Duration::from_secs(5)).expect("it rings");
+            }
             // It has rung for all of them; what is left is rung for again.
-            timer.due(clock::mono()).expect("the first");
             timer.flush();
             timer.rings().recv_timeout(Duration::from_secs(5)).expect("it rings");
             let rest = std::iter::from_fn(|| timer.due(clock::mono()));

@@ -7,12 +7,14 @@
 //! engine's business.
 
 use super::bonds::{Bonds, Tie};
+use super::entry::Entry;
 use super::health::Health;
+use super::history::History;
 use super::limiter::Limiter;
 use super::outbox::Post;
 use super::text::member_name;
 use crate::auth::{AuthError, Opened, Opener, ReplayGuard};
-use crate::engine::{Event, RejectKind};
+use crate::engine::{Event, EventKind, RejectKind};
 use crate::model::{MemberId, MemberIndex, Roster};
 use crate::sys::poll;
 use crate::time::{Now, WallTime};
@@ -21,6 +23,7 @@ use crate::wire::{
     TimeUnit, DATAGRAM_MAX,
 };
 use crossbeam_channel::{Sender, TrySendError};
+use log::Level;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -72,6 +75,7 @@ pub(super) struct Gate {
     pub bonds: Arc<Bonds>,
     pub unit: TimeUnit,
     pub health: Health,
+    pub history: History,
 }
 
 /// What comes of a datagram that is not refused.
@@ -103,6 +107,8 @@ pub(super) struct Refusal {
     pub kind: RejectKind,
     /// The reason in words.
     pub reason: String,
+    /// Whether it has come before.
+    pub replay: bool,
 }
 
 impl Gate {
@@ -178,11 +184,12 @@ fn refusal(from: Option<MemberIndex>, error: &AuthError) -> Refusal {
         error if error.is_invalid() => RejectKind::Invalid,
         _ => RejectKind::Auth,
     };
-    Refusal { from, kind, reason: error.to_string() }
+    let replay = matches!(error, AuthError::Replay { .. });
+    Refusal { from, kind, reason: error.to_string(), replay }
 }
 
 fn invalid(from: Option<MemberIndex>, reason: &str) -> Refusal {
-    Refusal { from, kind: RejectKind::Invalid, reason: reason.to_owned() }
+    Refusal { from, kind: RejectKind::Invalid, reason: reason.to_owned(), replay: false }
 }
 
 impl Receiver {
@@ -194,8 +201,16 @@ impl Receiver {
         (queue, probes): (Sender<Event>, Sender<(MemberIndex, Probe)>),
         clock: fn() -> Now,
     ) -> Receiver {
-        let roster = gate.roster.clone();
-        Receiver { socket, post, gate, queue, probes, rejects: Rejects::new(roster), clock }
+        let (roster, history) = (gate.roster.clone(), gate.history.clone());
+        Receiver {
+            socket,
+            post,
+            gate,
+            queue,
+            probes,
+            rejects: Rejects::new(roster, history),
+            clock,
+        }
     }
 
     /// Runs until `stop` becomes readable.
@@ -240,7 +255,13 @@ impl Receiver {
                     let _ = self.post.send(from, &packet);
                 }
             }
-            Err(refusal) => self.rejects.add(refusal, source.ip(), Instant::now()),
+            Err(refusal) => {
+                if refusal.replay {
+                    self.gate.health.note_replay();
+                }
+                let wall = (self.clock)().wall;
+                self.rejects.add(refusal, source.ip(), (Instant::now(), wall));
+            }
         }
     }
 
@@ -263,6 +284,7 @@ impl Receiver {
 /// Refused datagrams, added up.
 struct Rejects {
     roster: Roster,
+    history: History,
     /// Not yet reported to the engine. At most four kinds for each member and for nobody.
     counts: BTreeMap<(Option<MemberIndex>, RejectKind), u32>,
     last_report: Option<Instant>,
@@ -271,12 +293,18 @@ struct Rejects {
 }
 
 impl Rejects {
-    fn new(roster: Roster) -> Rejects {
-        Rejects { roster, counts: BTreeMap::new(), last_report: None, logged: BTreeMap::new() }
+    fn new(roster: Roster, history: History) -> Rejects {
+        Rejects {
+            roster,
+            history,
+            counts: BTreeMap::new(),
+            last_report: None,
+            logged: BTreeMap::new(),
+        }
     }
 
     /// Counts a refused datagram, and logs it unless the like was logged lately.
-    fn add(&mut self, refusal: Refusal, source: IpAddr, now: Instant) {
+    fn add(&mut self, refusal: Refusal, source: IpAddr, (now, wall): (Instant, WallTime)) {
         self.count(refusal.from, refusal.kind);
         let limiter = self.logged.entry((refusal.from, refusal.kind));
         let limiter = limiter.or_insert_with(|| Limiter::new(LOG_EVERY));
@@ -285,7 +313,14 @@ impl Rejects {
             Some(member) => format!(" as {}", member_name(&self.roster, member)),
             None => String::new(),
         };
-        log::warn!("refused a datagram from {source}{claim}: {}{more}", refusal.reason);
+        let line = format!("refused a datagram from {source}{claim}: {}{more}", refusal.reason);
+        if refusal.kind == RejectKind::Auth {
+            let entry = Entry::new(wall, EventKind::AuthFailed, line.clone());
+            let entry = Entry { member: refusal.from, client: Some(source), ..entry };
+            self.history.tell(Level::Warn, entry.provoked(), &line);
+        } else {
+            log::warn!("{line}");
+        }
     }
 
     fn count(&mut self, from: Option<MemberIndex>, kind: RejectKind) {

@@ -8,6 +8,9 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+/// The bits that let somebody run a file.
+const ANY_EXECUTE: u32 = 0o111;
+
 /// The bit that lets nobody but its owner, and that of the directory, remove what lies there.
 const STICKY: u32 = 0o1000;
 
@@ -50,6 +53,46 @@ pub(crate) fn make(path: &Path, identity: Option<Identity>) -> io::Result<()> {
 /// It is not there, is something else, or may not be read.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     File::options().read(true).custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW).open(path)
+}
+
+/// Checks that only root and this process's user can write in a directory.
+///
+/// # Errors
+/// It is not there, is none, belongs to another user, or others can write in it.
+pub(crate) fn trusted(path: &Path) -> io::Result<()> {
+    let there = fs::metadata(path)?;
+    if !there.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    trust(&there)
+}
+
+/// Whether a file is an executable; one that others than root and this process's user can write to
+/// is an error. A link counts as the file that it leads to.
+///
+/// # Errors
+/// It cannot be looked at, belongs to another user, or others can write to it.
+pub(crate) fn trusted_program(path: &Path) -> io::Result<bool> {
+    let there = fs::metadata(path)?;
+    if !there.is_file() || there.mode() & ANY_EXECUTE == 0 {
+        return Ok(false);
+    }
+    trust(&there).map(|()| true)
+}
+
+fn trust(there: &fs::Metadata) -> io::Result<()> {
+    let (owner, mode) = (there.uid(), there.mode() & 0o7777);
+    if owner != 0 && owner != own_user() {
+        return Err(io::Error::other(format!(
+            "it belongs to user {}; only root or the daemon's user may own it",
+            user_name(owner)
+        )));
+    }
+    if mode & OTHERS_WRITE != 0 {
+        let text = format!("others can write to it (mode {mode:04o}); run chmod go-w on it");
+        return Err(io::Error::other(text));
+    }
+    Ok(())
 }
 
 /// Why a directory of somebody else's is not used.

@@ -63,6 +63,15 @@ pub fn wait<const N: usize>(
     Ok(entries.map(|entry| entry.is_ready()))
 }
 
+/// Waits until one of these descriptors can be read, or until the time is over.
+///
+/// # Errors
+/// As [`wait_for`].
+pub(crate) fn wait_any(descriptors: &[BorrowedFd<'_>], limit: Duration) -> io::Result<()> {
+    let entries = descriptors.iter().map(|descriptor| Entry::new(*descriptor, Wanted::READ));
+    wait_for(&mut entries.collect::<Vec<_>>(), Some(limit))
+}
+
 /// Waits until one of the entries is ready, or until the time is over; without a time as long as
 /// it takes.
 ///

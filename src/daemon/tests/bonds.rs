@@ -5,6 +5,7 @@ use super::{roster, ticket};
 use crate::auth::{Key, Opener, ReplayGuard, Sealer};
 use crate::daemon::bonds::{Birth, Bonds, ClientBonds, Pass};
 use crate::daemon::health::Health;
+use crate::daemon::history::History;
 use crate::daemon::udp::{Admitted, Gate, Said};
 use crate::engine::RejectKind;
 use crate::model::{Holder, MemberId, MemberIndex, Roster, Term};
@@ -56,8 +57,8 @@ impl Side {
         let bonds = Arc::new(Bonds::new(&roster, sealer, Life::from_random(life)));
         let (opener, guard) = (Opener::new(key, SKEW), ReplayGuard::new(ids, SKEW));
         let unit = TimeUnit::Seconds;
-        let health = Health::default();
-        let gate = Gate { roster, opener, guard, bonds: Arc::clone(&bonds), unit, health };
+        let (health, history) = (Health::default(), History::new(roster.clone()));
+        let gate = Gate { roster, opener, guard, bonds: Arc::clone(&bonds), unit, health, history };
         Side { me, id, bonds, gate }
     }
 

@@ -6,6 +6,7 @@ use crate::auth::{Key, Opener, ReplayGuard, Sealer};
 use crate::daemon::bonds::Bonds;
 use crate::daemon::engine_loop::Transport;
 use crate::daemon::health::Health;
+use crate::daemon::history::History;
 use crate::daemon::outbox::{Outbox, Post};
 use crate::daemon::udp::{self, Gate, Receiver};
 use crate::engine::{Event, RejectKind};
@@ -63,8 +64,8 @@ impl Rig {
         let post = Arc::new(Post::new(Arc::clone(&socket), &[nowhere; 3]));
         let ids = roster.everyone().iter().map(|m| roster.member(m).id).collect::<Vec<MemberId>>();
         let (opener, guard) = (Opener::new(key, SKEW), ReplayGuard::new(ids, SKEW));
-        let health = Health::default();
-        let gate = Gate { roster, opener, guard, bonds, unit: TimeUnit::Seconds, health };
+        let (health, history) = (Health::default(), History::new(roster.clone()));
+        let gate = Gate { roster, opener, guard, bonds, unit: TimeUnit::Seconds, health, history };
         let (probes, _) = crossbeam_channel::bounded(1);
         let receiver = Receiver::new(socket, post, gate, (queue, probes), clock::now);
         let (stop_end, stop) = poll::waker_pair().expect("a pair");

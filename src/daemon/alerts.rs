@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Alerts: the executables in a directory are told of events, one event and one executable after
+//! the other, in a thread of its own, so that none of them is in the way of anything else.
+//!
+//! They run as the daemon's user. An executable counts only if root or that user owns it and nobody
+//! else can write to it, and so does the directory: whoever could write there would run programs as
+//! the daemon's user.
+#![forbid(unsafe_code)]
+
+use super::entry::Entry;
+use super::spawn::spawn;
+use crate::engine::EventKind;
+use crate::model::Roster;
+use crate::slots::Ending;
+use crate::store::child::{Child, Finished, CHATTER_MAX, LOOK};
+use crate::sys::clock::{self, LocalTime};
+use crate::sys::directory;
+use crate::sys::os::BeforeExec;
+use crate::sys::poll;
+use crossbeam_channel::{bounded, Receiver, Sender, TrySendError};
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Where the executables are.
+pub const DIRECTORY: &str = "/etc/booth/alert.d";
+/// So many events wait; more are lost, and counted.
+pub const ALERT_QUEUE: usize = 200;
+/// How long an executable may take.
+pub const LIMIT: Duration = Duration::from_secs(30);
+/// How long a killed one is waited for before it is left to the kernel.
+const REAP: Duration = Duration::from_secs(2);
+/// The programs that an executable finds without a path.
+const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The way to the thread.
+#[derive(Clone, Debug)]
+pub struct Alerts {
+    queue: Sender<Entry>,
+    lost: Arc<AtomicU64>,
+}
+
+/// What every alert says of the member that gives it.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The name of the cluster.
+    pub cluster: String,
+    /// The members; this one's address is told.
+    pub roster: Roster,
+}
+
+impl Alerts {
+    /// Starts the thread, which runs what is in `directory` for at most `limit` each.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn start(directory: &Path, limit: Duration, origin: Origin) -> io::Result<Alerts> {
+        let (queue, events) = bounded(ALERT_QUEUE);
+        let lost = Arc::new(AtomicU64::new(0));
+        let (directory, counted) = (directory.to_owned(), Arc::clone(&lost));
+        let runner = Runner { directory, limit, origin, events, lost: counted };
+        spawn("alerts", move || runner.run())?;
+        Ok(Alerts { queue, lost })
+    }
+
+    /// Tells of an event, if it is one that alerts are for; never waits.
+    pub fn tell(&self, entry: &Entry) {
+        if !is_alert(entry.kind) {
+            return;
+        }
+        if let Err(TrySendError::Full(_)) = self.queue.try_send(entry.clone()) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Whether alerts are for events of this kind.
+pub const fn is_alert(kind: EventKind) -> bool {
+    match kind {
+        EventKind::Granted
+        | EventKind::Lost
+        | EventKind::Revoked
+        | EventKind::Moved
+        | EventKind::Freed
+        | EventKind::NoMajority
+        | EventKind::MajorityBack
+        | EventKind::StoreFailing
+        | EventKind::StoreWorking
+        | EventKind::HandlerFailed
+        | EventKind::ConfigDiffers
+        | EventKind::ConfigAgrees
+        | EventKind::MemberLost
+        | EventKind::MemberBack
+        | EventKind::ClockOff
+        | EventKind::ClockRight
+        | EventKind::AuthFailed => true,
+        EventKind::Standing
+        | EventKind::Elected
+        | EventKind::Refused
+        | EventKind::Asked
+        | EventKind::Answered
+        | EventKind::Started => false,
+    }
+}
+
+/// The thread.
+struct Runner {
+    directory: PathBuf,
+    limit: Duration,
+    origin: Origin,
+    events: Receiver<Entry>,
+    lost: Arc<AtomicU64>,
+}
+
+impl Runner {
+    /// Runs until the daemon ends.
+    fn run(self) {
+        while let Ok(entry) = self.events.recv() {
+            let lost = self.lost.swap(0, Ordering::Relaxed);
+            if lost > 0 {
+                log::warn!("{lost} alerts were lost because those before them took too long");
+            }
+            match executables(&self.directory) {
+                Ok(programs) => programs.iter().for_each(|program| self.alert(program, &entry)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    log::warn!("no alert of {}: {}: {error}", entry.kind.word(), self.shown());
+                }
+            }
+        }
+    }
+
+    fn shown(&self) -> std::path::Display<'_> {
+        self.directory.display()
+    }
+
+    /// Runs one executable for one event, to its end or until its time is over.
+    fn alert(&self, program: &Path, entry: &Entry) {
+        let (kind, shown) = (entry.kind.word(), program.display());
+        match self.run_one(program, entry) {
+            Ok(Some(finished)) if finished.status.success() => {
+                log::debug!("alert {shown} was told: {kind}");
+            }
+            Ok(Some(finished)) => log::warn!("alert {shown} ({kind}): {}", finished.failure()),
+            Ok(None) => {
+                let secs = self.limit.as_secs();
+                log::warn!("alert {shown} ({kind}) was ended because it took more than {secs} s");
+            }
+            Err(error) => log::warn!("alert {shown} ({kind}): {error}"),
+        }
+    }
+
+    /// `None`: it was ended.
+    fn run_one(&self, program: &Path, entry: &Entry) -> io::Result<Option<Finished>> {
+        let mut command = Command::new(program);
+        command.env_clear().env("PATH", PATH).stdin(Stdio::null()).current_dir("/");
+        command.envs(self.environment(entry));
+        let mut child = Child::spawn(&mut command, BeforeExec::default(), CHATTER_MAX)?;
+        let until = Instant::now() + self.limit;
+        let finished = wait(&mut child, until);
+        if finished.is_none() {
+            child.end(Ending::Kill);
+            wait(&mut child, Instant::now() + REAP);
+        }
+        Ok(finished)
+    }
+
+    /// What an executable is told. What does not apply is empty, as in Pacemaker's alerts.
+    fn environment(&self, entry: &Entry) -> Vec<(&'static str, String)> {
+        let roster = &self.origin.roster;
+        let address = |member| roster.member(member).address.to_string();
+        let or_empty = |text: Option<String>| text.unwrap_or_default();
+        vec![
+            ("BOOTH_ALERT_VERSION", env!("CARGO_PKG_VERSION").to_owned()),
+            ("BOOTH_ALERT_KIND", entry.kind.word().to_owned()),
+            ("BOOTH_ALERT_TIME", LocalTime::rfc3339(entry.at)),
+            ("BOOTH_ALERT_TIME_EPOCH", entry.at.as_secs().to_string()),
+            ("BOOTH_ALERT_NUMBER", entry.number.to_string()),
+            ("BOOTH_ALERT_CLUSTER", self.origin.cluster.clone()),
+            ("BOOTH_ALERT_MEMBER", address(roster.me())),
+            ("BOOTH_ALERT_TICKET", or_empty(entry.ticket.as_ref().map(|name| name.to_string()))),
+            ("BOOTH_ALERT_PEER", or_empty(entry.member.map(address))),
+            ("BOOTH_ALERT_TERM", or_empty(entry.term.map(|term| term.to_string()))),
+            ("BOOTH_ALERT_DETAIL", entry.text.clone()),
+        ]
+    }
+}
+
+/// Waits for a child, no longer than until then.
+fn wait(child: &mut Child, until: Instant) -> Option<Finished> {
+    loop {
+        if let Some(finished) = child.look() {
+            return Some(finished);
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return None;
+        }
+        let limit = if child.needs_looks() { left.min(LOOK) } else { left };
+        let descriptors: Vec<BorrowedFd<'_>> = child.descriptors(clock::mono()).collect();
+        // After an error it is looked at again, a little later.
+        if poll::wait_any(&descriptors, limit).is_err() {
+            std::thread::sleep(limit.min(LOOK));
+        }
+    }
+}
+
+/// The executables in a directory, in byte order of their names; not those whose names begin with a
+/// dot, or end as editors and package managers name what they leave behind.
+///
+/// # Errors
+/// The directory cannot be read, or others can write in it.
+fn executables(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    directory::trusted(directory)?;
+    let mut names: Vec<_> = std::fs::read_dir(directory)?
+        .filter_map(|entry| Some(entry.ok()?.file_name()))
+        .filter(|name| is_meant(&name.to_string_lossy()))
+        .collect();
+    names.sort();
+    let mut programs = Vec::new();
+    for path in names.into_iter().map(|name| directory.join(name)) {
+        match directory::trusted_program(&path) {
+            Ok(true) => programs.push(path),
+            Ok(false) => {}
+            Err(error) => log::warn!("alert {} is not run: {error}", path.display()),
+        }
+    }
+    Ok(programs)
+}
+
+fn is_meant(name: &str) -> bool {
+    let left = ["~", ".bak", ".dpkg-old", ".dpkg-new", ".dpkg-dist", ".rpmnew", ".rpmsave"];
+    !name.starts_with('.') && !left.iter().any(|end| name.ends_with(end))
+}
+
+#[cfg(test)]
+mod tests;
