@@ -5,6 +5,7 @@ use super::args::{ListArgs, Target as TargetArgs};
 use super::net::{Codec, Connection, NetError, ANSWER_LIMIT};
 use super::options::Exit;
 use super::output::Output;
+use super::scan::config_option;
 use super::target::{self, Purpose, Target};
 use super::wording;
 use crate::config::{self, Config};
@@ -86,8 +87,9 @@ pub(super) fn show(
 ) -> Result<Exit, Exit> {
     // Hawk passes a literal redirection; there is nobody to warn.
     for word in args.ignored.iter().filter(|word| *word != "2>/dev/null") {
-        let word = Excerpt::new(word);
-        output.warning(&format!("argument \"{word}\" is ignored"));
+        let meant = config_option(word);
+        let hint = meant.map_or_else(String::new, |meant| format!(": did you mean \"{meant}\"?"));
+        output.warning(&format!("argument \"{}\" is ignored{hint}", Excerpt::new(word)));
     }
     let session = Session::open(&args.target, Purpose::Read, output)?;
     match fetch_text(&session.codec, &session.target, request, ANSWER_LIMIT) {

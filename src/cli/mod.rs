@@ -69,7 +69,7 @@ fn run(invocation: Invocation, output: &Output) -> ExitCode {
                 Err(exit) => Err(exit),
             }
         }
-        Invocation::Help(program) => Ok(output.data(&usage::usage(program))),
+        Invocation::Help(program, about) => Ok(output.data(&usage::usage(program, about))),
         Invocation::Version(program) => Ok(output.data(&usage::version(program))),
         Invocation::Check(args) => check(&args.config, output),
         Invocation::Overview(args) => overview::run(&args, output),

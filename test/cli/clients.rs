@@ -13,7 +13,7 @@ fn list_and_peers_print_what_the_daemon_says() {
     let list = text("CLst", "ticket: T, leader: 10.99");
     let peers = text("Peer", "site ");
     let told = |packet: &[u8]| String::from_utf8_lossy(&packet[48..]).into_owned();
-    let scripts = vec![says(&list), says(&list), says(&peers), says(&list)];
+    let scripts = vec![says(&list), says(&list), says(&peers), says(&list), says(&list)];
     lab.serve(1, scripts);
     lab.booth("list").is(0, &told(&list), &[]);
     // Reference: Hawk gives this argument, which no shell has seen.
@@ -21,6 +21,8 @@ fn list_and_peers_print_what_the_daemon_says() {
     lab.booth("peers").is(0, &told(&peers), &[]);
     let warning = "booth: warning: argument \"T\" is ignored";
     lab.booth("list T").is(0, &told(&list), &[warning]);
+    let warning = "booth: warning: argument \"a.conf\" is ignored: did you mean \"-c ./a.conf\"?";
+    lab.booth("list a.conf").is(0, &told(&list), &[warning]);
 }
 
 #[test]

@@ -37,6 +37,31 @@ fn help_and_version_are_data() {
 }
 
 #[test]
+fn help_about_an_operation_shows_its_options_and_examples_only() {
+    let shown = |program: &str, line: &str| {
+        let mut command = program_named(program);
+        command.args(line.split(' '));
+        let outcome = finish(command);
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""), "{line}: {outcome:?}");
+        let begin = |line: &str| Some(line.strip_prefix("  ")?.split("  ").next()?.to_owned());
+        let first: Vec<String> = outcome.stdout.lines().filter_map(begin).collect();
+        first.into_iter().filter(|word| !word.is_empty()).collect::<Vec<String>>().join("|")
+    };
+    let grant = "booth grant [options] [TICKET]|-c FILE|-s SITE|-t TICKET|-F|-w|-C|-D|-h|\
+                 booth grant -C ticket-A|booth grant -s 192.0.2.20 ticket-A";
+    assert_eq!(shown("booth", "help grant"), grant);
+    assert_eq!(shown("booth", "grant -h"), grant);
+    let list = "booth list [options]|-c FILE|-s SITE|-D|-h|booth list";
+    assert_eq!(shown("booth", "list -h"), list);
+    assert_eq!(shown("booth", "status -h"), "booth status [options]|-c FILE|-l LOCKFILE|-h");
+    let daemon =
+        "booth daemon [options]|-c FILE|-s SITE|-l LOCKFILE|-S|-D|-h|boothd daemon -c booth";
+    assert_eq!(shown("boothd", "help daemon"), daemon);
+    let get = "geostore get [options] NAME|-c FILE|-s SITE|-t TICKET|-D|-h|geostore get sr_status";
+    assert_eq!(shown("geostore", "get -h"), get);
+}
+
+#[test]
 fn wrong_arguments_go_to_standard_error() {
     let mut command = program_named("booth");
     command.args(["grant", "a", "b"]);
