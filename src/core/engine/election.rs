@@ -49,7 +49,7 @@ impl Ticket<Leased> {
             stated_until: MonoTime::ZERO,
             told: self.kind.heard.last(),
         });
-        let text = format!("standing for election ({})", reason.words());
+        let text = format!("standing for election in term {term}: {}", reason.words());
         cx.figures.elections += 1;
         self.note(cx, NoteLevel::Info, &text);
         self.tell(cx, EventKind::Standing, None, &text);
