@@ -2,7 +2,7 @@
 //! What all clients need, and the clients that print a text: `booth list` and `peers`.
 
 use super::args::{ListArgs, Target as TargetArgs};
-use super::net::{Codec, Connection, NetError, ANSWER_LIMIT};
+use super::net::{Codec, Connection, NetError, ANSWER_LIMIT, CONNECT_LIMIT};
 use super::options::Exit;
 use super::output::Output;
 use super::scan::config_option;
@@ -115,7 +115,7 @@ pub(super) fn fetch_text(
     request: &ClientRequest,
     limit: Duration,
 ) -> Result<Result<String, ResultCode>, NetError> {
-    let mut connection = Connection::ask(target, codec, request)?;
+    let mut connection = Connection::ask_within(target, codec, request, limit.min(CONNECT_LIMIT))?;
     match connection.answer(Some(limit))? {
         ClientReply::List(text) => Ok(Ok(text)),
         ClientReply::Result(code) => Ok(Err(code)),

@@ -11,6 +11,7 @@ mod findings;
 mod geostore;
 mod history;
 mod json;
+mod missing;
 mod net;
 pub mod options;
 mod output;

@@ -121,6 +121,8 @@ fn header(code: &[u8; 4]) -> Vec<u8> {
 fn ends_with(operation: &str, net: u8, bytes: Vec<u8>, code: i32, sentence: &str) {
     let mut lab = Lab::new(net);
     lab.serve(1, vec![sends(&[bytes])]);
+    // With the first one, a majority.
+    lab.serve(3, vec![says(&text("CLst", "ticket: T"))]);
     let prefix = if code == 0 { "" } else { "booth: " };
     let line = format!("{prefix}{sentence} (answered by {})", lab.address(1));
     lab.booth(&format!("{operation} T")).is(code, "", &[&line]);
@@ -223,8 +225,39 @@ fn a_grant_does_not_follow_a_redirect() {
         lab.address(1),
         lab.address(2)
     );
-    lab.booth("grant T").is(1, "", &[&refused]);
+    let way = way_to_move(&lab, 9);
+    lab.booth("grant T").is(1, "", &[&refused, &way]);
     assert!(there.requests().is_empty());
+}
+
+/// How to move the ticket from the second site to the first.
+fn way_to_move(lab: &Lab, net: u8) -> String {
+    let config = lab.config().display().to_string();
+    format!(
+        "127.30.{net}.2 has the ticket; to move it to 127.30.{net}.1: booth revoke -c {config} -w \
+         T && booth grant -c {config} -s 127.30.{net}.1 T"
+    )
+}
+
+/// Who grants a granted ticket is told who has it, and how it is moved.
+#[test]
+fn the_holder_of_a_granted_ticket_is_named() {
+    let over = "You're granting a granted ticket. If you wanted to migrate a ticket, use revoke \
+                first, then use grant.";
+    for (net, holder) in [(45u8, 2), (46, 1), (47, 0)] {
+        let mut lab = Lab::new(net);
+        let leader = if holder == 0 { u32::MAX } else { lab.id(holder).raw() };
+        let line = format!("booth: {over} (answered by {})", lab.address(1));
+        let more = match holder {
+            2 => way_to_move(&lab, net),
+            1 => format!("{} has the ticket already", lab.address(1)),
+            _ => String::new(),
+        };
+        lab.serve(1, vec![sends(&[with_leader(answer("CGnt", "Over"), leader)])]);
+        let lines: Vec<&str> =
+            [line.as_str(), &more].into_iter().filter(|l| !l.is_empty()).collect();
+        lab.booth("grant T").is(1, "", &lines);
+    }
 }
 
 #[test]
