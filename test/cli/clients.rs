@@ -25,6 +25,38 @@ fn list_and_peers_print_what_the_daemon_says() {
     lab.booth("list a.conf").is(0, &told(&list), &[warning]);
 }
 
+/// A program gets the text as the daemon sends it; a person reads "never".
+#[test]
+fn a_person_reads_never_and_a_program_the_epoch() {
+    let mut lab = Lab::new(48);
+    let told = "site         10.0.0.2, last recv: 1970-01-01 00:00:00\n\tSent pkts:0\n\n";
+    let mut peers = text("Peer", "site ")[..48].to_vec();
+    peers.extend(told.bytes());
+    let length = u32::try_from(peers.len()).expect("short");
+    peers[24..28].copy_from_slice(&length.to_be_bytes());
+    lab.serve(1, vec![says(&peers), says(&peers)]);
+    lab.booth("peers").is(0, told, &[]);
+    let shown = "site         10.0.0.2, last recv: never\r\n\tSent pkts:0\r\n\r\n";
+    let outcome = lab.booth_at_a_terminal("peers");
+    // The terminal expands tabs.
+    let stdout = outcome.stdout.replace("        Sent", "\tSent");
+    assert_eq!((outcome.code, stdout.as_str(), outcome.stderr.as_str()), (0, shown, ""));
+}
+
+/// The times of another machine are in its time zone; of this one there is nothing to say.
+#[test]
+fn a_person_is_told_whose_time_zone_a_list_is_in() {
+    let mut lab = Lab::new(49);
+    let list = text("CLst", "ticket: T, leader: 10.99");
+    lab.serve(2, vec![says(&list), says(&list)]);
+    let told = String::from_utf8_lossy(&list[48..]).into_owned();
+    lab.booth("list -s other").is(0, &told, &[]);
+    let outcome = lab.booth_at_a_terminal("list -s other");
+    let zone = format!("(times in the time zone of {})\n", lab.address(2));
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (0, zone.as_str()));
+    assert_eq!(outcome.stdout, told.replace('\n', "\r\n"));
+}
+
 #[test]
 fn the_site_that_is_named_is_asked() {
     let mut lab = Lab::new(2);
