@@ -5,6 +5,7 @@
 //! modules decide which member this host is, and what happens to the values.
 #![forbid(unsafe_code)]
 
+mod advice;
 mod check;
 mod checked;
 mod error;
