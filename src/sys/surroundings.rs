@@ -158,7 +158,7 @@ mod tests {
         fs::create_dir(at("d")).expect("made");
         let says = |name: &str, begin: &str| {
             let said = handler_problem(&at(name)).unwrap_or_default();
-            assert!(said.contains(begin) && !said.is_empty() == !begin.is_empty(), "{said:?}");
+            assert!(said.contains(begin) && said.is_empty() == begin.is_empty(), "{said:?}");
         };
         says("d", "there is no program in this directory");
         fs::write(at("d/.hidden"), "").expect("written");
