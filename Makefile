@@ -30,11 +30,13 @@ ocfdir ?= /usr/lib/ocf
 firewalldir ?= /usr/lib/firewalld/services
 pkgconfigdir ?= $(datadir)/pkgconfig
 completiondir ?= $(datadir)/bash-completion/completions
+zshcompletiondir ?= $(datadir)/zsh/site-functions
+fishcompletiondir ?= $(datadir)/fish/vendor_completions.d
 boothdir ?= $(datadir)/booth
 
 # Units, scripts and make itself only support plain names of directories.
 directories := prefix exec_prefix sbindir datadir docdir mandir sysconfdir initdir unitdir \
-	tmpfilesdir ocfdir firewalldir pkgconfigdir completiondir boothdir
+	tmpfilesdir ocfdir firewalldir pkgconfigdir completiondir zshcompletiondir fishcompletiondir boothdir
 odd := | & ; < > ( ) [ ] { } * ? ! ~ ' " ` \ % @ $$ \#
 is_odd = $(strip $(filter-out 0 1,$(words $(1))) $(foreach one,$(odd),$(findstring $(one),$(1))))
 is_relative = $(if $(1),$(if $(filter /%,$(1)),,yes))
@@ -144,6 +146,10 @@ install: $(PROGRAM)
 	$(call put,644,scripts/bash-completion,$(completiondir),booth)
 	ln -sf booth '$(DESTDIR)$(completiondir)/boothd'
 	ln -sf booth '$(DESTDIR)$(completiondir)/geostore'
+	$(call put,644,scripts/zsh-completion,$(zshcompletiondir),_booth)
+	$(call put,644,scripts/fish-completion,$(fishcompletiondir),booth.fish)
+	ln -sf booth.fish '$(DESTDIR)$(fishcompletiondir)/boothd.fish'
+	ln -sf booth.fish '$(DESTDIR)$(fishcompletiondir)/geostore.fish'
 	$(call put,644,README,$(docdir))
 	$(call put,644,COPYING,$(docdir))
 
@@ -156,7 +162,8 @@ installed_files = $(addprefix $(sbindir)/,boothd booth geostore booth-keygen) \
 	$(initdir)/booth-arbitrator $(ocfdir)/resource.d/pacemaker/booth-site \
 	$(ocfdir)/resource.d/booth/geostore $(ocfdir)/resource.d/booth/sharedrsc \
 	$(ocfdir)/lib/booth/geo_attr.sh $(firewalldir)/booth.xml $(pkgconfigdir)/booth.pc \
-	$(addprefix $(completiondir)/,booth boothd geostore) $(docdir)/README $(docdir)/COPYING
+	$(addprefix $(completiondir)/,booth boothd geostore) $(zshcompletiondir)/_booth \
+	$(patsubst %,$(fishcompletiondir)/%.fish,booth boothd geostore) $(docdir)/README $(docdir)/COPYING
 # Directories that belong to Booth only. They are removed if they are empty.
 installed_directories = $(boothdir) $(sysconfdir)/booth $(ocfdir)/resource.d/booth \
 	$(ocfdir)/lib/booth $(docdir)

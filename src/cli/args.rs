@@ -25,8 +25,8 @@ const ATTR_VALUE_ARG_MAX: usize = 127;
 /// What the program is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Invocation {
-    /// Print the help text.
-    Help(Program),
+    /// Print the help text of the program, or of one of its operations.
+    Help(Program, Option<Operation>),
     /// Print name and version.
     Version(Program),
     /// Run the daemon.
@@ -211,11 +211,11 @@ pub fn program_of(argv0: &str) -> Program {
 /// An argument is invalid or missing; the error says which and why.
 pub fn parse(program: Program, argv: &[OsString]) -> Result<Invocation, UsageError> {
     if argv.is_empty() {
-        return Ok(Invocation::Help(program));
+        return Ok(Invocation::Help(program, None));
     }
     let low = scan(program, argv)?;
     if low.has('h') {
-        return Ok(Invocation::Help(program));
+        return Ok(help(program, &low.words));
     }
     if low.version {
         return Ok(Invocation::Version(program));
@@ -239,6 +239,13 @@ fn split_operation(
         Some(operation) if !through_client || operation.of_client() => Ok((operation, rest)),
         Some(_) | None => Err(UsageError::UnknownOperation(program, first.clone())),
     }
+}
+
+/// The help for the operation that these words name, or for all.
+fn help(program: Program, words: &[String]) -> Invocation {
+    let named = split_operation(program, words).ok().map(|(operation, _)| operation);
+    let general = [Operation::Help, Operation::Version];
+    Invocation::Help(program, named.filter(|operation| !general.contains(operation)))
 }
 
 /// Refuses options that the operation does not know.
@@ -279,7 +286,7 @@ fn build(
         Ok(TicketArgs { target: target(), ticket: ticket_arg(low, words)?, options })
     };
     Ok(match operation {
-        Operation::Help => Invocation::Help(program),
+        Operation::Help => help(program, words),
         Operation::Version => Invocation::Version(program),
         Operation::Daemon => {
             no_more(words)?;

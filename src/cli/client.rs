@@ -2,13 +2,15 @@
 //! What all clients need, and the clients that print a text: `booth list` and `peers`.
 
 use super::args::{ListArgs, Target as TargetArgs};
-use super::net::{Codec, Connection, NetError, ANSWER_LIMIT};
+use super::net::{Codec, Connection, NetError, ANSWER_LIMIT, CONNECT_LIMIT};
 use super::options::Exit;
 use super::output::Output;
+use super::scan::config_option;
 use super::target::{self, Purpose, Target};
 use super::wording;
 use crate::config::{self, Config};
 use crate::model::{Excerpt, TicketName};
+use crate::sys::local_addr;
 use crate::sys::surroundings::System;
 use crate::wire::{ClientReply, ClientRequest, ResultCode};
 use std::time::Duration;
@@ -86,12 +88,18 @@ pub(super) fn show(
 ) -> Result<Exit, Exit> {
     // Hawk passes a literal redirection; there is nobody to warn.
     for word in args.ignored.iter().filter(|word| *word != "2>/dev/null") {
-        let word = Excerpt::new(word);
-        output.warning(&format!("argument \"{word}\" is ignored"));
+        let meant = config_option(word);
+        let hint = meant.map_or_else(String::new, |meant| format!(": did you mean \"{meant}\"?"));
+        output.warning(&format!("argument \"{}\" is ignored{hint}", Excerpt::new(word)));
     }
     let session = Session::open(&args.target, Purpose::Read, output)?;
     match fetch_text(&session.codec, &session.target, request, ANSWER_LIMIT) {
-        Ok(Ok(text)) => Ok(output.data(&printable(&text))),
+        Ok(Ok(text)) => {
+            let text = printable(&text);
+            let text = if output.is_for_a_person() { with_never(&text) } else { text };
+            note_time_zone(&session, &text, output);
+            Ok(output.data(&text))
+        }
         Ok(Err(code)) => Err(output.failure(&text_refused(request, code))),
         Err(error) => Err(output.failure(&error)),
     }
@@ -113,7 +121,7 @@ pub(super) fn fetch_text(
     request: &ClientRequest,
     limit: Duration,
 ) -> Result<Result<String, ResultCode>, NetError> {
-    let mut connection = Connection::ask(target, codec, request)?;
+    let mut connection = Connection::ask_within(target, codec, request, limit.min(CONNECT_LIMIT))?;
     match connection.answer(Some(limit))? {
         ClientReply::List(text) => Ok(Ok(text)),
         ClientReply::Result(code) => Ok(Err(code)),
@@ -125,6 +133,33 @@ pub(super) fn fetch_text(
     }
 }
 
+/// Says on a terminal whose time zone the times in an answer are in, if that may be another one.
+pub(super) fn note_time_zone(session: &Session, text: &str, output: &Output) {
+    let asked = session.target.address.ip();
+    let is_here = || {
+        let local = local_addr::local_addresses().unwrap_or_default();
+        local.iter().any(|here| here.address == asked)
+    };
+    let is_date = |word: &str| matches!(word.as_bytes(), [_, _, _, _, b'-', _, _, b'-', _, _]);
+    let has_times = text.split([' ', '\n']).any(is_date);
+    if has_times && output.is_for_a_person() && !is_here() {
+        output.message(&format!("(times in the time zone of {asked})"));
+    }
+}
+
+/// The text of `peers` with `never` for the epoch, which stands there in some time zone.
+fn with_never(text: &str) -> String {
+    let line = |line: &str| match line.split_once(", last recv: ") {
+        Some((member, time))
+            if time.starts_with("1970-01-01") || time.starts_with("1969-12-31") =>
+        {
+            format!("{member}, last recv: never\n")
+        }
+        _ => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
 /// The text with `?` for control characters, which could control a terminal.
 pub(super) fn printable(text: &str) -> String {
     let keep = |c: char| !c.is_control() || c == '\n' || c == '\t';
@@ -134,6 +169,17 @@ pub(super) fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_member_that_was_never_heard_is_shown_so() {
+        let text = "site 10.0.0.2, last recv: 1970-01-01 01:00:00\n\tSent pkts:0\n\n\
+                    site 10.0.0.3, last recv: 1969-12-31 19:00:00\n\
+                    site 10.0.0.4, last recv: 2026-12-01 00:00:00\n";
+        let shown = "site 10.0.0.2, last recv: never\n\tSent pkts:0\n\n\
+                     site 10.0.0.3, last recv: never\n\
+                     site 10.0.0.4, last recv: 2026-12-01 00:00:00\n";
+        assert_eq!(with_never(text), shown);
+    }
 
     #[test]
     fn control_characters_do_not_reach_the_terminal() {

@@ -2,7 +2,7 @@
 //! `geostore list`, `get`, `set`, `delete`: attributes of a ticket at one site.
 
 use super::args::{AttrAction, AttrArgs, Format};
-use super::client::{printable, Session};
+use super::client::{note_time_zone, printable, Session};
 use super::json;
 use super::net::{Connection, NetError, ANSWER_LIMIT, CHANGE_LIMIT};
 use super::options::Exit;
@@ -93,6 +93,7 @@ fn answer(
             if !text.is_empty() && !text.ends_with('\n') {
                 text.push('\n');
             }
+            note_time_zone(session, &text, output);
             output.data(&text)
         }
         (_, ClientReply::Result(code)) => {

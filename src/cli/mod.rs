@@ -11,6 +11,7 @@ mod findings;
 mod geostore;
 mod history;
 mod json;
+mod missing;
 mod net;
 pub mod options;
 mod output;
@@ -19,6 +20,7 @@ mod reports;
 mod scan;
 mod status;
 mod target;
+mod this_host;
 mod ticket;
 pub mod usage;
 mod wording;
@@ -26,10 +28,9 @@ mod words;
 
 use crate::config::{self, Config};
 use crate::daemon;
-use crate::daemon::host::{self, Lack};
 use crate::store::{after_boot, helper, keeper};
 use crate::sys::surroundings::System;
-use crate::sys::{self, local_addr, process};
+use crate::sys::{self, local_addr};
 use crate::wire::ClientRequest;
 use args::{DaemonArgs, Format, Invocation, UsageError};
 use options::Exit;
@@ -69,7 +70,7 @@ fn run(invocation: Invocation, output: &Output) -> ExitCode {
                 Err(exit) => Err(exit),
             }
         }
-        Invocation::Help(program) => Ok(output.data(&usage::usage(program))),
+        Invocation::Help(program, about) => Ok(output.data(&usage::usage(program, about))),
         Invocation::Version(program) => Ok(output.data(&usage::version(program))),
         Invocation::Check(args) => check(&args.config, output),
         Invocation::Overview(args) => overview::run(&args, output),
@@ -125,35 +126,10 @@ fn check(config: &str, output: &Output) -> Result<Exit, Exit> {
     for warning in &config.warnings {
         output.warning(warning);
     }
-    check_host(&config, output)?;
-    Ok(output.data(&format!("{}: no errors\n", config.path.display())))
-}
-
-/// Says what this host lacks for the members that it is, or may become. It is an error only if the
-/// host certainly is the member. If the caller is not root, a missing user is not an error, because
-/// the daemon then runs as the caller.
-fn check_host(config: &Config, output: &Output) -> Result<(), Exit> {
-    let found = host::whereabouts(config).map_err(|error| {
-        output.failure(&format!("cannot list the addresses of this host: {error}"))
-    })?;
-    let mut sound = true;
-    for index in found.certain {
-        let address = config.members[index].member.address;
-        for lack in host::lacks(config, index) {
-            let text = format!("member {address}, which is this host: {lack}");
-            if matches!(lack, Lack::Account(_)) && !process::am_root() {
-                output.warning(&text);
-            } else {
-                output.error(&text);
-                sound = false;
-            }
-        }
+    let path = config.path.display();
+    let whereabouts = this_host::check(&config, output)?;
+    for advice in config.advice() {
+        output.warning(&format!("{path}: {advice}"));
     }
-    if let Some(index) = found.likely {
-        let address = config.members[index].member.address;
-        for lack in host::lacks(config, index) {
-            output.warning(&format!("member {address}, if this host is one of its nodes: {lack}"));
-        }
-    }
-    sound.then_some(()).ok_or(Exit::Failure)
+    Ok(output.data(&format!("{path}: {whereabouts}\n{path}: no errors\n")))
 }

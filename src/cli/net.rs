@@ -20,7 +20,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// How long connecting may take: long enough for two lost SYN packets.
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// How long the first answer may take if nothing is written. Our daemon needs milliseconds;
 /// the reference does nothing else while a `crm_ticket` runs.
 pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(10);

@@ -2,6 +2,7 @@
 //! The tables of operations, options and exit codes. `args` parses with them, `usage` prints them,
 //! and a test compares the manual pages with them, so the three cannot differ.
 
+use crate::config::one_step_apart;
 use Program::{Booth, Geostore};
 
 /// The program, by the name under which it was called.
@@ -69,6 +70,17 @@ impl Operation {
             List | Peers | Overview | Explain | History | Grant | Revoke | Help | Version
         )
     }
+
+    /// Whether the option changes anything about it; some accept options that they ignore.
+    pub(super) fn heeds(self, option: &OptionDef) -> bool {
+        use Operation::{Check, Daemon, Status};
+        match option.letter {
+            'S' => self == Daemon,
+            'l' => matches!(self, Daemon | Status),
+            's' | 'D' => !matches!(self, Check | Status),
+            _ => option.only_for.is_none_or(|(fit, _)| fit.contains(&self)),
+        }
+    }
 }
 
 /// An operation and how it is called.
@@ -129,6 +141,32 @@ pub(super) fn find_operation(program: Program, word: &str) -> Option<Operation> 
     let mut known = OPERATIONS.iter();
     let found = known.find(|def| def.program == program && def.words.contains(&word));
     found.map(|def| def.operation)
+}
+
+/// What somebody may have meant by a word that is no operation here: an operation that has its name
+/// or one that differs by a letter, or another program's.
+pub(super) fn similar_operation(program: Program, word: &str) -> Option<String> {
+    let plain = word.to_ascii_lowercase();
+    let named = |def: &&OperationDef| def.words.contains(&plain.as_str());
+    let (ours, others): (Vec<_>, Vec<_>) = OPERATIONS.iter().partition(|d| d.program == program);
+    if let Some(def) = ours.iter().copied().chain(others).find(named) {
+        // The same word, but in small letters, or not behind "client", or of the other program.
+        let prefix = if def.program != program || plain == word { def.program.name() } else { "" };
+        return Some(format!("{prefix} {plain}").trim_start().to_owned());
+    }
+    let mut words = ours.iter().flat_map(|def| def.words);
+    let near = |known: &str| one_step_apart(known, &plain) || swapped(known, &plain);
+    words.find(|known| near(known)).map(|known| (*known).to_owned())
+}
+
+/// Whether the texts differ only in the order of two neighbouring bytes.
+fn swapped(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let head = a.iter().zip(b).take_while(|(x, y)| x == y).count();
+    match (&a[head..], &b[head..]) {
+        ([p, q, rest @ ..], [r, s, tail @ ..]) => (p, q, rest) == (s, r, tail),
+        _ => false,
+    }
 }
 
 /// An option.

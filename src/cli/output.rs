@@ -3,7 +3,7 @@
 //! and never a panic, if the reader has gone (`booth list | head`).
 
 use super::options::{Exit, Program};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 /// The two outputs of a client.
 pub(super) struct Output {
@@ -20,6 +20,11 @@ impl Output {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
             Err(error) => self.failure(&format!("cannot write to standard output: {error}")),
         }
+    }
+
+    /// Whether a person reads the data, not a program: it may be put differently then.
+    pub(super) fn is_for_a_person(&self) -> bool {
+        io::stdout().is_terminal()
     }
 
     /// Prints a message to standard error.

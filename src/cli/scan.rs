@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The first step of parsing arguments: words, option letters and lengths, as typed.
 
-use super::options::{Program, OPTIONS};
+use super::options::{similar_operation, Program, OPTIONS};
 use crate::model::{Excerpt, TicketNameError, TICKET_NAME_MAX};
 use std::ffi::OsString;
 use std::fmt;
@@ -69,7 +69,11 @@ impl fmt::Display for UsageError {
                     Program::Booth => "client",
                     Program::Geostore => "attribute",
                 };
-                write!(f, "{kind} operation \"{}\" is unknown", Excerpt::new(word))
+                write!(f, "{kind} operation \"{}\" is unknown", Excerpt::new(word))?;
+                match similar_operation(*program, word) {
+                    Some(meant) => write!(f, ": did you mean \"{meant}\"?"),
+                    None => Ok(()),
+                }
             }
             UsageError::InvalidOption(text) => {
                 write!(f, "invalid option -- '{}'", Excerpt::new(text))
@@ -83,11 +87,13 @@ impl fmt::Display for UsageError {
             UsageError::SiteOfDaemon => {
                 write!(f, "\"-s\" not allowed in daemon mode (\"daemon -D -s\" is, for tests)")
             }
-            UsageError::Superfluous(words) if words.len() == 1 => {
-                write!(f, "Superfluous argument: {}", Excerpt::new(&words[0]))
-            }
             UsageError::Superfluous(words) => {
-                write!(f, "Superfluous arguments: {}", Excerpt::new(&words.join(" ")))
+                let s = if words.len() == 1 { "" } else { "s" };
+                write!(f, "Superfluous argument{s}: {}", Excerpt::new(&words.join(" ")))?;
+                match words.iter().find_map(|word| config_option(word)) {
+                    Some(meant) => write!(f, ": did you mean \"{meant}\"?"),
+                    None => Ok(()),
+                }
             }
             UsageError::NotEnough(missing) => {
                 write!(f, "not enough arguments: {missing} is missing")
@@ -114,6 +120,13 @@ impl fmt::Display for UsageError {
 }
 
 impl std::error::Error for UsageError {}
+
+/// The option that names the configuration in this file, if the word looks like such a file.
+pub(super) fn config_option(word: &str) -> Option<String> {
+    // Without a slash it would be one in /etc/booth.
+    let here = if word.contains('/') { "" } else { "./" };
+    word.ends_with(".conf").then(|| format!("-c {here}{}", Excerpt::new(word)))
+}
 
 /// The arguments as typed.
 pub(super) struct LowArgs {

@@ -2,17 +2,19 @@
 //! `booth grant` and `revoke`: asks a daemon, follows redirects, waits and says for what, and
 //! ends with the exit code of the answer.
 
-use super::args::TicketArgs;
+use super::args::{TicketArgs, DEFAULT_CONFIG};
 use super::client::{fetch_text, printable, Session};
+use super::missing;
 use super::net::{Connection, NetError, CHANGE_LIMIT};
 use super::options::Exit;
 use super::output::Output;
 use super::target::{self, Purpose, Target};
 use super::wording::{self, TicketCommand, Verdict, Waiting};
-use crate::model::{Holder, MemberId, TicketName};
+use crate::model::{Excerpt, Holder, MemberId, TicketName};
 use crate::sys::clock;
 use crate::time::{Span, WallTime};
 use crate::wire::{ClientOptions, ClientReply, ClientRequest, ResultCode, TicketAnswer, WaitCause};
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 /// Two ends of a wait count as the same if they differ by no more: they are sent in whole seconds
@@ -39,7 +41,8 @@ pub(super) fn run(
     };
     let session = &Session::open(&args.target, purpose, output)?;
     let ticket = &session.ticket(args.ticket.as_ref(), output)?;
-    Ok(TicketTalk { session, command, ticket, options: args.options, output }.run())
+    let (options, config, looked) = (args.options, &args.target.config, Cell::new(false));
+    Ok(TicketTalk { session, command, ticket, options, config, output, looked }.run())
 }
 
 /// One grant or revoke, from the first question to the last answer.
@@ -48,13 +51,17 @@ struct TicketTalk<'a> {
     command: TicketCommand,
     ticket: &'a TicketName,
     options: ClientOptions,
+    /// `-c` as typed.
+    config: &'a str,
     output: &'a Output,
+    /// Whether it was looked which members answer.
+    looked: Cell<bool>,
 }
 
 /// The last answer of one member.
 enum Ended {
-    /// The outcome.
-    Verdict(Verdict),
+    /// The outcome, and the holder if another one has the ticket that was to be granted.
+    Verdict(Verdict, Holder),
     /// Another member must be asked: the holder.
     Redirect(Holder),
 }
@@ -81,7 +88,9 @@ impl TicketTalk<'_> {
         let mut asked = vec![target.index];
         loop {
             match self.ask(&target) {
-                Ok(Ended::Verdict(verdict)) => return self.say(&target, &verdict),
+                Ok(Ended::Verdict(verdict, holder)) => {
+                    return self.say(&target, &verdict, holder);
+                }
                 Ok(Ended::Redirect(leader)) => match self.next_target(&target, leader, &asked) {
                     Ok(next) => {
                         asked.push(next.index);
@@ -95,15 +104,51 @@ impl TicketTalk<'_> {
     }
 
     /// Prints the outcome, and the member that answered.
-    fn say(&self, target: &Target, verdict: &Verdict) -> Exit {
+    fn say(&self, target: &Target, verdict: &Verdict, holder: Holder) -> Exit {
         let text = format!("{} (answered by {})", verdict.text, target.address.ip());
         self.output.outcome(verdict.exit, &text);
+        if let Some(text) = self.way_to_move(target, holder) {
+            self.output.message(&text);
+        }
         if verdict.open {
             if let Some(line) = self.list_line(target) {
                 self.output.message(&line);
             }
         }
         verdict.exit
+    }
+
+    /// Who has the ticket, and how to move it to the member that was asked; `None` if nobody is
+    /// known to be in the way.
+    fn way_to_move(&self, target: &Target, holder: Holder) -> Option<String> {
+        let config = &self.session.config;
+        let holder = target::redirected(config, holder.member()?, target.from)?;
+        let (here, there) = (target.address.ip(), holder.address.ip());
+        if there == here {
+            return Some(format!("{here} has the ticket already"));
+        }
+        let config = match self.config {
+            DEFAULT_CONFIG => String::new(),
+            config => format!(" -c {}", Excerpt::new(config)),
+        };
+        let ticket = self.ticket;
+        Some(format!(
+            "{there} has the ticket; to move it to {here}: booth revoke{config} -w {ticket} && \
+             booth grant{config} -s {here} {ticket}"
+        ))
+    }
+
+    /// Says once which members are missing, if a grant waits for votes, or for what nobody says,
+    /// and so many do not answer that it cannot succeed.
+    fn tell_missing(&self, target: &Target, heard: &Heard) {
+        let cause = heard.waiting.as_ref().map(|waiting| waiting.cause);
+        let votes = cause.is_none_or(|cause| cause == WaitCause::Election) && !heard.pending;
+        if self.command != TicketCommand::Grant || !votes || self.looked.replace(true) {
+            return;
+        }
+        if let Some(text) = missing::look(&self.session.config, target) {
+            self.output.message(&text);
+        }
     }
 
     /// The member to ask instead, or why there is none.
@@ -125,9 +170,12 @@ impl TicketTalk<'_> {
             ));
         };
         if self.command == TicketCommand::Grant {
+            let holder = Holder::Member(next.to);
+            let way = self.way_to_move(from, holder).map(|way| format!("\n{way}"));
             return Err(format!(
-                "grant failed: {here} says that the ticket is at {}",
-                next.address.ip()
+                "grant failed: {here} says that the ticket is at {}{}",
+                next.address.ip(),
+                way.unwrap_or_default()
             ));
         }
         if asked.contains(&next.index) {
@@ -153,11 +201,13 @@ impl TicketTalk<'_> {
         let mut connection = Connection::ask(target, codec, &request)?;
         let mut heard = Heard::default();
         loop {
-            let reply = match self.next_answer(&mut connection, &mut heard) {
+            let reply = match self.next_answer(target, &mut connection, &mut heard) {
                 Ok(reply) => reply,
                 Err(NetError::TimedOut(..)) if heard.under_way.is_some() => {
+                    self.tell_missing(target, &heard);
                     let cause = heard.waiting.map(|waiting| waiting.cause);
-                    return Ok(Ended::Verdict(wording::give_up(self.command, cause)));
+                    let verdict = wording::give_up(self.command, cause);
+                    return Ok(Ended::Verdict(verdict, Holder::Nobody));
                 }
                 Err(error) => {
                     if heard.under_way.is_some() {
@@ -178,13 +228,14 @@ impl TicketTalk<'_> {
     /// The next answer. If it does not come soon, first says what the request waits for.
     fn next_answer(
         &self,
+        target: &Target,
         connection: &mut Connection<'_>,
         heard: &mut Heard,
     ) -> Result<ClientReply, NetError> {
         let limit = self.limit(heard);
         if heard.waiting.is_some() && limit.is_none_or(|limit| limit > QUIET) {
             match connection.answer(Some(QUIET)) {
-                Err(NetError::TimedOut(..)) => self.tell_cause(heard),
+                Err(NetError::TimedOut(..)) => self.tell_cause(target, heard),
                 answer => return answer,
             }
         }
@@ -215,7 +266,7 @@ impl TicketTalk<'_> {
             ClientReply::Ticket(answer) => answer,
             ClientReply::Result(code) => {
                 let verdict = wording::ticket_verdict(self.command, self.ticket, code);
-                return Ok(Some(Ended::Verdict(verdict)));
+                return Ok(Some(Ended::Verdict(verdict, Holder::Nobody)));
             }
             ClientReply::List(_)
             | ClientReply::Attr(_)
@@ -244,24 +295,30 @@ impl TicketTalk<'_> {
             }
             ResultCode::CibPending => {
                 self.note_cause(target, &answer, heard);
-                self.tell_cause(heard);
+                self.tell_cause(target, heard);
                 let code = ResultCode::CibPending;
                 let mut verdict = wording::ticket_verdict(self.command, self.ticket, code);
                 // A pending grant is a success, unless the CIB cannot be written.
                 if matches!(answer.cause, Some((WaitCause::CibFailing, _))) {
                     verdict.exit = Exit::Failure;
                 }
-                Ok(Some(Ended::Verdict(verdict)))
+                Ok(Some(Ended::Verdict(verdict, Holder::Nobody)))
             }
             ResultCode::Redirect => Ok(Some(Ended::Redirect(answer.leader))),
             ResultCode::SyncFail
                 if self.command == TicketCommand::Revoke && answer.leader == Holder::Unknown =>
             {
-                Ok(Some(Ended::Verdict(wording::holder_unknown())))
+                Ok(Some(Ended::Verdict(wording::holder_unknown(), Holder::Nobody)))
             }
             code => {
+                if code == ResultCode::SyncFail {
+                    self.tell_missing(target, heard);
+                }
                 let verdict = wording::ticket_verdict(self.command, self.ticket, code);
-                Ok(Some(Ended::Verdict(verdict)))
+                let in_the_way =
+                    code == ResultCode::Overgrant && self.command == TicketCommand::Grant;
+                let holder = if in_the_way { answer.leader } else { Holder::Nobody };
+                Ok(Some(Ended::Verdict(verdict, holder)))
             }
         }
     }
@@ -298,7 +355,7 @@ impl TicketTalk<'_> {
     }
 
     /// Says what the request waits for: once for each cause and each new end.
-    fn tell_cause(&self, heard: &mut Heard) {
+    fn tell_cause(&self, target: &Target, heard: &mut Heard) {
         let Some(waiting) = &heard.waiting else { return };
         let near = |a: WallTime, b: WallTime| a.since(b) <= SAME_END && b.since(a) <= SAME_END;
         let known = heard.told.as_ref().is_some_and(|told| {
@@ -312,6 +369,9 @@ impl TicketTalk<'_> {
             let forced = self.options.immediate || self.command == TicketCommand::Revoke;
             self.output.message(&wording::waiting(waiting, forced));
             heard.told = heard.waiting.clone();
+            if heard.told.as_ref().is_some_and(|told| told.cause == WaitCause::Election) {
+                self.tell_missing(target, heard);
+            }
         }
     }
 

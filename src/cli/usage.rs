@@ -1,27 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Usage and version texts, from the tables of `super::options`.
 
-use super::options::{OperationDef, OptionDef, Program, OPERATIONS, OPTIONS};
+use super::options::{find_operation, Operation, OperationDef, OptionDef, Program};
+use super::options::{OPERATIONS, OPTIONS};
 use std::fmt::Write as _;
 
-/// The help text of the program.
-pub fn usage(program: Program) -> String {
+/// The help text of the program, or of one of its operations.
+pub fn usage(program: Program, about: Option<Operation>) -> String {
     let mut text = String::from("Usage:\n");
     let name = program.name();
-    for def in operations(program) {
+    let shown = |operation| about.is_none_or(|about| about == operation);
+    for def in operations(program).filter(|def| shown(def.operation)) {
         let word = def.words[0];
         let space = if def.arguments.is_empty() { "" } else { " " };
         line(&mut text, &format!("{name} {word} [options]{space}{}", def.arguments), def.help);
     }
     text.push_str("\nOptions:\n");
-    for option in OPTIONS.iter().filter(|option| option.programs.contains(&program)) {
+    let useful = |option: &OptionDef| about.is_none_or(|about| about.heeds(option));
+    let known = |option: &&OptionDef| option.programs.contains(&program) && useful(option);
+    for option in OPTIONS.iter().filter(known) {
         line(&mut text, &option_form(option), option.help);
     }
     let examples = match program {
         Program::Booth => BOOTH_EXAMPLES,
         Program::Geostore => GEOSTORE_EXAMPLES,
     };
-    let _ = write!(text, "\nExamples:\n{examples}\nMore in the manual: man 8 {name}\n");
+    let operation = |example: &str| find_operation(program, example.split(' ').nth(3)?);
+    let of_it = |example: &&str| about.is_none() || operation(example) == about;
+    let examples: Vec<&str> = examples.lines().filter(of_it).collect();
+    if !examples.is_empty() {
+        let _ = write!(text, "\nExamples:\n{}\n", examples.join("\n"));
+    }
+    let manual = if about == Some(Operation::Daemon) { "boothd" } else { name };
+    let _ = write!(text, "\nMore in the manual: man 8 {manual}\n");
     text
 }
 

@@ -308,6 +308,15 @@ impl Report {
             self.warn(None, "no site and no arbitrator is configured");
         } else if members.iter().all(|it| it.member.role == MemberRole::Arbitrator) {
             self.warn(None, "no site is configured: no ticket can be held");
+        } else if members.len() == 2
+            && members.iter().all(|it| it.member.role == MemberRole::Site)
+            && tickets.iter().any(|it| it.spec.mode == TicketMode::Automatic)
+        {
+            self.warn(
+                None,
+                "there are 2 sites and no arbitrator: if one is lost, the other has no majority, \
+                 and no ticket moves to it; add an arbitrator",
+            );
         } else if members.len() % 2 == 0 {
             let text = format!(
                 "there are {} members; an odd number is recommended, because more than half must \

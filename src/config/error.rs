@@ -113,18 +113,36 @@ pub(super) enum MemberProblem {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Expected {
     Port,
-    Seconds,
+    /// `meant`, here and below: how the file spells a time that is written as in `10m`.
+    Seconds {
+        meant: Option<String>,
+    },
     Level,
-    Time,
-    TimeOrZero,
+    Time {
+        meant: Option<String>,
+    },
+    TimeOrZero {
+        meant: Option<String>,
+    },
     Retries,
-    Weights { at: String },
+    Weights {
+        at: String,
+    },
     Mode,
     YesOrNo,
-    PrereqWords { found: usize },
-    PrereqMode { found: String },
-    PrereqOp { found: String },
-    PrereqAttr { found: String, error: AttrError },
+    PrereqWords {
+        found: usize,
+    },
+    PrereqMode {
+        found: String,
+    },
+    PrereqOp {
+        found: String,
+    },
+    PrereqAttr {
+        found: String,
+        error: AttrError,
+    },
     Account,
     Store,
     OneHost,
@@ -243,8 +261,9 @@ impl fmt::Display for MemberProblem {
                 "too many members: at most {MEMBERS_MAX} sites and arbitrators are possible"
             ),
             MemberProblem::Resolve { host, reason } => {
-                let host = Excerpt::new(host);
-                write!(f, "cannot find an address for the host {host:?}: {reason}")
+                let excerpt = Excerpt::new(host);
+                write!(f, "cannot find an address for the host {excerpt:?}: {reason}")?;
+                write_host_hint(f, host)
             }
             MemberProblem::Address { text, address, why } => {
                 write!(f, "a member cannot have the address {address}")?;
@@ -265,6 +284,30 @@ impl fmt::Display for MemberProblem {
                 write!(f, "the id of member {address} is a reserved number; use another address")
             }
         }
+    }
+}
+
+/// What to write instead of an address with its port, or in brackets.
+fn write_host_hint(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if port.parse() != Ok(0u16) && port.parse::<u16>().is_ok() => {
+            (host, Some(port))
+        }
+        _ => (text, None),
+    };
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let host = Excerpt::new(bare.unwrap_or(host));
+    match port {
+        Some(port) => write!(f, "; write {host}, and port = {port} on a line above it"),
+        None if bare.is_some() => write!(f, "; write {host}, without brackets"),
+        None => Ok(()),
+    }
+}
+
+fn write_meant(f: &mut fmt::Formatter<'_>, meant: &Option<String>) -> fmt::Result {
+    match meant {
+        Some(meant) => write!(f, "; write {meant}"),
+        None => Ok(()),
     }
 }
 
@@ -328,14 +371,20 @@ impl fmt::Display for Expected {
         let secs_max = TIME_MAX_MILLIS / 1000;
         match self {
             Expected::Port => write!(f, "expected a port number from 1 to 65535"),
-            Expected::Seconds => write!(f, "expected whole seconds from 0 to {secs_max}"),
+            Expected::Seconds { meant } => {
+                write!(f, "expected whole seconds from 0 to {secs_max}")?;
+                write_meant(f, meant)
+            }
             Expected::Level => write!(f, "expected a number, 0 or greater"),
-            Expected::Time => write!(
-                f,
-                "expected a time greater than 0: seconds up to {secs_max}, or such as 1500ms"
-            ),
-            Expected::TimeOrZero => {
-                write!(f, "expected a time: 0 or more seconds up to {secs_max}, or such as 1500ms")
+            Expected::Time { meant } => {
+                let max = format_args!("seconds up to {secs_max}, or such as 1500ms");
+                write!(f, "expected a time greater than 0: {max}")?;
+                write_meant(f, meant)
+            }
+            Expected::TimeOrZero { meant } => {
+                let max = format_args!("seconds up to {secs_max}, or such as 1500ms");
+                write!(f, "expected a time: 0 or more {max}")?;
+                write_meant(f, meant)
             }
             Expected::Retries => {
                 write!(f, "expected a whole number from {RETRIES_MIN} to {RETRIES_MAX}")

@@ -104,7 +104,7 @@ pub(super) fn similar_to(word: &str) -> Option<&'static str> {
 }
 
 /// Whether the texts are equal or one inserted, deleted or changed byte apart.
-fn one_step_apart(a: &str, b: &str) -> bool {
+pub(crate) fn one_step_apart(a: &str, b: &str) -> bool {
     let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
     let (short, long) = (short.as_bytes(), long.as_bytes());
     let head = short.iter().zip(long).take_while(|(x, y)| x == y).count();

@@ -5,6 +5,7 @@
 //! modules decide which member this host is, and what happens to the values.
 #![forbid(unsafe_code)]
 
+mod advice;
 mod check;
 mod checked;
 mod error;
@@ -25,6 +26,7 @@ mod value;
 pub use checked::{Account, Config, ConfiguredMember, Handler, TicketConfig, TicketStore};
 pub use error::{ConfigError, KeyFileProblem};
 pub use keyfile::read as read_key_file;
+pub(crate) use keyword::one_step_apart;
 pub use keyword::{words as keywords, GlobalKey, TicketKey};
 pub use limits::{CONFIG_BYTES_MAX, DEFAULT_PORT, ERRORS_MAX, NAME_BYTES_MAX, TICKETS_MAX};
 pub use surroundings::Surroundings;

@@ -198,7 +198,7 @@ const fn round_up(millis: u64) -> u64 {
 }
 
 /// A time as it is written in the file.
-fn in_words(millis: u64) -> String {
+pub(super) fn in_words(millis: u64) -> String {
     if millis % 1000 == 0 {
         (millis / 1000).to_string()
     } else {

@@ -6,6 +6,7 @@
 use super::checked::Handler;
 use super::error::Expected;
 use super::limits::{RETRIES_MAX, RETRIES_MIN, TIME_MAX_MILLIS};
+use super::times::in_words;
 use crate::model::{AttrName, AttrOp, AttrRule, AttrValue, RuleMode, TicketMode};
 use crate::time::Span;
 use std::ffi::OsStr;
@@ -19,19 +20,20 @@ const DEBUG_MAX: u64 = 2_147_483_647;
 pub(super) fn time(text: &str) -> Result<Span, Expected> {
     match read_time(text) {
         Some(span) if !span.is_zero() => Ok(span),
-        _ => Err(Expected::Time),
+        _ => Err(Expected::Time { meant: meant(text, |millis| millis > 0) }),
     }
 }
 
 /// A time that may be zero.
 pub(super) fn time_or_zero(text: &str) -> Result<Span, Expected> {
-    read_time(text).ok_or(Expected::TimeOrZero)
+    read_time(text).ok_or_else(|| Expected::TimeOrZero { meant: meant(text, |_| true) })
 }
 
 /// Whole seconds.
 pub(super) fn seconds(text: &str) -> Result<Span, Expected> {
     let secs = number_in(text, 0, TIME_MAX_MILLIS / 1000);
-    secs.map(Span::from_secs).ok_or(Expected::Seconds)
+    let whole = |millis| millis % 1000 == 0;
+    secs.map(Span::from_secs).ok_or_else(|| Expected::Seconds { meant: meant(text, whole) })
 }
 
 /// A level of log messages.
@@ -49,6 +51,32 @@ fn read_time(text: &str) -> Option<Span> {
     let number = decimal(digits)?;
     let millis = if digits.len() == text.len() { number.checked_mul(1000)? } else { number };
     (millis <= TIME_MAX_MILLIS).then(|| Span::from_millis(millis))
+}
+
+/// How the file spells a time that is written as for other programs: 600 for `10m`.
+fn meant(text: &str, fits: impl Fn(u64) -> bool) -> Option<String> {
+    time_with_unit(text).filter(|millis| fits(*millis)).map(in_words)
+}
+
+/// The milliseconds of a time such as `10m`, `5 s`, `1h` or `1.5`; `None` if it is no such time, or
+/// too long for the file.
+fn time_with_unit(text: &str) -> Option<u64> {
+    let text = without_plus(text);
+    let (number, unit) =
+        text.split_at(text.find(|c| !matches!(c, '0'..='9' | '.')).unwrap_or(text.len()));
+    let unit: u64 = match unit.trim_matches(is_blank).to_ascii_lowercase().as_str() {
+        "ms" | "msec" => 1,
+        "" | "s" | "sec" | "second" | "seconds" => 1000,
+        "m" | "min" | "minute" | "minutes" => 60_000,
+        "h" | "hour" | "hours" => 3_600_000,
+        "d" | "day" | "days" => 86_400_000,
+        _ => return None,
+    };
+    let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+    let scale = 10u64.checked_pow(u32::try_from(part.len()).ok()?)?;
+    let parts = decimal(part)?.checked_mul(unit)?;
+    let millis = decimal(whole)?.checked_mul(unit)?.checked_add(parts / scale)?;
+    (parts % scale == 0 && millis <= TIME_MAX_MILLIS).then_some(millis)
 }
 
 /// The text without leading white space and a plus sign, which the reference skips.

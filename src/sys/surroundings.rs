@@ -2,13 +2,14 @@
 //! What a configuration needs from outside its text, from the system on which this process runs.
 
 use crate::auth::Key;
-use crate::config::{read_key_file, KeyFileProblem, Surroundings};
-use crate::sys::accounts;
-use std::fs::File;
+use crate::config::{read_key_file, system_words, KeyFileProblem, Surroundings};
+use crate::sys::accounts::{self, Identity};
+use std::fs::{File, Metadata};
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 /// The system on which this process runs: its resolver, its files, its users.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,12 +39,66 @@ impl Surroundings for System {
     }
 }
 
+/// Why a handler cannot be run, or checks nothing: a program, or a directory of programs.
+pub(crate) fn handler_problem(path: &Path) -> Option<String> {
+    let found = match path.metadata() {
+        Ok(found) => found,
+        Err(error) => return Some(system_words(&error)),
+    };
+    if !found.is_dir() {
+        return (!is_program(&found)).then(|| "it is no executable file; use chmod +x".to_owned());
+    }
+    let entries = match path.read_dir() {
+        Ok(entries) => entries.filter_map(Result::ok),
+        Err(error) => return Some(system_words(&error)),
+    };
+    let mut shown: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    shown.retain(|path| !path.file_name().is_some_and(|name| name.as_bytes().starts_with(b".")));
+    shown.sort();
+    if shown.is_empty() {
+        return Some("there is no program in this directory, so it always succeeds".to_owned());
+    }
+    let bad = shown.iter().find(|path| !path.metadata().is_ok_and(|found| is_program(&found)))?;
+    Some(format!("{} is no executable file; use chmod +x, or remove it", bad.display()))
+}
+
+fn is_program(found: &Metadata) -> bool {
+    found.is_file() && found.mode() & 0o111 != 0
+}
+
+/// Why tickets cannot be kept in this directory: it is none, or the user who keeps them, if that is
+/// another one than this process's, cannot write there.
+pub(crate) fn store_problem(path: &Path, user: Option<Identity>) -> Option<String> {
+    let found = match path.metadata() {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Some(
+                "the directory does not exist; make it, for the user of boothd".to_owned(),
+            );
+        }
+        Err(error) => return Some(system_words(&error)),
+    };
+    if !found.is_dir() {
+        return Some("it is not a directory".to_owned());
+    }
+    let Identity { uid, gid } = user?;
+    let bit = match () {
+        () if uid == 0 => return None,
+        () if found.uid() == uid => 0o200,
+        () if found.gid() == gid => 0o020,
+        () => 0o002,
+    };
+    (found.mode() & bit == 0).then(|| {
+        let name = accounts::user_name(uid);
+        format!("user {name}, as whom boothd runs, cannot write in it; use chown {name}")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs::{self, Permissions};
     use std::os::unix::fs::{chown, symlink, PermissionsExt};
-    use std::path::PathBuf;
 
     /// A key file with this mode and, as root, of this user.
     fn key_file(directory: &Path, mode: u32, owner: u32) -> PathBuf {
@@ -92,6 +147,60 @@ mod tests {
         let pipe = System.read_key(&directory.path().join("pipe"), &[]);
         assert_eq!(pipe, Err(KeyFileProblem::NotAFile));
         assert_eq!(System.read_key(directory.path(), &[]), Err(KeyFileProblem::NotAFile));
+    }
+
+    #[test]
+    fn a_handler_is_a_program_or_a_directory_of_programs() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| directory.path().join(name);
+        let missing = handler_problem(&at("missing"));
+        assert_eq!(missing.as_deref(), Some("No such file or directory"));
+        fs::create_dir(at("d")).expect("made");
+        let says = |name: &str, begin: &str| {
+            let said = handler_problem(&at(name)).unwrap_or_default();
+            assert!(said.contains(begin) && said.is_empty() == begin.is_empty(), "{said:?}");
+        };
+        says("d", "there is no program in this directory");
+        fs::write(at("d/.hidden"), "").expect("written");
+        says("d", "there is no program in this directory");
+        for name in ["program", "d/10-first", "d/20-second"] {
+            fs::write(at(name), "#!/bin/sh\n").expect("written");
+            fs::set_permissions(at(name), Permissions::from_mode(0o755)).expect("allowed");
+        }
+        says("program", "");
+        says("d", "");
+        fs::set_permissions(at("program"), Permissions::from_mode(0o644)).expect("allowed");
+        fs::set_permissions(at("d/20-second"), Permissions::from_mode(0o644)).expect("allowed");
+        says("program", "it is no executable file");
+        says("d", "/d/20-second is no executable file");
+    }
+
+    #[test]
+    fn a_store_is_a_directory_in_which_its_user_can_write() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("store");
+        let says = |user, begin: &str| {
+            let said = store_problem(&path, user).unwrap_or_default();
+            assert!(said.starts_with(begin) && said.is_empty() == begin.is_empty(), "{said:?}");
+        };
+        says(None, "the directory does not exist");
+        fs::write(&path, "").expect("written");
+        says(None, "it is not a directory");
+        fs::remove_file(&path).expect("it was there");
+        fs::create_dir(&path).expect("made");
+        says(None, "");
+        let found = path.metadata().expect("there");
+        let user = |uid, gid| Some(Identity { uid, gid });
+        for (mode, uid, gid, begin) in [
+            (0o755, 0, 1, ""),
+            (0o755, 4242, 4242, "user 4242, as whom boothd runs, cannot write"),
+            (0o757, 4242, 4242, ""),
+            (0o775, 4242, found.gid(), ""),
+            (0o757, 4242, found.gid(), "user 4242"),
+        ] {
+            fs::set_permissions(&path, Permissions::from_mode(mode)).expect("allowed");
+            says(user(uid, gid), begin);
+        }
     }
 
     /// pcs gives the file to the default user of sites, whoever the daemon runs as.

@@ -47,18 +47,39 @@ fn no_arguments_and_every_form_of_help_print_the_usage() {
         "help",
         "-h",
         "--help",
-        "list -h",
-        "grant -wh t",
-        "daemon -h extra",
         "client help",
         "client -h",
-        "list --help",
+        "help help",
+        "help frobnicate",
+        "frobnicate -h",
+        "version -h",
     ] {
-        assert_eq!(booth(line), Ok(Invocation::Help(Program::Booth)), "booth {line}");
+        assert_eq!(booth(line), Ok(Invocation::Help(Program::Booth, None)), "booth {line}");
     }
-    for line in ["", "help", "-h", "--help", "list -h", "set -h"] {
-        assert_eq!(geostore(line), Ok(Invocation::Help(Program::Geostore)), "geostore {line}");
+    for line in ["", "help", "-h", "--help", "grant -h"] {
+        let meant = Ok(Invocation::Help(Program::Geostore, None));
+        assert_eq!(geostore(line), meant, "geostore {line}");
     }
+}
+
+#[test]
+fn help_about_an_operation_has_that_operation_only() {
+    for (line, operation) in [
+        ("list -h", Operation::List),
+        ("list --help", Operation::List),
+        ("grant -wh t", Operation::Grant),
+        ("help grant", Operation::Grant),
+        ("help client grant", Operation::Grant),
+        ("client help grant", Operation::Grant),
+        ("client revoke -h", Operation::Revoke),
+        ("daemon -h extra", Operation::Daemon),
+        ("help arbitrator", Operation::Daemon),
+    ] {
+        let meant = Ok(Invocation::Help(Program::Booth, Some(operation)));
+        assert_eq!(booth(line), meant, "booth {line}");
+    }
+    let meant = Ok(Invocation::Help(Program::Geostore, Some(Operation::AttrSet)));
+    assert_eq!(geostore("set -h"), meant);
 }
 
 #[test]
@@ -190,15 +211,22 @@ fn what_means_nothing_is_refused_with_the_known_sentence() {
     for (line, sentence) in [
         ("frobnicate", "client operation \"frobnicate\" is unknown"),
         ("client frob", "client operation \"frob\" is unknown"),
-        ("client status", "client operation \"status\" is unknown"),
-        ("client daemon", "client operation \"daemon\" is unknown"),
-        ("set x y", "client operation \"set\" is unknown"),
-        ("LIST", "client operation \"LIST\" is unknown"),
+        ("client status", "client operation \"status\" is unknown: did you mean \"booth status\"?"),
+        ("client daemon", "client operation \"daemon\" is unknown: did you mean \"booth daemon\"?"),
+        ("set x y", "client operation \"set\" is unknown: did you mean \"geostore set\"?"),
+        ("LIST", "client operation \"LIST\" is unknown: did you mean \"list\"?"),
+        ("lst", "client operation \"lst\" is unknown: did you mean \"list\"?"),
+        ("client peer", "client operation \"peer\" is unknown: did you mean \"peers\"?"),
+        ("garnt t", "client operation \"garnt\" is unknown: did you mean \"grant\"?"),
+        ("ls", "client operation \"ls\" is unknown"),
         ("grant t1 t2", "Superfluous argument: t2"),
         ("grant -t t1 t2", "Superfluous argument: t2"),
         ("grant t1 -- t2 t3", "Superfluous arguments: t2 t3"),
         ("daemon extra", "Superfluous argument: extra"),
         ("status extra", "Superfluous argument: extra"),
+        ("check good.conf", "Superfluous argument: good.conf: did you mean \"-c ./good.conf\"?"),
+        ("daemon ../a.conf", "Superfluous argument: ../a.conf: did you mean \"-c ../a.conf\"?"),
+        ("grant t x a.conf", "Superfluous arguments: x a.conf: did you mean \"-c ./a.conf\"?"),
         ("list -x", "invalid option -- 'x'"),
         ("list -Dx", "invalid option -- 'x'"),
         ("list --frob", "invalid option -- '--frob'"),
@@ -238,7 +266,8 @@ fn geostore_refuses_what_is_not_its_own() {
     for (line, sentence) in [
         ("frob", "attribute operation \"frob\" is unknown"),
         ("client list", "attribute operation \"client\" is unknown"),
-        ("grant", "attribute operation \"grant\" is unknown"),
+        ("grant", "attribute operation \"grant\" is unknown: did you mean \"booth grant\"?"),
+        ("sett", "attribute operation \"sett\" is unknown: did you mean \"set\"?"),
         ("list -F", "invalid option -- 'F'"),
         ("list -S", "invalid option -- 'S'"),
         ("list -l x", "invalid option -- 'l'"),
@@ -340,7 +369,7 @@ proptest::proptest! {
         let program = if geostore { Program::Geostore } else { Program::Booth };
         let argv: Vec<OsString> = argv.into_iter().map(OsString::from).collect();
         match parse(program, &argv) {
-            Ok(Invocation::Help(of) | Invocation::Version(of)) => assert_eq!(of, program),
+            Ok(Invocation::Help(of, _) | Invocation::Version(of)) => assert_eq!(of, program),
             Ok(_) => assert!(!argv.is_empty()),
             Err(error) => assert!(!error.to_string().is_empty()),
         }

@@ -13,7 +13,7 @@ fn list_and_peers_print_what_the_daemon_says() {
     let list = text("CLst", "ticket: T, leader: 10.99");
     let peers = text("Peer", "site ");
     let told = |packet: &[u8]| String::from_utf8_lossy(&packet[48..]).into_owned();
-    let scripts = vec![says(&list), says(&list), says(&peers), says(&list)];
+    let scripts = vec![says(&list), says(&list), says(&peers), says(&list), says(&list)];
     lab.serve(1, scripts);
     lab.booth("list").is(0, &told(&list), &[]);
     // Reference: Hawk gives this argument, which no shell has seen.
@@ -21,6 +21,40 @@ fn list_and_peers_print_what_the_daemon_says() {
     lab.booth("peers").is(0, &told(&peers), &[]);
     let warning = "booth: warning: argument \"T\" is ignored";
     lab.booth("list T").is(0, &told(&list), &[warning]);
+    let warning = "booth: warning: argument \"a.conf\" is ignored: did you mean \"-c ./a.conf\"?";
+    lab.booth("list a.conf").is(0, &told(&list), &[warning]);
+}
+
+/// A program gets the text as the daemon sends it; a person reads "never".
+#[test]
+fn a_person_reads_never_and_a_program_the_epoch() {
+    let mut lab = Lab::new(48);
+    let told = "site         10.0.0.2, last recv: 1970-01-01 00:00:00\n\tSent pkts:0\n\n";
+    let mut peers = text("Peer", "site ")[..48].to_vec();
+    peers.extend(told.bytes());
+    let length = u32::try_from(peers.len()).expect("short");
+    peers[24..28].copy_from_slice(&length.to_be_bytes());
+    lab.serve(1, vec![says(&peers), says(&peers)]);
+    lab.booth("peers").is(0, told, &[]);
+    let shown = "site         10.0.0.2, last recv: never\r\n\tSent pkts:0\r\n\r\n";
+    let outcome = lab.booth_at_a_terminal("peers");
+    // The terminal expands tabs.
+    let stdout = outcome.stdout.replace("        Sent", "\tSent");
+    assert_eq!((outcome.code, stdout.as_str(), outcome.stderr.as_str()), (0, shown, ""));
+}
+
+/// The times of another machine are in its time zone; of this one there is nothing to say.
+#[test]
+fn a_person_is_told_whose_time_zone_a_list_is_in() {
+    let mut lab = Lab::new(49);
+    let list = text("CLst", "ticket: T, leader: 10.99");
+    lab.serve(2, vec![says(&list), says(&list)]);
+    let told = String::from_utf8_lossy(&list[48..]).into_owned();
+    lab.booth("list -s other").is(0, &told, &[]);
+    let outcome = lab.booth_at_a_terminal("list -s other");
+    let zone = format!("(times in the time zone of {})\n", lab.address(2));
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (0, zone.as_str()));
+    assert_eq!(outcome.stdout, told.replace('\n', "\r\n"));
 }
 
 #[test]
@@ -119,6 +153,8 @@ fn header(code: &[u8; 4]) -> Vec<u8> {
 fn ends_with(operation: &str, net: u8, bytes: Vec<u8>, code: i32, sentence: &str) {
     let mut lab = Lab::new(net);
     lab.serve(1, vec![sends(&[bytes])]);
+    // With the first one, a majority.
+    lab.serve(3, vec![says(&text("CLst", "ticket: T"))]);
     let prefix = if code == 0 { "" } else { "booth: " };
     let line = format!("{prefix}{sentence} (answered by {})", lab.address(1));
     lab.booth(&format!("{operation} T")).is(code, "", &[&line]);
@@ -221,8 +257,39 @@ fn a_grant_does_not_follow_a_redirect() {
         lab.address(1),
         lab.address(2)
     );
-    lab.booth("grant T").is(1, "", &[&refused]);
+    let way = way_to_move(&lab, 9);
+    lab.booth("grant T").is(1, "", &[&refused, &way]);
     assert!(there.requests().is_empty());
+}
+
+/// How to move the ticket from the second site to the first.
+fn way_to_move(lab: &Lab, net: u8) -> String {
+    let config = lab.config().display().to_string();
+    format!(
+        "127.30.{net}.2 has the ticket; to move it to 127.30.{net}.1: booth revoke -c {config} -w \
+         T && booth grant -c {config} -s 127.30.{net}.1 T"
+    )
+}
+
+/// Who grants a granted ticket is told who has it, and how it is moved.
+#[test]
+fn the_holder_of_a_granted_ticket_is_named() {
+    let over = "You're granting a granted ticket. If you wanted to migrate a ticket, use revoke \
+                first, then use grant.";
+    for (net, holder) in [(45u8, 2), (46, 1), (47, 0)] {
+        let mut lab = Lab::new(net);
+        let leader = if holder == 0 { u32::MAX } else { lab.id(holder).raw() };
+        let line = format!("booth: {over} (answered by {})", lab.address(1));
+        let more = match holder {
+            2 => way_to_move(&lab, net),
+            1 => format!("{} has the ticket already", lab.address(1)),
+            _ => String::new(),
+        };
+        lab.serve(1, vec![sends(&[with_leader(answer("CGnt", "Over"), leader)])]);
+        let lines: Vec<&str> =
+            [line.as_str(), &more].into_iter().filter(|l| !l.is_empty()).collect();
+        lab.booth("grant T").is(1, "", &lines);
+    }
 }
 
 #[test]

@@ -3,12 +3,14 @@
 
 use crate::server::{Script, Server};
 use booth::model::MemberId;
-use std::fs;
+use std::fs::{self, File};
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::ptr::null_mut;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -125,11 +127,20 @@ impl Lab {
         self.run("geostore", line)
     }
 
+    /// The same as [`Lab::booth`] with a terminal as its standard output.
+    pub fn booth_at_a_terminal(&self, line: &str) -> Outcome {
+        finish_at_a_terminal(self.command("booth", line))
+    }
+
     fn run(&self, program: &str, line: &str) -> Outcome {
+        finish(self.command(program, line))
+    }
+
+    fn command(&self, program: &str, line: &str) -> Command {
         let mut words = line.split(' ');
         let mut command = program_named(program);
         command.arg(words.next().expect("an operation")).arg("-c").arg(self.config()).args(words);
-        finish(command)
+        command
     }
 }
 
@@ -138,6 +149,28 @@ pub fn program_named(name: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_booth"));
     command.arg0(name).env("TZ", "UTC").env("LC_ALL", "C").stdin(Stdio::null());
     command
+}
+
+/// Runs a command to its end with a terminal as its standard output, whose lines end in `\r\n`.
+pub fn finish_at_a_terminal(mut command: Command) -> Outcome {
+    let (mut ours, mut theirs) = (-1, -1);
+    // SAFETY: both numbers outlive the call; the other arguments may be null.
+    let opened =
+        unsafe { libc::openpty(&mut ours, &mut theirs, null_mut(), null_mut(), null_mut()) };
+    assert_eq!(opened, 0, "there are terminals");
+    // SAFETY: the descriptors are new, and belong to nobody else.
+    let (ours, theirs) = unsafe { (File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) };
+    let started = Instant::now();
+    let mut child =
+        command.stdout(theirs).stderr(Stdio::piped()).spawn().expect("the program starts");
+    // It has the other end, which must not be open here.
+    drop(command);
+    // Its end is told by an error: no more text.
+    let stdout = collect(ours);
+    let stderr = collect(child.stderr.take().expect("piped"));
+    let code = wait(&mut child, started + RUN_MAX);
+    let text = |thread: thread::JoinHandle<String>| thread.join().expect("the reader ends");
+    Outcome { code, stdout: text(stdout), stderr: text(stderr), took: started.elapsed() }
 }
 
 /// Runs a command to its end; kills it and fails if it hangs.

@@ -24,11 +24,22 @@ fn done() -> Vec<u8> {
     answer("CGnt", "")
 }
 
-/// Runs the line against scripts of the first site.
+/// Runs the line against scripts of the first site; the other members do not run.
 fn run(net: u8, line: &str, scripts: Vec<Script>) -> Outcome {
     let mut lab = Lab::new(net);
     lab.serve(1, scripts);
+    lab.shut(2);
+    lab.shut(3);
     lab.booth(line)
+}
+
+/// What is said of members that do not run.
+fn missing(net: u8) -> String {
+    format!(
+        "no majority: a grant needs 2 of 3 members, but only 1 can be reached from here; no answer \
+         from 127.30.{net}.2 (Connection refused), 127.30.{net}.3 (Connection refused). Start \
+         boothd there, or mend the network; -F does not help"
+    )
 }
 
 fn answered(net: u8, text: &str) -> String {
@@ -61,7 +72,8 @@ fn without_w_the_client_gives_up_after_timeout() {
     let slack = Duration::from_secs(2);
     let limit = TICKET_TIMEOUT + slack;
     let outcome = run(105, "grant T", vec![vec![Step::Send(more()), Step::Hold]]);
-    outcome.is(1, "", &[SENT, &format!("booth: {}", answered(105, GIVING_UP))]);
+    let last = format!("booth: {}", answered(105, GIVING_UP));
+    outcome.is(1, "", &[SENT, &missing(105), &last]);
     assert!(outcome.took >= limit && outcome.took < limit + slack, "{outcome:?}");
 }
 
@@ -97,7 +109,11 @@ fn what_was_waited_for_decides_about_giving_up() {
                 let prefix = if code == 0 { "" } else { "booth: " };
                 let last = format!("{prefix}{}", answered(net, GIVING_UP));
                 let script = vec![Step::Send(with_cause(more(), cause, 0)), Step::Hold];
-                run(net, &format!("{word} T"), vec![script]).is(code, "", &[&sent, why, &last]);
+                let missing = missing(net);
+                let mut lines = vec![sent.as_str(), why];
+                lines.extend((cause == b"Elec").then_some(missing.as_str()));
+                lines.push(&last);
+                run(net, &format!("{word} T"), vec![script]).is(code, "", &lines);
             });
         }
     });
@@ -116,7 +132,31 @@ fn the_list_says_how_a_failed_grant_stands() {
     failed[44..48].copy_from_slice(b"Fail");
     let scripts = vec![sends(&[more(), failed]), says(&list)];
     let last = format!("booth: {}", answered(95, "grant failed!"));
-    run(95, "grant T", scripts).is(1, "", &[SENT, &last, line]);
+    run(95, "grant T", scripts).is(1, "", &[SENT, &missing(95), &last, line]);
+}
+
+/// Who cannot get a majority is told whom to look at, unless enough members answer; a member that
+/// is connected to but says nothing does not.
+#[test]
+fn a_grant_names_the_members_that_are_missing() {
+    let list = text("CLst", "ticket: T, leader: N");
+    let mut failed = done();
+    failed[44..48].copy_from_slice(b"Fail");
+    let mut lab = Lab::new(96);
+    lab.serve(1, vec![sends(&[more(), failed.clone()]), says(&list)]);
+    lab.shut(2);
+    lab.serve(3, vec![says(&list)]);
+    let line = "ticket: T, leader: NONE";
+    let last = format!("booth: {}", answered(96, "grant failed!"));
+    lab.booth("grant T").is(1, "", &[SENT, &last, line]);
+
+    let mut lab = Lab::new(97);
+    lab.serve(1, vec![sends(&[more(), failed]), says(&list)]);
+    lab.shut(2);
+    let last = format!("booth: {}", answered(97, "grant failed!"));
+    let silent =
+        missing(97).replace("97.3 (Connection refused)", "97.3 (connected, but nothing is said)");
+    lab.booth("grant T").is(1, "", &[SENT, &silent, &last, line]);
 }
 
 #[test]
@@ -218,6 +258,7 @@ fn ours_says_for_what_and_until_when() {
             "waiting: the ticket's state has not been read from the cluster yet",
             grace,
             "waiting: the members are voting",
+            &missing(113),
             "waiting: the before-acquire-handler is running",
             PENDING,
             COMMIT,

@@ -17,7 +17,8 @@ fn usage_and_version_go_to_standard_output() {
         for arguments in [&[][..], &["-h"], &["--help"], &["help"], &["client", "list", "-h"]] {
             let told = called(lab, "booth", arguments).expect_code(0);
             assert!(told.stdout.contains("Usage:") && told.stderr.is_empty(), "{told:?}");
-            assert!(told.stdout.contains("grant") && told.stdout.contains("revoke"), "{told:?}");
+            let about = arguments.get(1).map_or(&["grant", "revoke"][..], |_| &["list"]);
+            assert!(about.iter().all(|word| told.stdout.contains(word)), "{told:?}");
         }
         for arguments in [&["-V"][..], &["--version"], &["version"]] {
             let told = called(lab, "booth", arguments).expect_code(0);

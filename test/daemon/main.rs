@@ -15,6 +15,7 @@ mod lock;
 mod manager;
 mod numbers;
 mod owners;
+mod procedures;
 mod shell;
 mod site;
 mod start;

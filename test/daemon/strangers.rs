@@ -2,13 +2,16 @@
 //! Other users of the machine, and what they can do to the lock file: neither make `status` say
 //! that a daemon runs, nor keep one from starting.
 
-use crate::support::{texts, wait_until, Daemon, Lab};
+use crate::support::{texts, wait_until, Daemon, Lab, PORT};
 use booth_harness::stranger::{is_root_for, Disguise, Kind, Stranger, NOBODYS_USER};
 use std::fs::{self, Permissions};
+use std::io::Write;
+use std::net::TcpStream;
 use std::os::unix::fs::{chown, MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 /// Which of the strangers there can be here: the same user's, and as root another's.
 fn users(test: &str) -> Vec<bool> {
@@ -285,4 +288,22 @@ fn root_finds_a_daemon_whose_lock_file_was_removed_for_good() {
     }
     daemon.stop();
     assert_eq!(lab.status(3).status.code(), Some(7));
+}
+
+/// A client that resets its connection after a request that is refused: the socket does not know
+/// any more whose it was.
+#[test]
+fn a_refused_request_is_logged_with_the_address_even_if_its_client_has_gone() {
+    let lab = Lab::new(136);
+    let daemon = lab.start(3);
+    daemon.signal(libc::SIGSTOP);
+    let mut client = TcpStream::connect((lab.address(3), PORT)).expect("the kernel accepts");
+    let address = client.local_addr().expect("its address");
+    client.write_all(&[b'x'; 200]).expect("sent");
+    let linger = socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO));
+    linger.expect("settable");
+    drop(client);
+    daemon.signal(libc::SIGCONT);
+    daemon.says("refused a request of ");
+    daemon.says(&format!("refused a request of {address}: magic number 0x78787878, not Booth's"));
 }

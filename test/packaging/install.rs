@@ -29,7 +29,9 @@ const READABLE: &[&str] = &[
     "usr/share/bash-completion/completions/booth",
     "usr/share/doc/booth/COPYING",
     "usr/share/doc/booth/README",
+    "usr/share/fish/vendor_completions.d/booth.fish",
     "usr/share/pkgconfig/booth.pc",
+    "usr/share/zsh/site-functions/_booth",
 ];
 /// Links, with PREFIX=/usr, and where they lead.
 const LINKS: &[(&str, &str)] = &[
@@ -37,6 +39,8 @@ const LINKS: &[(&str, &str)] = &[
     ("usr/sbin/geostore", "boothd"),
     ("usr/share/bash-completion/completions/boothd", "booth"),
     ("usr/share/bash-completion/completions/geostore", "booth"),
+    ("usr/share/fish/vendor_completions.d/boothd.fish", "booth.fish"),
+    ("usr/share/fish/vendor_completions.d/geostore.fish", "booth.fish"),
     (
         "usr/lib/systemd/system/sysinit.target.wants/booth-after-boot.service",
         "../booth-after-boot.service",
@@ -155,6 +159,8 @@ fn every_directory_can_be_chosen() {
         ("firewalldir", "booth.xml"),
         ("pkgconfigdir", "booth.pc"),
         ("completiondir", "booth"),
+        ("zshcompletiondir", "_booth"),
+        ("fishcompletiondir", "booth.fish"),
         ("docdir", "README"),
     ];
     let assignments: Vec<String> =

@@ -292,6 +292,52 @@ fn the_limits_of_clients_and_daemon_are_those_of_the_source() {
     assert!(page.contains(&format!(".Ic timeout of the ticket plus {slack} seconds")));
 }
 
+/// The same for zsh (`'-c:…'`, `'list:…'`; those of both programs first) and fish (`-s c`,
+/// `-a list`).
+#[test]
+fn the_other_completions_offer_every_operation_and_option() {
+    let zsh = fs::read_to_string(root().join("scripts/zsh-completion")).expect("the script");
+    let lists: Vec<BTreeSet<String>> = zsh
+        .split("=(\n")
+        .skip(1)
+        .map(|list| {
+            let list = list.lines().take_while(|line| line.trim() != ")");
+            set(list.filter_map(|line| Some(line.trim().strip_prefix('\'')?.split_once(':')?.0)))
+        })
+        .collect();
+    let [geostore, booth, both, only_booth] = lists.as_slice() else { panic!("{lists:?}") };
+    let fish = fs::read_to_string(root().join("scripts/fish-completion")).expect("the script");
+    let fish_lists = |mark: &str, programs: &str| -> BTreeSet<String> {
+        let begin = format!("for command in {programs}\n");
+        let mut blocks = fish.split("\nend\n");
+        let block = match programs {
+            "geostore" => blocks.last(),
+            _ => blocks.find(|block| block.contains(&begin)),
+        };
+        let block = block.expect("such a block");
+        set(block.lines().filter_map(|line| first_word_behind(line, mark)))
+    };
+    for program in [Program::Geostore, Program::Booth] {
+        let is_booth = program == Program::Booth;
+        let options = OPTIONS.iter().filter(|option| option.programs.contains(&program));
+        let options = set(options.map(|option| format!("-{}", option.letter)));
+        let first = set(operations(program).map(|def| def.words[0]));
+        let own = if is_booth { only_booth.clone() } else { BTreeSet::new() };
+        assert_eq!(both.union(&own).cloned().collect::<BTreeSet<_>>(), options, "{program:?}");
+        assert_eq!(if is_booth { booth } else { geostore }, &first, "{program:?}");
+        let mut letters = fish_lists(" -s ", "booth boothd geostore");
+        letters.extend(if is_booth { fish_lists(" -s ", "booth boothd") } else { own });
+        assert_eq!(set(letters.iter().map(|letter| format!("-{letter}"))), options, "{program:?}");
+        let words = fish_lists(" -a ", if is_booth { "booth boothd" } else { "geostore" });
+        assert_eq!(words, first, "{program:?}");
+    }
+}
+
+fn first_word_behind<'a>(line: &'a str, mark: &str) -> Option<&'a str> {
+    let (_, rest) = line.split_once(mark)?;
+    rest.split(' ').next().filter(|word| word.bytes().all(|byte| byte.is_ascii_alphabetic()))
+}
+
 /// The completion offers what the tables have; `words='…'` stand in the order geostore, booth.
 #[test]
 fn the_completion_offers_every_operation_and_option() {

@@ -37,6 +37,22 @@ const GLOBAL: &[(&str, &str)] = &[
     ),
     ("site = no.example", "1: cannot find an address for the host \"no.example\": no such host"),
     (
+        "site = 127.0.0.12:9929",
+        "1: cannot find an address for the host \"127.0.0.12:9929\": no such host; write \
+         127.0.0.12, and port = 9929 on a line above it",
+    ),
+    (
+        "site = [fd00::1]:9930",
+        "1: cannot find an address for the host \"[fd00::1]:9930\": no such host; write fd00::1, \
+         and port = 9930 on a line above it",
+    ),
+    (
+        "site = [::1]",
+        "1: cannot find an address for the host \"[::1]\": no such host; write ::1, without \
+         brackets",
+    ),
+    ("site = a:b", "1: cannot find an address for the host \"a:b\": no such host"),
+    (
         "site = none.example",
         "1: cannot find an address for the host \"none.example\": it has no \
       address",
@@ -105,7 +121,7 @@ const TICKET: &[(&str, &str)] = &[
     (
         "expire = 60s",
         "expire = \"60s\": expected a time greater than 0: seconds up to 2147483, or \
-      such as 1500ms",
+      such as 1500ms; write 60",
     ),
     (
         "acquire-after = -1",
@@ -160,6 +176,40 @@ fn a_wrong_line_of_a_ticket_is_named_with_what_was_expected() {
     for (line, message) in TICKET {
         let text = with_members(&format!("ticket = t\n{line}"));
         assert_eq!(refused(text), [format!("5: {message}")], "{line}");
+    }
+}
+
+#[test]
+fn a_time_with_a_unit_is_told_in_seconds() {
+    for (written, meant) in [
+        ("10m", "; write 600"),
+        ("5s", "; write 5"),
+        ("5 sec", "; write 5"),
+        ("1h", "; write 3600"),
+        ("2.5s", "; write 2500ms"),
+        ("1.5", "; write 1500ms"),
+        ("1.5 Min", "; write 90"),
+        ("1d", "; write 86400"),
+        ("100 ms", "; write 100ms"),
+        ("0m", ""),
+        ("25d", ""),
+        ("1.00005s", ""),
+        ("10w", ""),
+        ("m", ""),
+        (".5", ""),
+        ("1.2.3", ""),
+        ("99999999999999999999d", ""),
+        ("0.99999999999999999999s", ""),
+    ] {
+        let text = with_members(&format!("ticket = t\nexpire = {written}"));
+        let errors = refused(text);
+        assert!(errors[0].ends_with(&format!("such as 1500ms{meant}")), "{written}: {errors:?}");
+    }
+    let zero = refused(with_members("ticket = t\nacquire-after = 0s"));
+    assert!(zero[0].ends_with("such as 1500ms; write 0"), "{zero:?}");
+    for (written, meant) in [("10m", "; write 600"), ("1500ms", ""), ("2000ms", "; write 2")] {
+        let errors = refused(format!("maxtimeskew = {written}\n{MEMBERS}ticket = t"));
+        assert!(errors[0].ends_with(&format!(" 2147483{meant}")), "{written}: {errors:?}");
     }
 }
 

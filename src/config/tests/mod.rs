@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Tests of the configuration, in a world of their own: no network, no key files.
 
+mod advice;
 mod basics;
 mod defaults;
 mod errors;

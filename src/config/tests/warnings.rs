@@ -82,6 +82,22 @@ fn defaults_that_a_later_stanza_replaces_are_not_given_twice() {
 }
 
 #[test]
+fn two_automatic_sites_without_an_arbitrator_are_warned_of() {
+    let two = "site = 10.0.0.1\nsite = 10.0.0.2\n";
+    let start = " there are 2 sites and no arbitrator: if one is lost, the other has no majority";
+    let warnings = warned(format!("{two}ticket = t\nticket = m\nmode = manual\n"));
+    assert!(warnings.len() == 1 && warnings[0].starts_with(start), "{warnings:?}");
+    let start = " there are 2 members; an odd number is recommended";
+    for text in [
+        format!("{two}ticket = m\nmode = manual\n"),
+        "site = 10.0.0.1\narbitrator = 10.0.0.2\nticket = t\n".to_owned(),
+    ] {
+        let warnings = warned(&text);
+        assert!(warnings.len() == 1 && warnings[0].starts_with(start), "{text}: {warnings:?}");
+    }
+}
+
+#[test]
 fn files_without_tickets_or_members_are_read() {
     assert_eq!(warned(MEMBERS), [" no ticket is configured"]);
     let nothing = [" no ticket is configured", " no site and no arbitrator is configured"];

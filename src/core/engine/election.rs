@@ -49,7 +49,7 @@ impl Ticket<Leased> {
             stated_until: MonoTime::ZERO,
             told: self.kind.heard.last(),
         });
-        let text = format!("standing for election ({})", reason.words());
+        let text = format!("standing for election in term {term}: {}", reason.words());
         cx.figures.elections += 1;
         self.note(cx, NoteLevel::Info, &text);
         self.tell(cx, EventKind::Standing, None, &text);
@@ -388,9 +388,14 @@ impl Ticket<Leased> {
         if !attempt.bound.is_empty() {
             at = at.max(self.majority_free_at(cx));
         }
-        let text =
-            format!("election not won; next attempt in {} s", at.since(cx.now.mono).as_secs());
-        self.note(cx, NoteLevel::Debug, &text);
+        let silent = cx.roster.peers().without(attempt.heard);
+        let why = if silent.is_empty() { "" } else { ", no answer from " };
+        let who = cx.names(silent);
+        let pause = at.since(cx.now.mono).as_secs();
+        let text = format!("election not won{why}{who}; next attempt in {pause} s");
+        // Somebody waits for it, and must learn what is missing.
+        let awaited = self.grant.is_some() && !enough;
+        self.note(cx, if awaited { NoteLevel::Warning } else { NoteLevel::Debug }, &text);
         if self.grant.is_some() && !self.owes_itself() {
             self.grant_attempt_failed(cx, at, !attempt.bound.is_empty());
         } else {

@@ -9,6 +9,8 @@ use super::ticket::Ticket;
 use crate::model::{Holder, Term};
 use crate::time::MonoTime;
 use crate::wire::{LastKnown, ResultCode};
+use alloc::format;
+use alloc::string::String;
 
 impl Ticket<Leased> {
     /// Gives the ticket up in favour of another site; this one comes after the others. What was
@@ -291,11 +293,8 @@ impl Ticket<Leased> {
         }
         let ended = self.hold_window().is_some_and(|window| now >= window.hold_until);
         if ended {
-            self.note(
-                cx,
-                NoteLevel::Warning,
-                "the lease could not be renewed in time: giving the ticket up",
-            );
+            let text = "the lease could not be renewed in time: giving the ticket up";
+            self.note_silence(cx, text);
             self.step_down(cx);
             return;
         }
@@ -308,12 +307,15 @@ impl Ticket<Leased> {
             self.phase.become_follower();
             self.kind.stand = Some(Stand { at: now, reason: crate::wire::Reason::Reacquire });
         } else if no_lease {
-            self.note(
-                cx,
-                NoteLevel::Warning,
-                "elected, but not acknowledged by a majority: giving up",
-            );
+            self.note_silence(cx, "elected, but not acknowledged by a majority: giving up");
             self.step_down(cx);
         }
+    }
+
+    /// Warns, and names the members that have not acknowledged this leader.
+    fn note_silence(&self, cx: &mut Cx<'_>, text: &str) {
+        let all = self.kind.lead.as_ref().is_none_or(|lead| lead.renewal.unacked().is_empty());
+        let who = if all { String::new() } else { format!("; {}", self.unacknowledged(cx)) };
+        self.note(cx, NoteLevel::Warning, &format!("{text}{who}"));
     }
 }

@@ -163,17 +163,17 @@ codes! {
 }
 
 impl Reason {
-    /// It in words.
+    /// Why a site stands for election, in words.
     pub const fn words(self) -> &'static str {
         match self {
-            Reason::None => "no reason",
-            Reason::Again => "again",
-            Reason::TicketLost => "ticket lost",
-            Reason::Reacquire => "re-acquire",
-            Reason::Admin => "administrator",
-            Reason::LocalFail => "local failure",
-            Reason::StepDown => "step-down",
-            Reason::Split => "split votes",
+            Reason::None => "the ticket has no holder",
+            Reason::Again => "the last election was not won",
+            Reason::TicketLost => "the ticket has no holder any more",
+            Reason::Reacquire => "this site has or had the ticket",
+            Reason::Admin => "an administrator grants the ticket here",
+            Reason::LocalFail => "the holder has failed",
+            Reason::StepDown => "the holder has given the ticket up",
+            Reason::Split => "the votes were split",
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::sys::poll::{self, Entry, Wanted};
 use crate::wire::{ClientReply, ClientRequest, TicketAnswer, REQUEST_TAIL};
 use crossbeam_channel::{Receiver, TryRecvError};
 use std::io::{self, Read};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -41,6 +41,8 @@ const LINGER: Duration = Duration::from_millis(250);
 /// A connection.
 pub(super) struct Connection {
     stream: TcpStream,
+    /// Whose it is: the socket forgets that when its client resets it.
+    peer: SocketAddr,
     came: Instant,
     stage: Stage,
     unread: Unread,
@@ -94,10 +96,10 @@ pub(super) enum Kind {
 
 impl Connection {
     /// One that has just come. Fails if the kernel lets nobody use it.
-    pub(super) fn new(stream: TcpStream) -> io::Result<Connection> {
+    pub(super) fn new(stream: TcpStream, peer: SocketAddr) -> io::Result<Connection> {
         stream.set_nonblocking(true)?;
         let (came, stage) = (Instant::now(), Stage::Silent(Box::new(Frame::new())));
-        Ok(Connection { stream, came, stage, unread: Unread::new(came) })
+        Ok(Connection { stream, peer, came, stage, unread: Unread::new(came) })
     }
 
     /// What has to happen at its socket before it can go on.
@@ -174,7 +176,7 @@ impl Connection {
             Stage::Asked(asked) => gateway.let_go(asked.client),
             Stage::Silent(_) | Stage::Answered { .. } | Stage::Leaves { .. } => {}
         }
-        gateway.note(&self.stream, &failure);
+        gateway.note(self.peer, &failure);
         false
     }
 
@@ -228,7 +230,7 @@ impl Connection {
                 let Some(reply) = failure.reply() else {
                     return Err(failure);
                 };
-                gateway.note(&self.stream, &failure);
+                gateway.note(self.peer, &failure);
                 Ok(self.end(gateway.seal(&reply, bond), true)?)
             }
         }
@@ -263,7 +265,7 @@ impl Connection {
             }
         }
         if brief.is_some() && wait != Some(Wait::Revoke) {
-            gateway.note(&self.stream, &Failure::NoPlace);
+            gateway.note(self.peer, &Failure::NoPlace);
             let bytes = gateway.seal(&gateway.format(no_place(&request)), bond);
             return Ok(self.end(bytes, gateway.may_follow(excess))?);
         }
@@ -312,7 +314,7 @@ impl Connection {
             let bytes = gateway.seal(&ClientReply::Ticket(under_way), asked.bond);
             let may_send = gateway.may_follow(asked.excess);
             gateway.let_go(asked.client);
-            gateway.note(&self.stream, &Failure::NoPlace);
+            gateway.note(self.peer, &Failure::NoPlace);
             return Ok(self.end(bytes, may_send)?);
         }
         if ready && asked.watches() && !take(&self.stream, &mut asked.excess)? {

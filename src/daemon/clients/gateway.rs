@@ -25,7 +25,7 @@ use crate::wire::{
 use crossbeam_channel::{bounded, Receiver, Sender, TrySendError};
 use log::Level;
 use std::collections::VecDeque;
-use std::net::{IpAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -216,24 +216,22 @@ impl Gateway {
 
     /// Says in the log why a connection ends; why a request was refused, unless that was done
     /// lately.
-    pub(super) fn note(&mut self, stream: &TcpStream, failure: &Failure) {
+    pub(super) fn note(&mut self, peer: SocketAddr, failure: &Failure) {
         match failure {
             Failure::Left => {}
             Failure::Io(_) | Failure::Busy | Failure::NoPlace | Failure::AskedAgain(_) => {
                 log::debug!("a client's connection ends: {failure}");
             }
             Failure::Malformed(_) | Failure::NotAuthentic(_) => {
-                self.note_refused(stream, failure);
+                self.note_refused(peer, failure);
             }
         }
     }
 
     /// A request was refused: the history is told of each, the log not too often.
-    fn note_refused(&mut self, stream: &TcpStream, failure: &Failure) {
-        let address = stream.peer_addr().ok();
-        let who = address.map_or_else(|| "a client".to_owned(), |address| address.to_string());
-        let text = format!("refused a request of {who}: {failure}");
-        let client = address.map(|address| address.ip().to_canonical());
+    fn note_refused(&mut self, peer: SocketAddr, failure: &Failure) {
+        let text = format!("refused a request of {peer}: {failure}");
+        let client = Some(peer.ip().to_canonical());
         let reporter = &self.setup.reporter;
         reporter.health().note_refused();
         let wall = (self.setup.clock)().wall;

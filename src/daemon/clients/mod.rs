@@ -173,8 +173,8 @@ impl Clients {
                 return;
             }
             match self.listener.accept() {
-                Ok((stream, _)) => {
-                    if let Ok(mut client) = Connection::new(stream) {
+                Ok((stream, peer)) => {
+                    if let Ok(mut client) = Connection::new(stream, peer) {
                         let stays = client.go_on(&mut self.gateway, true, Instant::now());
                         let is_silent = client.first_word().is_some();
                         self.open.extend(stays.then_some(client));

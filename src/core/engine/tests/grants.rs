@@ -267,3 +267,23 @@ fn a_manual_ticket_whose_grant_is_killed_is_free_and_not_stood_for() {
 fn manual() -> TicketSpec {
     TicketSpec { mode: TicketMode::Manual, ..spec("T") }
 }
+
+/// What the log says of a missing majority: who is missing, where somebody waits for a grant and
+/// where a lease is lost.
+#[test]
+fn members_that_are_missing_are_named() {
+    let mut c = three();
+    c.isolate(0, true);
+    c.grant(0, ClientOptions::default());
+    c.advance(SECOND.times(3));
+    let silent = "election not won, no answer from 127.0.0.2, 127.0.0.3; next attempt in ";
+    assert!(c.logged(0, silent), "{:?}", c.nodes[0].log);
+    let mut c = three();
+    c.grant(0, ClientOptions::default());
+    assert_eq!(c.granted(), [0]);
+    c.isolate(0, true);
+    c.advance(SECOND.times(12));
+    let lost = "the lease could not be renewed in time: giving the ticket up; not acknowledged by \
+                127.0.0.2 for 8 s, 127.0.0.3 for 8 s";
+    assert!(c.logged(0, lost), "{:?}", c.nodes[0].log);
+}
