@@ -337,9 +337,9 @@ fn handler(member: &str, ticket: &Ticket, say: &mut impl FnMut(String)) {
     };
     if let Some(event) = ticket.recent.iter().rev().find(failed) {
         say(format!(
-            "{member} asked the before-acquire handler {} {} ago: {}. As long as it does not agree, \
-             {member} neither takes nor keeps the ticket; `crm_mon` and the handler's own log say \
-             why.",
+            "{member} asked the before-acquire handler {} {} ago: {}. As long as it does not \
+             agree, {member} neither takes nor keeps the ticket; `crm_mon` and the log of the \
+             handler say why.",
             handler.path,
             span(event.time.seconds_ago),
             event.text

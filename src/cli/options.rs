@@ -214,7 +214,8 @@ pub const OPTIONS: &[OptionDef] = &[
     OptionDef {
         only_for: Some((
             &[Operation::Grant, Operation::Revoke, Operation::Overview],
-            "grant, revoke and overview",
+            // Reference: this sentence; its clients have no overview.
+            "grant and revoke",
         )),
         help: "wait for the outcome, however long it takes; \
                overview: show it again every 2 seconds, or as many as follow",
@@ -249,6 +250,9 @@ const WITH_JSON: &[Operation] = &[
 ];
 
 const WITH_TICKET: &[Operation] = &[
+    Operation::Overview,
+    Operation::Explain,
+    Operation::History,
     Operation::Grant,
     Operation::Revoke,
     Operation::AttrList,

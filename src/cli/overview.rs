@@ -185,7 +185,8 @@ fn member_line(config: &Config, answers: &[Answer], answer: &Answer, paint: &Pai
     let (above, column) =
         if long { (format!("{address}\n"), "") } else { (String::new(), &*address) };
     format!(
-        "{above}{column:<15} {role:<4} {state} {heard:<7} {trip:<7} {clock:<7} {version:<8} {same}\n"
+        "{above}{column:<15} {role:<4} {state} {heard:<7} {trip:<7} {clock:<7} {version:<8} \
+         {same}\n"
     )
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Asks members for their reports: one, or all at once, each in a thread of its own, none for longer
-//! than [`LIMIT`]. A member of the C version has no report; its `list` says what there is.
+//! Asks members for their reports (P25): one, or all at once, each in a thread of its own, none for
+//! longer than [`LIMIT`]. A member of the C version has no report; its `list` says what there is.
 
 use super::client::{printable, Session};
 use super::net::{Codec, Connection, NetError};

@@ -3,8 +3,8 @@
 //! probed. Without a held ticket members send nothing, and one that has died would be noticed only
 //! when it is needed.
 //!
-//! It is pure, like the engine, and has nothing to do with it: no ticket depends on what is found
-//! out here.
+//! It is pure (P24), like the engine, and has nothing to do with it: no ticket depends on what is
+//! found out here.
 
 use crate::model::{MemberIndex, Roster, TicketName};
 use crate::prng::Prng;
@@ -149,8 +149,8 @@ impl Reach {
         }
     }
 
-    /// Whether this message of a member, which was heard, is the answer of a member of the C version
-    /// to a probe: it says nothing that was asked about a ticket.
+    /// Whether this message of a member, which was heard, is how a member of the C version answers
+    /// a probe: it says nothing that was asked about a ticket.
     pub fn takes(&mut self, from: MemberIndex, message: &PeerMessage, now: MonoTime) -> bool {
         let peer = &mut self.peers[from.get()];
         let PeerBody::MyIndex { nonce: 0 } = message.body else { return false };

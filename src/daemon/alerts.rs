@@ -11,20 +11,14 @@ use super::entry::Entry;
 use super::spawn::spawn;
 use crate::engine::EventKind;
 use crate::model::Roster;
-use crate::slots::Ending;
-use crate::store::child::{Child, Finished, CHATTER_MAX, LOOK};
-use crate::sys::clock::{self, LocalTime};
-use crate::sys::directory;
-use crate::sys::os::BeforeExec;
-use crate::sys::poll;
+use crate::store::program::{self, Executables};
+use crate::sys::clock::LocalTime;
 use crossbeam_channel::{bounded, Receiver, Sender, TrySendError};
 use std::io;
-use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Where the executables are.
 pub const DIRECTORY: &str = "/etc/booth/alert.d";
@@ -32,10 +26,6 @@ pub const DIRECTORY: &str = "/etc/booth/alert.d";
 pub const ALERT_QUEUE: usize = 200;
 /// How long an executable may take.
 pub const LIMIT: Duration = Duration::from_secs(30);
-/// How long a killed one is waited for before it is left to the kernel.
-const REAP: Duration = Duration::from_secs(2);
-/// The programs that an executable finds without a path.
-const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The way to the thread.
 #[derive(Clone, Debug)]
@@ -124,8 +114,13 @@ impl Runner {
             if lost > 0 {
                 log::warn!("{lost} alerts were lost because those before them took too long");
             }
-            match executables(&self.directory) {
-                Ok(programs) => programs.iter().for_each(|program| self.alert(program, &entry)),
+            match program::executables(&self.directory) {
+                Ok(Executables { programs, refused }) => {
+                    for refusal in refused {
+                        log::warn!("{refusal}");
+                    }
+                    programs.iter().for_each(|program| self.alert(program, &entry));
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
                     log::warn!("no alert of {}: {}: {error}", entry.kind.word(), self.shown());
@@ -141,32 +136,15 @@ impl Runner {
     /// Runs one executable for one event, to its end or until its time is over.
     fn alert(&self, program: &Path, entry: &Entry) {
         let (kind, shown) = (entry.kind.word(), program.display());
-        match self.run_one(program, entry) {
-            Ok(Some(finished)) if finished.status.success() => {
-                log::debug!("alert {shown} was told: {kind}");
-            }
-            Ok(Some(finished)) => log::warn!("alert {shown} ({kind}): {}", finished.failure()),
+        match program::run(program, self.environment(entry), self.limit) {
+            Ok(Some(Ok(()))) => log::debug!("alert {shown} was told: {kind}"),
+            Ok(Some(Err(failure))) => log::warn!("alert {shown} ({kind}): {failure}"),
             Ok(None) => {
                 let secs = self.limit.as_secs();
                 log::warn!("alert {shown} ({kind}) was ended because it took more than {secs} s");
             }
             Err(error) => log::warn!("alert {shown} ({kind}): {error}"),
         }
-    }
-
-    /// `None`: it was ended.
-    fn run_one(&self, program: &Path, entry: &Entry) -> io::Result<Option<Finished>> {
-        let mut command = Command::new(program);
-        command.env_clear().env("PATH", PATH).stdin(Stdio::null()).current_dir("/");
-        command.envs(self.environment(entry));
-        let mut child = Child::spawn(&mut command, BeforeExec::default(), CHATTER_MAX)?;
-        let until = Instant::now() + self.limit;
-        let finished = wait(&mut child, until);
-        if finished.is_none() {
-            child.end(Ending::Kill);
-            wait(&mut child, Instant::now() + REAP);
-        }
-        Ok(finished)
     }
 
     /// What an executable is told. What does not apply is empty, as in Pacemaker's alerts.
@@ -188,53 +166,6 @@ impl Runner {
             ("BOOTH_ALERT_DETAIL", entry.text.clone()),
         ]
     }
-}
-
-/// Waits for a child, no longer than until then.
-fn wait(child: &mut Child, until: Instant) -> Option<Finished> {
-    loop {
-        if let Some(finished) = child.look() {
-            return Some(finished);
-        }
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return None;
-        }
-        let limit = if child.needs_looks() { left.min(LOOK) } else { left };
-        let descriptors: Vec<BorrowedFd<'_>> = child.descriptors(clock::mono()).collect();
-        // After an error it is looked at again, a little later.
-        if poll::wait_any(&descriptors, limit).is_err() {
-            std::thread::sleep(limit.min(LOOK));
-        }
-    }
-}
-
-/// The executables in a directory, in byte order of their names; not those whose names begin with a
-/// dot, or end as editors and package managers name what they leave behind.
-///
-/// # Errors
-/// The directory cannot be read, or others can write in it.
-fn executables(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    directory::trusted(directory)?;
-    let mut names: Vec<_> = std::fs::read_dir(directory)?
-        .filter_map(|entry| Some(entry.ok()?.file_name()))
-        .filter(|name| is_meant(&name.to_string_lossy()))
-        .collect();
-    names.sort();
-    let mut programs = Vec::new();
-    for path in names.into_iter().map(|name| directory.join(name)) {
-        match directory::trusted_program(&path) {
-            Ok(true) => programs.push(path),
-            Ok(false) => {}
-            Err(error) => log::warn!("alert {} is not run: {error}", path.display()),
-        }
-    }
-    Ok(programs)
-}
-
-fn is_meant(name: &str) -> bool {
-    let left = ["~", ".bak", ".dpkg-old", ".dpkg-new", ".dpkg-dist", ".rpmnew", ".rpmsave"];
-    !name.starts_with('.') && !left.iter().any(|end| name.ends_with(end))
 }
 
 #[cfg(test)]

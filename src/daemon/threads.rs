@@ -11,6 +11,7 @@ use super::clients::listing::Steps;
 use super::clients::places::Bounds;
 use super::clients::{GatewaySetup, Server};
 use super::engine_loop::{EngineLoop, Inbox, Outlets};
+use super::entry::Entry;
 use super::executor::{self, ExecutorConfig};
 use super::health::Health;
 use super::history::History;
@@ -24,12 +25,13 @@ use super::udp::{Gate, Receiver as Datagrams};
 use super::watch::Watch;
 use crate::auth::{Key, Opener, ReplayGuard, Sealer};
 use crate::config::{Config, ConfiguredMember};
-use crate::engine::{Engine, Event, Setup};
+use crate::engine::{Engine, Event, EventKind, Setup};
 use crate::model::{MemberId, MemberIndex, Roster, TicketName};
 use crate::reach::Reach;
 use crate::sys::{clock, poll};
 use crate::wire::{Life, Probe, TimeUnit};
 use crossbeam_channel::{bounded, Receiver, Sender};
+use log::Level;
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::net::UnixStream;
@@ -138,6 +140,9 @@ pub(super) fn start(blueprint: Blueprint<'_>) -> Result<Threads, StartError> {
     } else {
         None
     };
+    let text = format!("version {} has started", env!("CARGO_PKG_VERSION"));
+    let entry = Entry::new(common.birth.at, EventKind::Started, text.clone());
+    common.history.tell(Level::Info, entry, &text);
     start_others(blueprint, &common, executor, (results, results_end)).map_err(StartError::Thread)
 }
 

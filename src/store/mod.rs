@@ -3,13 +3,15 @@
 //!
 //! [`keeper`] has the process that changes the store and outlives the daemon, and the daemon's end
 //! of it; [`helper`] the one that works on the built-in store, [`ticket_dir`], and runs handlers;
-//! [`child`] runs any of them, or Pacemaker's tools, beside whoever has started it. [`reading`]
-//! asks a store of either kind; [`after_boot`] revokes what an earlier boot left granted.
+//! [`child`] runs any of them, or Pacemaker's tools, beside whoever has started it, and [`program`]
+//! what the administrator has put into a directory. [`reading`] asks a store of either kind;
+//! [`after_boot`] revokes what an earlier boot left granted.
 
 pub(crate) mod after_boot;
 pub(crate) mod child;
 pub mod helper;
 pub mod keeper;
+pub(crate) mod program;
 pub(crate) mod reading;
 mod ticket_dir;
 

@@ -3,7 +3,7 @@
 //! booth 1.2; where ours differs, the number in `test/QUIRKS.md` is given.
 
 use booth::cli::args::{
-    parse, program_of, AttrAction, Invocation, SiteArg, Target, UsageError, DEFAULT_CONFIG,
+    parse, program_of, AttrAction, Format, Invocation, SiteArg, Target, UsageError, DEFAULT_CONFIG,
 };
 use booth::cli::options::{Operation, Program, OPERATIONS, OPTIONS};
 use booth::model::Excerpt;
@@ -326,6 +326,36 @@ fn arguments_that_are_no_text_are_refused() {
     }
 }
 
+#[test]
+fn a_number_behind_the_watch_of_an_overview_is_its_pause() {
+    let overview = |line: &str| match booth(line) {
+        Ok(Invocation::Overview(args)) => {
+            (args.watch, args.ticket.map(|name| name.to_string()), args.format)
+        }
+        other => panic!("booth {line}: {other:?}"),
+    };
+    let ticket = |name: &str| Some(name.to_owned());
+    for (line, expected) in [
+        ("overview", (None, None, Format::Text)),
+        ("overview t", (None, ticket("t"), Format::Text)),
+        ("overview 5", (None, ticket("5"), Format::Text)),
+        ("overview -w", (Some(2), None, Format::Text)),
+        ("overview -w 5", (Some(5), None, Format::Text)),
+        ("overview -w t", (Some(2), ticket("t"), Format::Text)),
+        ("overview t -w 5 -o json", (Some(5), ticket("t"), Format::Json)),
+        ("overview -w -t 5 --output-format text", (Some(2), ticket("5"), Format::Text)),
+        ("overview -w 7 -t 5 --output-format=json", (Some(7), ticket("5"), Format::Json)),
+    ] {
+        assert_eq!(overview(line), expected, "booth {line}");
+    }
+    for line in ["overview -w 0", "overview -w 86401", "overview -w 99999999999999999999"] {
+        let error = booth(line).expect_err("out of bounds").to_string();
+        assert!(error.contains("1 to 86400 seconds"), "booth {line}: {error}");
+    }
+    let error = booth("list -o xml").expect_err("no format").to_string();
+    assert_eq!(error, "output format \"xml\" is unknown: use text or json");
+}
+
 /// Every operation and option of the tables is taken somewhere, so that none is left out by
 /// `parse`; the letters that it knows by heart are those of the table.
 #[test]
@@ -339,7 +369,8 @@ fn the_tables_and_the_parser_know_the_same() {
             for option in OPTIONS {
                 let mut argv = words(&line);
                 argv.push(format!("-{}", option.letter).into());
-                argv.extend(option.value.map(OsString::from));
+                let value = if option.letter == 'o' { Some("json") } else { option.value };
+                argv.extend(value.map(OsString::from));
                 let belongs = option.programs.contains(&def.program)
                     && option.only_for.is_none_or(|(fit, _)| fit.contains(&def.operation));
                 let daemon_site = option.letter == 's'

@@ -172,7 +172,13 @@ fn a_text_that_is_too_long_ends_after_a_line_and_says_so() {
 #[test]
 fn only_answers_are_answers() {
     for command in Command::ALL {
-        let answers = [Command::Result, Command::ResultList, Command::AttrGet, Command::AttrList];
+        let answers = [
+            Command::Result,
+            Command::ResultList,
+            Command::Report,
+            Command::AttrGet,
+            Command::AttrList,
+        ];
         let packet = with(list(), CMD, &command.raw().to_be_bytes());
         let decoded = decode_reply(&packet, TimeUnit::Seconds);
         if answers.contains(command) {

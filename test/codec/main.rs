@@ -6,5 +6,6 @@
 mod bytes;
 mod clients;
 mod members;
+mod probes;
 mod seals;
 mod strategies;

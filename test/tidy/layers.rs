@@ -98,7 +98,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("libc", &["src/daemon/", "src/store/", "src/sys/"]),
     ("nix", &["src/sys/"]),
     ("socket2", &["src/daemon/", "src/store/", "src/sys/", "src/cli/net.rs"]),
-    ("serde", &["src/report/"]),
+    ("serde", &["src/cli/", "src/report/"]),
     ("serde_json", &["src/cli/", "src/daemon/"]),
     ("signal_hook", &["src/store/", "src/sys/"]),
     ("syslog", &["src/daemon/"]),

@@ -47,6 +47,11 @@ const PAUSES: &[Exception] = &[
         reason: "only where the kernel has no room to wait for signals; they are looked for later",
     },
     Exception {
+        path: "src/cli/overview.rs",
+        complaint: "a sleep",
+        reason: "`-w` shows the cluster again after a time; there is nothing else to wait for",
+    },
+    Exception {
         path: "test/executor/process.rs",
         complaint: "a sleep",
         reason: "waits for a condition, in growing pauses",

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+//! Who is probed when, and what is told (P24).
 
 use super::*;
 use crate::model::{Holder, Member, MemberId, MemberRole, Term};

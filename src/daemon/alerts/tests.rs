@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+//! Alerts with real scripts.
 
 use super::*;
 use crate::model::{Member, MemberId, MemberIndex, MemberRole, Term, TicketName};
+use crate::store::program::executables;
 use crate::time::WallTime;
 use std::fs::{self, Permissions};
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Instant;
 
 fn origin() -> Origin {
     let member = |last: u8| {
@@ -46,7 +49,7 @@ impl Scripts {
     }
 
     fn names(&self) -> Vec<String> {
-        let found = executables(self.0.path()).expect("the directory is trusted");
+        let found = executables(self.0.path()).expect("the directory is trusted").programs;
         let name = |path: PathBuf| path.file_name().expect("a name").to_string_lossy().into_owned();
         found.into_iter().map(name).collect()
     }

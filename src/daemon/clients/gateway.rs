@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 
 /// A reason for refusing requests, and one for not serving, is logged this often.
 const LOG_EVERY: Duration = Duration::from_secs(10);
-/// The longest report in bytes that is sent: of some ten thousand tickets.
+/// The longest report in bytes that is sent (P25): of some ten thousand tickets.
 const REPORT_MAX: usize = FRAME_MAX - HEADER_LEN - MAC_LEN;
 /// How often the engine's queue is looked at while it is full.
 const OFFER_AGAIN: Duration = Duration::from_millis(10);
