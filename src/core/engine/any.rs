@@ -84,7 +84,9 @@ impl AnyTicket {
         either!(self, t => {
             t.run_due(cx);
             Kind::end_step(t, cx);
-            t.tell_changes(cx);
+            if !cx.asked {
+                t.tell_changes(cx);
+            }
             let nearest = t.nearest();
             t.check_invariants(cx, nearest);
             nearest

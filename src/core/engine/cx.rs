@@ -59,6 +59,8 @@ pub(super) struct Cx<'a> {
     pub clients: &'a mut BTreeMap<ClientId, TicketIndex>,
     /// What is counted over all tickets.
     pub figures: &'a mut Figures,
+    /// Whether somebody only asks: what has changed is told in the next step that does something.
+    pub asked: bool,
     /// Where in the effects the last log line of this step is that people see.
     pub said: Option<usize>,
 }

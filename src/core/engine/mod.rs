@@ -100,6 +100,8 @@ pub struct Engine {
     serials: Serials,
     clients: BTreeMap<ClientId, TicketIndex>,
     figures: Figures,
+    /// Whether this step only answers a question about all tickets.
+    asked: bool,
     held: usize,
     last: MonoTime,
     stopped: bool,
@@ -124,6 +126,7 @@ impl Engine {
             serials: Serials::default(),
             clients: BTreeMap::new(),
             figures: Figures::default(),
+            asked: false,
             held: 0,
             last: MonoTime::ZERO,
             stopped: false,
@@ -137,6 +140,10 @@ impl Engine {
     /// `now.mono` must not be before that of the previous step.
     pub fn step(&mut self, now: Now, event: Event, effects: &mut Vec<Effect>) {
         assert!(now.mono >= self.last, "time does not run backwards");
+        self.asked = matches!(
+            event,
+            Event::Client { request: ClientRequest::List | ClientRequest::Report { .. }, .. }
+        );
         self.last = now.mono;
         if self.stopped {
             return;
@@ -220,6 +227,7 @@ impl Engine {
             serials: &mut self.serials,
             clients: &mut self.clients,
             figures: &mut self.figures,
+            asked: self.asked,
             said: None,
         };
         let (held_before, told) = (ticket.holding(), ticket.nearest());
