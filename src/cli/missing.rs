@@ -44,7 +44,7 @@ fn ask(config: &Config, member: &Target) -> Option<(IpAddr, String)> {
         NetError::Connect(_, error) | NetError::Send(_, error) | NetError::Receive(_, error) => {
             system_words(&error)
         }
-        NetError::TimedOut(..) => "connected, but nothing is said".to_owned(),
+        NetError::TimedOut(..) => "connected, but no answer".to_owned(),
         NetError::Closed { .. } => "the connection was closed".to_owned(),
         NetError::Nonsense(..) | NetError::Unexpected(_) | NetError::Untrusted(..) => return None,
     };

@@ -24,12 +24,12 @@ pub(super) struct Target {
 /// Why there is no member to ask.
 #[derive(Debug)]
 pub(super) enum TargetError {
-    /// `-s` does not name a member.
-    NoSuchSite(String),
+    /// `-s` does not name a member; the members there are.
+    NoSuchSite(String, String),
     /// The name in `-s` cannot be resolved.
     Unresolved(String, std::io::Error),
-    /// There is no `-s`, and this host does not belong to a member.
-    NoLocalMember,
+    /// There is no `-s`, and this host does not belong to a member; the members there are.
+    NoLocalMember(String),
     /// `-s other` on a host that does not belong to a member, or without another site.
     NoOther,
     /// An arbitrator cannot do that.
@@ -52,17 +52,18 @@ pub(super) enum Purpose {
 impl fmt::Display for TargetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            TargetError::NoSuchSite(name) => write!(
+            TargetError::NoSuchSite(name, members) => write!(
                 f,
-                "cannot find site \"{name}\": it is not a site or arbitrator in the configuration"
+                "cannot find site \"{name}\": it is not a site or arbitrator in the configuration, \
+                 which has {members}"
             ),
             TargetError::Unresolved(name, error) => {
                 write!(f, "cannot find site \"{name}\": {error}")
             }
-            TargetError::NoLocalMember => write!(
+            TargetError::NoLocalMember(members) => write!(
                 f,
                 "this host has neither the address of a member nor one in a member's subnet; \
-                 use -s to name the member to ask"
+                 use -s to name the member to ask: {members}"
             ),
             TargetError::NoOther => write!(
                 f,
@@ -95,7 +96,7 @@ pub(super) fn choose(
 ) -> Result<Target, TargetError> {
     let local = local_addr::find_client(&config.addresses()).map_err(TargetError::Local)?;
     let index = match site {
-        SiteArg::Local => local.ok_or(TargetError::NoLocalMember)?,
+        SiteArg::Local => local.ok_or_else(|| TargetError::NoLocalMember(members(config)))?,
         SiteArg::Other => other_site(config, local).ok_or(TargetError::NoOther)?,
         SiteArg::Named(name) => find_named(config, name)?,
     };
@@ -129,6 +130,12 @@ fn target_at(config: &Config, index: usize, local: Option<usize>) -> Target {
     Target { index, address, to: member.member.id, from }
 }
 
+/// The members as the configuration names them.
+fn members(config: &Config) -> String {
+    let names: Vec<&str> = config.members.iter().map(|member| member.text.as_str()).collect();
+    names.join(", ")
+}
+
 /// The first site that is not the local member.
 fn other_site(config: &Config, local: Option<usize>) -> Option<usize> {
     let local = local?;
@@ -153,5 +160,5 @@ pub(super) fn find_named(config: &Config, name: &str) -> Result<usize, TargetErr
         let unresolved = |error| TargetError::Unresolved(name.to_owned(), error);
         (name, 0u16).to_socket_addrs().map_err(unresolved)?.find_map(|socket| at(socket.ip()))
     };
-    found.ok_or_else(|| TargetError::NoSuchSite(name.to_owned()))
+    found.ok_or_else(|| TargetError::NoSuchSite(name.to_owned(), members(config)))
 }

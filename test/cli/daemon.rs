@@ -38,7 +38,8 @@ fn a_daemon_on_a_host_that_is_no_member_does_not_start() {
     assert!(said.starts_with(&begins), "{said}");
     let line = format!(
         "booth: Cannot find myself in the configuration. (cannot find site \"{network}.9\": it is \
-         not a site or arbitrator in the configuration)"
+         not a site or arbitrator in the configuration, which has {network}.1, {network}.2, \
+         {network}.3)"
     );
     lab.booth(&format!("daemon -DS -s {network}.9")).is(1, "", &[&line]);
 }
@@ -46,10 +47,11 @@ fn a_daemon_on_a_host_that_is_no_member_does_not_start() {
 /// QUIRKS 9: the reference's client dies of an assertion.
 #[test]
 fn a_client_on_a_host_that_belongs_to_no_member_needs_s() {
-    let (lab, _) = elsewhere(171);
-    let line =
-        "booth: this host has neither the address of a member nor one in a member's subnet; \
-                use -s to name the member to ask";
+    let (lab, network) = elsewhere(171);
+    let line = &format!(
+        "booth: this host has neither the address of a member nor one in a member's subnet; use -s \
+         to name the member to ask: {network}.1, {network}.2, {network}.3"
+    );
     for operation in ["list", "peers", "grant T", "revoke T"] {
         lab.booth(operation).is(1, "", &[line]);
     }

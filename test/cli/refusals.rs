@@ -32,7 +32,7 @@ fn members_that_cannot_be_asked_are_not_asked() {
     for site in ["127.30.51.9", "::1"] {
         let line = format!(
             "booth: cannot find site \"{site}\": it is not a site or arbitrator in the \
-             configuration"
+             configuration, which has 127.30.51.1, 127.30.51.2, 127.30.51.3"
         );
         lab.booth(&format!("list -s {site}")).is(1, "", &[&line]);
     }

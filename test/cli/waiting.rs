@@ -155,7 +155,7 @@ fn a_grant_names_the_members_that_are_missing() {
     lab.shut(2);
     let last = format!("booth: {}", answered(97, "grant failed!"));
     let silent =
-        missing(97).replace("97.3 (Connection refused)", "97.3 (connected, but nothing is said)");
+        missing(97).replace("97.3 (Connection refused)", "97.3 (connected, but no answer)");
     lab.booth("grant T").is(1, "", &[SENT, &silent, &last, line]);
 }
 
