@@ -328,8 +328,9 @@ impl Line {
                 Look::None | Look::Running(..) | Look::Known(_) => None,
             };
         }
-        let waits = self.armed || self.owed.is_asked();
-        if self.owed.is_running() || self.owed.is_owed() && waits {
+        // A revoke that rests holds nothing up: boothd has heard that it failed.
+        let rests = !self.armed && !self.owed.is_asked();
+        if self.owed.is_running() || self.owed.is_owed() && !rests {
             return None;
         }
         if self.armed && !self.rung && matches!(self.look, Look::Wanted(_)) {
