@@ -157,7 +157,7 @@ impl Owed {
         }
     }
 
-    /// No lease depends on the revoke any longer: drops it if boothd does not wait and no attempt
+    /// Only boothd needs the revoke any longer: drops it if boothd does not wait and no attempt
     /// runs.
     pub(super) fn disarm(&mut self) {
         let unasked = self.revoke.as_ref().is_some_and(|revoke| revoke.serial.is_none());
