@@ -7,7 +7,8 @@
 //! time that the dead guard was told on, until the first of:
 //!
 //! - boothd runs there again, on whatever machine, and has told its guard a time for the ticket
-//!   (if that has passed, because boothd was stopped meanwhile: the guard has had *g* to revoke);
+//!   (if that has passed, because boothd was stopped meanwhile: the guard has lived for *g* since,
+//!   to revoke);
 //! - a change of the new boothd, or of a guard, has taken effect;
 //! - the new boothd has run, neither stopped nor ended, for `2g` for each ticket and a second: the
 //!   time of a read and of a revoke of what it found.
@@ -196,6 +197,13 @@ impl World {
             let ends = self.now + look + guard * 101 / 100;
             unguarded.ends = Some(ends);
             self.future.plan(ends, Happening::GuardEnds { site, ticket });
+        }
+    }
+
+    /// The guard dies, and with it the revoke that it has begun: the next one has its own time.
+    pub fn guard_dies(&mut self, site: usize, ticket: usize) {
+        if let Some(unguarded) = &mut self.checks.unguarded[ticket][site] {
+            unguarded.ends = None;
         }
     }
 

@@ -97,7 +97,6 @@ impl World {
         let all_die = moves || self.choices.jitter(n, 1, 0, 1) == 1;
         self.exec_orphan(n, all_die);
         self.keeper_is_left(n);
-        self.keeper_missing(n);
         self.hang_up(n);
         self.checks.died(n);
         let now = self.now;
@@ -108,6 +107,8 @@ impl World {
         node.paused = None;
         node.inbox.clear();
         node.deferred.clear();
+        self.keeper_missing(n);
+        let node = &mut self.nodes[n];
         if moves && node.site {
             self.coverage.note("process: starts on the other machine");
             node.machine = 1 - node.machine;

@@ -29,6 +29,18 @@ pub struct Entry {
     pub expires: WallTime,
 }
 
+impl Entry {
+    /// Whether somebody has the ticket, or has lost it. The C version leaves no name of a site that
+    /// has lost it, but a term; a name counts in any term.
+    pub fn tells_of_a_holder(&self) -> bool {
+        match self.owner {
+            Holder::Member(_) => true,
+            Holder::Unknown => self.term > Term::ZERO,
+            Holder::Nobody => false,
+        }
+    }
+}
+
 /// One site's store and the processes that work on it.
 #[derive(Debug, Default)]
 pub struct Site {
@@ -359,7 +371,7 @@ impl World {
                         *load = found;
                         let entry = self.sites[site].entries[ticket];
                         self.daemon_sees(site, ticket, by, entry);
-                        let entry = entry.filter(|entry| entry.owner.member().is_some());
+                        let entry = entry.filter(Entry::tells_of_a_holder);
                         let read = matches!(by, By::Daemon(..));
                         if let (true, Some(Entry { term, .. })) = (read, entry) {
                             self.checks.answers.reads(site, ticket, term);

@@ -140,14 +140,15 @@ impl World {
             (false, _, Owner::Stranger) => "store at the start: owner is no member",
             (false, _, Owner::Member(_)) => "store at the start: owned by a member",
         });
-        if matches!(left.owner, Owner::Member(_) | Owner::Unknown) && left.term > 0 {
-            self.checks.answers.own(ticket);
-        }
         let clock = *self.nodes[n].clock();
         let expires = clock.wall(0).as_micros().saturating_add_signed(left.expires);
         let expires = WallTime::from_secs(expires / SECOND);
         let (granted, term) = (left.granted, Term::new(left.term));
-        self.sites[n].entries[ticket] = Some(Entry { granted, owner, term, expires });
+        let entry = Entry { granted, owner, term, expires };
+        if entry.tells_of_a_holder() && !matches!(left.owner, Owner::Stranger) {
+            self.checks.answers.own(ticket);
+        }
+        self.sites[n].entries[ticket] = Some(entry);
         if !granted {
             return;
         }

@@ -181,6 +181,7 @@ impl World {
             self.coverage.note("keeper: is killed with something under way");
         }
         for ticket in 0..self.plan.tickets.len() {
+            self.guard_dies(n, ticket);
             let Some(window) = self.keeper_watches(n, machine, ticket) else { continue };
             if !self.nodes[n].runs() || unheard {
                 let from = self.nodes[n].clock().when(window.hold_until);

@@ -7,6 +7,7 @@
 //!
 //! - `Seeds: FAMILY N [holders]`: a checker, within the first N seeds of this family of plans;
 //!   with `holders` it must be one that sees two holders (S1, S2)
+//! - `Seed: FAMILY N [holders]`: the same for the seed N alone
 //! - `Test: NAME`: this unit test of the core must fail
 //! - `Transcript: FAMILY`: a run of this family, shrunk and written as a transcript, must show two
 //!   holders with the wrong engine, and not with the right one
@@ -28,7 +29,9 @@ const FOR_ALL: &str = "all.patch";
 pub struct Seeds {
     /// The family of plans: `ordinary`, or a name of [`Hunt`].
     pub family: String,
-    /// How many seeds it may take, from seed 1 on.
+    /// The first seed.
+    pub first: u64,
+    /// How many seeds it may take.
     pub most: u64,
     /// Whether only two holders count.
     pub holders: bool,
@@ -66,6 +69,10 @@ impl WrongEngine {
                     wrong.rules.extend(tags.split_whitespace().map(str::to_owned));
                 }
                 Some(("Seeds", seeds)) => wrong.seeds.push(seeds_of(seeds)?),
+                Some(("Seed", seed)) => {
+                    let seeds = seeds_of(seed)?;
+                    wrong.seeds.push(Seeds { first: seeds.most, most: 1, ..seeds });
+                }
                 Some(("Test", test)) => wrong.tests.push(test.to_owned()),
                 Some(("Transcript", family)) => wrong.transcripts.push(known_family(family)?),
                 Some(_) | None => wrong.what += &format!("{line} "),
@@ -95,8 +102,8 @@ fn seeds_of(text: &str) -> Result<Seeds, String> {
     let most = words.next().and_then(|most| most.parse().ok()).filter(|most| *most > 0);
     let most = most.ok_or(format!("{text:?} has no number of seeds"))?;
     match (words.next(), words.next()) {
-        (None, _) => Ok(Seeds { family, most, holders: false }),
-        (Some("holders"), None) => Ok(Seeds { family, most, holders: true }),
+        (None, _) => Ok(Seeds { family, first: 1, most, holders: false }),
+        (Some("holders"), None) => Ok(Seeds { family, first: 1, most, holders: true }),
         (Some(word), _) => Err(format!("{text:?}: what is {word:?}?")),
     }
 }

@@ -76,8 +76,9 @@ impl Worker {
     }
 
     fn caught_by_seeds(&self, seeds: &Seeds) -> Result<String, String> {
-        let most = seeds.most.to_string();
-        let mut args = vec!["--family", &seeds.family, "--seeds", &most, "--no-shrink"];
+        let (first, most) = (seeds.first.to_string(), seeds.most.to_string());
+        let mut args = vec!["--family", &seeds.family, "--seed", &first, "--seeds", &most];
+        args.push("--no-shrink");
         args.extend(seeds.holders.then_some("--holders"));
         let (code, text) = self.simulate(&args)?;
         let first = text.lines().next().unwrap_or_default();

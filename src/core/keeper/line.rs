@@ -13,7 +13,7 @@ use super::crowd::{Place as Rank, Want};
 use super::cx::Cx;
 use super::jobs::{Change, JobEnd, JobId, Place, Values};
 use super::message::{Answer, Kept, Output, Word};
-use super::revoke::Owed;
+use super::revoke::{Need, Owed};
 use super::verdict::Grant;
 use crate::engine::{
     AttrChange, CibLoad, CibOutcome, CibState, CibTicket, HoldWindow, WriteSerial,
@@ -72,6 +72,9 @@ pub(super) struct Line {
     /// Whether the end of `window` has been handled.
     rung: bool,
     grant: Option<Grant>,
+    /// Whether this boothd has found the ticket granted when it started, and nothing here has
+    /// revoked it since.
+    found: bool,
     wish: Option<(WriteSerial, CibState)>,
     attrs: VecDeque<(WriteSerial, AttrChange, Span)>,
     change: Option<Running>,
@@ -105,6 +108,7 @@ impl Line {
             armed: false,
             rung: false,
             grant: None,
+            found: false,
             wish: None,
             attrs: VecDeque::new(),
             change: None,
@@ -125,7 +129,10 @@ impl Line {
             Word::Hold { window, term, .. } => self.hold(window, term, cx),
             Word::Write { serial, state, .. } => self.write(serial, state, cx),
             Word::Attr { serial, change, limit, .. } => self.attr(serial, change, limit, cx),
-            Word::Read { grant, .. } => self.note_grant(grant),
+            Word::Read { grant, .. } => {
+                self.found = true;
+                self.note_grant(grant);
+            }
         }
     }
 
@@ -149,7 +156,7 @@ impl Line {
     pub(super) fn succeed(&mut self, cx: &mut Cx<'_>) {
         // boothd reads the store itself. Another node, where it ran meanwhile, may rightly have
         // changed the ticket.
-        self.granted = false;
+        (self.granted, self.found) = (false, false);
         let (now, term) = (cx.now.mono, self.term);
         if let Some(ticket) = self.index {
             let read = self.grant.map(|grant| Word::Read { ticket, grant });
@@ -189,6 +196,7 @@ impl Line {
         }
         self.looks_again = false;
         if !self.armed {
+            self.found = false;
             self.owed.disarm();
         }
     }
@@ -320,7 +328,9 @@ impl Line {
                 Look::None | Look::Running(..) | Look::Known(_) => None,
             };
         }
-        if self.owed.is_owed() || self.owed.is_running() {
+        // A revoke that rests holds nothing up: boothd has heard that it failed.
+        let rests = !self.armed && !self.owed.is_asked();
+        if self.owed.is_running() || self.owed.is_owed() && !rests {
             return None;
         }
         if self.armed && !self.rung && matches!(self.look, Look::Wanted(_)) {
@@ -343,7 +353,7 @@ impl Line {
             Want::Revoke => {
                 let values = self.owed.start(now, job)?;
                 self.granted = false;
-                if self.rung {
+                if self.rung || self.need() == Need::Found {
                     self.forget_look(cx);
                     self.looks_again = true;
                 }
@@ -406,14 +416,24 @@ impl Line {
         }
     }
 
+    /// Who needs the revoke of this ticket.
+    fn need(&self) -> Need {
+        match (self.armed, self.found) {
+            (true, _) => Need::Lease,
+            (false, true) => Need::Found,
+            (false, false) => Need::Boothd,
+        }
+    }
+
     fn attempt_over(&mut self, job: JobId, end: JobEnd, cx: &mut Cx<'_>) {
         let now = cx.now.mono;
-        let over = self.owed.over(now, job, &end, self.guard, self.armed, self.wish.is_some());
+        let (need, wished) = (self.need(), self.wish.is_some());
+        let over = self.owed.over(now, job, &end, self.guard, need, wished);
         for job in over.kill {
             cx.unwanted.push(job);
         }
         if over.done {
-            self.armed = false;
+            (self.armed, self.found) = (false, false);
             self.forget_look(cx);
         }
         if over.done || matches!(end, JobEnd::Apart(_)) {

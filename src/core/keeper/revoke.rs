@@ -15,7 +15,10 @@ use alloc::vec::Vec;
 
 /// The pause before a failed revoke is retried, while a lease depends on it.
 const RETRY: Span = Span::from_millis(500);
-/// The longest pause before another attempt joins one that hangs.
+/// The shortest pause before a failed revoke is retried that boothd should wish again. It does so
+/// after a second ([`crate::engine`], `writes.rs`), unless it is stopped or has ended.
+const REST: Span = Span::from_secs(5);
+/// The longest pause before another attempt joins one that hangs, or follows one that failed.
 const PAUSE_MAX: Span = Span::from_secs(30);
 /// The most attempts at once; the oldest makes room for another.
 const ATTEMPTS_MAX: usize = 8;
@@ -47,12 +50,23 @@ pub(super) struct Owed {
     untold: Option<Values>,
 }
 
+/// Who needs the revoke, so that it is retried if it fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// A lease depends on it: it is retried at once.
+    Lease,
+    /// boothd has found the ticket granted: it is retried if boothd does not wish it again.
+    Found,
+    /// Only boothd, which wishes it again.
+    Boothd,
+}
+
 /// A revoke that must succeed.
 #[derive(Debug)]
 struct Revoke {
     /// The wish to answer, and until when boothd waits for it.
     serial: Option<(WriteSerial, MonoTime)>,
-    /// Whether boothd has stopped waiting for it, and will wish it again.
+    /// Whether boothd was told that it has not succeeded yet, and will wish it again.
     late: bool,
     values: Values,
     /// When the next attempt begins.
@@ -100,7 +114,7 @@ impl Owed {
             // Its running attempts can serve: no grant has begun since.
             same.values = values;
             if alone {
-                same.next_at = same.next_at.min(now);
+                (same.next_at, same.pause) = (same.next_at.min(now), guard);
             }
             same.late &= serial.is_none();
             return core::mem::replace(&mut same.serial, serial).map(|(serial, _)| serial);
@@ -143,7 +157,7 @@ impl Owed {
         }
     }
 
-    /// No lease depends on the revoke any longer: drops it if boothd does not wait and no attempt
+    /// Only boothd needs the revoke any longer: drops it if boothd does not wait and no attempt
     /// runs.
     pub(super) fn disarm(&mut self) {
         let unasked = self.revoke.as_ref().is_some_and(|revoke| revoke.serial.is_none());
@@ -262,15 +276,14 @@ impl Owed {
         Some(revoke.values)
     }
 
-    /// An attempt has ended. `armed`: a lease depends on the revoke; `wished`: a grant waits for
-    /// it.
+    /// An attempt has ended. `wished`: a grant waits for the revoke.
     pub(super) fn over(
         &mut self,
         now: MonoTime,
         job: JobId,
         end: &JobEnd,
         guard: Span,
-        armed: bool,
+        need: Need,
         wished: bool,
     ) -> Over {
         let mut over = Over::default();
@@ -310,13 +323,16 @@ impl Owed {
             return over;
         }
         over.tell = revoke.tell();
-        if alone && (wished || !armed) {
+        revoke.late |= over.tell.is_some();
+        if alone && (wished || need == Need::Boothd) {
             // A grant has been wished since, or only boothd's next wish depends on it.
             self.revoke = None;
             return over;
         }
-        if armed {
-            revoke.next_at = now.plus(RETRY);
+        match need {
+            Need::Lease => revoke.next_at = now.plus(RETRY),
+            Need::Found => revoke.next_at = now.plus(revoke.pause.max(REST)),
+            Need::Boothd => {}
         }
         if over.tell.is_none() && now >= revoke.note_at {
             over.note = Some((NoteLevel::Error, "trying again all the time".to_owned()));

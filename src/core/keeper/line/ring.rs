@@ -52,20 +52,25 @@ impl Line {
             Look::Known(stored) => stored.take(),
         };
         (self.look, self.looks_again) = (Look::None, false);
-        if stored.is_none() || self.owed.is_asked() {
-            return;
+        let Some(stored) = stored.filter(|_| !self.owed.is_asked()) else { return };
+        if !self.armed && !stored.granted && !self.owed.is_running() {
+            // It need not be written once more: no grant of this node is in flight.
+            self.found = false;
+            return self.owed.disarm();
         }
-        match verdict(cx.site, self.term, self.grant, stored.as_ref()) {
+        match verdict(cx.site, self.term, self.grant, Some(&stored)) {
             Decision::Retire => {
                 cx.unwanted.extend(self.owed.cancel(cx.now.mono));
                 self.retire(cx);
             }
-            Decision::Revoke(values) => self.owed.change_values(values),
+            Decision::Revoke(values) if self.armed => self.owed.change_values(values),
+            // What boothd has wished, and wishes again.
+            Decision::Revoke(_) => {}
         }
     }
 
     fn retire(&mut self, cx: &mut Cx<'_>) {
-        self.armed = false;
+        (self.armed, self.found) = (false, false);
         let text = format!("{} has been granted anew through another node", self.name);
         cx.out.push(Output::Note(NoteLevel::Info, self.place, text));
     }
