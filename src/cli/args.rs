@@ -77,6 +77,8 @@ pub enum Format {
 pub struct CheckArgs {
     /// `-c` as typed.
     pub config: String,
+    /// `-p`: whether the daemons of the members are asked, too.
+    pub peers: bool,
     /// `-o`.
     pub format: Format,
 }
@@ -305,7 +307,7 @@ fn build(
         }
         Operation::Check => {
             no_more(words)?;
-            Invocation::Check(CheckArgs { config, format })
+            Invocation::Check(CheckArgs { config, peers: low.has('p'), format })
         }
         Operation::Overview => {
             let (watch, words) = watch(low, words)?;

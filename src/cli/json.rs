@@ -13,17 +13,24 @@ use crate::report::{Attribute, Member, Peer, Report, Ticket};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// What `list` and `peers` print. Of a member of the C version only `text` is there.
-#[derive(Serialize)]
-struct Listing<'a> {
+/// What `list` prints. Of a member of the C version only `text` is there.
+#[derive(Default, Serialize)]
+struct List<'a> {
     report: Option<u32>,
     time: Option<&'a str>,
     member: Option<&'a Member>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tickets: Option<&'a [Ticket]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    peers: Option<&'a [Peer]>,
     text: Option<&'a str>,
+}
+
+/// What `peers` prints.
+#[derive(Serialize)]
+struct Peers<'a> {
+    report: u32,
+    time: &'a str,
+    member: &'a Member,
+    peers: &'a [Peer],
 }
 
 /// What `geostore list` prints.
@@ -58,24 +65,21 @@ pub(super) fn show(args: &ListArgs, peers: bool, output: &Output) -> Result<Exit
     let address = session.target.address.ip();
     match ask_one(&session, false).said {
         Said::Report(told) => {
-            let report = &told.report;
-            Ok(output.data(&text(&Listing {
-                report: Some(report.report),
-                time: Some(&report.time),
-                member: Some(&report.member),
-                tickets: (!peers).then_some(&report.tickets),
-                peers: peers.then_some(&report.peers),
-                text: None,
-            })))
+            let Report { report, time, member, tickets, peers: others, .. } = &told.report;
+            Ok(output.data(&match peers {
+                true => text(&Peers { report: *report, time, member, peers: others }),
+                false => text(&List {
+                    report: Some(*report),
+                    time: Some(time),
+                    member: Some(member),
+                    tickets: Some(tickets),
+                    text: None,
+                }),
+            }))
         }
-        Said::List(list) if !peers => Ok(output.data(&text(&Listing {
-            report: None,
-            time: None,
-            member: None,
-            tickets: None,
-            peers: None,
-            text: Some(&list),
-        }))),
+        Said::List(list) if !peers => {
+            Ok(output.data(&text(&List { text: Some(&list), ..List::default() })))
+        }
         Said::List(_) => {
             let why = "is a member of the C version, which has no reports: leave out -o json";
             Err(output.failure(&format!("{address} {why}")))

@@ -5,6 +5,7 @@
 //! standard output, messages to standard error.
 
 pub mod args;
+mod check;
 mod client;
 mod explain;
 mod findings;
@@ -54,7 +55,7 @@ pub fn main() -> ExitCode {
         _ => {}
     }
     let program = args::program_of(name);
-    let output = Output { program };
+    let output = Output::of(program);
     match args::parse(program, &rest) {
         Ok(invocation) => run(invocation, &output),
         Err(error) => refuse(&error, &output).into(),
@@ -72,7 +73,7 @@ fn run(invocation: Invocation, output: &Output) -> ExitCode {
         }
         Invocation::Help(program, about) => Ok(output.data(&usage::usage(program, about))),
         Invocation::Version(program) => Ok(output.data(&usage::version(program))),
-        Invocation::Check(args) => check(&args.config, output),
+        Invocation::Check(args) => check::run(&args, output),
         Invocation::Overview(args) => overview::run(&args, output),
         Invocation::Explain(args) => explain::run(&args, output),
         Invocation::History(args) => history::run(&args, output),
@@ -118,18 +119,4 @@ fn refuse(error: &UsageError, output: &Output) -> Exit {
     let program = output.program.name();
     output.message(&format!("Please use '{program} -h' for usage."));
     Exit::Failure
-}
-
-/// `booth check`: checks the configuration, and this host if it is a member.
-fn check(config: &str, output: &Output) -> Result<Exit, Exit> {
-    let config = config::load(config, &mut System).map_err(|errors| output.errors(&errors))?;
-    for warning in &config.warnings {
-        output.warning(warning);
-    }
-    let path = config.path.display();
-    let whereabouts = this_host::check(&config, output)?;
-    for advice in config.advice() {
-        output.warning(&format!("{path}: {advice}"));
-    }
-    Ok(output.data(&format!("{path}: {whereabouts}\n{path}: no errors\n")))
 }

@@ -231,6 +231,12 @@ pub const OPTIONS: &[OptionDef] = &[
         only_for: Some((WITH_JSON, "what shows something")),
         ..option('o', Some("FORMAT"), BOTH, "text, or json as in booth-report(5)")
     },
+    OptionDef {
+        long: "peers",
+        only_for: Some((&[Operation::Check], "check")),
+        help: "check: compare the configuration with those of the other members' daemons",
+        ..option('p', None, &[Booth], "")
+    },
     option('l', Some("LOCKFILE"), &[Booth], "lock file (default: /var/run/booth/NAME.pid)"),
     option('S', None, &[Booth], "daemon: stay in the foreground"),
     option('D', None, BOTH, "say more; may be repeated"),

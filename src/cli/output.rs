@@ -3,14 +3,39 @@
 //! and never a panic, if the reader has gone (`booth list | head`).
 
 use super::options::{Exit, Program};
+use std::cell::RefCell;
 use std::io::{self, IsTerminal, Write};
 
 /// The two outputs of a client.
 pub(super) struct Output {
     pub(super) program: Program,
+    /// Where errors and warnings go instead, if they are to become a part of the data.
+    kept: Option<RefCell<Kept>>,
+}
+
+/// What was to be said on standard error.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    pub(super) errors: Vec<String>,
+    pub(super) warnings: Vec<String>,
 }
 
 impl Output {
+    /// The outputs of this program.
+    pub(super) const fn of(program: Program) -> Output {
+        Output { program, kept: None }
+    }
+
+    /// The same, but errors and warnings are kept.
+    pub(super) fn keeping(&self) -> Output {
+        Output { program: self.program, kept: Some(RefCell::default()) }
+    }
+
+    /// What was kept.
+    pub(super) fn kept(self) -> Kept {
+        self.kept.map(RefCell::into_inner).unwrap_or_default()
+    }
+
     /// Prints data to standard output; fails if it cannot be written.
     pub(super) fn data(&self, text: &str) -> Exit {
         let mut stdout = io::stdout().lock();
@@ -35,6 +60,10 @@ impl Output {
 
     /// Prints an error.
     pub(super) fn error(&self, text: &str) {
+        if let Some(kept) = &self.kept {
+            kept.borrow_mut().errors.push(text.to_owned());
+            return;
+        }
         self.message(&format!("{}: {text}", self.program.name()));
     }
 
@@ -63,6 +92,10 @@ impl Output {
 
     /// Prints a warning.
     pub(super) fn warning(&self, text: &str) {
+        if let Some(kept) = &self.kept {
+            kept.borrow_mut().warnings.push(text.to_owned());
+            return;
+        }
         self.message(&format!("{}: warning: {text}", self.program.name()));
     }
 }

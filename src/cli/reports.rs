@@ -61,6 +61,9 @@ pub(super) enum Silence {
 impl fmt::Display for Silence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Silence::Net(error @ NetError::Untrusted(..)) => {
+                write!(f, "{error}: compare authfile and the clocks")
+            }
             Silence::Net(error) => error.fmt(f),
             Silence::Refused(ResultCode::AuthFailed) => {
                 write!(f, "it refuses this host's key: compare authfile and the clocks")

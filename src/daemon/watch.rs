@@ -132,7 +132,7 @@ impl Watch {
                 }
                 Wish::Differs(member) => {
                     let text = "has another configuration where it must be the same; \
-                                booth overview says what differs";
+                                booth check --peers says what differs";
                     self.tell(now, Level::Warn, EventKind::ConfigDiffers, member, text);
                 }
                 Wish::Agrees(member) => {
