@@ -150,6 +150,12 @@ install: $(PROGRAM)
 	$(call put,644,scripts/fish-completion,$(fishcompletiondir),booth.fish)
 	ln -sf booth.fish '$(DESTDIR)$(fishcompletiondir)/boothd.fish'
 	ln -sf booth.fish '$(DESTDIR)$(fishcompletiondir)/geostore.fish'
+	$(call put,644,scripts/report.schema.json,$(boothdir))
+	mkdir -p '$(DESTDIR)$(sysconfdir)/booth/alert.d'
+	chmod 755 '$(DESTDIR)$(sysconfdir)/booth/alert.d'
+	$(call put,755,scripts/alerts/mail,$(docdir)/alerts)
+	$(call put,755,scripts/alerts/syslog,$(docdir)/alerts)
+	$(call put,755,scripts/alerts/webhook,$(docdir)/alerts)
 	$(call put,644,README,$(docdir))
 	$(call put,644,COPYING,$(docdir))
 
@@ -163,10 +169,11 @@ installed_files = $(addprefix $(sbindir)/,boothd booth geostore booth-keygen) \
 	$(ocfdir)/resource.d/booth/geostore $(ocfdir)/resource.d/booth/sharedrsc \
 	$(ocfdir)/lib/booth/geo_attr.sh $(firewalldir)/booth.xml $(pkgconfigdir)/booth.pc \
 	$(addprefix $(completiondir)/,booth boothd geostore) $(zshcompletiondir)/_booth \
-	$(patsubst %,$(fishcompletiondir)/%.fish,booth boothd geostore) $(docdir)/README $(docdir)/COPYING
+	$(patsubst %,$(fishcompletiondir)/%.fish,booth boothd geostore) $(docdir)/README $(docdir)/COPYING \
+	$(boothdir)/report.schema.json $(addprefix $(docdir)/alerts/,mail syslog webhook)
 # Directories that belong to Booth only. They are removed if they are empty.
-installed_directories = $(boothdir) $(sysconfdir)/booth $(ocfdir)/resource.d/booth \
-	$(ocfdir)/lib/booth $(docdir)
+installed_directories = $(boothdir) $(sysconfdir)/booth/alert.d $(sysconfdir)/booth \
+	$(ocfdir)/resource.d/booth $(ocfdir)/lib/booth $(docdir)/alerts $(docdir)
 
 define newline
 

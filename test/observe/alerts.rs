@@ -11,7 +11,8 @@ fn each_change_of_the_holder_is_an_alert_once_and_one_that_hangs_delays_nothing(
     run(test_name!(), &[Need::Root], |lab| {
         let out = lab.write("alerts.out", "", 0o666);
         let script = format!(
-            "#!/bin/sh\necho \"$BOOTH_ALERT_MEMBER $BOOTH_ALERT_KIND $BOOTH_ALERT_TICKET\" >> {out}\n"
+            "#!/bin/sh\n\
+             echo \"$BOOTH_ALERT_MEMBER $BOOTH_ALERT_KIND $BOOTH_ALERT_TICKET\" >> {out}\n"
         );
         let dir = lab.dir().join("alert.d");
         std::fs::create_dir(&dir).expect("the lab can be written");

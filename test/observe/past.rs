@@ -49,6 +49,7 @@ fn every_change_is_told_once_at_every_member_with_its_reason() {
         for member in 1..3 {
             cluster.members[member].signal("CONT");
         }
+        until(SOON, "its store says so", || (!cluster.crm(0).is_granted("t1")).then_some(()));
         let lost = events(&cluster, 0).into_iter().find(|(word, _)| word == "lost");
         let (_, text) = lost.expect("it has just been seen");
         for member in 1..3 {
@@ -61,6 +62,13 @@ fn every_change_is_told_once_at_every_member_with_its_reason() {
         });
         let site = (0..2).find(|member| cluster.crm(*member).is_granted("t1")).expect("a site");
         cluster.wait_leader(&[0, 1, 2], site, SOON);
+        for member in 0..3 {
+            let told = events(&cluster, member);
+            let wrong = format!("{} has the ticket", cluster.address(member));
+            assert!(!told.iter().any(|(_, text)| *text == wrong), "of itself: {told:?}");
+            let seen = changes(&cluster, member);
+            assert!(seen.windows(2).all(|pair| pair[0] != pair[1]), "twice the same: {seen:?}");
+        }
         let before: Vec<usize> = (0..3).map(|member| changes(&cluster, member).len()).collect();
         cluster.booth(site, &["revoke", "t1"]).expect_code(0);
         for (member, before) in before.into_iter().enumerate() {

@@ -16,6 +16,9 @@ const EXECUTABLE: &[&str] = &[
     "usr/sbin/booth-keygen",
     "usr/sbin/boothd",
     "usr/share/booth/service-runnable",
+    "usr/share/doc/booth/alerts/mail",
+    "usr/share/doc/booth/alerts/syslog",
+    "usr/share/doc/booth/alerts/webhook",
 ];
 /// Other files, with PREFIX=/usr, without manual pages.
 const READABLE: &[&str] = &[
@@ -27,6 +30,7 @@ const READABLE: &[&str] = &[
     "usr/lib/systemd/system/booth@.service",
     "usr/lib/tmpfiles.d/booth.conf",
     "usr/share/bash-completion/completions/booth",
+    "usr/share/booth/report.schema.json",
     "usr/share/doc/booth/COPYING",
     "usr/share/doc/booth/README",
     "usr/share/fish/vendor_completions.d/booth.fish",

@@ -67,7 +67,7 @@ fn all_recipes_name_exactly_the_crates_of_the_manifest() {
     // librust-NAME-VERSION[+FEATURE]-dev
     let packages = names(&source("scripts/debian/control"), "librust-", &['\n', ',', ' ']);
     let packaged = |name: &String| {
-        let prefix = format!("{name}-");
+        let prefix = format!("{}-", name.replace('_', "-"));
         packages.iter().any(|package| {
             package.strip_prefix(&prefix).is_some_and(|rest| rest.starts_with(char::is_numeric))
         })
@@ -116,8 +116,8 @@ fn every_script_names_its_license() {
     for path in listed.lines() {
         let in_debian = path.starts_with("scripts/debian/");
         let text = source(path);
-        // Debian's lists of files and fields have no comments.
-        if in_debian && !text.starts_with("#!") {
+        // Debian's lists of files and fields have no comments, and neither has JSON.
+        if in_debian && !text.starts_with("#!") || path.ends_with(".json") {
             continue;
         }
         seen += 1;

@@ -23,7 +23,11 @@ impl<K: Kind> Ticket<K> {
         let now = cx.now.mono;
         let before = self.outward;
         let held = self.holding() && self.cib.granted();
-        let holder = K::shown_leader(self, now);
+        // Who has just won knows of the last holder until it has a lease itself: that is no news.
+        let holder = match K::shown_leader(self, now) {
+            Holder::Member(id) if id != self.my_id && self.phase.is_leader() => before.holder,
+            holder => holder,
+        };
         let since = if holder == before.holder { before.since } else { now };
         self.outward = Outward { begun: true, holder, since, held, ..before };
         if before.begun {
