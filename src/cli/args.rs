@@ -41,6 +41,8 @@ pub enum Invocation {
     Explain(ExplainArgs),
     /// Show what has happened.
     History(HistoryArgs),
+    /// Print metrics for Prometheus.
+    Metrics(MetricsArgs),
     /// Show the tickets.
     List(ListArgs),
     /// Show the other members.
@@ -114,6 +116,13 @@ pub struct HistoryArgs {
     pub ticket: Option<TicketName>,
     /// `-o`.
     pub format: Format,
+}
+
+/// `booth metrics`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricsArgs {
+    /// The member to ask.
+    pub target: Target,
 }
 
 /// `booth status`.
@@ -321,6 +330,10 @@ fn build(
         Operation::History => {
             let ticket = ticket_arg(low, words)?;
             Invocation::History(HistoryArgs { target: target(), ticket, format })
+        }
+        Operation::Metrics => {
+            no_more(words)?;
+            Invocation::Metrics(MetricsArgs { target: target() })
         }
         Operation::List => Invocation::List(list()),
         Operation::Peers => Invocation::Peers(list()),

@@ -12,6 +12,7 @@ mod findings;
 mod geostore;
 mod history;
 mod json;
+mod metrics;
 mod missing;
 mod net;
 pub mod options;
@@ -77,6 +78,7 @@ fn run(invocation: Invocation, output: &Output) -> ExitCode {
         Invocation::Overview(args) => overview::run(&args, output),
         Invocation::Explain(args) => explain::run(&args, output),
         Invocation::History(args) => history::run(&args, output),
+        Invocation::Metrics(args) => metrics::run(&args, output),
         Invocation::Status(args) => status::run(&args, output),
         Invocation::List(args) if args.format == Format::Json => json::show(&args, false, output),
         Invocation::Peers(args) if args.format == Format::Json => json::show(&args, true, output),

@@ -43,6 +43,8 @@ pub enum Operation {
     Explain,
     /// Show what has happened.
     History,
+    /// Print metrics for Prometheus.
+    Metrics,
     /// Grant a ticket.
     Grant,
     /// Revoke a ticket.
@@ -105,6 +107,7 @@ pub const OPERATIONS: &[OperationDef] = &[
     def(Booth, Operation::Overview, &["overview"], "[TICKET]", "show the whole cluster"),
     def(Booth, Operation::Explain, &["explain"], "[TICKET]", "say why a ticket is where it is"),
     def(Booth, Operation::History, &["history"], "[TICKET]", "show what has happened lately"),
+    def(Booth, Operation::Metrics, &["metrics"], "", "print metrics for Prometheus"),
     def(Booth, Operation::Grant, &["grant"], "[TICKET]", "grant a ticket to a site"),
     def(Booth, Operation::Revoke, &["revoke"], "[TICKET]", "take a ticket away from its site"),
     def(Booth, Operation::Status, &["status"], "", "say whether the daemon runs here"),

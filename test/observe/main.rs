@@ -3,6 +3,7 @@
 //! ticket can be in, of every trouble that they are for, and of what has happened.
 
 mod alerts;
+mod metrics;
 mod past;
 mod schema;
 mod states;
