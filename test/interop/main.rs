@@ -7,6 +7,7 @@ mod life;
 mod lists;
 mod manual;
 mod model;
+mod overview;
 mod pacemaker;
 mod replacement;
 mod steps;
