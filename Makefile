@@ -133,6 +133,8 @@ install: $(PROGRAM)
 	$(call fill,644,scripts/systemd/booth@.service.in,$(unitdir),booth@.service)
 	$(call fill,644,scripts/systemd/booth-arbitrator.service.in,$(unitdir),booth-arbitrator.service)
 	$(call fill,644,scripts/systemd/booth-after-boot.service.in,$(unitdir),booth-after-boot.service)
+	$(call fill,644,scripts/systemd/booth-metrics.service.in,$(unitdir),booth-metrics.service)
+	$(call put,644,scripts/systemd/booth-metrics.timer,$(unitdir))
 	mkdir -p '$(DESTDIR)$(unitdir)/sysinit.target.wants'
 	ln -sf ../booth-after-boot.service '$(DESTDIR)$(unitdir)/sysinit.target.wants/'
 	$(call put,644,scripts/systemd/booth.tmpfiles,$(tmpfilesdir),booth.conf)
@@ -164,6 +166,7 @@ installed_files = $(addprefix $(sbindir)/,boothd booth geostore booth-keygen) \
 	$(sysconfdir)/booth/booth.conf.example \
 	$(unitdir)/booth@.service $(unitdir)/booth-arbitrator.service \
 	$(unitdir)/booth-after-boot.service \
+	$(unitdir)/booth-metrics.service $(unitdir)/booth-metrics.timer \
 	$(unitdir)/sysinit.target.wants/booth-after-boot.service $(tmpfilesdir)/booth.conf \
 	$(initdir)/booth-arbitrator $(ocfdir)/resource.d/pacemaker/booth-site \
 	$(ocfdir)/resource.d/booth/geostore $(ocfdir)/resource.d/booth/sharedrsc \

@@ -27,6 +27,8 @@ const READABLE: &[&str] = &[
     "usr/lib/ocf/lib/booth/geo_attr.sh",
     "usr/lib/systemd/system/booth-after-boot.service",
     "usr/lib/systemd/system/booth-arbitrator.service",
+    "usr/lib/systemd/system/booth-metrics.service",
+    "usr/lib/systemd/system/booth-metrics.timer",
     "usr/lib/systemd/system/booth@.service",
     "usr/lib/tmpfiles.d/booth.conf",
     "usr/share/bash-completion/completions/booth",
