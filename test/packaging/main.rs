@@ -3,6 +3,7 @@
 //! Needs neither root nor Pacemaker: both are stood in for by small scripts.
 
 mod agents;
+mod alerts;
 mod check;
 mod completion;
 mod debian;
