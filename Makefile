@@ -26,6 +26,7 @@ sysconfdir ?= /etc
 initdir ?= $(sysconfdir)/init.d
 unitdir ?= $(prefix)/lib/systemd/system
 tmpfilesdir ?= $(prefix)/lib/tmpfiles.d
+sysusersdir ?= $(prefix)/lib/sysusers.d
 ocfdir ?= /usr/lib/ocf
 firewalldir ?= /usr/lib/firewalld/services
 pkgconfigdir ?= $(datadir)/pkgconfig
@@ -36,7 +37,8 @@ boothdir ?= $(datadir)/booth
 
 # Units, scripts and make itself only support plain names of directories.
 directories := prefix exec_prefix sbindir datadir docdir mandir sysconfdir initdir unitdir \
-	tmpfilesdir ocfdir firewalldir pkgconfigdir completiondir zshcompletiondir fishcompletiondir boothdir
+	tmpfilesdir sysusersdir ocfdir firewalldir pkgconfigdir completiondir zshcompletiondir \
+	fishcompletiondir boothdir
 odd := | & ; < > ( ) [ ] { } * ? ! ~ ' " ` \ % @ $$ \#
 is_odd = $(strip $(filter-out 0 1,$(words $(1))) $(foreach one,$(odd),$(findstring $(one),$(1))))
 is_relative = $(if $(1),$(if $(filter /%,$(1)),,yes))
@@ -136,6 +138,7 @@ install: $(PROGRAM)
 	mkdir -p '$(DESTDIR)$(unitdir)/sysinit.target.wants'
 	ln -sf ../booth-after-boot.service '$(DESTDIR)$(unitdir)/sysinit.target.wants/'
 	$(call put,644,scripts/systemd/booth.tmpfiles,$(tmpfilesdir),booth.conf)
+	$(call put,644,scripts/systemd/booth.sysusers,$(sysusersdir),booth.conf)
 	$(call fill,755,scripts/init/booth-arbitrator.in,$(initdir),booth-arbitrator)
 	$(call put,755,scripts/ocf/booth-site,$(ocfdir)/resource.d/pacemaker)
 	$(call put,755,scripts/ocf/geostore,$(ocfdir)/resource.d/booth)
@@ -165,6 +168,7 @@ installed_files = $(addprefix $(sbindir)/,boothd booth geostore booth-keygen) \
 	$(unitdir)/booth@.service $(unitdir)/booth-arbitrator.service \
 	$(unitdir)/booth-after-boot.service \
 	$(unitdir)/sysinit.target.wants/booth-after-boot.service $(tmpfilesdir)/booth.conf \
+	$(sysusersdir)/booth.conf \
 	$(initdir)/booth-arbitrator $(ocfdir)/resource.d/pacemaker/booth-site \
 	$(ocfdir)/resource.d/booth/geostore $(ocfdir)/resource.d/booth/sharedrsc \
 	$(ocfdir)/lib/booth/geo_attr.sh $(firewalldir)/booth.xml $(pkgconfigdir)/booth.pc \
