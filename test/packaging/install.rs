@@ -30,6 +30,7 @@ const READABLE: &[&str] = &[
     "usr/lib/systemd/system/booth@.service",
     "usr/lib/sysusers.d/booth.conf",
     "usr/lib/tmpfiles.d/booth.conf",
+    "usr/lib/wireshark/plugins/booth.lua",
     "usr/share/bash-completion/completions/booth",
     "usr/share/booth/report.schema.json",
     "usr/share/doc/booth/COPYING",
@@ -167,6 +168,7 @@ fn every_directory_can_be_chosen() {
         ("completiondir", "booth"),
         ("zshcompletiondir", "_booth"),
         ("fishcompletiondir", "booth.fish"),
+        ("wiresharkdir", "booth.lua"),
         ("docdir", "README"),
     ];
     let assignments: Vec<String> =
