@@ -26,6 +26,7 @@ sysconfdir ?= /etc
 initdir ?= $(sysconfdir)/init.d
 unitdir ?= $(prefix)/lib/systemd/system
 tmpfilesdir ?= $(prefix)/lib/tmpfiles.d
+sysusersdir ?= $(prefix)/lib/sysusers.d
 ocfdir ?= /usr/lib/ocf
 firewalldir ?= /usr/lib/firewalld/services
 pkgconfigdir ?= $(datadir)/pkgconfig
@@ -33,10 +34,13 @@ completiondir ?= $(datadir)/bash-completion/completions
 zshcompletiondir ?= $(datadir)/zsh/site-functions
 fishcompletiondir ?= $(datadir)/fish/vendor_completions.d
 boothdir ?= $(datadir)/booth
+# Where Wireshark looks for scripts depends on how it was built; `tshark -G folders` says it.
+wiresharkdir ?= $(exec_prefix)/lib/wireshark/plugins
 
 # Units, scripts and make itself only support plain names of directories.
 directories := prefix exec_prefix sbindir datadir docdir mandir sysconfdir initdir unitdir \
-	tmpfilesdir ocfdir firewalldir pkgconfigdir completiondir zshcompletiondir fishcompletiondir boothdir
+	tmpfilesdir sysusersdir ocfdir firewalldir pkgconfigdir completiondir zshcompletiondir \
+	fishcompletiondir boothdir wiresharkdir
 odd := | & ; < > ( ) [ ] { } * ? ! ~ ' " ` \ % @ $$ \#
 is_odd = $(strip $(filter-out 0 1,$(words $(1))) $(foreach one,$(odd),$(findstring $(one),$(1))))
 is_relative = $(if $(1),$(if $(filter /%,$(1)),,yes))
@@ -138,6 +142,7 @@ install: $(PROGRAM)
 	mkdir -p '$(DESTDIR)$(unitdir)/sysinit.target.wants'
 	ln -sf ../booth-after-boot.service '$(DESTDIR)$(unitdir)/sysinit.target.wants/'
 	$(call put,644,scripts/systemd/booth.tmpfiles,$(tmpfilesdir),booth.conf)
+	$(call put,644,scripts/systemd/booth.sysusers,$(sysusersdir),booth.conf)
 	$(call fill,755,scripts/init/booth-arbitrator.in,$(initdir),booth-arbitrator)
 	$(call put,755,scripts/ocf/booth-site,$(ocfdir)/resource.d/pacemaker)
 	$(call put,755,scripts/ocf/geostore,$(ocfdir)/resource.d/booth)
@@ -153,6 +158,7 @@ install: $(PROGRAM)
 	ln -sf booth.fish '$(DESTDIR)$(fishcompletiondir)/boothd.fish'
 	ln -sf booth.fish '$(DESTDIR)$(fishcompletiondir)/geostore.fish'
 	$(call put,644,scripts/report.schema.json,$(boothdir))
+	$(call put,644,scripts/wireshark/booth.lua,$(wiresharkdir))
 	mkdir -p '$(DESTDIR)$(sysconfdir)/booth/alert.d'
 	chmod 755 '$(DESTDIR)$(sysconfdir)/booth/alert.d'
 	$(call put,755,scripts/alerts/mail,$(docdir)/alerts)
@@ -168,6 +174,7 @@ installed_files = $(addprefix $(sbindir)/,boothd booth geostore booth-keygen) \
 	$(unitdir)/booth-after-boot.service \
 	$(unitdir)/booth-metrics.service $(unitdir)/booth-metrics.timer \
 	$(unitdir)/sysinit.target.wants/booth-after-boot.service $(tmpfilesdir)/booth.conf \
+	$(sysusersdir)/booth.conf $(wiresharkdir)/booth.lua \
 	$(initdir)/booth-arbitrator $(ocfdir)/resource.d/pacemaker/booth-site \
 	$(ocfdir)/resource.d/booth/geostore $(ocfdir)/resource.d/booth/sharedrsc \
 	$(ocfdir)/lib/booth/geo_attr.sh $(firewalldir)/booth.xml $(pkgconfigdir)/booth.pc \

@@ -82,6 +82,17 @@ fn the_lease_guard_outlives_the_end_of_its_unit() {
     assert_eq!(value(&unit, "KillMode", "="), "process");
 }
 
+/// At a site Pacemaker runs the daemon. An arbitrator may be a node of somebody else's cluster.
+#[test]
+fn only_the_unit_of_any_member_excludes_pacemaker() {
+    let conflicts = |name: &str| {
+        let unit = source(&format!("scripts/systemd/{name}"));
+        value(&unit, "Conflicts", "=").to_owned()
+    };
+    assert_eq!(conflicts("booth@.service.in"), "pacemaker.service");
+    assert_eq!(conflicts("booth-arbitrator.service.in"), "booth@booth.service");
+}
+
 #[test]
 fn units_wait_for_the_daemon_and_watch_it() {
     for name in ["booth@.service.in", "booth-arbitrator.service.in"] {

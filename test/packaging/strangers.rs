@@ -336,29 +336,42 @@ fn neither_agent_nor_init_script_changes_the_owner_of_a_directory_in_use() {
 
 #[test]
 fn tmpfiles_changes_the_owner_of_no_directory_in_use() {
-    let line = source("scripts/systemd/booth.tmpfiles");
-    let line = line.lines().find(|line| line.starts_with("d ")).expect("a directory");
-    assert_eq!(line, "d /run/booth :0755 :root :root -");
     let test = "tmpfiles_changes_the_owner_of_no_directory_in_use";
     if !is_root_for(test) {
         return;
     }
     let root = tempfile::tempdir().expect("a directory");
-    let create = || {
-        let mut command = Command::new("systemd-tmpfiles");
-        let root = format!("--root={}", root.path().display());
-        command.arg(root).arg("--create").arg(top().join("scripts/systemd/booth.tmpfiles"));
-        command.output()
+    fs::create_dir(root.path().join("etc")).expect("made");
+    let create = |tool: &str, action: &str, file: &str| {
+        let mut command = Command::new(tool);
+        command.arg(format!("--root={}", root.path().display()));
+        command.args(action.split_whitespace()).arg(top().join("scripts/systemd").join(file));
+        let output = command.output();
+        if let Ok(output) = &output {
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{tool}: {errors}");
+        }
+        output.is_ok()
     };
-    if create().is_err() {
+    if !create("systemd-sysusers", "", "booth.sysusers") {
+        return booth_harness::not_run(test, "needs systemd-sysusers");
+    }
+    let users = fs::read_to_string(root.path().join("etc/passwd")).expect("written");
+    let user = users.lines().find(|line| line.starts_with("booth:x:")).expect("created");
+    assert!(user.contains(":Booth ticket manager:/var/lib/booth:/"), "{user}");
+    assert!(user.ends_with("/nologin"), "{user}");
+    let number = user.split(':').nth(2).expect("a number").parse().expect("a number");
+    if !create("systemd-tmpfiles", "--create", "booth.tmpfiles") {
         return booth_harness::not_run(test, "needs systemd-tmpfiles");
     }
-    let directory = root.path().join("run/booth");
-    let owner = || fs::metadata(&directory).map(|found| (found.uid(), found.mode() & 0o777));
-    assert_eq!(owner().expect("made"), (0, 0o755));
-    chown(&directory, Some(NOBODYS_USER), None).expect("given");
-    assert!(create().expect("run").status.success());
-    assert_eq!(owner().expect("there"), (NOBODYS_USER, 0o755));
+    for (name, first) in [("run/booth", 0), ("var/lib/booth", number)] {
+        let directory = root.path().join(name);
+        let owner = || fs::metadata(&directory).map(|found| (found.uid(), found.mode() & 0o777));
+        assert_eq!(owner().expect("made"), (first, 0o755), "{name}");
+        chown(&directory, Some(NOBODYS_USER), None).expect("given");
+        assert!(create("systemd-tmpfiles", "--create", "booth.tmpfiles"));
+        assert_eq!(owner().expect("there"), (NOBODYS_USER, 0o755), "{name}");
+    }
 }
 
 /// Of RuntimeDirectory=, systemd.exec(5) says that all that is in it gets the unit's user.
