@@ -33,10 +33,12 @@ completiondir ?= $(datadir)/bash-completion/completions
 zshcompletiondir ?= $(datadir)/zsh/site-functions
 fishcompletiondir ?= $(datadir)/fish/vendor_completions.d
 boothdir ?= $(datadir)/booth
+plugindir ?= $(prefix)/lib/nagios/plugins
 
 # Units, scripts and make itself only support plain names of directories.
 directories := prefix exec_prefix sbindir datadir docdir mandir sysconfdir initdir unitdir \
-	tmpfilesdir ocfdir firewalldir pkgconfigdir completiondir zshcompletiondir fishcompletiondir boothdir
+	tmpfilesdir ocfdir firewalldir pkgconfigdir completiondir zshcompletiondir fishcompletiondir boothdir \
+	plugindir
 odd := | & ; < > ( ) [ ] { } * ? ! ~ ' " ` \ % @ $$ \#
 is_odd = $(strip $(filter-out 0 1,$(words $(1))) $(foreach one,$(odd),$(findstring $(one),$(1))))
 is_relative = $(if $(1),$(if $(filter /%,$(1)),,yes))
@@ -135,6 +137,7 @@ install: $(PROGRAM)
 	$(call fill,644,scripts/systemd/booth-after-boot.service.in,$(unitdir),booth-after-boot.service)
 	$(call fill,644,scripts/systemd/booth-metrics.service.in,$(unitdir),booth-metrics.service)
 	$(call put,644,scripts/systemd/booth-metrics.timer,$(unitdir))
+	$(call fill,644,scripts/systemd/booth-exporter.service.in,$(unitdir),booth-exporter.service)
 	mkdir -p '$(DESTDIR)$(unitdir)/sysinit.target.wants'
 	ln -sf ../booth-after-boot.service '$(DESTDIR)$(unitdir)/sysinit.target.wants/'
 	$(call put,644,scripts/systemd/booth.tmpfiles,$(tmpfilesdir),booth.conf)
@@ -158,6 +161,10 @@ install: $(PROGRAM)
 	$(call put,755,scripts/alerts/mail,$(docdir)/alerts)
 	$(call put,755,scripts/alerts/syslog,$(docdir)/alerts)
 	$(call put,755,scripts/alerts/webhook,$(docdir)/alerts)
+	$(call put,644,scripts/monitoring/booth-rules.yml,$(docdir)/monitoring)
+	$(call put,644,scripts/monitoring/booth-dashboard.json,$(docdir)/monitoring)
+	mkdir -p '$(DESTDIR)$(plugindir)'
+	ln -sfr '$(DESTDIR)$(sbindir)/boothd' '$(DESTDIR)$(plugindir)/check_booth'
 	$(call put,644,README,$(docdir))
 	$(call put,644,COPYING,$(docdir))
 
@@ -167,16 +174,19 @@ installed_files = $(addprefix $(sbindir)/,boothd booth geostore booth-keygen) \
 	$(unitdir)/booth@.service $(unitdir)/booth-arbitrator.service \
 	$(unitdir)/booth-after-boot.service \
 	$(unitdir)/booth-metrics.service $(unitdir)/booth-metrics.timer \
+	$(unitdir)/booth-exporter.service $(plugindir)/check_booth \
 	$(unitdir)/sysinit.target.wants/booth-after-boot.service $(tmpfilesdir)/booth.conf \
 	$(initdir)/booth-arbitrator $(ocfdir)/resource.d/pacemaker/booth-site \
 	$(ocfdir)/resource.d/booth/geostore $(ocfdir)/resource.d/booth/sharedrsc \
 	$(ocfdir)/lib/booth/geo_attr.sh $(firewalldir)/booth.xml $(pkgconfigdir)/booth.pc \
 	$(addprefix $(completiondir)/,booth boothd geostore) $(zshcompletiondir)/_booth \
 	$(patsubst %,$(fishcompletiondir)/%.fish,booth boothd geostore) $(docdir)/README $(docdir)/COPYING \
-	$(boothdir)/report.schema.json $(addprefix $(docdir)/alerts/,mail syslog webhook)
+	$(boothdir)/report.schema.json $(addprefix $(docdir)/alerts/,mail syslog webhook) \
+	$(addprefix $(docdir)/monitoring/,booth-rules.yml booth-dashboard.json)
 # Directories that belong to Booth only. They are removed if they are empty.
 installed_directories = $(boothdir) $(sysconfdir)/booth/alert.d $(sysconfdir)/booth \
-	$(ocfdir)/resource.d/booth $(ocfdir)/lib/booth $(docdir)/alerts $(docdir)
+	$(ocfdir)/resource.d/booth $(ocfdir)/lib/booth $(docdir)/alerts $(docdir)/monitoring \
+	$(docdir)
 
 define newline
 

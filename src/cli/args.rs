@@ -141,7 +141,7 @@ pub struct ExporterArgs {
     pub listen: SocketAddr,
 }
 
-/// `booth check-health` or `check_booth`.
+/// `booth health` or `check_booth`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckHealthArgs {
     /// All members are asked; the one that `-s` names, or the local one, has to answer.

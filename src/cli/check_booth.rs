@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `booth check-health`, or `check_booth`: the health of the cluster as plugins of Nagios and Icinga
+//! `booth health`, or `check_booth`: the health of the cluster as plugins of Nagios and Icinga
 //! tell it, one line on standard output with performance data, and the exit code.
 
 use super::args::{self, CheckHealthArgs, Invocation};
@@ -22,7 +22,7 @@ use std::fmt::Write as _;
 /// The name under which this is a program.
 pub(super) const NAME: &str = "check_booth";
 /// The operation that it stands for.
-const OPERATION: &str = "check-health";
+const OPERATION: &str = "health";
 
 /// How it is, from good to bad; a plugin's exit code says which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

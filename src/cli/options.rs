@@ -116,7 +116,7 @@ pub const OPERATIONS: &[OperationDef] = &[
     def(
         Booth,
         Operation::CheckHealth,
-        &["check-health"],
+        &["health"],
         "[TICKET]",
         "check the health for Nagios or Icinga; also called check_booth",
     ),
@@ -304,9 +304,9 @@ pub enum Exit {
     Success,
     /// It did not do what was asked.
     Failure,
-    /// `overview`: nobody could tell. `check-health`: critical.
+    /// `overview`: nobody could tell. `health`: critical.
     CannotTell,
-    /// `check-health`: it could not be checked.
+    /// `health`: it could not be checked.
     Unchecked,
     /// `status`: no daemon runs.
     NotRunning,

@@ -27,6 +27,7 @@ const READABLE: &[&str] = &[
     "usr/lib/ocf/lib/booth/geo_attr.sh",
     "usr/lib/systemd/system/booth-after-boot.service",
     "usr/lib/systemd/system/booth-arbitrator.service",
+    "usr/lib/systemd/system/booth-exporter.service",
     "usr/lib/systemd/system/booth-metrics.service",
     "usr/lib/systemd/system/booth-metrics.timer",
     "usr/lib/systemd/system/booth@.service",
@@ -35,12 +36,15 @@ const READABLE: &[&str] = &[
     "usr/share/booth/report.schema.json",
     "usr/share/doc/booth/COPYING",
     "usr/share/doc/booth/README",
+    "usr/share/doc/booth/monitoring/booth-dashboard.json",
+    "usr/share/doc/booth/monitoring/booth-rules.yml",
     "usr/share/fish/vendor_completions.d/booth.fish",
     "usr/share/pkgconfig/booth.pc",
     "usr/share/zsh/site-functions/_booth",
 ];
 /// Links, with PREFIX=/usr, and where they lead.
 const LINKS: &[(&str, &str)] = &[
+    ("usr/lib/nagios/plugins/check_booth", "../../../sbin/boothd"),
     ("usr/sbin/booth", "boothd"),
     ("usr/sbin/geostore", "boothd"),
     ("usr/share/bash-completion/completions/boothd", "booth"),
