@@ -172,6 +172,7 @@ fn every_directory_can_be_chosen() {
         ("zshcompletiondir", "_booth"),
         ("fishcompletiondir", "booth.fish"),
         ("docdir", "README"),
+        ("plugindir", "check_booth"),
     ];
     let assignments: Vec<String> =
         choices.iter().map(|(name, _)| format!("{name}=/chosen/{name}")).collect();

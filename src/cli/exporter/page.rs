@@ -168,10 +168,8 @@ fn member_card(config: &Config, answers: &[Answer], answer: &Answer) -> String {
             let rows = vec![("version", "the C version".to_owned())];
             (false, "<span class=\"good\">up</span>".to_owned(), rows)
         }
-        Said::Nothing(why) => {
-            let why = escaped(&why.to_string());
-            (true, "<span class=\"bad\">silent</span>".to_owned(), vec![("why", why)])
-        }
+        // What is to be known says why.
+        Said::Nothing(_) => (true, "<span class=\"bad\">silent</span>".to_owned(), Vec::new()),
     };
     let seen =
         || findings::reports(config, answers).filter_map(|(_, report)| report.peer(&address));
@@ -291,4 +289,106 @@ fn escaped(text: &str) -> String {
         }
     }
     safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::reports::{Silence, Told};
+    use crate::sys::surroundings::System;
+    use std::path::Path;
+    use std::time::Duration;
+
+    const EVIL: &str = "<script>alert('x')</script>\"&";
+    const CONFIG: &str = "site = 127.0.0.1\nsite = 127.0.0.2\narbitrator = 127.0.0.3\n\
+                          ticket = \"a\"\nticket = \"t\"\n";
+
+    /// A report in which every text is evil.
+    fn evil_report() -> Report {
+        let past = |ago: f64| serde_json::json!({ "at": EVIL, "seconds_ago": ago });
+        let event = |number: u64, ago: f64, word: &str| {
+            serde_json::json!({
+                "number": number, "time": past(ago), "event": word, "ticket": "t",
+                "member": EVIL, "client": EVIL, "term": 1, "text": EVIL
+            })
+        };
+        let ticket = serde_json::json!({
+            "name": "t", "mode": "automatic", "state": "follower", "term": 1,
+            "holder": { "state": "held", "member": EVIL, "here": false, "since": past(30.0) },
+            "expires": { "at": EVIL, "seconds_left": 5.0 },
+            "lease": null, "promise": null, "grace": null, "waits": null, "commit": null,
+            "requests": [], "handler": null, "store": null, "stands": null, "attributes": [],
+            "prerequisites_hold": true, "objectors": [EVIL], "also_granted": [EVIL, EVIL],
+            "expire_differs": [], "next": null, "recent": [],
+            "settings": {
+                "expire_seconds": 10.0, "acquire_after_seconds": 0.0, "timeout_seconds": 1.0,
+                "renewal_seconds": 5.0, "retries": 10, "weights": {}
+            }
+        });
+        let report = serde_json::json!({
+            "report": 1, "time": EVIL, "unix_time": 0.0,
+            "member": {
+                "address": EVIL, "port": 1, "role": EVIL, "id": 1, "version": EVIL,
+                "started": past(60.0), "pid": 1
+            },
+            "configuration": {
+                "name": EVIL, "path": EVIL, "digest": EVIL, "shared": { EVIL: EVIL },
+                "authenticated": true
+            },
+            "health": {
+                "steps": 0, "longest_round_seconds": 0.0, "slow_rounds": 0,
+                "longest_pause_seconds": 0.0, "queue_drops": 0, "replays": 0,
+                "refused_requests": 0
+            },
+            "tickets": [ticket], "peers": [],
+            "figures": {
+                "held": null, "elections": 0, "wins": 0, "losses": 0,
+                "renewals": { "buckets": [], "count": 0, "sum_seconds": 0.0 },
+                "store_calls": 0, "store_failures": 0, "handler_failures": 0
+            },
+            "history": [event(1, 40.0, "moved"), event(2, 35.0, "freed"), event(3, 30.0, "moved")],
+            "history_forgotten": 0
+        });
+        serde_json::from_value(report).expect("a report")
+    }
+
+    #[test]
+    fn nothing_that_members_say_becomes_a_part_of_the_document() {
+        let path = Path::new("/etc/booth/x.conf");
+        let mut config =
+            crate::config::read_text(path, CONFIG.as_bytes(), &mut System).expect("sound");
+        config.name = EVIL.to_owned();
+        let told = Told { report: evil_report(), clock_offset: 9.0, took: Duration::ZERO };
+        let list = format!("ticket: a, leader: {EVIL}\n");
+        let answers = [
+            Answer { index: 0, said: Said::Report(Box::new(told)) },
+            Answer { index: 1, said: Said::List(list) },
+            Answer { index: 2, said: Said::Nothing(Silence::Unreadable(EVIL.to_owned())) },
+        ];
+        let page = page(&config, &answers);
+        let safe = "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&quot;&amp;";
+        assert!(page.matches(safe).count() >= 8, "{page}");
+        for part in ["<script", "alert('x')", "'x'"] {
+            assert!(!page.contains(part), "{part} in {page}");
+        }
+        // Without its texts the document has only tags of its own.
+        let tags: std::collections::BTreeSet<&str> = page
+            .split('<')
+            .skip(1)
+            .filter_map(|rest| rest.split([' ', '>', '/']).find(|name| !name.is_empty()))
+            .collect();
+        let own = [
+            "!DOCTYPE", "html", "head", "meta", "title", "style", "body", "header", "h1", "h2",
+            "h3", "p", "div", "section", "ul", "li", "dl", "dt", "dd", "span", "strong", "svg",
+            "rect", "footer", "a",
+        ];
+        assert!(tags.iter().all(|tag| own.contains(tag)), "{tags:?}");
+    }
+
+    #[test]
+    fn who_held_a_ticket_is_told_in_words() {
+        let tenure = |from, to| Tenure { member: "192.0.2.1".to_owned(), from, to };
+        assert_eq!(tenure_words(&tenure(90.0, 0.0)), "192.0.2.1 for 1 min 30 s until now");
+        assert_eq!(tenure_words(&tenure(90.0, 60.0)), "192.0.2.1 for 30 s until 1 min ago");
+    }
 }
