@@ -36,11 +36,12 @@ fishcompletiondir ?= $(datadir)/fish/vendor_completions.d
 boothdir ?= $(datadir)/booth
 # Where Wireshark looks for scripts depends on how it was built; `tshark -G folders` says it.
 wiresharkdir ?= $(exec_prefix)/lib/wireshark/plugins
+plugindir ?= $(prefix)/lib/nagios/plugins
 
 # Units, scripts and make itself only support plain names of directories.
 directories := prefix exec_prefix sbindir datadir docdir mandir sysconfdir initdir unitdir \
 	tmpfilesdir sysusersdir ocfdir firewalldir pkgconfigdir completiondir zshcompletiondir \
-	fishcompletiondir boothdir wiresharkdir
+	fishcompletiondir boothdir wiresharkdir plugindir
 odd := | & ; < > ( ) [ ] { } * ? ! ~ ' " ` \ % @ $$ \#
 is_odd = $(strip $(filter-out 0 1,$(words $(1))) $(foreach one,$(odd),$(findstring $(one),$(1))))
 is_relative = $(if $(1),$(if $(filter /%,$(1)),,yes))
@@ -139,6 +140,7 @@ install: $(PROGRAM)
 	$(call fill,644,scripts/systemd/booth-after-boot.service.in,$(unitdir),booth-after-boot.service)
 	$(call fill,644,scripts/systemd/booth-metrics.service.in,$(unitdir),booth-metrics.service)
 	$(call put,644,scripts/systemd/booth-metrics.timer,$(unitdir))
+	$(call fill,644,scripts/systemd/booth-exporter.service.in,$(unitdir),booth-exporter.service)
 	mkdir -p '$(DESTDIR)$(unitdir)/sysinit.target.wants'
 	ln -sf ../booth-after-boot.service '$(DESTDIR)$(unitdir)/sysinit.target.wants/'
 	$(call put,644,scripts/systemd/booth.tmpfiles,$(tmpfilesdir),booth.conf)
@@ -164,6 +166,10 @@ install: $(PROGRAM)
 	$(call put,755,scripts/alerts/mail,$(docdir)/alerts)
 	$(call put,755,scripts/alerts/syslog,$(docdir)/alerts)
 	$(call put,755,scripts/alerts/webhook,$(docdir)/alerts)
+	$(call put,644,scripts/monitoring/booth-rules.yml,$(docdir)/monitoring)
+	$(call put,644,scripts/monitoring/booth-dashboard.json,$(docdir)/monitoring)
+	mkdir -p '$(DESTDIR)$(plugindir)'
+	ln -sfr '$(DESTDIR)$(sbindir)/boothd' '$(DESTDIR)$(plugindir)/check_booth'
 	$(call put,644,README,$(docdir))
 	$(call put,644,COPYING,$(docdir))
 
@@ -173,6 +179,7 @@ installed_files = $(addprefix $(sbindir)/,boothd booth geostore booth-keygen) \
 	$(unitdir)/booth@.service $(unitdir)/booth-arbitrator.service \
 	$(unitdir)/booth-after-boot.service \
 	$(unitdir)/booth-metrics.service $(unitdir)/booth-metrics.timer \
+	$(unitdir)/booth-exporter.service $(plugindir)/check_booth \
 	$(unitdir)/sysinit.target.wants/booth-after-boot.service $(tmpfilesdir)/booth.conf \
 	$(sysusersdir)/booth.conf $(wiresharkdir)/booth.lua \
 	$(initdir)/booth-arbitrator $(ocfdir)/resource.d/pacemaker/booth-site \
@@ -180,10 +187,12 @@ installed_files = $(addprefix $(sbindir)/,boothd booth geostore booth-keygen) \
 	$(ocfdir)/lib/booth/geo_attr.sh $(firewalldir)/booth.xml $(pkgconfigdir)/booth.pc \
 	$(addprefix $(completiondir)/,booth boothd geostore) $(zshcompletiondir)/_booth \
 	$(patsubst %,$(fishcompletiondir)/%.fish,booth boothd geostore) $(docdir)/README $(docdir)/COPYING \
-	$(boothdir)/report.schema.json $(addprefix $(docdir)/alerts/,mail syslog webhook)
+	$(boothdir)/report.schema.json $(addprefix $(docdir)/alerts/,mail syslog webhook) \
+	$(addprefix $(docdir)/monitoring/,booth-rules.yml booth-dashboard.json)
 # Directories that belong to Booth only. They are removed if they are empty.
 installed_directories = $(boothdir) $(sysconfdir)/booth/alert.d $(sysconfdir)/booth \
-	$(ocfdir)/resource.d/booth $(ocfdir)/lib/booth $(docdir)/alerts $(docdir)
+	$(ocfdir)/resource.d/booth $(ocfdir)/lib/booth $(docdir)/alerts $(docdir)/monitoring \
+	$(docdir)
 
 define newline
 

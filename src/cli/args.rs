@@ -13,10 +13,13 @@ use crate::daemon::DaemonOptions;
 use crate::model::{TicketName, TICKET_NAME_MAX};
 use crate::wire::ClientOptions;
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// The configuration that is used without `-c`: `/etc/booth/booth.conf`.
 pub const DEFAULT_CONFIG: &str = "booth";
+/// Where the exporter listens without `-L`.
+pub const DEFAULT_LISTEN: &str = "127.0.0.1:9930";
 /// The longest attribute name: 64 bytes on the wire with its NUL.
 const ATTR_NAME_ARG_MAX: usize = 63;
 /// The longest attribute value: 128 bytes on the wire with its NUL.
@@ -43,6 +46,10 @@ pub enum Invocation {
     History(HistoryArgs),
     /// Print metrics for Prometheus.
     Metrics(MetricsArgs),
+    /// Serve metrics, reports and a page over HTTP.
+    Exporter(ExporterArgs),
+    /// Check the health for Nagios or Icinga.
+    CheckHealth(CheckHealthArgs),
     /// Show the tickets.
     List(ListArgs),
     /// Show the other members.
@@ -123,6 +130,24 @@ pub struct HistoryArgs {
 pub struct MetricsArgs {
     /// The member to ask.
     pub target: Target,
+}
+
+/// `booth exporter`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExporterArgs {
+    /// The member to ask.
+    pub target: Target,
+    /// `-L`: where to listen.
+    pub listen: SocketAddr,
+}
+
+/// `booth health` or `check_booth`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckHealthArgs {
+    /// All members are asked; the one that `-s` names, or the local one, has to answer.
+    pub target: Target,
+    /// A ticket that somebody has to hold.
+    pub ticket: Option<TicketName>,
 }
 
 /// `booth status`.
@@ -335,6 +360,14 @@ fn build(
             no_more(words)?;
             Invocation::Metrics(MetricsArgs { target: target() })
         }
+        Operation::Exporter => {
+            no_more(words)?;
+            Invocation::Exporter(ExporterArgs { target: target(), listen: listen(low)? })
+        }
+        Operation::CheckHealth => {
+            let ticket = ticket_arg(low, words)?;
+            Invocation::CheckHealth(CheckHealthArgs { target: target(), ticket })
+        }
         Operation::List => Invocation::List(list()),
         Operation::Peers => Invocation::Peers(list()),
         Operation::Grant => Invocation::Grant(ticket()?),
@@ -363,6 +396,12 @@ fn format(low: &LowArgs) -> Result<Format, UsageError> {
         Some("json") => Ok(Format::Json),
         Some(other) => Err(UsageError::UnknownFormat(other.to_owned())),
     }
+}
+
+/// The value of `-L`.
+fn listen(low: &LowArgs) -> Result<SocketAddr, UsageError> {
+    let text = low.value('L').unwrap_or_else(|| DEFAULT_LISTEN.to_owned());
+    text.parse().map_err(|_| UsageError::NoAddress(text))
 }
 
 /// How often `overview -w` shows the cluster again if it is not told.

@@ -9,8 +9,9 @@ use super::options::Exit;
 use super::output::Output;
 use super::reports::{ask_one, Said};
 use super::target::Purpose;
-use crate::report::{Figures, HolderState, Peer, PeerState, Report, StoreSays, Ticket};
+use crate::report::{Figures, HolderState, Peer, PeerState, Report, Ticket};
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// Asks a member, and prints its metrics. If it does not report, only `booth_up` is printed, and
 /// the command fails.
@@ -18,7 +19,7 @@ pub(super) fn run(args: &MetricsArgs, output: &Output) -> Result<Exit, Exit> {
     let session = Session::open(&args.target, Purpose::Read, output)?;
     let address = session.target.address.ip().to_string();
     match ask_one(&session, false).said {
-        Said::Report(told) => Ok(output.data(&text(&told.report))),
+        Said::Report(told) => Ok(output.data(&text(&told.report, Duration::ZERO))),
         Said::List(_) => {
             output.data(&down());
             let why = "is a member of the C version, which has no reports";
@@ -32,7 +33,7 @@ pub(super) fn run(args: &MetricsArgs, output: &Output) -> Result<Exit, Exit> {
 }
 
 /// The metrics of a member that does not report.
-fn down() -> String {
+pub(super) fn down() -> String {
     let mut page = Page::default();
     up(&mut page, false);
     page.0
@@ -42,8 +43,8 @@ fn up(page: &mut Page, up: bool) {
     page.family("booth_up", Kind::Gauge, "Whether the daemon has reported.").add(&[], flag(up));
 }
 
-/// The metrics of a report.
-fn text(report: &Report) -> String {
+/// The metrics of a report that is so old.
+pub(super) fn text(report: &Report, age: Duration) -> String {
     let mut page = Page::default();
     up(&mut page, true);
     page.family("booth_build_info", Kind::Gauge, "The version of the daemon; always 1.")
@@ -57,7 +58,7 @@ fn text(report: &Report) -> String {
     let started = report.unix_time - report.member.started.seconds_ago;
     page.family("booth_start_time_seconds", Kind::Gauge, "When the daemon has started.")
         .add(&[], started);
-    tickets(&mut page, &report.tickets);
+    tickets(&mut page, &report.tickets, age.as_secs_f64());
     peers(&mut page, report);
     figures(&mut page, &report.figures);
     let health = &report.health;
@@ -93,7 +94,7 @@ fn text(report: &Report) -> String {
     page.0
 }
 
-fn tickets(page: &mut Page, tickets: &[Ticket]) {
+fn tickets(page: &mut Page, tickets: &[Ticket], age: f64) {
     let mut each = |name: &str, help: &str, value: &dyn Fn(&Ticket) -> Option<f64>| {
         let mut family = page.family(name, Kind::Gauge, help);
         for ticket in tickets {
@@ -103,8 +104,7 @@ fn tickets(page: &mut Page, tickets: &[Ticket]) {
         }
     };
     each("booth_ticket_held", "Whether this site holds the ticket.", &|ticket| {
-        let granted = ticket.store.as_ref().map(|store| store.says == StoreSays::Granted)?;
-        Some(flag(granted && ticket.holder.here))
+        Some(flag(ticket.held_here()?))
     });
     each("booth_ticket_free", "Whether this member knows that nobody has the ticket.", &|ticket| {
         Some(flag(ticket.holder.state == HolderState::Free))
@@ -113,7 +113,7 @@ fn tickets(page: &mut Page, tickets: &[Ticket]) {
         Some(flag(ticket.holder.state == HolderState::Held))
     });
     each("booth_ticket_lease_left_seconds", "What is left of this site's lease.", &|ticket| {
-        Some(ticket.lease.as_ref()?.until.seconds_left)
+        Some((ticket.lease.as_ref()?.until.seconds_left - age).max(0.0))
     });
     each(
         "booth_ticket_majority",

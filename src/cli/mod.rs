@@ -6,8 +6,10 @@
 
 pub mod args;
 mod check;
+mod check_booth;
 mod client;
 mod explain;
+mod exporter;
 mod findings;
 mod geostore;
 mod history;
@@ -57,6 +59,9 @@ pub fn main() -> ExitCode {
     }
     let program = args::program_of(name);
     let output = Output::of(program);
+    if name == check_booth::NAME {
+        return check_booth::main(&rest, &output).into();
+    }
     match args::parse(program, &rest) {
         Ok(invocation) => run(invocation, &output),
         Err(error) => refuse(&error, &output).into(),
@@ -79,6 +84,8 @@ fn run(invocation: Invocation, output: &Output) -> ExitCode {
         Invocation::Explain(args) => explain::run(&args, output),
         Invocation::History(args) => history::run(&args, output),
         Invocation::Metrics(args) => metrics::run(&args, output),
+        Invocation::Exporter(args) => exporter::run(&args, output),
+        Invocation::CheckHealth(args) => check_booth::run(&args, output),
         Invocation::Status(args) => status::run(&args, output),
         Invocation::List(args) if args.format == Format::Json => json::show(&args, false, output),
         Invocation::Peers(args) if args.format == Format::Json => json::show(&args, true, output),

@@ -45,6 +45,10 @@ pub enum Operation {
     History,
     /// Print metrics for Prometheus.
     Metrics,
+    /// Serve metrics, reports and a page over HTTP.
+    Exporter,
+    /// Check the health for Nagios or Icinga.
+    CheckHealth,
     /// Grant a ticket.
     Grant,
     /// Revoke a ticket.
@@ -108,6 +112,14 @@ pub const OPERATIONS: &[OperationDef] = &[
     def(Booth, Operation::Explain, &["explain"], "[TICKET]", "say why a ticket is where it is"),
     def(Booth, Operation::History, &["history"], "[TICKET]", "show what has happened lately"),
     def(Booth, Operation::Metrics, &["metrics"], "", "print metrics for Prometheus"),
+    def(Booth, Operation::Exporter, &["exporter"], "", "serve metrics and a page over HTTP"),
+    def(
+        Booth,
+        Operation::CheckHealth,
+        &["health"],
+        "[TICKET]",
+        "check the health for Nagios or Icinga; also called check_booth",
+    ),
     def(Booth, Operation::Grant, &["grant"], "[TICKET]", "grant a ticket to a site"),
     def(Booth, Operation::Revoke, &["revoke"], "[TICKET]", "take a ticket away from its site"),
     def(Booth, Operation::Status, &["status"], "", "say whether the daemon runs here"),
@@ -240,6 +252,11 @@ pub const OPTIONS: &[OptionDef] = &[
         help: "check: compare the configuration with those of the other members' daemons",
         ..option('p', None, &[Booth], "")
     },
+    OptionDef {
+        long: "listen",
+        only_for: Some((&[Operation::Exporter], "exporter")),
+        ..option('L', Some("ADDRESS"), &[Booth], "exporter: listen here (default: 127.0.0.1:9930)")
+    },
     option('l', Some("LOCKFILE"), &[Booth], "lock file (default: /var/run/booth/NAME.pid)"),
     option('S', None, &[Booth], "daemon: stay in the foreground"),
     option('D', None, BOTH, "say more; may be repeated"),
@@ -262,6 +279,7 @@ const WITH_TICKET: &[Operation] = &[
     Operation::Overview,
     Operation::Explain,
     Operation::History,
+    Operation::CheckHealth,
     Operation::Grant,
     Operation::Revoke,
     Operation::AttrList,
@@ -286,8 +304,10 @@ pub enum Exit {
     Success,
     /// It did not do what was asked.
     Failure,
-    /// `overview`: nobody could tell.
+    /// `overview`: nobody could tell. `health`: critical.
     CannotTell,
+    /// `health`: it could not be checked.
+    Unchecked,
     /// `status`: no daemon runs.
     NotRunning,
 }
@@ -295,7 +315,7 @@ pub enum Exit {
 impl Exit {
     /// All variants.
     pub const ALL: &'static [Exit] =
-        &[Exit::Success, Exit::Failure, Exit::CannotTell, Exit::NotRunning];
+        &[Exit::Success, Exit::Failure, Exit::CannotTell, Exit::Unchecked, Exit::NotRunning];
 
     /// The exit code of the process.
     pub const fn code(self) -> u8 {
@@ -303,6 +323,7 @@ impl Exit {
             Exit::Success => 0,
             Exit::Failure => 1,
             Exit::CannotTell => 2,
+            Exit::Unchecked => 3,
             Exit::NotRunning => 7,
         }
     }

@@ -77,7 +77,9 @@ impl Output {
     pub(super) fn outcome(&self, exit: Exit, text: &str) -> Exit {
         match exit {
             Exit::Success => self.message(text),
-            Exit::Failure | Exit::CannotTell | Exit::NotRunning => self.error(text),
+            Exit::Failure | Exit::CannotTell | Exit::Unchecked | Exit::NotRunning => {
+                self.error(text);
+            }
         }
         exit
     }

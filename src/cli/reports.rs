@@ -11,13 +11,14 @@ use crate::sys::clock;
 use crate::time::WallTime;
 use crate::wire::{ClientReply, ClientRequest, ResultCode};
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long all members are waited for.
 pub(super) const LIMIT: Duration = Duration::from_secs(2);
 
 /// What a member has answered.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Answer {
     /// Its index in the configuration.
     pub index: usize,
@@ -26,7 +27,7 @@ pub(super) struct Answer {
 }
 
 /// What a member said when it was asked for its report.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Said {
     /// Its report.
     Report(Box<Told>),
@@ -37,7 +38,7 @@ pub(super) enum Said {
 }
 
 /// A report, and how it came.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Told {
     /// The report.
     pub report: Report,
@@ -48,10 +49,10 @@ pub(super) struct Told {
 }
 
 /// Why there is neither a report nor a list.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Silence {
     /// There was no answer.
-    Net(NetError),
+    Net(Arc<NetError>),
     /// It refused.
     Refused(ResultCode),
     /// The answer is no report that this version knows.
@@ -61,7 +62,7 @@ pub(super) enum Silence {
 impl fmt::Display for Silence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Silence::Net(error @ NetError::Untrusted(..)) => {
+            Silence::Net(error) if matches!(**error, NetError::Untrusted(..)) => {
                 write!(f, "{error}: compare authfile and the clocks")
             }
             Silence::Net(error) => error.fmt(f),
@@ -74,10 +75,16 @@ impl fmt::Display for Silence {
     }
 }
 
+impl From<NetError> for Silence {
+    fn from(error: NetError) -> Silence {
+        Silence::Net(Arc::new(error))
+    }
+}
+
 impl std::error::Error for Silence {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Silence::Net(error) => Some(error),
+            Silence::Net(error) => Some(error.as_ref()),
             Silence::Refused(_) | Silence::Unreadable(_) => None,
         }
     }
@@ -95,10 +102,21 @@ impl Answer {
 
 /// Asks all members at once. The answers are in configuration order.
 pub(super) fn ask_all(config: &Config, codec: &Codec, history: bool) -> Vec<Answer> {
+    ask_but(config, codec, history, None)
+}
+
+/// The same without this member.
+pub(super) fn ask_but(
+    config: &Config,
+    codec: &Codec,
+    history: bool,
+    without: Option<usize>,
+) -> Vec<Answer> {
     let until = Instant::now() + LIMIT;
     let local = target::local(config);
     std::thread::scope(|scope| {
         let asking: Vec<_> = (0..config.members.len())
+            .filter(|index| Some(*index) != without)
             .map(|index| {
                 let target = target::at(config, index, local);
                 scope.spawn(move || Answer { index, said: ask(codec, &target, history, until) })
@@ -125,9 +143,9 @@ fn ask(codec: &Codec, target: &Target, history: bool, until: Instant) -> Said {
         Err(error @ NetError::Closed { .. }) => match ask_list(codec, target, until) {
             // One of ours that is older than reports closes the connection.
             Said::List(list) => Said::List(list),
-            Said::Report(_) | Said::Nothing(_) => Said::Nothing(Silence::Net(error)),
+            Said::Report(_) | Said::Nothing(_) => Said::Nothing(error.into()),
         },
-        Err(error) => Said::Nothing(Silence::Net(error)),
+        Err(error) => Said::Nothing(error.into()),
     }
 }
 
@@ -161,8 +179,8 @@ fn ask_list(codec: &Codec, target: &Target, until: Instant) -> Said {
     match list() {
         Ok(ClientReply::List(text)) => Said::List(printable(&text)),
         Ok(ClientReply::Result(code)) => Said::Nothing(Silence::Refused(code)),
-        Ok(_) => Said::Nothing(Silence::Net(NetError::Unexpected(target.address))),
-        Err(error) => Said::Nothing(Silence::Net(error)),
+        Ok(_) => Said::Nothing(NetError::Unexpected(target.address).into()),
+        Err(error) => Said::Nothing(error.into()),
     }
 }
 

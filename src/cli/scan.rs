@@ -14,6 +14,8 @@ const LOCKFILE_ARG_MAX: usize = 4095;
 const SITE_ARG_MAX: usize = 63;
 /// The longest `-o`; the formats are shorter.
 const FORMAT_ARG_MAX: usize = 63;
+/// The longest `-L`; an address with a port is shorter.
+const LISTEN_ARG_MAX: usize = 63;
 /// Further `-D` options are not counted.
 const DEBUG_MAX: u8 = 9;
 
@@ -54,6 +56,8 @@ pub enum UsageError {
     NoTicketName(String, TicketNameError),
     /// `-o` names no format.
     UnknownFormat(String),
+    /// `-L` names no address with a port.
+    NoAddress(String),
     /// The seconds behind `-w` are out of bounds; the most that may be given.
     BadPause(String, u64),
     /// An argument is not UTF-8 text.
@@ -108,6 +112,11 @@ impl fmt::Display for UsageError {
                 let text = Excerpt::new(text);
                 write!(f, "output format \"{text}\" is unknown: use text or json")
             }
+            UsageError::NoAddress(text) => write!(
+                f,
+                "\"{}\" is no address with a port: give one such as 127.0.0.1:9930 or [::1]:9930",
+                Excerpt::new(text)
+            ),
             UsageError::BadPause(text, max) => {
                 let text = Excerpt::new(text);
                 write!(f, "a pause of {text} s is not possible: give 1 to {max} seconds after -w")
@@ -196,6 +205,7 @@ fn limit(letter: char) -> (&'static str, usize) {
         's' => ("site name", SITE_ARG_MAX),
         'l' => ("lock file", LOCKFILE_ARG_MAX),
         't' => ("ticket name", TICKET_NAME_MAX),
+        'L' => ("address", LISTEN_ARG_MAX),
         'o' => ("output format", FORMAT_ARG_MAX),
         other => unreachable!("-{other} has a value in the table of options, so it is known here"),
     }

@@ -33,9 +33,18 @@ pub fn read(file: &File, may_own: impl Fn(u32) -> bool) -> Result<Key, KeyFilePr
     if owner != ROOT && !may_own(owner) {
         return Err(KeyFileProblem::Owner { user: owner });
     }
+    read_unjudged(file)
+}
+
+/// Reads an open key file, whoever it belongs to.
+///
+/// # Errors
+/// It cannot be read, or holds no key.
+pub fn read_unjudged(file: &File) -> Result<Key, KeyFileProblem> {
     let mut head = Vec::with_capacity(KEY_MAX);
     let limit = u64::try_from(KEY_MAX).unwrap_or(u64::MAX);
-    file.take(limit).read_to_end(&mut head).map_err(failed)?;
+    let read = file.take(limit).read_to_end(&mut head);
+    read.map_err(|error| KeyFileProblem::open(&error))?;
     Key::new(trim(&head)).map_err(KeyFileProblem::Unfit)
 }
 

@@ -25,7 +25,7 @@ mod value;
 
 pub use checked::{Account, Config, ConfiguredMember, Handler, TicketConfig, TicketStore};
 pub use error::{ConfigError, KeyFileProblem};
-pub use keyfile::read as read_key_file;
+pub use keyfile::{read as read_key_file, read_unjudged as read_key_file_unjudged};
 pub(crate) use keyword::one_step_apart;
 pub use keyword::{words as keywords, GlobalKey, TicketKey};
 pub use limits::{CONFIG_BYTES_MAX, DEFAULT_PORT, ERRORS_MAX, NAME_BYTES_MAX, TICKETS_MAX};

@@ -56,6 +56,14 @@ pub struct Ticket {
     pub recent: Vec<Event>,
 }
 
+impl Ticket {
+    /// Whether the site that reports holds the ticket and its store says so; `None` at an
+    /// arbitrator.
+    pub fn held_here(&self) -> Option<bool> {
+        Some(self.store.as_ref()?.says == StoreSays::Granted && self.holder.here)
+    }
+}
+
 /// An attribute of a ticket.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attribute {

@@ -2,7 +2,8 @@
 //! What a configuration needs from outside its text, from the system on which this process runs.
 
 use crate::auth::Key;
-use crate::config::{read_key_file, system_words, KeyFileProblem, Surroundings};
+use crate::config::{read_key_file, read_key_file_unjudged, system_words};
+use crate::config::{KeyFileProblem, Surroundings, DIRECTORY};
 use crate::sys::accounts::{self, Identity};
 use std::fs::{File, Metadata};
 use std::io;
@@ -37,6 +38,35 @@ impl Surroundings for System {
             owner == accounts::own_user() || owners.iter().any(is_that)
         })
     }
+}
+
+/// The same, for a service that may not read the key file itself: systemd has copied what is in
+/// `/etc/booth` for it (`LoadCredential=booth:/etc/booth`) and let nobody else read that.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct WithCredentials;
+
+impl Surroundings for WithCredentials {
+    fn resolve(&mut self, host: &str) -> io::Result<Vec<SocketAddr>> {
+        System.resolve(host)
+    }
+
+    fn read_key(&mut self, path: &Path, owners: &[&str]) -> Result<Key, KeyFileProblem> {
+        let given = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        let copy = given.and_then(|directory| copy_in(&directory, path));
+        match copy.filter(|copy| copy.is_file()) {
+            Some(copy) => {
+                let file = File::open(copy).map_err(|error| KeyFileProblem::open(&error))?;
+                read_key_file_unjudged(&file)
+            }
+            None => System.read_key(path, owners),
+        }
+    }
+}
+
+/// Where the copy of a file of `/etc/booth` lies.
+fn copy_in(credentials: &Path, path: &Path) -> Option<PathBuf> {
+    let inside = path.strip_prefix(DIRECTORY).ok()?.to_str()?;
+    Some(credentials.join(format!("booth_{}", inside.replace('/', "_"))))
 }
 
 /// Why a handler cannot be run, or checks nothing: a program, or a directory of programs.
@@ -147,6 +177,14 @@ mod tests {
         let pipe = System.read_key(&directory.path().join("pipe"), &[]);
         assert_eq!(pipe, Err(KeyFileProblem::NotAFile));
         assert_eq!(System.read_key(directory.path(), &[]), Err(KeyFileProblem::NotAFile));
+    }
+
+    #[test]
+    fn a_credential_is_named_after_its_file() {
+        let at = |path: &str| copy_in(Path::new("/run/c"), Path::new(path));
+        assert_eq!(at("/etc/booth/authkey"), Some("/run/c/booth_authkey".into()));
+        assert_eq!(at("/etc/booth/keys/a"), Some("/run/c/booth_keys_a".into()));
+        assert_eq!(at("/etc/other/authkey"), None);
     }
 
     #[test]

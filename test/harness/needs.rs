@@ -20,8 +20,8 @@ pub enum Need {
     Tap,
     /// libfaketime, to set the wall clock of one program.
     Faketime,
-    /// A root directory with a Pacemaker cluster's programs or with `tshark`, of this name; it is
-    /// made if it is not there (`test/pacemaker/make-root`).
+    /// A root directory with other programs, of this name; it is made if it is not there
+    /// (`test/pacemaker/make-root`).
     ClusterRoot(&'static str),
 }
 

@@ -62,7 +62,7 @@ pub fn our_file() -> PathBuf {
 /// Makes the names of our program in `dir`.
 pub fn link_ours(dir: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(dir)?;
-    for name in ["boothd", "booth", "geostore"] {
+    for name in ["boothd", "booth", "geostore", "check_booth"] {
         std::os::unix::fs::symlink(our_file(), dir.join(name))?;
     }
     Ok(())

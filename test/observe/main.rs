@@ -3,6 +3,8 @@
 //! ticket can be in, of every trouble that they are for, and of what has happened.
 
 mod alerts;
+mod exporter;
+mod health;
 mod metrics;
 mod past;
 mod schema;

@@ -38,12 +38,30 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
     samples
 }
 
+/// Probes tell it, and the first comes later than a test ends.
+const LATER: &[&str] = &["booth_peer_configuration_differs"];
+
+/// The metrics that a file of `scripts/monitoring` names.
+fn named_in(file: &str) -> BTreeSet<String> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/monitoring");
+    let text = std::fs::read_to_string(path.join(file)).expect("the file is there");
+    let words = text.split(|c: char| !(c.is_ascii_lowercase() || c == '_'));
+    let names = words.filter(|word| word.starts_with("booth_")).map(str::to_owned);
+    let names: BTreeSet<String> = names.collect();
+    assert!(names.len() > 8, "{file}: {names:?}");
+    names
+}
+
 #[test]
 fn metrics_follow_a_grant_a_renewal_a_failing_store_and_a_dead_member() {
     run(test_name!(), &[], |lab| {
         let mut cluster = Cluster::started(lab, &Setup::usual().with_key());
+        let names = std::cell::RefCell::new(BTreeSet::new());
         let ask = |cluster: &Cluster<'_>, member: usize| {
-            samples(&cluster.booth(member, &["metrics"]).expect_code(0).stdout)
+            let now = samples(&cluster.booth(member, &["metrics"]).expect_code(0).stdout);
+            let name = |id: &String| id.split('{').next().unwrap_or_default().to_owned();
+            names.borrow_mut().extend(now.keys().map(name));
+            now
         };
         let of = |samples: &BTreeMap<String, f64>, id: &str| {
             *samples.get(id).unwrap_or_else(|| panic!("no {id} in {samples:?}"))
@@ -78,6 +96,12 @@ fn metrics_follow_a_grant_a_renewal_a_failing_store_and_a_dead_member() {
         assert_eq!(of(&now, &format!("booth_peer_reachable{peer}")), 1.0);
         let offset = of(&now, &format!("booth_peer_clock_offset_seconds{peer}"));
         assert!(offset.abs() < 1.0, "{offset}");
+        for file in ["booth-rules.yml", "booth-dashboard.json"] {
+            for name in named_in(file) {
+                let printed = names.borrow().contains(&name) || LATER.contains(&name.as_str());
+                assert!(printed, "{file}: nobody prints {name}");
+            }
+        }
         cluster.kill(0);
         let told = cluster.booth(0, &["metrics"]).expect_code(1);
         assert_eq!(samples(&told.stdout), BTreeMap::from([("booth_up".to_owned(), 0.0)]));

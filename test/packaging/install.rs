@@ -27,6 +27,7 @@ const READABLE: &[&str] = &[
     "usr/lib/ocf/lib/booth/geo_attr.sh",
     "usr/lib/systemd/system/booth-after-boot.service",
     "usr/lib/systemd/system/booth-arbitrator.service",
+    "usr/lib/systemd/system/booth-exporter.service",
     "usr/lib/systemd/system/booth-metrics.service",
     "usr/lib/systemd/system/booth-metrics.timer",
     "usr/lib/systemd/system/booth@.service",
@@ -37,12 +38,15 @@ const READABLE: &[&str] = &[
     "usr/share/booth/report.schema.json",
     "usr/share/doc/booth/COPYING",
     "usr/share/doc/booth/README",
+    "usr/share/doc/booth/monitoring/booth-dashboard.json",
+    "usr/share/doc/booth/monitoring/booth-rules.yml",
     "usr/share/fish/vendor_completions.d/booth.fish",
     "usr/share/pkgconfig/booth.pc",
     "usr/share/zsh/site-functions/_booth",
 ];
 /// Links, with PREFIX=/usr, and where they lead.
 const LINKS: &[(&str, &str)] = &[
+    ("usr/lib/nagios/plugins/check_booth", "../../../sbin/boothd"),
     ("usr/sbin/booth", "boothd"),
     ("usr/sbin/geostore", "boothd"),
     ("usr/share/bash-completion/completions/boothd", "booth"),
@@ -172,6 +176,7 @@ fn every_directory_can_be_chosen() {
         ("fishcompletiondir", "booth.fish"),
         ("wiresharkdir", "booth.lua"),
         ("docdir", "README"),
+        ("plugindir", "check_booth"),
     ];
     let assignments: Vec<String> =
         choices.iter().map(|(name, _)| format!("{name}=/chosen/{name}")).collect();

@@ -102,6 +102,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("serde_json", &["src/cli/", "src/daemon/"]),
     ("signal_hook", &["src/store/", "src/sys/"]),
     ("syslog", &["src/daemon/"]),
+    ("tiny_http", &["src/cli/exporter/"]),
     ("crossbeam_channel", &["src/daemon/"]),
     ("std::process::Command", &["src/store/", "src/sys/"]),
     ("std::fs", &["src/config/", "src/daemon/", "src/store/", "src/sys/", "src/cli/"]),

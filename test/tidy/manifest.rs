@@ -22,6 +22,7 @@ const CRATES: &[&str] = &[
     "signal-hook",
     "socket2",
     "syslog",
+    "tiny_http",
 ];
 
 /// What its tests may need besides.
