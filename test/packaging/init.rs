@@ -6,6 +6,9 @@ use super::{end_with, run, source, succeed, write_script};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(10);
 
 const PROGRAM: &str = r#"#!/bin/sh
 here=${0%/*}
@@ -24,6 +27,8 @@ check) [ ! -e "$here/errors/$3" ] || { echo "$3: it has an error" >&2; exit 1; }
 daemon)
 	[ ! -e "$here/errors/$3" ] || exit 1
 	setsid sleep 60 </dev/null >/dev/null 2>&1 &
+	# It runs once it is no longer this shell.
+	until grep -q sleep "/proc/$!/cmdline"; do kill -0 "$!" || exit 1; done
 	echo "$!" >"$here/running/$3"
 	;;
 esac
@@ -110,6 +115,8 @@ fn a_try_restart_is_for_those_that_run() {
     let before = machine.daemon("one").expect("it runs");
     let two = machine.daemon("two").expect("it runs");
     succeed(Command::new("kill").arg(two.trim()));
+    let ended = || fs::read(format!("/proc/{}/cmdline", two.trim())).unwrap_or_default().is_empty();
+    booth_harness::until(LIMIT, "two ends", || ended().then_some(()));
     // Nor does it matter that one could not be started.
     touch(&machine.at("errors/two"));
     end_with(3, &mut machine.script("status"));
