@@ -20,7 +20,7 @@ const MEASURE: &str = "<script>document.body.append('measured=' + \
 
 /// Runs the browser for a page; returns what it prints, and what its console says.
 fn browse(tools: &Tools, width: u32, more: &[String], url: &str) -> (String, String) {
-    let mut command = tools.command("chromium");
+    let mut command = tools.command("chromium-headless-shell");
     command.args(["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]);
     command.args(["--disable-dev-shm-usage", "--no-first-run", "--user-data-dir=/tmp/profile"]);
     command.args(["--disable-background-networking", "--disable-component-update"]);

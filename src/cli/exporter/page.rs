@@ -19,6 +19,8 @@ const REFRESH: u32 = 5;
 const BACK: (f64, f64) = (600.0, 86_400.0);
 /// The width of a bar in its own units.
 const WIDTH: f64 = 1000.0;
+/// So many of a ticket's last holders are told in words.
+const TOLD: usize = 5;
 /// So many sites have colours of their own; further ones begin again with the first.
 const COLOURS: usize = 8;
 
@@ -229,9 +231,7 @@ fn times(config: &Config, answers: &[Answer]) -> String {
         let x = |ago: f64| (1.0 - ago.min(back) / back) * WIDTH;
         let rects: String =
             shown.clone().map(|t| rect(x(t.from), x(t.to), &colour(&t.member))).collect();
-        let words: Vec<String> = shown.map(tenure_words).collect();
-        let words =
-            if words.is_empty() { "nobody, as far as known".to_owned() } else { words.join("; ") };
+        let words = all_words(&shown.collect::<Vec<_>>());
         let bar = bars("", &words, &rects);
         let words = escaped(&words);
         let _ = write!(
@@ -246,6 +246,19 @@ fn times(config: &Config, answers: &[Answer]) -> String {
         span(back)
     );
     part
+}
+
+/// The last of these tenures in words.
+fn all_words(tenures: &[&Tenure]) -> String {
+    let earlier = tenures.len().saturating_sub(TOLD);
+    let mut words: Vec<String> = tenures[earlier..].iter().map(|t| tenure_words(t)).collect();
+    if earlier > 0 {
+        words.insert(0, format!("{earlier} earlier"));
+    }
+    match words.is_empty() {
+        true => "nobody, as far as known".to_owned(),
+        false => words.join("; "),
+    }
 }
 
 fn tenure_words(tenure: &Tenure) -> String {
@@ -390,5 +403,10 @@ mod tests {
         let tenure = |from, to| Tenure { member: "192.0.2.1".to_owned(), from, to };
         assert_eq!(tenure_words(&tenure(90.0, 0.0)), "192.0.2.1 for 1 min 30 s until now");
         assert_eq!(tenure_words(&tenure(90.0, 60.0)), "192.0.2.1 for 30 s until 1 min ago");
+        assert_eq!(all_words(&[]), "nobody, as far as known");
+        let many: Vec<Tenure> = (1..=7).rev().map(|ago| tenure(f64::from(ago), 0.5)).collect();
+        let words = all_words(&many.iter().collect::<Vec<_>>());
+        assert!(words.starts_with("2 earlier; 192.0.2.1 for 4 s until "), "{words}");
+        assert_eq!(words.matches("; ").count(), TOLD);
     }
 }
