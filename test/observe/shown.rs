@@ -15,7 +15,11 @@ const RED: &str = "\x1b[31m";
 
 /// What the first member's client shows on a terminal with this environment.
 #[track_caller]
-fn on_a_terminal(cluster: &Cluster<'_>, environment: &[(&str, &str)], arguments: &[&str]) -> String {
+fn on_a_terminal(
+    cluster: &Cluster<'_>,
+    environment: &[(&str, &str)],
+    arguments: &[&str],
+) -> String {
     let client = cluster.client(Kind::Ours, 0, arguments);
     let words: Vec<_> = client.get_args().map(|word| word.to_string_lossy()).collect();
     let line = format!("timeout 5 {} {}", client.get_program().to_string_lossy(), words.join(" "));
