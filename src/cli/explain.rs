@@ -10,13 +10,10 @@ use super::options::Exit;
 use super::output::Output;
 use super::overview::best;
 use super::reports::{ask_all, Answer, Said};
-use super::words::{paragraph, span};
+use super::words::{and, paragraph, span};
 use crate::config::Config;
 use crate::model::MemberRole;
 use crate::report::{HolderState, Lease, Mode, StoreSays, Ticket, TicketState};
-
-/// A handler that failed longer ago is no reason any more.
-const RECENT_FAILURE: f64 = 600.0;
 
 /// Asks all members and explains one ticket, or all.
 pub(super) fn run(args: &ExplainArgs, output: &Output) -> Result<Exit, Exit> {
@@ -68,7 +65,12 @@ impl Case<'_> {
         let Some((by, ticket)) = best(self.config, self.answers, self.name) else {
             return vec![self.without_reports()];
         };
-        let mut sentences = vec![self.holder(&by, ticket)];
+        let mut sentences = match ticket.holder.state {
+            HolderState::Unknown => {
+                vec![self.listed().unwrap_or_else(|| self.nobody_knows(ticket))]
+            }
+            HolderState::Held | HolderState::Free => vec![self.holder(&by, ticket)],
+        };
         for (member, report) in reports(self.config, self.answers) {
             if let Some(ticket) = report.ticket(self.name) {
                 waits(&member, ticket, &mut sentences);
@@ -78,20 +80,24 @@ impl Case<'_> {
         sentences
     }
 
-    /// No member has a report: what a list says.
+    /// No report knows this ticket: what a list says.
     fn without_reports(&self) -> String {
-        for answer in self.answers {
-            if let Said::List(list) = &answer.said {
-                let by = address(self.config, answer.index);
-                return match findings::listed_holder(list, self.name) {
-                    Some(holder) => {
-                        format!("{by}, which has no reports, says that {holder} has it.")
-                    }
-                    None => format!("{by}, which has no reports, knows no holder."),
-                };
+        self.listed().unwrap_or_else(|| {
+            let listed = |answer: &&Answer| matches!(answer.said, Said::List(_));
+            match self.answers.iter().find(listed) {
+                Some(answer) => {
+                    let by = address(self.config, answer.index);
+                    format!("{by}, a member of the C version, knows no holder.")
+                }
+                None => "No member that answers knows this ticket.".to_owned(),
             }
-        }
-        "No member that answers knows this ticket.".to_owned()
+        })
+    }
+
+    /// Who has it, as the list of a member of the C version says.
+    fn listed(&self) -> Option<String> {
+        let (by, holder) = findings::listed(self.config, self.answers, self.name)?;
+        Some(format!("{by}, a member of the C version, says that {holder} has it."))
     }
 
     /// Who has it, and why we believe so.
@@ -146,7 +152,7 @@ impl Case<'_> {
                 ", but it has no majority: {} did not acknowledge the renewal. The last one that a \
                  majority acknowledged began {} ago, and the lease ends in {left}; then the \
                  ticket is given up",
-                lease.unacknowledged.join(", "),
+                and(&lease.unacknowledged),
                 span(renewed)
             )
         }
@@ -204,7 +210,11 @@ impl Case<'_> {
             _ => String::new(),
         };
         let order = self.order(ticket);
-        let first = order.first()?;
+        let Some(first) = order.first() else {
+            return Some(
+                "If the holder is lost, no other site that answers can take it over.".into(),
+            );
+        };
         let others = match &order[1..] {
             [] => String::new(),
             others => format!(", then {}", others.join(", ")),
@@ -224,11 +234,17 @@ impl Case<'_> {
         stands.min_by(|a, b| a.1.total_cmp(&b.1))
     }
 
-    /// The sites that do not have it and answer, in the order in which they stand.
+    /// The sites that do not have it, answer, and may take it, in the order in which they stand.
     fn order(&self, ticket: &Ticket) -> Vec<String> {
         let there = |index: usize| {
             let said = self.answers.iter().find(|answer| answer.index == index);
-            said.is_some_and(|answer| !matches!(answer.said, Said::Nothing(_)))
+            said.is_some_and(|answer| match &answer.said {
+                Said::Report(told) => {
+                    told.report.ticket(self.name).is_some_and(|it| !findings::lacks_attributes(it))
+                }
+                Said::List(_) => true,
+                Said::Nothing(_) => false,
+            })
         };
         let weight = |address: &String| ticket.settings.weights.get(address).copied().unwrap_or(0);
         let mut sites: Vec<String> = self
@@ -299,11 +315,11 @@ fn waits(member: &str, ticket: &Ticket, sentences: &mut Vec<String>) {
                 "{member} was elected, but {} did not answer and may still have it: the grant \
                  waits for that site, at most {left} (expire and acquire-after). If you know that \
                  it is down, `booth grant -F -s {member} {name}` grants at once.",
-                missing.join(", ")
+                and(missing)
             ),
         });
     }
-    if !ticket.prerequisites_hold {
+    if findings::lacks_attributes(ticket) {
         say(format!(
             "{member} does not take it: an attribute prerequisite (attr-prereq) does not hold \
              there. `geostore list -s {member} -t {name}` shows the attributes."
@@ -332,10 +348,7 @@ fn handler(member: &str, ticket: &Ticket, say: &mut impl FnMut(String)) {
             span(since.seconds_ago)
         ));
     }
-    let failed = |event: &&crate::report::Event| {
-        event.event == "handler-failed" && event.time.seconds_ago < RECENT_FAILURE
-    };
-    if let Some(event) = ticket.recent.iter().rev().find(failed) {
+    if let Some(event) = findings::handler_failure(ticket) {
         say(format!(
             "{member} asked the before-acquire handler {} {} ago: {}. As long as it does not \
              agree, {member} neither takes nor keeps the ticket; `crm_mon` and the log of the \

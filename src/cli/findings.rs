@@ -2,13 +2,18 @@
 //! What needs attention in the answers of all members: who is silent, what disagrees, what fails.
 
 use super::reports::{Answer, Said, Told};
+use super::words::{and, span};
 use crate::config::Config;
-use crate::report::{HolderState, Mode, PeerState, Report, StoreSays, Ticket};
+use crate::report::{Event, HolderState, Mode, Past, PeerState, Report, StoreSays, Ticket};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// A clock that is off by more seconds than this is told.
-pub(super) const CLOCK_OFF: f64 = 2.0;
+/// A clock that is off by more seconds than this is told; the daemon has the same limit.
+const CLOCK_OFF: f64 = 3.0;
+/// A handler that failed longer ago, in seconds, is no reason any more.
+const RECENT_FAILURE: f64 = 600.0;
+/// What runs for longer, in seconds, is told.
+const LONG: f64 = 5.0;
 /// So many names of what differs are told.
 const KEYS_TOLD: usize = 3;
 
@@ -102,8 +107,9 @@ fn of_members(config: &Config, answers: &[Answer], found: &mut Vec<Finding>) {
                 let text = format!("{name} has no reports (the C version): only its list is shown");
                 found.push(Finding::remark(text));
             }
-            Said::Report(told) => of_report(&name, told, found),
+            Said::Report(told) => of_clock(&name, told, found),
         }
+        of_links(config, answers, answer, found);
     }
     let there = answers.len() - silent;
     if there < majority && there > 0 {
@@ -115,26 +121,48 @@ fn of_members(config: &Config, answers: &[Answer], found: &mut Vec<Finding>) {
     }
 }
 
-fn of_report(name: &str, told: &Told, found: &mut Vec<Finding>) {
+fn of_clock(name: &str, told: &Told, found: &mut Vec<Finding>) {
     if told.clock_offset.abs() > CLOCK_OFF {
-        let (size, side) = size_and_side(told.clock_offset);
+        let size = span(told.clock_offset.abs());
+        let side = if told.clock_offset < 0.0 { "behind" } else { "ahead of" };
         found.push(Finding::attention(format!(
-            "the clock of {name} is {size:.0} s {side} this host's: check the time service there"
-        )));
-    }
-    let lost = |state: PeerState| state == PeerState::Unreachable;
-    for peer in told.report.peers.iter().filter(|peer| lost(peer.state)) {
-        found.push(Finding::attention(format!(
-            "{name} does not hear {}: check that boothd runs there, and that UDP port {} is open \
-             both ways",
-            peer.address, told.report.member.port
+            "the clock of {name} is {size} {side} this host's: check the time service there"
         )));
     }
 }
 
-/// How far a clock is off, and to which side.
-pub(super) fn size_and_side(offset: f64) -> (f64, &'static str) {
-    (offset.abs(), if offset < 0.0 { "behind" } else { "ahead of" })
+/// Which members do not hear one, or refuse what it sends.
+fn of_links(config: &Config, answers: &[Answer], answer: &Answer, found: &mut Vec<Finding>) {
+    let name = address(config, answer.index);
+    let (mut deaf, mut refusing) = (Vec::new(), Vec::new());
+    for (by, report) in reports(config, answers) {
+        let Some(peer) = report.peer(&name) else { continue };
+        let refused = peer.counters.authentication_failures > 0;
+        match peer.state {
+            PeerState::Unreachable | PeerState::Unheard if refused => refusing.push(by),
+            PeerState::Unreachable => deaf.push(by),
+            PeerState::Reachable | PeerState::Unheard => {}
+        }
+    }
+    if !deaf.is_empty() {
+        let runs = match answer.said {
+            Said::Nothing(_) => "boothd runs there, and that ",
+            Said::Report(_) | Said::List(_) => "",
+        };
+        found.push(Finding::attention(format!(
+            "{} {} not hear {name}: check that {runs}UDP port {} is open both ways",
+            and(&deaf),
+            if deaf.len() == 1 { "does" } else { "do" },
+            config.members[answer.index].port
+        )));
+    }
+    if !refusing.is_empty() {
+        found.push(Finding::attention(format!(
+            "{} {} packets of {name}: compare the keys (authfile) and the clocks",
+            and(&refusing),
+            if refusing.len() == 1 { "refuses" } else { "refuse" }
+        )));
+    }
 }
 
 /// Configurations that are not equal: those of the members, and this host's.
@@ -163,7 +191,7 @@ pub(super) fn differing(
     here: &BTreeMap<String, String>,
     there: &BTreeMap<String, String>,
 ) -> Vec<String> {
-    let names: std::collections::BTreeSet<&String> = here.keys().chain(there.keys()).collect();
+    let names: BTreeSet<&String> = here.keys().chain(there.keys()).collect();
     let value = |side: &BTreeMap<String, String>, name: &String| {
         side.get(name).map_or_else(|| "missing".to_owned(), Clone::clone)
     };
@@ -199,33 +227,56 @@ pub(super) fn listed_holder(list: &str, ticket: &str) -> Option<String> {
     (!leader.eq_ignore_ascii_case("none")).then(|| leader.to_owned())
 }
 
+/// A member of the C version whose list names the holder of a ticket, and the holder.
+pub(super) fn listed(config: &Config, answers: &[Answer], name: &str) -> Option<(String, String)> {
+    answers.iter().find_map(|answer| match &answer.said {
+        Said::List(list) => Some((address(config, answer.index), listed_holder(list, name)?)),
+        Said::Report(_) | Said::Nothing(_) => None,
+    })
+}
+
+/// The last failure of a ticket's handler, unless it is long ago or the ticket was granted since.
+pub(super) fn handler_failure(ticket: &Ticket) -> Option<&Event> {
+    let words = ["handler-failed", "granted"];
+    let mut events = ticket.recent.iter().rev();
+    let last = events.find(|event| words.contains(&event.event.as_str()))?;
+    let recent = last.time.seconds_ago < RECENT_FAILURE;
+    (last.event == "handler-failed" && recent).then_some(last)
+}
+
 fn of_ticket(config: &Config, answers: &[Answer], name: &str, found: &mut Vec<Finding>) {
     let mut add = |finding: Finding| found.push(finding.of(name));
     let said = holders(config, answers, name);
-    if said.len() > 1 {
+    let granted = granted(config, answers, name);
+    if granted.len() > 1 {
+        add(Finding::attention(format!(
+            "{name} is granted at {}: revoke it at all but one of them",
+            and(&granted)
+        )));
+    } else if said.len() > 1 {
         let words: Vec<String> =
-            said.iter().map(|(holder, by)| format!("{holder} (says {})", by.join(", "))).collect();
+            said.iter().map(|(holder, by)| format!("{holder} (says {})", and(by))).collect();
         add(Finding::attention(format!(
             "members name different holders of {name}: {}. Wait for one `expire`; if it stays so, \
              compare the configurations and look at `booth history {name}` of each",
-            words.join(" and ")
+            and(&words)
         )));
     }
-    let granted: Vec<String> = reports(config, answers)
-        .filter(|(_, report)| report.ticket(name).is_some_and(is_granted))
-        .map(|(address, _)| address)
-        .collect();
-    if granted.len() > 1 {
-        add(Finding::attention(format!(
-            "the stores of {} say that {name} is granted there: revoke it at all but one of them",
-            granted.join(" and ")
-        )));
-    }
-    let mut known = 0;
+    let (mut known, mut lacking) = (0, Vec::new());
     for (address, report) in reports(config, answers) {
         let Some(ticket) = report.ticket(name) else { continue };
         known += usize::from(ticket.holder.state != HolderState::Unknown);
         of_ticket_at(&address, ticket, &mut add);
+        if lacks_attributes(ticket) {
+            lacking.push(address);
+        }
+    }
+    if !lacking.is_empty() {
+        add(Finding::remark(format!(
+            "an attribute prerequisite of {name} does not hold at {}: `booth explain {name}` says \
+             what that means",
+            and(&lacking)
+        )));
     }
     let anybody = answers.iter().any(|answer| !matches!(answer.said, Said::Nothing(_)));
     let somebody = !said.is_empty() || known > 0;
@@ -242,6 +293,25 @@ fn is_automatic(config: &Config, answers: &[Answer], name: &str) -> bool {
     tickets.any(|ticket| ticket.mode == Mode::Automatic && ticket.term.is_some())
 }
 
+/// The sites at which a ticket is granted, as their stores say or, if it is manual, other members.
+fn granted(config: &Config, answers: &[Answer], name: &str) -> Vec<String> {
+    let mut sites = BTreeSet::new();
+    for (address, report) in reports(config, answers) {
+        let Some(ticket) = report.ticket(name) else { continue };
+        sites.extend(ticket.also_granted.iter().cloned());
+        if is_granted(ticket) {
+            sites.insert(address);
+        }
+    }
+    sites.into_iter().collect()
+}
+
+/// Whether a site that has not got the ticket may not take it because of an attribute. An
+/// arbitrator has no attributes.
+pub(super) fn lacks_attributes(ticket: &Ticket) -> bool {
+    !ticket.prerequisites_hold && ticket.store.is_some() && !ticket.holder.here
+}
+
 fn is_granted(ticket: &Ticket) -> bool {
     ticket.store.as_ref().is_some_and(|store| store.says == StoreSays::Granted)
 }
@@ -254,43 +324,45 @@ fn of_ticket_at(address: &str, ticket: &Ticket, add: &mut impl FnMut(Finding)) {
             "{address} holds {name} without a majority: {} not acknowledged by {}, the lease ends \
              in {}",
             if lease.unacknowledged.len() == 1 { "it is" } else { "its renewal is" },
-            lease.unacknowledged.join(", "),
-            super::words::span(lease.until.seconds_left)
+            and(&lease.unacknowledged),
+            span(lease.until.seconds_left)
         )));
     }
+    let long = |since: &&Past| since.seconds_ago > LONG;
     if let Some(store) = ticket.store.as_ref() {
         if let Some(since) = &store.failing_since {
             add(Finding::attention(format!(
                 "the ticket store of {address} has failed for {} ({} times): see the log of boothd \
                  there, and try `crm_ticket --info`",
-                super::words::span(since.seconds_ago),
+                span(since.seconds_ago),
                 store.failures
             )));
-        } else if store.writing_since.as_ref().is_some_and(|since| since.seconds_ago > 5.0) {
+        } else if let Some(since) = store.writing_since.as_ref().filter(long) {
             add(Finding::attention(format!(
                 "a change of the ticket store of {address} has been running for {}: `crm_ticket` \
                  hangs there",
-                super::words::span(store.writing_since.as_ref().map_or(0.0, |s| s.seconds_ago))
+                span(since.seconds_ago)
             )));
         }
     }
     let runs = ticket.handler.as_ref().and_then(|handler| handler.running_since.as_ref());
-    if let Some(since) = runs.filter(|since| since.seconds_ago > 5.0) {
+    if let Some(since) = runs.filter(long) {
         add(Finding::attention(format!(
             "the before-acquire handler of {name} has been running at {address} for {}",
-            super::words::span(since.seconds_ago)
+            span(since.seconds_ago)
+        )));
+    }
+    if let Some(event) = handler_failure(ticket) {
+        add(Finding::attention(format!(
+            "the before-acquire handler of {name} failed at {address} {} ago: `booth explain \
+             {name}` says what that means",
+            span(event.time.seconds_ago)
         )));
     }
     if !ticket.objectors.is_empty() && ticket.commit.is_none() && !is_granted(ticket) {
         add(Finding::attention(format!(
             "{address} waits with {name}: the store of {} may still say granted",
-            ticket.objectors.join(", ")
-        )));
-    }
-    if ticket.also_granted.len() > 1 {
-        add(Finding::attention(format!(
-            "{name} is granted at {}: revoke it at all but one of them",
-            ticket.also_granted.join(" and ")
+            and(&ticket.objectors)
         )));
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn run(args: &HistoryArgs, output: &Output) -> Result<Exit, Exit> {
     let events: Vec<&Event> = report.history.iter().filter(wanted).collect();
     Ok(output.data(&match args.format {
         Format::Json => json(report, events),
-        Format::Text => text(report, &events),
+        Format::Text => text(report, &events, only),
     }))
 }
 
@@ -59,8 +59,8 @@ fn json(report: &Report, history: Vec<&Event>) -> String {
 }
 
 /// A line for each event: when, by the member's clock, what, of which ticket, and the words of the
-/// log.
-fn text(report: &Report, events: &[&Event]) -> String {
+/// log. `only`: they are those of this ticket.
+fn text(report: &Report, events: &[&Event], only: Option<&str>) -> String {
     let mut text = String::new();
     if report.history_forgotten > 0 {
         text += &format!("({} earlier events were forgotten)\n", report.history_forgotten);
@@ -70,8 +70,10 @@ fn text(report: &Report, events: &[&Event]) -> String {
         text += &format!("{} {:<14} {ticket:<12} {}\n", event.time.at, event.event, event.text);
     }
     if events.is_empty() {
+        let known = if report.history_forgotten > 0 { " that is remembered" } else { "" };
+        let whom = only.map_or_else(String::new, |name| format!(" to {name}"));
         text += &format!(
-            "nothing has happened since {} started at {}\n",
+            "nothing{known} has happened{whom} since {} started at {}\n",
             report.member.address, report.member.started.at
         );
     }

@@ -38,12 +38,17 @@ impl Output {
 
     /// Prints data to standard output; fails if it cannot be written.
     pub(super) fn data(&self, text: &str) -> Exit {
+        self.more_data(text).map_or_else(|exit| exit, |_| Exit::Success)
+    }
+
+    /// The same; says whether there is still somebody who reads it.
+    pub(super) fn more_data(&self, text: &str) -> Result<bool, Exit> {
         let mut stdout = io::stdout().lock();
         match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-            Ok(()) => Exit::Success,
+            Ok(()) => Ok(true),
             // The reader has seen all that it wanted.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
-            Err(error) => self.failure(&format!("cannot write to standard output: {error}")),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            Err(error) => Err(self.failure(&format!("cannot write to standard output: {error}"))),
         }
     }
 

@@ -8,12 +8,11 @@ use super::net::Codec;
 use super::options::Exit;
 use super::output::Output;
 use super::reports::{ask_all, Answer, Said};
-use super::words::{bar, paragraph, short, span, Paint};
+use super::words::{bar, count, is_screen, paragraph, short, span, two_parts, Paint};
 use crate::config::Config;
 use crate::report::{HolderState, Mode, Peer, Report, StoreSays, Ticket};
 use crate::sys::clock::{self, LocalTime};
 use serde::Serialize;
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 /// An address that is longer has a line of its own.
@@ -67,11 +66,11 @@ pub(super) fn run(args: &OverviewArgs, output: &Output) -> Result<Exit, Exit> {
             Format::Text => text(&config, &answers, &found, only),
         };
         let Some(pause) = args.watch else {
-            let exit = output.data(&text);
-            return Ok(if exit == Exit::Success { exit_of(verdict) } else { exit });
+            output.more_data(&text)?;
+            return Ok(exit_of(verdict));
         };
-        if output.data(&again(&text)) != Exit::Success {
-            return Err(Exit::CannotTell);
+        if !output.more_data(&again(&text))? {
+            return Ok(exit_of(verdict));
         }
         std::thread::sleep(Duration::from_secs(pause).saturating_sub(begun.elapsed()));
     }
@@ -87,7 +86,7 @@ const fn exit_of(verdict: Verdict) -> Exit {
 
 /// The text in place of the one before it on a terminal, else behind it.
 fn again(text: &str) -> String {
-    if std::io::stdout().is_terminal() {
+    if is_screen() {
         format!("{HOME}{}{CLEAR_BELOW}", text.replace('\n', CLEAR_LINE))
     } else {
         format!("{text}\n")
@@ -127,9 +126,10 @@ fn member_answer<'a>(config: &Config, answer: &'a Answer) -> MemberAnswer<'a> {
 fn text(config: &Config, answers: &[Answer], findings: &[Finding], only: Option<&str>) -> String {
     let paint = Paint::of_output();
     let now = LocalTime::of(clock::wall());
-    let (members, tickets) = (config.members.len(), config.tickets.len());
+    let members = count(config.members.len(), "member");
+    let tickets = count(config.tickets.len(), "ticket");
     let mut text =
-        format!("cluster {} at {now}: {members} members, {tickets} tickets\n\n", config.name);
+        paragraph("", &format!("cluster {} at {now}: {members}, {tickets}", config.name)) + "\n";
     text += "MEMBER          ROLE STATE  HEARD   TRIP    CLOCK   VERSION  CONFIG\n";
     for answer in answers {
         text += &member_line(config, answers, answer, &paint);
@@ -172,7 +172,9 @@ fn member_line(config: &Config, answers: &[Answer], answer: &Answer, paint: &Pai
             let same = if report.configuration.digest == own { "same" } else { "DIFFERS" };
             let clock = match told.clock_offset {
                 offset if offset.abs() < 0.05 => "right".to_owned(),
-                offset => format!("{offset:+.1} s"),
+                offset => {
+                    format!("{}{}", if offset < 0.0 { '-' } else { '+' }, short(offset.abs()))
+                }
             };
             ("up", clock, report.member.version.clone(), same)
         }
@@ -209,23 +211,29 @@ pub(super) fn best<'a>(
 }
 
 fn ticket_lines(config: &Config, answers: &[Answer], name: &str, paint: &Paint) -> String {
+    let mut title = format!("TICKET {name}");
+    let listed = findings::listed(config, answers, name)
+        .map(|(by, holder)| format!("held by {holder}, as the list of {by} says"));
     let Some((by, ticket)) = best(config, answers, name) else {
-        let list = answers.iter().find_map(|answer| match &answer.said {
-            Said::List(list) => list.lines().find(|l| l.starts_with(&format!("ticket: {name},"))),
-            Said::Report(_) | Said::Nothing(_) => None,
-        });
-        let known = list.unwrap_or("no member that answers knows it");
-        return format!("\nTICKET {name}  {known}\n");
+        let known = listed.unwrap_or_else(|| "no member that answers knows it".to_owned());
+        return format!("\n{}", two_parts(&title, &known));
     };
-    let manual = if ticket.mode == Mode::Manual { "  (manual)" } else { "" };
+    if ticket.mode == Mode::Manual {
+        title += "  (manual)";
+    }
     let holder = match (ticket.holder.state, &ticket.holder.member) {
         (HolderState::Held, Some(member)) => format!("held by {member}"),
         (HolderState::Free, _) => "free".to_owned(),
-        (HolderState::Held | HolderState::Unknown, _) => paint.red("no holder is known"),
+        (HolderState::Held | HolderState::Unknown, _) => match listed {
+            Some(listed) => return format!("\n{}", two_parts(&title, &listed)),
+            None => "no holder is known".to_owned(),
+        },
     };
     let since = span(ticket.holder.since.seconds_ago);
     let term = ticket.term.map_or_else(String::new, |term| format!(", term {term}"));
-    let mut text = format!("\nTICKET {name}{manual}  {holder} for {since}{term}\n");
+    let head = two_parts(&title, &format!("{holder} for {since}{term}"));
+    let unknown = ticket.holder.state == HolderState::Unknown;
+    let mut text = format!("\n{}", if unknown { paint.red(&head) } else { head });
     if let Some(lease) = &ticket.lease {
         let left = lease.until.seconds_left;
         let bar = bar(left, lease.length_seconds, BAR_WIDTH);

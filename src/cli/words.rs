@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Spans of time for people, and colours on a terminal.
+//! Spans of time, lists and lines for people, and colours on a terminal.
 
 use std::io::IsTerminal;
+
+/// Columns of a terminal.
+const WIDTH: usize = 80;
 
 /// A number of seconds in words: `0.4 s`, `51 s`, `3 min 20 s`, `2 h 5 min`, `4 d 3 h`.
 pub(super) fn span(seconds: f64) -> String {
@@ -31,6 +34,26 @@ pub(super) fn short(seconds: f64) -> String {
     text.split(' ').take(2).collect::<Vec<_>>().join(" ")
 }
 
+/// Names in a sentence: `A`, `A and B`, `A, B and C`.
+pub(super) fn and(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [name] => name.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// A number of things: `1 ticket`, `2 tickets`.
+pub(super) fn count(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Two parts of a line, or of two lines if one of 80 columns is too short.
+pub(super) fn two_parts(first: &str, second: &str) -> String {
+    let fits = first.chars().count() + 2 + second.chars().count() <= WIDTH;
+    format!("{first}{}  {second}\n", if fits { "" } else { "\n" })
+}
+
 /// What is left of a lease as a bar of so many characters.
 pub(super) fn bar(left: f64, of: f64, width: usize) -> String {
     let part = if of > 0.0 { (left / of).clamp(0.0, 1.0) } else { 0.0 };
@@ -47,7 +70,6 @@ pub(super) fn bar(left: f64, of: f64, width: usize) -> String {
 /// A text in lines of at most 80 columns, the first of which begins with `first`, and the others
 /// as far to the right.
 pub(super) fn paragraph(first: &str, text: &str) -> String {
-    const WIDTH: usize = 80;
     let indent = first.chars().count();
     let (mut lines, mut line) = (String::new(), first.to_owned());
     let mut empty = true;
@@ -66,6 +88,12 @@ pub(super) fn paragraph(first: &str, text: &str) -> String {
     lines + &line + "\n"
 }
 
+/// Whether standard output is a terminal that can place its cursor and has colours.
+pub(super) fn is_screen() -> bool {
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    std::io::stdout().is_terminal() && !dumb
+}
+
 /// The text in red and in green, if standard output is a terminal and nobody objects
 /// (<https://no-color.org>).
 pub(super) struct Paint(bool);
@@ -74,8 +102,7 @@ impl Paint {
     /// Colours if standard output may have them.
     pub(super) fn of_output() -> Paint {
         let objected = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        Paint(std::io::stdout().is_terminal() && !objected && !dumb)
+        Paint(is_screen() && !objected)
     }
 
     /// For what needs attention.
@@ -123,6 +150,19 @@ mod tests {
         assert!(lines[0].starts_with("! word") && lines[1].starts_with("  word"), "{lines:?}");
         assert!(lines.iter().all(|line| line.len() <= 80), "{lines:?}");
         assert_eq!(paragraph("  ", &"x".repeat(90)), format!("  {}\n", "x".repeat(90)));
+    }
+
+    #[test]
+    fn names_and_numbers_are_put_into_words() {
+        let names: Vec<String> = ["A", "B", "C"].map(str::to_owned).into();
+        let of = |count: usize| and(&names[..count]);
+        assert_eq!([of(0), of(1), of(2), of(3)], ["", "A", "A and B", "A, B and C"]);
+        assert_eq!(
+            (count(1, "ticket"), count(0, "ticket")),
+            ("1 ticket".into(), "0 tickets".into())
+        );
+        assert_eq!(two_parts(&"x".repeat(70), "eight ch"), "x".repeat(70) + "  eight ch\n");
+        assert_eq!(two_parts(&"x".repeat(70), "nine char"), "x".repeat(70) + "\n  nine char\n");
     }
 
     #[test]

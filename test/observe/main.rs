@@ -8,5 +8,6 @@ mod health;
 mod metrics;
 mod past;
 mod schema;
+mod shown;
 mod states;
 mod troubles;

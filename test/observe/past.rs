@@ -2,7 +2,7 @@
 //! What a history says: who asked for what, from where and with which options, why a ticket was
 //! lost; and each change once at each member.
 
-use booth_harness::{run, test_name, until, Cluster, Setup};
+use booth_harness::{run, setup_ticket, test_name, until, Cluster, Setup};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -89,6 +89,43 @@ fn every_change_is_told_once_at_every_member_with_its_reason() {
 }
 
 #[test]
+fn a_failover_a_revoke_and_restarts_are_told_once_at_every_member() {
+    run(test_name!(), &[], |lab| {
+        let mut cluster = Cluster::started(lab, &Setup::usual());
+        cluster.grant(0, &[0, 1, 2]);
+        cluster.kill(0);
+        let (mut site, mut arbitrator) = (vec!["moved", "freed", "granted"], vec!["moved"; 3]);
+        arbitrator[1] = "freed";
+        wait_for_changes(&cluster, 1, &site);
+        wait_for_changes(&cluster, 2, &arbitrator);
+        // The site that was lost comes back: the others have nothing new.
+        cluster.start(0);
+        wait_for_changes(&cluster, 0, &["moved"]);
+        cluster.booth(1, &["revoke", "t1"]).expect_code(0);
+        site.push("revoked");
+        arbitrator.push("freed");
+        wait_for_changes(&cluster, 0, &["moved", "freed"]);
+        wait_for_changes(&cluster, 1, &site);
+        wait_for_changes(&cluster, 2, &arbitrator);
+        // A holder that is restarted at once has had it all the time.
+        cluster.grant(1, &[0, 1, 2]);
+        arbitrator.push("moved");
+        wait_for_changes(&cluster, 0, &["moved", "freed", "moved"]);
+        wait_for_changes(&cluster, 2, &arbitrator);
+        let term = cluster.crm(1).state("t1").expect("granted").number("term");
+        cluster.kill(1);
+        cluster.start(1);
+        until(SOON, "it has a lease again", || {
+            (cluster.crm(1).state("t1")?.number("term") > term).then_some(())
+        });
+        cluster.wait_leader(&[0, 1, 2], 1, SOON);
+        wait_for_changes(&cluster, 0, &["moved", "freed", "moved"]);
+        wait_for_changes(&cluster, 1, &[]);
+        wait_for_changes(&cluster, 2, &arbitrator);
+    });
+}
+
+#[test]
 fn requests_are_told_with_their_address_their_options_and_their_outcome() {
     run(test_name!(), &[], |lab| {
         let mut cluster = Cluster::started(lab, &Setup::usual().with_key());
@@ -108,12 +145,32 @@ fn requests_are_told_with_their_address_their_options_and_their_outcome() {
                 "{word} {part} in {seen:?}"
             );
         };
-        has("asked", "grant -F asked by ");
-        has("answered", "grant -F for ");
-        has("answered", ": done after ");
-        has("refused", "refused a request of ");
+        // Its client asks from the address of this host that leads there.
+        let client = client_of(&cluster);
+        has("asked", &format!("grant -F asked by {client}"));
+        has("answered", &format!("grant -F for {client}: done after 0."));
+        has("refused", &format!("refused a request of {client}"));
         let text = cluster.booth(0, &["history", "t1"]).expect_code(0).stdout;
         assert!(text.lines().count() >= 3 && !text.contains("refused"), "only of t1: {text}");
         cluster.booth(0, &["history", "nothing"]).expect_code(1);
+    });
+}
+
+/// The address from which clients of this host ask member 0.
+fn client_of(cluster: &Cluster<'_>) -> std::net::IpAddr {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").expect("a socket");
+    socket.connect((cluster.address(0), 1)).expect("a way to the member");
+    socket.local_addr().expect("it has an address").ip()
+}
+
+#[test]
+fn a_ticket_without_events_is_told_from_a_member_without() {
+    run(test_name!(), &[], |lab| {
+        let tickets = setup_ticket("t1", "") + &setup_ticket("t2", "");
+        let cluster = Cluster::started(lab, &Setup::usual().tickets(tickets));
+        cluster.grant(0, &[0, 1, 2]);
+        let text = cluster.booth(0, &["history", "t2"]).expect_code(0).stdout;
+        let start = format!("nothing has happened to t2 since {} started at ", cluster.address(0));
+        assert!(text.starts_with(&start), "{text}");
     });
 }

@@ -95,6 +95,10 @@ fn a_wrong_key() {
         let name = format!("{} does not report", cluster.address(1));
         explains(&cluster, &[&name, "authfile"]);
         overview_ends_with(&cluster, 1);
+        // What the other members see of it: its packets come, and are refused.
+        let refuse = format!("refuse packets of {}", cluster.address(1));
+        let line = explains(&cluster, &[&refuse, "compare the keys (authfile) and the clocks"]);
+        assert!(!line.contains("UDP port"), "nothing is wrong with the network: {line}");
     });
 }
 
@@ -134,6 +138,14 @@ fn a_handler_that_fails() {
         let cluster = started(lab, &setup_ticket("t1", &line));
         cluster.booth(0, &["grant", "t1"]).expect_code(1);
         explains(&cluster, &["before-acquire handler", &handler, "failed: exit code 3: no disk"]);
+        let text = overview_ends_with(&cluster, 1);
+        assert!(text.contains("! the before-acquire handler of t1 failed at"), "{text}");
+        // It agrees again: that it has failed needs nobody any more.
+        lab.write("handler", "#!/bin/sh\n", 0o755);
+        cluster.grant(0, &[0, 1, 2]);
+        overview_ends_with(&cluster, 0);
+        let line = explains(&cluster, &["Its ticket store says granted"]);
+        assert!(!line.contains("failed"), "{line}");
     });
 }
 
@@ -144,6 +156,16 @@ fn a_prerequisite_that_does_not_hold() {
         let site = cluster.address(0).to_string();
         let show = format!("`geostore list -s {site} -t t1`");
         explains(&cluster, &["an attribute prerequisite (attr-prereq) does not hold", &show]);
+        // It may be meant to be so, and an arbitrator has no attributes.
+        let text = overview_ends_with(&cluster, 0);
+        assert!(text.contains("- an attribute prerequisite of t1 does not hold at"), "{text}");
+        cluster.grant(0, &[0, 1, 2]);
+        let line = explains(&cluster, &["no other site that answers can take it over"]);
+        let arbitrator = cluster.address(2).to_string();
+        assert!(!line.contains(&format!("{arbitrator} does not take it")), "{line}");
+        assert!(!line.contains(&format!("{site} does not take it")), "it has it: {line}");
+        cluster.geostore(1, "set", &["-t", "t1", "ready", "yes"]).expect_code(0);
+        explains(&cluster, &[&format!("{} stands for election when", cluster.address(1))]);
     });
 }
 
@@ -193,5 +215,28 @@ fn different_configurations() {
             cluster.address(1)
         );
         assert!(told.stderr.contains(&error), "{told:?}");
+    });
+}
+
+#[test]
+fn a_manual_ticket_that_is_granted_twice() {
+    run(test_name!(), &[], |lab| {
+        let cluster = started(lab, "ticket = \"m1\"\n\tmode = manual\n");
+        let line = explains(&cluster, &["Nobody has it. It is a manual ticket"]);
+        assert!(!line.contains("What is wrong"), "{line}");
+        overview_ends_with(&cluster, 0);
+        cluster.booth(0, &["grant", "m1"]).expect_code(0);
+        explains(&cluster, &["an administrator granted it there"]);
+        overview_ends_with(&cluster, 0);
+        cluster.booth(1, &["grant", "-F", "m1"]).expect_code(0);
+        let both = format!("m1 is granted at {} and {}", cluster.address(0), cluster.address(1));
+        let line = explains(&cluster, &[&both, "revoke it at all but one of them"]);
+        assert_eq!(line.matches("revoke it at").count(), 1, "told once: {line}");
+        assert!(!line.contains("Wait for one `expire`"), "it has none: {line}");
+        overview_ends_with(&cluster, 1);
+        cluster.booth(1, &["revoke", "m1"]).expect_code(0);
+        until(SOON, "all is well again", || {
+            (cluster.booth(0, &["overview"]).code == Some(0)).then_some(())
+        });
     });
 }
