@@ -343,31 +343,12 @@ fn build(
             no_more(words)?;
             Invocation::Check(CheckArgs { config, peers: low.has('p'), format })
         }
-        Operation::Overview => {
-            let (watch, words) = watch(low, words)?;
-            let ticket = ticket_arg(low, words)?;
-            Invocation::Overview(OverviewArgs { target: target(), ticket, format, watch })
-        }
-        Operation::Explain => {
-            let ticket = ticket_arg(low, words)?;
-            Invocation::Explain(ExplainArgs { target: target(), ticket })
-        }
-        Operation::History => {
-            let ticket = ticket_arg(low, words)?;
-            Invocation::History(HistoryArgs { target: target(), ticket, format })
-        }
-        Operation::Metrics => {
-            no_more(words)?;
-            Invocation::Metrics(MetricsArgs { target: target() })
-        }
-        Operation::Exporter => {
-            no_more(words)?;
-            Invocation::Exporter(ExporterArgs { target: target(), listen: listen(low)? })
-        }
-        Operation::CheckHealth => {
-            let ticket = ticket_arg(low, words)?;
-            Invocation::CheckHealth(CheckHealthArgs { target: target(), ticket })
-        }
+        Operation::Overview
+        | Operation::Explain
+        | Operation::History
+        | Operation::Metrics
+        | Operation::Exporter
+        | Operation::CheckHealth => build_view(operation, target(), low, words)?,
         Operation::List => Invocation::List(list()),
         Operation::Peers => Invocation::Peers(list()),
         Operation::Grant => Invocation::Grant(ticket()?),
@@ -376,6 +357,33 @@ fn build(
             let (ticket, action) = (ticket_arg(low, &[])?, attr_action(operation, words)?);
             Invocation::Attr(AttrArgs { target: target(), ticket, action, format })
         }
+    })
+}
+
+/// Builds the complete struct of an operation that shows what reports say.
+fn build_view(
+    operation: Operation,
+    target: Target,
+    low: &LowArgs,
+    words: &[String],
+) -> Result<Invocation, UsageError> {
+    let format = format(low)?;
+    let (watch, words) = match operation {
+        Operation::Overview => watch(low, words)?,
+        _ => (None, words),
+    };
+    if let Operation::Metrics | Operation::Exporter = operation {
+        no_more(words)?;
+    }
+    let ticket = ticket_arg(low, words)?;
+    Ok(match operation {
+        Operation::Explain => Invocation::Explain(ExplainArgs { target, ticket }),
+        Operation::History => Invocation::History(HistoryArgs { target, ticket, format }),
+        Operation::Metrics => Invocation::Metrics(MetricsArgs { target }),
+        Operation::Exporter => Invocation::Exporter(ExporterArgs { target, listen: listen(low)? }),
+        Operation::CheckHealth => Invocation::CheckHealth(CheckHealthArgs { target, ticket }),
+        // The only other one for which it is called.
+        _ => Invocation::Overview(OverviewArgs { target, ticket, format, watch }),
     })
 }
 

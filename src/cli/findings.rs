@@ -9,7 +9,7 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A clock that is off by more seconds than this is told; the daemon has the same limit.
-const CLOCK_OFF: f64 = 3.0;
+pub(super) const CLOCK_OFF: f64 = 3.0;
 /// A handler that failed longer ago, in seconds, is no reason any more.
 const RECENT_FAILURE: f64 = 600.0;
 /// What runs for longer, in seconds, is told.
@@ -121,10 +121,18 @@ fn of_members(config: &Config, answers: &[Answer], found: &mut Vec<Finding>) {
     }
 }
 
+/// To which side a clock is off.
+pub(super) fn side_of(offset: f64) -> &'static str {
+    if offset < 0.0 {
+        "behind"
+    } else {
+        "ahead of"
+    }
+}
+
 fn of_clock(name: &str, told: &Told, found: &mut Vec<Finding>) {
     if told.clock_offset.abs() > CLOCK_OFF {
-        let size = span(told.clock_offset.abs());
-        let side = if told.clock_offset < 0.0 { "behind" } else { "ahead of" };
+        let (size, side) = (span(told.clock_offset.abs()), side_of(told.clock_offset));
         found.push(Finding::attention(format!(
             "the clock of {name} is {size} {side} this host's: check the time service there"
         )));

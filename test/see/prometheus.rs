@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Prometheus from Debian: it takes our metrics and our rules, and follows a ticket to another site.
+//! Prometheus from Debian: it takes our metrics and our rules, and follows a ticket to another
+//! site.
 
 use crate::tools::{Running, Tools, NEEDS};
 use booth_harness::{finish, http, run_for, test_name, until, Cluster, Exporter, Lab, Setup};

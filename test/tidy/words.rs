@@ -52,6 +52,21 @@ const PAUSES: &[Exception] = &[
         reason: "`-w` shows the cluster again after a time; there is nothing else to wait for",
     },
     Exception {
+        path: "src/cli/exporter/desk.rs",
+        complaint: "a sleep",
+        reason: "the daemon is asked once a second at most: who comes earlier waits for that",
+    },
+    Exception {
+        path: "src/cli/exporter/serve.rs",
+        complaint: "a sleep",
+        reason: "only where the kernel gives no connection; it is tried again a little later",
+    },
+    Exception {
+        path: "test/observe/exporter.rs",
+        complaint: "a sleep",
+        reason: "the stand-in for a daemon is slow on purpose",
+    },
+    Exception {
         path: "test/executor/process.rs",
         complaint: "a sleep",
         reason: "waits for a condition, in growing pauses",
