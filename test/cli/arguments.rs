@@ -369,7 +369,11 @@ fn the_tables_and_the_parser_know_the_same() {
             for option in OPTIONS {
                 let mut argv = words(&line);
                 argv.push(format!("-{}", option.letter).into());
-                let value = if option.letter == 'o' { Some("json") } else { option.value };
+                let value = match option.letter {
+                    'o' => Some("json"),
+                    'L' => Some("127.0.0.1:9930"),
+                    _ => option.value,
+                };
                 argv.extend(value.map(OsString::from));
                 let belongs = option.programs.contains(&def.program)
                     && option.only_for.is_none_or(|(fit, _)| fit.contains(&def.operation));
