@@ -8,7 +8,7 @@ use super::output::Output;
 use super::scan::config_option;
 use super::target::{self, Purpose, Target};
 use super::wording;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Surroundings};
 use crate::model::{Excerpt, TicketName};
 use crate::sys::local_addr;
 use crate::sys::surroundings::System;
@@ -35,7 +35,17 @@ impl Session {
         purpose: Purpose,
         output: &Output,
     ) -> Result<Session, Exit> {
-        let config = load(args, output)?;
+        Session::open_in(args, purpose, &mut System, output)
+    }
+
+    /// The same in other surroundings.
+    pub(super) fn open_in(
+        args: &TargetArgs,
+        purpose: Purpose,
+        surroundings: &mut dyn Surroundings,
+        output: &Output,
+    ) -> Result<Session, Exit> {
+        let config = load_in(args, surroundings, output)?;
         let codec = Codec::of(&config);
         let target =
             target::choose(&config, &args.site, purpose).map_err(|error| output.failure(&error))?;
@@ -70,8 +80,16 @@ impl Session {
 
 /// Reads the configuration; prints why if it cannot, and its warnings if that is wanted.
 pub(super) fn load(args: &TargetArgs, output: &Output) -> Result<Config, Exit> {
+    load_in(args, &mut System, output)
+}
+
+fn load_in(
+    args: &TargetArgs,
+    surroundings: &mut dyn Surroundings,
+    output: &Output,
+) -> Result<Config, Exit> {
     let config =
-        config::load(&args.config, &mut System).map_err(|errors| output.errors(&errors))?;
+        config::load(&args.config, surroundings).map_err(|errors| output.errors(&errors))?;
     if args.debug > 0 {
         for warning in &config.warnings {
             output.warning(warning);

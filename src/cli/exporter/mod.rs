@@ -10,11 +10,10 @@ mod timeline;
 
 use super::args::ExporterArgs;
 use super::client::Session;
-use super::net::Codec;
 use super::options::Exit;
 use super::output::Output;
 use super::reports::{Answer, Said, Told};
-use super::target::{self, Purpose};
+use super::target::Purpose;
 use super::{json, metrics};
 use crate::config;
 use crate::report::Ticket;
@@ -29,19 +28,15 @@ const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Serves until it is ended.
 pub(super) fn run(args: &ExporterArgs, output: &Output) -> Result<Exit, Exit> {
-    let config = config::load(&args.target.config, &mut WithCredentials)
-        .map_err(|errors| output.errors(&errors))?;
-    let codec = Codec::of(&config);
-    let target = target::choose(&config, &args.target.site, Purpose::Read)
-        .map_err(|error| output.failure(&error))?;
-    let about = target.address.ip();
+    let session = Session::open_in(&args.target, Purpose::Read, &mut WithCredentials, output)?;
+    let about = session.target.address.ip();
     let listener = TcpListener::bind(args.listen).map_err(|error| {
         let text = config::system_words(&error);
         output.failure(&format!("cannot listen on {}: {text}", args.listen))
     })?;
     let address = listener.local_addr().unwrap_or(args.listen);
     output.message(&format!("http://{address}/ shows what {about} knows"));
-    let desk = Desk::new(Session { config, codec, target });
+    let desk = Desk::new(session);
     serve(&listener, |path| answer(&desk, path));
     Ok(Exit::Success)
 }
