@@ -186,7 +186,8 @@ fn an_upgrade_restarts_no_daemon_that_could_not_start_again() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
     let restarted = fs::read_to_string(&calls).expect("some were restarted");
-    let expected = "try-restart booth-arbitrator.service\ntry-restart booth@a-b.service\n";
+    let expected = "try-restart booth-arbitrator.service\ntry-restart booth@a-b.service\n\
+                    try-restart booth-exporter.service\n";
     assert_eq!(restarted, expected);
     for words in
         ["booth@bad.service continues with the old program", "bad.conf:3: no", "check -c bad"]
