@@ -12,8 +12,8 @@ use super::overview::best;
 use super::reports::{ask_all, Answer, Said};
 use super::words::{and, paragraph, span};
 use crate::config::Config;
-use crate::model::MemberRole;
-use crate::report::{HolderState, Lease, Mode, StoreSays, Ticket, TicketState};
+use crate::model::{AttrOp, AttrRule, MemberRole, RuleMode};
+use crate::report::{Attribute, HolderState, Lease, Mode, StoreSays, Ticket, TicketState};
 
 /// Asks all members and explains one ticket, or all.
 pub(super) fn run(args: &ExplainArgs, output: &Output) -> Result<Exit, Exit> {
@@ -37,7 +37,7 @@ pub(super) fn run(args: &ExplainArgs, output: &Output) -> Result<Exit, Exit> {
         }
     }
     let found = findings::find(&config, &answers, only);
-    let wrong: Vec<_> = found.iter().filter(|finding| finding.attention).collect();
+    let wrong: Vec<_> = found.iter().filter(|found| found.attention && !found.explained).collect();
     if !wrong.is_empty() {
         text += "What is wrong:\n";
     }
@@ -71,8 +71,10 @@ impl Case<'_> {
             }
             HolderState::Held | HolderState::Free => vec![self.holder(&by, ticket)],
         };
+        self.beginners(&mut sentences);
         for (member, report) in reports(self.config, self.answers) {
             if let Some(ticket) = report.ticket(self.name) {
+                self.attributes(&member, ticket, &mut sentences);
                 waits(&member, ticket, &mut sentences);
             }
         }
@@ -106,7 +108,8 @@ impl Case<'_> {
         let manual = ticket.mode == Mode::Manual;
         match (ticket.holder.state, &ticket.holder.member) {
             (HolderState::Held, Some(_)) if ticket.holder.here => {
-                let term = ticket.term.map_or_else(String::new, |term| format!(" in term {term}"));
+                let term = ticket.term.filter(|_| !manual);
+                let term = term.map_or_else(String::new, |term| format!(" in term {term}"));
                 let mut text = format!("{by} has had it for {since}{term}");
                 match &ticket.lease {
                     Some(lease) => text += &self.lease(lease),
@@ -124,15 +127,58 @@ impl Case<'_> {
                 )
             }
             (HolderState::Free, _) => {
-                format!(
+                let free = format!(
                     "Nobody has it, and {by} knows that it is free: it was revoked, or never \
-                     granted. No site takes it by itself until somebody grants it once: \
-                     `booth grant -s SITE {}`.",
-                    self.name
-                )
+                     granted."
+                );
+                match self.is_asked_for() {
+                    true => free,
+                    false => format!(
+                        "{free} No site takes it by itself until somebody grants it once: \
+                         `booth grant -s SITE {}`.",
+                        self.name
+                    ),
+                }
             }
             (HolderState::Held | HolderState::Unknown, _) => self.nobody_knows(ticket),
         }
+    }
+
+    /// Whether a grant is under way.
+    fn is_asked_for(&self) -> bool {
+        let mut tickets =
+            reports(self.config, self.answers).filter_map(|(_, report)| report.ticket(self.name));
+        tickets.any(|it| it.state == TicketState::Candidate || !it.requests.is_empty())
+    }
+
+    /// The attributes that keep a site from taking it.
+    fn attributes(&self, member: &str, ticket: &Ticket, sentences: &mut Vec<String>) {
+        let name = self.name;
+        if !findings::lacks_attributes(ticket) {
+            return;
+        }
+        let mode = match ticket.mode {
+            Mode::Automatic => RuleMode::Auto,
+            Mode::Manual => RuleMode::Manual,
+        };
+        let configured = self.config.tickets.iter().find(|it| it.spec.name.as_str() == name);
+        let rules = configured.iter().flat_map(|it| &it.spec.rules).filter(|it| it.mode == mode);
+        let fails = |rule: &&AttrRule| {
+            let is =
+                |it: &Attribute| it.name == rule.name.as_str() && it.value == rule.value.as_str();
+            ticket.attributes.iter().any(is) != (rule.op == AttrOp::Equal)
+        };
+        let words = |rule: &AttrRule| {
+            let op = if rule.op == AttrOp::Equal { "eq" } else { "ne" };
+            format!("{} {op} {}", rule.name.as_str(), rule.value)
+        };
+        let failing: Vec<String> = rules.filter(fails).map(words).collect();
+        sentences.push(format!(
+            "{member} does not take it: an attribute prerequisite (attr-prereq) does not hold \
+             there{}{}. `geostore list -s {member} -t {name}` shows the attributes.",
+            if failing.is_empty() { "" } else { ": " },
+            and(&failing)
+        ));
     }
 
     fn lease(&self, lease: &Lease) -> String {
@@ -143,7 +189,7 @@ impl Case<'_> {
             let count = members - silent;
             format!(
                 ": {count} of {members} members, itself included, acknowledge it. The lease was \
-                 renewed {} ago and lasts {left}; the next renewal is in {}",
+                 renewed {} ago and lasts another {left}; the next renewal is in {}",
                 span(renewed),
                 span(lease.next_renewal.seconds_left)
             )
@@ -180,6 +226,13 @@ impl Case<'_> {
     }
 
     fn nobody_knows(&self, ticket: &Ticket) -> String {
+        if ticket.mode == Mode::Manual {
+            return format!(
+                "No member that answers knows whether anybody has it. It is a manual ticket, which \
+                 only an administrator moves: `booth grant -s SITE {}`.",
+                self.name
+            );
+        }
         let since = span(ticket.holder.since.seconds_ago);
         let how = if ticket.term.is_some_and(|term| term > 0) {
             format!("Its last holder was lost {since} ago, or gave it up")
@@ -193,6 +246,47 @@ impl Case<'_> {
         )
     }
 
+    /// The members that have just started.
+    fn beginners(&self, sentences: &mut Vec<String>) {
+        let (mut starting, mut quiet, mut longest) = (Vec::new(), Vec::new(), 0.0);
+        for (member, report) in reports(self.config, self.answers) {
+            let Some(ticket) = report.ticket(self.name) else { continue };
+            if ticket.state == TicketState::Starting {
+                starting.push(member.clone());
+            }
+            let left = ticket.grace.as_ref().map_or(0.0, |grace| grace.seconds_left);
+            if left > 0.0 && ticket.promise.is_none() && !ticket.holder.here {
+                quiet.push(member);
+                longest = f64::max(longest, left);
+            }
+        }
+        match starting.as_slice() {
+            [] => {}
+            [one] => sentences.push(format!(
+                "{one} is starting: it reads its ticket store, or revokes what it found."
+            )),
+            all => sentences.push(format!(
+                "{} are starting: they read their ticket stores, or revoke what they found.",
+                and(all)
+            )),
+        }
+        let left = span(longest);
+        match quiet.as_slice() {
+            [] => {}
+            [one] => sentences.push(format!(
+                "{one} has just started and votes for nobody new for another {left}: before that \
+                 it may have given a promise that still counts. `booth grant -F` does not wait \
+                 for that."
+            )),
+            all => sentences.push(format!(
+                "{} have just started and vote for nobody new for another {left} at most: before \
+                 that they may have given a promise that still counts. `booth grant -F` does not \
+                 wait for that.",
+                and(all)
+            )),
+        }
+    }
+
     /// Who would take over, and when.
     fn next(&self, ticket: &Ticket) -> Option<String> {
         if ticket.mode == Mode::Manual {
@@ -201,7 +295,7 @@ impl Case<'_> {
         if let Some((member, at, reason)) = self.standing() {
             return Some(format!("{member} stands for election in {} ({reason}).", span(at)));
         }
-        if ticket.holder.state != HolderState::Held {
+        if ticket.holder.state != HolderState::Held || ticket.state == TicketState::Leaving {
             return None;
         }
         let after = ticket.settings.acquire_after_seconds;
@@ -283,19 +377,6 @@ fn store(ticket: &Ticket) -> String {
 fn waits(member: &str, ticket: &Ticket, sentences: &mut Vec<String>) {
     let name = &ticket.name;
     let mut say = |text: String| sentences.push(text);
-    if ticket.state == TicketState::Starting {
-        say(format!("{member} is starting: it reads its ticket store, or revokes what it found."));
-    }
-    if let Some(grace) = ticket.grace.as_ref().filter(|grace| grace.seconds_left > 0.0) {
-        if ticket.promise.is_none() && !ticket.holder.here {
-            say(format!(
-                "{member} has just started and votes for nobody new for another {}: in its earlier \
-                 life it may have given a promise that still counts. `booth grant -F` does not \
-                 wait for that.",
-                span(grace.seconds_left)
-            ));
-        }
-    }
     if ticket.state == TicketState::Candidate {
         say(format!("{member} stands for election and waits for votes."));
     }
@@ -319,20 +400,14 @@ fn waits(member: &str, ticket: &Ticket, sentences: &mut Vec<String>) {
             ),
         });
     }
-    if findings::lacks_attributes(ticket) {
-        say(format!(
-            "{member} does not take it: an attribute prerequisite (attr-prereq) does not hold \
-             there. `geostore list -s {member} -t {name}` shows the attributes."
-        ));
-    }
     handler(member, ticket, &mut say);
     let mut waits = ticket.requests.iter().map(|request| {
         format!("{} {}", request.command, request.options.join(" ")).trim_end().to_owned()
     });
     if let Some(first) = waits.next() {
         let more = waits.count();
-        let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-        say(format!("At {member} a client waits for the outcome of `{first}`{more}."));
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        say(format!("{member} was asked for `{first}`{more}, and the outcome is not known yet."));
     }
     if let Some(cause) = ticket.waits.as_ref().and_then(|waits| cause_words(&waits.cause)) {
         say(format!("The grant at {member} waits: {cause}."));

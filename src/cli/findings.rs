@@ -2,9 +2,11 @@
 //! What needs attention in the answers of all members: who is silent, what disagrees, what fails.
 
 use super::reports::{Answer, Said, Told};
-use super::words::{and, span};
-use crate::config::Config;
-use crate::report::{Event, HolderState, Mode, Past, PeerState, Report, StoreSays, Ticket};
+use super::words::{and, count, span};
+use crate::config::{Config, TicketStore};
+use crate::report::{
+    Event, HolderState, Mode, Past, PeerState, Report, StoreSays, Ticket, TicketState,
+};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,15 +28,24 @@ pub(super) struct Finding {
     pub ticket: Option<String>,
     /// What there is to say, and what to do.
     pub text: String,
+    /// `booth explain` says the same, and more, in its sentences.
+    #[serde(skip)]
+    pub explained: bool,
 }
 
 impl Finding {
     fn attention(text: String) -> Finding {
-        Finding { attention: true, ticket: None, text }
+        Finding { attention: true, ticket: None, text, explained: false }
     }
 
     fn remark(text: String) -> Finding {
-        Finding { attention: false, ticket: None, text }
+        Finding { attention: false, ticket: None, text, explained: false }
+    }
+
+    /// With what `booth explain` is there for.
+    fn explained(mut self, ticket: &str) -> Finding {
+        self.text += &format!(": `booth explain {ticket}` says more");
+        Finding { explained: true, ..self }
     }
 
     fn of(self, ticket: &str) -> Finding {
@@ -121,22 +132,19 @@ fn of_members(config: &Config, answers: &[Answer], found: &mut Vec<Finding>) {
     }
 }
 
-/// To which side a clock is off.
-pub(super) fn side_of(offset: f64) -> &'static str {
-    if offset < 0.0 {
-        "behind"
-    } else {
-        "ahead of"
-    }
-}
-
 fn of_clock(name: &str, told: &Told, found: &mut Vec<Finding>) {
     if told.clock_offset.abs() > CLOCK_OFF {
-        let (size, side) = (span(told.clock_offset.abs()), side_of(told.clock_offset));
+        let (size, side) = size_and_side(told.clock_offset);
+        let size = span(size);
         found.push(Finding::attention(format!(
             "the clock of {name} is {size} {side} this host's: check the time service there"
         )));
     }
+}
+
+/// How far a clock is off, and to which side.
+pub(super) fn size_and_side(offset: f64) -> (f64, &'static str) {
+    (offset.abs(), if offset < 0.0 { "behind" } else { "ahead of" })
 }
 
 /// Which members do not hear one, or refuse what it sends.
@@ -274,31 +282,42 @@ fn of_ticket(config: &Config, answers: &[Answer], name: &str, found: &mut Vec<Fi
     for (address, report) in reports(config, answers) {
         let Some(ticket) = report.ticket(name) else { continue };
         known += usize::from(ticket.holder.state != HolderState::Unknown);
-        of_ticket_at(&address, ticket, &mut add);
+        of_ticket_at(config, &address, ticket, &mut add);
         if lacks_attributes(ticket) {
             lacking.push(address);
         }
     }
     if !lacking.is_empty() {
-        add(Finding::remark(format!(
-            "an attribute prerequisite of {name} does not hold at {}: `booth explain {name}` says \
-             what that means",
-            and(&lacking)
-        )));
+        let text =
+            format!("an attribute prerequisite of {name} does not hold at {}", and(&lacking));
+        add(Finding::remark(text).explained(name));
     }
-    let anybody = answers.iter().any(|answer| !matches!(answer.said, Said::Nothing(_)));
-    let somebody = !said.is_empty() || known > 0;
-    if anybody && !somebody && is_automatic(config, answers, name) {
-        add(Finding::attention(format!(
-            "nobody has {name}, and no member knows that it is free: `booth explain {name}` says \
-             what it waits for"
-        )));
+    if said.is_empty() && known == 0 {
+        add_unknown(config, answers, name, &mut add);
     }
 }
 
-fn is_automatic(config: &Config, answers: &[Answer], name: &str) -> bool {
-    let mut tickets = reports(config, answers).filter_map(|(_, report)| report.ticket(name));
-    tickets.any(|ticket| ticket.mode == Mode::Automatic && ticket.term.is_some())
+/// No holder is known, nor is it known that there is none.
+fn add_unknown(config: &Config, answers: &[Answer], name: &str, add: &mut impl FnMut(Finding)) {
+    let tickets = || {
+        reports(config, answers)
+            .filter_map(|(address, report)| Some((address, report.ticket(name)?)))
+    };
+    let begins = |ticket: &Ticket| {
+        let grace = ticket.grace.as_ref().is_some_and(|grace| grace.seconds_left > 0.0);
+        grace || ticket.state == TicketState::Starting
+    };
+    let beginners: Vec<String> =
+        tickets().filter(|(_, ticket)| begins(ticket)).map(|(address, _)| address).collect();
+    if !beginners.is_empty() {
+        let have = if beginners.len() == 1 { "has" } else { "have" };
+        let text =
+            format!("no holder of {name} is known yet: {} {have} just started", and(&beginners));
+        add(Finding { explained: true, ..Finding::remark(text) });
+    } else if tickets().any(|(_, ticket)| ticket.mode == Mode::Automatic) {
+        let text = format!("nobody has {name}, and no member knows that it is free");
+        add(Finding::attention(text).explained(name));
+    }
 }
 
 /// The sites at which a ticket is granted, as their stores say or, if it is manual, other members.
@@ -324,8 +343,15 @@ fn is_granted(ticket: &Ticket) -> bool {
     ticket.store.as_ref().is_some_and(|store| store.says == StoreSays::Granted)
 }
 
+/// Why the store has begun to fail, if that is remembered.
+fn store_failure(ticket: &Ticket) -> Option<&str> {
+    let event = ticket.recent.iter().rev().find(|event| event.event == "store-failing")?;
+    event.text.split("; next attempt").next()
+}
+
 /// What one member says of its own part in a ticket.
-fn of_ticket_at(address: &str, ticket: &Ticket, add: &mut impl FnMut(Finding)) {
+fn of_ticket_at(config: &Config, address: &str, ticket: &Ticket, add: &mut impl FnMut(Finding)) {
+    let pacemaker = config.store == TicketStore::Pacemaker;
     let name = &ticket.name;
     if let Some(lease) = ticket.lease.as_ref().filter(|lease| !lease.majority) {
         add(Finding::attention(format!(
@@ -340,16 +366,19 @@ fn of_ticket_at(address: &str, ticket: &Ticket, add: &mut impl FnMut(Finding)) {
     if let Some(store) = ticket.store.as_ref() {
         if let Some(since) = &store.failing_since {
             add(Finding::attention(format!(
-                "the ticket store of {address} has failed for {} ({} times): see the log of boothd \
-                 there, and try `crm_ticket --info`",
+                "the ticket store of {address} has failed with {name} for {} ({}){}. See the log \
+                 of boothd there{}",
                 span(since.seconds_ago),
-                store.failures
+                count(usize::try_from(store.failures).unwrap_or(usize::MAX), "time"),
+                store_failure(ticket).map_or_else(String::new, |why| format!(": {why}")),
+                if pacemaker { ", and try `crm_ticket --info`" } else { "" }
             )));
         } else if let Some(since) = store.writing_since.as_ref().filter(long) {
             add(Finding::attention(format!(
-                "a change of the ticket store of {address} has been running for {}: `crm_ticket` \
+                "a change of {name} in the ticket store of {address} has been running for {}: {} \
                  hangs there",
-                span(since.seconds_ago)
+                span(since.seconds_ago),
+                if pacemaker { "`crm_ticket`" } else { "the file system" }
             )));
         }
     }
@@ -361,11 +390,9 @@ fn of_ticket_at(address: &str, ticket: &Ticket, add: &mut impl FnMut(Finding)) {
         )));
     }
     if let Some(event) = handler_failure(ticket) {
-        add(Finding::attention(format!(
-            "the before-acquire handler of {name} failed at {address} {} ago: `booth explain \
-             {name}` says what that means",
-            span(event.time.seconds_ago)
-        )));
+        let ago = span(event.time.seconds_ago);
+        let text = format!("the before-acquire handler of {name} failed at {address} {ago} ago");
+        add(Finding::attention(text).explained(name));
     }
     if !ticket.objectors.is_empty() && ticket.commit.is_none() && !is_granted(ticket) {
         add(Finding::attention(format!(

@@ -8,9 +8,9 @@ use super::net::Codec;
 use super::options::Exit;
 use super::output::Output;
 use super::reports::{ask_all, Answer, Said};
-use super::words::{bar, count, is_screen, paragraph, short, span, two_parts, Paint};
+use super::words::{and, bar, count, is_screen, paragraph, short, span, two_parts, Paint};
 use crate::config::Config;
-use crate::report::{HolderState, Mode, Peer, Report, StoreSays, Ticket};
+use crate::report::{HolderState, Mode, Peer, Report, StoreSays, Ticket, TicketState};
 use crate::sys::clock::{self, LocalTime};
 use serde::Serialize;
 use std::time::{Duration, Instant};
@@ -230,7 +230,8 @@ fn ticket_lines(config: &Config, answers: &[Answer], name: &str, paint: &Paint) 
         },
     };
     let since = span(ticket.holder.since.seconds_ago);
-    let term = ticket.term.map_or_else(String::new, |term| format!(", term {term}"));
+    let term = ticket.term.filter(|_| ticket.mode == Mode::Automatic);
+    let term = term.map_or_else(String::new, |term| format!(", term {term}"));
     let head = two_parts(&title, &format!("{holder} for {since}{term}"));
     let unknown = ticket.holder.state == HolderState::Unknown;
     let mut text = format!("\n{}", if unknown { paint.red(&head) } else { head });
@@ -260,7 +261,14 @@ fn ticket_lines(config: &Config, answers: &[Answer], name: &str, paint: &Paint) 
         text += &format!("  the ticket store there says: {says}\n");
     }
     if let Some(commit) = &ticket.commit {
-        text += &format!("  the grant waits for {}\n", span(commit.until.seconds_left));
+        let left = span(commit.until.seconds_left);
+        text += &match commit.missing.as_slice() {
+            [] => format!("  the grant waits for acquire-after: another {left}\n"),
+            sites => paragraph("  ", &format!("the grant waits {left} at most for {}", and(sites))),
+        };
+    }
+    if ticket.state == TicketState::Leaving {
+        text += "  it is given up: waits until the ticket store there says revoked\n";
     }
     text
 }

@@ -25,10 +25,11 @@ pub(super) fn span(seconds: f64) -> String {
     }
 }
 
-/// A short span for a column: `3 ms`, `51 s`, `3 min`, `2 h`, `4 d`.
+/// A short span for a column: `0.3 ms`, `30 ms`, `51 s`, `3 min`, `2 h`, `4 d`.
 pub(super) fn short(seconds: f64) -> String {
-    if seconds < 1.0 {
-        return format!("{:.0} ms", seconds.max(0.0) * 1000.0);
+    let millis = seconds.max(0.0) * 1000.0;
+    if millis < 1000.0 {
+        return if millis < 10.0 { format!("{millis:.1} ms") } else { format!("{millis:.0} ms") };
     }
     let text = span(seconds);
     text.split(' ').take(2).collect::<Vec<_>>().join(" ")
@@ -130,7 +131,7 @@ mod tests {
     #[test]
     fn spans_are_told_in_their_two_largest_units() {
         for (seconds, words, column) in [
-            (-1.0, "0.0 s", "0 ms"),
+            (-1.0, "0.0 s", "0.0 ms"),
             (0.42, "0.4 s", "420 ms"),
             (51.9, "51 s", "51 s"),
             (60.0, "1 min", "1 min"),

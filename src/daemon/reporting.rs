@@ -194,7 +194,8 @@ impl Reporter {
             state,
             member: index.map(|index| self.name(index)),
             here: index == Some(self.roster.me()),
-            since: at.past(view.holder_since),
+            // Nothing was known before the start.
+            since: at.past(view.holder_since.max(self.started)),
         }
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What is shown of members of the C version, which have no reports.
 
-use booth_harness::{run, test_name, until, Cluster, Kind, Need, Setup};
+use booth_harness::{run, test_name, until, Cluster, Kind, Links, Need, Setup};
 use std::time::Duration;
 
 const NEEDS: &[Need] = &[Need::Root, Need::Reference];
@@ -52,5 +52,33 @@ fn a_c_member_is_shown_with_its_list_and_reachable() {
         cluster.kill(1);
         let text = ours(&cluster, &["overview"]).expect_code(1).stdout;
         assert!(text.contains("SILENT"), "{text}");
+    });
+}
+
+/// The arbitrator is ours and hears nobody: only the lists of the C sites know the holder.
+#[test]
+fn who_hears_nobody_does_not_hide_what_c_members_know() {
+    run(test_name!(), &[Need::Root, Need::Reference, Need::Nft], |lab| {
+        let kinds = [Kind::Theirs, Kind::Theirs, Kind::OursBeside];
+        let mut cluster = Cluster::started(lab, &Setup::of(&kinds));
+        cluster.grant(0, &[0, 1, 2]);
+        let links = Links::new(lab);
+        cluster.kill(2);
+        for site in 0..2 {
+            links.cut(cluster.address(2), cluster.address(site));
+        }
+        cluster.start(2);
+        let ours = |arguments: &[&str]| {
+            let text = cluster.booth_of(Kind::OursBeside, 2, arguments).stdout;
+            text.split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        let holder = cluster.address(0);
+        let text = ours(&["overview"]);
+        let held = format!("TICKET t1 held by {holder}, as the list of {holder} says");
+        assert!(text.contains(&held), "{text}");
+        let text = ours(&["explain"]);
+        let says = format!("{holder}, a member of the C version, says that {holder} has it.");
+        assert!(text.contains(&says), "{text}");
+        assert!(!text.contains("knows a holder") && !text.contains("nobody has"), "{text}");
     });
 }

@@ -126,6 +126,7 @@ fn a_crm_ticket_that_hangs() {
         let site = cluster.address(0).to_string();
         let line = explains(&cluster, &["the ticket store of", &site]);
         assert!(line.contains("`crm_ticket"), "{line}");
+        explains(&cluster, &["did not end in time. See the log of boothd there"]);
         overview_ends_with(&cluster, 1);
     });
 }
@@ -155,7 +156,7 @@ fn a_prerequisite_that_does_not_hold() {
         let cluster = started(lab, &setup_ticket("t1", "\tattr-prereq = auto ready eq yes\n"));
         let site = cluster.address(0).to_string();
         let show = format!("`geostore list -s {site} -t t1`");
-        explains(&cluster, &["an attribute prerequisite (attr-prereq) does not hold", &show]);
+        explains(&cluster, &["(attr-prereq) does not hold there: ready eq yes. ", &show]);
         // It may be meant to be so, and an arbitrator has no attributes.
         let text = overview_ends_with(&cluster, 0);
         assert!(text.contains("- an attribute prerequisite of t1 does not hold at"), "{text}");
@@ -176,8 +177,15 @@ fn a_member_in_its_grace() {
         // The other site, without which nobody knows that nothing was promised, is down.
         cluster.start(0);
         cluster.start(2);
-        let name = format!("{} has just started", cluster.address(0));
-        explains(&cluster, &[&name, "votes for nobody new for another", "`booth grant -F`"]);
+        let names = format!("{} and {} have just started", cluster.address(0), cluster.address(2));
+        explains(&cluster, &[&names, "vote for nobody new for another", "`booth grant -F`"]);
+        let yet = format!("- no holder of t1 is known yet: {} ", cluster.address(0));
+        let text = overview_ends_with(&cluster, 1);
+        assert!(text.contains(&yet), "{text}");
+        // Since the daemon started, not since the host did.
+        let heading = text.lines().find(|line| line.starts_with("TICKET t1"));
+        let seconds = heading.and_then(|line| line.split(" for ").nth(1)).unwrap_or_default();
+        assert!(seconds.ends_with(" s") && !seconds.contains("min"), "{text}");
     });
 }
 

@@ -198,7 +198,7 @@ fn clock_words(offset: f64) -> String {
     match offset.abs() {
         size if size < 0.05 => "right".to_owned(),
         size if size > findings::CLOCK_OFF => {
-            let side = findings::side_of(offset);
+            let (size, side) = findings::size_and_side(offset);
             format!("<span class=\"bad\">{size:.1} s {side} this host's</span>")
         }
         _ => format!("{offset:+.1} s"),
