@@ -20,5 +20,6 @@ mod processes;
 mod random;
 mod record;
 mod rules;
+mod silence;
 mod watch;
 mod weather;
