@@ -55,7 +55,7 @@ impl Ticket<Leased> {
         if !over {
             return;
         }
-        self.note(
+        self.note_besides(
             cx,
             NoteLevel::Error,
             "the lease has ended, but the store may still say granted: trying to get another one, \
@@ -98,12 +98,20 @@ impl Ticket<Leased> {
         if let Some(quit) = &mut self.quit {
             quit.told = true;
         }
-        self.note(
+        self.note_besides(
             cx,
             NoteLevel::Warning,
             "the store may still say granted: renewing the lease until it says revoked, so that \
              no other site is granted",
         );
+    }
+
+    /// Writes a log line. If this step has said before why the ticket is given up, the history
+    /// goes on telling that.
+    fn note_besides(&self, cx: &mut Cx<'_>, level: NoteLevel, text: &str) {
+        let reason = cx.said;
+        self.note(cx, level, text);
+        cx.said = reason.or(cx.said);
     }
 
     /// The store says *revoked*: what was learned while the site went on leading is kept.

@@ -3,10 +3,10 @@
 //! L10): no other site is granted as long as its daemon lives and reaches a majority.
 
 use super::bench::{granted, stamp, Bench, World};
-use super::cluster::{failing, spec, Cluster};
-use crate::engine::{CibOutcome, ProbeOutcome};
+use super::cluster::{failing, spec, the_ticket, Cluster};
+use crate::engine::{CibOutcome, Effect, Event, EventKind, NoteEvent, ProbeOutcome};
 use crate::model::{Holder, TicketSpec};
-use crate::time::Span;
+use crate::time::{Now, Span};
 use crate::wire::{ClientOptions, PeerBody, Reason, ResultCode};
 
 const SECOND: Span = Span::from_secs(1);
@@ -159,4 +159,31 @@ fn only_the_revoke_of_a_later_holder_is_heeded_when_the_store_obeys() {
         bench.play(SECOND.times(5), &World { votes: vec![], acks: vec![], ..World::kind() });
         assert_eq!(bench.listed() == Holder::Nobody, free, "REVOKE of {term}");
     }
+}
+
+/// A late step ends the window and renews at once, or ends the lease as well: the history tells
+/// why the ticket was lost, not what the site does then.
+#[test]
+fn a_ticket_that_is_lost_in_a_late_step_is_told_with_the_reason() {
+    let mut seen = [false; 2];
+    for late in (1..200).map(|tenths| Span::from_millis(100).times(tenths)) {
+        let mut bench = Bench::three();
+        bench.hold();
+        bench.now = Now { mono: bench.now.mono.plus(late), wall: bench.now.wall.plus(late) };
+        let deeds = bench.event(Event::Due { ticket: the_ticket() });
+        let note = |(_, effect)| match effect {
+            Effect::Note(note) => Some(note),
+            _ => None,
+        };
+        let notes: Vec<_> = deeds.0.into_iter().filter_map(note).collect();
+        for (seen, text) in seen.iter_mut().zip(["renewing the lease until", "to get another one"])
+        {
+            *seen |= notes.iter().any(|note| note.text.contains(text));
+        }
+        let is_lost = |event: NoteEvent| event.kind == EventKind::Lost;
+        for note in notes.iter().filter(|note| note.event.is_some_and(is_lost)) {
+            assert!(note.text.contains("could not be renewed in time"), "{late:?}: {notes:?}");
+        }
+    }
+    assert_eq!(seen, [true; 2], "both were said");
 }
