@@ -14,7 +14,7 @@ use super::target::{self, Purpose, Target};
 use super::usage;
 use super::words::span;
 use crate::config::Config;
-use crate::report::{HolderState, StoreSays};
+use crate::report::HolderState;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -110,7 +110,7 @@ fn judge(
     }
     let tickets = config.tickets.iter().map(|t| t.spec.name.as_str());
     for name in tickets.filter(|name| ticket.is_none_or(|only| only == *name)) {
-        let granted = granted(config, answers, name);
+        let granted = findings::granted(config, answers, name);
         if granted.len() > 1 {
             critical.push(format!("{name} is granted at {}", granted.join(" and ")));
         }
@@ -139,16 +139,6 @@ fn judge(
 /// How many members answer.
 fn there(answers: &[Answer]) -> usize {
     answers.iter().filter(|answer| !matches!(answer.said, Said::Nothing(_))).count()
-}
-
-/// The sites whose stores say that the ticket is granted there.
-fn granted(config: &Config, answers: &[Answer], name: &str) -> Vec<String> {
-    let says = |ticket: &crate::report::Ticket| {
-        ticket.store.as_ref().is_some_and(|store| store.says == StoreSays::Granted)
-    };
-    let mine = findings::reports(config, answers)
-        .filter(|(_, report)| report.ticket(name).is_some_and(says));
-    mine.map(|(address, _)| address).collect()
 }
 
 /// Who holds the ticket, as those know who answer.

@@ -321,7 +321,7 @@ fn add_unknown(config: &Config, answers: &[Answer], name: &str, add: &mut impl F
 }
 
 /// The sites at which a ticket is granted, as their stores say or, if it is manual, other members.
-fn granted(config: &Config, answers: &[Answer], name: &str) -> Vec<String> {
+pub(super) fn granted(config: &Config, answers: &[Answer], name: &str) -> Vec<String> {
     let mut sites = BTreeSet::new();
     for (address, report) in reports(config, answers) {
         let Some(ticket) = report.ticket(name) else { continue };
@@ -355,9 +355,8 @@ fn of_ticket_at(config: &Config, address: &str, ticket: &Ticket, add: &mut impl 
     let name = &ticket.name;
     if let Some(lease) = ticket.lease.as_ref().filter(|lease| !lease.majority) {
         add(Finding::attention(format!(
-            "{address} holds {name} without a majority: {} not acknowledged by {}, the lease ends \
-             in {}",
-            if lease.unacknowledged.len() == 1 { "it is" } else { "its renewal is" },
+            "{address} holds {name} without a majority: the renewal is not acknowledged by {}, and \
+             the lease ends in {}",
             and(&lease.unacknowledged),
             span(lease.until.seconds_left)
         )));

@@ -69,6 +69,9 @@ impl fmt::Display for Silence {
             Silence::Refused(ResultCode::AuthFailed) => {
                 write!(f, "it refuses this host's key: compare authfile and the clocks")
             }
+            Silence::Refused(ResultCode::SyncFail) => {
+                write!(f, "its report is longer than a message can be")
+            }
             Silence::Refused(code) => write!(f, "it refuses to report ({code:?})"),
             Silence::Unreadable(why) => write!(f, "its report cannot be read: {why}"),
         }

@@ -104,32 +104,13 @@ impl Change {
 }
 
 /// A command with its options.
-fn command(word: &str, options: ClientOptions) -> String {
-    let mut text = word.to_owned();
-    for (given, option) in [
-        (options.immediate, " -F"),
-        (options.wait && !options.wait_commit, " -w"),
-        (options.wait_commit, " -C"),
-    ] {
-        if given {
-            text += option;
-        }
-    }
-    text
+fn command(word: &'static str, options: ClientOptions) -> String {
+    std::iter::once(word).chain(options.flags()).collect::<Vec<_>>().join(" ")
 }
 
 /// The last answer in words.
 fn outcome(reply: &Reply) -> &'static str {
-    let code = match reply {
-        Reply::Ticket(answer) => answer.result,
-        Reply::Result(code) => *code,
-        Reply::Tickets(_)
-        | Reply::Peers(_)
-        | Reply::Report(_)
-        | Reply::Attr(_)
-        | Reply::Attrs(_) => ResultCode::Success,
-    };
-    match code {
+    match reply.result() {
         ResultCode::Success | ResultCode::SyncSuccess | ResultCode::ProbableSuccess => "done",
         ResultCode::Async | ResultCode::More => "under way",
         ResultCode::CibPending => "pending",

@@ -334,18 +334,9 @@ fn store_of(at: At, store: StoreView, stage: Stage) -> report::Store {
 }
 
 fn request(view: &RequestView) -> report::Request {
-    let options = [
-        (view.options.immediate, "-F"),
-        (view.options.wait && !view.options.wait_commit, "-w"),
-        (view.options.wait_commit, "-C"),
-    ];
     report::Request {
         command: if view.grant { "grant" } else { "revoke" }.to_owned(),
-        options: options
-            .into_iter()
-            .filter(|(given, _)| *given)
-            .map(|(_, word)| word.to_owned())
-            .collect(),
+        options: view.options.flags().map(str::to_owned).collect(),
     }
 }
 

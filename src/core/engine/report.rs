@@ -20,12 +20,27 @@ pub enum Reply {
     Ticket(TicketAnswer),
     /// To attribute set and delete, and to every failed attribute command (`Rslt`, header only).
     Result(ResultCode),
-    /// To report (`RLst` with text in JSON).
+    /// To report (`Rprt` with text in JSON, P25).
     Report(Box<MemberView>),
     /// To attribute get (`AGet` with text).
     Attr(AttrValue),
     /// To attribute list (`ALst` with text).
     Attrs(Vec<AttrRow>),
+}
+
+impl Reply {
+    /// The result code that it has or, as an answer with a text, stands for.
+    pub fn result(&self) -> ResultCode {
+        match self {
+            Reply::Ticket(answer) => answer.result,
+            Reply::Result(code) => *code,
+            Reply::Tickets(_)
+            | Reply::Peers(_)
+            | Reply::Report(_)
+            | Reply::Attr(_)
+            | Reply::Attrs(_) => ResultCode::Success,
+        }
+    }
 }
 
 /// How many tickets a member holds or votes on.

@@ -20,6 +20,18 @@ pub struct ClientOptions {
     pub explain: bool,
 }
 
+impl ClientOptions {
+    /// The options as a command line has them; `-C` stands for `-w`, too.
+    pub fn flags(self) -> impl Iterator<Item = &'static str> {
+        let flags = [
+            (self.immediate, "-F"),
+            (self.wait && !self.wait_commit, "-w"),
+            (self.wait_commit, "-C"),
+        ];
+        flags.into_iter().filter_map(|(given, flag)| given.then_some(flag))
+    }
+}
+
 /// What a client asks for. The engine decides whether the names exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientRequest {

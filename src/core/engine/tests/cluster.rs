@@ -392,17 +392,8 @@ impl Cluster {
 
     /// The result codes that a client was given.
     pub fn codes(&self, client: ClientId) -> Vec<(ResultCode, bool)> {
-        let code = |reply: &Reply| match reply {
-            Reply::Ticket(answer) => answer.result,
-            Reply::Result(code) => *code,
-            Reply::Tickets(_)
-            | Reply::Peers(_)
-            | Reply::Report(_)
-            | Reply::Attr(_)
-            | Reply::Attrs(_) => ResultCode::Success,
-        };
         let mine = self.replies.iter().filter(|(to, ..)| *to == client);
-        mine.map(|(_, reply, last)| (code(reply), *last)).collect()
+        mine.map(|(_, reply, last)| (reply.result(), *last)).collect()
     }
 
     /// Which stores say *granted*.
