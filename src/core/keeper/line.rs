@@ -154,9 +154,7 @@ impl Line {
     /// lease that has ended is still owed. That boothd is told at once what it has to tell the next
     /// keeper, because this one may end before the ticket is quiet.
     pub(super) fn succeed(&mut self, cx: &mut Cx<'_>) {
-        // boothd reads the store itself. Another node, where it ran meanwhile, may rightly have
-        // changed the ticket.
-        (self.granted, self.found) = (false, false);
+        self.granted = false;
         let (now, term) = (cx.now.mono, self.term);
         if let Some(ticket) = self.index {
             let read = self.grant.map(|grant| Word::Read { ticket, grant });
@@ -169,7 +167,12 @@ impl Line {
         if let Some(running) = &mut self.change {
             running.limit_at = running.limit_at.min(self.patient_until);
         }
-        if !self.armed {
+        // That boothd reads the store itself; but one that cannot, because the store is ill, and is
+        // stopped, leaves what was found granted to nobody else. Another node may rightly have
+        // changed the ticket meanwhile: each attempt looks first.
+        self.found &= self.owed.is_owed();
+        self.looks_again |= self.found && !self.armed;
+        if !self.armed && !self.found {
             // It is left to that boothd.
             self.owed.disarm();
         }
