@@ -107,7 +107,8 @@ fn every_state_fits_the_schema_and_every_field_is_seen() {
         let told = booth_harness::finish(check.args(["check", "-o", "json", "-c", &config]), limit);
         let report = schema.check("Check", &told.expect_code(1).stdout);
         assert_eq!(report["sound"], false);
-        let mut check = booth_harness::Kind::Ours.command(lab, "booth", None);
+        let fake = cluster.crm(0).bin();
+        let mut check = booth_harness::Kind::Ours.command(lab, "booth", Some(&fake));
         let config = cluster.members[0].config.clone();
         let told = booth_harness::finish(check.args(["check", "-o", "json", "-c", &config]), limit);
         schema.check("Check", &told.stdout);

@@ -215,7 +215,8 @@ fn different_configurations() {
         let there = format!("the configuration of {} differs", cluster.address(1));
         explains(&cluster, &[&there, "ticket \"t1\" expire is 12s there, 10s here"]);
         assert!(overview_ends_with(&cluster, 1).contains("DIFFERS"));
-        let mut check = booth_harness::Kind::Ours.command(lab, "booth", None);
+        let fake = cluster.crm(0).bin();
+        let mut check = booth_harness::Kind::Ours.command(lab, "booth", Some(&fake));
         check.args(["check", "--peers", "-c", &cluster.config]);
         let told = booth_harness::finish(&mut check, SOON).expect_code(1);
         let error = format!(
