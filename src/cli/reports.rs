@@ -10,6 +10,7 @@ use crate::report::{self, Report};
 use crate::sys::clock;
 use crate::time::WallTime;
 use crate::wire::{ClientReply, ClientRequest, ResultCode};
+use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -192,10 +193,13 @@ fn left(until: Instant) -> Duration {
     until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
 }
 
-/// Reads a report. What a member wrote must not control a terminal.
+/// Reads a report. What a member wrote must not control a terminal, nor begin a line: in JSON a
+/// control character may be hidden behind an escape, so the texts are cleaned after they are read.
 fn read(text: &str) -> Result<Report, Silence> {
-    let report: Report = serde_json::from_str(&printable(text))
-        .map_err(|error| Silence::Unreadable(error.to_string()))?;
+    let unreadable = |error: serde_json::Error| Silence::Unreadable(printable(&error.to_string()));
+    let mut value: Value = serde_json::from_str(text).map_err(unreadable)?;
+    clean(&mut value);
+    let report: Report = serde_json::from_value(value).map_err(unreadable)?;
     if report.report != report::VERSION {
         let text = format!("it has version {}, this is {}", report.report, report::VERSION);
         return Err(Silence::Unreadable(text));
@@ -203,9 +207,45 @@ fn read(text: &str) -> Result<Report, Silence> {
     Ok(report)
 }
 
+/// Replaces the control characters in all texts, names included.
+fn clean(value: &mut Value) {
+    let line = |text: &str| text.replace(char::is_control, "?");
+    match value {
+        Value::String(text) => *text = line(text),
+        Value::Array(values) => values.iter_mut().for_each(clean),
+        Value::Object(map) => {
+            let entries = std::mem::take(map).into_iter();
+            map.extend(entries.map(|(name, mut value)| {
+                clean(&mut value);
+                (line(&name), value)
+            }));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
 /// How far the member's clock is ahead: it wrote its time about when half of the answer's time had
 /// passed.
 fn offset(report: &Report, asked: WallTime, took: Duration) -> f64 {
     let asked = Duration::from_micros(asked.as_micros()).as_secs_f64();
     report.unix_time - (asked + took.as_secs_f64() / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_of_a_report_controls_a_terminal_however_it_is_written() {
+        let mut value: Value = serde_json::from_str(
+            "{\"a\": [\"\\u001b]0;owned\\u0007\", \"x\\ny\"], \"\\u009bb\": {\"c\": \"\\tz\"}}",
+        )
+        .expect("JSON");
+        clean(&mut value);
+        let expected = serde_json::json!({"a": ["?]0;owned?", "x?y"], "?b": {"c": "?z"}});
+        assert_eq!(value, expected);
+        // What is not read as a report is told without them, too.
+        let error = read("{\"report\": 1, \"\\u001b[2J\": 2}").expect_err("no report");
+        assert!(!error.to_string().chars().any(char::is_control), "{error}");
+    }
 }
