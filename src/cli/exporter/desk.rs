@@ -7,11 +7,13 @@
 
 use crate::cli::client::Session;
 use crate::cli::reports::{ask_but, ask_one, Answer};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 /// How long an answer is used.
 const KEEP: Duration = Duration::from_secs(1);
+/// How long the answers of the others are used while they are being asked anew.
+const KEEP_MEANWHILE: Duration = Duration::from_secs(10);
 /// The local member is asked for its history, too, so long after somebody has looked at the page.
 const PAGE_IN_USE: Duration = Duration::from_secs(30);
 
@@ -20,9 +22,11 @@ pub(super) struct Desk {
     session: Session,
     local: Mutex<Local>,
     others: Mutex<Option<Kept<Vec<Answer>>>>,
+    /// Held by who asks the others.
+    asking: Mutex<()>,
 }
 
-/// An answer, and when it was asked for.
+/// An answer, and since when it may be out of date.
 #[derive(Clone)]
 pub(super) struct Kept<T> {
     /// The answer.
@@ -52,7 +56,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Desk {
     /// Nothing has been asked yet.
     pub(super) fn new(session: Session) -> Desk {
-        Desk { session, local: Mutex::default(), others: Mutex::default() }
+        Desk {
+            session,
+            local: Mutex::default(),
+            others: Mutex::default(),
+            asking: Mutex::default(),
+        }
     }
 
     /// What all requests need.
@@ -68,18 +77,37 @@ impl Desk {
     /// What all members say, with their histories, in configuration order.
     pub(super) fn all(&self) -> Vec<Answer> {
         let mut all = vec![self.local_with(true).answer];
-        let mut others = lock(&self.others);
-        let kept = match others.take().filter(|kept| kept.age() < KEEP) {
-            Some(kept) => kept,
-            None => {
-                let Session { config, codec, target } = &self.session;
-                let asked = Instant::now();
-                Kept { answer: ask_but(config, codec, true, Some(target.index)), asked }
-            }
-        };
-        all.extend(others.insert(kept).answer.iter().cloned());
+        all.extend(self.others());
         all.sort_by_key(|answer| answer.index);
         all
+    }
+
+    /// What the other members say. While one request waits for members that are silent, those
+    /// that come meanwhile get the last answers: there are not many threads.
+    fn others(&self) -> Vec<Answer> {
+        let kept = |than| lock(&self.others).clone().filter(|kept| kept.age() < than);
+        if let Some(kept) = kept(KEEP) {
+            return kept.answer;
+        }
+        let asking = match self.asking.try_lock() {
+            Ok(asking) => asking,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                if let Some(kept) = kept(KEEP_MEANWHILE) {
+                    return kept.answer;
+                }
+                lock(&self.asking)
+            }
+        };
+        if let Some(kept) = kept(KEEP) {
+            return kept.answer;
+        }
+        let Session { config, codec, target } = &self.session;
+        let answer = ask_but(config, codec, true, Some(target.index));
+        // Silent members take longer than an answer is used: it is used from here on.
+        *lock(&self.others) = Some(Kept { answer: answer.clone(), asked: Instant::now() });
+        drop(asking);
+        answer
     }
 
     fn local_with(&self, history: bool) -> Kept<Answer> {

@@ -16,7 +16,7 @@ const THREADS: usize = 8;
 /// The longest head of a request in bytes.
 const HEAD_MAX: usize = 8192;
 /// How long a request may take to arrive.
-const REQUEST_LIMIT: Duration = Duration::from_secs(5);
+const REQUEST_LIMIT: Duration = Duration::from_secs(2);
 /// How long an answer may take to be sent.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// How long, and with how many bytes, a client may go on sending after its answer.
