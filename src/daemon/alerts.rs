@@ -8,22 +8,26 @@
 #![forbid(unsafe_code)]
 
 use super::entry::Entry;
+use super::limiter::Limiter;
 use super::spawn::spawn;
 use crate::engine::EventKind;
 use crate::model::Roster;
 use crate::store::program::{self, Executables};
 use crate::sys::clock::LocalTime;
 use crossbeam_channel::{bounded, Receiver, Sender, TrySendError};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Where the executables are.
 pub const DIRECTORY: &str = "/etc/booth/alert.d";
 /// So many events wait; more are lost, and counted.
 pub const ALERT_QUEUE: usize = 200;
+/// What others can provoke at will is told so often, for each kind and member.
+pub const PROVOKED_EVERY: Duration = Duration::from_secs(3600);
 /// How long an executable may take.
 pub const LIMIT: Duration = Duration::from_secs(30);
 
@@ -59,7 +63,8 @@ impl Alerts {
 
     /// Tells of an event, if it is one that alerts are for; never waits.
     pub fn tell(&self, entry: &Entry) {
-        if !is_alert(entry.kind) {
+        // What others can provoke must not be in the way of anything else.
+        if !is_alert(entry.kind) || entry.provoked && !self.queue.is_empty() {
             return;
         }
         if let Err(TrySendError::Full(_)) = self.queue.try_send(entry.clone()) {
@@ -109,7 +114,15 @@ struct Runner {
 impl Runner {
     /// Runs until the daemon ends.
     fn run(self) {
+        let mut provoked = BTreeMap::new();
         while let Ok(entry) = self.events.recv() {
+            let limiter = || Limiter::new(PROVOKED_EVERY);
+            let again = entry
+                .provoked
+                .then(|| provoked.entry((entry.kind, entry.member)).or_insert_with(limiter));
+            if again.is_some_and(|limiter| limiter.pass(Instant::now()).is_none()) {
+                continue;
+            }
             let lost = self.lost.swap(0, Ordering::Relaxed);
             if lost > 0 {
                 log::warn!("{lost} alerts were lost because those before them took too long");
@@ -155,8 +168,8 @@ impl Runner {
         vec![
             ("BOOTH_ALERT_VERSION", env!("CARGO_PKG_VERSION").to_owned()),
             ("BOOTH_ALERT_KIND", entry.kind.word().to_owned()),
-            ("BOOTH_ALERT_TIME", LocalTime::rfc3339(entry.at)),
-            ("BOOTH_ALERT_TIME_EPOCH", entry.at.as_secs().to_string()),
+            ("BOOTH_ALERT_TIME", LocalTime::rfc3339(entry.at.wall)),
+            ("BOOTH_ALERT_TIME_EPOCH", entry.at.wall.as_secs().to_string()),
             ("BOOTH_ALERT_NUMBER", entry.number.to_string()),
             ("BOOTH_ALERT_CLUSTER", self.origin.cluster.clone()),
             ("BOOTH_ALERT_MEMBER", address(roster.me())),

@@ -11,6 +11,9 @@ use crate::wire::{ClientOptions, ClientRequest, ResultCode};
 use log::Level;
 use std::net::IpAddr;
 
+/// How the outcome of a request begins that has changed nothing.
+const REFUSED: &str = "refused, ";
+
 /// A client that has not had its last answer.
 #[derive(Debug)]
 pub(super) struct Asked {
@@ -42,7 +45,9 @@ impl Asked {
         let change = Change::of(now.mono, request, from);
         if let Some(change) = change.as_ref().filter(|change| change.moves) {
             let text = format!("{} asked by {}", change.what, change.who());
-            change.tell(now, history, EventKind::Asked, &text);
+            // Whatever comes of it is told, too.
+            let entry = change.entry(now, EventKind::Asked, text).provoked();
+            change.tell(history, entry);
         }
         Asked { mailbox, change }
     }
@@ -53,14 +58,17 @@ impl Asked {
         let secs = now.mono.since(change.since).as_duration().as_secs_f64();
         let outcome = outcome(reply);
         let text = format!("{} for {}: {outcome} after {secs:.1} s", change.what, change.who());
-        change.tell(now, history, EventKind::Answered, &text);
+        let entry = change.entry(now, EventKind::Answered, text);
+        // Who is refused may ask again at once, and again.
+        let often = !change.moves || outcome.starts_with(REFUSED);
+        change.tell(history, if often { entry.provoked() } else { entry });
     }
 
     /// Its client has left before the last answer.
     pub(super) fn left(&self, now: Now, history: &History) {
         let Some(change) = self.change.as_ref().filter(|change| change.moves) else { return };
         let text = format!("{}: {} has left before the outcome", change.what, change.who());
-        change.tell(now, history, EventKind::Answered, &text);
+        change.tell(history, change.entry(now, EventKind::Answered, text));
     }
 }
 
@@ -93,13 +101,16 @@ impl Change {
         self.from.map_or_else(|| "a client".to_owned(), |from| from.to_string())
     }
 
-    fn tell(&self, now: Now, history: &History, kind: EventKind, text: &str) {
-        let ticket = self.ticket.clone();
-        let prefix = ticket.as_ref().map_or_else(String::new, |name| format!("{name}: "));
-        let entry =
-            Entry { ticket, client: self.from, ..Entry::new(now.wall, kind, text.to_owned()) };
-        let entry = if self.moves { entry } else { entry.provoked() };
-        history.tell(Level::Info, entry, &format!("{prefix}{text}"));
+    fn entry(&self, now: Now, kind: EventKind, text: String) -> Entry {
+        let (ticket, client) = (self.ticket.clone(), self.from);
+        Entry { ticket, client, ..Entry::new(now, kind, text) }
+    }
+
+    fn tell(&self, history: &History, entry: Entry) {
+        let name = self.ticket.as_ref();
+        let prefix = name.map_or_else(String::new, |name| format!("{name}: "));
+        let line = format!("{prefix}{}", entry.text);
+        history.tell(Level::Info, entry, &line);
     }
 }
 
@@ -125,5 +136,44 @@ fn outcome(reply: &Reply) -> &'static str {
         ResultCode::AuthFailed => "refused, it is not authenticated",
         ResultCode::Redirect => "another member has to be asked",
         ResultCode::TermOutdated | ResultCode::TermStillValid | ResultCode::YouOutdated => "failed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::history::{EVENTS_KEPT, PROVOKED_KEPT};
+    use crate::model::{Member, MemberId, MemberRole, Roster};
+    use crate::sys::clock;
+    use crossbeam_channel::bounded;
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
+
+    /// A script that asks again and again for what is refused.
+    #[test]
+    fn refused_requests_drive_nothing_else_out_of_the_history() {
+        let address = IpAddr::from([192, 0, 2, 1]);
+        let member = Member { id: MemberId::of_address(address), role: MemberRole::Site, address };
+        let history = History::new(Roster::new(vec![member], 0).expect("a roster"));
+        let now = clock::now();
+        let granted = Entry::new(now, EventKind::Granted, "granted here".to_owned());
+        history.tell(Level::Info, granted, "granted here");
+        let ask = |result| {
+            let (ticket, options) = (TicketName::new("t").ok(), ClientOptions::default());
+            let (answers, _) = bounded(1);
+            let waker = Arc::new(UnixStream::pair().expect("a pair").0);
+            let mailbox = Mailbox { answers, waker };
+            let request = ClientRequest::Grant { ticket, options };
+            let asked = Asked::new(now, &request, Some(address), mailbox, &history);
+            asked.answered(now, &Reply::Result(result), &history);
+        };
+        for _ in 0..EVENTS_KEPT {
+            ask(ResultCode::Overgrant);
+        }
+        ask(ResultCode::Success);
+        let kinds: Vec<_> = history.all().entries.iter().map(|entry| entry.kind).collect();
+        assert_eq!((kinds.len(), kinds[0]), (PROVOKED_KEPT + 2, EventKind::Granted));
+        let last = history.last_of(&TicketName::new("t").expect("a name"), 5);
+        assert_eq!(last.len(), 1, "what was done is remembered with the ticket");
     }
 }

@@ -21,7 +21,7 @@
 
 use crate::auth::{Bond, Opened, Sealer};
 use crate::model::{MemberId, MemberIndex, Roster};
-use crate::time::{Span, WallTime};
+use crate::time::{Now, Span, WallTime};
 use crate::wire::{encode_hello, put_life, Life};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -43,8 +43,8 @@ const TOLD_MAX: usize = 8;
 pub(super) struct Birth {
     /// Its number.
     pub life: Life,
-    /// When it began, by the wall clock.
-    pub at: WallTime,
+    /// When it began.
+    pub at: Now,
 }
 
 /// The bonds between this member and the others.
@@ -213,7 +213,7 @@ impl ClientBonds {
     pub(super) fn new(sealer: &Sealer, me: MemberId, birth: Birth, max_skew: Span) -> ClientBonds {
         let own = sealer.bond(me, Some(birth.life));
         let unknown = sealer.bond(me, None);
-        let doubtful = WallTime::from_secs(birth.at.plus(max_skew).as_secs());
+        let doubtful = WallTime::from_secs(birth.at.wall.plus(max_skew).as_secs());
         ClientBonds { life: birth.life, own, unknown, doubtful }
     }
 

@@ -450,7 +450,7 @@ impl<M: Machine, C: Transport> EngineLoop<M, C> {
         let bare = ticket.as_ref().and_then(|_| note.text.split_once("): "));
         let text = bare.map_or(note.text.as_str(), |(_, text)| text).to_owned();
         let (member, term) = (event.member, event.term);
-        let entry = Entry { ticket, member, term, ..Entry::new(self.now().wall, event.kind, text) };
+        let entry = Entry { ticket, member, term, ..Entry::new(self.now(), event.kind, text) };
         // A site without a majority stands again and again.
         let often = event.kind == EventKind::Standing;
         let entry = if often { entry.provoked() } else { entry };

@@ -3,7 +3,7 @@
 
 use crate::engine::EventKind;
 use crate::model::{MemberIndex, Term, TicketName};
-use crate::time::WallTime;
+use crate::time::Now;
 use std::net::IpAddr;
 
 /// Something that has happened.
@@ -11,8 +11,8 @@ use std::net::IpAddr;
 pub struct Entry {
     /// Its number, from 1.
     pub number: u64,
-    /// When.
-    pub at: WallTime,
+    /// When, by both clocks: the wall clock may be set later.
+    pub at: Now,
     /// What.
     pub kind: EventKind,
     /// To which ticket.
@@ -31,7 +31,7 @@ pub struct Entry {
 
 impl Entry {
     /// Something of this kind has happened now; the rest is filled in by who knows it.
-    pub fn new(at: WallTime, kind: EventKind, text: String) -> Entry {
+    pub fn new(at: Now, kind: EventKind, text: String) -> Entry {
         let (ticket, member, client, term) = (None, None, None, None);
         Entry { number: 0, at, kind, ticket, member, client, term, text, provoked: false }
     }

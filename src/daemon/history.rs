@@ -122,7 +122,7 @@ mod tests {
     use super::*;
     use crate::engine::EventKind;
     use crate::model::{Member, MemberId, MemberRole};
-    use crate::time::WallTime;
+    use crate::time::{MonoTime, Now, WallTime};
     use std::net::IpAddr;
 
     fn history() -> History {
@@ -134,7 +134,8 @@ mod tests {
 
     fn entry(kind: EventKind, ticket: &str) -> Entry {
         let ticket = TicketName::new(ticket).ok();
-        Entry { ticket, ..Entry::new(WallTime::from_secs(7), kind, "text".to_owned()) }
+        let at = Now { mono: MonoTime::ZERO, wall: WallTime::from_secs(7) };
+        Entry { ticket, ..Entry::new(at, kind, "text".to_owned()) }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::engine::{
 use crate::model::{Holder, MemberIndex, MemberSet, Roster};
 use crate::report::{self, Future, Past};
 use crate::sys::clock::LocalTime;
-use crate::time::{Span, WallTime};
+use crate::time::{MonoTime, Now, Span, WallTime};
 use crate::wire::WaitCause;
 use std::collections::BTreeMap;
 
@@ -26,23 +26,28 @@ pub(crate) struct Reporter {
     configuration: report::Configuration,
     settings: Vec<report::Settings>,
     handlers: Vec<Option<String>>,
-    started: WallTime,
+    started: MonoTime,
     health: Health,
     history: History,
 }
 
 /// The instant of a report, by which it states times.
 #[derive(Clone, Copy)]
-struct At(WallTime);
+struct At(Now);
 
 impl At {
     fn past(self, at: WallTime) -> Past {
-        let seconds_ago = self.0.since(at).as_duration().as_secs_f64();
+        let seconds_ago = self.0.wall.since(at).as_duration().as_secs_f64();
         Past { at: LocalTime::rfc3339(at), seconds_ago }
     }
 
+    /// The same by the clock that nobody sets.
+    fn past_mono(self, at: MonoTime) -> Past {
+        self.past(self.0.wall_at(at))
+    }
+
     fn future(self, at: WallTime) -> Future {
-        let seconds_left = at.since(self.0).as_duration().as_secs_f64();
+        let seconds_left = at.since(self.0.wall).as_duration().as_secs_f64();
         Future { at: LocalTime::rfc3339(at), seconds_left }
     }
 }
@@ -56,7 +61,7 @@ impl Reporter {
     pub(crate) fn new(
         config: &Config,
         me: usize,
-        started: WallTime,
+        started: MonoTime,
         health: Health,
         history: History,
     ) -> Reporter {
@@ -99,7 +104,7 @@ impl Reporter {
 
     /// The report.
     fn report(&self, view: &MemberView) -> report::Report {
-        let at = At(view.now.wall);
+        let at = At(view.now);
         let me = self.roster.member(self.roster.me());
         let remembered = view.history.then(|| self.history.all());
         let (history, forgotten) =
@@ -115,7 +120,7 @@ impl Reporter {
                 role: me.role.word().to_owned(),
                 id: me.id.raw(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
-                started: at.past(self.started),
+                started: at.past_mono(self.started),
                 pid: std::process::id(),
             },
             configuration: self.configuration.clone(),
@@ -195,7 +200,7 @@ impl Reporter {
             member: index.map(|index| self.name(index)),
             here: index == Some(self.roster.me()),
             // Nothing was known before the start.
-            since: at.past(view.holder_since.max(self.started)),
+            since: at.past(view.holder_since.max(at.0.wall_at(self.started))),
         }
     }
 
@@ -251,7 +256,7 @@ impl Reporter {
     fn event(&self, at: At, entry: Entry) -> report::Event {
         report::Event {
             number: entry.number,
-            time: at.past(entry.at),
+            time: at.past_mono(entry.at.mono),
             event: entry.kind.word().to_owned(),
             ticket: entry.ticket.map(|name| name.to_string()),
             member: entry.member.map(|member| self.name(member)),

@@ -107,7 +107,7 @@ impl Common {
         let ids = config.members.iter().map(|configured| configured.member.id).collect();
         let (roster, key, unit) = (config.roster(me), config.key.clone(), config.unit);
         let life = Life::from_random(seed()?);
-        let birth = Birth { life, at: clock::wall() };
+        let birth = Birth { life, at: clock::now() };
         let bonds = Arc::new(Bonds::new(&roster, Sealer::new(key.clone()), life));
         let origin = Origin { cluster: config.name.clone(), roster: roster.clone() };
         let alerts = Alerts::start(Path::new(alerts::DIRECTORY), alerts::LIMIT, origin)?;
@@ -122,7 +122,7 @@ impl Common {
 
     fn reporter(&self, config: &Config) -> Reporter {
         let (health, history) = (self.health.clone(), self.history.clone());
-        Reporter::new(config, self.roster.me().get(), self.birth.at, health, history)
+        Reporter::new(config, self.roster.me().get(), self.birth.at.mono, health, history)
     }
 
     fn guard(&self, config: &Config) -> ReplayGuard {

@@ -126,9 +126,6 @@ impl Gate {
         if from == self.roster.me() {
             return Err(invalid(None, "its sender has the id of this member"));
         }
-        if let Some(stamp) = stamp_of(bytes) {
-            self.health.note_stamp(from, stamp, wall);
-        }
         let message = if opened.bond.is_some() && is_hello(&opened.packet) {
             None
         } else if let Some(probe) = decode_probe(&opened.packet) {
@@ -138,7 +135,7 @@ impl Gate {
             let message = decoded.map_err(|error| invalid(Some(from), &error.to_string()))?.1;
             Some(Said::Message(message))
         };
-        self.admit_bound(from, message, &opened, wall)
+        self.admit_bound(from, message, &opened, (stamp_of(bytes), wall))
     }
 
     /// Looks to whom a datagram of a member is bound (P9). `message` is `None` for a HELLO.
@@ -147,7 +144,7 @@ impl Gate {
         from: MemberIndex,
         message: Option<Said>,
         opened: &Opened<'_>,
-        wall: WallTime,
+        (stamp, wall): (Option<WallTime>, WallTime),
     ) -> Result<Admitted, Refusal> {
         let life = life_of(&opened.packet);
         let tie = opened.bond.map(|bond| self.bonds.tie(bond));
@@ -155,6 +152,10 @@ impl Gate {
             // One that has come before is not let in (L15).
             let admitted = self.guard.admit(opened.proof, wall);
             admitted.map_err(|error| refusal(Some(from), &error))?;
+            // Only now: what anybody can send once more says nothing of the member's clock.
+            if let Some(stamp) = stamp {
+                self.health.note_stamp(from, stamp, wall);
+            }
         }
         let (message, answers) = match tie {
             // Nobody but ours binds datagrams.
@@ -259,8 +260,7 @@ impl Receiver {
                 if refusal.replay {
                     self.gate.health.note_replay();
                 }
-                let wall = (self.clock)().wall;
-                self.rejects.add(refusal, source.ip(), (Instant::now(), wall));
+                self.rejects.add(refusal, source.ip(), (Instant::now(), (self.clock)()));
             }
         }
     }
@@ -304,7 +304,7 @@ impl Rejects {
     }
 
     /// Counts a refused datagram, and logs it unless the like was logged lately.
-    fn add(&mut self, refusal: Refusal, source: IpAddr, (now, wall): (Instant, WallTime)) {
+    fn add(&mut self, refusal: Refusal, source: IpAddr, (now, at): (Instant, Now)) {
         self.count(refusal.from, refusal.kind);
         let limiter = self.logged.entry((refusal.from, refusal.kind));
         let limiter = limiter.or_insert_with(|| Limiter::new(LOG_EVERY));
@@ -315,7 +315,7 @@ impl Rejects {
         };
         let line = format!("refused a datagram from {source}{claim}: {}{more}", refusal.reason);
         if refusal.kind == RejectKind::Auth {
-            let entry = Entry::new(wall, EventKind::AuthFailed, line.clone());
+            let entry = Entry::new(at, EventKind::AuthFailed, line.clone());
             let entry = Entry { member: refusal.from, client: Some(source), ..entry };
             self.history.tell(Level::Warn, entry.provoked(), &line);
         } else {

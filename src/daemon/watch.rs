@@ -163,7 +163,7 @@ impl Watch {
     /// Tells something of another member to the log and the history.
     fn tell(&self, now: Now, level: Level, kind: EventKind, member: MemberIndex, text: &str) {
         let text = format!("{} {text}", self.roster.member(member).address);
-        let entry = Entry::new(now.wall, kind, text.clone());
+        let entry = Entry::new(now, kind, text.clone());
         self.history.tell(level, Entry { member: Some(member), ..entry }, &text);
     }
 }

@@ -4,7 +4,7 @@
 use super::*;
 use crate::model::{Member, MemberId, MemberIndex, MemberRole, Term, TicketName};
 use crate::store::program::executables;
-use crate::time::WallTime;
+use crate::time::{MonoTime, Now, WallTime};
 use std::fs::{self, Permissions};
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -25,7 +25,11 @@ fn entry(kind: EventKind) -> Entry {
         ticket: TicketName::new("t").ok(),
         member: MemberIndex::new(1),
         term: Some(Term::new(3)),
-        ..Entry::new(WallTime::from_secs(1_000), kind, "why; $(not) run".to_owned())
+        ..Entry::new(
+            Now { mono: MonoTime::ZERO, wall: WallTime::from_secs(1_000) },
+            kind,
+            "why; $(not) run".to_owned(),
+        )
     }
 }
 
@@ -162,4 +166,25 @@ fn only_what_can_be_trusted_and_is_meant_is_run() {
     assert!(error.to_string().contains("0777"), "{error}");
     let missing = executables(Path::new("/no/such/directory")).expect_err("it is not there");
     assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+}
+
+/// Whoever sends packets with a wrong key must not keep the administrator from what matters.
+#[test]
+fn what_strangers_provoke_is_told_once_and_is_in_nobodys_way() {
+    let scripts = Scripts::new();
+    let out = scripts.path(".out");
+    scripts.add("tell", 0o755, &format!("echo $BOOTH_ALERT_KIND >>{}; sleep 0.3", out.display()));
+    let alerts = Alerts::start(scripts.0.path(), LIMIT, origin()).expect("a thread");
+    let failed = || entry(EventKind::AuthFailed).provoked();
+    alerts.tell(&failed());
+    scripts.wait_for(".out", |text| text == "auth-failed\n");
+    for _ in 0..2 * ALERT_QUEUE {
+        alerts.tell(&failed());
+    }
+    alerts.tell(&entry(EventKind::Lost));
+    alerts.tell(&failed());
+    alerts.tell(&entry(EventKind::Granted));
+    let text = scripts.wait_for(".out", |text| text.contains("granted"));
+    assert_eq!(text, "auth-failed\nlost\ngranted\n");
+    assert_eq!(alerts.lost.load(Ordering::Relaxed), 0);
 }

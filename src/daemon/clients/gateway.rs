@@ -234,8 +234,8 @@ impl Gateway {
         let client = Some(peer.ip().to_canonical());
         let reporter = &self.setup.reporter;
         reporter.health().note_refused();
-        let wall = (self.setup.clock)().wall;
-        let entry = Entry { client, ..Entry::new(wall, EventKind::Refused, text.clone()) };
+        let now = (self.setup.clock)();
+        let entry = Entry { client, ..Entry::new(now, EventKind::Refused, text.clone()) };
         let passed = self.refused.pass(Instant::now());
         let level = if passed.is_some() { Level::Warn } else { Level::Debug };
         let line = format!("{text}{}", passed.unwrap_or_default());

@@ -9,7 +9,7 @@ use crate::daemon::history::History;
 use crate::daemon::udp::{Admitted, Gate, Said};
 use crate::engine::RejectKind;
 use crate::model::{Holder, MemberId, MemberIndex, Roster, Term};
-use crate::time::{Span, WallTime};
+use crate::time::{MonoTime, Now, Span, WallTime};
 use crate::wire::{
     encode_peer, encode_request, life_of, Command, Life, PeerBody, PeerMessage, ResultCode, Stamp,
     TimeUnit, HEADER_LEN, MAC_LEN,
@@ -274,7 +274,12 @@ fn a_client_has_to_ask_twice_only_while_replays_of_before_the_start_are_possible
     let (me, other) = (MemberId::from_raw(1), MemberId::from_raw(2));
     let (now, before) = (Life::from_random(5), Life::from_random(4));
     let sealer = Sealer::new(key());
-    let bonds = ClientBonds::new(&sealer, me, Birth { life: now, at: NOW }, SKEW);
+    let bonds = ClientBonds::new(
+        &sealer,
+        me,
+        Birth { life: now, at: Now { mono: MonoTime::ZERO, wall: NOW } },
+        SKEW,
+    );
     let judge = |receiver, life, after: u64| {
         let wall = NOW.plus(Span::from_secs(after));
         let packet = encode_request(7, &crate::wire::ClientRequest::List);

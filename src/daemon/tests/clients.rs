@@ -121,7 +121,7 @@ impl Rig {
     ) -> Rig {
         let listener = clients::bind(SocketAddr::from(([127, 20, 0, 1], 0))).expect("bound");
         let at = listener.local_addr().expect("an address");
-        let (members, birth) = (roster(), Birth { life: Life::from_random(1), at: clock::wall() });
+        let (members, birth) = (roster(), Birth { life: Life::from_random(1), at: clock::now() });
         let ids: Vec<_> = members.everyone().iter().map(|m| members.member(m).id).collect();
         let me = members.my_id();
         let setup = GatewaySetup {

@@ -18,7 +18,7 @@ use crate::model::{Member, MemberId, MemberRole, Roster, TicketName};
 use crate::reach::Reach;
 use crate::sys::clock;
 use crate::sys::surroundings::System;
-use crate::time::WallTime;
+use crate::time::MonoTime;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -44,7 +44,7 @@ fn reporter() -> Reporter {
     let path = file.path().to_str().expect("a plain path");
     let config = config::load(path, &mut System).expect("a configuration");
     let history = History::new(config.roster(0));
-    Reporter::new(&config, 0, WallTime::from_secs(1_000), Health::default(), history)
+    Reporter::new(&config, 0, MonoTime::ZERO, Health::default(), history)
 }
 
 /// A watch of the first of them. It probes nobody: there is no ticket to ask about.

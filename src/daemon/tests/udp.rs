@@ -5,14 +5,15 @@ use super::{roster, ticket, wait_until};
 use crate::auth::{Key, Opener, ReplayGuard, Sealer};
 use crate::daemon::bonds::Bonds;
 use crate::daemon::engine_loop::Transport;
+use crate::daemon::entry::Entry;
 use crate::daemon::health::Health;
 use crate::daemon::history::History;
 use crate::daemon::outbox::{Outbox, Post};
 use crate::daemon::udp::{self, Gate, Receiver};
-use crate::engine::{Event, RejectKind};
+use crate::engine::{Event, EventKind, Figures, MemberView, RejectKind};
 use crate::model::{Holder, MemberId, MemberIndex, Roster, Term};
 use crate::sys::{clock, poll};
-use crate::time::Span;
+use crate::time::{MonoTime, Now, Span};
 use crate::wire::{encode_peer, Life, PeerBody, PeerMessage, TimeUnit};
 use booth_harness::not_run;
 use crossbeam_channel::bounded;
@@ -226,4 +227,53 @@ fn a_socket_that_cannot_send_is_reported() {
     let mut outbox = outbox_to(&[impossible; 3], None);
     assert!(!outbox.send(first(), &message(1)));
     rig.stop();
+}
+
+/// What was recorded can be sent by anybody: it says nothing of its member's clock.
+#[test]
+fn a_datagram_that_has_come_before_does_not_say_what_the_time_of_its_member_is() {
+    let roster = roster();
+    let bonds = Arc::new(Bonds::new(&roster, Sealer::new(Some(key())), Life::from_random(1)));
+    let ids: Vec<MemberId> = roster.everyone().iter().map(|m| roster.member(m).id).collect();
+    let (opener, guard) = (Opener::new(Some(key()), SKEW), ReplayGuard::new(ids, SKEW));
+    let (health, history) = (Health::default(), History::new(roster.clone()));
+    let unit = TimeUnit::Seconds;
+    let mut gate = Gate { roster, opener, guard, bonds, unit, health: health.clone(), history };
+    let now = clock::wall();
+    let then = now.minus(Span::from_secs(5));
+    let seal = |n, at| {
+        let packet = encode_peer(other_side().my_id(), &message(n), TimeUnit::Seconds);
+        Sealer::new(Some(key())).seal(packet, at)
+    };
+    let old = seal(1, then);
+    assert!(gate.admit(&old, then).is_ok());
+    assert!(gate.admit(&seal(2, now), now).is_ok());
+    assert_eq!(health.offset(second()), Some(0));
+    assert!(gate.admit(&old, now).is_err(), "it has come before");
+    assert_eq!(health.offset(second()), Some(0), "the clock did not change");
+}
+
+/// Ages are right, and later events are later, whatever is done to the wall clock.
+#[test]
+fn a_step_of_the_wall_clock_changes_no_age_in_a_report() {
+    let at = |mono, wall| {
+        let mono = MonoTime::ZERO.plus(Span::from_secs(mono));
+        Now { mono, wall: crate::time::WallTime::from_secs(wall) }
+    };
+    let reporter = super::reporter();
+    for (now, kind) in [(at(100, 9_100), EventKind::Granted), (at(300, 9_300), EventKind::Lost)] {
+        let entry = Entry::new(now, kind, "x".to_owned());
+        reporter.history().tell(log::Level::Info, entry, "x");
+    }
+    for wall in [2_000, 900_000] {
+        let (now, figures) = (at(1_000, wall), Figures::default());
+        let view =
+            MemberView { now, tickets: Vec::new(), peers: Vec::new(), figures, history: true };
+        let json: serde_json::Value = serde_json::from_str(&reporter.json(&view)).expect("JSON");
+        let ago = |value: &serde_json::Value| value["seconds_ago"].as_f64();
+        assert_eq!(ago(&json["member"]["started"]), Some(1_000.0));
+        let events = json["history"].as_array().expect("a list");
+        let ages: Vec<Option<f64>> = events.iter().map(|event| ago(&event["time"])).collect();
+        assert_eq!(ages, [Some(900.0), Some(700.0)]);
+    }
 }
