@@ -236,7 +236,7 @@ impl World {
     /// A change has taken effect at a site: the excuse ends if it is the new boothd's or a
     /// guard's, and one of both goes on.
     pub fn written_by(&mut self, site: usize, ticket: usize, by: By, before: bool) {
-        if !self.nodes[site].runs() && self.keeper_is_stopped(site) {
+        if !self.nodes[site].runs() && !self.keeper_works(site) {
             return;
         }
         let fresh = match by {

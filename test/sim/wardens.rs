@@ -219,6 +219,12 @@ impl World {
         warden.as_ref().is_some_and(|warden| warden.stopped.is_some())
     }
 
+    /// Whether the keeper of a member's machine is there, and goes on.
+    pub fn keeper_works(&self, n: usize) -> bool {
+        let warden = &self.sites[n].keepers[self.nodes[n].machine];
+        warden.as_ref().is_some_and(|warden| warden.stopped.is_none())
+    }
+
     /// A boothd that runs has no answer from its keeper: it replaces it before the nearest grant
     /// would come too late, and at once if that has passed.
     pub fn keeper_is_noticed(&mut self, n: usize) {

@@ -109,6 +109,12 @@ impl Ticket<Leased> {
             self.reject(cx, from, Command::ReqVote, ResultCode::TermStillValid, owed);
             return;
         }
+        let objector = self.objectors(now).iter().find(|member| *member != from);
+        if let Some(objector) = objector.filter(|_| !(established || forced)) {
+            // The candidate may not hear it.
+            self.reject(cx, from, Command::ReqVote, ResultCode::TermStillValid, objector);
+            return;
+        }
         let voted = self.kind.vote.filter(|vote| vote.term == term && vote.to != from);
         if let Some(vote) = voted {
             self.say_vote(cx, from, vote.to, term, self.last_known());

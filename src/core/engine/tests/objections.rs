@@ -2,7 +2,7 @@
 //! As long as a site that can be heard may have the ticket granted in its store, nobody else is
 //! granted (`RULES.md` L3, L7), unless an administrator overrides.
 
-use super::cluster::{spec, Cluster, FORCED};
+use super::cluster::{spec, Cluster, FORCED, PLAIN};
 use crate::engine::{CibOutcome, Event, Remark, Reply};
 use crate::model::{Holder, MemberIndex, Term};
 use crate::time::Span;
@@ -238,4 +238,33 @@ fn who_overrides_a_pending_commit_hears_of_no_delay() {
     let codes = cluster.codes(client);
     assert!(!codes.iter().any(|(code, _)| *code == ResultCode::CibPending), "{codes:?}");
     assert!(codes.contains(&(ResultCode::Success, true)));
+}
+
+/// A candidate that cannot hear who objects is not helped by those who can.
+#[test]
+fn who_has_heard_an_objection_votes_for_no_other_site() {
+    let cluster = || {
+        let mut cluster = Cluster::new(3, 0, spec("T"));
+        cluster.start_all();
+        cluster.crash(0);
+        rejected(&mut cluster, true, Span::ZERO);
+        cluster
+    };
+    let mut obeys = cluster();
+    for _ in 0..10 {
+        obeys.grant(2, PLAIN);
+        obeys.advance(SECOND.times(4));
+        assert!(obeys.granted().is_empty());
+        assert!(!obeys.nodes[2].log.iter().any(|line| line.contains("won the election")));
+        rejected(&mut obeys, true, Span::ZERO);
+    }
+    // It is silent from now on, so it counts no more after `expire`.
+    obeys.advance(SECOND.times(11));
+    obeys.grant(2, PLAIN);
+    obeys.advance(SECOND.times(2));
+    assert_eq!(obeys.granted(), [2]);
+    let mut overridden = cluster();
+    overridden.grant(2, FORCED);
+    overridden.advance(SECOND);
+    assert_eq!(overridden.granted(), [2]);
 }
