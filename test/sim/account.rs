@@ -52,6 +52,8 @@ pub struct Account {
     pub failed_unsure: Option<Term>,
     /// The last term in which it led.
     pub led: Option<Term>,
+    /// The last term in which it stated a lease.
+    pub leased: Option<Term>,
     /// What it can know.
     pub knows: Knows,
     /// The members that it has heard say, last, that they do not lead.
@@ -66,6 +68,8 @@ pub struct Account {
     pub refused_for: Option<Term>,
     /// Who stepped down in its hearing last, in which term.
     pub stepped: Option<(usize, Term)>,
+    /// The same when it last stood for a ticket that it did not have.
+    pub stood_after: Option<(usize, Term)>,
     /// When its store last went from granted to revoked.
     pub revoked_at: True,
     /// When a call of the store's tool last said *done* to a grant and did nothing.

@@ -135,7 +135,10 @@ impl Answers {
     pub fn says(&mut self, n: usize, ticket: usize, message: &PeerMessage) {
         let (account, term) = (self.of(n, ticket), message.term);
         match message.body {
-            PeerBody::Heartbeat { .. } => account.led = Some(term),
+            PeerBody::Heartbeat { stamp } => {
+                account.led = Some(term);
+                account.leased = account.leased.max(stamp.established.then_some(term));
+            }
             PeerBody::Revoke { .. } => {
                 // Unless it was granted in the term that it ends.
                 let heard = account.ended.filter(|_| account.stored < term);
@@ -153,9 +156,12 @@ impl Answers {
         let account = self.of(n, ticket);
         if account.attempt.is_none_or(|(last, _)| last != term) {
             account.attempt = Some((term, reason));
+            // It held in that term, also if its store was not written before it gave up (L3).
+            account.stored = account.stored.max(account.leased.unwrap_or_default());
             // A leader that stands again has asked nobody whether it may lead.
             if reason != Reason::Reacquire {
                 account.stood_at = Some(now);
+                account.stood_after = account.stepped;
             }
             account.unsure = account.knows != Knows::Free;
         }
@@ -339,7 +345,7 @@ impl World {
         let stored = self.sites[n].granted(ticket);
         let wanted = self.grant_wanted(n, ticket);
         let account = self.checks.answers.of(n, ticket);
-        let Account { attempt, led, heard, stepped, knows, ended, refused_for, .. } = *account;
+        let Account { attempt, led, heard, stood_after, knows, ended, refused_for, .. } = *account;
         // A revoke is the last that it has heard of the ticket.
         let known = heard.max(account.stored);
         let last = |term: &Term| *term >= known && Some(*term) >= refused_for;
@@ -365,8 +371,9 @@ impl World {
         if self.checks.answers.owned[ticket] || anywhere {
             return;
         }
-        // What was held since, it has not got by a step-down from before.
-        let led_to = stepped
+        // What was held since, it has not got by a step-down from before. Nor has it what it stood
+        // for when the holder had not stepped down yet: that ticket looked lost.
+        let led_to = stood_after
             .filter(|(_, term)| *term >= known)
             .filter(|(from, term)| self.checks.answers.of(*from, ticket).failed.contains(term));
         if own.is_none() && led_to.is_none() && told.is_none() {

@@ -175,14 +175,26 @@ impl World {
         self.future.plan(self.now + allowed, ends);
     }
 
-    /// The new boothd of a site has had its time, unless it was stopped or has ended meanwhile.
+    /// The new boothd of a site has had its time, unless it was stopped or has ended meanwhile, or
+    /// cannot read its store.
     pub fn excuse_ends(&mut self, site: usize, life: u32, stops: u32) {
         let node = &self.nodes[site];
         if !node.runs() || (node.life, node.stops) != (life, stops) {
             return;
         }
+        let mut unread = false;
         for ticket in 0..self.specs(site).len() {
-            self.watched_again(site, ticket);
+            // It does not know yet what there is to watch over (condition 4 of the promise).
+            let blind = self.unwatched(site, ticket) && self.sites[site].read[ticket].is_none();
+            if blind {
+                unread = true;
+            } else {
+                self.watched_again(site, ticket);
+            }
+        }
+        if unread {
+            let ends = Happening::ExcuseEnds { site, life, stops };
+            self.future.plan(self.now + SECOND, ends);
         }
     }
 

@@ -175,7 +175,9 @@ impl World {
             return Some(format!("{why}; its store is ill"));
         }
         let stood = self.checks.answers.stood_at(new, ticket);
-        let prompt = self.plan.net.fault_ppm == 0;
+        // An objection that takes longer than a winner waits for it is not heard in time (L3).
+        let timeout = self.spec(new, ticket).timeout.as_micros();
+        let prompt = self.plan.net.fault_ppm == 0 && 2 * self.plan.net.delay_max < timeout;
         if let (Some(since), Some(stood), true) = (self.linked_since(ill, new), stood, prompt) {
             if since < stood {
                 return Some(format!(

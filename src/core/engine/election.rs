@@ -109,10 +109,7 @@ impl Ticket<Leased> {
             self.reject(cx, from, Command::ReqVote, ResultCode::TermStillValid, owed);
             return;
         }
-        let objector = self.objectors(now).iter().find(|member| *member != from);
-        if let Some(objector) = objector.filter(|_| !(established || forced)) {
-            // The candidate may not hear it.
-            self.reject(cx, from, Command::ReqVote, ResultCode::TermStillValid, objector);
+        if !(established || forced) && self.refuse_for_another(cx, from) {
             return;
         }
         let voted = self.kind.vote.filter(|vote| vote.term == term && vote.to != from);
@@ -337,26 +334,33 @@ impl Ticket<Leased> {
         if self.is_objection(cx, from, granted, result, leader) {
             self.note_objection(cx, from, term);
         } else if result == ResultCode::TermStillValid && !valid.is_zero() {
-            self.heard_elsewhere(cx, leader);
+            self.heard_elsewhere(cx, leader, term);
         }
         let revoked = result == ResultCode::YouOutdated && leader == Holder::Nobody;
         if revoked && self.refused_as_revoked(cx, from, term) {
             return;
         }
         if self.phase.is_leader() {
-            let higher = self.kind.lead.as_ref().is_some_and(|lead| term > lead.term());
-            if higher && result == ResultCode::TermOutdated {
+            // Who has promised this term to another, or knows that it was revoked, never follows in it.
+            let over = |lead: &Lead| {
+                term > lead.term() || term == lead.term() && lead.renewal.unacked().contains(from)
+            };
+            let over = self.kind.lead.as_ref().is_some_and(over);
+            if over && result == ResultCode::TermOutdated {
                 self.stand_again(cx);
             }
             return;
         }
         let myself = self.myself(cx);
-        let bound_until = cx.now.mono.plus(valid.min(self.spec.expire));
+        let objects_itself = leader == Holder::Member(cx.roster.member(from).id);
+        // Who has heard the objection of another refuses until that is taken back.
+        let bound = if granted && !objects_itself { self.spec.timeout.times(3) } else { valid };
+        let bound_until = cx.now.mono.plus(bound.min(self.spec.expire));
         // A win without a lease is no holding; a reference member always states 0 of its own.
-        let leads = !valid.is_zero() || !self.kind.marking.contains(from);
+        let leads = !valid.is_zero() || !(granted || self.kind.marking.contains(from));
         let Some(attempt) = self.phase.attempt_mut() else { return };
         attempt.heard.insert(from);
-        if granted && valid.is_zero() {
+        if granted && objects_itself && valid.is_zero() {
             // It has no lease, and may vote as soon as its store says revoked.
             return;
         }

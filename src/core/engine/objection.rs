@@ -56,13 +56,14 @@ impl Ticket<Leased> {
         let itself = leader == Holder::Member(cx.roster.member(from).id);
         let plain = self.links[from.get()].echoes != Some(true);
         let held = plain && itself && result == ResultCode::TermStillValid;
-        cx.is_site(from) && (marked || held)
+        cx.is_site(from) && (marked && itself || held)
     }
 
     /// A site has objected.
     pub fn note_objection(&mut self, cx: &mut Cx<'_>, from: MemberIndex, term: Term) {
         let new = !self.objectors(cx.now.mono).contains(from);
         self.kind.objections.heard[from.get()] = Some(cx.now.mono);
+        self.kind.objections.terms[from.get()] = term;
         self.kind.acquire.answered.insert(from);
         if new {
             self.kind.objections.said.remove(from);
@@ -80,10 +81,35 @@ impl Ticket<Leased> {
     }
 
     /// A site that gives up hears that another one has a lease: that one's store may say *granted*.
-    pub fn heard_elsewhere(&mut self, cx: &Cx<'_>, holder: Holder) {
+    pub fn heard_elsewhere(&mut self, cx: &Cx<'_>, holder: Holder, term: Term) {
         let index = holder.member().and_then(|id| cx.roster.index_of(id));
         let Some(index) = index.filter(|index| *index != self.me && self.leaving()) else { return };
         self.kind.objections.heard[index.get()] = Some(cx.now.mono);
+        self.kind.objections.terms[index.get()] = term;
+        self.kind.objections.unread.remove(index);
+    }
+
+    /// Refuses a vote because a site other than the candidate has objected here lately: the
+    /// candidate may not hear it. Whose store could only not be read yet is left to the candidate.
+    pub fn refuse_for_another(&self, cx: &mut Cx<'_>, to: MemberIndex) -> bool {
+        let fresh = self.objectors(cx.now.mono).without(self.kind.objections.unread);
+        let Some(objector) = fresh.iter().find(|member| *member != to) else { return false };
+        let leader = Holder::Member(cx.roster.member(objector).id);
+        let (of, result) = (Command::ReqVote, ResultCode::TermStillValid);
+        let body = PeerBody::Rejected { of, result, granted: true };
+        let term = self.kind.objections.terms[objector.get()];
+        let message = self.message(leader, term, Span::ZERO, body);
+        cx.send(to, message, false);
+        true
+    }
+
+    /// A site announces that its store says *revoked*, in the term of its objection or a later one.
+    pub fn objector_ends(&mut self, cx: &mut Cx<'_>, from: MemberIndex, term: Term) {
+        let stated = self.kind.objections.terms[from.get()];
+        if self.kind.objections.heard[from.get()].is_some() && Term::ZERO < stated && stated <= term
+        {
+            self.take_back_objection(cx, from);
+        }
     }
 
     /// Logs each objection once, as soon as it matters.

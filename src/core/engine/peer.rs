@@ -104,7 +104,7 @@ impl Ticket<Leased> {
         let established = stamp.established || plain_update;
         if self.only_objects() {
             if established {
-                self.heard_elsewhere(cx, message.leader);
+                self.heard_elsewhere(cx, message.leader, term);
             }
             self.object(cx, from, of);
             return;
@@ -234,6 +234,7 @@ impl Ticket<Leased> {
         stamp: Stamp,
         of: Command,
     ) {
+        self.objector_ends(cx, from, term);
         let revoke = of == Command::RevokeTicket;
         if revoke && self.give_up_win(cx, term) {
             return;

@@ -18,8 +18,11 @@ const RETRY: Span = Span::from_millis(500);
 /// The shortest pause before a failed revoke is retried that boothd should wish again. It does so
 /// after a second ([`crate::engine`], `writes.rs`), unless it is stopped or has ended.
 const REST: Span = Span::from_secs(5);
-/// The longest pause before another attempt joins one that hangs, or follows one that failed.
+/// The longest pause before another attempt joins one that hangs, or follows one that failed. No
+/// pause is longer than so many guard times, about one `expire`, either: as long as the store may
+/// say *granted*, nobody else can have the ticket.
 const PAUSE_MAX: Span = Span::from_secs(30);
+const PAUSE_GUARDS: u64 = 10;
 /// The most attempts at once; the oldest makes room for another.
 const ATTEMPTS_MAX: usize = 8;
 /// How long to wait for the end of a killed attempt before another is killed.
@@ -71,8 +74,9 @@ struct Revoke {
     values: Values,
     /// When the next attempt begins.
     next_at: MonoTime,
-    /// The pause between that attempt and the one after it.
+    /// The pause between that attempt and the one after it, and the longest one.
     pause: Span,
+    longest: Span,
     note_at: MonoTime,
     note_pause: Span,
 }
@@ -110,11 +114,13 @@ impl Owed {
         values: Values,
     ) -> Option<WriteSerial> {
         let alone = self.attempts.is_empty();
+        let longest = guard.times(PAUSE_GUARDS).min(PAUSE_MAX).max(guard);
         if let Some(same) = self.revoke.as_mut().filter(|revoke| revoke.values.is_like(&values)) {
             // Its running attempts can serve: no grant has begun since.
             same.values = values;
             if alone {
                 (same.next_at, same.pause) = (same.next_at.min(now), guard);
+                same.longest = longest;
             }
             same.late &= serial.is_none();
             return core::mem::replace(&mut same.serial, serial).map(|(serial, _)| serial);
@@ -126,7 +132,8 @@ impl Owed {
         let (note_at, note_pause) = (MonoTime::ZERO, NOTE_PAUSE);
         let (late, pause) = (false, guard);
         self.untold = None;
-        self.revoke = Some(Revoke { serial, late, values, next_at, pause, note_at, note_pause });
+        self.revoke =
+            Some(Revoke { serial, late, values, next_at, pause, longest, note_at, note_pause });
         old.and_then(|mut old| old.tell())
     }
 
@@ -270,8 +277,7 @@ impl Owed {
     pub(super) fn start(&mut self, now: MonoTime, job: JobId) -> Option<Values> {
         let revoke = self.revoke.as_mut()?;
         revoke.next_at = now.plus(revoke.pause);
-        let longest = PAUSE_MAX.max(revoke.pause);
-        revoke.pause = revoke.pause.times(2).min(longest);
+        revoke.pause = revoke.pause.times(2).min(revoke.longest);
         self.attempts.push(Attempt { job, number: self.count, killed: None });
         Some(revoke.values)
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Sites whose store may say *granted* (L3, L7).
 
-use crate::model::MemberSet;
+use crate::model::{MemberSet, Term};
 use crate::time::MonoTime;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -11,6 +11,8 @@ use alloc::vec::Vec;
 pub struct Objections {
     /// Per member, when it last objected; `None`: never, or it has taken that back.
     pub heard: Vec<Option<MonoTime>>,
+    /// Per member, the term that it stated then.
+    pub terms: Vec<Term>,
     /// Whose objection stands in the log.
     pub said: MemberSet,
     /// When they were asked last.
@@ -27,6 +29,7 @@ impl Objections {
     pub fn none(members: usize) -> Objections {
         Objections {
             heard: vec![None; members],
+            terms: vec![Term::ZERO; members],
             said: MemberSet::EMPTY,
             asked: MonoTime::ZERO,
             unread: MemberSet::EMPTY,

@@ -54,12 +54,24 @@ pub fn an_outdated_leader_is_elected_again_and_goes_on_holding() {
     assert!(later.revokes().is_empty());
 }
 
-/// L11: only a *higher* term unsettles, and only `TOdt` tells one.
+/// L11: `TOdt` of its own term unsettles a leader that the sender has not acknowledged: the sender
+/// has promised that term to another, or knows that it was revoked, and never follows in it.
+#[test]
+pub fn a_member_for_which_the_term_is_over_is_answered_by_a_reelection() {
+    let (mut bench, term) = renewing();
+    let deeds = bench.reject(2, Command::Heartbeat, ResultCode::TermOutdated, term);
+    expect_reelection(&deeds, term + 1);
+    let (mut bench, term) = renewing();
+    bench.play(SECOND, &World::kind());
+    let deeds = bench.reject(2, Command::Heartbeat, ResultCode::TermOutdated, term);
+    assert!(deeds.stood().is_empty(), "an old refusal: it has acknowledged this renewal since");
+}
+
+/// L11: only a term that is over unsettles, and only `TOdt` tells one.
 #[test]
 pub fn other_refusals_do_not_unsettle_a_leader() {
     let (mut bench, term) = renewing();
     for (result, term) in [
-        (ResultCode::TermOutdated, term),
         (ResultCode::TermOutdated, term - 1),
         (ResultCode::TermStillValid, term + 3),
         (ResultCode::YouOutdated, term + 3),

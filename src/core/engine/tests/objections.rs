@@ -24,13 +24,22 @@ fn without_the_first() -> Cluster {
     cluster
 }
 
-/// The second site hears a rejection of the first.
+/// The second site hears a rejection of the first, whose store could not be read yet.
 fn rejected(cluster: &mut Cluster, granted: bool, valid_for: Span) {
+    rejected_in(cluster, Term::ZERO, granted, valid_for);
+}
+
+/// The second site hears that the first had the ticket in a term, and may still have it.
+fn objected(cluster: &mut Cluster) {
+    rejected_in(cluster, Term::new(1), true, Span::ZERO);
+}
+
+fn rejected_in(cluster: &mut Cluster, term: Term, granted: bool, valid_for: Span) {
     let ticket = spec("T").name;
     let result = ResultCode::TermStillValid;
     let body = PeerBody::Rejected { of: Command::ReqVote, result, granted };
     let leader = cluster.id(0);
-    let message = PeerMessage { ticket, leader, term: Term::ZERO, valid_for, body };
+    let message = PeerMessage { ticket, leader, term, valid_for, body };
     cluster.event(1, Event::Peer { from: at(0), message });
     cluster.settle();
 }
@@ -247,7 +256,7 @@ fn who_has_heard_an_objection_votes_for_no_other_site() {
         let mut cluster = Cluster::new(3, 0, spec("T"));
         cluster.start_all();
         cluster.crash(0);
-        rejected(&mut cluster, true, Span::ZERO);
+        objected(&mut cluster);
         cluster
     };
     let mut obeys = cluster();
@@ -256,7 +265,7 @@ fn who_has_heard_an_objection_votes_for_no_other_site() {
         obeys.advance(SECOND.times(4));
         assert!(obeys.granted().is_empty());
         assert!(!obeys.nodes[2].log.iter().any(|line| line.contains("won the election")));
-        rejected(&mut obeys, true, Span::ZERO);
+        objected(&mut obeys);
     }
     // It is silent from now on, so it counts no more after `expire`.
     obeys.advance(SECOND.times(11));
