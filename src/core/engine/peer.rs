@@ -234,11 +234,11 @@ impl Ticket<Leased> {
         stamp: Stamp,
         of: Command,
     ) {
-        self.objector_ends(cx, from, term);
         let revoke = of == Command::RevokeTicket;
         if revoke && self.give_up_win(cx, term) {
             return;
         }
+        self.objector_ends(cx, from, term);
         if !self.ready() || self.owes_itself() {
             if revoke && (self.phase.is_loading() || self.leaving()) {
                 self.kind.heard.note_revoked(term);
