@@ -341,7 +341,8 @@ impl Ticket<Leased> {
             return;
         }
         if self.phase.is_leader() {
-            // Who has promised this term to another, or knows that it was revoked, never follows in it.
+            // Who has promised this term to another, or knows that it was revoked, never follows
+            // in it.
             let over = |lead: &Lead| {
                 term > lead.term() || term == lead.term() && lead.renewal.unacked().contains(from)
             };
