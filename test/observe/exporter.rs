@@ -5,7 +5,7 @@ use booth_harness::{run, run_for, test_name, until, Cluster, Exporter, Setup, PO
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -275,6 +275,33 @@ fn pages_that_wait_for_a_silent_member_keep_nobody_from_the_status_of_a_ticket()
             assert!(took < Duration::from_secs(8), "all pages after {took:?}");
         });
         cluster.members[1].signal("CONT");
+    });
+}
+
+/// A page from elsewhere whose name its owner points here must not read what is served here.
+#[test]
+fn on_a_loopback_address_names_of_others_are_refused() {
+    run(test_name!(), &[], |lab| {
+        let cluster = Cluster::new(lab, &Setup::usual());
+        let member = cluster.address(0);
+        let status = |exporter: &Exporter, header: &str| {
+            let page = exporter.send(format!("GET /metrics HTTP/1.1\r\n{header}\r\n").as_bytes());
+            assert!(page.head.contains("\r\nX-Frame-Options: DENY"), "{}", page.head);
+            (page.status, page.body)
+        };
+        let local = Exporter::start(lab, &cluster.config, member);
+        let everywhere = Exporter::start_at(lab, &cluster.config, member, Ipv4Addr::UNSPECIFIED);
+        let port = local.address.port();
+        for header in ["", "Host: localhost\r\n", "Host: [::1]\r\n"] {
+            assert_eq!(status(&local, header).0, 200, "{header}");
+        }
+        assert_eq!(status(&local, &format!("Host: 127.0.0.1:{port}\r\n")).0, 200);
+        assert_eq!(local.send(b"OPTIONS * HTTP/1.0\r\n\r\n").status, 200);
+        let named = format!("Host: evil.example.com:{port}\r\n");
+        let (refused, why) = status(&local, &named);
+        assert_eq!(refused, 403);
+        assert!(why.contains("use localhost or an address"), "{why}");
+        assert_eq!(status(&everywhere, &named).0, 200);
     });
 }
 

@@ -99,9 +99,9 @@ impl Connection {
     }
 
     /// Does what can be done now; false if it is over.
-    pub(super) fn go_on(&mut self) -> bool {
+    pub(super) fn go_on(&mut self, any_name: bool) -> bool {
         use io::ErrorKind::{Interrupted, WouldBlock};
-        match self.step() {
+        match self.step(any_name) {
             Ok(()) => true,
             Err(error) => matches!(error.kind(), Interrupted | WouldBlock),
         }
@@ -111,14 +111,14 @@ impl Connection {
         (self.stage, self.since) = (stage, Instant::now());
     }
 
-    fn step(&mut self) -> io::Result<()> {
+    fn step(&mut self, any_name: bool) -> io::Result<()> {
         let mut part = [0; 1024];
         match &mut self.stage {
             Stage::Reads(head) => {
                 let (count, before) = (some(self.stream.read(&mut part)?)?, head.len());
                 head.extend_from_slice(&part[..count]);
                 let asked = if http::has_end(head, before) {
-                    http::request(head)
+                    http::request(head, any_name)
                 } else if head.len() >= HEAD_MAX {
                     Err(Reply::text(431, "The head of the request is too long.").bytes())
                 } else {

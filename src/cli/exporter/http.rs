@@ -5,6 +5,7 @@
 //! connection. So heads are read here; `tiny_http` knows the methods, writes the answer and leaves
 //! out its body for HEAD.
 
+use std::net::Ipv4Addr;
 use tiny_http::{HTTPVersion, Header, Method, Response};
 
 /// The path of the page for people.
@@ -41,8 +42,9 @@ pub(super) fn has_end(head: &[u8], new: usize) -> bool {
     has(b"\r\n\r\n") || has(b"\n\n")
 }
 
-/// What this head asks for, or the bytes of a refusal.
-pub(super) fn request(head: &[u8]) -> Result<Request, Vec<u8>> {
+/// What this head asks for, or the bytes of a refusal. With `any_name`, the client may call this
+/// host as it likes.
+pub(super) fn request(head: &[u8], any_name: bool) -> Result<Request, Vec<u8>> {
     let head = String::from_utf8_lossy(head);
     let mut lines = head.lines();
     let mut words = lines.next().unwrap_or_default().trim_end().split(' ');
@@ -63,7 +65,15 @@ pub(super) fn request(head: &[u8]) -> Result<Request, Vec<u8>> {
             return Err(Reply::text(405, text).also("Allow", ALLOWED).bytes());
         }
     };
-    Ok(Request { path: path.to_owned(), no_body })
+    let request = Request { path: path.to_owned(), no_body };
+    let hosts = lines.filter_map(|line| line.split_once(':'));
+    let mut hosts = hosts.filter(|(name, _)| name.trim().eq_ignore_ascii_case("host"));
+    if !any_name && !hosts.all(|(_, host)| is_own(host.trim())) {
+        let text = "Only this host is served: use localhost or an address in place of the name. \
+                    A proxy has to send \"Host: localhost\".";
+        return Err(request.answer(Reply::text(403, text)));
+    }
+    Ok(request)
 }
 
 /// The path in the target of a request, which may be a whole URL.
@@ -76,6 +86,14 @@ fn path_of(target: &str) -> Option<&str> {
     let rest = if rest.is_empty() || rest == "*" { PAGE } else { rest };
     let path = rest.split(['?', '#']).next()?;
     path.starts_with('/').then_some(path)
+}
+
+/// Whether this is an address, or the name of no other host. The owner of any other name can have
+/// it point here, and then a browser lets the pages under that name read what is served.
+fn is_own(host: &str) -> bool {
+    let name = host.split(':').next().unwrap_or_default();
+    let is_ipv4 = || name.parse::<Ipv4Addr>().is_ok();
+    host.is_empty() || host.starts_with('[') || name.eq_ignore_ascii_case("localhost") || is_ipv4()
 }
 
 impl Request {
@@ -117,6 +135,8 @@ fn print(reply: Reply, no_body: bool) -> Vec<u8> {
         ("Server", server),
         ("Cache-Control", "no-store"),
         ("X-Content-Type-Options", "nosniff"),
+        ("X-Frame-Options", "DENY"),
+        ("Cross-Origin-Resource-Policy", "same-origin"),
     ];
     for (name, value) in always.into_iter().chain(headers) {
         let header = Header::from_bytes(name, value).expect("a constant header is ASCII");
@@ -134,7 +154,7 @@ mod tests {
 
     /// The path, and whether the body is left out; or the status of a refusal.
     fn asked(head: &str) -> Result<(String, bool), u16> {
-        let asked = request(head.as_bytes());
+        let asked = request(head.as_bytes(), false);
         asked.map(|request| (request.path, request.no_body)).map_err(|bytes| status(&bytes))
     }
 
@@ -169,6 +189,32 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_others_can_point_here_is_refused_unless_any_will_do() {
+        let head = |header: &str| format!("GET / HTTP/1.1\r\nX: y\r\n{header}\r\n\r\n");
+        for host in ["", "127.0.0.1", "192.0.2.1:9930", "[::1]", "[2001:db8::1]:80", "LocalHost:1"]
+        {
+            assert!(asked(&head(&format!("Host: {host}"))).is_ok(), "{host}");
+        }
+        assert!(asked(&head("Accept: */*")).is_ok(), "HTTP/1.0 has no Host");
+        for header in [
+            "Host: evil.example.com",
+            "host:evil.example.com:9930",
+            "HOST : evil",
+            "Host: localhost.evil.example.com",
+            "Host: 127.0.0.1.evil.example.com",
+            "Host: \u{fc}",
+            "Host: localhost\r\nHost: evil",
+        ] {
+            assert_eq!(asked(&head(header)), Err(403), "{header}");
+            assert!(request(head(header).as_bytes(), true).is_ok(), "{header}");
+        }
+        let latin = request(b"GET / HTTP/1.1\r\nHost: \xfc\r\n\r\n", false);
+        assert_eq!(status(&latin.expect_err("refused")), 403);
+        let bodiless = request(b"HEAD / HTTP/1.1\r\nHost: evil\r\n\r\n", false);
+        assert!(bodiless.expect_err("refused").ends_with(b"\r\n\r\n"));
+    }
+
+    #[test]
     fn the_end_of_a_head_is_found_wherever_its_parts_end() {
         for (head, len) in [("GET /\r\n\r\nabc", 9), ("GET /\n\nabc", 7), ("\r\n\n", 3)] {
             for new in 0..len {
@@ -192,6 +238,8 @@ mod tests {
             "\r\nContent-Type: text/plain; charset=utf-8\r\n",
             "\r\nContent-Length: 3\r\n",
             "\r\nX-Content-Type-Options: nosniff\r\n",
+            "\r\nX-Frame-Options: DENY\r\n",
+            "\r\nCross-Origin-Resource-Policy: same-origin\r\n",
             "\r\nCache-Control: no-store\r\n",
             "\r\nRefresh: 5\r\n",
             "\r\n\r\nno\n",

@@ -39,7 +39,9 @@ pub(super) fn run(args: &ExporterArgs, output: &Output) -> Result<Exit, Exit> {
     let address = listener.local_addr().unwrap_or(args.listen);
     output.message(&format!("http://{address}/ shows what {about} knows"));
     let desk = Desk::new(session);
-    serve::serve(&listener, |path| answer(&desk, path)).map_err(|error| {
+    // On loopback nobody needs a name but localhost; elsewhere any may be in use.
+    let any_name = !address.ip().to_canonical().is_loopback();
+    serve::serve(&listener, any_name, |path| answer(&desk, path)).map_err(|error| {
         output.failure(&format!("cannot serve: {}", config::system_words(&error)))
     })?;
     Ok(Exit::Success)

@@ -32,12 +32,14 @@ const UNREAD_MAX: usize = 16 << 20;
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Serves for ever. `answer` gets the path of each GET, HEAD and OPTIONS request, without what
-/// follows a `?`; for the latter two no body is sent.
+/// follows a `?`; for the latter two no body is sent. Unless `any_name`, who asks has to call this
+/// host by a name or address that nobody else can give to it.
 ///
 /// # Errors
 /// There are too many open descriptors.
 pub(super) fn serve(
     listener: &TcpListener,
+    any_name: bool,
     answer: impl Fn(&str) -> Reply + Sync,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
@@ -56,7 +58,7 @@ pub(super) fn serve(
         }
         let (pages, others, answered) = (&pages, &others, &answered);
         let (open, away, rests) = (Vec::new(), 0, None);
-        Room { listener, sleeper, pages, others, answered, open, away, rests }.run();
+        Room { listener, any_name, sleeper, pages, others, answered, open, away, rests }.run();
     });
     Ok(())
 }
@@ -91,6 +93,7 @@ impl Queue {
 /// What the thread has that waits for connections.
 struct Room<'a> {
     listener: &'a TcpListener,
+    any_name: bool,
     /// What is woken when an answer is made.
     sleeper: UnixStream,
     /// Where requests for the page go, and those for anything else.
@@ -199,7 +202,7 @@ impl Room<'_> {
 
     /// Does for a connection what can be done now. It is kept until it is over.
     fn go_on(&mut self, mut connection: Connection) {
-        if !connection.go_on() {
+        if !connection.go_on(self.any_name) {
             return;
         }
         let Some(request) = connection.request() else { return self.open.push(connection) };
@@ -245,7 +248,7 @@ mod tests {
         let any = SocketAddr::from(([127, 20, 0, 3], 0));
         let listener = crate::daemon::clients::bind(any).expect("bound");
         let at = listener.local_addr().expect("an address");
-        std::thread::spawn(move || serve(&listener, answer));
+        std::thread::spawn(move || serve(&listener, false, answer));
         at
     }
 
