@@ -34,9 +34,15 @@ impl Exporter {
     /// free. It serves when this returns.
     #[track_caller]
     pub fn start(lab: &Lab, config: &str, member: Ipv4Addr) -> Exporter {
+        Exporter::start_at(lab, config, member, member)
+    }
+
+    /// The same with another address to listen on.
+    #[track_caller]
+    pub fn start_at(lab: &Lab, config: &str, member: Ipv4Addr, at: Ipv4Addr) -> Exporter {
         let mut command = Kind::Ours.command(lab, "booth", None);
         command.args(["exporter", "-c", config, "-s", &member.to_string()]);
-        command.args(["-L", &format!("{member}:0")]);
+        command.args(["-L", &format!("{at}:0")]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the exporter starts");
         let mut line = String::new();

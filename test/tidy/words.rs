@@ -59,7 +59,7 @@ const PAUSES: &[Exception] = &[
     Exception {
         path: "src/cli/exporter/serve.rs",
         complaint: "a sleep",
-        reason: "only where the kernel gives no connection; it is tried again a little later",
+        reason: "only where the kernel cannot wait for connections; it is tried again later",
     },
     Exception {
         path: "test/observe/exporter.rs",

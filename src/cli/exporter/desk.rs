@@ -32,12 +32,25 @@ pub(super) struct Kept<T> {
     /// The answer.
     pub answer: T,
     asked: Instant,
+    /// From then on it is used: a member that is silent takes longer than an answer is used.
+    came: Instant,
 }
 
 impl<T> Kept<T> {
+    /// What comes of asking.
+    fn of(ask: impl FnOnce() -> T) -> Kept<T> {
+        let asked = Instant::now();
+        Kept { answer: ask(), asked, came: Instant::now() }
+    }
+
     /// How old it is at most.
     pub(super) fn age(&self) -> Duration {
         self.asked.elapsed()
+    }
+
+    /// How much longer it is used, of so long.
+    fn left(&self, than: Duration) -> Duration {
+        than.saturating_sub(self.came.elapsed())
     }
 }
 
@@ -85,7 +98,7 @@ impl Desk {
     /// What the other members say. While one request waits for members that are silent, those
     /// that come meanwhile get the last answers: there are not many threads.
     fn others(&self) -> Vec<Answer> {
-        let kept = |than| lock(&self.others).clone().filter(|kept| kept.age() < than);
+        let kept = |than| lock(&self.others).clone().filter(|kept| !kept.left(than).is_zero());
         if let Some(kept) = kept(KEEP) {
             return kept.answer;
         }
@@ -103,28 +116,31 @@ impl Desk {
             return kept.answer;
         }
         let Session { config, codec, target } = &self.session;
-        let answer = ask_but(config, codec, true, Some(target.index));
-        // Silent members take longer than an answer is used: it is used from here on.
-        *lock(&self.others) = Some(Kept { answer: answer.clone(), asked: Instant::now() });
+        let kept = Kept::of(|| ask_but(config, codec, true, Some(target.index)));
+        let answer = kept.answer.clone();
+        *lock(&self.others) = Some(kept);
         drop(asking);
         answer
     }
 
     fn local_with(&self, history: bool) -> Kept<Answer> {
-        let mut local = lock(&self.local);
-        if history {
-            local.page_wanted = Some(Instant::now());
-        }
-        if let Some(kept) = &local.kept {
-            let left = KEEP.saturating_sub(kept.age());
-            if !left.is_zero() && (local.with_history || !history) {
+        loop {
+            let mut local = lock(&self.local);
+            if history {
+                local.page_wanted = Some(Instant::now());
+            }
+            let left = local.kept.as_ref().map_or(Duration::ZERO, |kept| kept.left(KEEP));
+            if left.is_zero() {
+                let wanted = local.page_wanted.is_some_and(|at| at.elapsed() < PAGE_IN_USE);
+                local.with_history = wanted;
+                return local.kept.insert(Kept::of(|| ask_one(&self.session, wanted))).clone();
+            }
+            if let Some(kept) = local.kept.as_ref().filter(|_| local.with_history || !history) {
                 return kept.clone();
             }
+            // Who wants no history does not wait for it.
+            drop(local);
             std::thread::sleep(left);
         }
-        local.with_history = local.page_wanted.is_some_and(|at| at.elapsed() < PAGE_IN_USE);
-        let asked = Instant::now();
-        let answer = ask_one(&self.session, local.with_history);
-        local.kept.insert(Kept { answer, asked }).clone()
     }
 }

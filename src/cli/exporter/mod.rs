@@ -3,7 +3,9 @@
 //! (`/ticket/NAME`), programs (`/report`) and people (`/`). It is a client like the others: it
 //! costs the daemon nothing while nobody asks, and can change nothing.
 
+mod connection;
 mod desk;
+mod http;
 mod page;
 mod serve;
 mod timeline;
@@ -16,11 +18,11 @@ use super::reports::{Answer, Said, Told};
 use super::target::Purpose;
 use super::{json, metrics};
 use crate::config;
+use crate::daemon::clients;
 use crate::report::Ticket;
 use crate::sys::surroundings::WithCredentials;
 use desk::Desk;
-use serve::{serve, Reply};
-use std::net::TcpListener;
+use http::{Reply, PAGE};
 use std::time::Duration;
 
 /// The type of Prometheus's text format.
@@ -30,21 +32,25 @@ const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub(super) fn run(args: &ExporterArgs, output: &Output) -> Result<Exit, Exit> {
     let session = Session::open_in(&args.target, Purpose::Read, &mut WithCredentials, output)?;
     let about = session.target.address.ip();
-    let listener = TcpListener::bind(args.listen).map_err(|error| {
+    let listener = clients::bind(args.listen).map_err(|error| {
         let text = config::system_words(&error);
         output.failure(&format!("cannot listen on {}: {text}", args.listen))
     })?;
     let address = listener.local_addr().unwrap_or(args.listen);
     output.message(&format!("http://{address}/ shows what {about} knows"));
     let desk = Desk::new(session);
-    serve(&listener, |path| answer(&desk, path));
+    // On loopback nobody needs a name but localhost; elsewhere any may be in use.
+    let any_name = !address.ip().to_canonical().is_loopback();
+    serve::serve(&listener, any_name, |path| answer(&desk, path)).map_err(|error| {
+        output.failure(&format!("cannot serve: {}", config::system_words(&error)))
+    })?;
     Ok(Exit::Success)
 }
 
 /// The answer to a request for this path.
 fn answer(desk: &Desk, path: &str) -> Reply {
     match path {
-        "/" => {
+        PAGE => {
             let body = page::page(&desk.session().config, &desk.all());
             let kind = "text/html; charset=utf-8";
             Reply {

@@ -44,11 +44,11 @@ const AT_ONCE: usize = 16;
 /// How long nothing is done after an error that would come again at once.
 const REST: Duration = Duration::from_millis(100);
 
-/// Binds the daemon's listening socket.
+/// Binds a listening socket: the daemon's, or the exporter's.
 ///
 /// # Errors
 /// The address is not local, the port is in use, or the kernel refuses.
-pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
