@@ -7,7 +7,7 @@ use super::alerts::Alerts;
 pub use super::entry::Entry;
 use crate::model::{Roster, TicketName};
 use log::{Level, Record};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// So many events of tickets and members are kept.
@@ -85,13 +85,23 @@ impl History {
         Remembered { forgotten: ring.count.saturating_sub(kept), entries }
     }
 
-    /// The last few events of each ticket, the oldest first.
-    pub fn last_of(&self, ticket: &TicketName, count: usize) -> Vec<Entry> {
-        let ring = self.ring();
-        let mine = |entry: &&Entry| entry.ticket.as_ref() == Some(ticket);
-        let mut last: Vec<Entry> =
-            ring.events.iter().rev().filter(mine).take(count).cloned().collect();
-        last.reverse();
+    /// How many events there were.
+    pub(super) fn count(&self) -> u64 {
+        self.ring().count
+    }
+
+    /// The last few events of each ticket that has any, the oldest first: of all tickets at once,
+    /// since each look goes through the whole ring.
+    pub fn last_of_each(&self, count: usize) -> BTreeMap<TicketName, Vec<Entry>> {
+        let mut last: BTreeMap<TicketName, Vec<Entry>> = BTreeMap::new();
+        for entry in self.ring().events.iter().rev() {
+            let Some(ticket) = &entry.ticket else { continue };
+            let of_ticket = last.entry(ticket.clone()).or_default();
+            if of_ticket.len() < count {
+                of_ticket.push(entry.clone());
+            }
+        }
+        last.values_mut().for_each(|entries| entries.reverse());
         last
     }
 
@@ -164,8 +174,9 @@ mod tests {
             history.tell(Level::Info, entry(kind, ticket), "line");
         }
         let kinds = |count| {
-            let last = history.last_of(&TicketName::new("t").expect("a name"), count);
-            last.into_iter().map(|entry| entry.kind).collect::<Vec<_>>()
+            let last = history.last_of_each(count);
+            let of_t = &last[&TicketName::new("t").expect("a name")];
+            of_t.iter().map(|entry| entry.kind).collect::<Vec<_>>()
         };
         assert_eq!(kinds(5), [EventKind::Standing, EventKind::Elected]);
         assert_eq!(kinds(1), [EventKind::Elected]);

@@ -7,6 +7,7 @@ mod crowds;
 mod engine_loop;
 mod listing;
 mod panics;
+mod reports;
 mod udp;
 
 use super::health::Health;
