@@ -186,7 +186,9 @@ impl<M: Machine, C: Transport> EngineLoop<M, C> {
                 self.wait_for_executor_too(select.clone(), pause);
             }
             woken = self.now();
-            self.note_pause(woken.mono.since(until));
+            let late = woken.mono.since(until);
+            self.outlets.watch.woke(woken.mono, late);
+            self.note_pause(late);
         }
     }
 

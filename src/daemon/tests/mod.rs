@@ -9,6 +9,7 @@ mod listing;
 mod panics;
 mod reports;
 mod udp;
+mod watch;
 
 use super::health::Health;
 use super::history::History;
