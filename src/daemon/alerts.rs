@@ -12,12 +12,14 @@ use super::limiter::Limiter;
 use super::spawn::spawn;
 use crate::engine::EventKind;
 use crate::model::Roster;
+use crate::store::helper::Call;
 use crate::store::program::{self, Executables};
 use crate::sys::clock::LocalTime;
 use crossbeam_channel::{bounded, Receiver, Sender, TrySendError};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -48,15 +50,22 @@ pub struct Origin {
 }
 
 impl Alerts {
-    /// Starts the thread, which runs what is in `directory` for at most `limit` each.
+    /// Starts the thread, which runs what is in `directory` for at most `limit` each. The program
+    /// with the `helper` sees to the limit when the daemon has ended.
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub fn start(directory: &Path, limit: Duration, origin: Origin) -> io::Result<Alerts> {
+    pub fn start(
+        directory: &Path,
+        limit: Duration,
+        helper: Option<&Path>,
+        origin: Origin,
+    ) -> io::Result<Alerts> {
         let (queue, events) = bounded(ALERT_QUEUE);
         let lost = Arc::new(AtomicU64::new(0));
         let (directory, counted) = (directory.to_owned(), Arc::clone(&lost));
-        let runner = Runner { directory, limit, origin, events, lost: counted };
+        let helper = helper.map(Path::to_owned);
+        let runner = Runner { directory, limit, helper, origin, events, lost: counted };
         spawn("alerts", move || runner.run())?;
         Ok(Alerts { queue, lost })
     }
@@ -106,6 +115,7 @@ pub const fn is_alert(kind: EventKind) -> bool {
 struct Runner {
     directory: PathBuf,
     limit: Duration,
+    helper: Option<PathBuf>,
     origin: Origin,
     events: Receiver<Entry>,
     lost: Arc<AtomicU64>,
@@ -149,7 +159,7 @@ impl Runner {
     /// Runs one executable for one event, to its end or until its time is over.
     fn alert(&self, program: &Path, entry: &Entry) {
         let (kind, shown) = (entry.kind.word(), program.display());
-        match program::run(program, self.environment(entry), self.limit) {
+        match program::run(self.command(program), self.environment(entry), self.limit) {
             Ok(Some(Ok(()))) => log::debug!("alert {shown} was told: {kind}"),
             Ok(Some(Err(failure))) => log::warn!("alert {shown} ({kind}): {failure}"),
             Ok(None) => {
@@ -158,6 +168,14 @@ impl Runner {
             }
             Err(error) => log::warn!("alert {shown} ({kind}): {error}"),
         }
+    }
+
+    /// The command that runs an executable. It has a little more time than this thread gives it,
+    /// which says in the log what has become of it.
+    fn command(&self, program: &Path) -> Command {
+        let Some(helper) = &self.helper else { return Command::new(program) };
+        let limit = self.limit.as_secs() + 1;
+        Call::Alert { limit, path: program.to_owned() }.command(helper)
     }
 
     /// What an executable is told. What does not apply is empty, as in Pacemaker's alerts.

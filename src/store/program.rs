@@ -26,18 +26,17 @@ pub(crate) struct Executables {
     pub(crate) refused: Vec<String>,
 }
 
-/// Runs a program with this environment and nothing else in it but `PATH`, and waits for its end;
+/// Runs a command with this environment and nothing else in it but `PATH`, and waits for its end;
 /// how it failed, if it did. `None`: it took longer than `limit`, and was killed with all that it
 /// had started.
 ///
 /// # Errors
 /// It cannot be started.
 pub(crate) fn run(
-    program: &Path,
+    mut command: Command,
     environment: Vec<(&'static str, String)>,
     limit: Duration,
 ) -> io::Result<Option<Result<(), String>>> {
-    let mut command = Command::new(program);
     command.env_clear().env("PATH", PATH).stdin(Stdio::null()).current_dir("/");
     command.envs(environment);
     let mut child = Child::spawn(&mut command, BeforeExec::default(), CHATTER_MAX)?;
