@@ -5,7 +5,9 @@
 
 use super::alerts::Alerts;
 pub use super::entry::Entry;
+use super::repeats::{Repeats, Telling};
 use crate::model::{Roster, TicketName};
+use crate::time::MonoTime;
 use log::{Level, Record};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,6 +31,7 @@ struct Ring {
     events: VecDeque<Entry>,
     provoked: VecDeque<Entry>,
     count: u64,
+    repeats: Repeats,
 }
 
 /// What a history remembers.
@@ -56,9 +59,28 @@ impl History {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers what has happened, and writes it to the log with these words.
+    /// Remembers what has happened, and writes it to the log with these words; what changes to and
+    /// fro only now and then.
     pub fn tell(&self, level: Level, entry: Entry, line: &str) {
-        self.log(level, &entry, line);
+        // What the engine does is in the log in any case.
+        if entry.ticket.is_some() {
+            self.log(level, &entry, line);
+        }
+        let telling = Telling { level, entry, line: line.to_owned() };
+        let telling = self.ring().repeats.weigh(telling);
+        telling.into_iter().for_each(|telling| self.remember(telling));
+    }
+
+    /// Tells what was held back because it had changed too often.
+    pub(super) fn settle(&self, now: MonoTime) {
+        let told = self.ring().repeats.settle(now);
+        told.into_iter().for_each(|telling| self.remember(telling));
+    }
+
+    fn remember(&self, Telling { level, entry, line }: Telling) {
+        if entry.ticket.is_none() {
+            self.log(level, &entry, &line);
+        }
         let mut ring = self.ring();
         ring.count += 1;
         let (number, provoked) = (ring.count, entry.provoked);
@@ -132,7 +154,7 @@ mod tests {
     use super::*;
     use crate::engine::EventKind;
     use crate::model::{Member, MemberId, MemberRole};
-    use crate::time::{MonoTime, Now, WallTime};
+    use crate::time::{Now, WallTime};
     use std::net::IpAddr;
 
     fn history() -> History {

@@ -64,6 +64,7 @@ impl Watch {
             return;
         }
         self.looked_at = now.mono;
+        self.history.settle(now.mono);
         self.reach.look(now.mono, &mut self.wishes);
         self.attend(now, transport);
         for member in self.roster.peers().iter() {

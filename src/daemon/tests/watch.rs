@@ -3,7 +3,7 @@
 
 use super::roster;
 use crate::daemon::health::Health;
-use crate::daemon::history::History;
+use crate::daemon::history::{Entry, History};
 use crate::daemon::transport::Transport;
 use crate::daemon::watch::Watch;
 use crate::engine::EventKind;
@@ -11,6 +11,7 @@ use crate::model::{MemberIndex, TicketName};
 use crate::reach::Reach;
 use crate::time::{MonoTime, Now, Span, WallTime};
 use crate::wire::{PeerMessage, Probe};
+use log::Level;
 
 /// Nobody is there.
 struct Nowhere;
@@ -87,4 +88,30 @@ fn packets_that_have_waited_for_a_stopped_process_say_nothing_of_clocks() {
     assert_eq!(bench.told(), [EventKind::ClockOff]);
     bench.watch.woke(at(41).mono, Span::from_millis(200));
     assert!(bench.health.offset(other()).is_some(), "that was no pause");
+}
+
+/// Two daemons with the key and the address of one member, of two configurations.
+#[test]
+fn a_configuration_that_differs_and_agrees_by_turns_drives_nothing_out_of_the_history() {
+    let mut bench = Bench::new();
+    let granted = Entry::new(at(0), EventKind::Granted, "granted here".to_owned());
+    bench.history.tell(Level::Info, granted, "granted here");
+    let digest = |bench: &mut Bench, secs: u64, digest: u32| {
+        let probe = Probe { answer: false, nonce: 1, digest };
+        bench.watch.probed(at(secs), other(), probe, &mut Nowhere);
+        bench.look(secs);
+    };
+    digest(&mut bench, 1, 2);
+    assert_eq!(bench.told(), [EventKind::Granted, EventKind::ConfigDiffers], "at once");
+    for secs in 2..3_600 {
+        digest(&mut bench, secs, 1 + u32::try_from(secs % 2).expect("a bit"));
+    }
+    let told = bench.told();
+    assert!(told.len() <= 15, "{} in an hour", told.len());
+    assert_eq!(told[0], EventKind::Granted);
+    // In the end it agrees, which is told however often it was.
+    digest(&mut bench, 3_600, 1);
+    (3_601..4_500).for_each(|secs| bench.look(secs));
+    let last = bench.told().pop();
+    assert_eq!(last, Some(EventKind::ConfigAgrees));
 }
