@@ -12,14 +12,12 @@ use super::limiter::Limiter;
 use super::spawn::spawn;
 use crate::engine::EventKind;
 use crate::model::Roster;
-use crate::store::helper::Call;
 use crate::store::program::{self, Executables};
 use crate::sys::clock::LocalTime;
 use crossbeam_channel::{bounded, Receiver, Sender, TrySendError};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -159,7 +157,8 @@ impl Runner {
     /// Runs one executable for one event, to its end or until its time is over.
     fn alert(&self, program: &Path, entry: &Entry) {
         let (kind, shown) = (entry.kind.word(), program.display());
-        match program::run(self.command(program), self.environment(entry), self.limit) {
+        let helper = self.helper.as_deref();
+        match program::run(program, helper, self.environment(entry), self.limit) {
             Ok(Some(Ok(()))) => log::debug!("alert {shown} was told: {kind}"),
             Ok(Some(Err(failure))) => log::warn!("alert {shown} ({kind}): {failure}"),
             Ok(None) => {
@@ -168,14 +167,6 @@ impl Runner {
             }
             Err(error) => log::warn!("alert {shown} ({kind}): {error}"),
         }
-    }
-
-    /// The command that runs an executable. It has a little more time than this thread gives it,
-    /// which says in the log what has become of it.
-    fn command(&self, program: &Path) -> Command {
-        let Some(helper) = &self.helper else { return Command::new(program) };
-        let limit = self.limit.as_secs() + 1;
-        Call::Alert { limit, path: program.to_owned() }.command(helper)
     }
 
     /// What an executable is told. What does not apply is empty, as in Pacemaker's alerts.

@@ -3,6 +3,7 @@
 
 use super::exit::fail;
 use crate::sys::os::{signal_group, Signal};
+use crate::sys::poll;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -16,7 +17,7 @@ pub(super) fn run(limit: Duration, path: &Path) -> ExitCode {
         Err(error) => return fail(&format!("cannot run {}: {error}", path.display())),
     };
     std::thread::spawn(move || {
-        std::thread::sleep(limit);
+        let _ = poll::wait_any(&[], limit);
         signal_group(std::process::id(), Signal::SIGKILL);
     });
     match child.wait() {
