@@ -48,15 +48,22 @@ pub struct Origin {
 }
 
 impl Alerts {
-    /// Starts the thread, which runs what is in `directory` for at most `limit` each.
+    /// Starts the thread, which runs what is in `directory` for at most `limit` each. The program
+    /// with the `helper` sees to the limit when the daemon has ended.
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub fn start(directory: &Path, limit: Duration, origin: Origin) -> io::Result<Alerts> {
+    pub fn start(
+        directory: &Path,
+        limit: Duration,
+        helper: Option<&Path>,
+        origin: Origin,
+    ) -> io::Result<Alerts> {
         let (queue, events) = bounded(ALERT_QUEUE);
         let lost = Arc::new(AtomicU64::new(0));
         let (directory, counted) = (directory.to_owned(), Arc::clone(&lost));
-        let runner = Runner { directory, limit, origin, events, lost: counted };
+        let helper = helper.map(Path::to_owned);
+        let runner = Runner { directory, limit, helper, origin, events, lost: counted };
         spawn("alerts", move || runner.run())?;
         Ok(Alerts { queue, lost })
     }
@@ -106,6 +113,7 @@ pub const fn is_alert(kind: EventKind) -> bool {
 struct Runner {
     directory: PathBuf,
     limit: Duration,
+    helper: Option<PathBuf>,
     origin: Origin,
     events: Receiver<Entry>,
     lost: Arc<AtomicU64>,
@@ -149,7 +157,8 @@ impl Runner {
     /// Runs one executable for one event, to its end or until its time is over.
     fn alert(&self, program: &Path, entry: &Entry) {
         let (kind, shown) = (entry.kind.word(), program.display());
-        match program::run(program, self.environment(entry), self.limit) {
+        let helper = self.helper.as_deref();
+        match program::run(program, helper, self.environment(entry), self.limit) {
             Ok(Some(Ok(()))) => log::debug!("alert {shown} was told: {kind}"),
             Ok(Some(Err(failure))) => log::warn!("alert {shown} ({kind}): {failure}"),
             Ok(None) => {

@@ -173,7 +173,8 @@ mod tests {
         ask(ResultCode::Success);
         let kinds: Vec<_> = history.all().entries.iter().map(|entry| entry.kind).collect();
         assert_eq!((kinds.len(), kinds[0]), (PROVOKED_KEPT + 2, EventKind::Granted));
-        let last = history.last_of(&TicketName::new("t").expect("a name"), 5);
-        assert_eq!(last.len(), 1, "what was done is remembered with the ticket");
+        let last = history.last_of_each(5);
+        let of_t = &last[&TicketName::new("t").expect("a name")];
+        assert_eq!(of_t.len(), 1, "what was done is remembered with the ticket");
     }
 }

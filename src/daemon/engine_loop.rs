@@ -109,7 +109,7 @@ const ROUND_GOAL: Span = Span::from_millis(50);
 pub struct LoopStats {
     /// Rounds, that is wake-ups.
     pub rounds: u64,
-    /// Steps of the machine.
+    /// Steps of the machine, apart from answers to `list` and reports.
     pub steps: u64,
     /// The longest time between waking up and waiting again.
     pub longest_round: Span,
@@ -186,7 +186,9 @@ impl<M: Machine, C: Transport> EngineLoop<M, C> {
                 self.wait_for_executor_too(select.clone(), pause);
             }
             woken = self.now();
-            self.note_pause(woken.mono.since(until));
+            let late = woken.mono.since(until);
+            self.outlets.watch.woke(woken.mono, late);
+            self.note_pause(late);
         }
     }
 
@@ -305,12 +307,12 @@ impl<M: Machine, C: Transport> EngineLoop<M, C> {
     fn step_at(&mut self, now: Now, event: Event) {
         let mut next = Some((now, event));
         while let Some((now, event)) = next {
-            if !matches!(event, Event::Client { request: ClientRequest::List, .. }) {
+            if !only_asks(&event) {
                 self.outlets.steps.count();
+                self.stats.steps += 1;
             }
             let mut effects = std::mem::take(&mut self.effects);
             self.machine.step(now, event, &mut effects);
-            self.stats.steps += 1;
             for effect in effects.drain(..) {
                 self.perform(effect);
             }
@@ -456,4 +458,10 @@ impl<M: Machine, C: Transport> EngineLoop<M, C> {
         let entry = if often { entry.provoked() } else { entry };
         self.outlets.history.tell(level, entry, &note.text);
     }
+}
+
+/// Whether somebody only wants to know how things are.
+fn only_asks(event: &Event) -> bool {
+    use ClientRequest::{List, Report};
+    matches!(event, Event::Client { request: List | Report { .. }, .. })
 }

@@ -74,6 +74,12 @@ impl Health {
         }
     }
 
+    /// What packets said of the clocks of members is not to be believed.
+    pub(super) fn forget_stamps(&self) {
+        let offsets = self.0.offsets.0.iter();
+        offsets.for_each(|offset| offset.store(NO_OFFSET, Ordering::Relaxed));
+    }
+
     /// How far a member's clock is ahead in microseconds, the way of its packet included.
     pub fn offset(&self, member: MemberIndex) -> Option<i64> {
         let offset = self.0.offsets.0.get(member.get())?.load(Ordering::Relaxed);

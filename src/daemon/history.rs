@@ -5,9 +5,11 @@
 
 use super::alerts::Alerts;
 pub use super::entry::Entry;
+use super::repeats::{Repeats, Telling};
 use crate::model::{Roster, TicketName};
+use crate::time::MonoTime;
 use log::{Level, Record};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// So many events of tickets and members are kept.
@@ -29,6 +31,7 @@ struct Ring {
     events: VecDeque<Entry>,
     provoked: VecDeque<Entry>,
     count: u64,
+    repeats: Repeats,
 }
 
 /// What a history remembers.
@@ -56,9 +59,28 @@ impl History {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers what has happened, and writes it to the log with these words.
+    /// Remembers what has happened, and writes it to the log with these words; what changes to and
+    /// fro only now and then.
     pub fn tell(&self, level: Level, entry: Entry, line: &str) {
-        self.log(level, &entry, line);
+        // What the engine does is in the log in any case.
+        if entry.ticket.is_some() {
+            self.log(level, &entry, line);
+        }
+        let telling = Telling { level, entry, line: line.to_owned() };
+        let telling = self.ring().repeats.weigh(telling);
+        telling.into_iter().for_each(|telling| self.remember(telling));
+    }
+
+    /// Tells what was held back because it had changed too often.
+    pub(super) fn settle(&self, now: MonoTime) {
+        let told = self.ring().repeats.settle(now);
+        told.into_iter().for_each(|telling| self.remember(telling));
+    }
+
+    fn remember(&self, Telling { level, entry, line }: Telling) {
+        if entry.ticket.is_none() {
+            self.log(level, &entry, &line);
+        }
         let mut ring = self.ring();
         ring.count += 1;
         let (number, provoked) = (ring.count, entry.provoked);
@@ -85,13 +107,23 @@ impl History {
         Remembered { forgotten: ring.count.saturating_sub(kept), entries }
     }
 
-    /// The last few events of each ticket, the oldest first.
-    pub fn last_of(&self, ticket: &TicketName, count: usize) -> Vec<Entry> {
-        let ring = self.ring();
-        let mine = |entry: &&Entry| entry.ticket.as_ref() == Some(ticket);
-        let mut last: Vec<Entry> =
-            ring.events.iter().rev().filter(mine).take(count).cloned().collect();
-        last.reverse();
+    /// How many events there were.
+    pub(super) fn count(&self) -> u64 {
+        self.ring().count
+    }
+
+    /// The last few events of each ticket that has any, the oldest first: of all tickets at once,
+    /// since each look goes through the whole ring.
+    pub fn last_of_each(&self, count: usize) -> BTreeMap<TicketName, Vec<Entry>> {
+        let mut last: BTreeMap<TicketName, Vec<Entry>> = BTreeMap::new();
+        for entry in self.ring().events.iter().rev() {
+            let Some(ticket) = &entry.ticket else { continue };
+            let of_ticket = last.entry(ticket.clone()).or_default();
+            if of_ticket.len() < count {
+                of_ticket.push(entry.clone());
+            }
+        }
+        last.values_mut().for_each(|entries| entries.reverse());
         last
     }
 
@@ -122,7 +154,7 @@ mod tests {
     use super::*;
     use crate::engine::EventKind;
     use crate::model::{Member, MemberId, MemberRole};
-    use crate::time::{MonoTime, Now, WallTime};
+    use crate::time::{Now, WallTime};
     use std::net::IpAddr;
 
     fn history() -> History {
@@ -164,8 +196,9 @@ mod tests {
             history.tell(Level::Info, entry(kind, ticket), "line");
         }
         let kinds = |count| {
-            let last = history.last_of(&TicketName::new("t").expect("a name"), count);
-            last.into_iter().map(|entry| entry.kind).collect::<Vec<_>>()
+            let last = history.last_of_each(count);
+            let of_t = &last[&TicketName::new("t").expect("a name")];
+            of_t.iter().map(|entry| entry.kind).collect::<Vec<_>>()
         };
         assert_eq!(kinds(5), [EventKind::Standing, EventKind::Elected]);
         assert_eq!(kinds(1), [EventKind::Elected]);

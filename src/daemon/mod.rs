@@ -22,6 +22,7 @@ mod logsink;
 pub mod notify;
 mod outbox;
 mod panics;
+mod repeats;
 mod reporting;
 mod spawn;
 mod start_error;

@@ -109,7 +109,11 @@ impl Reporter {
         let remembered = view.history.then(|| self.history.all());
         let (history, forgotten) =
             remembered.map_or((Vec::new(), 0), |all| (all.entries, all.forgotten));
-        let tickets = view.tickets.iter().enumerate();
+        let mut last = self.history.last_of_each(RECENT);
+        let mut ticket = |(index, ticket): (usize, &TicketView)| {
+            let recent = last.remove(&ticket.row.name).unwrap_or_default();
+            self.ticket(at, index, ticket, recent)
+        };
         report::Report {
             report: report::VERSION,
             time: LocalTime::rfc3339(view.now.wall),
@@ -125,7 +129,7 @@ impl Reporter {
             },
             configuration: self.configuration.clone(),
             health: self.health.report(),
-            tickets: tickets.map(|(index, ticket)| self.ticket(at, index, ticket)).collect(),
+            tickets: view.tickets.iter().enumerate().map(&mut ticket).collect(),
             peers: view.peers.iter().map(|peer| self.peer(at, peer)).collect(),
             figures: figures(&view.figures, held(&self.roster, view)),
             history: history.into_iter().map(|entry| self.event(at, entry)).collect(),
@@ -133,11 +137,16 @@ impl Reporter {
         }
     }
 
-    fn ticket(&self, at: At, index: usize, view: &TicketView) -> report::Ticket {
+    fn ticket(
+        &self,
+        at: At,
+        index: usize,
+        view: &TicketView,
+        recent: Vec<Entry>,
+    ) -> report::Ticket {
         let row = &view.row;
         let name = |member| self.name(member);
         let held = row.leader.member().is_some();
-        let recent = self.history.last_of(&row.name, RECENT);
         report::Ticket {
             name: row.name.to_string(),
             mode: if row.manual { report::Mode::Manual } else { report::Mode::Automatic },

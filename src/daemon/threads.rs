@@ -110,7 +110,8 @@ impl Common {
         let birth = Birth { life, at: clock::now() };
         let bonds = Arc::new(Bonds::new(&roster, Sealer::new(key.clone()), life));
         let origin = Origin { cluster: config.name.clone(), roster: roster.clone() };
-        let alerts = Alerts::start(Path::new(alerts::DIRECTORY), alerts::LIMIT, origin)?;
+        let (directory, helper) = (Path::new(alerts::DIRECTORY), Path::new("/proc/self/exe"));
+        let alerts = Alerts::start(directory, alerts::LIMIT, Some(helper), origin)?;
         let history = History::new(roster.clone()).with_alerts(Some(alerts));
         let (steps, health) = (Steps::default(), Health::default());
         Ok(Common { roster, ids, key, unit, birth, bonds, steps, health, history })

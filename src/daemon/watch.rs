@@ -20,6 +20,12 @@ pub const CLOCK_OFF: Span = Span::from_secs(3);
 /// It is right again when it is off by no more.
 const CLOCK_RIGHT: Span = Span::from_secs(2);
 
+/// If the loop woke up so much too late, the process stood still: packets have waited for it, and
+/// their stamps say when they came, not what the time is.
+const STOOD_STILL: Span = Span::from_secs(1);
+/// After so long a time the last of them was read; the loop looks here more often.
+const STALE_PACKETS: Span = Span::from_secs(3);
+
 /// What is known of the other members.
 pub struct Watch {
     roster: Roster,
@@ -27,6 +33,8 @@ pub struct Watch {
     health: Health,
     history: History,
     looked_at: MonoTime,
+    /// Until when stamps of packets say nothing.
+    stale_until: MonoTime,
     /// Whose clock is off.
     off: MemberSet,
     wishes: Vec<Wish>,
@@ -35,16 +43,28 @@ pub struct Watch {
 impl Watch {
     /// Nothing is known yet.
     pub fn new(roster: Roster, reach: Reach, health: Health, history: History) -> Watch {
-        let (looked_at, off, wishes) = (MonoTime::ZERO, MemberSet::EMPTY, Vec::new());
-        Watch { roster, reach, health, history, looked_at, off, wishes }
+        let (looked_at, stale_until) = (MonoTime::ZERO, MonoTime::ZERO);
+        let (off, wishes) = (MemberSet::EMPTY, Vec::new());
+        Watch { roster, reach, health, history, looked_at, stale_until, off, wishes }
+    }
+
+    /// The loop has woken up so much too late.
+    pub(super) fn woke(&mut self, now: MonoTime, late: Span) {
+        if late >= STOOD_STILL {
+            self.stale_until = now.plus(STALE_PACKETS);
+        }
     }
 
     /// Looks who has to be probed, if it is time.
     pub(super) fn look(&mut self, now: Now, transport: &mut impl Transport) {
+        if now.mono < self.stale_until {
+            self.health.forget_stamps();
+        }
         if now.mono < self.looked_at.plus(LOOK_EVERY) {
             return;
         }
         self.looked_at = now.mono;
+        self.history.settle(now.mono);
         self.reach.look(now.mono, &mut self.wishes);
         self.attend(now, transport);
         for member in self.roster.peers().iter() {

@@ -3,6 +3,7 @@
 //! end, or until its time is over. Who runs it waits.
 
 use super::child::{Child, Finished, CHATTER_MAX, LOOK};
+use super::helper::Call;
 use crate::slots::Ending;
 use crate::sys::os::BeforeExec;
 use crate::sys::{clock, directory, poll};
@@ -28,16 +29,23 @@ pub(crate) struct Executables {
 
 /// Runs a program with this environment and nothing else in it but `PATH`, and waits for its end;
 /// how it failed, if it did. `None`: it took longer than `limit`, and was killed with all that it
-/// had started.
+/// had started. The `helper` sees to that when this process has ended; it gives a little more time,
+/// so that this process can say what has become of the program.
 ///
 /// # Errors
 /// It cannot be started.
 pub(crate) fn run(
     program: &Path,
+    helper: Option<&Path>,
     environment: Vec<(&'static str, String)>,
     limit: Duration,
 ) -> io::Result<Option<Result<(), String>>> {
-    let mut command = Command::new(program);
+    let mut command = match helper {
+        None => Command::new(program),
+        Some(helper) => {
+            Call::Alert { limit: limit.as_secs() + 1, path: program.to_owned() }.command(helper)
+        }
+    };
     command.env_clear().env("PATH", PATH).stdin(Stdio::null()).current_dir("/");
     command.envs(environment);
     let mut child = Child::spawn(&mut command, BeforeExec::default(), CHATTER_MAX)?;

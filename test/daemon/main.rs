@@ -5,6 +5,7 @@
 
 mod addresses;
 mod after_boot;
+mod alerts;
 mod asked;
 mod background;
 mod crowd;

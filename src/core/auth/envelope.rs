@@ -114,6 +114,24 @@ impl Sealer {
         self.seal_as(reply_layout(&packet), packet, wall, bond)
     }
 
+    /// Seals a report, whose text stays where it is: what [`crate::wire::encode_report_header`]
+    /// made, and what comes behind the text.
+    pub fn seal_report(
+        &self,
+        mut header: Vec<u8>,
+        text: &str,
+        wall: WallTime,
+        bond: Option<Bond>,
+    ) -> (Vec<u8>, Vec<u8>) {
+        let Some(maker) = &self.maker else {
+            return (header, Vec::new());
+        };
+        let length = header.len() + text.len();
+        stamp(&mut header, length, wall, bond);
+        let trailer = maker.trailer_of_both(&header, text.as_bytes());
+        (header, trailer.to_vec())
+    }
+
     fn seal_as(
         &self,
         layout: Layout,
@@ -125,12 +143,8 @@ impl Sealer {
         let Some(maker) = &self.maker else {
             return packet;
         };
-        // Packets are shorter than FRAME_MAX, so the fallback is never taken.
-        let length = u32::try_from(packet.len() + MAC_LEN).unwrap_or(u32::MAX);
-        put(&mut packet, OPTS_AT, OPT_AUTHENTICATED | bond.map_or(0, Bond::opts));
-        put(&mut packet, OPTS_AT + 4, stamp_secs(wall));
-        put(&mut packet, OPTS_AT + 8, wall.subsec_micros());
-        put(&mut packet, LENGTH_AT, length);
+        let length = packet.len();
+        stamp(&mut packet, length, wall, bond);
         let covered = match layout {
             Layout::Last => packet.len(),
             Layout::BehindHeader => HEADER_LEN,
@@ -251,6 +265,16 @@ fn check_shape(bytes: &[u8], max: usize) -> Result<Header, AuthError> {
     let from = Some(MemberId::from_raw(header.from));
     check_length(&header, bytes.len()).map_err(|error| AuthError::Malformed { from, error })?;
     Ok(header)
+}
+
+/// Puts into the header what a seal needs; the packet has so many bytes without the MAC.
+fn stamp(header: &mut [u8], length: usize, wall: WallTime, bond: Option<Bond>) {
+    // Packets are shorter than FRAME_MAX, so the fallback is never taken.
+    let length = u32::try_from(length + MAC_LEN).unwrap_or(u32::MAX);
+    put(header, OPTS_AT, OPT_AUTHENTICATED | bond.map_or(0, Bond::opts));
+    put(header, OPTS_AT + 4, stamp_secs(wall));
+    put(header, OPTS_AT + 8, wall.subsec_micros());
+    put(header, LENGTH_AT, length);
 }
 
 /// The layout of an answer: in answers with text, the MAC follows the header.

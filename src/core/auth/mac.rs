@@ -113,7 +113,13 @@ impl MacMaker {
 
     /// The trailer for these bytes.
     pub(super) fn trailer(&self, covered: &[u8]) -> [u8; MAC_LEN] {
-        let digest = self.keyed.clone().chain_update(covered).finalize().into_bytes();
+        self.trailer_of_both(covered, &[])
+    }
+
+    /// The trailer for these bytes, one part behind the other.
+    pub(super) fn trailer_of_both(&self, first: &[u8], then: &[u8]) -> [u8; MAC_LEN] {
+        let digest = self.keyed.clone().chain_update(first).chain_update(then);
+        let digest = digest.finalize().into_bytes();
         let mut trailer = [0; MAC_LEN];
         trailer[..DIGEST_AT].copy_from_slice(&HASH_ID.to_be_bytes());
         trailer[DIGEST_AT..DIGEST_AT + DIGEST_LEN].copy_from_slice(&digest);

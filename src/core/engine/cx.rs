@@ -7,7 +7,7 @@ use super::event::{ClientId, ProbeRun, WriteSerial};
 use super::report::{Figures, PeerCounters, PeerRow, Reply};
 use crate::model::{MemberIndex, MemberRole, MemberSet, Roster, TicketIndex};
 use crate::prng::Prng;
-use crate::time::{Now, Span, WallTime};
+use crate::time::{MonoTime, Now, Span};
 use crate::wire::{PeerMessage, NONCE_MAX};
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PeerBook {
     /// When something was last heard from it.
-    pub last_recv: Option<WallTime>,
+    pub last_recv: Option<MonoTime>,
     /// The last round trip that was measured.
     pub round_trip: Option<Span>,
     /// Its counters.
@@ -25,9 +25,9 @@ pub(super) struct PeerBook {
 }
 
 impl PeerBook {
-    /// Its row of `booth peers`.
-    pub fn row(&self, member: MemberIndex) -> PeerRow {
-        let (last_recv, counters) = (self.last_recv, self.counters);
+    /// Its row of `booth peers`. It has wall-clock times, as the clock is set now.
+    pub fn row(&self, now: Now, member: MemberIndex) -> PeerRow {
+        let (last_recv, counters) = (self.last_recv.map(|at| now.wall_at(at)), self.counters);
         PeerRow { member, last_recv, unreachable_since: None, counters }
     }
 }

@@ -289,7 +289,7 @@ impl Engine {
             return;
         }
         let book = &mut self.books[from.get()];
-        book.last_recv = Some(now.wall);
+        book.last_recv = Some(now.mono);
         book.counters.received += 1;
         let leader_known = match message.leader {
             Holder::Member(id) => self.roster.index_of(id).is_some(),
@@ -350,7 +350,7 @@ impl Engine {
                 return;
             }
             ClientRequest::Peers => {
-                self.peers(effects, client);
+                self.peers(now, effects, client);
                 return;
             }
             ClientRequest::Report { history } => {

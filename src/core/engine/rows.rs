@@ -32,8 +32,8 @@ impl Engine {
     }
 
     /// Answers `booth peers`.
-    pub(super) fn peers(&self, effects: &mut Vec<Effect>, client: ClientId) {
-        let rows = self.roster.peers().iter().map(|peer| self.books[peer.get()].row(peer));
+    pub(super) fn peers(&self, now: Now, effects: &mut Vec<Effect>, client: ClientId) {
+        let rows = self.roster.peers().iter().map(|peer| self.books[peer.get()].row(now, peer));
         let rows = rows.collect();
         effects.push(Effect::Reply { client, reply: Reply::Peers(rows), last: true });
     }

@@ -32,16 +32,16 @@ impl Engine {
                 tickets.push(either!(ticket, t => t.view(cx)));
             });
         }
-        let peers = self.roster.peers().iter().map(|peer| self.peer_view(peer)).collect();
+        let peers = self.roster.peers().iter().map(|peer| self.peer_view(now, peer)).collect();
         let view = MemberView { now, tickets, peers, figures: self.figures, history };
         effects.push(Effect::Reply { client, reply: Reply::Report(Box::new(view)), last: true });
     }
 
-    fn peer_view(&self, member: MemberIndex) -> PeerView {
+    fn peer_view(&self, now: Now, member: MemberIndex) -> PeerView {
         let book = &self.books[member.get()];
         let ours = self.tickets.iter().find_map(|t| either!(t, t => t.links[member.get()].echoes));
         PeerView {
-            row: book.row(member),
+            row: book.row(now, member),
             reachable: None,
             since: None,
             differs: None,

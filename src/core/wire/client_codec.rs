@@ -140,6 +140,12 @@ pub fn encode_reply(from: MemberId, reply: &ClientReply, unit: TimeUnit) -> Vec<
     }
 }
 
+/// The header of a report whose text has so many bytes: what [`encode_reply`] puts before it. The
+/// text can be the same for many clients.
+pub fn encode_report_header(from: MemberId, text: usize) -> Vec<u8> {
+    Header::of(Command::Report, from.raw()).ahead_of(text)
+}
+
 /// The answer in an opened packet, without its MAC.
 ///
 /// # Errors

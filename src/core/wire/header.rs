@@ -120,18 +120,25 @@ impl Header {
 
     /// The unsealed packet of this header and a payload; sets the length field.
     pub(crate) fn packet(self, payload: &[u8]) -> Vec<u8> {
-        let len = HEADER_LEN + payload.len();
+        let mut packet = self.ahead_of(payload.len());
+        packet.reserve_exact(payload.len() + MAC_LEN);
+        packet.extend_from_slice(payload);
+        packet
+    }
+
+    /// The bytes of this header ahead of a payload of so many bytes; sets the length field.
+    pub(crate) fn ahead_of(self, payload: usize) -> Vec<u8> {
+        let len = HEADER_LEN + payload;
         assert!(len <= FRAME_MAX, "a packet stays below FRAME_MAX");
         // FRAME_MAX is far below u32::MAX, so the fallback is never taken.
         let length = u32::try_from(len).unwrap_or(u32::MAX);
-        let mut writer = Writer::with_capacity(len + MAC_LEN);
+        let mut writer = Writer::with_capacity(HEADER_LEN);
         for field in [self.opts, self.secs, self.usecs, MAGIC, VERSION, self.from, length] {
             writer.u32(field);
         }
         for field in [self.cmd, self.request, self.options, self.reason, self.result] {
             writer.u32(field);
         }
-        writer.bytes(payload);
         writer.finish()
     }
 

@@ -18,7 +18,9 @@ mod reader;
 mod unit;
 
 pub use client::{ClientOptions, ClientReply, ClientRequest, TicketAnswer};
-pub use client_codec::{decode_reply, decode_request, encode_reply, encode_request};
+pub use client_codec::{
+    decode_reply, decode_request, encode_reply, encode_report_header, encode_request,
+};
 pub use code::{Command, Reason, ResultCode, WaitCause};
 pub use error::{Field, WireError};
 pub use header::{

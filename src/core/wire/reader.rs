@@ -69,10 +69,6 @@ impl Writer {
         self.bytes.resize(self.bytes.len() + (size - text.len()), 0);
     }
 
-    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
-    }
-
     pub(crate) fn finish(self) -> Vec<u8> {
         self.bytes
     }

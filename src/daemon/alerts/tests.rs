@@ -80,7 +80,7 @@ fn an_executable_is_told_everything_and_nothing_of_it_is_run() {
         0o755,
         &format!("env | grep BOOTH | sort > {0}.new; mv {0}.new {0}", out.display()),
     );
-    let alerts = Alerts::start(scripts.0.path(), LIMIT, origin()).expect("a thread");
+    let alerts = Alerts::start(scripts.0.path(), LIMIT, None, origin()).expect("a thread");
     alerts.tell(&entry(EventKind::Standing));
     alerts.tell(&entry(EventKind::Moved));
     let text = scripts.wait_for(".out", |text| !text.is_empty());
@@ -113,7 +113,7 @@ fn one_after_the_other_in_order_and_each_event_once() {
             ),
         );
     }
-    let alerts = Alerts::start(scripts.0.path(), LIMIT, origin()).expect("a thread");
+    let alerts = Alerts::start(scripts.0.path(), LIMIT, None, origin()).expect("a thread");
     alerts.tell(&entry(EventKind::Lost));
     alerts.tell(&entry(EventKind::Granted));
     let text = scripts.wait_for(".out", |text| text.lines().count() == 8);
@@ -131,7 +131,7 @@ fn one_that_hangs_is_killed_with_its_group_and_holds_up_only_other_alerts() {
     scripts.add("10-hangs", 0o755, &format!("sleep 1000 & echo $! > {}; wait", pid.display()));
     scripts.add("20-tells", 0o755, &format!("echo told >> {out}"));
     let limit = Duration::from_millis(300);
-    let alerts = Alerts::start(scripts.0.path(), limit, origin()).expect("a thread");
+    let alerts = Alerts::start(scripts.0.path(), limit, None, origin()).expect("a thread");
     let begun = Instant::now();
     for _ in 0..3 * ALERT_QUEUE {
         alerts.tell(&entry(EventKind::NoMajority));
@@ -174,7 +174,7 @@ fn what_strangers_provoke_is_told_once_and_is_in_nobodys_way() {
     let scripts = Scripts::new();
     let out = scripts.path(".out");
     scripts.add("tell", 0o755, &format!("echo $BOOTH_ALERT_KIND >>{}; sleep 0.3", out.display()));
-    let alerts = Alerts::start(scripts.0.path(), LIMIT, origin()).expect("a thread");
+    let alerts = Alerts::start(scripts.0.path(), LIMIT, None, origin()).expect("a thread");
     let failed = || entry(EventKind::AuthFailed).provoked();
     alerts.tell(&failed());
     scripts.wait_for(".out", |text| text == "auth-failed\n");

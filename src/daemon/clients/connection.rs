@@ -6,7 +6,8 @@
 
 use super::gateway::{no_place, under_way, Gateway};
 use super::places::{Place, Wait};
-use super::socket::{take, watch_over, Failure, Frame, Unread};
+use super::reports::{Awaited, TEXTS_MAX};
+use super::socket::{take, watch_over, Failure, Frame, Packet, Unread};
 use crate::auth::Bond;
 use crate::daemon::channels::Answer;
 use crate::engine::ClientId;
@@ -29,6 +30,8 @@ const FIRST_WORD: Duration = Duration::from_micros(200);
 const SILENCE: Duration = Duration::from_millis(10);
 /// A long answer that has not been taken after this may be cut off if others have no place.
 const SLOW_READER: Duration = Duration::from_millis(250);
+/// A report that has not been taken after this is not kept in memory while many later ones are.
+const OLD_TEXT: Duration = Duration::from_secs(2);
 /// A client that waits and has closed its sending side is given its answer if that comes within
 /// this: a tool may send its request like this. It is also what one that has left looks like.
 const HALF_CLOSED: Duration = Duration::from_millis(250);
@@ -54,8 +57,11 @@ enum Stage {
     Silent(Box<Frame>),
     /// For the engine's answers.
     Asked(Asked),
+    /// For a report. The answer is bound to this; so many bytes have come behind the request.
+    Reads(Awaited, Option<Bond>, usize),
     /// For its client to take the last answer. Then it is closed, or its client may still send.
-    Answered { may_send: bool },
+    /// Its report may be cut off when so many were made.
+    Answered { may_send: bool, until_made: u64 },
     /// Until then for its client's end; so many bytes it has sent meanwhile.
     Leaves { until: Instant, sent: usize },
 }
@@ -108,7 +114,7 @@ impl Connection {
             Stage::Silent(_) => true,
             Stage::Asked(asked) => asked.watches(),
             // Who leaves wakes nobody: there is time until the next client comes.
-            Stage::Answered { .. } | Stage::Leaves { .. } => false,
+            Stage::Reads(..) | Stage::Answered { .. } | Stage::Leaves { .. } => false,
         };
         Entry::new(self.stream.as_fd(), Wanted { read, write: !self.unread.is_empty() })
     }
@@ -118,7 +124,7 @@ impl Connection {
         let stage = match &self.stage {
             Stage::Silent(_) => Some(self.came + REQUEST_LIMIT),
             Stage::Asked(asked) => asked.until,
-            Stage::Answered { .. } => None,
+            Stage::Reads(..) | Stage::Answered { .. } => None,
             Stage::Leaves { until, .. } => Some(*until),
         };
         stage.into_iter().chain(self.unread.until()).min()
@@ -132,7 +138,7 @@ impl Connection {
             Stage::Leaves { .. } => (Kind::Leaves, self.came, Duration::ZERO),
             Stage::Silent(_) => (Kind::Silent, self.came, SILENCE),
             Stage::Answered { .. } => (Kind::Reads, self.unread.since, SLOW_READER),
-            Stage::Asked(_) => return None,
+            Stage::Asked(_) | Stage::Reads(..) => return None,
         };
         Some(Yields { at: since + patience, kind, since })
     }
@@ -174,7 +180,8 @@ impl Connection {
             // The engine has let go of it by itself, or has never heard of it.
             Stage::Asked(_) if matches!(failure, Failure::Busy) => {}
             Stage::Asked(asked) => gateway.let_go(asked.client),
-            Stage::Silent(_) | Stage::Answered { .. } | Stage::Leaves { .. } => {}
+            Stage::Silent(_) | Stage::Reads(..) => {}
+            Stage::Answered { .. } | Stage::Leaves { .. } => {}
         }
         gateway.note(self.peer, &failure);
         false
@@ -193,8 +200,17 @@ impl Connection {
         if matches!(self.stage, Stage::Asked(_)) {
             self.attend(gateway, ready, now)?;
         }
+        if let Stage::Reads(wanted, bond, excess) = self.stage {
+            if let Some(text) = gateway.reports.get(wanted) {
+                self.end(gateway.seal_report(text, bond), gateway.may_follow(excess))?;
+                let until = gateway.reports.made() + TEXTS_MAX;
+                if let Stage::Answered { until_made, .. } = &mut self.stage {
+                    *until_made = until;
+                }
+            }
+        }
         match &mut self.stage {
-            Stage::Answered { may_send } if self.unread.is_empty() => {
+            Stage::Answered { may_send, .. } if self.unread.is_empty() => {
                 // An error means that the client has gone.
                 if !*may_send || self.stream.shutdown(Shutdown::Write).is_err() {
                     return Ok(false);
@@ -206,7 +222,11 @@ impl Connection {
                 let stays = !ready || matches!(take(&self.stream, sent), Ok(true));
                 Ok(stays && now < *until)
             }
-            Stage::Silent(_) | Stage::Asked(_) | Stage::Answered { .. } => Ok(true),
+            Stage::Answered { until_made, .. } => {
+                let has_time = now < self.unread.since + OLD_TEXT;
+                Ok(has_time || gateway.reports.made() < *until_made)
+            }
+            Stage::Silent(_) | Stage::Asked(_) | Stage::Reads(..) => Ok(true),
         }
     }
 
@@ -231,7 +251,7 @@ impl Connection {
                     return Err(failure);
                 };
                 gateway.note(self.peer, &failure);
-                Ok(self.end(gateway.seal(&reply, bond), true)?)
+                Ok(self.end(gateway.seal(&reply, bond).into(), true)?)
             }
         }
     }
@@ -250,7 +270,11 @@ impl Connection {
         let lists = request == ClientRequest::List;
         if let Some(text) = gateway.listing.fresh().filter(|_| lists) {
             let bytes = gateway.seal(&ClientReply::List(text), bond);
-            return Ok(self.end(bytes, gateway.may_follow(excess))?);
+            return Ok(self.end(bytes.into(), gateway.may_follow(excess))?);
+        }
+        if let ClientRequest::Report { history } = request {
+            self.stage = Stage::Reads(gateway.want_report(history), bond, excess);
+            return Ok(());
         }
         let wait = Wait::of(&request);
         let place = wait.and_then(|wait| gateway.places.take(wait));
@@ -267,7 +291,7 @@ impl Connection {
         if brief.is_some() && wait != Some(Wait::Revoke) {
             gateway.note(self.peer, &Failure::NoPlace);
             let bytes = gateway.seal(&gateway.format(no_place(&request)), bond);
-            return Ok(self.end(bytes, gateway.may_follow(excess))?);
+            return Ok(self.end(bytes.into(), gateway.may_follow(excess))?);
         }
         let (until, under_way) = brief.unzip();
         let lists_at = lists.then(|| gateway.listing.steps());
@@ -305,9 +329,9 @@ impl Connection {
             let bytes = gateway.seal(&reply, asked.bond);
             if last {
                 let may_send = gateway.may_follow(asked.excess);
-                return Ok(self.end(bytes, may_send)?);
+                return Ok(self.end(bytes.into(), may_send)?);
             }
-            self.unread.send(&self.stream, bytes, false)?;
+            self.unread.send(&self.stream, bytes.into(), false)?;
         }
         if asked.until.is_some_and(|until| until <= now) {
             let under_way = asked.under_way.take().ok_or(Failure::Left)?;
@@ -315,7 +339,7 @@ impl Connection {
             let may_send = gateway.may_follow(asked.excess);
             gateway.let_go(asked.client);
             gateway.note(self.peer, &Failure::NoPlace);
-            return Ok(self.end(bytes, may_send)?);
+            return Ok(self.end(bytes.into(), may_send)?);
         }
         if ready && asked.watches() && !take(&self.stream, &mut asked.excess)? {
             asked.until = Some(now + HALF_CLOSED);
@@ -324,9 +348,9 @@ impl Connection {
     }
 
     /// Sends the last answer.
-    fn end(&mut self, bytes: Vec<u8>, may_send: bool) -> io::Result<()> {
-        self.stage = Stage::Answered { may_send };
-        self.unread.send(&self.stream, bytes, true)
+    fn end(&mut self, packet: Packet, may_send: bool) -> io::Result<()> {
+        self.stage = Stage::Answered { may_send, until_made: u64::MAX };
+        self.unread.send(&self.stream, packet, true)
     }
 }
 

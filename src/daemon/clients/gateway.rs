@@ -7,7 +7,8 @@
 
 use super::listing::{Listing, Steps};
 use super::places::{Bounds, Places, Wait};
-use super::socket::Failure;
+use super::reports::{Awaited, Reports};
+use super::socket::{Failure, Packet};
 use crate::auth::{AuthError, Bond, Opened, Opener, ReplayGuard, Sealer};
 use crate::daemon::bonds::{ClientBonds, Pass};
 use crate::daemon::channels::{Answer, FromClient, Mailbox, CLIENT_PATIENCE, REPLY_QUEUE};
@@ -19,8 +20,8 @@ use crate::engine::{ClientId, EventKind, Reply};
 use crate::model::{Holder, MemberId, Roster, Term};
 use crate::time::{Now, Span, WallTime};
 use crate::wire::{
-    decode_request, encode_reply, ClientReply, ClientRequest, ResultCode, TicketAnswer, TimeUnit,
-    WaitCause, FRAME_MAX, HEADER_LEN, MAC_LEN, REQUEST_TAIL,
+    decode_request, encode_reply, encode_report_header, ClientReply, ClientRequest, ResultCode,
+    TicketAnswer, TimeUnit, WaitCause, FRAME_MAX, HEADER_LEN, MAC_LEN, REQUEST_TAIL,
 };
 use crossbeam_channel::{bounded, Receiver, Sender, TrySendError};
 use log::Level;
@@ -65,6 +66,7 @@ pub(crate) struct GatewaySetup {
 pub(super) struct Gateway {
     setup: GatewaySetup,
     pub(super) listing: Listing,
+    pub(super) reports: Reports,
     pub(super) places: Places,
     /// Remembers requests that change something.
     guard: ReplayGuard,
@@ -87,6 +89,7 @@ impl Gateway {
     ) -> Gateway {
         Gateway {
             listing: Listing::new(setup.steps.clone()),
+            reports: Reports::default(),
             setup,
             places: Places::new(bounds),
             guard,
@@ -144,6 +147,50 @@ impl Gateway {
         (client, answers_end)
     }
 
+    /// What has happened so far, in a number that only grows.
+    fn seen(&self) -> u64 {
+        self.setup.steps.now() + self.setup.reporter.history().count()
+    }
+
+    /// Notes that a client wants a report.
+    pub(super) fn want_report(&mut self, history: bool) -> Awaited {
+        let seen = self.seen();
+        self.reports.want(history, seen)
+    }
+
+    /// Writes down the reports that the engine has given, and asks it for those that are due.
+    pub(super) fn attend_to_reports(&mut self, now: Instant) {
+        for history in [false, true] {
+            if let Some(Reply::Report(view)) = self.reports.answer(history) {
+                let begun = Instant::now();
+                let text = Some(self.setup.reporter.json(&view));
+                let text = text.filter(|text| text.len() <= REPORT_MAX);
+                self.reports.keep(history, text, begun.elapsed());
+            }
+            if self.reports.is_due(history, now) {
+                let seen = self.seen();
+                let (_, answers) = self.ask(ClientRequest::Report { history }, None);
+                self.reports.ask(history, answers, seen);
+            }
+        }
+    }
+
+    /// Seals a report, or says why there is none.
+    pub(super) fn seal_report(
+        &self,
+        text: Result<Arc<str>, ResultCode>,
+        bond: Option<Bond>,
+    ) -> Packet {
+        let text = match text {
+            Ok(text) => text,
+            Err(why) => return self.seal(&ClientReply::Result(why), bond).into(),
+        };
+        let header = encode_report_header(self.setup.roster.my_id(), text.len());
+        let wall = (self.setup.clock)().wall;
+        let (head, tail) = self.setup.sealer.seal_report(header, &text, wall, bond);
+        Packet { head, text: Some(text), tail }
+    }
+
     /// Tells the engine that a client has left before its last answer.
     pub(super) fn let_go(&mut self, client: ClientId) {
         let unsent = self.unsent.len();
@@ -177,9 +224,11 @@ impl Gateway {
         }
     }
 
-    /// When [`Gateway::flush`] is to be called, if it has left something.
+    /// When [`Gateway::flush`] is to be called, if it has left something, or
+    /// [`Gateway::attend_to_reports`].
     pub(super) fn next_offer(&self) -> Option<Instant> {
-        (!self.unsent.is_empty()).then(|| Instant::now() + OFFER_AGAIN)
+        let offer = (!self.unsent.is_empty()).then(|| Instant::now() + OFFER_AGAIN);
+        offer.into_iter().chain(self.reports.due_at()).min()
     }
 
     /// Formats an answer of the engine.
@@ -188,10 +237,8 @@ impl Gateway {
         match reply {
             Reply::Tickets(rows) => ClientReply::List(text::tickets(&rows, roster)),
             Reply::Peers(rows) => ClientReply::List(text::peers(&rows, roster)),
-            Reply::Report(view) => match self.setup.reporter.json(&view) {
-                text if text.len() <= REPORT_MAX => ClientReply::Report(text),
-                _ => ClientReply::Result(ResultCode::SyncFail),
-            },
+            // No client asks the engine itself for one.
+            Reply::Report(_) => ClientReply::Result(ResultCode::SyncFail),
             Reply::Ticket(answer) => ClientReply::Ticket(answer),
             Reply::Result(result) => ClientReply::Result(result),
             Reply::Attr(value) => ClientReply::Attr(text::attribute(&value)),

@@ -5,7 +5,7 @@
 //! for each connection what can be done without waiting. A connection is a state machine
 //! (`connection`): its request comes and is checked (`gateway`), the engine is asked, its answers
 //! go out, and after the last the client may leave. What the engine has not stepped since it has
-//! said, it is not asked again (`listing`).
+//! said, it is not asked again (`listing`); for reports it is asked only so often (`reports`).
 //!
 //! There are [`Bounds::served`] connections at once besides those whose clients wait for what may
 //! take long, which have places of their own (`places`). When they are all taken and another client
@@ -20,6 +20,7 @@ mod connection;
 mod gateway;
 pub mod listing;
 pub mod places;
+mod reports;
 mod socket;
 
 use super::spawn::{spawn, Ended};
@@ -110,6 +111,7 @@ impl Clients {
             }
             let now = Instant::now();
             self.gateway.flush();
+            self.gateway.attend_to_reports(now);
             let (gateway, before) = (&mut self.gateway, self.open.len());
             self.open.retain_mut(|client| {
                 let ready = ready.next() == Some(true) || comes && client.leaves();
@@ -118,6 +120,7 @@ impl Clients {
             if self.open.len() < before {
                 self.rests = None;
             }
+            self.gateway.reports.tidy();
             if comes {
                 self.accept();
             }

@@ -11,6 +11,7 @@ use socket2::SockRef;
 use std::fmt;
 use std::io::{self, Read};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A client may take nothing of its answer for as long as this.
@@ -138,9 +139,37 @@ pub(super) fn take(stream: &TcpStream, excess: &mut usize) -> Result<bool, Failu
     Ok(count != Some(0))
 }
 
+/// What is sent to a client: bytes of its own, and between them perhaps a text for many.
+#[derive(Default)]
+pub(super) struct Packet {
+    pub(super) head: Vec<u8>,
+    pub(super) text: Option<Arc<str>>,
+    pub(super) tail: Vec<u8>,
+}
+
+impl From<Vec<u8>> for Packet {
+    fn from(head: Vec<u8>) -> Packet {
+        Packet { head, ..Packet::default() }
+    }
+}
+
+impl Packet {
+    /// What is left in one piece behind the first `taken` bytes; empty: nothing at all.
+    fn rest(&self, mut taken: usize) -> &[u8] {
+        let text = self.text.as_deref().unwrap_or_default().as_bytes();
+        for part in [&self.head, text, &self.tail] {
+            match part.get(taken..) {
+                Some([]) | None => taken -= part.len(),
+                Some(rest) => return rest,
+            }
+        }
+        &[]
+    }
+}
+
 /// What its client has not taken yet.
 pub(super) struct Unread {
-    bytes: Vec<u8>,
+    packet: Packet,
     taken: usize,
     /// Nothing comes behind it but the end, so that both can go in one packet.
     last: bool,
@@ -152,12 +181,12 @@ pub(super) struct Unread {
 
 impl Unread {
     /// Nothing.
-    pub(super) const fn new(now: Instant) -> Unread {
-        Unread { bytes: Vec::new(), taken: 0, last: false, since: now, moved: now }
+    pub(super) fn new(now: Instant) -> Unread {
+        Unread { packet: Packet::default(), taken: 0, last: false, since: now, moved: now }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.packet.head.is_empty()
     }
 
     /// When the client has to have taken some, or all.
@@ -167,17 +196,17 @@ impl Unread {
     }
 
     /// Sends this behind the rest, as far as it is taken at once. After the `last` the caller has
-    /// to close at least its sending side as soon as nothing is left.
+    /// to close at least its sending side as soon as nothing is left. Nothing comes behind a text.
     pub(super) fn send(
         &mut self,
         stream: &TcpStream,
-        bytes: Vec<u8>,
+        packet: Packet,
         last: bool,
     ) -> io::Result<()> {
         if self.is_empty() {
-            *self = Unread { bytes, ..Unread::new(Instant::now()) };
+            *self = Unread { packet, ..Unread::new(Instant::now()) };
         } else {
-            self.bytes.extend(bytes);
+            self.packet.head.extend(packet.head);
         }
         self.last = last;
         self.go_on(stream)
@@ -186,8 +215,12 @@ impl Unread {
     /// Sends what is taken now.
     pub(super) fn go_on(&mut self, stream: &TcpStream) -> io::Result<()> {
         let flags = if self.last { libc::MSG_MORE } else { 0 };
-        while self.taken < self.bytes.len() {
-            match SockRef::from(stream).send_with_flags(&self.bytes[self.taken..], flags) {
+        loop {
+            let rest = self.packet.rest(self.taken);
+            if rest.is_empty() {
+                break;
+            }
+            match SockRef::from(stream).send_with_flags(rest, flags) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     self.taken += count;
@@ -200,7 +233,7 @@ impl Unread {
                 },
             }
         }
-        (self.bytes, self.taken) = (Vec::new(), 0);
+        (self.packet, self.taken) = (Packet::default(), 0);
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use crate::daemon::channels::{Answer, FromClient, Mailbox, CLIENT_QUEUE};
 use crate::daemon::clients::listing::Steps;
 use crate::daemon::clients::places::{Bounds, CONNECTIONS_MAX, GRANTS_MAX};
 use crate::daemon::clients::{self, GatewaySetup, Server};
-use crate::engine::{ClientId, Reply, TicketRow};
+use crate::engine::{ClientId, Figures, MemberView, Reply, TicketRow};
 use crate::model::{AttrName, AttrValue, Holder, MemberId, Term};
 use crate::sys::{clock, poll};
 use crate::time::Span;
@@ -55,7 +55,14 @@ pub(super) fn row() -> TicketRow {
     }
 }
 
-/// Answers list at once, and everything else as ordered.
+/// What an engine without tickets reports.
+fn report(history: bool) -> Reply {
+    let (now, figures) = (clock::now(), Figures::default());
+    let (tickets, peers) = (Vec::new(), Vec::new());
+    Reply::Report(Box::new(MemberView { now, tickets, peers, figures, history }))
+}
+
+/// Answers list and reports at once, and everything else as ordered.
 fn run_engine(
     queue: &Receiver<FromClient>,
     orders: &Receiver<(ClientId, Answer)>,
@@ -69,10 +76,13 @@ fn run_engine(
                 Ok(FromClient::Request { client, request, mailbox, .. }) => {
                     // It is to be asked every time.
                     steps.count();
-                    let is_list = request == ClientRequest::List;
+                    let reply = match request {
+                        ClientRequest::List => Some(Reply::Tickets(vec![row()])),
+                        ClientRequest::Report { history } => Some(report(history)),
+                        _ => None,
+                    };
                     let _ = seen.send(Seen::Request(client, request));
-                    if is_list {
-                        let reply = Reply::Tickets(vec![row()]);
+                    if let Some(reply) = reply {
                         let _ = mailbox.answers.try_send(Answer { reply, last: true });
                         poll::wake(&mailbox.waker);
                     } else {

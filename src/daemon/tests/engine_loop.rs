@@ -23,6 +23,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+const REPORT: ClientRequest = ClientRequest::Report { history: false };
+
 /// What a scripted machine does with an event.
 type Script = Box<dyn FnMut(Now, &Event) -> Vec<Effect> + Send>;
 
@@ -134,7 +136,7 @@ impl Rig {
         let (_sleeper, waker) = poll::waker_pair().expect("a pair");
         let mailbox = Mailbox { answers, waker: Arc::new(waker) };
         let client = ClientId(number);
-        let request = ClientRequest::List;
+        let request = REPORT;
         let message = FromClient::Request { client, request, from: None, mailbox: mailbox.clone() };
         self.clients.send(message).expect("the loop runs");
         (answers_end, mailbox)
@@ -193,6 +195,8 @@ fn an_alarm_that_does_not_ring_costs_at_most_the_second_until_the_next_look() {
     assert_eq!(rig.next_event(), Event::Due { ticket: TicketIndex::new(7) });
     let after = clock::mono().since(begun);
     assert!(after >= Span::from_millis(DUE) && after < Span::from_secs(3), "{after}");
+    let _answers = rig.request(1);
+    assert!(matches!(rig.next_event(), Event::Client { .. }), "which does not count");
     let seen = rig.seen.clone();
     assert_eq!(rig.stop().steps, 3, "it is due once: {:?}", seen.try_iter().collect::<Vec<_>>());
 }
@@ -369,7 +373,7 @@ fn a_client_that_does_not_read_is_forgotten_and_the_engine_hears_of_it() {
     drop(mailbox);
     let client = ClientId(1);
     assert_eq!(rig.next_event(), Event::Start);
-    assert_eq!(rig.next_event(), Event::Client { client, request: ClientRequest::List });
+    assert_eq!(rig.next_event(), Event::Client { client, request: REPORT });
     assert_eq!(rig.next_event(), Event::ClientGone { client });
     assert_eq!(answers.iter().count(), REPLY_QUEUE, "then the channel is closed");
     rig.stop();

@@ -7,7 +7,9 @@ mod crowds;
 mod engine_loop;
 mod listing;
 mod panics;
+mod reports;
 mod udp;
+mod watch;
 
 use super::health::Health;
 use super::history::History;

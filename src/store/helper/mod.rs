@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The helper program, started from the daemon's own binary: it runs handlers, and reads and
-//! changes the built-in ticket store.
+//! The helper program, started from the daemon's own binary: it runs handlers and alerts, and reads
+//! and changes the built-in ticket store.
 //!
 //! A helper is a process of its own, leader of its own process group, with nothing inherited but
 //! standard input, output and error. `crm_ticket` and `cibadmin` need none: they are started
 //! directly.
 
+mod alert;
 pub(super) mod builtin;
 pub(super) mod exit;
 mod handler;
@@ -16,6 +17,7 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
 
 /// The name under which the helper runs: no resource agent and no init script looks for it.
 pub const NAME: &str = "booth-ticket-writer";
@@ -29,6 +31,14 @@ pub enum Call {
         path: PathBuf,
         /// The arguments of the program, or of each.
         args: Vec<OsString>,
+    },
+    /// Run an alert, and end it with all that it has started when it takes too long: the daemon,
+    /// which does the same, may have ended before.
+    Alert {
+        /// How long it may take, in seconds.
+        limit: u64,
+        /// The program.
+        path: PathBuf,
     },
     /// Do what standard input says with the built-in store ([`builtin`]).
     Store {
@@ -46,6 +56,7 @@ impl Call {
         command.arg0(NAME);
         match self {
             Call::Handler { path, args } => command.arg("handler").arg(path).args(args),
+            Call::Alert { limit, path } => command.arg("alert").arg(limit.to_string()).arg(path),
             Call::Store { dir, config_name } => command.arg("store").arg(config_name).arg(dir),
         };
         command
@@ -56,6 +67,9 @@ impl Call {
         match args {
             [word, path, args @ ..] if word == "handler" => {
                 Some(Call::Handler { path: path.into(), args: args.to_vec() })
+            }
+            [word, limit, path] if word == "alert" => {
+                Some(Call::Alert { limit: limit.to_str()?.parse().ok()?, path: path.into() })
             }
             [word, name, dir] if word == "store" => {
                 Some(Call::Store { dir: dir.into(), config_name: name.to_str()?.to_owned() })
@@ -71,6 +85,7 @@ pub fn main(args: &[OsString]) -> ExitCode {
     os::close_inherited();
     match Call::parse(args) {
         Some(Call::Handler { path, args }) => handler::run(&path, &args),
+        Some(Call::Alert { limit, path }) => alert::run(Duration::from_secs(limit), &path),
         Some(Call::Store { dir, config_name }) => builtin::run(&dir, &config_name),
         None => exit::fail("this program is started by boothd only"),
     }
@@ -117,7 +132,8 @@ mod tests {
     fn every_call_survives_its_arguments() {
         let handler = Call::Handler { path: "/a b".into(), args: vec!["-a".into(), "".into()] };
         let store = Call::Store { dir: "/a b".into(), config_name: "booth".to_owned() };
-        for call in [handler, store] {
+        let alert = Call::Alert { limit: 31, path: "/a b".into() };
+        for call in [handler, alert, store] {
             let command = call.command(Path::new("/proc/self/exe"));
             let mut args: Vec<OsString> = command.get_args().map(OsString::from).collect();
             assert_eq!(Call::parse(&args), Some(call));

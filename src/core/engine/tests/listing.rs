@@ -114,6 +114,10 @@ pub fn peers_are_listed_with_their_counters() {
     assert!(after.iter().all(|row| row.counters.received >= 3));
     assert_eq!(after[1].last_recv, Some(heard));
     assert!(after[0].last_recv > Some(heard));
+    // A step of the wall clock makes it neither older nor younger.
+    bench.now.wall = bench.now.wall.minus(SECOND.times(3_600));
+    let stepped = bench.peer_rows();
+    assert_eq!(stepped[1].last_recv, Some(heard.minus(SECOND.times(3_600))));
 }
 
 /// A holder that is not heard of any more is unknown once its time has passed; a ticket that was
