@@ -10,7 +10,6 @@ use crate::report::{self, Report};
 use crate::sys::clock;
 use crate::time::WallTime;
 use crate::wire::{ClientReply, ClientRequest, ResultCode};
-use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -194,12 +193,10 @@ fn left(until: Instant) -> Duration {
 }
 
 /// Reads a report. What a member wrote must not control a terminal, nor begin a line: in JSON a
-/// control character may be hidden behind an escape, so the texts are cleaned after they are read.
+/// control character may be hidden behind an escape.
 fn read(text: &str) -> Result<Report, Silence> {
-    let unreadable = |error: serde_json::Error| Silence::Unreadable(printable(&error.to_string()));
-    let mut value: Value = serde_json::from_str(text).map_err(unreadable)?;
-    clean(&mut value);
-    let report: Report = serde_json::from_value(value).map_err(unreadable)?;
+    let report: Report = serde_json::from_str(&uncontrolled(&printable(text)))
+        .map_err(|error| Silence::Unreadable(error.to_string()))?;
     if report.report != report::VERSION {
         let text = format!("it has version {}, this is {}", report.report, report::VERSION);
         return Err(Silence::Unreadable(text));
@@ -207,21 +204,28 @@ fn read(text: &str) -> Result<Report, Silence> {
     Ok(report)
 }
 
-/// Replaces the control characters in all texts, names included.
-fn clean(value: &mut Value) {
-    let line = |text: &str| text.replace(char::is_control, "?");
-    match value {
-        Value::String(text) => *text = line(text),
-        Value::Array(values) => values.iter_mut().for_each(clean),
-        Value::Object(map) => {
-            let entries = std::mem::take(map).into_iter();
-            map.extend(entries.map(|(name, mut value)| {
-                clean(&mut value);
-                (line(&name), value)
-            }));
+/// Replaces the escapes of control characters in JSON text. Escapes are only in its strings.
+fn uncontrolled(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, escape)) = rest.split_once('\\') {
+        clean.push_str(before);
+        let hex = |digits: &&str| digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let code = escape.get(1..5).filter(hex).filter(|_| escape.starts_with('u'));
+        let code = code.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        let named = escape.starts_with(['b', 'f', 'n', 'r', 't']);
+        let length =
+            if code.is_some() { 5 } else { escape.chars().next().map_or(0, char::len_utf8) };
+        if named || code.and_then(char::from_u32).is_some_and(char::is_control) {
+            clean.push('?');
+        } else {
+            clean.push('\\');
+            clean.push_str(&escape[..length]);
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        rest = &escape[length..];
     }
+    clean.push_str(rest);
+    clean
 }
 
 /// How far the member's clock is ahead: it wrote its time about when half of the answer's time had
@@ -237,13 +241,17 @@ mod tests {
 
     #[test]
     fn no_text_of_a_report_controls_a_terminal_however_it_is_written() {
-        let mut value: Value = serde_json::from_str(
-            "{\"a\": [\"\\u001b]0;owned\\u0007\", \"x\\ny\"], \"\\u009bb\": {\"c\": \"\\tz\"}}",
-        )
-        .expect("JSON");
-        clean(&mut value);
-        let expected = serde_json::json!({"a": ["?]0;owned?", "x?y"], "?b": {"c": "?z"}});
-        assert_eq!(value, expected);
+        let text = r#"{"a": ["\u001b]0;owned\u0007", "x\ny\\n", "\"\u00e9\ud83d\ude00\/"],
+            "\u009Bb": {"c": "\t\\\u007fz"}}"#;
+        let clean: serde_json::Value = serde_json::from_str(&uncontrolled(text)).expect("JSON");
+        let expected = serde_json::json!({
+            "a": ["?]0;owned?", "x?y\\n", "\"\u{e9}\u{1f600}/"],
+            "?b": {"c": "?\\?z"},
+        });
+        assert_eq!(clean, expected);
+        for cut in ["\\", "\\u", "\\u00", "\\u00\u{e9}", "\\\u{e9}", "\\u+01b"] {
+            assert_eq!(uncontrolled(cut), cut, "no JSON, and unchanged");
+        }
         // What is not read as a report is told without them, too.
         let error = read("{\"report\": 1, \"\\u001b[2J\": 2}").expect_err("no report");
         assert!(!error.to_string().chars().any(char::is_control), "{error}");
