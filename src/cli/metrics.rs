@@ -196,18 +196,29 @@ fn figures(page: &mut Page, figures: &Figures) {
     }
     let mut family =
         page.family("booth_store_changes_total", Kind::Counter, "Changes of the ticket store.");
-    family.add(&[("result", "done")], number(figures.store_calls));
+    family.add(&[("result", "done")], number(figures.store_changes.count));
     family.add(&[("result", "failed")], number(figures.store_failures));
-    let renewals = &figures.renewals;
-    let help = "How long renewals took until a majority had acknowledged them.";
-    let mut family = page.family("booth_renewal_seconds", Kind::Histogram, help);
-    for bucket in &renewals.buckets {
-        let bound = bucket.seconds.to_string();
-        family.add_as("_bucket", &[("le", &bound)], number(bucket.count));
+    for (name, help, times) in [
+        (
+            "booth_store_change_seconds",
+            "How long changes of the ticket store took until it had them.",
+            &figures.store_changes,
+        ),
+        (
+            "booth_renewal_seconds",
+            "How long renewals took until a majority had acknowledged them.",
+            &figures.renewals,
+        ),
+    ] {
+        let mut family = page.family(name, Kind::Histogram, help);
+        for bucket in &times.buckets {
+            let bound = bucket.seconds.to_string();
+            family.add_as("_bucket", &[("le", &bound)], number(bucket.count));
+        }
+        family.add_as("_bucket", &[("le", "+Inf")], number(times.count));
+        family.add_as("_sum", &[], times.sum_seconds);
+        family.add_as("_count", &[], number(times.count));
     }
-    family.add_as("_bucket", &[("le", "+Inf")], number(renewals.count));
-    family.add_as("_sum", &[], renewals.sum_seconds);
-    family.add_as("_count", &[], number(renewals.count));
 }
 
 const fn flag(flag: bool) -> f64 {

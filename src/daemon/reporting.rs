@@ -7,7 +7,7 @@ use super::history::{Entry, History};
 use crate::config::{Config, TicketConfig};
 use crate::engine::{
     AttrRow, CommitView, Figures, LeaseView, MemberView, PeerView, RequestView, Stage, StoreView,
-    TicketView, RENEWAL_BOUNDS,
+    TicketView, Times, TIME_BOUNDS,
 };
 use crate::model::{Holder, MemberIndex, MemberSet, Roster};
 use crate::report::{self, Future, Past};
@@ -375,28 +375,27 @@ fn held(roster: &Roster, view: &MemberView) -> Option<u64> {
     roster.am_site().then(|| u64::try_from(count).unwrap_or(u64::MAX))
 }
 
-fn figures(figures: &Figures, held: Option<u64>) -> report::Figures {
+fn histogram(times: &Times) -> report::Histogram {
     let mut count = 0;
-    let bound = |micros: u64| Span::from_micros(micros).as_duration().as_secs_f64();
-    let buckets = RENEWAL_BOUNDS
-        .iter()
-        .zip(figures.renewals)
-        .map(|(micros, more)| {
-            count += more;
-            report::Bucket { seconds: bound(*micros), count }
-        })
-        .collect();
+    let bucket = |(micros, more): (&u64, u64)| {
+        count += more;
+        report::Bucket { seconds: seconds(Span::from_micros(*micros)), count }
+    };
+    report::Histogram {
+        buckets: TIME_BOUNDS.iter().zip(times.buckets).map(bucket).collect(),
+        count: times.buckets.iter().sum(),
+        sum_seconds: seconds(times.sum),
+    }
+}
+
+fn figures(figures: &Figures, held: Option<u64>) -> report::Figures {
     report::Figures {
         held,
         elections: figures.elections,
         wins: figures.wins,
         losses: figures.losses,
-        renewals: report::Histogram {
-            buckets,
-            count: figures.renewals.iter().sum(),
-            sum_seconds: seconds(figures.renewals_sum),
-        },
-        store_calls: figures.store_calls,
+        renewals: histogram(&figures.renewals),
+        store_changes: histogram(&figures.store_changes),
         store_failures: figures.store_failures,
         handler_failures: figures.handler_failures,
     }

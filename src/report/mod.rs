@@ -119,8 +119,8 @@ pub struct Figures {
     pub losses: u64,
     /// How long renewals took until a majority had acknowledged them.
     pub renewals: Histogram,
-    /// Changes of the ticket store that have succeeded.
-    pub store_calls: u64,
+    /// How long changes of the ticket store took until it had them.
+    pub store_changes: Histogram,
     /// Those that have failed.
     pub store_failures: u64,
     /// Runs of handlers that have failed.

@@ -84,6 +84,11 @@ fn metrics_follow_a_grant_a_renewal_a_failing_store_and_a_dead_member() {
             assert_eq!(of(&now, "booth_renewal_seconds_bucket{le=\"+Inf\"}"), count);
             (count >= 2.0).then_some(())
         });
+        let now = ask(&cluster, 0);
+        let changes = of(&now, "booth_store_change_seconds_count");
+        assert_eq!(of(&now, "booth_store_changes_total{result=\"done\"}"), changes);
+        let took = of(&now, "booth_store_change_seconds_sum") / changes;
+        assert!(changes >= 1.0 && (0.001..2.0).contains(&took), "{took} s for {changes}");
         cluster.crm(0).control("grant exit 1");
         until(SOON, "the store fails", || {
             let now = ask(&cluster, 0);

@@ -357,7 +357,8 @@ mod tests {
             "figures": {
                 "held": null, "elections": 0, "wins": 0, "losses": 0,
                 "renewals": { "buckets": [], "count": 0, "sum_seconds": 0.0 },
-                "store_calls": 0, "store_failures": 0, "handler_failures": 0
+                "store_changes": { "buckets": [], "count": 0, "sum_seconds": 0.0 },
+                "store_failures": 0, "handler_failures": 0
             },
             "history": [event(1, 40.0, "moved"), event(2, 35.0, "freed"), event(3, 30.0, "moved")],
             "history_forgotten": 0

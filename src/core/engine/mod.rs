@@ -65,8 +65,8 @@ pub use event::{
 };
 pub use report::{
     AttrRow, CommitView, Figures, Held, LeaseView, MemberView, PeerCounters, PeerRow, PeerView,
-    PromiseView, Remark, Reply, RequestView, Stage, StoreView, TicketRow, TicketView,
-    RENEWAL_BOUNDS,
+    PromiseView, Remark, Reply, RequestView, Stage, StoreView, TicketRow, TicketView, Times,
+    TIME_BOUNDS,
 };
 
 use crate::model::{Holder, MemberId, MemberIndex, Roster, TicketIndex, TicketName, TicketSpec};

@@ -203,7 +203,7 @@ impl Ticket<Leased> {
         if self.holding() {
             self.tell_window(cx);
         }
-        cx.figures.note_renewal(now.since(started));
+        cx.figures.renewals.note(now.since(started));
         if first && !self.holding() {
             self.note(cx, NoteLevel::Debug, "acknowledged by a majority");
         }

@@ -284,10 +284,18 @@ pub struct PeerView {
     pub ours: Option<bool>,
 }
 
-/// The upper bounds of the buckets of [`Figures::renewals`], in microseconds; the last bucket has
-/// none.
-pub const RENEWAL_BOUNDS: [u64; 8] =
+/// The upper bounds of the buckets of [`Times`], in microseconds; the last bucket has none.
+pub const TIME_BOUNDS: [u64; 8] =
     [1_000, 5_000, 25_000, 100_000, 500_000, 1_000_000, 5_000_000, 10_000_000];
+
+/// How long something took, how often.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Times {
+    /// How often, by [`TIME_BOUNDS`].
+    pub buckets: [u64; TIME_BOUNDS.len() + 1],
+    /// The sum of all times.
+    pub sum: Span,
+}
 
 /// What was counted over all tickets since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -298,23 +306,21 @@ pub struct Figures {
     pub wins: u64,
     /// How often this site has lost a ticket that it held.
     pub losses: u64,
-    /// How long renewals took until a majority had acknowledged them, by [`RENEWAL_BOUNDS`].
-    pub renewals: [u64; RENEWAL_BOUNDS.len() + 1],
-    /// The sum of these times.
-    pub renewals_sum: Span,
-    /// Calls of the ticket store that have succeeded.
-    pub store_calls: u64,
+    /// How long renewals took until a majority had acknowledged them.
+    pub renewals: Times,
+    /// How long changes of the ticket store that have succeeded took, from the wish to the report.
+    pub store_changes: Times,
     /// Those that have failed.
     pub store_failures: u64,
     /// Runs of handlers that have failed.
     pub handler_failures: u64,
 }
 
-impl Figures {
-    /// A renewal has been acknowledged by a majority after this time.
-    pub(super) fn note_renewal(&mut self, took: Span) {
-        let bucket = RENEWAL_BOUNDS.iter().position(|bound| took.as_micros() <= *bound);
-        self.renewals[bucket.unwrap_or(RENEWAL_BOUNDS.len())] += 1;
-        self.renewals_sum = self.renewals_sum.plus(took);
+impl Times {
+    /// It took this long once more.
+    pub(super) fn note(&mut self, took: Span) {
+        let bucket = TIME_BOUNDS.iter().position(|bound| took.as_micros() <= *bound);
+        self.buckets[bucket.unwrap_or(TIME_BOUNDS.len())] += 1;
+        self.sum = self.sum.plus(took);
     }
 }

@@ -68,9 +68,9 @@ impl<K: Kind> Ticket<K> {
 
     /// The outcome of a write.
     pub fn handle_written(&mut self, cx: &mut Cx<'_>, serial: WriteSerial, outcome: CibOutcome) {
-        let Some(state) = self.cib.end_flight(serial) else { return };
+        let Some((state, since)) = self.cib.end_flight(serial) else { return };
         match outcome {
-            CibOutcome::Written => cx.figures.store_calls += 1,
+            CibOutcome::Written => cx.figures.store_changes.note(cx.now.mono.since(since)),
             CibOutcome::Killed | CibOutcome::Failed(_) => cx.figures.store_failures += 1,
             CibOutcome::TooLate | CibOutcome::Superseded => {}
         }

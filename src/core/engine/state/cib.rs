@@ -130,9 +130,9 @@ impl Cib {
     }
 
     /// The write has ended; `None`: it is not the newest.
-    pub fn end_flight(&mut self, serial: WriteSerial) -> Option<CibState> {
+    pub fn end_flight(&mut self, serial: WriteSerial) -> Option<(CibState, MonoTime)> {
         let flight = self.flight.take_if(|flight| flight.serial == serial)?;
-        Some(flight.state)
+        Some((flight.state, flight.since))
     }
 
     /// Whether a write is under way.
