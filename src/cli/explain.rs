@@ -402,12 +402,14 @@ fn waits(member: &str, ticket: &Ticket, sentences: &mut Vec<String>) {
     }
     handler(member, ticket, &mut say);
     let mut waits = ticket.requests.iter().map(|request| {
-        format!("{} {}", request.command, request.options.join(" ")).trim_end().to_owned()
+        let words = format!("{} {}", request.command, request.options.join(" "));
+        let from = request.from.as_ref().map_or_else(String::new, |from| format!(" from {from}"));
+        format!("`{}`{from}", words.trim_end())
     });
     if let Some(first) = waits.next() {
         let more = waits.count();
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        say(format!("{member} was asked for `{first}`{more}, and the outcome is not known yet."));
+        say(format!("{member} was asked for {first}{more}, and the outcome is not known yet."));
     }
     if let Some(cause) = ticket.waits.as_ref().and_then(|waits| cause_words(&waits.cause)) {
         say(format!("The grant at {member} waits: {cause}."));

@@ -52,6 +52,11 @@ impl Asked {
         Asked { mailbox, change }
     }
 
+    /// The address of the client; `None` also if it wants no change.
+    pub(super) fn from(&self) -> Option<IpAddr> {
+        self.change.as_ref()?.from
+    }
+
     /// It gets this answer, its last one.
     pub(super) fn answered(&self, now: Now, reply: &Reply, history: &History) {
         let Some(change) = &self.change else { return };

@@ -13,7 +13,7 @@ use super::notify::Notifier;
 use super::timer::{Timer, LOOK_EVERY};
 pub use super::transport::Transport;
 use super::watch::Watch;
-use crate::engine::{ClientId, Effect, Engine, Event, EventKind, Held, Note, NoteLevel};
+use crate::engine::{ClientId, Effect, Engine, Event, EventKind, Held, Note, NoteLevel, Reply};
 use crate::model::{MemberIndex, TicketIndex, TicketName};
 use crate::sys::poll;
 use crate::time::{MonoTime, Now, Span};
@@ -331,6 +331,7 @@ impl<M: Machine, C: Transport> EngineLoop<M, C> {
             }
             Effect::Reply { client, mut reply, last } => {
                 self.outlets.watch.complete(self.now(), &mut reply);
+                self.name_askers(&mut reply);
                 self.answer(client, Answer { reply, last });
             }
             Effect::Arm { ticket, at } => self.outlets.timer.arm(ticket, at),
@@ -338,6 +339,14 @@ impl<M: Machine, C: Transport> EngineLoop<M, C> {
             Effect::Note(note) => self.write_note(note),
             Effect::Store(wish) => self.wish(ToExecutor::Store(wish)),
             Effect::Job(wish) => self.wish(ToExecutor::Job(wish)),
+        }
+    }
+
+    /// Adds to a report who asked for what is still to be done.
+    fn name_askers(&self, reply: &mut Reply) {
+        let Reply::Report(view) = reply else { return };
+        for request in view.tickets.iter_mut().flat_map(|ticket| &mut ticket.requests) {
+            request.from = self.clients.get(&request.client).and_then(Asked::from);
         }
     }
 

@@ -350,6 +350,7 @@ fn store_of(at: At, store: StoreView, stage: Stage) -> report::Store {
 fn request(view: &RequestView) -> report::Request {
     report::Request {
         command: if view.grant { "grant" } else { "revoke" }.to_owned(),
+        from: view.from.map(|from| from.to_string()),
         options: view.options.flags().map(str::to_owned).collect(),
     }
 }

@@ -179,6 +179,8 @@ pub struct Commit {
 pub struct Request {
     /// `grant` or `revoke`.
     pub command: String,
+    /// The address from which it was asked for; `None`: not known.
+    pub from: Option<String>,
     /// Its options: of `-F`, `-w` and `-C`.
     pub options: Vec<String>,
 }

@@ -131,6 +131,7 @@ fn held(lab: &Lab, cluster: &Cluster<'_>, schema: &mut Schema) {
         let waits = ticket(overview, 0, "waits");
         waits["waits"]["for"] == "handler"
             && waits["requests"][0]["options"][0] == "-w"
+            && waits["requests"][0]["from"].is_string()
             && !waits["handler"]["running_since"].is_null()
     });
     assert!(waiting.wait().expect("it ends").success());

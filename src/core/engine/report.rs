@@ -8,6 +8,7 @@ use crate::time::{Now, Span, WallTime};
 use crate::wire::{ClientOptions, Reason, ResultCode, TicketAnswer, WaitCause};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 /// An answer to a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -261,6 +262,8 @@ pub struct CommitView {
 pub struct RequestView {
     /// Which.
     pub client: ClientId,
+    /// From which address it asked. The engine does not know that: whoever answers the client does.
+    pub from: Option<IpAddr>,
     /// Whether it waits for a grant, or else for a revoke.
     pub grant: bool,
     /// Its options.

@@ -115,6 +115,7 @@ impl<K: Kind> Ticket<K> {
         let of = |grant: bool| {
             move |waiter: &Waiter| RequestView {
                 client: waiter.client,
+                from: None,
                 grant,
                 options: waiter.options,
             }
