@@ -69,8 +69,9 @@ impl Schema {
             return Err(format!("{at} is {value}, which is none of {}", rule["enum"]));
         }
         is_of_type(value, &rule["type"]).map_err(|wanted| format!("{at} is {value}: {wanted}"))?;
-        if rule["minimum"].as_i64() == Some(0) && value.as_f64().is_some_and(|n| n < 0.0) {
-            return Err(format!("{at} is {value}, below 0"));
+        let least = rule["minimum"].as_f64();
+        if least.zip(value.as_f64()).is_some_and(|(least, number)| number < least) {
+            return Err(format!("{at} is {value}, below {}", rule["minimum"]));
         }
         if rule["format"] == "date-time" && value.as_str().is_some_and(|text| !is_time(text)) {
             return Err(format!("{at} is {value}, which is no time of RFC 3339"));
@@ -175,4 +176,69 @@ fn what_does_not_fit_is_refused_with_its_place() {
     let value = serde_json::json!({"seconds": 1.0, "count": -1});
     let error = schema.fits(&value, "Bucket").expect_err("below 0");
     assert!(error.contains("below 0"), "{error}");
+}
+
+/// The words of a rule, and of those within it, that are not names of fields.
+fn words_of(rule: &Value, words: &mut BTreeSet<String>) {
+    for (word, inner) in rule.as_object().into_iter().flatten() {
+        words.insert(word.clone());
+        match (word.as_str(), inner) {
+            ("properties" | "$defs", Value::Object(named)) => {
+                named.values().for_each(|inner| words_of(inner, words));
+            }
+            (_, Value::Array(inner)) => inner.iter().for_each(|inner| words_of(inner, words)),
+            (_, inner) => words_of(inner, words),
+        }
+    }
+}
+
+/// A word that is not looked at would be a check that always passes.
+#[test]
+fn every_word_of_the_schema_is_one_that_is_looked_at() {
+    let mut words = BTreeSet::new();
+    words_of(&Schema::read().root, &mut words);
+    let looked_at = [
+        "$defs",
+        "$ref",
+        "additionalProperties",
+        "anyOf",
+        "const",
+        "enum",
+        "format",
+        "items",
+        "minimum",
+        "properties",
+        "required",
+        "type",
+    ];
+    let for_people = ["$schema", "description", "title"];
+    let known = looked_at.into_iter().chain(for_people).map(str::to_owned).collect();
+    assert_eq!(words, known);
+}
+
+#[test]
+fn each_word_refuses_something() {
+    let root = serde_json::json!({"$defs": {
+        "Text": { "type": "string" },
+        "Const": { "const": 1 },
+        "Any": { "anyOf": [{ "$ref": "#/$defs/Text" }, { "type": "null" }] },
+        "One": { "enum": ["a", "b"] },
+        "Least": { "type": "number", "minimum": 2 },
+        "List": { "type": "array", "items": { "$ref": "#/$defs/Text" } },
+        "Map": { "type": "object", "additionalProperties": { "$ref": "#/$defs/Text" } },
+    }});
+    let mut schema = Schema { root, seen: BTreeSet::new() };
+    for (definition, good, bad, why) in [
+        ("Text", r#""x""#, "1", "Text is 1: \"string\" is wanted"),
+        ("Const", "1", "2", "Const is 2, not 1"),
+        ("Any", "null", "1", "Any is 1: \"string\" is wanted"),
+        ("One", r#""b""#, r#""c""#, "One is \"c\", which is none of [\"a\",\"b\"]"),
+        ("Least", "2", "1.5", "Least is 1.5, below 2"),
+        ("List", r#"["x"]"#, r#"["x", 1]"#, "List[1] is 1: \"string\" is wanted"),
+        ("Map", r#"{"y": "x"}"#, r#"{"y": 1}"#, "Map.y is 1: \"string\" is wanted"),
+    ] {
+        let value = |text: &str| serde_json::from_str(text).expect("JSON");
+        assert_eq!(schema.fits(&value(good), definition), Ok(()), "{definition}");
+        assert_eq!(schema.fits(&value(bad), definition), Err(why.to_owned()));
+    }
 }
