@@ -12,7 +12,10 @@ use super::words::{and, bar, count, is_screen, paragraph, short, span, two_parts
 use crate::config::Config;
 use crate::report::{HolderState, Mode, Peer, Report, StoreSays, Ticket, TicketState};
 use crate::sys::clock::{self, LocalTime};
+use crate::sys::os;
 use serde::Serialize;
+use std::io;
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 /// An address that is longer has a line of its own.
@@ -87,10 +90,23 @@ const fn exit_of(verdict: Verdict) -> Exit {
 /// The text in place of the one before it on a terminal, else behind it.
 fn again(text: &str) -> String {
     if is_screen() {
+        let text = fitted(text, os::screen_rows(io::stdout().as_fd()));
         format!("{HOME}{}{CLEAR_BELOW}", text.replace('\n', CLEAR_LINE))
     } else {
         format!("{text}\n")
     }
+}
+
+/// As many lines as a screen has without the last one, where the cursor is: it must not scroll.
+fn fitted(text: &str, rows: Option<usize>) -> String {
+    let (lines, rows) = (text.lines().count(), rows.unwrap_or(usize::MAX));
+    if lines < rows {
+        return text.to_owned();
+    }
+    let shown = rows.saturating_sub(2);
+    let mut cut: String = text.split_inclusive('\n').take(shown).collect();
+    cut += &format!("... {} more lines; the screen is too short\n", lines - shown);
+    cut
 }
 
 fn json(config: &Config, answers: &[Answer], findings: &[Finding], verdict: Verdict) -> String {
@@ -271,4 +287,22 @@ fn ticket_lines(config: &Config, answers: &[Answer], name: &str, paint: &Paint) 
         text += "  it is given up: waits until the ticket store there says revoked\n";
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_screen_that_is_too_short_does_not_scroll() {
+        let text = "1\n2\n3\n4\n";
+        for (rows, expected) in [
+            (None, text),
+            (Some(5), text),
+            (Some(4), "1\n2\n... 2 more lines; the screen is too short\n"),
+            (Some(1), "... 4 more lines; the screen is too short\n"),
+        ] {
+            assert_eq!(fitted(text, rows), expected);
+        }
+    }
 }

@@ -332,6 +332,14 @@ pub(crate) fn unread(socket: BorrowedFd<'_>) -> usize {
     usize::try_from(unread).ok().filter(|_| result == 0).unwrap_or(0)
 }
 
+/// How many rows the terminal behind a descriptor has; `None`: it is none, or does not say.
+pub(crate) fn screen_rows(terminal: BorrowedFd<'_>) -> Option<usize> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the descriptor is open, and `size` is a valid place for the result.
+    let result = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCGWINSZ, &mut size) };
+    (result == 0 && size.ws_row > 0).then(|| usize::from(size.ws_row))
+}
+
 /// Keeps this process in memory, as far as that is permitted; only pages that are used. With a
 /// limit, memory that is asked for later is not locked: it would be refused.
 pub(crate) fn lock_memory() {
