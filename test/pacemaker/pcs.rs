@@ -120,5 +120,6 @@ fn take_down(geo: &Geo) {
     node.ok("pcs booth remove");
     assert_eq!(node.run("booth status").code, Some(7));
     node.ok("pcs booth destroy");
-    assert_eq!(node.ok("ls /etc/booth"), "booth.conf.example\n");
+    // What the package brings stays; the configuration and the key do not.
+    assert_eq!(node.ok("ls /etc/booth"), "alert.d\nbooth.conf.example\n");
 }
