@@ -258,6 +258,7 @@ impl Reporter {
                 receive_errors: counters.recv_errors,
                 authentication_failures: counters.auth_failures,
                 invalid: counters.invalid,
+                loss: share(counters.resends, counters.sent),
             },
         }
     }
@@ -282,6 +283,14 @@ impl Reporter {
     fn names(&self, members: MemberSet) -> Vec<String> {
         members.iter().map(|member| self.name(member)).collect()
     }
+}
+
+/// Which part of a whole that is; `None` if the whole is nothing.
+fn share(part: u64, whole: u64) -> Option<f64> {
+    // Both are scaled to 32 bits, which a float holds exactly.
+    let shift = 32_u32.saturating_sub(whole.leading_zeros());
+    let scaled = |count: u64| u32::try_from(count >> shift).map_or(f64::from(u32::MAX), f64::from);
+    (whole > 0).then(|| (scaled(part) / scaled(whole)).min(1.0))
 }
 
 /// A signed number of microseconds in seconds.
@@ -399,5 +408,18 @@ fn figures(figures: &Figures, held: Option<u64>) -> report::Figures {
         store_changes: histogram(&figures.store_changes),
         store_failures: figures.store_failures,
         handler_failures: figures.handler_failures,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::share;
+
+    #[test]
+    fn a_share_is_right_however_much_was_counted() {
+        assert_eq!(share(0, 0), None);
+        assert_eq!((share(0, 7), share(7, 7), share(1, 4)), (Some(0.0), Some(1.0), Some(0.25)));
+        assert_eq!(share(u64::MAX / 4, u64::MAX).map(|share| (share * 100.0).round()), Some(25.0));
+        assert_eq!(share(9, 7), Some(1.0), "the counters are read one after the other");
     }
 }

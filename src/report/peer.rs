@@ -56,7 +56,7 @@ pub enum Kind {
 }
 
 /// What was counted of a member; see `booth peers` in boothd(8).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Counters {
     /// Datagrams sent.
     pub sent: u64,
@@ -72,4 +72,7 @@ pub struct Counters {
     pub authentication_failures: u64,
     /// Datagrams that made no sense.
     pub invalid: u64,
+    /// Which part of what was sent repeats something unanswered: what was lost on the way there or
+    /// back, or came late; `None` if nothing was sent.
+    pub loss: Option<f64>,
 }

@@ -242,3 +242,34 @@ fn each_word_refuses_something() {
         assert_eq!(schema.fits(&value(bad), definition), Err(why.to_owned()));
     }
 }
+
+/// The fields that booth-report(5) describes, by definition.
+fn manual() -> Vec<(String, Vec<String>)> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("man/booth-report.5");
+    let text = std::fs::read_to_string(path).expect("the manual is there");
+    let mut sections = Vec::new();
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix(".Ss ") {
+            sections.push((name.to_owned(), Vec::new()));
+        } else if line.starts_with(".Sh ") {
+            sections.push((String::new(), Vec::new()));
+        } else if let Some(field) = line.strip_prefix(".It Cm ") {
+            if let Some((_, fields)) = sections.last_mut() {
+                fields.push(field.to_owned());
+            }
+        }
+    }
+    sections
+}
+
+#[test]
+fn the_manual_describes_every_field_and_no_other() {
+    let manual = manual();
+    for (name, definition) in Schema::read().root["$defs"].as_object().expect("definitions") {
+        let Some(properties) = definition["properties"].as_object() else { continue };
+        let described = manual.iter().find(|(section, _)| section == name);
+        let (_, described) = described.unwrap_or_else(|| panic!("no section {name}"));
+        let fields: BTreeSet<&String> = properties.keys().collect();
+        assert_eq!(described.iter().collect::<BTreeSet<_>>(), fields, "{name}");
+    }
+}
