@@ -122,20 +122,26 @@ pub fn make_shared(path: &Path) {
         .unwrap_or_else(|error| panic!("cannot share {} with all: {error}", path.display()));
 }
 
-/// Gives the lab the user of sites where the machine has no Pacemaker: without it none starts.
+/// Gives the lab the user and the group of sites where the machine has no Pacemaker: without them
+/// none starts.
 fn have_default_user(dir: &Path) {
-    let mut getent = Command::new("getent");
-    let known = getent.args(["passwd", "hacluster"]).stdout(Stdio::null()).status();
-    if known.is_ok_and(|status| status.success()) {
-        return;
+    let tables = [
+        ("passwd", "hacluster", "x:64011:64011::/nonexistent:/usr/sbin/nologin"),
+        ("group", "haclient", "x:64011:"),
+    ];
+    for (table, name, entry) in tables {
+        let known = Command::new("getent").args([table, name]).stdout(Stdio::null()).status();
+        if known.is_ok_and(|status| status.success()) {
+            continue;
+        }
+        let place = format!("/etc/{table}");
+        let old = std::fs::read_to_string(&place).expect("every machine has users and groups");
+        let file = dir.join(format!("lab-{table}"));
+        std::fs::write(&file, format!("{}\n{name}:{entry}\n", old.trim_end()))
+            .and_then(|()| std::fs::set_permissions(&file, Permissions::from_mode(0o644)))
+            .expect("the lab can be written");
+        shell("mount --bind \"$1\" \"$2\"", &[&file.display().to_string(), &place]);
     }
-    let users = std::fs::read_to_string("/etc/passwd").expect("every machine has users");
-    let file = dir.join("passwd");
-    let more = "hacluster:x:64011:64011::/nonexistent:/usr/sbin/nologin\n";
-    std::fs::write(&file, users.trim_end().to_owned() + "\n" + more)
-        .and_then(|()| std::fs::set_permissions(&file, Permissions::from_mode(0o644)))
-        .expect("the lab can be written");
-    shell("mount --bind \"$1\" /etc/passwd", &[&file.display().to_string()]);
 }
 
 impl Lab {

@@ -43,7 +43,8 @@ fn without_ipv6_a_member_with_such_an_address_says_which() {
         let text = text.replacen(&cluster.address(POOR).to_string(), six, 1);
         cluster.members[POOR].config = lab.write("six.conf", text, 0o644);
         let member = &cluster.members[POOR];
-        let mut command = Kind::Ours.command(lab, "boothd", None);
+        let fake = cluster.crm(POOR).bin();
+        let mut command = Kind::Ours.command(lab, "boothd", Some(&fake));
         command.args(["daemon", "-D", "-S", "-c", &member.config, "-s", six, "-l"]);
         let told = finish(command.arg(member.lock_file()), SOON * 3).expect_code(1).stderr;
         assert!(told.contains(six), "{told}");

@@ -24,7 +24,7 @@ const OTHERS_WRITE: u32 = 0o022;
 #[test]
 fn with_a_read_only_etc_everything_works() {
     run(test_name!(), NEEDS, |lab| {
-        shell("mount --bind /etc /etc && mount -o remount,ro,bind /etc", &[]);
+        shell("mount --rbind /etc /etc && mount -o remount,ro,bind /etc", &[]);
         shell("! touch /etc/booth-test 2>/dev/null", &[]);
         let cluster = Cluster::started(lab, &Setup::usual().with_key());
         for index in 0..3 {
@@ -191,7 +191,8 @@ fn with_a_proc_that_hides_processes_daemon_keeper_and_status_find_each_other() {
         assert!(code == Some(0) && text.contains("booth_state=started"), "{code:?} {text}");
         // A second daemon with the same lock file sees that there is one.
         let pid = cluster.members[POOR].pid();
-        let mut second = Kind::Ours.command(lab, "boothd", None);
+        let fake = cluster.crm(POOR).bin();
+        let mut second = Kind::Ours.command(lab, "boothd", Some(&fake));
         second.args(["daemon", "-D", "-S", "-c", &cluster.config, "-s"]);
         second
             .arg(cluster.address(POOR).to_string())
