@@ -36,7 +36,8 @@ pub(super) struct Repeats(BTreeMap<(EventKind, Option<TicketName>, Option<Member
 struct Thing {
     /// When as little will have been told lately as if nothing had.
     quiet_at: MonoTime,
-    told: Option<EventKind>,
+    /// What was told last.
+    told: Option<(EventKind, String)>,
     /// Where the changes have led to, unless that has been told.
     held: Option<Telling>,
     /// How many changes there were since something was told.
@@ -65,7 +66,13 @@ impl Repeats {
         let Some(what) = thing(kind) else { return Some(telling) };
         let thing = self.0.entry((what, telling.entry.ticket.clone(), member)).or_default();
         thing.changes += 1;
-        let stands = thing.told == Some(kind) && kind != EventKind::HandlerFailed;
+        let text = &telling.entry.text;
+        let stands = thing.told.as_ref().is_some_and(|(last, said)| match kind {
+            EventKind::HandlerFailed => false,
+            // In another way than before, perhaps.
+            EventKind::ConfigDiffers => *last == kind && said == text,
+            _ => *last == kind,
+        });
         thing.held = (!stands).then_some(telling);
         let told = thing.release(at.mono);
         if kind != EventKind::HandlerFailed || told.is_some() {
@@ -89,7 +96,7 @@ impl Thing {
         }
         let mut telling = self.held.take()?;
         self.quiet_at = self.quiet_at.max(now).plus(ONE_EVERY);
-        self.told = Some(telling.entry.kind);
+        self.told = Some((telling.entry.kind, telling.entry.text.clone()));
         let changes = std::mem::take(&mut self.changes);
         if changes > 1 {
             let more = format!(" ({changes} changes since the last time)");
@@ -151,5 +158,18 @@ mod tests {
         assert_eq!(repeats.settle(at(50_000).mono), []);
         let other = repeats.weigh(telling(100, EventKind::NoMajority)).expect("told");
         assert!(!other.entry.provoked, "it is another thing");
+    }
+
+    #[test]
+    fn a_configuration_that_differs_in_another_way_is_told() {
+        let mut repeats = Repeats::default();
+        let differs = |secs: u64, text: &str| {
+            let mut telling = telling(secs, EventKind::ConfigDiffers);
+            text.clone_into(&mut telling.entry.text);
+            telling
+        };
+        assert!(repeats.weigh(differs(1, "expire is 60 s there")).is_some());
+        assert!(repeats.weigh(differs(2, "expire is 60 s there")).is_none());
+        assert!(repeats.weigh(differs(1_000, "expire is 90 s there")).is_some());
     }
 }

@@ -162,39 +162,53 @@ impl World {
         if !(0..self.plan.tickets.len()).any(|ticket| self.unwatched(n, ticket)) {
             return;
         }
+        // One that does not answer is given up within a second, and the next waits for *g*.
+        let guard = self.longest_guard(n);
+        let replaced = if stopped { SECOND + guard * 101 / 100 } else { 0 };
+        let allowed = self.keeper_quiet_in(n) + replaced + self.time_to_revoke(n);
+        let (life, stops) = (self.nodes[n].life, self.nodes[n].stops);
+        let ends = Happening::ExcuseEnds { site: n, life, stops, blind: false };
+        self.future.plan(self.now + allowed, ends);
+    }
+
+    fn longest_guard(&self, n: usize) -> True {
         let guard = self.specs(n).iter().map(|spec| spec.guard().as_micros()).max();
+        guard.unwrap_or(SECOND)
+    }
+
+    /// How long a boothd that has its answer from the store takes to revoke, at most.
+    fn time_to_revoke(&self, n: usize) -> True {
         // A report, a wish and an end each wait in a queue, for each of the two calls.
         let queues = self.plan.worlds.queues;
         let queued = 6 * (queues.usual + queues.slow_max);
-        let calls = 2 * guard.unwrap_or(SECOND) * self.plan.tickets.len() as u64;
-        // One that does not answer is given up within a second, and the next waits for *g*.
-        let replaced = if stopped { SECOND + guard.unwrap_or(SECOND) * 101 / 100 } else { 0 };
-        let allowed = self.keeper_quiet_in(n) + replaced + calls + queued + SECOND;
-        let (life, stops) = (self.nodes[n].life, self.nodes[n].stops);
-        let ends = Happening::ExcuseEnds { site: n, life, stops };
-        self.future.plan(self.now + allowed, ends);
+        let calls = 2 * self.longest_guard(n) * self.plan.tickets.len() as u64;
+        calls + queued + SECOND
     }
 
     /// The new boothd of a site has had its time, unless it was stopped or has ended meanwhile, or
     /// cannot read its store.
-    pub fn excuse_ends(&mut self, site: usize, life: u32, stops: u32) {
+    pub fn excuse_ends(&mut self, site: usize, life: u32, stops: u32, blind: bool) {
         let node = &self.nodes[site];
         if !node.runs() || (node.life, node.stops) != (life, stops) {
             return;
         }
-        let mut unread = false;
-        for ticket in 0..self.specs(site).len() {
-            // It does not know yet what there is to watch over (condition 4 of the promise).
-            let blind = self.unwatched(site, ticket) && self.sites[site].read[ticket].is_none();
-            if blind {
-                unread = true;
-            } else {
-                self.watched_again(site, ticket);
-            }
+        let tickets = 0..self.specs(site).len();
+        let unread = |ticket: &usize| {
+            self.unwatched(site, *ticket) && self.sites[site].read[*ticket].is_none()
+        };
+        // It does not know yet what there is to watch over (condition 4 of the promise), and then
+        // needs its time.
+        let later = match tickets.clone().any(|ticket| unread(&ticket)) {
+            true => Some((SECOND, true)),
+            false => blind.then(|| (self.time_to_revoke(site), false)),
+        };
+        if let Some((pause, blind)) = later {
+            let ends = Happening::ExcuseEnds { site, life, stops, blind };
+            self.future.plan(self.now + pause, ends);
+            return;
         }
-        if unread {
-            let ends = Happening::ExcuseEnds { site, life, stops };
-            self.future.plan(self.now + SECOND, ends);
+        for ticket in tickets {
+            self.watched_again(site, ticket);
         }
     }
 

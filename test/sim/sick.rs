@@ -157,21 +157,26 @@ impl World {
 
     /// Why a site cannot have lost its lease: its daemon has run, and heard a majority both ways,
     /// since a time at which the lease lived.
-    pub fn keeps_its_lease(&mut self, site: usize, ticket: usize) -> Option<String> {
+    /// `by`: when another site was granted; what was right then is not wrong because it is looked
+    /// at again later.
+    pub fn keeps_its_lease(&mut self, site: usize, ticket: usize, by: True) -> Option<String> {
         let spec = self.spec(site, ticket).clone();
         let lease = self.checks.ghosts.leads_until(site, ticket, spec.expire.as_micros());
         // The time for a renewal with all of its repetitions.
         let renewal = (spec.patience().plus(spec.timeout)).as_micros() + SECOND;
         let since = self.heard_since(site).filter(|since| since + renewal < lease)?;
-        Some(format!(
-            "m{site} has heard a majority since {since}, when its lease lasted until {lease}"
-        ))
+        (since <= by).then(|| {
+            format!(
+                "m{site} has heard a majority since {since}, when its lease lasted until {lease}"
+            )
+        })
     }
 
     /// A second site is granted while the store of an ill site still says so: why that is a
     /// violation all the same, if it is one.
     pub fn despite_sickness(&mut self, ill: usize, new: usize, ticket: usize) -> Option<String> {
-        if let Some(why) = self.keeps_its_lease(ill, ticket) {
+        let granted = self.sites[new].granted_at[ticket];
+        if let Some(why) = self.keeps_its_lease(ill, ticket, granted) {
             return Some(format!("{why}; its store is ill"));
         }
         let stood = self.checks.answers.stood_at(new, ticket);

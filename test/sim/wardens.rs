@@ -316,8 +316,10 @@ impl World {
     /// majority, no second site is granted.
     pub fn check_kept_lease(&mut self, ticket: usize, granted: &[usize]) {
         let latest = granted.iter().max_by_key(|m| self.sites[**m].granted_at[ticket]).copied();
-        for m in granted.iter().copied().filter(|m| Some(*m) != latest) {
-            if let Some(why) = self.keeps_its_lease(m, ticket) {
+        let Some(latest) = latest else { return };
+        let by = self.sites[latest].granted_at[ticket];
+        for m in granted.iter().copied().filter(|m| *m != latest) {
+            if let Some(why) = self.keeps_its_lease(m, ticket, by) {
                 self.fail_of(ticket, "K1", format!("t{ticket} is granted at {granted:?}; {why}"));
             }
         }

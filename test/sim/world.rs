@@ -68,7 +68,7 @@ pub enum Happening {
     /// What a keeper has said reaches its boothd.
     Answer { node: usize, life: u32, answer: Box<Answer> },
     /// The time for which the death of a machine is an excuse.
-    ExcuseEnds { site: usize, life: u32, stops: u32 },
+    ExcuseEnds { site: usize, life: u32, stops: u32, blind: bool },
     /// The time for which a guard that was told late is waited for.
     GuardEnds { site: usize, ticket: usize },
     /// A job of an executor has ended.
@@ -288,7 +288,9 @@ impl World {
             | Happening::KeeperGoesOn { .. }
             | Happening::KeeperAgain { .. }
             | Happening::Answer { .. }) => self.happen_to_keeper(keeper),
-            Happening::ExcuseEnds { site, life, stops } => self.excuse_ends(site, life, stops),
+            Happening::ExcuseEnds { site, life, stops, blind } => {
+                self.excuse_ends(site, life, stops, blind);
+            }
             Happening::GuardEnds { site, ticket } => self.guard_ends(site, ticket),
             Happening::JobEnd { node, life, id, end } => {
                 if self.alive(node, life) {

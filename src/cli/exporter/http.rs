@@ -53,7 +53,7 @@ pub(super) fn request(head: &[u8], any_name: bool) -> Result<Request, Vec<u8>> {
     else {
         return Err(Reply::text(400, "This is no HTTP request.").bytes());
     };
-    let known = version.starts_with("HTTP/1.");
+    let known = matches!(version, "HTTP/1.0" | "HTTP/1.1");
     let Some(path) = path_of(target).filter(|_| known) else {
         return Err(Reply::text(400, "This is no HTTP request that is known here.").bytes());
     };

@@ -11,6 +11,7 @@ use crate::model::{Holder, MemberIndex, MemberSet, Term};
 use crate::time::{MonoTime, Span};
 use crate::wire::{Command, LastKnown, PeerBody, Reason, ResultCode, NONCE_MAX};
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 impl Ticket<Leased> {
@@ -44,6 +45,7 @@ impl Ticket<Leased> {
             vouched: MemberSet::EMPTY,
             refused: MemberSet::EMPTY,
             bound: MemberSet::EMPTY,
+            objected: None,
             heard: MemberSet::EMPTY,
             others_until: MonoTime::ZERO,
             stated_until: MonoTime::ZERO,
@@ -354,11 +356,10 @@ impl Ticket<Leased> {
         }
         let myself = self.myself(cx);
         let objects_itself = leader == Holder::Member(cx.roster.member(from).id);
-        // Who has heard the objection of another refuses until that is taken back.
-        let bound = if granted && !objects_itself { self.spec.timeout.times(3) } else { valid };
-        let bound_until = cx.now.mono.plus(bound.min(self.spec.expire));
+        let objector = leader.member().and_then(|id| cx.roster.index_of(id));
+        let bound_until = cx.now.mono.plus(valid.min(self.spec.expire));
         // A win without a lease is no holding; a reference member always states 0 of its own.
-        let leads = !valid.is_zero() || !(granted || self.kind.marking.contains(from));
+        let leads = !valid.is_zero() || !self.kind.marking.contains(from);
         let Some(attempt) = self.phase.attempt_mut() else { return };
         attempt.heard.insert(from);
         if granted && objects_itself && valid.is_zero() {
@@ -366,7 +367,10 @@ impl Ticket<Leased> {
             return;
         }
         attempt.refused.insert(from);
-        if result == ResultCode::TermStillValid {
+        if granted && !objects_itself {
+            // It has heard the objection of another, and refuses until that is taken back.
+            attempt.objected = objector;
+        } else if result == ResultCode::TermStillValid {
             attempt.bound.insert(from);
             self.links[from.get()].bound_until = bound_until;
             let other = leader.member().is_some() && leader != myself;
@@ -395,7 +399,8 @@ impl Ticket<Leased> {
         self.kind.unheard = if enough { 0 } else { self.kind.unheard.saturating_add(1) };
         self.kind.answered_last = attempt.heard;
         self.ask_for_terms(cx, attempt.heard);
-        let mut at = cx.now.mono.plus(self.pause_after_attempt(cx));
+        let calm = if attempt.objected.is_some() { self.spec.timeout.times(3) } else { Span::ZERO };
+        let mut at = cx.now.mono.plus(self.pause_after_attempt(cx)).plus(calm);
         if !attempt.bound.is_empty() {
             at = at.max(self.majority_free_at(cx));
         }
@@ -403,9 +408,16 @@ impl Ticket<Leased> {
         let why = if silent.is_empty() { "" } else { ", no answer from " };
         let who = cx.names(silent);
         let pause = at.since(cx.now.mono).as_secs();
-        let text = format!("election not won{why}{who}; next attempt in {pause} s");
+        let objector = attempt.objected.map_or_else(String::new, |site| {
+            format!(
+                ", {} objects elsewhere: the ticket may still be granted in the store there, unless \
+                 an administrator overrides (booth grant -F)",
+                cx.name(site)
+            )
+        });
+        let text = format!("election not won{objector}{why}{who}; next attempt in {pause} s");
         // Somebody waits for it, and must learn what is missing.
-        let awaited = self.grant.is_some() && !enough;
+        let awaited = self.grant.is_some() && (!enough || attempt.objected.is_some());
         self.note(cx, if awaited { NoteLevel::Warning } else { NoteLevel::Debug }, &text);
         if self.grant.is_some() && !self.owes_itself() {
             self.grant_attempt_failed(cx, at, !attempt.bound.is_empty());

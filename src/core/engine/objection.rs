@@ -62,16 +62,20 @@ impl Ticket<Leased> {
     /// A site has objected.
     pub fn note_objection(&mut self, cx: &mut Cx<'_>, from: MemberIndex, term: Term) {
         let new = !self.objectors(cx.now.mono).contains(from);
+        let known = !new && !self.kind.objections.unread.contains(from);
         self.kind.objections.heard[from.get()] = Some(cx.now.mono);
-        self.kind.objections.terms[from.get()] = term;
         self.kind.acquire.answered.insert(from);
         if new {
             self.kind.objections.said.remove(from);
         }
         if term == Term::ZERO {
-            self.kind.objections.unread.insert(from);
+            // What it had before it started again, it may still have.
+            if !known {
+                self.kind.objections.unread.insert(from);
+            }
         } else {
             self.kind.objections.unread.remove(from);
+            self.kind.objections.terms[from.get()] = term;
             // What it may still hold is later than what a late REVOKE of another tells of (L10).
             let led = self.kind.lead.as_ref().map(Lead::term);
             self.won_over_later(term, led.unwrap_or_default());

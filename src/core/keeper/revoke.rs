@@ -118,9 +118,9 @@ impl Owed {
         if let Some(same) = self.revoke.as_mut().filter(|revoke| revoke.values.is_like(&values)) {
             // Its running attempts can serve: no grant has begun since.
             same.values = values;
+            same.longest = longest;
             if alone {
                 (same.next_at, same.pause) = (same.next_at.min(now), guard);
-                same.longest = longest;
             }
             same.late &= serial.is_none();
             return core::mem::replace(&mut same.serial, serial).map(|(serial, _)| serial);
@@ -337,7 +337,7 @@ impl Owed {
         }
         match need {
             Need::Lease => revoke.next_at = now.plus(RETRY),
-            Need::Found => revoke.next_at = now.plus(revoke.pause.max(REST)),
+            Need::Found => revoke.next_at = now.plus(revoke.pause.max(REST.min(revoke.longest))),
             Need::Boothd => {}
         }
         if over.tell.is_none() && now >= revoke.note_at {

@@ -12,14 +12,16 @@ use std::time::Duration;
 /// Runs the program in the group of this process, which leads it, and passes its exit code on, or
 /// as shells do, 128 and the signal that ended it. After the limit the whole group is killed.
 pub(super) fn run(limit: Duration, path: &Path) -> ExitCode {
-    let mut child = match Command::new(path).spawn() {
-        Ok(child) => child,
-        Err(error) => return fail(&format!("cannot run {}: {error}", path.display())),
-    };
-    std::thread::spawn(move || {
+    // First the limit, then what it is for.
+    let limiter = std::thread::Builder::new().spawn(move || {
         let _ = poll::wait_any(&[], limit);
         signal_group(std::process::id(), Signal::SIGKILL);
     });
+    let child = limiter.and_then(|_| Command::new(path).spawn());
+    let mut child = match child {
+        Ok(child) => child,
+        Err(error) => return fail(&format!("cannot run {}: {error}", path.display())),
+    };
     match child.wait() {
         Ok(status) => {
             let code = status.code().or(status.signal().map(|signal| 128 + signal));

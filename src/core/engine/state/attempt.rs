@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! An attempt to be elected (L1, L12).
 
-use crate::model::{MemberSet, Term};
+use crate::model::{MemberIndex, MemberSet, Term};
 use crate::time::MonoTime;
 use crate::wire::{LastKnown, Reason};
 
@@ -22,6 +22,8 @@ pub struct Attempt {
     pub refused: MemberSet,
     /// Who refused because of somebody else's valid lease.
     pub bound: MemberSet,
+    /// The site because of whose objection somebody refused.
+    pub objected: Option<MemberIndex>,
     /// Who answered, whatever it was.
     pub heard: MemberSet,
     /// Until when those who voted for this member, or named themselves, were bound to anyone else:

@@ -277,3 +277,41 @@ fn who_has_heard_an_objection_votes_for_no_other_site() {
     overridden.advance(SECOND);
     assert_eq!(overridden.granted(), [2]);
 }
+
+/// Its boothd starts again and cannot read its store: that says no less than before.
+#[test]
+fn a_restart_takes_no_objection_back() {
+    let mut cluster = Cluster::new(3, 0, spec("T"));
+    cluster.start_all();
+    cluster.crash(0);
+    objected(&mut cluster);
+    rejected(&mut cluster, true, Span::ZERO);
+    cluster.grant(2, PLAIN);
+    cluster.advance(SECOND.times(3));
+    assert!(cluster.granted().is_empty());
+    // Where nothing was known before, it is left to the candidate.
+    let mut cluster = Cluster::new(3, 0, spec("T"));
+    cluster.start_all();
+    cluster.crash(0);
+    rejected(&mut cluster, true, Span::ZERO);
+    cluster.grant(2, PLAIN);
+    cluster.advance(SECOND.times(3));
+    assert_eq!(cluster.granted(), [2]);
+}
+
+/// Who waits for a grant waits for the objection that others have heard, too.
+#[test]
+fn a_grant_that_waits_outlasts_an_objection_that_others_have_heard() {
+    let mut cluster = Cluster::new(3, 0, spec("T"));
+    cluster.start_all();
+    cluster.crash(0);
+    objected(&mut cluster);
+    let client = cluster.grant(2, PATIENT);
+    cluster.advance(SECOND.times(9));
+    assert!(cluster.granted().is_empty() && !cluster.codes(client).iter().any(|(_, last)| *last));
+    cluster.advance(SECOND.times(30));
+    assert_eq!(cluster.granted(), [2]);
+    assert!(cluster.codes(client).contains(&(ResultCode::Success, true)));
+    let why = "not won, 127.0.0.1 objects elsewhere: the ticket may still be granted in the store";
+    assert!(cluster.logged(2, why));
+}
