@@ -410,8 +410,9 @@ impl Ticket<Leased> {
         let pause = at.since(cx.now.mono).as_secs();
         let objector = attempt.objected.map_or_else(String::new, |site| {
             format!(
-                ", {} objects elsewhere: the ticket may still be granted in the store there, unless \
-                 an administrator overrides (booth grant -F)",
+                ", {} objects elsewhere: the ticket may still be granted in the store there; \
+                 nothing is granted here until it is not, unless an administrator overrides \
+                 (booth grant -F)",
                 cx.name(site)
             )
         });
