@@ -276,12 +276,12 @@ impl Case<'_> {
             [one] => sentences.push(format!(
                 "{one} has just started and votes for nobody new for another {left}: before that \
                  it may have given a promise that still counts. `booth grant -F` does not wait \
-                 for that."
+                 for that: use it only if you know that no other site has the ticket."
             )),
             all => sentences.push(format!(
                 "{} have just started and vote for nobody new for another {left} at most: before \
                  that they may have given a promise that still counts. `booth grant -F` does not \
-                 wait for that.",
+                 wait for that: use it only if you know that no other site has the ticket.",
                 and(all)
             )),
         }

@@ -193,9 +193,14 @@ fn of_configurations(config: &Config, answers: &[Answer], found: &mut Vec<Findin
         if differing.len() > KEYS_TOLD {
             told.push(format!("and {} more", differing.len() - KEYS_TOLD));
         }
+        // Two sites could have the ticket (booth.conf(5), `expire`).
+        let lowered = match differing.iter().any(|key| key.contains(" expire is ")) {
+            true => "; where expire is lowered, boothd has to stay down for the old expire first",
+            false => "",
+        };
         found.push(Finding::attention(format!(
             "the configuration of {name} differs from this host's ({}): {}. Make them equal, and \
-             restart boothd where it was changed",
+             restart boothd where it was changed{lowered}",
             config.path.display(),
             told.join("; ")
         )));
